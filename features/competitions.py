@@ -1,0 +1,48 @@
+"""The catalogue of competitions: names, tiers, and what each source calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rapidfuzz import process
+
+from features.errors import UnknownCompetition
+
+
+@dataclass(frozen=True)
+class Competition:
+    """One league. Clubs move between the tiers of one `country` and keep their ratings."""
+
+    slug: str
+    name: str
+    country: str
+    tier: int
+    timezone: str
+    football_data: str | None = None
+    openfootball: str | None = None
+
+
+CATALOGUE: tuple[Competition, ...] = (
+    Competition("eng-premier-league", "Premier League", "eng", 1, "Europe/London", "E0", "en.1"),
+    Competition("eng-championship", "Championship", "eng", 2, "Europe/London", "E1", "en.2"),
+    Competition("eng-league-one", "League One", "eng", 3, "Europe/London", "E2", "en.3"),
+    Competition("eng-league-two", "League Two", "eng", 4, "Europe/London", "E3", "en.4"),
+    Competition("ger-bundesliga", "Bundesliga", "ger", 1, "Europe/Berlin", "D1", "de.1"),
+    Competition("ger-2-bundesliga", "2. Bundesliga", "ger", 2, "Europe/Berlin", "D2", "de.2"),
+    Competition("esp-la-liga", "La Liga", "esp", 1, "Europe/Madrid", "SP1", "es.1"),
+    Competition("esp-segunda", "Segunda División", "esp", 2, "Europe/Madrid", "SP2", "es.2"),
+    Competition("ita-serie-a", "Serie A", "ita", 1, "Europe/Rome", "I1", "it.1"),
+    Competition("ita-serie-b", "Serie B", "ita", 2, "Europe/Rome", "I2", "it.2"),
+    Competition("fra-ligue-1", "Ligue 1", "fra", 1, "Europe/Paris", "F1", "fr.1"),
+    Competition("fra-ligue-2", "Ligue 2", "fra", 2, "Europe/Paris", "F2", "fr.2"),
+)
+
+_BY_SLUG = {competition.slug: competition for competition in CATALOGUE}
+
+
+def competition(slug: str) -> Competition:
+    """Look a competition up by slug; raises UnknownCompetition naming the nearest ones."""
+    if slug not in _BY_SLUG:
+        near = ", ".join(name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3))
+        raise UnknownCompetition(f"competition {slug!r} is unknown; nearest: {near}")
+    return _BY_SLUG[slug]

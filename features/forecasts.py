@@ -1,0 +1,114 @@
+"""From states and fixtures to forecasts: the last steps that batch and online share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.errors import LeakageError, UnknownTeam
+from features.matches import OUTCOMES
+from features.matrix import FEATURES, model_input
+from features.replay import STATE_COLUMNS
+from features.teams import nearest
+
+Floats = NDArray[np.float64]
+
+SCHEMA = pa.schema(
+    [
+        pa.field("match_id", pa.string(), nullable=False),
+        pa.field("competition", pa.string(), nullable=False),
+        pa.field("season", pa.string(), nullable=False),
+        pa.field("kick_off", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("home_team", pa.string(), nullable=False),
+        pa.field("away_team", pa.string(), nullable=False),
+        pa.field("home", pa.float64(), nullable=False),
+        pa.field("draw", pa.float64(), nullable=False),
+        pa.field("away", pa.float64(), nullable=False),
+        pa.field("predicted_outcome", pa.string(), nullable=False),
+        pa.field("model_version", pa.int64(), nullable=False),
+        pa.field("trained_through", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("features_as_of", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("published_at", pa.timestamp("us", tz="UTC"), nullable=False),
+    ]
+)
+
+
+class Model(Protocol):
+    """What forecasting needs of a model: `features.io.registry.LoadedModel` is one."""
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
+
+    def predict_proba(self, x: Floats) -> Floats: ...
+
+
+def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Series) -> pd.DataFrame:
+    """The state row of each (competition, team), in order; raises UnknownTeam naming the nearest."""
+    keys = pd.MultiIndex.from_arrays([competition, teams])
+    table = team_states.set_index(["competition", "team"])
+    missing = ~keys.isin(table.index)
+    if missing.any():
+        where, name = keys[int(missing.argmax())]
+        known = team_states.loc[team_states["competition"] == where, "team"]
+        raise UnknownTeam(
+            f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(name, set(known)))}"
+        )
+    return table.loc[keys].reset_index()
+
+
+def probabilities(model: Model, home: Floats, away: Floats, neutral: NDArray[np.bool_]) -> Floats:
+    """Probabilities (n, 3) ordered home, draw, away from states (n, len(STATE_COLUMNS)): batch and online alike."""
+    x = model_input(home, away, neutral)
+    return model.predict_proba(x[:, [FEATURES.index(name) for name in model.features]])
+
+
+def forecast(
+    model: Model,
+    fixtures: pd.DataFrame,
+    team_states: pd.DataFrame,
+    model_version: int,
+    trained_through: datetime,
+    published_at: datetime,
+) -> pd.DataFrame:
+    """Forecast fixtures (a matches table, n rows) from the states of their clubs.
+
+    Returns
+    -------
+    DataFrame with the columns of `SCHEMA`, n rows.
+
+    Raises
+    ------
+    LeakageError
+        If a fixture kicks off before the model's last training match or the states' last result.
+    """
+    home = states_of(team_states, fixtures["home_team"], fixtures["competition"])
+    away = states_of(team_states, fixtures["away_team"], fixtures["competition"])
+    features_as_of = np.maximum(home["features_as_of"], away["features_as_of"])
+    kick_off = fixtures["kick_off"].reset_index(drop=True)
+    late = (kick_off <= pd.Timestamp(trained_through)) | (kick_off <= features_as_of)
+    if late.any():
+        row = fixtures.iloc[int(late.to_numpy().argmax())]
+        raise LeakageError(
+            f"{row.match_id} kicks off {row.kick_off}, but the model was trained through {trained_through} "
+            f"and the states include results up to {features_as_of.max()}: refused"
+        )
+    p = probabilities(
+        model,
+        home[list(STATE_COLUMNS)].to_numpy(float),
+        away[list(STATE_COLUMNS)].to_numpy(float),
+        fixtures["neutral"].to_numpy(bool),
+    )
+    out = fixtures[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]].reset_index(drop=True)
+    for column, outcome in enumerate(OUTCOMES):
+        out[outcome] = p[:, column]
+    out["predicted_outcome"] = np.array(OUTCOMES)[p.argmax(axis=1)] if len(p) else pd.Series(dtype="str")
+    out["model_version"] = model_version
+    out["trained_through"] = pd.Timestamp(trained_through)
+    out["features_as_of"] = features_as_of
+    out["published_at"] = pd.Timestamp(published_at)
+    return out

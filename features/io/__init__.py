@@ -1,0 +1,1 @@
+"""Adapters: where matches come from, where artefacts are kept, where models are registered."""

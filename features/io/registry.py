@@ -1,0 +1,197 @@
+"""The model registry (MLflow): the only module that knows MLflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.errors import ModelUnavailable
+
+MODEL_NAME = "match-outcome"
+STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version, as the registry tells it."""
+
+    version: int
+    run_id: str
+    created_at: datetime
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    name: str = MODEL_NAME
+
+    @property
+    def trained_through(self) -> datetime:
+        """Kick-off of the last match that the model was fitted on."""
+        return datetime.fromisoformat(self.tags["trained_through"])
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version with its estimator in memory; `features` names the columns of its input, in order."""
+
+    version: ModelVersion
+    estimator: Any
+    features: tuple[str, ...]
+
+    def predict_proba(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities (n, 3) ordered home, draw, away for model input (n, len(features))."""
+        return np.asarray(self.estimator.predict_proba(x))
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that a training run leaves behind."""
+
+    estimator: Any
+    input_example: pd.DataFrame
+    dataset: pd.DataFrame
+    dataset_source: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry:
+    """Versions of `match-outcome` behind one tracking server."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+
+    def register(self, training: Training, experiment: str = MODEL_NAME) -> ModelVersion:
+        """Log a training run with its model and register it; the new version gets the alias `staging`."""
+        import mlflow.sklearn
+        from mlflow.models import infer_signature
+
+        def log() -> ModelVersion:
+            mlflow.set_tracking_uri(self.tracking_uri)
+            mlflow.set_experiment(experiment)
+            with mlflow.start_run(tags=dict(training.tags)) as run:
+                mlflow.log_params(dict(training.params))
+                mlflow.log_metrics(dict(training.metrics))
+                for path, text in training.documents.items():
+                    mlflow.log_text(text, path)
+                data = mlflow.data.from_pandas(training.dataset, source=training.dataset_source, name="match_features")
+                mlflow.log_input(data, context="training")
+                example = training.input_example.astype("float64")
+                info = mlflow.sklearn.log_model(
+                    training.estimator,
+                    name="model",
+                    signature=infer_signature(example, training.estimator.predict_proba(example.to_numpy())),
+                    input_example=example,
+                    pyfunc_predict_fn="predict_proba",
+                    registered_model_name=MODEL_NAME,
+                    pip_requirements=["scikit-learn", "skops", "numpy", "pandas"],
+                )
+                version = int(info.registered_model_version)
+                client = self._client()
+                for key, value in {**training.tags, "run_id": run.info.run_id}.items():
+                    client.set_model_version_tag(MODEL_NAME, str(version), key, value)
+                client.set_registered_model_alias(MODEL_NAME, STAGING, str(version))
+            found = self.version(version)
+            assert found is not None
+            return found
+
+        return self._reach(log)
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        """The version that bears an alias; None if none does."""
+        return next((version for version in self.versions() if alias in version.aliases), None)
+
+    def version(self, number: int) -> ModelVersion | None:
+        """One version by number; None if there is no such version."""
+        return next((version for version in self.versions() if version.version == number), None)
+
+    def versions(self) -> list[ModelVersion]:
+        """All versions, newest first."""
+
+        def search() -> list[ModelVersion]:
+            from mlflow.exceptions import MlflowException
+
+            client = self._client()
+            try:
+                aliases = client.get_registered_model(MODEL_NAME).aliases
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return []
+                raise
+            found = client.search_model_versions(f"name='{MODEL_NAME}'")
+            return sorted((_as_version(one, aliases) for one in found), key=lambda one: -one.version)
+
+        return self._reach(search)
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        """Load a version's estimator and the column order of its signature."""
+
+        def fetch() -> LoadedModel:
+            import mlflow
+            import mlflow.sklearn
+
+            mlflow.set_tracking_uri(self.tracking_uri)
+            uri = f"models:/{MODEL_NAME}/{version.version}"
+            signature = mlflow.models.get_model_info(uri).signature
+            columns = tuple(signature.inputs.input_names())
+            return LoadedModel(version, mlflow.sklearn.load_model(uri), columns)
+
+        return self._reach(fetch)
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Give an alias to a version, taking it from whichever had it."""
+        self._reach(lambda: self._client().set_registered_model_alias(MODEL_NAME, alias, str(version)))
+
+    def remove_alias(self, alias: str) -> None:
+        """Take an alias away."""
+        self._reach(lambda: self._client().delete_registered_model_alias(MODEL_NAME, alias))
+
+    def set_tags(self, version: int, tags: Mapping[str, str]) -> None:
+        """Write tags on a version."""
+
+        def write() -> None:
+            for key, value in tags.items():
+                self._client().set_model_version_tag(MODEL_NAME, str(version), key, value)
+
+        self._reach(write)
+
+    def metrics(self, version: ModelVersion) -> dict[str, float]:
+        """Metrics of the run that made a version."""
+        return self._reach(lambda: dict(self._client().get_run(version.run_id).data.metrics))
+
+    def _client(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.tracking_uri, self.tracking_uri)
+
+    def _reach(self, call: Callable[[], T]) -> T:
+        """Run a call against the server; a failure says which server and why."""
+        # MLflow retries for minutes by default; whoever calls this has a user or a schedule waiting.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return call()
+        except (MlflowException, OSError) as error:
+            raise ModelUnavailable(f"model registry at {self.tracking_uri}: {error}") from error
+
+
+def _as_version(one: Any, aliases: Mapping[str, Any]) -> ModelVersion:
+    number = int(one.version)
+    return ModelVersion(
+        version=number,
+        run_id=one.run_id,
+        created_at=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
+        tags=dict(one.tags),
+        aliases=tuple(sorted(alias for alias, bearer in aliases.items() if int(bearer) == number)),
+    )

@@ -1,0 +1,39 @@
+"""Settings that every process shares. Each entry point builds its settings once and passes them down."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from `TOUCHLINE_<FIELD>`; nothing else in the code reads the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="TOUCHLINE_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        Path(".touchline"), description="State of a local run: lake, MLflow's and Dagster's databases, logs."
+    )
+    lake: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; default: `lake` under home.")
+    source: str = Field("bundled", description="Where matches come from: bundled, football_data, openfootball, files.")
+    as_of: datetime | None = Field(
+        None, description="The moment to stand at; default now, or inside 2025/26 with the bundled data."
+    )
+    mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server and model registry.")
+    seed: int = Field(20140816, description="Seed of everything random.")
+
+    @field_validator("as_of")
+    @classmethod
+    def _in_utc(cls, moment: datetime | None) -> datetime | None:
+        """A moment without a timezone is taken as UTC, and a bare date as its midnight."""
+        if moment is None:
+            return None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+    @property
+    def lake_root(self) -> str:
+        """Where the lake is: an absolute folder or an s3 address."""
+        return self.lake or str((self.home / "lake").absolute())

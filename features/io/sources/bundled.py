@@ -1,0 +1,66 @@
+"""The Premier League 2014/15 to 2025/26, inside the package (see data/PROVENANCE.md)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.resources import files
+
+import pandas as pd
+
+from features.errors import SourceError
+from features.matches import Status, conform, with_match_ids
+
+COMPETITION = "eng-premier-league"
+REPLAY_AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
+"""Where a local run stands by default: a Friday noon inside the last season, with nine rounds to come."""
+
+_COLUMNS = {"date": "str", "kickoff_utc": "str", "season": "str", "home_team": "str", "away_team": "str"}
+
+
+def load() -> pd.DataFrame:
+    """All 4,560 matches, played, as a matches table.
+
+    Before 2019/20 the data has no time of day: those kick off at 15:00 in London with `kick_off_exact` False.
+
+    Raises
+    ------
+    SourceError
+        If a season has not 380 matches or a club not 19 at home and 19 away.
+    """
+    raw = pd.read_csv(str(files("features.io.sources") / "data" / "premier_league.csv"), dtype=_COLUMNS)
+    exact = raw["kickoff_utc"].notna()
+    usual = pd.to_datetime(raw["date"] + " 15:00").dt.tz_localize("Europe/London").dt.tz_convert("UTC")
+    table = pd.DataFrame(
+        {
+            "competition": COMPETITION,
+            "season": raw["season"].str.replace("/", "-", regex=False),
+            "matchday": raw["gameweek"],
+            "kick_off": pd.to_datetime(raw["kickoff_utc"], utc=True).where(exact, usual),
+            "kick_off_exact": exact,
+            "home_team": raw["home_team"],
+            "away_team": raw["away_team"],
+            "neutral": False,
+            "status": Status.PLAYED.value,
+            "awarded": False,
+            "home_goals": raw["home_goals"],
+            "away_goals": raw["away_goals"],
+            "source": "bundled",
+        }
+    )
+    check(table)
+    return conform(with_match_ids(table))
+
+
+def check(table: pd.DataFrame) -> None:
+    """Every season is whole: 380 matches, 20 clubs, 19 home and 19 away matches each, every score known."""
+    for season, matches in table.groupby("season"):
+        if len(matches) != 380:
+            raise SourceError(f"bundled data: season {season} has {len(matches)} matches, not 380")
+        for side in ("home_team", "away_team"):
+            counts = matches[side].value_counts()
+            if len(counts) != 20 or (counts != 19).any():
+                raise SourceError(
+                    f"bundled data: season {season}: {side} counts are {counts[counts != 19].to_dict()}, not 19 each"
+                )
+    if table[["home_goals", "away_goals"]].isna().any(axis=None):
+        raise SourceError("bundled data: a match has no score")

@@ -1,0 +1,166 @@
+"""The lake: every path, every parquet read and every write, on a folder or on S3-compatible storage.
+
+Publishing is atomic: a reader sees the whole old object or the whole new one. On a folder a new file is written and
+flushed beside the old one, then renamed over it; on S3 an object appears when its upload is complete.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from features.errors import DamagedArtefact, NotPublished
+
+
+def week_of(moment: datetime | date) -> str:
+    """The Monday of the week, YYYY-MM-DD: the partition key of everything weekly."""
+    day = moment.date() if isinstance(moment, datetime) else moment
+    return (day - timedelta(days=day.weekday())).isoformat()
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Changes whenever the object at a path is replaced: compare it to know whether to read again."""
+
+    modified_ns: int
+    size: int
+
+
+class Lake:
+    """Named tables and documents under one root.
+
+    A table is `<noun>/<partition>.parquet`; weekly ones `<noun>/week=YYYY-MM-DD.parquet`. Documents are bytes under a
+    free path such as `reports/drift/week=2026-03-09/summary.json`.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        if "://" in root:
+            self._fs, self._base = fs.FileSystem.from_uri(_with_endpoint(root))
+            self._local = isinstance(self._fs, fs.LocalFileSystem)
+        else:
+            self._fs, self._base, self._local = fs.LocalFileSystem(), str(Path(root).absolute()), True
+
+    # -- tables -----------------------------------------------------------------------------------------------------
+
+    def write_table(self, noun: str, partition: str, frame: pd.DataFrame, schema: pa.Schema | None = None) -> None:
+        """Publish one partition of a table, atomically."""
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        self.write_bytes(self._table_path(noun, partition), sink.getvalue())
+
+    def read_table(
+        self, noun: str, partition: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+    ) -> pd.DataFrame:
+        """Read one partition.
+
+        Raises
+        ------
+        NotPublished
+            If the partition is not there.
+        DamagedArtefact
+            If it cannot be read, or lacks a column of `schema`.
+        """
+        path = self._table_path(noun, partition)
+        raw = self.read_bytes(path)
+        try:
+            table = pq.read_table(io.BytesIO(raw), columns=list(columns) if columns else None)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DamagedArtefact(f"{self.root}/{path} is not readable as parquet: {error}") from error
+        if schema is not None and (missing := set(schema.names) - set(table.column_names)) and columns is None:
+            raise DamagedArtefact(
+                f"{self.root}/{path} lacks {sorted(missing)}: it was written by an older version; materialise {noun!r} again"
+            )
+        return table.to_pandas()
+
+    def partitions(self, noun: str) -> list[str]:
+        """Partition keys of a table that are published, sorted."""
+        return sorted(
+            Path(name).stem.removeprefix("week=")
+            for name in self.list(noun)
+            if name.endswith(".parquet") and "/" not in name
+        )
+
+    def table_stamp(self, noun: str, partition: str) -> Stamp | None:
+        """Cheap change detection; None where nothing is published."""
+        return self.stamp(self._table_path(noun, partition))
+
+    # -- documents --------------------------------------------------------------------------------------------------
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Publish one object, atomically."""
+        if not self._local:
+            with self._fs.open_output_stream(f"{self._base}/{path}") as sink:
+                sink.write(content)
+            return
+        target = Path(self._base, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as sink:
+                sink.write(content)
+                sink.flush()
+                os.fsync(sink.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def read_bytes(self, path: str) -> bytes:
+        """Read one object; raises NotPublished where there is none."""
+        try:
+            with self._fs.open_input_file(f"{self._base}/{path}") as source:
+                return bytes(source.read())
+        except FileNotFoundError as error:
+            raise NotPublished(f"{self.root}/{path} is not published yet; run the pipeline first") from error
+
+    def write_json(self, path: str, document: dict[str, Any]) -> None:
+        """Publish a JSON document, atomically."""
+        self.write_bytes(path, json.dumps(document, indent=2, sort_keys=True, default=str).encode())
+
+    def read_json(self, path: str) -> dict[str, Any]:
+        """Read a JSON document; raises NotPublished or DamagedArtefact."""
+        try:
+            return dict(json.loads(self.read_bytes(path)))
+        except ValueError as error:
+            raise DamagedArtefact(f"{self.root}/{path} is not readable as JSON: {error}") from error
+
+    def stamp(self, path: str) -> Stamp | None:
+        """Modification time and size of an object; None where there is none."""
+        info = self._fs.get_file_info(f"{self._base}/{path}")
+        return None if info.type == fs.FileType.NotFound else Stamp(info.mtime_ns or 0, info.size or 0)
+
+    def list(self, folder: str) -> list[str]:
+        """Paths of all objects below a folder, relative to it, without unfinished ones."""
+        base = f"{self._base}/{folder}"
+        found = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True))
+        names = [info.path.removeprefix(base).lstrip("/") for info in found if info.type == fs.FileType.File]
+        return sorted(name for name in names if not Path(name).name.startswith("."))
+
+    @staticmethod
+    def _table_path(noun: str, partition: str) -> str:
+        weekly = len(partition) == 10 and partition[4] == "-" and partition[:4].isdigit()
+        return f"{noun}/{'week=' if weekly else ''}{partition}.parquet"
+
+
+def _with_endpoint(root: str) -> str:
+    """pyarrow reads S3 credentials from the usual AWS variables, but the endpoint only from the address."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if not root.startswith("s3://") or not endpoint or "endpoint_override" in root:
+        return root
+    scheme, _, host = endpoint.partition("://")
+    return f"{root}{'&' if '?' in root else '?'}endpoint_override={host}&scheme={scheme}"

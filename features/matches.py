@@ -1,0 +1,194 @@
+"""Matches: identity, schema, outcome, and what was known about them at a moment.
+
+A matches table is a pandas DataFrame with the columns of `SCHEMA`, sorted by kick-off then match_id. Scores of matches
+that are not played are missing (NaN / NA), never zero.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from features.errors import InvalidInput
+
+RESULT_DELAY = timedelta(hours=3)
+"""A result counts as known this long after kick-off: two halves, the break, stoppage and the feed's own delay."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("match_id", pa.string(), nullable=False),
+        pa.field("competition", pa.string(), nullable=False),
+        pa.field("season", pa.string(), nullable=False),
+        pa.field("matchday", pa.int16()),
+        pa.field("kick_off", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("kick_off_exact", pa.bool_(), nullable=False),  # False: only the day is known
+        pa.field("home_team", pa.string(), nullable=False),
+        pa.field("away_team", pa.string(), nullable=False),
+        pa.field("neutral", pa.bool_(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("awarded", pa.bool_(), nullable=False),  # the score stands as played, the points were awarded
+        pa.field("home_goals", pa.int16()),
+        pa.field("away_goals", pa.int16()),
+        pa.field("home_shots", pa.int16()),
+        pa.field("away_shots", pa.int16()),
+        pa.field("home_shots_on_target", pa.int16()),
+        pa.field("away_shots_on_target", pa.int16()),
+        pa.field("odds_home", pa.float64()),  # decimal, before the match
+        pa.field("odds_draw", pa.float64()),
+        pa.field("odds_away", pa.float64()),
+        pa.field("closing_home", pa.float64()),  # decimal, at kick-off: a reference, never a feature
+        pa.field("closing_draw", pa.float64()),
+        pa.field("closing_away", pa.float64()),
+        pa.field("source", pa.string(), nullable=False),
+    ]
+)
+
+RESULT_COLUMNS = (
+    "home_goals",
+    "away_goals",
+    "home_shots",
+    "away_shots",
+    "home_shots_on_target",
+    "away_shots_on_target",
+    "closing_home",
+    "closing_draw",
+    "closing_away",
+)
+"""Columns that exist only once a match is over (closing odds: once it has begun)."""
+
+
+class Outcome(IntEnum):
+    """Result of a match from the home side's view; also the class labels of every model, in this order."""
+
+    HOME = 0
+    DRAW = 1
+    AWAY = 2
+
+
+OUTCOMES = ("home", "draw", "away")
+"""Names of the three outcomes, in the order of every probability triple."""
+
+
+class Status(StrEnum):
+    """Where a match stands."""
+
+    SCHEDULED = "scheduled"
+    PLAYED = "played"
+    POSTPONED = "postponed"
+
+
+@dataclass(frozen=True)
+class MatchRef:
+    """The parts of a match_id. `clubs` is `{home}-{away}` in slugs, with `-2` for a second meeting."""
+
+    competition: str
+    season: str
+    clubs: str
+
+
+def slug(name: str) -> str:
+    """Lower-case ASCII name for ids: "Brighton & Hove Albion" becomes "brighton-and-hove-albion"."""
+    plain = unicodedata.normalize("NFKD", name.replace("&", " and ").replace("ß", "ss").replace("ø", "o"))
+    ascii_only = plain.encode("ascii", "ignore").decode().lower().replace("'", "")
+    return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")
+
+
+def build_match_id(competition: str, season: str, home_team: str, away_team: str, meeting: int = 1) -> str:
+    """The identity of a match. `meeting` counts the meetings at this ground in this season, from 1."""
+    suffix = f"-{meeting}" if meeting > 1 else ""
+    return f"{competition}-{season}-{slug(home_team)}-{slug(away_team)}{suffix}"
+
+
+_MATCH_ID = re.compile(
+    r"(?P<competition>[a-z][a-z0-9]*(?:-[a-z0-9]+)*?)-(?P<season>\d{4}(?:-\d{2})?)-(?P<clubs>[a-z0-9-]+)"
+)
+
+
+def parse_match_id(match_id: str) -> MatchRef:
+    """Take a match_id apart.
+
+    Raises
+    ------
+    InvalidInput
+        If it does not have the form `{competition}-{season}-{home}-{away}`.
+    """
+    found = _MATCH_ID.fullmatch(match_id) if len(match_id) <= 200 else None
+    if found is None:
+        raise InvalidInput(
+            f"match_id {match_id[:200]!r} does not have the form competition-season-home-away, "
+            "for example eng-premier-league-2025-26-arsenal-chelsea"
+        )
+    return MatchRef(found["competition"], found["season"], found["clubs"])
+
+
+def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
+    """Return the table sorted by kick-off with `match_id` filled in; the n-th meeting at one ground gets `-n`."""
+    ordered = matches.sort_values(["kick_off", "home_team", "away_team"], kind="stable").reset_index(drop=True)
+    pair = ["competition", "season", "home_team", "away_team"]
+    meeting = ordered.groupby(pair, sort=False).cumcount() + 1
+    ids = [
+        build_match_id(*row, meeting=n)
+        for row, n in zip(ordered[pair].itertuples(index=False, name=None), meeting, strict=True)
+    ]
+    return ordered.assign(match_id=ids)
+
+
+def outcomes(matches: pd.DataFrame) -> np.ndarray:
+    """Class labels (n,) of played matches: 0 home, 1 draw, 2 away. Raises InvalidInput where a score is missing."""
+    difference = matches["home_goals"].to_numpy(float) - matches["away_goals"].to_numpy(float)
+    if np.isnan(difference).any():
+        row = matches.iloc[int(np.isnan(difference).argmax())]
+        raise InvalidInput(f"match {row.match_id} has no score, so it has no outcome")
+    return 1 - np.sign(difference).astype(np.int64)
+
+
+def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
+    """Which rows have a result that was known at `as_of` (timezone-aware)."""
+    if as_of.tzinfo is None:
+        raise InvalidInput(f"as_of {as_of.isoformat()} has no timezone; give one, for example {as_of.isoformat()}Z")
+    # A match whose time of day is unknown counts as over when its day is.
+    over = matches["kick_off"] + RESULT_DELAY
+    day_over = matches["kick_off"].dt.floor("D") + timedelta(days=1)
+    known_at = over.where(matches["kick_off_exact"], day_over)
+    return (matches["status"] == Status.PLAYED) & (known_at <= pd.Timestamp(as_of))
+
+
+def as_known_at(matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """The same matches as they looked at `as_of`: what was not over yet is a fixture without score, shots or closing odds."""
+    hidden = (matches["status"] == Status.PLAYED) & ~is_known(matches, as_of)
+    if not hidden.any():
+        return matches
+    seen = matches.copy()
+    seen.loc[hidden, "status"] = Status.SCHEDULED.value
+    seen.loc[hidden, "awarded"] = False
+    for column in RESULT_COLUMNS:
+        seen[column] = seen[column].where(~hidden)
+    return seen
+
+
+def conform(matches: pd.DataFrame) -> pd.DataFrame:
+    """Order columns as in `SCHEMA`, add missing optional ones as empty, and give each its pandas type.
+
+    Counts become float64 (NaN where missing) so that every library downstream can take them.
+    """
+    out = pd.DataFrame(index=range(len(matches)))
+    for field in SCHEMA:
+        have = matches[field.name].reset_index(drop=True) if field.name in matches else None
+        if have is None and not field.nullable:
+            raise InvalidInput(f"a matches table needs the column {field.name!r}; it has {sorted(matches.columns)}")
+        if pa.types.is_timestamp(field.type):
+            out[field.name] = pd.to_datetime(have, utc=True).dt.as_unit("us")
+        elif pa.types.is_boolean(field.type):
+            out[field.name] = have.astype(bool)
+        elif pa.types.is_string(field.type):
+            out[field.name] = have.astype("str")
+        else:
+            out[field.name] = np.nan if have is None else pd.to_numeric(have).astype("float64")
+    return out

@@ -1,0 +1,78 @@
+"""Scores of probability forecasts. Every function takes probabilities (n, 3) ordered home, draw, away, and labels (n,) in 0..2."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import InvalidInput
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def _checked(probabilities: Floats, outcomes: Labels) -> Floats:
+    p = np.asarray(probabilities, dtype=float)
+    if p.ndim != 2 or p.shape[1] != 3 or len(p) != len(outcomes):
+        raise InvalidInput(f"need probabilities (n, 3) and outcomes (n,), got {p.shape} and {np.shape(outcomes)}")
+    if not np.isfinite(p).all() or np.abs(p.sum(axis=1) - 1).max(initial=0.0) > 1e-6:
+        raise InvalidInput("probabilities must be finite and each row must sum to 1")
+    return p
+
+
+def _one_hot(outcomes: Labels) -> Floats:
+    return np.eye(3)[np.asarray(outcomes, dtype=int)]
+
+
+def rps(probabilities: Floats, outcomes: Labels) -> Floats:
+    """Ranked probability score per match (n,), 0 (perfect) to 1; Epstein (1969), as used by Constantinou & Fenton (2012)."""
+    p = _checked(probabilities, outcomes)
+    gap = np.cumsum(p - _one_hot(outcomes), axis=1)[:, :2]
+    return np.asarray((gap**2).sum(axis=1) / 2)
+
+
+def log_loss(probabilities: Floats, outcomes: Labels) -> Floats:
+    """Negative natural log of the probability given to what happened, per match (n,)."""
+    p = _checked(probabilities, outcomes)
+    return np.asarray(-np.log(np.clip(p[np.arange(len(p)), outcomes], 1e-15, 1.0)))
+
+
+def brier(probabilities: Floats, outcomes: Labels) -> Floats:
+    """Brier score summed over the three classes, per match (n,), 0 to 2; Brier (1950)."""
+    p = _checked(probabilities, outcomes)
+    return np.asarray(((p - _one_hot(outcomes)) ** 2).sum(axis=1))
+
+
+def accuracy(probabilities: Floats, outcomes: Labels) -> Floats:
+    """1 where the most likely outcome happened, else 0, per match (n,)."""
+    return np.asarray((_checked(probabilities, outcomes).argmax(axis=1) == outcomes).astype(float))
+
+
+def calibration_error(probabilities: Floats, outcomes: Labels, bins: int = 10) -> float:
+    """Expected calibration error over all three classes pooled, equal-width bins (Naeini et al. 2015).
+
+    Grows with small samples even for a perfect model: about .041 at n=380, .019 at n=1,900.
+    """
+    p = _checked(probabilities, outcomes).ravel()
+    hit = _one_hot(outcomes).ravel()
+    which = np.minimum((p * bins).astype(int), bins - 1)
+    count = np.bincount(which, minlength=bins)
+    gap = np.abs(np.bincount(which, p, bins) - np.bincount(which, hit, bins))
+    return float(gap.sum() / max(count.sum(), 1))
+
+
+def base_rate(outcomes: Labels) -> Floats:
+    """Share (3,) of home wins, draws and away wins."""
+    return np.bincount(np.asarray(outcomes), minlength=3) / max(len(outcomes), 1)
+
+
+def summary(probabilities: Floats, outcomes: Labels) -> dict[str, float]:
+    """Means of all scores over the matches, with the calibration error and n."""
+    return {
+        "n": float(len(outcomes)),
+        "rps": float(rps(probabilities, outcomes).mean()),
+        "log_loss": float(log_loss(probabilities, outcomes).mean()),
+        "brier": float(brier(probabilities, outcomes).mean()),
+        "accuracy": float(accuracy(probabilities, outcomes).mean()),
+        "ece": calibration_error(probabilities, outcomes),
+    }

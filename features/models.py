@@ -1,0 +1,61 @@
+"""What is trained and logged to the registry: from model input to (home, draw, away) probabilities.
+
+The import paths of this module are a contract with every model version that was ever logged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from features.matches import outcomes
+from features.metrics import base_rate
+from features.splits import walk_forward
+
+Floats = NDArray[np.float64]
+
+
+def outcome_model(regularisation: float = 0.01, seed: int = 0) -> Pipeline:
+    """Standardised ratings into a multinomial logit; classes 0 home, 1 draw, 2 away.
+
+    `regularisation` is the inverse strength C of the L2 penalty.
+    """
+    return Pipeline(
+        [("scale", StandardScaler()), ("logit", LogisticRegression(C=regularisation, max_iter=1000, random_state=seed))]
+    )
+
+
+def walk_forward_forecasts(
+    matches: pd.DataFrame, x: Floats, elo_column: int, first: int, regularisation: float = 0.01, seed: int = 0
+) -> pd.DataFrame:
+    """Out-of-sample probabilities of the model and both references for every played match from season `first` on.
+
+    Parameters
+    ----------
+    matches : played matches, n rows, in the row order of `x`.
+    x : (n, n_features) model input.
+    elo_column : column of `x` that is the one feature of the plain-Elo reference.
+
+    Returns
+    -------
+    DataFrame with match_id, season, outcome and `{model,elo,base}_{home,draw,away}`, one row a forecast match.
+    """
+    y = outcomes(matches)
+    parts = []
+    for _, train, test in walk_forward(matches["season"], first):
+        one = x[:, [elo_column]]
+        forecasts = {
+            "model": outcome_model(regularisation, seed).fit(x[train], y[train]).predict_proba(x[test]),
+            "elo": outcome_model(1.0, seed).fit(one[train], y[train]).predict_proba(one[test]),
+            "base": np.tile(base_rate(y[train]), (len(test), 1)),
+        }
+        part = matches.iloc[test][["match_id", "season"]].assign(outcome=y[test])
+        for name, p in forecasts.items():
+            for column, outcome in enumerate(("home", "draw", "away")):
+                part[f"{name}_{outcome}"] = p[:, column]
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)

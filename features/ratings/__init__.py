@@ -1,0 +1,1 @@
+"""Rating systems: one update rule a module, all run by `features.replay`."""

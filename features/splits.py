@@ -1,0 +1,27 @@
+"""Walk-forward splits: a season is forecast by what was learnt from the seasons before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+def season_starts(seasons: pd.Series) -> NDArray[np.int64]:
+    """Calendar year in which each season begins: "2025-26" gives 2025."""
+    return seasons.str[:4].astype("int64").to_numpy()
+
+
+def walk_forward(
+    seasons: pd.Series, first: int, skip: int = 1
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield (season start, training rows, test rows) for each season from `first` on.
+
+    The first `skip` seasons of the data never train: the ratings have not settled there yet.
+    """
+    start = season_starts(seasons)
+    settled = start >= start.min() + skip
+    for season in sorted(set(start[start >= first])):
+        yield int(season), np.flatnonzero(settled & (start < season)), np.flatnonzero(start == season)

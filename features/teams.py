@@ -1,0 +1,33 @@
+"""Canonical club names, and the nearest ones when a name is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from rapidfuzz import fuzz, process, utils
+
+from features.errors import UnknownTeam
+
+
+def nearest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
+    """Up to `limit` known names most like `name`, best first."""
+    found = process.extract(
+        name[:200], list(known), scorer=fuzz.WRatio, processor=utils.default_process, limit=limit, score_cutoff=45
+    )
+    return [str(candidate) for candidate, _, _ in found]
+
+
+def resolve(name: str, known: Collection[str], aliases: Mapping[str, str], where: str = "") -> str:
+    """The canonical name behind `name`.
+
+    Raises
+    ------
+    UnknownTeam
+        Naming the value, `where` it stood (file and row), and the nearest known clubs.
+    """
+    canonical = aliases.get(name, name)
+    if canonical in known:
+        return canonical
+    close = nearest(name, known)
+    hint = f"nearest known: {', '.join(close)}" if close else "no known club is similar"
+    raise UnknownTeam(f"club {name!r}{f' in {where}' if where else ''} is unknown; {hint}")

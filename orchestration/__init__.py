@@ -1,0 +1,1 @@
+"""When things are computed: the Dagster code location."""

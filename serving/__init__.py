@@ -1,0 +1,1 @@
+"""Answering now: the REST API and the Celery worker behind it."""

@@ -1,0 +1,1 @@
+"""Looking: the Streamlit match viewer, over the REST API only."""
