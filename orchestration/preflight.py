@@ -1,0 +1,79 @@
+"""What must hold before a local run starts; each failure is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.errors import TouchlineError
+
+DISK_NEEDED = 500 * 2**20
+"""Bytes: lake, databases and logs of a first run take about a tenth of it."""
+
+
+class CannotStart(TouchlineError):
+    """Something on this machine stands in the way of a local run."""
+
+
+def check_ports(ports: Mapping[str, int]) -> None:
+    """Every port must be free; `ports` maps the setting's name to its value."""
+    by_port: dict[int, str] = {}
+    for setting, port in ports.items():
+        if port in by_port:
+            raise CannotStart(f"{setting} and {by_port[port]} are both {port}; give each its own port")
+        by_port[port] = setting
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise CannotStart(
+                    f"port {port} is taken; stop what listens there or set {setting} to a free port ({error.strerror})"
+                ) from error
+
+
+def check_disk(home: Path) -> None:
+    """The home folder must be writable and have room."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / ".writable"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise CannotStart(
+            f"{home} cannot be written ({error.strerror}); set TOUCHLINE_HOME to another folder"
+        ) from error
+    free = shutil.disk_usage(home).free
+    if free < DISK_NEEDED:
+        raise CannotStart(
+            f"the disk under {home} is full: {free // 2**20} MB free, {DISK_NEEDED // 2**20} MB needed; "
+            "make room or set TOUCHLINE_HOME to another disk"
+        )
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """One run per home folder: the lock goes with the process, whatever ends it."""
+    lock = home / "up.lock"
+    with lock.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotStart(
+                f"Touchline already runs in {home}; stop it, or set TOUCHLINE_HOME for a second one"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
