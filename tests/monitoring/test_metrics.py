@@ -1,0 +1,148 @@
+"""Every collector is driven and read back, alone and over several processes; batch figures come from the lake."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from features.io.store import Lake
+from monitoring import metrics
+
+REPOSITORY = Path(__file__).parents[2]
+HISTORY = {"promotions": [{"action": "promote", "at": "2026-03-13T12:00:00+00:00"}]}
+
+DRIVE_ALL = """
+from monitoring import metrics as m
+m.observe_request("POST", "/predict", 200, 0.004)
+m.ERRORS.labels(m.ErrorKind.TIMEOUT).inc()
+m.PREDICTIONS.labels(m.Mode.SYNC, "home").inc(2)
+m.QUEUE_LENGTH.labels("ml").set(7)
+m.ACTIVE_WORKERS.labels("ml").set(3)
+m.observe_model("match-outcome", 12)
+m.STAGE_DURATION.labels(m.Stage.MODEL).observe(0.0003)
+m.BATCH_SIZE.observe(16)
+m.TIMEOUTS.labels("/predict").inc()
+m.SWAPS.labels("success").inc()
+m.SHED.labels("/predict").inc()
+"""
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def run(code: str, directory: Path | None = None) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if directory:
+        environment["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+EXPOSE = "\nprint(m.exposition(m.registry()).decode())"
+
+EXPECTED = {
+    ("touchline_requests_total", (("method", "POST"), ("route", "/predict"), ("status", "200"))): 1.0,
+    ("touchline_request_duration_seconds_count", (("method", "POST"), ("route", "/predict"))): 1.0,
+    ("touchline_errors_total", (("kind", "timeout"),)): 1.0,
+    ("touchline_predictions_total", (("mode", "sync"), ("outcome", "home"))): 2.0,
+    ("touchline_queue_length", (("queue", "ml"),)): 7.0,
+    ("touchline_active_workers", (("queue", "ml"),)): 3.0,
+    ("touchline_model_loaded", (("model", "match-outcome"),)): 1.0,
+    ("touchline_model_version", (("model", "match-outcome"),)): 12.0,
+    ("touchline_stage_duration_seconds_count", (("stage", "model"),)): 1.0,
+    ("touchline_batch_size_tasks_sum", ()): 16.0,
+    ("touchline_timeouts_total", (("route", "/predict"),)): 1.0,
+    ("touchline_model_swaps_total", (("result", "success"),)): 1.0,
+    ("touchline_shed_requests_total", (("route", "/predict"),)): 1.0,
+}
+
+
+def test_every_collector_is_driven_and_read_back_in_one_process() -> None:
+    found = samples(run(DRIVE_ALL + EXPOSE))
+    assert {key: found.get(key) for key in EXPECTED} == EXPECTED
+
+
+def test_several_processes_expose_sums_of_counts_and_the_latest_of_each_gauge(tmp_path: Path) -> None:
+    for version in (12, 13):
+        run(DRIVE_ALL.replace("12", str(version)), tmp_path)
+    found = samples(run("from monitoring import metrics as m" + EXPOSE, tmp_path))
+    for key, alone in EXPECTED.items():
+        gauge = key[0].startswith(("touchline_queue", "touchline_active", "touchline_model_loaded"))
+        latest = 13.0 if key[0] == "touchline_model_version" else alone
+        summed = 2 * alone
+        assert found[key] == (latest if gauge or key[0] == "touchline_model_version" else summed), key
+
+
+def test_forked_children_count_into_the_same_figures(tmp_path: Path) -> None:
+    code = """
+import os
+from monitoring import metrics as m
+m.TIMEOUTS.labels("/predict").inc()
+children = []
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        m.TIMEOUTS.labels("/predict").inc()
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+"""
+    found = samples(run(code + EXPOSE, tmp_path))
+    assert found["touchline_timeouts_total", (("route", "/predict"),)] == 4.0
+
+
+def test_a_process_that_never_saw_a_model_says_nothing_about_it() -> None:
+    found = samples(run("from monitoring import metrics as m" + EXPOSE))
+    assert not [name for name, _ in found if name.startswith(("touchline_model_loaded", "touchline_model_version"))]
+
+
+def test_invented_methods_and_unmatched_routes_make_no_new_labels() -> None:
+    found = samples(run('from monitoring import metrics as m\nm.observe_request("BREW", None, 404, 0.1)' + EXPOSE))
+    key = ("touchline_requests_total", (("method", "other"), ("route", "unmatched"), ("status", "404")))
+    assert found[key] == 1.0
+
+
+def test_an_empty_lake_exports_nothing_and_does_not_fail(tmp_path: Path) -> None:
+    text = metrics.exposition(metrics.registry(metrics.BatchCollector(Lake(str(tmp_path))))).decode()
+    assert "touchline_score_mean" not in text
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b'{"groups": 3}', b"[]"])
+def test_a_damaged_report_is_flagged_and_leaves_the_others_alone(tmp_path: Path, content: bytes) -> None:
+    lake = Lake(str(tmp_path))
+    lake.write_bytes("reports/performance.json", content)
+    lake.write_json(
+        "reports/promotions.json", {"promotions": [{"action": "promote", "at": "2026-03-13T12:00:00+00:00"}]}
+    )
+    found = samples(metrics.exposition(metrics.registry(metrics.BatchCollector(lake))).decode())
+    assert found["touchline_report_readable", (("report", "performance"),)] == 0
+    assert found["touchline_report_readable", (("report", "promotions"),)] == 1
+    assert found["touchline_promotions", (("action", "promote"),)] == 1
+
+
+def test_the_lake_is_read_at_most_once_per_cache_time(tmp_path: Path) -> None:
+    lake, now = Lake(str(tmp_path)), [0.0]
+    collector = metrics.BatchCollector(lake, cache_seconds=10, clock=lambda: now[0])
+
+    def exported() -> bool:
+        return any(family.name == "touchline_promotions" for family in collector.collect())
+
+    assert not exported()
+    lake.write_json("reports/promotions.json", HISTORY)
+    now[0] = 9.9
+    assert not exported()
+    now[0] = 10
+    assert exported()
