@@ -287,7 +287,8 @@ class LocalRun:
     def _who_stopped(self) -> str:
         for name, process in self.manager._processes.items():
             if process.get("returncode") not in (None, 0, -15):
-                return f"{name} stopped by itself (exit code {process['returncode']}); its last lines:\n{self.logs.tail(name)}"
+                code, last = process["returncode"], self.logs.tail(name)
+                return f"{name} stopped by itself (exit code {code}); its last lines:\n{last}"
         return f"a service stopped by itself; see {self.home}/logs"
 
 

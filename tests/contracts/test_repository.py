@@ -1,0 +1,72 @@
+"""What the repository promises about itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+ALLOWED = {
+    *("orchestration", "serving", "features", "monitoring", "ui", "helm", "tests"),
+    *("workspace.yaml", "pyproject.toml", "README.md", "LICENSE", "Makefile", "Procfile", "Dockerfile"),
+    *("requirements.lock", ".ci", ".gitignore", ".dockerignore", ".hadolint.yaml", ".streamlit"),
+}
+
+
+def tracked(repository: Path) -> list[str]:
+    """Files that git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.splitlines() if (repository / name).is_file()]
+
+
+def test_the_top_level_holds_the_packages_and_what_tooling_demands(repository: Path) -> None:
+    assert {name.split("/")[0] for name in tracked(repository)} <= ALLOWED
+
+
+def test_no_package_index_is_named_anywhere(repository: Path) -> None:
+    hosts = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs\.org|deb\.debian\.org|index-url|--index\b")
+    here = Path(__file__).relative_to(repository).as_posix()
+    for name in tracked(repository):
+        if name != here:
+            text = (repository / name).read_bytes().decode("utf-8", "ignore")
+            assert not hosts.search(text), f"{name} names a package index: {hosts.search(text)}"
+
+
+def test_every_locked_package_has_a_hash(repository: Path) -> None:
+    lock = (repository / "requirements.lock").read_text()
+    pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*(?:\[[a-z,]+\])?==[^\\\n]*\\?)$", lock, re.M)
+    assert len(pinned) > 200
+    for block in re.split(r"^(?=[a-z0-9][^\n]*==)", lock, flags=re.M)[1:]:
+        assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+def test_the_lock_satisfies_what_the_project_asks_for(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    locked = {
+        name.lower()
+        for name in re.findall(r"^([A-Za-z0-9._-]+)==", (repository / "requirements.lock").read_text(), re.M)
+    }
+    asked = [*project["dependencies"], *(item for group in project["optional-dependencies"].values() for item in group)]
+    names = {re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower().replace("_", "-") for requirement in asked}  # type: ignore[index]
+    assert names - {"touchline"} <= locked
+
+
+def test_modules_have_no_effect_when_imported(repository: Path) -> None:
+    """No module reads the environment or configures logging outside the settings classes and the entry points."""
+    pattern = re.compile(r"os\.environ|os\.getenv|basicConfig\(")
+    # The supervisor hands its environment on; the registry bounds MLflow's own retries, which only variables can.
+    allowed = {"orchestration/local.py", "features/io/registry.py", "features/io/store.py"}
+    found = {
+        name
+        for name in tracked(repository)
+        if re.match(r"(features|monitoring|orchestration|serving|ui)/.*\.py$", name)
+        and pattern.search((repository / name).read_text())
+    }
+    assert found <= allowed

@@ -1,0 +1,106 @@
+"""Each thing that stands in the way of a local run is one clear sentence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestration.preflight import CannotStart, check_disk, check_ports, only_one
+
+
+def test_a_taken_port_is_named_with_its_setting() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(CannotStart, match=rf"port {port} is taken.*TOUCHLINE_API_PORT"):
+            check_ports({"TOUCHLINE_API_PORT": port})
+
+
+def test_two_services_on_one_port_are_refused() -> None:
+    with pytest.raises(CannotStart, match="TOUCHLINE_B and TOUCHLINE_A are both 16001"):
+        check_ports({"TOUCHLINE_A": 16001, "TOUCHLINE_B": 16001})
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(CannotStart, match=r"cannot be written.*TOUCHLINE_HOME"):
+        check_disk(blocked)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="a small disk can be mounted by root only")
+def test_a_full_disk_is_one_clear_sentence(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this machine does not allow mounts")
+    try:
+        with pytest.raises(CannotStart, match=r"the disk under .* is full: 2 MB free, 500 MB needed"):
+            check_disk(small)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_second_run_in_the_same_home_is_refused_and_the_lock_goes_with_the_first(tmp_path: Path) -> None:
+    with only_one(tmp_path), pytest.raises(CannotStart, match="already runs"), only_one(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with only_one(tmp_path):
+        pass
+
+
+def test_the_command_exits_with_one_sentence_when_a_port_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+        environment = {**os.environ, "TOUCHLINE_HOME": str(tmp_path), "TOUCHLINE_UI_PORT": port}
+        done = _touchline("up", environment)
+    assert done.returncode == 1
+    assert done.stdout.count("\n") == 1
+    assert f"port {port} is taken" in done.stdout
+    assert "TOUCHLINE_UI_PORT" in done.stdout
+
+
+def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path) -> None:
+    done = _touchline("up", {**os.environ, "TOUCHLINE_HOME": str(tmp_path), "TOUCHLINE_API_PORT": "eighty"})
+    assert done.returncode == 2
+    assert "TOUCHLINE_API_PORT='eighty'" in done.stdout
+
+
+def test_make_names_a_python_that_is_too_old_or_missing(tmp_path: Path, repository: Path) -> None:
+    shutil.copy(repository / "Makefile", tmp_path)
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    old = tmp_path / "python-old"
+    old.write_text(
+        f'#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.2" && exit\nexec {sys.executable} -c "import sys; sys.exit(1)"\n'
+    )
+    old.chmod(0o755)
+    for python, sentence in ((str(old), "Python 3.11 to 3.13 is needed"), ("/nowhere/python", "is not installed")):
+        done = subprocess.run(
+            ["make", "up", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode != 0
+        assert sentence in done.stderr
+        assert len([line for line in done.stderr.splitlines() if line.startswith("touchline:")]) == 1
+
+
+def _touchline(command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "orchestration.cli", command],
+        env=environment,
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
