@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -90,11 +90,11 @@ def processes_of(home: Path) -> list[str]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[dict[str, str]]:
+def environment(tmp_path: Path, free_port: Callable[[], int]) -> dict[str, str]:
     """Free ports and a home of its own."""
     ports = {f"TOUCHLINE_{name}_PORT": str(free_port()) for name in ("API", "UI", "DAGSTER", "MLFLOW")}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHLINE_")}
-    yield {**kept, **ports, "TOUCHLINE_HOME": str(tmp_path / "home")}
+    return {**kept, **ports, "TOUCHLINE_HOME": str(tmp_path / "home")}
 
 
 @pytest.mark.slow
