@@ -56,13 +56,15 @@ def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Serie
         where, name = keys[int(missing.argmax())]
         known = team_states.loc[team_states["competition"] == where, "team"]
         raise UnknownTeam(
-            f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(name, set(known)))}"
+            f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(str(name), set(known)))}"
         )
     return table.loc[keys].reset_index()
 
 
 def probabilities(model: Model, home: Floats, away: Floats, neutral: NDArray[np.bool_]) -> Floats:
     """Probabilities (n, 3) ordered home, draw, away from states (n, len(STATE_COLUMNS)): batch and online alike."""
+    if not len(home):  # estimators refuse an empty table
+        return np.empty((0, 3))
     x = model_input(home, away, neutral)
     return model.predict_proba(x[:, [FEATURES.index(name) for name in model.features]])
 

@@ -15,6 +15,7 @@ from enum import IntEnum, StrEnum
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from features.errors import InvalidInput
 
@@ -107,7 +108,7 @@ def build_match_id(competition: str, season: str, home_team: str, away_team: str
 
 
 _MATCH_ID = re.compile(
-    r"(?P<competition>[a-z][a-z0-9]*(?:-[a-z0-9]+)*?)-(?P<season>\d{4}(?:-\d{2})?)-(?P<clubs>[a-z0-9-]+)"
+    r"(?P<competition>[a-z][a-z0-9]*(?:-[a-z0-9]+)*?)-(?P<season>\d{4}(?:-\d{2})?)-(?P<clubs>[a-z0-9]+(?:-[a-z0-9]+)+)"
 )
 
 
@@ -134,19 +135,21 @@ def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
     pair = ["competition", "season", "home_team", "away_team"]
     meeting = ordered.groupby(pair, sort=False).cumcount() + 1
     ids = [
-        build_match_id(*row, meeting=n)
-        for row, n in zip(ordered[pair].itertuples(index=False, name=None), meeting, strict=True)
+        build_match_id(competition, season, home, away, n)
+        for (competition, season, home, away), n in zip(
+            ordered[pair].itertuples(index=False, name=None), meeting, strict=True
+        )
     ]
     return ordered.assign(match_id=ids)
 
 
-def outcomes(matches: pd.DataFrame) -> np.ndarray:
+def outcomes(matches: pd.DataFrame) -> NDArray[np.int64]:
     """Class labels (n,) of played matches: 0 home, 1 draw, 2 away. Raises InvalidInput where a score is missing."""
     difference = matches["home_goals"].to_numpy(float) - matches["away_goals"].to_numpy(float)
     if np.isnan(difference).any():
         row = matches.iloc[int(np.isnan(difference).argmax())]
         raise InvalidInput(f"match {row.match_id} has no score, so it has no outcome")
-    return 1 - np.sign(difference).astype(np.int64)
+    return np.asarray(1 - np.sign(difference), dtype=np.int64)
 
 
 def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
@@ -161,7 +164,7 @@ def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
 
 
 def as_known_at(matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    """The same matches as they looked at `as_of`: what was not over yet is a fixture without score, shots or closing odds."""
+    """The same matches as they looked at `as_of`: those not over are fixtures without score, shots or closing odds."""
     hidden = (matches["status"] == Status.PLAYED) & ~is_known(matches, as_of)
     if not hidden.any():
         return matches
@@ -180,9 +183,12 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
     """
     out = pd.DataFrame(index=range(len(matches)))
     for field in SCHEMA:
-        have = matches[field.name].reset_index(drop=True) if field.name in matches else None
-        if have is None and not field.nullable:
-            raise InvalidInput(f"a matches table needs the column {field.name!r}; it has {sorted(matches.columns)}")
+        if field.name not in matches:
+            if not field.nullable:
+                raise InvalidInput(f"a matches table needs the column {field.name!r}; it has {sorted(matches.columns)}")
+            out[field.name] = np.nan
+            continue
+        have = matches[field.name].reset_index(drop=True)
         if pa.types.is_timestamp(field.type):
             out[field.name] = pd.to_datetime(have, utc=True).dt.as_unit("us")
         elif pa.types.is_boolean(field.type):
@@ -190,5 +196,5 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
         elif pa.types.is_string(field.type):
             out[field.name] = have.astype("str")
         else:
-            out[field.name] = np.nan if have is None else pd.to_numeric(have).astype("float64")
+            out[field.name] = pd.to_numeric(have).astype("float64")
     return out

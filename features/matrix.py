@@ -6,14 +6,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.replay import ATTACK, DEFENCE, ELO, HOME, LEVEL, PI_AWAY, PI_HOME, RatingParams
+from features.replay import ATTACK, DEFENCE, ELO, ELO_PLAIN, HOME, LEVEL, PI_AWAY, PI_HOME, RatingParams
 
 Floats = NDArray[np.float64]
 
 GOAL_FEATURES = ("elo", "pi", "pi_reverse", "log_home_goals", "log_away_goals")
 """Features that need scores only."""
 
-FEATURES = GOAL_FEATURES
+REFERENCE_FEATURE = "elo_plain"
+"""The one feature of the plain-Elo reference; no model is trained on it."""
+
+FEATURES = (*GOAL_FEATURES, REFERENCE_FEATURE)
+"""Columns of `model_input`. Which of them a model uses is written in its signature."""
 
 
 def _expected_goals(rating: Floats) -> Floats:
@@ -36,6 +40,7 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], params: 
         _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME]),
         home[:, LEVEL] + ground * home[:, HOME] + home[:, ATTACK] - away[:, DEFENCE],
         home[:, LEVEL] + away[:, ATTACK] - home[:, DEFENCE],
+        (home[:, ELO_PLAIN] + ground * params.elo_plain.home_advantage - away[:, ELO_PLAIN]) / 400.0,
     )
     return np.column_stack(columns)
 

@@ -1,4 +1,7 @@
-"""Scores of probability forecasts. Every function takes probabilities (n, 3) ordered home, draw, away, and labels (n,) in 0..2."""
+"""Scores of probability forecasts.
+
+Every function takes probabilities (n, 3) ordered home, draw, away, and labels (n,) in 0..2.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ def _checked(probabilities: Floats, outcomes: Labels) -> Floats:
 
 
 def _one_hot(outcomes: Labels) -> Floats:
-    return np.eye(3)[np.asarray(outcomes, dtype=int)]
+    return np.asarray(np.eye(3)[np.asarray(outcomes, dtype=int)])
 
 
 def rps(probabilities: Floats, outcomes: Labels) -> Floats:
-    """Ranked probability score per match (n,), 0 (perfect) to 1; Epstein (1969), as used by Constantinou & Fenton (2012)."""
+    """Ranked probability score per match (n,), 0 (perfect) to 1; Epstein (1969), Constantinou & Fenton (2012)."""
     p = _checked(probabilities, outcomes)
     gap = np.cumsum(p - _one_hot(outcomes), axis=1)[:, :2]
     return np.asarray((gap**2).sum(axis=1) / 2)

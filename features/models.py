@@ -12,7 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from features.matches import outcomes
+from features.errors import InvalidInput
+from features.leaks import stop_at_leak
+from features.matches import OUTCOMES, outcomes
 from features.metrics import base_rate
 from features.splits import walk_forward
 
@@ -37,25 +39,36 @@ def walk_forward_forecasts(
     Parameters
     ----------
     matches : played matches, n rows, in the row order of `x`.
-    x : (n, n_features) model input.
-    elo_column : column of `x` that is the one feature of the plain-Elo reference.
+    x : (n, n_features) model input, and the plain Elo.
+    elo_column : column of `x` that is the one feature of the plain-Elo reference; the model gets all the others.
 
     Returns
     -------
     DataFrame with match_id, season, outcome and `{model,elo,base}_{home,draw,away}`, one row a forecast match.
+
+    Raises
+    ------
+    LeakageError
+        If the model is better than closing odds ever are: see `features.leaks`.
     """
     y = outcomes(matches)
+    own = np.delete(x, elo_column, axis=1)
     parts = []
     for _, train, test in walk_forward(matches["season"], first):
         one = x[:, [elo_column]]
         forecasts = {
-            "model": outcome_model(regularisation, seed).fit(x[train], y[train]).predict_proba(x[test]),
+            "model": outcome_model(regularisation, seed).fit(own[train], y[train]).predict_proba(own[test]),
             "elo": outcome_model(1.0, seed).fit(one[train], y[train]).predict_proba(one[test]),
             "base": np.tile(base_rate(y[train]), (len(test), 1)),
         }
         part = matches.iloc[test][["match_id", "season"]].assign(outcome=y[test])
         for name, p in forecasts.items():
-            for column, outcome in enumerate(("home", "draw", "away")):
+            for column, outcome in enumerate(OUTCOMES):
                 part[f"{name}_{outcome}"] = p[:, column]
         parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    if not parts:
+        raise InvalidInput(f"no season from {first} on has earlier seasons to learn from")
+    forecasts_of_all = pd.concat(parts, ignore_index=True)
+    model = forecasts_of_all[[f"model_{outcome}" for outcome in OUTCOMES]].to_numpy(float)
+    stop_at_leak(model, forecasts_of_all["outcome"].to_numpy(np.int64))
+    return forecasts_of_all

@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from features.matches import Status
-from features.ratings.elo import EloParams
+from features.ratings.elo import EloParams, plain_elo
 from features.ratings.elo import change as elo_change
 from features.ratings.pi import PiParams
 from features.ratings.pi import surprise as pi_surprise
@@ -32,11 +32,12 @@ STATE_COLUMNS = (
     "pi_away",
     "attack",
     "defence",
+    "elo_plain",  # K=20, goals not counted: the reference, never a feature of the model
     "played",  # matches this club has behind it in the data
     "level",  # of the division: log goals of an average side away from home
     "home_advantage",  # of the division: log factor on the home side's goals
 )
-ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE, PLAYED, LEVEL, HOME = range(len(STATE_COLUMNS))
+ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE, ELO_PLAIN, PLAYED, LEVEL, HOME = range(len(STATE_COLUMNS))
 _CLUB_COLUMNS = PLAYED + 1
 
 
@@ -45,6 +46,7 @@ class RatingParams:
     """Parameters of all rating systems."""
 
     elo: EloParams = field(default_factory=EloParams)
+    elo_plain: EloParams = field(default_factory=plain_elo)
     pi: PiParams = field(default_factory=PiParams)
     poisson: PoissonParams = field(default_factory=PoissonParams)
 
@@ -89,7 +91,7 @@ def _means(states, member, season_of, division, season):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def _run(
+def _run(  # type: ignore[no-untyped-def]
     day,
     division,
     season,
@@ -100,14 +102,16 @@ def _run(
     neutral,
     known,
     n_teams,
-    n_divisions,  # type: ignore[no-untyped-def]
+    n_divisions,
     elo,
+    plain,
     pi,
     poisson,
 ):
     n = len(day)
     states = np.zeros((n_teams, _CLUB_COLUMNS))
     states[:, ELO] = elo.start
+    states[:, ELO_PLAIN] = plain.start
     member = np.full(n_teams, -1)
     season_of = np.full(n_teams, -1)
     divisions = np.empty((n_divisions, 2))
@@ -149,6 +153,10 @@ def _run(
             points = elo_change(bh[ELO] + ground * elo.home_advantage - ba[ELO], difference, elo.k, elo.gamma)
             states[h, ELO] += points
             states[a, ELO] -= points
+            gap = bh[ELO_PLAIN] + ground * plain.home_advantage - ba[ELO_PLAIN]
+            points = elo_change(gap, difference, plain.k, plain.gamma)
+            states[h, ELO_PLAIN] += points
+            states[a, ELO_PLAIN] -= points
             step = pi.rate * pi_surprise(bh[PI_HOME], ba[PI_AWAY], difference)
             states[h, PI_HOME] += step
             states[h, PI_AWAY] += pi.carry * step
@@ -204,6 +212,7 @@ def replay(matches: pd.DataFrame, params: RatingParams | None = None) -> Replay:
         len(team_names),
         len(division_names),
         params.elo,
+        params.elo_plain,
         params.pi,
         params.poisson,
     )
@@ -211,11 +220,12 @@ def replay(matches: pd.DataFrame, params: RatingParams | None = None) -> Replay:
     home[order], away[order] = before_home, before_away
 
     latest = ordered.groupby("competition")["season"].max()
-    last_result = ordered.loc[known, "kick_off"].max() if known.any() else pd.NaT
+    last_result = ordered["kick_off"].where(known).max()
     rows = pd.DataFrame(np.hstack([states, division_states[np.maximum(member, 0)]]), columns=list(STATE_COLUMNS))
     rows.insert(0, "competition", np.asarray(division_names)[np.maximum(member, 0)])
     rows.insert(1, "season", rows["competition"].map(latest).to_numpy())
     rows.insert(2, "team", np.asarray(team_names))
-    rows.insert(3, "features_as_of", last_result)
+    rows["features_as_of"] = last_result
+    rows = rows[["competition", "season", "team", "features_as_of", *STATE_COLUMNS]]
     current = season_of == rows["season"].str[:4].astype("int64").to_numpy()
     return Replay(home, away, rows[current].sort_values(["competition", "team"]).reset_index(drop=True))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 def season_starts(seasons: pd.Series) -> NDArray[np.int64]:
     """Calendar year in which each season begins: "2025-26" gives 2025."""
-    return seasons.str[:4].astype("int64").to_numpy()
+    return np.asarray(seasons.str[:4].astype("int64"), dtype=np.int64)
 
 
 def walk_forward(

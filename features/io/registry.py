@@ -73,6 +73,7 @@ class Registry:
     def register(self, training: Training, experiment: str = MODEL_NAME) -> ModelVersion:
         """Log a training run with its model and register it; the new version gets the alias `staging`."""
         import mlflow.sklearn
+        from mlflow.data.pandas_dataset import from_pandas
         from mlflow.models import infer_signature
 
         def log() -> ModelVersion:
@@ -83,7 +84,7 @@ class Registry:
                 mlflow.log_metrics(dict(training.metrics))
                 for path, text in training.documents.items():
                     mlflow.log_text(text, path)
-                data = mlflow.data.from_pandas(training.dataset, source=training.dataset_source, name="match_features")
+                data = from_pandas(training.dataset, source=training.dataset_source, name="match_features")
                 mlflow.log_input(data, context="training")
                 example = training.input_example.astype("float64")
                 info = mlflow.sklearn.log_model(
@@ -101,7 +102,8 @@ class Registry:
                     client.set_model_version_tag(MODEL_NAME, str(version), key, value)
                 client.set_registered_model_alias(MODEL_NAME, STAGING, str(version))
             found = self.version(version)
-            assert found is not None
+            if found is None:
+                raise ModelUnavailable(f"version {version} vanished from {self.tracking_uri} while it was registered")
             return found
 
         return self._reach(log)

@@ -82,9 +82,11 @@ class Lake:
             raise DamagedArtefact(f"{self.root}/{path} is not readable as parquet: {error}") from error
         if schema is not None and (missing := set(schema.names) - set(table.column_names)) and columns is None:
             raise DamagedArtefact(
-                f"{self.root}/{path} lacks {sorted(missing)}: it was written by an older version; materialise {noun!r} again"
+                f"{self.root}/{path} lacks {sorted(missing)}: it was written by an older version; "
+                f"materialise {noun!r} again"
             )
-        return table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
 
     def partitions(self, noun: str) -> list[str]:
         """Partition keys of a table that are published, sorted."""
@@ -114,8 +116,8 @@ class Lake:
                 sink.write(content)
                 sink.flush()
                 os.fsync(sink.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(target)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise

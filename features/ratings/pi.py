@@ -19,11 +19,11 @@ class PiParams(NamedTuple):
 @njit(cache=True)
 def expected_goals(rating: float) -> float:
     """Expected goal difference against an average club."""
-    return np.sign(rating) * (10.0 ** (abs(rating) / 3.0) - 1.0)
+    return float(np.sign(rating) * (10.0 ** (abs(rating) / 3.0) - 1.0))
 
 
 @njit(cache=True)
 def surprise(home_rating: float, away_rating: float, goal_difference: float) -> float:
     """psi(e): the diminished error of the expected goal difference, signed for the home club."""
     error = goal_difference - (expected_goals(home_rating) - expected_goals(away_rating))
-    return np.sign(error) * 3.0 * np.log10(1.0 + abs(error))
+    return float(np.sign(error) * 3.0 * np.log10(1.0 + abs(error)))

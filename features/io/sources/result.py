@@ -1,0 +1,57 @@
+"""What a source hands over: matches, the rows it refused, and what a person should know about both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),  # as an editor counts lines: the header is row 1
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("repaired", pa.bool_(), nullable=False),  # True: the row was kept, with this put right
+        pa.field("content", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One thing wrong in one row of one file."""
+
+    source: str
+    file: str
+    row: int
+    reason: str
+    content: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True)
+class SourceResult:
+    """Matches of one competition as its sources tell them.
+
+    Attributes
+    ----------
+    matches : table with the columns of `features.matches.SCHEMA`.
+    quarantine : table with the columns of `QUARANTINE_SCHEMA`, one row a refused or repaired row.
+    report : counts and findings for a person: files, rows, quarantined, repaired, disagreements.
+    """
+
+    matches: pd.DataFrame
+    quarantine: pd.DataFrame
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def quarantine_table(defects: Sequence[Defect]) -> pd.DataFrame:
+    """The defects as a table with the columns of `QUARANTINE_SCHEMA`, also when there are none."""
+    rows = {name: [getattr(defect, name) for defect in defects] for name in QUARANTINE_SCHEMA.names}
+    table = pd.DataFrame(rows)
+    types = {"source": "str", "file": "str", "row": "int64", "reason": "str", "repaired": "bool", "content": "str"}
+    return table.astype(types)

@@ -1,0 +1,132 @@
+"""No rating sees what came after; what fixtures get is what clubs have."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import LeakageError, UnknownTeam
+from features.forecasts import forecast, probabilities, states_of
+from features.matches import Status, as_known_at, outcomes
+from features.matrix import FEATURES, GOAL_FEATURES, feature_frame, model_input
+from features.models import outcome_model
+from features.replay import STATE_COLUMNS, replay
+
+MOMENT = datetime(2026, 3, 9, tzinfo=UTC)
+
+
+class _Model:
+    """A fitted head with the columns of its signature, as the registry would load it."""
+
+    features = GOAL_FEATURES
+
+    def __init__(self, matches: pd.DataFrame) -> None:
+        run = replay(matches)
+        x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[:, : len(GOAL_FEATURES)]
+        self.head = outcome_model().fit(x, outcomes(matches))
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.head.predict_proba(x))
+
+
+@pytest.fixture(scope="module")
+def model(premier_league: pd.DataFrame) -> _Model:
+    return _Model(premier_league[premier_league["season"] < "2025-26"])
+
+
+def _features(matches: pd.DataFrame) -> np.ndarray:
+    run = replay(matches)
+    return model_input(run.home, run.away, matches["neutral"].to_numpy(bool))
+
+
+def test_changing_every_later_result_changes_no_earlier_feature(premier_league: pd.DataFrame) -> None:
+    cut = pd.Timestamp("2021-12-28", tz="UTC")
+    later = (premier_league["kick_off"] >= cut).to_numpy()
+    changed = premier_league.copy()
+    changed.loc[later, "home_goals"] = 9.0
+    same_day = (premier_league["kick_off"].dt.floor("D") == cut).to_numpy()
+    assert same_day.any()
+    np.testing.assert_array_equal(_features(changed)[~later | same_day], _features(premier_league)[~later | same_day])
+
+
+def test_leaving_out_or_adding_later_matches_changes_no_earlier_feature(premier_league: pd.DataFrame) -> None:
+    start = premier_league.iloc[:2000].reset_index(drop=True)
+    np.testing.assert_array_equal(_features(start), _features(premier_league)[:2000])
+
+
+def test_matches_of_one_day_do_not_see_each_others_results(premier_league: pd.DataFrame) -> None:
+    day = premier_league["kick_off"].dt.floor("D")
+    busy = day.value_counts().idxmax()
+    rows = (day == busy).to_numpy()
+    blind = premier_league.copy()
+    blind.loc[rows, "status"] = Status.SCHEDULED.value
+    np.testing.assert_array_equal(_features(blind)[rows], _features(premier_league)[rows])
+
+
+def test_the_order_of_the_rows_does_not_matter(premier_league: pd.DataFrame) -> None:
+    shuffled = premier_league.sample(frac=1, random_state=1)
+    expected = _features(premier_league)[shuffled.index]
+    np.testing.assert_allclose(_features(shuffled.reset_index(drop=True)), expected, rtol=0, atol=1e-12)
+
+
+def test_fixtures_get_the_states_that_their_clubs_have(premier_league: pd.DataFrame) -> None:
+    known = as_known_at(premier_league, MOMENT)
+    run = replay(known)
+    ahead = (known["status"] == Status.SCHEDULED).to_numpy()
+    home = states_of(run.team_states, known.loc[ahead, "home_team"], known.loc[ahead, "competition"])
+    np.testing.assert_array_equal(home[list(STATE_COLUMNS)].to_numpy(float), run.home[ahead])
+
+
+def test_online_and_batch_give_the_same_probabilities(premier_league: pd.DataFrame, model: _Model) -> None:
+    known = as_known_at(premier_league, MOMENT)
+    run = replay(known)
+    fixtures = known[known["status"] == Status.SCHEDULED]
+    batch = forecast(model, fixtures, run.team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT)
+    trained_like = model.predict_proba(
+        feature_frame(known, run.home, run.away).loc[fixtures.index, list(GOAL_FEATURES)].to_numpy(float)
+    )
+    for row, expected in zip(batch.itertuples(), trained_like, strict=True):
+        one = [
+            run.team_states.loc[run.team_states["team"] == club, list(STATE_COLUMNS)].to_numpy(float)
+            for club in (row.home_team, row.away_team)
+        ]
+        online = probabilities(model, one[0], one[1], np.array([False]))[0]
+        np.testing.assert_allclose(online, [row.home, row.draw, row.away], atol=1e-9)
+        np.testing.assert_allclose(online, expected, atol=1e-9)
+
+
+def test_a_forecast_by_a_model_that_saw_the_match_is_refused(premier_league: pd.DataFrame, model: _Model) -> None:
+    known = as_known_at(premier_league, MOMENT)
+    fixtures = known[known["status"] == Status.SCHEDULED]
+    states = replay(known).team_states
+    with pytest.raises(LeakageError, match="refused"):
+        forecast(model, fixtures, states, 1, datetime(2026, 5, 24, tzinfo=UTC), MOMENT)
+    with pytest.raises(LeakageError, match="refused"):
+        forecast(model, fixtures, replay(premier_league).team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT)
+
+
+def test_a_club_without_a_state_is_named_with_its_relatives(premier_league: pd.DataFrame, model: _Model) -> None:
+    fixtures = as_known_at(premier_league, MOMENT).tail(1).assign(home_team="Arsenall")
+    with pytest.raises(UnknownTeam, match="Arsenal"):
+        forecast(model, fixtures, replay(premier_league).team_states, 1, MOMENT, MOMENT)
+
+
+def test_no_fixtures_give_an_empty_forecast(premier_league: pd.DataFrame, model: _Model) -> None:
+    states = replay(premier_league).team_states
+    assert forecast(model, premier_league.head(0), states, 1, MOMENT, MOMENT).empty
+
+
+def test_the_league_has_twenty_states_and_elo_points_stay_in_it(premier_league: pd.DataFrame) -> None:
+    states = replay(premier_league).team_states
+    assert len(states) == 20
+    assert np.isfinite(states[list(STATE_COLUMNS)].to_numpy(float)).all()
+    assert states["elo"].between(1200, 1900).all()
+
+
+def test_on_neutral_ground_exchanging_the_clubs_exchanges_the_elo(premier_league: pd.DataFrame) -> None:
+    run = replay(premier_league)
+    there = model_input(run.home[-5:], run.away[-5:], np.ones(5, bool))
+    back = model_input(run.away[-5:], run.home[-5:], np.ones(5, bool))
+    elo = FEATURES.index("elo")
+    np.testing.assert_allclose(there[:, elo], -back[:, elo])

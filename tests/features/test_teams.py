@@ -1,0 +1,34 @@
+"""Club names: canonical, by alias, or an error that helps."""
+
+import pytest
+
+from features.competitions import CATALOGUE, competition
+from features.errors import UnknownCompetition, UnknownTeam
+from features.teams import nearest, resolve
+
+CLUBS = {"Manchester United", "Manchester City", "Arsenal", "Brighton & Hove Albion"}
+
+
+def test_a_canonical_name_and_an_alias_resolve_to_the_same_club() -> None:
+    aliases = {"Man United": "Manchester United"}
+    assert resolve("Manchester United", CLUBS, aliases) == resolve("Man United", CLUBS, aliases)
+
+
+def test_an_unknown_club_names_its_place_and_its_nearest_relatives() -> None:
+    with pytest.raises(UnknownTeam, match=r"E0_2324.csv row 7.*Manchester"):
+        resolve("Manchestr Utd", CLUBS, {}, where="E0_2324.csv row 7")
+
+
+def test_a_club_like_no_other_says_so() -> None:
+    with pytest.raises(UnknownTeam, match="no known club is similar"):
+        resolve("zzzz", CLUBS, {})
+
+
+def test_endless_names_are_cut_before_they_are_compared() -> None:
+    assert isinstance(nearest("x" * 1_000_000, CLUBS), list)
+
+
+def test_slugs_of_competitions_are_unique_and_unknown_ones_name_the_nearest() -> None:
+    assert len({one.slug for one in CATALOGUE}) == len(CATALOGUE)
+    with pytest.raises(UnknownCompetition, match="eng-premier-league"):
+        competition("eng-premiere-league")
