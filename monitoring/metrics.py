@@ -325,7 +325,7 @@ def _performance(document: dict[str, Any]) -> Iterator[Metric]:
         for bound in ("mean", "low", "high")
     ]
     help_text = "Paired RPS difference model - reference with its 95 % interval; below zero the model is better."
-    yield _gauge("touchline_rps_difference_mean", help_text, (*where, "reference", "bound"), differences)
+    yield _gauge("touchline_rps_difference", help_text, (*where, "reference", "bound"), differences)
     for key, name, help_text in (
         ("error", "touchline_calibration_error_ratio", "Expected calibration error."),
         ("limit", "touchline_calibration_limit_ratio", "Calibration error that a perfect model exceeds 1 time in 20."),

@@ -1,0 +1,109 @@
+"""Calibration: do forecasts of 40 % happen 40 % of the time, as far as this many matches can tell?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from features.matches import OUTCOMES
+from features.metrics import calibration_error
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def wilson(hits: Floats, n: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Interval of a binomial share, good for small n and shares near 0 or 1; Wilson (1927).
+
+    Parameters
+    ----------
+    hits, n : (bins,) successes and trials, n > 0.
+    level : coverage.
+    """
+    z = float(norm.ppf(0.5 + level / 2))
+    share = hits / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def reliability_curve(probabilities: Floats, happened: Labels, bins: int = 10) -> list[dict[str, Any]]:
+    """Forecast against observed share of one outcome, in equal-width bins; empty bins are left out.
+
+    Parameters
+    ----------
+    probabilities : (n,) given to the outcome.
+    happened : (n,) 1 where it happened.
+
+    Returns
+    -------
+    One dict a bin: `from`, `to`, `n`, mean `forecast`, `observed` share with its 95 % Wilson interval `low`, `high`,
+    and `consistent`: whether the mean forecast lies in the interval.
+    """
+    which = np.minimum((probabilities * bins).astype(int), bins - 1)
+    n = np.bincount(which, minlength=bins).astype(np.float64)
+    some = np.flatnonzero(n)
+    forecast = np.bincount(which, probabilities, bins)[some] / n[some]
+    hits = np.bincount(which, happened, bins)[some].astype(np.float64)
+    low, high = wilson(hits, n[some])
+    return [
+        {
+            "from": float(one / bins),
+            "to": float((one + 1) / bins),
+            "n": int(n[one]),
+            "forecast": float(forecast[i]),
+            "observed": float(hits[i] / n[one]),
+            "low": float(low[i]),
+            "high": float(high[i]),
+            "consistent": bool(low[i] <= forecast[i] <= high[i]),
+        }
+        for i, one in enumerate(some)
+    ]
+
+
+def calibration_limit(
+    probabilities: Floats, level: float = 0.95, draws: int = 400, seed: int = 0, bins: int = 10
+) -> float:
+    """Calibration error that a perfectly calibrated model would exceed with probability 1 - level on these forecasts.
+
+    Outcomes are drawn from the forecasts themselves, so the limit knows the sample's size and spread: a plain threshold
+    would condemn every model on 50 matches and acquit any on 5,000.
+
+    Parameters
+    ----------
+    probabilities : (n, 3).
+
+    Returns
+    -------
+    The `level` quantile of `features.metrics.calibration_error` over `draws` simulations.
+    """
+    n = len(probabilities)
+    generator = np.random.default_rng(seed)
+    which = np.minimum((probabilities * bins).astype(int), bins - 1)
+    forecast = np.bincount(which.ravel(), probabilities.ravel(), bins)
+    cumulative = probabilities.cumsum(axis=1)[:, :2]
+    errors = np.empty(draws)
+    for draw in range(draws):
+        outcome = (generator.random((n, 1)) > cumulative).sum(axis=1)
+        hits = np.bincount(which[np.arange(n), outcome], minlength=bins)
+        errors[draw] = np.abs(forecast - hits).sum() / (3 * n)
+    return float(np.quantile(errors, level))
+
+
+def calibration(probabilities: Floats, outcomes: Labels, seed: int = 0) -> dict[str, Any]:
+    """Calibration error, the limit that a perfect model keeps 19 times in 20, and a reliability curve per outcome.
+
+    Parameters
+    ----------
+    probabilities : (n, 3) ordered home, draw, away; n > 0.
+    outcomes : (n,) labels in 0..2.
+    """
+    error, limit = calibration_error(probabilities, outcomes), calibration_limit(probabilities, seed=seed)
+    curves = {
+        name: reliability_curve(probabilities[:, column], (outcomes == column).astype(np.int64))
+        for column, name in enumerate(OUTCOMES)
+    }
+    return {"error": error, "limit": limit, "consistent": error <= limit, "curves": curves}
