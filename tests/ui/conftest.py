@@ -1,0 +1,253 @@
+"""A small API with real-shaped answers on a free port, the app under AppTest, and the app in a real browser."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from streamlit.testing.v1 import AppTest
+
+from features.io.sources import bundled
+from features.matches import as_known_at
+
+ROOT = Path(__file__).parents[2]
+APP = ROOT / "ui" / "streamlit_app.py"
+COMPETITION = "eng-premier-league"
+MODEL = {"name": "match-outcome", "version": 3, "trained_through": "2025-05-25T15:00:00Z"}
+
+
+def triple(home: str, away: str) -> dict[str, float]:
+    """Chances that differ by match and are the same in every run."""
+    strength = (sum(map(ord, home)) - sum(map(ord, away))) % 97 / 97 - 0.5
+    p_home = 0.44 + 0.5 * strength
+    p_draw = 0.27 - 0.15 * abs(strength)
+    return {"home": p_home, "draw": p_draw, "away": 1 - p_home - p_draw}
+
+
+def forecast(row: dict[str, Any]) -> dict[str, Any]:
+    chances = triple(row["home_team"], row["away_team"])
+    base = {k: row.get(k) for k in ("match_id", "competition", "season", "kick_off", "home_team", "away_team")}
+    best = max(chances, key=lambda outcome: chances[outcome])
+    return base | {
+        "probabilities": chances,
+        "predicted_outcome": best,
+        "model": MODEL,
+        "features_as_of": "2026-03-08T19:00:00Z",
+    }
+
+
+def season(as_of: Any = bundled.REPLAY_AS_OF) -> list[dict[str, Any]]:
+    """The real 2025/26 and the season before, as known in March 2026; only the running season has forecasts."""
+    table = as_known_at(bundled.load(), as_of)
+    table = table[table["season"].isin(["2024-25", "2025-26"])]
+    rows = []
+    for row in table.to_dict("records"):
+        match = {k: row[k] for k in ("match_id", "competition", "season", "home_team", "away_team", "status")}
+        match["kick_off"] = row["kick_off"].isoformat().replace("+00:00", "Z")
+        played = row["status"] == "played"
+        match["score"] = {"home": int(row["home_goals"]), "away": int(row["away_goals"])} if played else None
+        match["forecast"] = forecast(match) if row["season"] == "2025-26" else None
+        rows.append(match)
+    return rows
+
+
+class FakeApi:
+    """Answers like the API. `mode`: ok, empty (a pipeline that has not run), starting (503)."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.mode = "ok"
+        self.rows = rows
+        self.polls: dict[str, int] = {}
+        self.asked: list[dict[str, Any]] = []
+        self.task_result: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+        self.app = FastAPI()
+        self.url = ""
+        self._routes()
+
+    def _routes(self) -> None:
+        app = self.app
+
+        @app.middleware("http")
+        async def not_ready(request: Request, call_next: Any) -> Any:
+            if self.mode == "starting":
+                return problem(503, "no model is loaded: the registry has no production version yet")
+            return await call_next(request)
+
+        app.get("/matches")(self.matches)
+        app.get("/matches/{match_id}")(self.match)
+        app.post("/predict/async/", status_code=202)(self.predict_async)
+        app.get("/monitoring/task_status/{task_id}")(self.task_status)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [] if self.mode == "empty" else self.rows
+
+    def matches(
+        self, status: str = "", team: str = "", competition: str = "", limit: int = 50, cursor: str = ""
+    ) -> Any:
+        found = [
+            row
+            for row in self._rows()
+            if status in ("", row["status"])
+            and team in ("", row["home_team"], row["away_team"])
+            and competition in ("", row["competition"])
+        ]
+        found.sort(key=lambda row: row["kick_off"], reverse=status == "played")
+        start = int(cursor or 0)
+        more = start + limit < len(found)
+        return {"items": found[start : start + limit], "next_cursor": str(start + limit) if more else None}
+
+    def match(self, match_id: str) -> Any:
+        for row in self._rows():
+            if row["match_id"] == match_id:
+                return row
+        return problem(404, f"match {match_id!r} is unknown; nearest: {COMPETITION}-2025-26-arsenal-chelsea")
+
+    async def predict_async(self, request: Request) -> Any:
+        body = await request.json()
+        self.asked.append(body)
+        task_id = f"task-{len(self.asked)}"
+        self.polls[task_id] = 0
+        return {"task_id": task_id, "status": "queued"}
+
+    def task_status(self, task_id: str) -> Any:
+        if task_id not in self.polls:
+            return problem(404, f"task {task_id!r} is unknown")
+        self.polls[task_id] += 1
+        if self.polls[task_id] <= 2:
+            return {"task_id": task_id, "status": ["pending", "started"][self.polls[task_id] - 1]}
+        body = self.asked[int(task_id.removeprefix("task-")) - 1]
+        if self.task_result:
+            return {"task_id": task_id, **self.task_result(body)}
+        return {"task_id": task_id, "status": "success", "result": forecast(body)}
+
+
+def problem(status: int, detail: str) -> JSONResponse:
+    body = {"type": "about:blank", "title": "Problem", "status": status, "detail": detail}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def real_matches() -> list[dict[str, Any]]:
+    return season()
+
+
+@pytest.fixture
+def api(real_matches: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    """A running API; the app under test is told its address."""
+    fake = FakeApi(real_matches)
+    with Served(fake):
+        monkeypatch.setenv("TOUCHLINE_API_URL", fake.url)
+        yield fake
+
+
+class Served:
+    """Run a FakeApi in a thread while the block lasts."""
+
+    def __init__(self, fake: FakeApi, port: int = 0) -> None:
+        self.fake = fake
+        self.port = port or free_port()
+        config = uvicorn.Config(fake.app, host="127.0.0.1", port=self.port, log_level="warning")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def __enter__(self) -> FakeApi:
+        self.thread.start()
+        wait_until(lambda: self.server.started, "the fake API")
+        self.fake.url = f"http://127.0.0.1:{self.port}"
+        return self.fake
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.thread.join(timeout=10)
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come up within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    """Run the app on one page, as a fresh reader with an address."""
+
+    def run(page: str = "", **query: str) -> AppTest:
+        import streamlit as st
+
+        st.cache_data.clear()
+        st.cache_resource.clear()
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        if page:
+            app.run()  # only after a run does AppTest know the pages by their files
+            app.switch_page(f"app_pages/{page}.py")
+        for name, value in query.items():
+            app.query_params[name] = value
+        return app.run()
+
+    return run
+
+
+def text_of(app: AppTest) -> str:
+    """Everything that a reader could read on the page, HTML included."""
+    parts = [
+        e.value for kind in ("title", "subheader", "caption", "markdown", "error", "warning") for e in app.get(kind)
+    ]
+    return "\n".join([*map(str, parts), *(e.proto.body for e in app.get("html"))])
+
+
+@pytest.fixture
+def text() -> Callable[[AppTest], str]:
+    return text_of
+
+
+@pytest.fixture
+def viewer(api: FakeApi) -> Iterator[str]:
+    """The real Streamlit server on a free port, over the fake API."""
+    port = free_port()
+    env = os.environ | {"TOUCHLINE_API_URL": api.url, "PYTHONPATH": str(ROOT)}
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(APP),
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+
+    def healthy() -> bool:
+        try:
+            return httpx.get(f"{url}/_stcore/health").is_success
+        except httpx.HTTPError:
+            return False
+
+    try:
+        wait_until(healthy, "the viewer")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=20)

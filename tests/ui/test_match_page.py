@@ -1,0 +1,51 @@
+"""The page of one match, and a forecast made on request."""
+
+from __future__ import annotations
+
+MATCH = "eng-premier-league-2025-26-arsenal-everton"
+
+
+def test_a_fixture_shows_its_published_forecast(api, open_page, text) -> None:
+    app = open_page("match", match_id=MATCH)
+    assert not app.exception
+    assert "Arsenal win" in text(app)
+    assert "2026-03-14 17:30 UTC" in text(app)
+
+
+def test_predict_now_queues_a_task_and_shows_its_result(api, open_page, text) -> None:
+    app = open_page("match", match_id=MATCH)
+    app.button(key="predict_now").click().run()
+    assert not app.exception
+    assert api.asked == [{"home_team": "Arsenal", "away_team": "Everton", "competition": "eng-premier-league"}]
+    assert api.polls == {"task-1": 3}
+    assert text(app).count("Arsenal win") == 2
+    assert "version 3" in text(app)
+
+
+def test_a_failed_task_gives_its_reason(api, open_page, text) -> None:
+    reason = {"title": "Unavailable", "status": 503, "detail": "the registry has no model in production"}
+    api.task_result = lambda body: {"status": "failure", "error": reason}
+    app = open_page("match", match_id=MATCH)
+    app.button(key="predict_now").click().run()
+    assert not app.exception
+    assert "no model in production" in text(app)
+
+
+def test_a_worker_that_never_answers_ends_in_an_explanation(api, open_page, text, monkeypatch) -> None:
+    monkeypatch.setenv("TOUCHLINE_PREDICT_PATIENCE", "0.5")
+    api.task_result = lambda body: {"status": "pending"}
+    app = open_page("match", match_id=MATCH)
+    app.button(key="predict_now").click().run()
+    assert not app.exception
+    assert "no worker is taking work" in text(app)
+
+
+def test_an_unknown_match_is_answered_with_the_nearest(api, open_page, text) -> None:
+    app = open_page("match", match_id="eng-premier-league-2025-26-arsenal-nobody")
+    assert not app.exception
+    assert "There is no such match" in text(app)
+    assert "nearest" in text(app)
+
+
+def test_without_a_match_the_reader_is_sent_to_the_list(api, open_page, text) -> None:
+    assert "No match chosen" in text(open_page("match"))

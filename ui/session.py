@@ -1,0 +1,58 @@
+"""What the pages share: the settings, the API client, and how its failures are told to the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from ui.api_client import ApiClient, ApiError, NotReadyError, UnreachableError
+from ui.settings import UiSettings
+
+
+@st.cache_resource
+def settings() -> UiSettings:
+    return UiSettings()
+
+
+@st.cache_resource
+def api() -> ApiClient:
+    """One client, and so one pool of connections, for all readers."""
+    chosen = settings()
+    key = chosen.api_key.get_secret_value() if chosen.api_key else None
+    return ApiClient(chosen.api_url, chosen.api_timeout, key)
+
+
+@contextmanager
+def failures_explained() -> Iterator[None]:
+    """Show an API failure as what happened and what to do, in place of the rest of the page."""
+    try:
+        yield
+    except UnreachableError as error:
+        st.error(f"**The API is not reachable.** {error}", icon=":material/cloud_off:")
+        st.markdown(
+            "If you run Touchline on this machine, start it with `make up` and wait until it prints its addresses. "
+            "If the API runs elsewhere, set `TOUCHLINE_API_URL` for this viewer."
+        )
+        _retry()
+    except NotReadyError as error:
+        st.warning(f"**Not ready yet.** {error}", icon=":material/hourglass_top:")
+        st.markdown(
+            "A part behind the API is starting or missing; `/healthcheck/ready` of the API says which. "
+            "On a first start this passes once the pipeline has run."
+        )
+        _retry()
+    except ApiError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def _retry() -> None:
+    st.button("Try again", icon=":material/refresh:", key="retry")
+
+
+def empty(title: str, what_to_do: str) -> None:
+    """A calm notice where there is nothing to show yet."""
+    with st.container(border=True, horizontal_alignment="center"):
+        st.markdown(f"**{title}**")
+        st.markdown(what_to_do)

@@ -1,0 +1,37 @@
+"""Entry point: page frame, navigation, and one place where failures of the API are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui.session import failures_explained, settings
+
+HERE = Path(__file__).parent
+
+
+def pages() -> dict[str, list[st.Page]]:
+    """The pages in reading order, then the tools behind them."""
+    chosen = settings()
+    tools = {"Dagster": chosen.dagster_url, "MLflow": chosen.mlflow_url, "Grafana": chosen.grafana_url}
+    return {
+        "": [
+            st.Page("app_pages/matches.py", title="Matches", icon=":material/sports_soccer:", default=True),
+            st.Page("app_pages/match.py", title="Match", url_path="match", visibility="hidden"),
+        ],
+        "Tools": [st.Page(url, title=name, icon=":material/open_in_new:") for name, url in tools.items() if url],
+    }
+
+
+def main() -> None:
+    st.set_page_config(page_title="Touchline", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide")
+    st.logo(str(HERE / "assets" / "logo.svg"), size="large")
+    st.html(HERE / "style.css")
+    page = st.navigation(pages(), position="top")
+    with failures_explained():
+        page.run()
+
+
+if __name__ == "__main__":
+    main()

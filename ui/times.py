@@ -1,0 +1,38 @@
+"""Moments as the reader's clock shows them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+
+def zone() -> tzinfo:
+    """The browser's timezone; UTC when it is unknown here or the browser tells none."""
+    try:
+        return ZoneInfo(st.context.timezone) if st.context.timezone else UTC
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def zone_name(where: tzinfo) -> str:
+    return "UTC" if where is UTC else str(where).replace("_", " ")
+
+
+def day(moment: datetime, where: tzinfo) -> str:
+    local = moment.astimezone(where)
+    return f"{local:%A} {local.day} {local:%B %Y}"
+
+
+def short_day(moment: datetime, where: tzinfo) -> str:
+    local = moment.astimezone(where)
+    return f"{local.day} {local:%b %Y}"
+
+
+def clock(moment: datetime, where: tzinfo) -> str:
+    return f"{moment.astimezone(where):%H:%M}"
+
+
+def in_utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
