@@ -1,1 +1,1 @@
-"""When things are computed: the Dagster code location."""
+"""When things are computed, and in which order: the Dagster side of Touchline."""

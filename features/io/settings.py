@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -19,11 +20,19 @@ class Settings(BaseSettings):
     )
     lake: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; default: `lake` under home.")
     source: str = Field("bundled", description="Where matches come from: bundled, football_data, openfootball, files.")
+    competitions: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("eng-premier-league",), description="Competitions to follow, separated by commas."
+    )
     as_of: datetime | None = Field(
         None, description="The moment to stand at; default now, or inside 2025/26 with the bundled data."
     )
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server and model registry.")
     seed: int = Field(20140816, description="Seed of everything random.")
+
+    @field_validator("competitions", mode="before")
+    @classmethod
+    def _split(cls, names: object) -> object:
+        return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names
 
     @field_validator("as_of")
     @classmethod

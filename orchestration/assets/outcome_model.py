@@ -1,0 +1,69 @@
+"""The model: trained, judged, registered."""
+
+import json
+
+import dagster as dg
+import pandas as pd
+
+from features.io.clock import Clock
+from features.io.registry import MODEL_NAME, Registry
+from features.io.store import Lake
+from orchestration import display
+from orchestration.assets.match_features import published_matches
+from orchestration.settings import PipelineSettings
+from orchestration.training import Recipe, beats_references, train
+
+
+class TrainingConfig(dg.Config):
+    """How to train; the defaults give a model that may forecast every week of the running season."""
+
+    regularisation: float = 0.01
+    include_running_season: bool = False
+
+
+@dg.asset(deps=["match_features"], group_name="model", kinds={"mlflow", "scikitlearn"})
+def outcome_model(
+    context: dg.AssetExecutionContext,
+    config: TrainingConfig,
+    lake: dg.ResourceParam[Lake],
+    registry: dg.ResourceParam[Registry],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[PipelineSettings],
+) -> dg.MaterializeResult[None]:
+    """A new version of the match-outcome model, registered with the alias `staging`.
+
+    It is trained on complete seasons and judged walk-forward: each season is forecast by what was learnt before it, on
+    the same matches as the base rate and plain Elo.
+    """
+    recipe = Recipe(
+        seed=settings.seed,
+        evaluate_from=settings.evaluate_from,
+        regularisation=config.regularisation,
+        include_running_season=config.include_running_season,
+    )
+    features = pd.concat([lake.read_table("match_features", name) for name in lake.partitions("match_features")])
+    training = train(published_matches(lake), features, recipe, clock.as_of(), f"{lake.root}/match_features")
+    version = registry.register(training)
+    scores = json.loads(training.documents["evaluation.json"])
+    summary = {
+        **scores,
+        "version": version.version,
+        "run_id": version.run_id,
+        **{name: training.tags[name] for name in ("trained_through", "trained_as_of", "data_digest", "code_revision")},
+    }
+    lake.write_json(f"reports/evaluation/version={version.version}/summary.json", summary)
+    context.log.info("registered %s version %d", MODEL_NAME, version.version)
+    return dg.MaterializeResult(
+        metadata={
+            "version": version.version,
+            "trained_through": dg.MetadataValue.timestamp(version.trained_through),
+            "scores": display.scores_table(scores["scores"]),
+            "rps_by_season": dg.MetadataValue.md(display.markdown(pd.DataFrame(scores["rps_by_season"]))),
+            "beats_references": beats_references(scores),
+            "calibration": display.reliability_plot(scores["reliability"]),
+            "mlflow_run": dg.MetadataValue.url(f"{registry.tracking_uri}/#/runs/{version.run_id}"),
+            "data_digest": training.tags["data_digest"],
+            "code_revision": training.tags["code_revision"],
+        },
+        data_version=dg.DataVersion(str(version.version)),
+    )

@@ -1,0 +1,158 @@
+"""The whole chain once, in this process, on the Dagster instance of a local run: `python -m orchestration.pipeline`.
+
+Each part runs only if what it is made from is newer than what it made, so that a second start does little.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+
+from features.errors import DamagedArtefact, NotPublished, TouchlineError
+from features.io.clock import Clock
+from features.io.registry import PRODUCTION, Registry
+from features.io.store import Lake, week_of
+from features.matches import SCHEMA, as_known_at, conform
+from orchestration.definitions import build
+from orchestration.partitions import FIRST_WEEK, register_competitions
+from orchestration.resources import MatchSource
+from orchestration.settings import PipelineSettings
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+Progress = Callable[[str], None]
+
+
+class Pipeline:
+    """Decides which parts are out of date and runs their jobs."""
+
+    def __init__(self, settings: PipelineSettings, instance: dg.DagsterInstance, progress: Progress) -> None:
+        self._settings, self._instance, self._say = settings, instance, progress
+        self._lake, self._clock = Lake(settings.lake_root), Clock(settings)
+        self._registry, self._source = Registry(settings.mlflow_tracking_uri), MatchSource(settings)
+        self._definitions = build(settings)
+
+    def run(self) -> None:
+        """Bring everything up to date with the source and the clock."""
+        as_of = self._clock.as_of()
+        self._say(f"standing at {as_of:%A %Y-%m-%d %H:%M} UTC")
+        register_competitions(self._instance, self._settings.competitions)
+        for competition in self._settings.competitions:
+            if self._outdated(competition, as_of):
+                self._job("refresh_matches", f"matches and ratings of {competition}", partition_key=competition)
+        if self._registry.by_alias(PRODUCTION) is None:
+            self._job("train_model", "first model, trained and evaluated")
+        if stale := self._stale_weeks(as_of):
+            weeks = {RANGE_START: stale[0], RANGE_END: stale[-1]}
+            self._job("publish_forecasts", f"forecasts of the weeks {stale[0]} to {stale[-1]}", tags=weeks)
+
+    def _outdated(self, competition: str, as_of: datetime) -> bool:
+        """Whether the source has something else than the lake, or the ratings are older than the matches."""
+        try:
+            published = conform(self._lake.read_table("matches", competition, schema=SCHEMA))
+        except (NotPublished, DamagedArtefact):
+            return True
+        if not published.equals(as_known_at(self._source.matches(competition), as_of)):
+            return True
+        made = self._lake.table_stamp("matches", competition)
+        return any(
+            made is None
+            or (stamp := self._lake.table_stamp(noun, competition)) is None
+            or stamp.modified_ns < made.modified_ns
+            for noun in ("match_features", "team_states")
+        )
+
+    def _stale_weeks(self, as_of: datetime) -> list[str]:
+        """Weeks of the season without forecasts, and from the running week on those older than matches or model."""
+        production = self._registry.by_alias(PRODUCTION)
+        if production is None:
+            return []
+        first = max(FIRST_WEEK, week_of(production.trained_through + timedelta(weeks=1)))
+        last = week_of(as_of + timedelta(weeks=self._settings.weeks_ahead))
+        every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
+        if not self._clock.replaying:  # the past is not forecast
+            every = [week for week in every if week >= week_of(as_of)]
+        newest = max(
+            stamp.modified_ns
+            for name in self._settings.competitions
+            if (stamp := self._lake.table_stamp("matches", name))
+        )
+        stale = [week for week in every if self._is_stale(week, as_of, newest, production.version)]
+        return [week for week in every if stale and stale[0] <= week <= stale[-1]]
+
+    def _is_stale(self, week: str, as_of: datetime, newest: int, version: int) -> bool:
+        stamp = self._lake.table_stamp("forecasts", week)
+        if stamp is None:
+            return True
+        if week < week_of(as_of):
+            return False
+        rows = self._lake.read_table("forecasts", week)
+        return stamp.modified_ns < newest or bool(
+            (rows.loc[rows["kick_off"] > as_of, "model_version"] != version).any()
+        )
+
+    def _job(
+        self, name: str, what: str, partition_key: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> None:
+        with self._timed(what):
+            job = self._definitions.resolve_job_def(name)
+            result = job.execute_in_process(
+                instance=self._instance, partition_key=partition_key, tags=tags, raise_on_error=False
+            )
+        if not result.success:
+            failures = [event for event in result.all_events if event.is_step_failure]
+            cause = failures[0].step_failure_data.error if failures else None
+            raise TouchlineError(f"{name} failed: {_sentence(cause)}")
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        begin = time.monotonic()
+        self._say(f"{what} ...")
+        yield
+        self._say(f"{what}: {time.monotonic() - begin:.1f} s")
+
+
+def _sentence(error: object) -> str:
+    """What a failed step says, without the traceback; the innermost cause is what happened."""
+    while getattr(error, "cause", None) is not None:
+        error = error.cause  # type: ignore[attr-defined]
+    return str(getattr(error, "message", "no reason given")).strip().splitlines()[0]
+
+
+def run_pipeline(settings: PipelineSettings, progress: Progress) -> None:
+    """Run the chain on the Dagster instance under `settings.home`, so that its runs are seen in the Dagster UI."""
+    home = (settings.home / "dagster").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text((Path(__file__).parent / "dagster.yaml").read_text())
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        Pipeline(settings, instance, progress).run()
+
+
+def main() -> int:
+    """Run the chain, a line of progress per part; 0 when everything is up to date."""
+
+    def say(line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    begin = time.monotonic()
+    try:
+        run_pipeline(PipelineSettings(), say)
+    except TouchlineError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    say(f"everything is up to date after {time.monotonic() - begin:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""One training, from published tables to everything that the registry should know about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.errors import InvalidInput
+from features.io.registry import Training
+from features.matches import OUTCOMES, Status, outcomes
+from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE
+from features.metrics import rps, summary
+from features.models import outcome_model, walk_forward_forecasts
+from features.splits import season_starts
+
+FORECASTERS = ("model", "elo", "base")
+"""The model, plain Elo, and the base rate, all judged on the same matches."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What, with the data, determines a model bit for bit."""
+
+    seed: int
+    evaluate_from: int
+    regularisation: float = 0.01
+    include_running_season: bool = False
+    features: tuple[str, ...] = GOAL_FEATURES
+
+
+def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> NDArray[np.bool_]:
+    """Rows to learn from: played, of seasons that are over (or of the running one too).
+
+    A season is over when none of its matches is to come, or when the next one has begun. Its model may then forecast
+    every week of the running season; one that has seen results of the running season may forecast later weeks only.
+    """
+    played = (matches["status"] == Status.PLAYED).to_numpy()
+    if include_running_season:
+        return np.asarray(played)
+    keys = matches["competition"] + "/" + matches["season"]
+    latest = matches["competition"].map(matches[played].groupby("competition")["season"].max())
+    open_seasons = set(keys[~played])
+    over = (matches["season"] < latest).to_numpy() | ~keys.isin(open_seasons).to_numpy()
+    return np.asarray(played & over)
+
+
+def train(matches: pd.DataFrame, features: pd.DataFrame, recipe: Recipe, as_of: datetime, source: str) -> Training:
+    """Fit the model, judge it walk-forward against both references, and describe all of it.
+
+    `features` has one row a match; `matches` gives the outcomes. Rows are joined by match_id.
+    """
+    rows = matches[trainable(matches, recipe.include_running_season)]
+    table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
+    starts = season_starts(table["season"])
+    settled = table[starts > starts.min()]  # in the first season the ratings are still finding their level
+    if settled.empty:
+        raise InvalidInput(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
+    x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
+    reference = len(recipe.features)
+    judged = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.regularisation, recipe.seed)
+    scores = evaluation(judged)
+    estimator = outcome_model(recipe.regularisation, recipe.seed)
+    estimator.fit(settled[list(recipe.features)].to_numpy(float), outcomes(settled))
+    return Training(
+        estimator=estimator,
+        input_example=settled[list(recipe.features)].tail(3).reset_index(drop=True),
+        dataset=settled[["match_id", "season", *recipe.features]].assign(outcome=outcomes(settled)),
+        dataset_source=source,
+        params={
+            "regularisation": recipe.regularisation,
+            "seed": recipe.seed,
+            "include_running_season": recipe.include_running_season,
+            "evaluate_from": recipe.evaluate_from,
+            "features": ",".join(recipe.features),
+        },
+        metrics=_flat(scores),
+        tags={
+            "trained_through": settled["kick_off"].max().isoformat(),
+            "trained_as_of": as_of.isoformat(),
+            "training_matches": str(len(settled)),
+            "seasons": f"{settled['season'].min()} to {settled['season'].max()}",
+            "competitions": ",".join(sorted(settled["competition"].unique())),
+            "data_digest": digest(settled[["match_id", *recipe.features]].assign(outcome=outcomes(settled))),
+            "code_revision": code_revision(),
+        },
+        documents={"evaluation.json": json.dumps(scores, indent=2)},
+    )
+
+
+def _model_columns(features: pd.DataFrame) -> list[str]:
+    return [str(name) for name in features.select_dtypes("number").columns]
+
+
+def evaluation(judged: pd.DataFrame) -> dict[str, Any]:
+    """Scores of the model and the references on the same out-of-sample matches, overall and by season."""
+    y = judged["outcome"].to_numpy()
+    triples = {name: judged[[f"{name}_{one}" for one in OUTCOMES]].to_numpy(float) for name in FORECASTERS}
+    each = {name: rps(p, y) for name, p in triples.items()}
+    differences = {
+        name: {
+            "rps": float((each["model"] - each[name]).mean()),
+            "standard_error": float((each["model"] - each[name]).std(ddof=1) / np.sqrt(len(y))),
+        }
+        for name in FORECASTERS[1:]
+    }
+    per_match = pd.DataFrame({"season": judged["season"], **each})
+    return {
+        "matches": len(y),
+        "seasons": sorted(judged["season"].unique()),
+        "scores": {name: summary(p, y) for name, p in triples.items()},
+        "difference_to": differences,
+        "skill": float(1 - each["model"].mean() / each["base"].mean()),
+        "rps_by_season": per_match.groupby("season").mean().reset_index().to_dict("records"),
+        "reliability": reliability(triples["model"], y),
+    }
+
+
+def reliability(p: NDArray[np.float64], y: NDArray[np.int64], bins: int = 10) -> list[dict[str, float]]:
+    """Mean forecast and observed frequency in bins of forecast probability, all outcomes pooled."""
+    flat, hit = p.ravel(), np.eye(3)[y].ravel()
+    which = np.minimum((flat * bins).astype(int), bins - 1)
+    return [
+        {
+            "forecast": float(flat[which == one].mean()),
+            "observed": float(hit[which == one].mean()),
+            "n": int((which == one).sum()),
+        }
+        for one in range(bins)
+        if (which == one).any()
+    ]
+
+
+def beats_references(scores: dict[str, Any]) -> bool:
+    """Whether the model's mean RPS is below that of the base rate and of plain Elo on the same matches."""
+    means = {name: scores["scores"][name]["rps"] for name in FORECASTERS}
+    return bool(means["model"] < means["base"] and means["model"] < means["elo"])
+
+
+def _flat(scores: dict[str, Any]) -> dict[str, float]:
+    metrics = dict(scores["scores"]["model"])
+    for name in FORECASTERS[1:]:
+        metrics |= {f"{name}_{metric}": value for metric, value in scores["scores"][name].items() if metric != "n"}
+        metrics |= {f"rps_vs_{name}": scores["difference_to"][name]["rps"]}
+        metrics |= {f"rps_vs_{name}_standard_error": scores["difference_to"][name]["standard_error"]}
+    return {**metrics, "skill": scores["skill"]}
+
+
+def digest(frame: pd.DataFrame) -> str:
+    """A fingerprint of a table's content; equal tables have equal ones."""
+    return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:16]
+
+
+def code_revision() -> str:
+    """The commit that runs, or the installed version where there is no checkout."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        found = subprocess.run(  # noqa: S603 - every argument is ours
+            ["git", "-C", str(root), "rev-parse", "HEAD"],  # noqa: S607 - git is found where the user's shell finds it
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+        if found.returncode == 0:
+            return found.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    try:
+        return version("touchline")
+    except PackageNotFoundError:
+        return "unknown"
