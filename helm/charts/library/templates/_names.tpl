@@ -1,0 +1,51 @@
+{{/* Every helper that needs a component takes (list $ "component"); the others take the root context. */}}
+
+{{- define "touchline.name" -}}
+{{- printf "%s-%s" (index . 0).Release.Name (index . 1) | trunc 52 | trimSuffix "-" -}}
+{{- end }}
+
+{{- define "touchline.selector" -}}
+app.kubernetes.io/name: touchline
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "touchline.labels" -}}
+{{ include "touchline.selector" . }}
+app.kubernetes.io/part-of: touchline
+app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version }}
+{{- end }}
+
+{{- define "touchline.metadata" -}}
+name: {{ include "touchline.name" . }}
+namespace: {{ (index . 0).Release.Namespace }}
+labels:
+  {{- include "touchline.labels" . | nindent 2 }}
+{{- end }}
+
+{{/* (list $ "serving"): the image of one Dockerfile target. */}}
+{{- define "touchline.image" -}}
+{{- $image := ((index . 0).Values.global).image | default dict -}}
+{{- printf "%s-%s:%s" ($image.repository | default "touchline") (index . 1) ($image.tag | default (index . 0).Chart.AppVersion) -}}
+{{- end }}
+
+{{- define "touchline.pullPolicy" -}}
+{{- ((.Values.global).image).pullPolicy | default "IfNotPresent" -}}
+{{- end }}
+
+{{/* (list $ "broker"): the Secret of a connection, the given one first, else the one that this release keeps. */}}
+{{- define "touchline.secret" -}}
+{{- $given := index ((((index . 0).Values.global).existingSecrets) | default dict) (index . 1) -}}
+{{- $given | default (include "touchline.name" (list (index . 0) (kebabcase (index . 1)))) -}}
+{{- end }}
+
+{{/* (list $ "name" "key" fallback): a value of a Secret that is already there, else the fallback. Upgrades keep what
+     the installation generated; `helm template` sees no cluster and generates anew. */}}
+{{- define "touchline.kept" -}}
+{{- $root := index . 0 -}}
+{{- $there := lookup "v1" "Secret" $root.Release.Namespace (index . 1) -}}
+{{- $value := index (($there | default dict).data | default dict) (index . 2) -}}
+{{- if $value }}{{ b64dec $value }}{{ else }}{{ index . 3 }}{{ end -}}
+{{- end }}

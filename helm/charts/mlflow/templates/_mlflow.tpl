@@ -1,0 +1,21 @@
+{{/* The container's parts that the server and the migration share. */}}
+{{- define "mlflow.env" -}}
+- name: MLFLOW_BACKEND_STORE_URI
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "touchline.secret" (list . "mlflowDatabase") }}
+      key: uri
+- name: MLFLOW_ARTIFACTS_DESTINATION
+  value: {{ .Values.artifacts.destination | default "/artifacts" | quote }}
+{{- if .Values.artifacts.destination }}
+{{- include "touchline.env.s3" . }}
+{{- end }}
+{{- end }}
+
+{{- define "mlflow.hosts" -}}
+{{- $name := include "touchline.name" (list . "mlflow") -}}
+{{- $hosts := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}
+{{- $all := list -}}
+{{- range concat $hosts .Values.allowedHosts }}{{ $all = append (append $all .) (printf "%s:5000" .) }}{{ end -}}
+{{- join "," (uniq $all) -}}
+{{- end }}
