@@ -1,0 +1,116 @@
+"""The REST API: `python -m serving.app`, or `uvicorn serving.app:create_app --factory`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from features.io.store import Lake
+from monitoring.metrics import BatchCollector, registry
+from serving import errors
+from serving.broker import connect
+from serving.catalogue import Catalogue
+from serving.desk import Desk
+from serving.keys import Keys
+from serving.middleware import Frame, Guard
+from serving.observed import configure_logging
+from serving.results import Results
+from serving.routes import health, matches, models, monitoring, predictions
+from serving.settings import ServingSettings
+
+log = structlog.get_logger(__name__)
+DESCRIPTION = """Calibrated home / draw / away probabilities of football matches: published weekly, or computed now.
+
+Every error is a problem document (RFC 9457) that names the field and the nearest known value."""
+
+
+def create_app(settings: ServingSettings | None = None) -> FastAPI:
+    """The application with everything wired; contacts nothing before it is started."""
+    settings = settings or ServingSettings()
+    app = FastAPI(
+        title="Touchline",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.settings = settings
+    app.state.catalogue = Catalogue(Lake(settings.lake_root))
+    app.state.metrics = registry(BatchCollector(app.state.catalogue.lake))
+    for part in (predictions, matches, models, monitoring, health):
+        app.include_router(part.router)
+    errors.install(app)
+    keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
+    app.add_middleware(Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.body_timeout)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(Frame)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: ServingSettings = app.state.settings
+    configure_logging(settings.log_level)
+    results = Results(settings.results_url, settings.task_lifetime)
+    broker = connect(settings)
+    app.state.desk = Desk(settings, broker, results)
+    results.start()
+    background = [
+        asyncio.create_task(app.state.desk.watch()),
+        asyncio.create_task(_follow(app.state.catalogue, settings.refresh_seconds)),
+    ]
+    try:
+        yield
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await results.close()
+        await broker.close()
+
+
+async def _follow(catalogue: Catalogue, seconds: float) -> None:
+    """Keep the catalogue up to date from one thread of its own."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, "catalogue") as thread:
+        while True:
+            try:
+                await loop.run_in_executor(thread, catalogue.refresh)
+            except Exception as error:
+                log.warning("catalogue.not_refreshed", error=str(error), exc_info=error)
+            await asyncio.sleep(seconds)
+
+
+def main() -> None:
+    """Serve on the address of the settings; a stop waits for the requests that were accepted."""
+    import uvicorn
+
+    settings = ServingSettings()
+    uvicorn.run(
+        "serving.app:create_app",
+        factory=True,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(settings.sync_timeout) + 5,
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""What a worker's child does with a batch of tasks: forecast all of them at once, store all results at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from redis import Redis, RedisError
+
+from features.errors import TouchlineError
+from serving.settings import ServingSettings
+
+if TYPE_CHECKING:
+    from serving.predictor import Prediction, Predictor
+
+PREDICT, PREDICT_BATCH = "serving.predict", "serving.predict_batch"
+_STORE_PATIENCE = 60.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One task on its way to a child."""
+
+    task_id: str
+    task: str
+    args: list[Any]
+    request_id: str | None = None
+    traceparent: str | None = None
+    sent_at: float | None = None
+    track: bool = False
+    received_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the main process learns of a batch: it keeps the worker's metrics."""
+
+    tasks: int
+    outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    errors: int = 0
+    queue_seconds: tuple[float, ...] = ()
+    features_seconds: float = 0.0
+    model_seconds: float = 0.0
+    version: int | None = None
+
+
+@cache
+def settings() -> ServingSettings:
+    """Built once in each child."""
+    return ServingSettings()
+
+
+@cache
+def results() -> Redis:
+    """The child's connection to the result backend."""
+    return Redis.from_url(settings().results_url, socket_timeout=5, socket_connect_timeout=5, health_check_interval=30)
+
+
+@cache
+def predictor() -> Predictor:
+    """The child's predictor; the libraries behind it are imported here and not before."""
+    from features.io.registry import Registry
+    from features.io.store import Lake
+    from serving.predictor import Predictor
+
+    return Predictor(Registry(settings().mlflow_tracking_uri), Lake(settings().lake_root))
+
+
+_first = threading.Lock()
+
+
+def the_predictor() -> Predictor:
+    """`predictor()`, safe where the child's first task and its warming-up thread ask together."""
+    with _first:
+        return predictor()
+
+
+def run(calls: list[Call]) -> Report:
+    """Answer tasks: in a child, as one call of the pool."""
+    started = time.time()
+    from serving.results import accepted_key
+
+    tracked = [call for call in calls if call.track]
+    if tracked:
+        _persist(lambda pipe: [pipe.set(accepted_key(c.task_id), "started", xx=True, keepttl=True) for c in tracked])
+    answers, prediction = _answers(calls)
+    _store({call.task_id: answer for call, answer in zip(calls, answers, strict=True)})
+    log.info("tasks.answered", tasks=len(calls), request_ids=[call.request_id for call in calls])
+    waits = tuple(max(0.0, started - call.sent_at) for call in calls if call.sent_at)
+    outcomes: dict[tuple[str, str], int] = {}
+    for call, answer in zip(calls, answers, strict=True):
+        for one in _forecasts_in(answer):
+            mode = "batch" if call.task == PREDICT_BATCH else "async" if call.track else "sync"
+            key = (mode, one["predicted_outcome"])
+            outcomes[key] = outcomes.get(key, 0) + 1
+    return Report(
+        tasks=len(calls),
+        outcomes=outcomes,
+        errors=sum(isinstance(answer, Exception) for answer in answers),
+        queue_seconds=waits,
+        features_seconds=prediction.features_seconds if prediction else 0.0,
+        model_seconds=prediction.model_seconds if prediction else 0.0,
+        version=prediction.version if prediction else None,
+    )
+
+
+def _forecasts_in(answer: Any) -> list[dict[str, Any]]:
+    found = answer if isinstance(answer, list) else [answer]
+    return [one for one in found if isinstance(one, dict) and "predicted_outcome" in one]
+
+
+def _answers(calls: list[Call]) -> tuple[list[Any], Prediction | None]:
+    """One answer per task: a forecast, a list of forecasts and errors for a batch request, or an exception."""
+    items = [call.args[0] if call.task == PREDICT_BATCH else [call.args[0]] for call in calls]
+    try:
+        prediction = the_predictor().predict([fixture for one in items for fixture in one])
+    except TouchlineError as error:
+        return [error] * len(calls), None
+    except Exception as error:
+        if len(calls) > 1:  # find out whose fault it is
+            alone = [_answers([call]) for call in calls]
+            return [one[0][0] for one in alone], next((one[1] for one in alone if one[1]), None)
+        log.exception("task.crashed", task_id=calls[0].task_id, request_id=calls[0].request_id)
+        return [error], None
+    answers: list[Any] = []
+    at = 0
+    for call, one in zip(calls, items, strict=True):
+        part = prediction.answers[at : at + len(one)]
+        at += len(one)
+        answers.append([_plain(answer) for answer in part] if call.task == PREDICT_BATCH else part[0])
+    return answers, prediction
+
+
+def _plain(answer: dict[str, Any] | TouchlineError) -> dict[str, Any]:
+    return _error(answer) if isinstance(answer, Exception) else answer
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    return {"exc_type": type(error).__name__, "exc_message": [str(error)], "exc_module": type(error).__module__}
+
+
+def _store(answers: Mapping[str, Any]) -> None:
+    """Store and announce results in Celery's format, each only if there is none yet."""
+    from serving.results import result_key
+
+    now = datetime.now(UTC).isoformat()
+    documents = {}
+    for task_id, answer in answers.items():
+        failed = isinstance(answer, Exception)
+        documents[result_key(task_id)] = orjson.dumps(
+            {
+                "status": "FAILURE" if failed else "SUCCESS",
+                "result": _error(answer) if failed else answer,
+                "traceback": None,
+                "children": [],
+                "date_done": now,
+                "task_id": task_id,
+            }
+        )
+
+    def commands(pipe: Any) -> None:
+        for key, document in documents.items():
+            pipe.set(key, document, ex=settings().task_lifetime, nx=True)
+            pipe.publish(key, document)
+
+    _persist(commands)
+
+
+def _persist(commands: Any) -> None:
+    """Run a pipeline against the result backend, waiting for it to come back if it is away."""
+    deadline = time.monotonic() + _STORE_PATIENCE
+    pause = 0.05
+    while True:
+        try:
+            with results().pipeline(transaction=False) as pipe:
+                commands(pipe)
+                pipe.execute()
+            return
+        except (RedisError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("results.unavailable", error=str(error))
+            time.sleep(pause)
+            pause = min(pause * 2, 1.0)

@@ -1,0 +1,295 @@
+"""What the API knows of the lake: matches, clubs, published forecasts. Followed from a thread, swapped as a whole."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pandas as pd
+import structlog
+
+from features.competitions import CATALOGUE
+from features.errors import DamagedArtefact, NotPublished, UnknownCompetition
+from features.io.store import Lake, Stamp
+from features.matches import SCHEMA, build_match_id
+from features.teams import nearest
+from serving.errors import BadField
+from serving.published import Published
+
+log = structlog.get_logger(__name__)
+_FORECAST = (
+    "competition",
+    "season",
+    "kick_off",
+    "home_team",
+    "away_team",
+    "home",
+    "draw",
+    "away",
+    "predicted_outcome",
+    "model_version",
+    "trained_through",
+    "features_as_of",
+    "published_at",
+)
+_SETTLED = (
+    "competition",
+    "season",
+    "home_team",
+    "away_team",
+    "home_goals",
+    "away_goals",
+    "outcome",
+    "rps",
+    "log_loss",
+    "brier",
+)
+
+
+class MatchRow(NamedTuple):
+    """A match as the lake has it, small enough to keep all of them."""
+
+    kick_off: datetime
+    match_id: str
+    competition: str
+    season: str
+    matchday: int | None
+    home_team: str
+    away_team: str
+    neutral: bool
+    status: str
+    home_goals: int | None
+    away_goals: int | None
+
+
+class Club(NamedTuple):
+    """A club with a state, so one that can be forecast."""
+
+    name: str
+    competition: str
+    season: str
+    elo: float
+    played: int
+    features_as_of: datetime | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One consistent view."""
+
+    matches: tuple[MatchRow, ...] = ()
+    by_id: Mapping[str, MatchRow] = field(default_factory=dict)
+    next_meeting: Mapping[tuple[str, str, str], MatchRow] = field(default_factory=dict)
+    clubs: Mapping[str, Mapping[str, Club]] = field(default_factory=dict)
+    competitions: tuple[str, ...] = ()
+
+
+class Catalogue:
+    """One per API process."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.forecasts = Published(lake, "forecasts", _FORECAST)
+        self.settled = Published(lake, "settled_forecasts", _SETTLED)
+        self._tables: dict[tuple[str, str], tuple[Stamp, Any]] = {}
+        self.damaged: dict[str, str] = {}
+        self.snapshot = Snapshot()
+
+    def refresh(self) -> None:
+        """Read what was published anew. What cannot be read stays as it was and is named in `damaged`."""
+        self.forecasts.refresh()
+        self.settled.refresh()
+        if self._read("matches", _match_rows) | self._read("team_states", _clubs):
+            self.snapshot = self._combine()
+
+    def _read(self, noun: str, make: Callable[[pd.DataFrame], Any]) -> bool:
+        published = self.lake.partitions(noun)
+        gone = [key for key in self._tables if key[0] == noun and key[1] not in published]
+        for key in gone:
+            del self._tables[key]
+        changed = bool(gone)
+        for part in published:
+            stamp = self.lake.table_stamp(noun, part)
+            known = self._tables.get((noun, part))
+            if stamp is None or (known is not None and known[0] == stamp):
+                continue
+            try:
+                self._tables[noun, part] = stamp, make(self.lake.read_table(noun, part))
+                self.damaged.pop(f"{noun}/{part}", None)
+                changed = True
+            except (NotPublished, DamagedArtefact, KeyError) as error:
+                if self.damaged.get(f"{noun}/{part}") != str(error):
+                    log.warning("catalogue.unreadable", noun=noun, partition=part, error=str(error))
+                self.damaged[f"{noun}/{part}"] = str(error)
+        return changed
+
+    def _combine(self) -> Snapshot:
+        matches = tuple(
+            sorted(row for (noun, _), (_, rows) in self._tables.items() if noun == "matches" for row in rows)
+        )
+        # The earliest fixture of a pair is the one that is meant; dicts keep the last, so from behind.
+        meetings = {
+            (row.competition, row.home_team, row.away_team): row for row in reversed(matches) if row.status != "played"
+        }
+        clubs: dict[str, dict[str, Club]] = {}
+        for (noun, _), (_, rows) in self._tables.items():
+            if noun == "team_states":
+                for club in rows:
+                    clubs.setdefault(club.competition, {})[club.name.casefold()] = club
+        names = sorted({row.competition for row in matches} | set(clubs))
+        return Snapshot(matches, {row.match_id: row for row in matches}, meetings, clubs, tuple(names))
+
+    # -- clubs and fixtures -----------------------------------------------------------------------------------------
+
+    def fixture(
+        self, home_team: str, away_team: str, competition: str | None = None, kick_off: datetime | None = None
+    ) -> dict[str, Any]:
+        """What the worker needs for two clubs as a caller named them; raises BadField with the nearest known value."""
+        clubs = self.snapshot.clubs
+        if not clubs:
+            raise NotPublished("no club can be forecast yet: the pipeline has not published any state")
+        if competition is None:
+            competition = self._competition_of(home_team, away_team)
+        elif competition not in clubs:
+            close = nearest(competition, list(clubs))
+            raise BadField(f"competition {competition!r} has no clubs", "competition", close or sorted(clubs)[:3])
+        home = _club(clubs[competition], home_team, "home_team", competition)
+        away = _club(clubs[competition], away_team, "away_team", competition)
+        if home.name == away.name:
+            raise BadField(f"a club does not play itself: {home.name}", "away_team")
+        meeting = self.snapshot.next_meeting.get((competition, home.name, away.name))
+        if meeting is not None and kick_off is None:
+            return _fixture(meeting.match_id, meeting.season, meeting.kick_off, home, away, meeting.neutral)
+        match_id = meeting.match_id if meeting else build_match_id(competition, home.season, home.name, away.name)
+        return _fixture(match_id, meeting.season if meeting else home.season, kick_off, home, away, False)
+
+    def _competition_of(self, home_team: str, away_team: str) -> str:
+        clubs = self.snapshot.clubs
+        home, away = ({slug for slug in clubs if name.casefold() in clubs[slug]} for name in (home_team, away_team))
+        shared = sorted(home & away)
+        if len(shared) == 1:
+            return shared[0]
+        if len(shared) > 1:
+            raise BadField("both clubs are in several competitions: say which", "competition", shared)
+        for name, found, where in ((home_team, home, "home_team"), (away_team, away, "away_team")):
+            if not found:
+                everyone = [club.name for part in clubs.values() for club in part.values()]
+                raise BadField(f"club {name!r} is unknown", where, nearest(name, everyone))
+        raise BadField(f"{home_team} and {away_team} play in different competitions", "away_team")
+
+    # -- matches ----------------------------------------------------------------------------------------------------
+
+    def page(
+        self,
+        keep: Callable[[MatchRow], bool],
+        since: datetime | None,
+        until: datetime | None,
+        limit: int,
+        cursor: str | None,
+        newest_first: bool,
+    ) -> tuple[list[MatchRow], str | None]:
+        """Up to `limit` matches by kick-off, and the cursor of the next page."""
+        rows = self.snapshot.matches
+        low = bisect_left(rows, since, key=lambda row: row.kick_off) if since else 0
+        high = bisect_right(rows, until, key=lambda row: row.kick_off) if until else len(rows)
+        if cursor is not None:
+            place = _read_cursor(cursor)
+            if newest_first:
+                high = min(high, bisect_left(rows, place, key=lambda row: row[:2]))
+            else:
+                low = max(low, bisect_right(rows, place, key=lambda row: row[:2]))
+        found: list[MatchRow] = []
+        for at in range(high - 1, low - 1, -1) if newest_first else range(low, high):
+            if keep(rows[at]):
+                if len(found) == limit:
+                    return found, _write_cursor(found[-1])
+                found.append(rows[at])
+        return found, None
+
+    def check_competition(self, slug: str) -> None:
+        """Raises UnknownCompetition naming the nearest ones."""
+        known = self.snapshot.competitions
+        if slug not in known:
+            close = nearest(slug, list(known)) or list(known)[:3]
+            raise UnknownCompetition(f"competition {slug[:100]!r} is not in the lake; nearest: {', '.join(close)}")
+
+
+def competition_name(slug: str) -> tuple[str, str]:
+    """Name and country; a competition of the user's own goes by its slug."""
+    found = next((one for one in CATALOGUE if one.slug == slug), None)
+    return (found.name, found.country) if found else (slug, slug.split("-", 1)[0])
+
+
+def _match_rows(table: pd.DataFrame) -> list[MatchRow]:
+    missing = {one.name for one in SCHEMA if not one.nullable} - set(table.columns)
+    if missing:
+        raise DamagedArtefact(f"lacks {sorted(missing)}: written by an older version")
+    columns = [_values(table, name) for name in MatchRow._fields]
+    return [MatchRow(*row) for row in zip(*columns, strict=True)]
+
+
+def _values(table: pd.DataFrame, name: str) -> list[Any]:
+    column = table[name] if name in table else pd.Series([None] * len(table))
+    if name in {"matchday", "home_goals", "away_goals"}:
+        return [None if pd.isna(value) else int(value) for value in column]
+    if name == "kick_off":
+        return [value.to_pydatetime() for value in column]
+    return column.tolist()
+
+
+def _clubs(table: pd.DataFrame) -> list[Club]:
+    columns = zip(
+        table["team"],
+        table["competition"],
+        table["season"],
+        table["elo"],
+        table["played"],
+        table["features_as_of"],
+        strict=True,
+    )
+    return [
+        Club(team, slug, season, float(elo), int(played), None if pd.isna(as_of) else as_of.to_pydatetime())
+        for team, slug, season, elo, played, as_of in columns
+    ]
+
+
+def _club(known: Mapping[str, Club], name: str, where: str, competition: str) -> Club:
+    found = known.get(name.casefold())
+    if found is None:
+        close = nearest(name, [club.name for club in known.values()])
+        raise BadField(f"club {name!r} is unknown in {competition}", where, close)
+    return found
+
+
+def _fixture(
+    match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool
+) -> dict[str, Any]:
+    return {
+        "match_id": match_id,
+        "competition": home.competition,
+        "season": season,
+        "kick_off": None if kick_off is None else kick_off.isoformat(),
+        "home_team": home.name,
+        "away_team": away.name,
+        "neutral": neutral,
+    }
+
+
+def _write_cursor(row: MatchRow) -> str:
+    return base64.urlsafe_b64encode(f"{row.kick_off.isoformat()} {row.match_id}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        moment, match_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ", 1)
+        kick_off = datetime.fromisoformat(moment)
+    except (ValueError, binascii.Error) as error:
+        raise BadField("the cursor is not one that this service gave", "cursor") from error
+    if kick_off.tzinfo is None:
+        raise BadField("the cursor is not one that this service gave", "cursor")
+    return kick_off, match_id

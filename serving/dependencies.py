@@ -1,0 +1,68 @@
+"""What endpoints ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+from features.io.store import Lake
+from serving.catalogue import Catalogue
+from serving.desk import Desk
+from serving.schemas import Problem
+from serving.settings import ServingSettings
+
+
+def catalogue(request: Request) -> Catalogue:
+    """The API's view of the lake."""
+    return cast(Catalogue, request.app.state.catalogue)
+
+
+def desk(request: Request) -> Desk:
+    """Where tasks are put and results awaited."""
+    return cast(Desk, request.app.state.desk)
+
+
+def lake(request: Request) -> Lake:
+    """The lake itself, for documents."""
+    return catalogue(request).lake
+
+
+def request_id(request: Request) -> str:
+    """The id that the answer, the log and the task bear."""
+    return cast(str, request.scope["request_id"])
+
+
+def settings(request: Request) -> ServingSettings:
+    """The process's settings."""
+    return cast(ServingSettings, request.app.state.settings)
+
+
+CatalogueDep = Annotated[Catalogue, Depends(catalogue)]
+DeskDep = Annotated[Desk, Depends(desk)]
+LakeDep = Annotated[Lake, Depends(lake)]
+RequestId = Annotated[str, Depends(request_id)]
+SettingsDep = Annotated[ServingSettings, Depends(settings)]
+
+_MEANING = {
+    401: "The API key is missing or unknown.",
+    404: "There is no such thing.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    422: "The request cannot be used; the problem names the field and the nearest known values.",
+    500: "The task was given up.",
+    503: "A part of the service is away or overloaded; try again after Retry-After seconds.",
+    504: "No worker answered in time; the task was revoked.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI of the problem documents that an endpoint may answer with."""
+    return {
+        status: {
+            "description": _MEANING[status],
+            "model": Problem,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }

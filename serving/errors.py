@@ -1,0 +1,193 @@
+"""Problem documents (RFC 9457), and the one place that knows which error becomes which status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from features import errors as domain
+from features.errors import TouchlineError
+from monitoring.metrics import ERRORS, ErrorKind
+from serving.schemas import FieldError, Problem
+
+MEDIA_TYPE = "application/problem+json"
+log = structlog.get_logger(__name__)
+
+
+class BrokerUnavailable(TouchlineError):
+    """The broker takes no tasks."""
+
+
+class ResultsUnavailable(TouchlineError):
+    """The result backend does not answer."""
+
+
+class Overloaded(TouchlineError):
+    """The queue is too deep to answer in time."""
+
+
+class NoAnswerInTime(TouchlineError):
+    """The worker did not answer while the caller waited."""
+
+
+class UnknownTask(TouchlineError):
+    """A task id that was never accepted, or has been forgotten."""
+
+
+class TooLarge(TouchlineError):
+    """A request body over the limit."""
+
+
+class TooSlow(TouchlineError):
+    """A request body that did not arrive in time."""
+
+
+class Unauthorised(TouchlineError):
+    """A missing or unknown API key."""
+
+
+class TaskGivenUp(TouchlineError):
+    """A task that no worker can finish, or that nobody waits for any more."""
+
+
+class BadField(TouchlineError):
+    """A value that cannot be used, the field it stood in, and the known values nearest to it."""
+
+    def __init__(self, message: str, field: str = "", nearest: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.field = field
+        self.nearest = list(nearest)
+
+
+_STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
+    domain.UnknownMatch: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    domain.UnknownCompetition: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    UnknownTask: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    domain.NotPublished: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    BadField: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
+    domain.InvalidInput: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
+    domain.LeakageError: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
+    TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ErrorKind.TOO_LARGE),
+    TooSlow: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.INVALID_INPUT),
+    Unauthorised: (HTTPStatus.UNAUTHORIZED, ErrorKind.UNAUTHORISED),
+    Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.SHED),
+    BrokerUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
+    ResultsUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
+    domain.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.MODEL_UNAVAILABLE),
+    domain.DamagedArtefact: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
+    NoAnswerInTime: (HTTPStatus.GATEWAY_TIMEOUT, ErrorKind.TIMEOUT),
+    TaskGivenUp: (HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
+}
+_BY_NAME = {kind.__name__: kind for kind in _STATUS}
+_RETRY_AFTER = "2"
+
+
+def from_task(error: Mapping[str, Any]) -> TouchlineError:
+    """The error that a worker stored, as an exception again."""
+    kind = str(error.get("exc_type"))
+    messages = error.get("exc_message") or [kind]
+    message = messages if isinstance(messages, str) else str(messages[0])
+    if kind in {"TaskRevokedError", "WorkerLostError", "TimeLimitExceeded"}:
+        return TaskGivenUp(f"the task was given up: {message}")
+    found = _BY_NAME.get(kind)
+    if found is None or not issubclass(found, TouchlineError):
+        return TaskGivenUp("the worker failed; its log says why")
+    return found(message)
+
+
+def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, ErrorKind]:
+    """The problem document of an error. What is not ours is not told: it may hold what is nobody's business."""
+    for kind in type(error).__mro__:
+        if kind in _STATUS:
+            status, cause = _STATUS[kind]
+            fields = []
+            if isinstance(error, BadField):
+                fields = [FieldError(field=error.field, message=str(error), nearest=error.nearest)]
+            name = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
+            return Problem(
+                type=f"urn:touchline:problem:{name}",
+                title=name.replace("-", " ").capitalize(),
+                status=status.value,
+                detail=str(error),
+                request_id=request_id,
+                errors=fields,
+            ), cause
+    return Problem(
+        title="Internal error",
+        status=500,
+        detail="something failed that should not; the log has it under the request id",
+        request_id=request_id,
+    ), ErrorKind.INTERNAL
+
+
+def respond(document: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document as a response."""
+    extra = dict(headers or {})
+    if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra["retry-after"] = _RETRY_AFTER
+    if document.status == HTTPStatus.UNAUTHORIZED:
+        extra["www-authenticate"] = "Bearer"
+    return Response(document.model_dump_json(), document.status, extra, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a problem document."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        document, cause = problem(error, request.scope.get("request_id"))
+        ERRORS.labels(cause).inc()
+        if document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("request.failed", path=request.url.path, status=document.status, error=str(error))
+        return respond(document)
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("request.crashed", path=request.url.path, exc_info=error)
+        return await ours(request, error)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        ERRORS.labels(ErrorKind.INVALID_INPUT).inc()
+        return respond(validation_problem(error.errors(), request.scope.get("request_id")))
+
+    async def plain(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = ErrorKind.NOT_FOUND if error.status_code == HTTPStatus.NOT_FOUND else ErrorKind.INVALID_INPUT
+        ERRORS.labels(kind).inc()
+        title = HTTPStatus(error.status_code).phrase
+        detail = str(error.detail) if error.detail != title else f"{title}: {request.method} {request.url.path[:200]}"
+        document = Problem(
+            title=title, status=error.status_code, detail=detail, request_id=request.scope.get("request_id")
+        )
+        return respond(document, error.headers)
+
+    app.add_exception_handler(TouchlineError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, plain)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def validation_problem(found: Sequence[Any], request_id: str | None) -> Problem:
+    """What pydantic found, with the names of the fields; the values are not sent back."""
+    errors = []
+    for one in found[:20]:
+        where = [str(part) for part in one["loc"] if part not in {"body", "query", "path", "header"}]
+        unreadable = one["type"] == "json_invalid"
+        field = "body" if unreadable else ".".join(where)[:200] or "body"
+        cause = (one.get("ctx") or {}).get("error", "") if unreadable else ""
+        errors.append(FieldError(field=field, message=f"{one['msg']}{f': {cause}' if cause else ''}"))
+    names = ", ".join(dict.fromkeys(error.field for error in errors))
+    return Problem(
+        type="urn:touchline:problem:invalid-request",
+        title="Invalid request",
+        status=422,
+        detail=f"cannot be used: {names}",
+        request_id=request_id,
+        errors=errors,
+    )

@@ -1,0 +1,134 @@
+"""What happens to every request: its id, its metrics, its key, and how large and slow its body may be."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from features.errors import TouchlineError
+from monitoring.metrics import ERRORS, observe_request
+from serving.errors import TooLarge, TooSlow, Unauthorised, problem, respond
+from serving.keys import Keys
+
+log = structlog.get_logger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_OPEN_PATHS = ("/healthcheck", "/metrics", "/docs", "/openapi.json")
+
+
+class Frame:
+    """Outermost: gives each request an id, answers it with that id, counts it and logs it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope["request_id"] = request_id
+        status = 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            seconds = time.perf_counter() - started
+            route = scope.get("route")
+            template = getattr(route, "path", None)
+            observe_request(scope["method"], template.rstrip("/") or "/" if template else None, status, seconds)
+            log.debug(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                path=scope["path"][:200],
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+            )
+
+
+class Guard:
+    """Refuses unknown keys, and bodies that are too large or too slow, before anything looks at them."""
+
+    def __init__(self, app: ASGIApp, keys: Keys | None, max_body_bytes: int, body_timeout: float) -> None:
+        self._app = app
+        self._keys = keys
+        self._limit = max_body_bytes
+        self._timeout = body_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check_key(scope)
+            if scope["method"] in {"POST", "PUT", "PATCH"}:
+                receive = await self._buffered(scope, receive)
+        except TouchlineError as error:
+            document, cause = problem(error, scope.get("request_id"))
+            ERRORS.labels(cause).inc()
+            await respond(document, {"connection": "close"})(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check_key(self, scope: Scope) -> None:
+        if self._keys is None or scope["path"].startswith(_OPEN_PATHS) or scope["method"] == "OPTIONS":
+            return
+        headers = Request(scope).headers
+        given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        name = self._keys.owner(given)
+        if name is None:
+            raise Unauthorised("an API key is needed, in the header X-API-Key or Authorization: Bearer")
+        scope["principal"] = name
+
+    async def _buffered(self, scope: Scope, receive: Receive) -> Receive:
+        declared = Request(scope).headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > self._limit:
+            raise TooLarge(f"the body has {declared[:20]} bytes; at most {self._limit} are taken")
+        try:
+            async with asyncio.timeout(self._timeout):
+                body = await self._read(receive)
+        except TimeoutError as error:
+            raise TooSlow(f"the body did not arrive within {self._timeout:g} s") from error
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        return replay
+
+    async def _read(self, receive: Receive) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return b"".join(parts)
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._limit:
+                raise TooLarge(f"the body has more than the {self._limit} bytes that are taken")
+            if not message.get("more_body"):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's own id if it is harmless, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given = str(value.decode("latin-1"))
+            return given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    return str(uuid4())

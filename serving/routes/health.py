@@ -1,0 +1,90 @@
+"""Liveness, readiness, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import ORJSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from features.errors import TouchlineError
+from features.io.registry import MODEL_NAME
+from monitoring import metrics
+from serving.dependencies import CatalogueDep, DeskDep
+from serving.desk import Desk
+from serving.schemas import Alive, Readiness
+from serving.settings import QUEUE
+
+router = APIRouter(tags=["health"], default_response_class=ORJSONResponse)
+
+
+@router.get("/healthcheck/", response_model=Alive)
+@router.get("/healthcheck", include_in_schema=False)
+async def alive() -> Any:
+    """The process answers; touches nothing else."""
+    return ORJSONResponse({"status": "ok"})
+
+
+@router.get(
+    "/healthcheck/ready",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "A part is missing; `parts` says which."}},
+)
+@router.get("/healthcheck/ready/", include_in_schema=False)
+async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
+    """Whether predictions can be answered now: broker, result backend, model, clubs."""
+    await desk.look()
+    parts = {
+        "broker": {"ok": desk.broker_error is None, "detail": desk.broker_error or "takes tasks"},
+        "results": await _part(desk.results.ping(), "answers"),
+        "model": await _model(desk),
+    }
+    clubs = sum(map(len, catalogue.snapshot.clubs.values()))
+    parts["lake"] = {"ok": clubs > 0, "detail": f"{clubs} clubs, {len(catalogue.forecasts)} published forecasts"}
+    for name, damage in {**catalogue.damaged, **catalogue.forecasts.damaged}.items():
+        parts["lake"]["detail"] = f"{parts['lake']['detail']}; {name}: {damage}"
+    good = all(part["ok"] for part in parts.values())
+    return ORJSONResponse({"status": "ready" if good else "unready", "parts": parts}, 200 if good else 503)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get("/metrics/", include_in_schema=False, response_class=Response)
+async def prometheus(request: Request, desk: DeskDep) -> Response:
+    """Figures for Prometheus."""
+    await desk.look()
+    for depth in desk.depths:
+        metrics.QUEUE_LENGTH.labels(depth.name).set(depth.messages)
+    try:
+        workers = await desk.results.workers()
+    except TouchlineError:
+        workers = []
+    metrics.ACTIVE_WORKERS.labels(QUEUE).set(len(workers))
+    versions = [one["model_version"] for one in workers if one["model_version"] is not None]
+    if versions:
+        metrics.observe_model(MODEL_NAME, max(versions))
+    else:
+        metrics.observe_no_model(MODEL_NAME)
+    content = await run_in_threadpool(metrics.exposition, request.app.state.metrics)
+    return Response(content, media_type=metrics.CONTENT_TYPE)
+
+
+async def _part(check: Awaitable[None], good: str) -> dict[str, Any]:
+    try:
+        await check
+    except TouchlineError as error:
+        return {"ok": False, "detail": str(error)}
+    return {"ok": True, "detail": good}
+
+
+async def _model(desk: Desk) -> dict[str, Any]:
+    try:
+        workers = await desk.results.workers()
+    except TouchlineError as error:
+        return {"ok": False, "detail": str(error)}
+    loaded = sorted({one["model_version"] for one in workers if one["model_version"] is not None})
+    if loaded:
+        return {"ok": True, "detail": f"version {', '.join(map(str, loaded))} in {len(workers)} worker processes"}
+    why = next((one["error"] for one in workers if one["error"]), None)
+    return {"ok": False, "detail": why or ("still loading" if workers else "no worker is alive")}

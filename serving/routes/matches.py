@@ -1,0 +1,157 @@
+"""Matches, clubs, competitions, and the forecast table."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import ORJSONResponse
+
+from features.errors import UnknownMatch
+from features.io.store import Lake
+from features.matches import Status, parse_match_id
+from features.teams import nearest
+from serving.catalogue import Catalogue, MatchRow, competition_name
+from serving.dependencies import CatalogueDep, LakeDep, problems
+from serving.errors import BadField
+from serving.forecasts import match
+from serving.schemas import ClubName, Competitions, Match, MatchPage, SeasonTable, Slug, Teams
+
+router = APIRouter(tags=["matches"], default_response_class=ORJSONResponse)
+_READ = problems(401, 404, 422)
+
+
+class Order(StrEnum):
+    """Direction of a list by kick-off."""
+
+    ASCENDING = "asc"
+    DESCENDING = "desc"
+
+
+@router.get("/matches", response_model=MatchPage, responses=_READ)
+@router.get("/matches/", include_in_schema=False)
+async def list_matches(
+    catalogue: CatalogueDep,
+    competition: Annotated[Slug | None, Query(description="Slug of a competition.")] = None,
+    season: Annotated[str | None, Query(pattern=r"^\d{4}(-\d{2})?$", examples=["2025-26"])] = None,
+    team: Annotated[ClubName | None, Query(description="A club, at home or away.")] = None,
+    status: Annotated[Status | None, Query(description="scheduled, played or postponed.")] = None,
+    date_from: Annotated[date | None, Query(description="First day of kick-off (UTC).")] = None,
+    date_to: Annotated[date | None, Query(description="Last day of kick-off (UTC).")] = None,
+    order: Annotated[Order, Query(description="By kick-off: earliest or latest first.")] = Order.ASCENDING,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")] = None,
+) -> Any:
+    """Matches by kick-off, each with its published forecast."""
+    if competition is not None:
+        catalogue.check_competition(competition)
+    club = _club_name(catalogue, team) if team is not None else None
+
+    def keep(row: MatchRow) -> bool:
+        return (
+            (competition is None or row.competition == competition)
+            and (season is None or row.season == season)
+            and (status is None or row.status == status)
+            and (club is None or club in (row.home_team, row.away_team))
+        )
+
+    since = datetime.combine(date_from, time.min, UTC) if date_from else None
+    until = datetime.combine(date_to, time.max, UTC) if date_to else None
+    rows, following = catalogue.page(keep, since, until, limit, cursor, order is Order.DESCENDING)
+    return ORJSONResponse({"items": [match(catalogue, row) for row in rows], "next_cursor": following})
+
+
+@router.get("/matches/{match_id}", response_model=Match, responses=_READ)
+@router.get("/matches/{match_id}/", include_in_schema=False)
+async def one_match(match_id: Annotated[str, Path(max_length=200)], catalogue: CatalogueDep) -> Any:
+    """One match with its score and its published forecast."""
+    parse_match_id(match_id)
+    row = catalogue.snapshot.by_id.get(match_id)
+    if row is None:
+        raise UnknownMatch(f"match {match_id!r} is unknown")
+    return ORJSONResponse(match(catalogue, row))
+
+
+@router.get("/teams", response_model=Teams, responses=_READ)
+@router.get("/teams/", include_in_schema=False)
+async def list_teams(catalogue: CatalogueDep, competition: Annotated[Slug | None, Query()] = None) -> Any:
+    """Clubs that can be forecast, with their rating as it stands."""
+    if competition is not None:
+        catalogue.check_competition(competition)
+    clubs = [
+        club
+        for slug, part in sorted(catalogue.snapshot.clubs.items())
+        if competition in (None, slug)
+        for club in part.values()
+    ]
+    return ORJSONResponse(
+        {
+            "items": [
+                {
+                    "name": club.name,
+                    "competition": club.competition,
+                    "season": club.season,
+                    "elo": club.elo,
+                    "matches_played": club.played,
+                    "features_as_of": club.features_as_of,
+                }
+                for club in clubs
+            ]
+        }
+    )
+
+
+@router.get("/competitions", response_model=Competitions, responses=problems(401))
+@router.get("/competitions/", include_in_schema=False)
+async def list_competitions(catalogue: CatalogueDep) -> Any:
+    """Competitions in the lake."""
+    snapshot = catalogue.snapshot
+    seasons: dict[str, dict[str, int]] = {slug: {} for slug in snapshot.competitions}
+    for row in snapshot.matches:
+        counts = seasons[row.competition]
+        counts[row.season] = counts.get(row.season, 0) + 1
+    items = []
+    for slug, counts in seasons.items():
+        name, country = competition_name(slug)
+        teams = len(snapshot.clubs.get(slug, {}))
+        items.append(
+            {
+                "competition": slug,
+                "name": name,
+                "country": country,
+                "seasons": sorted(counts, reverse=True),
+                "matches": sum(counts.values()),
+                "teams": teams,
+            }
+        )
+    return ORJSONResponse({"items": items})
+
+
+@router.get("/competitions/{competition}/table", response_model=SeasonTable, responses=problems(401, 404, 422, 503))
+@router.get("/competitions/{competition}/table/", include_in_schema=False)
+def season_table(competition: Annotated[Slug, Path()], catalogue: CatalogueDep, lake: LakeDep) -> Any:
+    """The simulated final table: title, top four, relegation, and every position."""
+    catalogue.check_competition(competition)
+    return ORJSONResponse({"competition": competition, "items": _table(lake, competition)})
+
+
+def _table(lake: Lake, competition: str) -> list[dict[str, Any]]:
+    table = lake.read_table("season_forecast", competition)
+    positions = sorted((c for c in table.columns if c.startswith("position_")), key=lambda c: int(c.split("_")[1]))
+    kept = ["team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation"]
+    ordered = table.sort_values("expected_points", ascending=False)
+    spread = ordered[positions].to_numpy(float).tolist()
+    return [
+        {**{str(key): value for key, value in row.items()}, "positions": chances}
+        for row, chances in zip(ordered[kept].to_dict("records"), spread, strict=True)
+    ]
+
+
+def _club_name(catalogue: Catalogue, name: str) -> str:
+    names = {row.home_team.casefold(): row.home_team for row in catalogue.snapshot.matches}
+    found = names.get(name.casefold())
+    if found is None:
+        raise BadField(f"club {name!r} is in no match", "team", nearest(name, list(names.values())))
+    return found

@@ -1,0 +1,109 @@
+"""Forecasts: computed now, one or many, and those that were published."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path
+from fastapi.responses import ORJSONResponse
+
+from features.errors import TouchlineError, UnknownMatch
+from features.matches import parse_match_id
+from serving.calls import PREDICT, PREDICT_BATCH
+from serving.catalogue import Catalogue
+from serving.dependencies import CatalogueDep, DeskDep, RequestId, problems
+from serving.errors import BadField, from_task, problem
+from serving.forecasts import published
+from serving.schemas import (
+    BatchRequest,
+    BatchResponse,
+    Forecast,
+    PredictRequest,
+    PublishedForecast,
+    TaskAccepted,
+)
+
+router = APIRouter(tags=["predictions"], default_response_class=ORJSONResponse)
+MatchId = Annotated[str, Path(max_length=200, examples=["eng-premier-league-2025-26-arsenal-chelsea"])]
+_BODY = (401, 408, 413, 422)
+
+
+def _fixture(catalogue: Catalogue, wanted: PredictRequest) -> dict[str, Any]:
+    return catalogue.fixture(wanted.home_team, wanted.away_team, wanted.competition, wanted.kick_off)
+
+
+@router.post("/predict", response_model=Forecast, responses=problems(*_BODY, 404, 500, 503, 504))
+@router.post("/predict/", include_in_schema=False)
+async def predict(wanted: PredictRequest, catalogue: CatalogueDep, desk: DeskDep, request_id: RequestId) -> Any:
+    """Forecast two clubs now. `competition` and `kick_off` default to the pair's next fixture."""
+    return ORJSONResponse(await desk.ask(PREDICT, [_fixture(catalogue, wanted)], "/predict", request_id))
+
+
+@router.post("/predict/async/", status_code=202, response_model=TaskAccepted, responses=problems(*_BODY, 404, 503))
+@router.post("/predict/async", status_code=202, include_in_schema=False)
+async def predict_async(
+    wanted: PredictRequest,
+    catalogue: CatalogueDep,
+    desk: DeskDep,
+    request_id: RequestId,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> Any:
+    """Queue a forecast; its task's status tells when it is there. The same Idempotency-Key gives the same task."""
+    args = [_fixture(catalogue, wanted)]
+    if idempotency_key is None:
+        task_id = await desk.submit(PREDICT, args, "/predict/async", request_id)
+        return ORJSONResponse({"task_id": task_id, "status": "queued"}, 202)
+    key = f"touchline:idempotency:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+    body = hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()
+    task_id = desk.results.new_task_id()
+    earlier = await desk.results.claim(key, f"{task_id} {body}")
+    if earlier is not None:
+        first, known = earlier.split(" ")
+        if known != body:
+            raise BadField("this Idempotency-Key was used for another request", "Idempotency-Key")
+        return ORJSONResponse({"task_id": first, "status": "queued"}, 202)
+    try:
+        await desk.submit(PREDICT, args, "/predict/async", request_id, task_id)
+    except TouchlineError:
+        await desk.results.release(key)
+        raise
+    return ORJSONResponse({"task_id": task_id, "status": "queued"}, 202)
+
+
+@router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
+@router.post("/predict/batch/", include_in_schema=False)
+async def predict_batch(wanted: BatchRequest, catalogue: CatalogueDep, desk: DeskDep, request_id: RequestId) -> Any:
+    """Forecast up to 1,000 matches by one task. An item that cannot be forecast has an error instead."""
+    items: list[dict[str, Any]] = []
+    fixtures = []
+    for index, one in enumerate(wanted.matches):
+        item: dict[str, Any] = {"index": index, "forecast": None, "error": None}
+        try:
+            fixtures.append(_fixture(catalogue, one))
+            item["at"] = len(fixtures) - 1
+        except BadField as error:
+            item["error"] = problem(error, request_id)[0].model_dump()
+        items.append(item)
+    answers = await desk.ask(PREDICT_BATCH, [fixtures], "/predict/batch", request_id) if fixtures else []
+    for item in items:
+        at = item.pop("at", None)
+        if at is not None and "exc_type" in answers[at]:
+            item["error"] = problem(from_task(answers[at]), request_id)[0].model_dump()
+        elif at is not None:
+            item["forecast"] = answers[at]
+    return ORJSONResponse({"items": items})
+
+
+@router.get("/predict/{match_id}", response_model=PublishedForecast, responses=problems(401, 404, 422))
+@router.get("/predict/{match_id}/", include_in_schema=False)
+async def published_forecast(match_id: MatchId, catalogue: CatalogueDep) -> Any:
+    """The forecast that was published for a match, with what happened if it is settled."""
+    parse_match_id(match_id)
+    found = published(catalogue, match_id)
+    if found is None:
+        known = match_id in catalogue.snapshot.by_id
+        raise UnknownMatch(
+            f"match {match_id!r} has no published forecast" if known else f"match {match_id!r} is unknown"
+        )
+    return ORJSONResponse(found)

@@ -1,0 +1,66 @@
+"""Settings of the API and of the worker: `TOUCHLINE_<FIELD>`, beside those that every process shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+
+from features.io.settings import Settings
+
+QUEUE = "ml"
+DEAD_LETTERS = "ml.dead"
+
+
+class ServingSettings(Settings):
+    """Built once at each entry point and passed down."""
+
+    broker_url: str = Field("redis://127.0.0.1:6379/0", description="RabbitMQ (amqp://) or Redis / Valkey (redis://).")
+    result_backend_url: str | None = Field(
+        None, description="Redis or Valkey that keeps results; default: the broker, when that is one."
+    )
+    api_host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(8000, description="Port the API listens on.")
+    api_keys_file: Path | None = Field(None, description="File of `name:sha256` lines; without it the API is open.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins that browsers may call the API from, as a JSON list."
+    )
+    sync_timeout: float = Field(30.0, gt=0, description="Seconds a synchronous caller is kept waiting.")
+    task_lifetime: int = Field(3600, gt=0, description="Seconds an accepted task and its result are kept.")
+    max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body.")
+    body_timeout: float = Field(10.0, gt=0, description="Seconds a client may take to send its body.")
+    max_wait: float = Field(10.0, gt=0, description="Estimated wait in the queue above which requests are shed.")
+    max_queued: int = Field(100_000, gt=0, description="Queue length above which asynchronous tasks are shed too.")
+    refresh_seconds: float = Field(5.0, gt=0, description="How often the lake is looked at for something new.")
+    model_poll_seconds: float = Field(5.0, gt=0, description="How often a worker looks at the production alias.")
+    batch_limit: int = Field(64, gt=0, description="Most tasks that share one model call; also the prefetch count.")
+    worker_concurrency: int = Field(1, gt=0, description="Child processes of one worker.")
+    worker_metrics_port: int | None = Field(None, description="Port for the worker's own Prometheus metrics.")
+    log_level: str = Field("INFO", description="Least level that is logged.")
+    otlp_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices("TOUCHLINE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="OTLP/HTTP collector; without one nothing is traced.",
+    )
+
+    @property
+    def results_url(self) -> str:
+        """Where results are kept and announced."""
+        if self.result_backend_url:
+            return redis_scheme(self.result_backend_url)
+        return self.celery_broker_url if not self.broker_is_amqp else "redis://127.0.0.1:6379/0"
+
+    @property
+    def broker_is_amqp(self) -> bool:
+        """True for RabbitMQ, False for Redis and Valkey."""
+        return self.broker_url.startswith(("amqp://", "amqps://", "pyamqp://"))
+
+    @property
+    def celery_broker_url(self) -> str:
+        """The broker's address in a scheme that kombu knows."""
+        return self.broker_url if self.broker_is_amqp else redis_scheme(self.broker_url)
+
+
+def redis_scheme(url: str) -> str:
+    """Valkey speaks Redis' protocol: its addresses are taken under either name."""
+    return url.replace("valkey://", "redis://", 1).replace("valkeys://", "rediss://", 1)

@@ -1,0 +1,22 @@
+"""The tasks on queue `ml`. The worker runs those that wait together as one call: see `serving.batching`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serving.calls import PREDICT, PREDICT_BATCH, Call, run
+from serving.worker import app
+
+STRATEGY = "serving.batching:strategy"
+
+
+@app.task(name=PREDICT, bind=True, Strategy=STRATEGY)
+def predict(self: Any, fixture: dict[str, Any]) -> None:
+    """Forecast one match."""
+    run([Call(self.request.id, PREDICT, [fixture])])
+
+
+@app.task(name=PREDICT_BATCH, bind=True, Strategy=STRATEGY)
+def predict_batch(self: Any, fixtures: list[dict[str, Any]]) -> None:
+    """Forecast up to 1,000 matches, with an error in place of each one that cannot be."""
+    run([Call(self.request.id, PREDICT_BATCH, [fixtures])])

@@ -1,0 +1,152 @@
+"""The Celery worker: `python -m serving.worker`, or `celery -A serving.worker worker --pool prefork`."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+from kombu.entity import Exchange, Queue
+
+from serving import calls, observed
+from serving.broker import QUEUE_ARGUMENTS
+from serving.settings import QUEUE, ServingSettings
+
+log = structlog.get_logger(__name__)
+
+
+def configuration() -> dict[str, Any]:
+    """Celery's settings; read from the environment when the app is first used, not on import."""
+    settings = ServingSettings()
+    amqp = settings.broker_is_amqp
+    exchange = Exchange(QUEUE, type="topic" if amqp else "direct")
+    transport = {"socket_timeout": 10, "socket_connect_timeout": 5, "socket_keepalive": True}
+    return {
+        "broker_url": settings.celery_broker_url,
+        "result_backend": settings.results_url,
+        "task_queues": [Queue(QUEUE, exchange, routing_key=QUEUE, queue_arguments=QUEUE_ARGUMENTS if amqp else None)],
+        "task_default_queue": QUEUE,
+        "task_default_exchange": QUEUE,
+        "task_default_exchange_type": exchange.type,
+        "task_default_routing_key": QUEUE,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_ignore_result": False,
+        "task_send_sent_event": False,
+        "worker_send_task_events": False,
+        "worker_prefetch_multiplier": settings.batch_limit,
+        "worker_concurrency": settings.worker_concurrency,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "result_expires": settings.task_lifetime,
+        "result_backend_always_retry": True,
+        "result_backend_transport_options": transport,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_heartbeat": 10,
+        "broker_transport_options": {"confirm_publish": True}
+        if amqp
+        # An unacknowledged task of a worker that was killed comes back after this; none runs this long.
+        else {**transport, "socket_timeout": 30, "visibility_timeout": 150},
+        "touchline_batch_limit": settings.batch_limit,
+        "touchline_on_report": observed.observe,
+    }
+
+
+app = Celery("touchline", include=["serving.tasks"])
+app.add_defaults(configuration)
+
+
+@signals.setup_logging.connect
+def _log(**_: Any) -> None:
+    observed.configure_logging(ServingSettings().log_level)
+
+
+@signals.worker_ready.connect
+def _expose(**_: Any) -> None:
+    port = ServingSettings().worker_metrics_port
+    if port is not None:
+        observed.serve_metrics(port)
+
+
+@signals.worker_process_init.connect
+def _warm_up(**_: Any) -> None:
+    threading.Thread(target=_follow, name="follow-model", daemon=True).start()
+
+
+def _follow() -> None:
+    """Keep this child's model and states up to date, and say that it lives. Ends with the process."""
+    settings = calls.settings()
+    predictor = calls.the_predictor()
+    while True:
+        try:
+            if predictor.follow():
+                serving = predictor.serving
+                log.info("model.swapped", version=serving.version if serving else None)
+            predictor.refresh_states()
+        except Exception as error:
+            log.warning("model.not_refreshed", error=str(error))
+        _say_alive(predictor)
+        time.sleep(settings.model_poll_seconds)
+
+
+def _say_alive(predictor: Any) -> None:
+    import orjson
+    from redis import RedisError
+
+    from serving.results import WORKERS
+
+    serving = predictor.serving
+    name = f"{os.uname().nodename}/{os.getpid()}"
+    document: dict[str, Any] = {
+        "name": name,
+        "pid": os.getpid(),
+        "seen_at": datetime.now(UTC).isoformat(),
+        "model_version": None,
+        "error": predictor.error,
+    }
+    if serving is not None:
+        version = serving.model.version
+        document |= {
+            "model_version": serving.version,
+            "loaded_at": serving.loaded_at.isoformat(),
+            "created_at": version.created_at.isoformat(),
+            "trained_through": version.trained_through.isoformat(),
+            "features": list(serving.model.features),
+            "tags": dict(version.tags),
+            "name_of_model": version.name,
+        }
+    try:
+        calls.results().hset(WORKERS, name, orjson.dumps(document))
+    except (RedisError, OSError) as error:
+        log.warning("worker.heartbeat_lost", error=str(error))
+
+
+def main() -> None:
+    """Start a worker with the pool that survives a crashing model."""
+    app.worker_main(
+        [
+            "worker",
+            "--pool",
+            "prefork",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "-n",
+            f"ml-{os.getpid()}@%h",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    from serving.worker import main as start  # one Celery app, under its own module name
+
+    start()
