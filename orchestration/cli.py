@@ -8,15 +8,22 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from features.errors import InvalidInput, TouchlineError
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="touchline", description="Football results in, calibrated forecasts out.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start everything on this machine; Ctrl-C stops it")
+    advance = commands.add_parser("advance", help="move the replayed season on, beside a running `up`: results come in")
+    advance.add_argument("--weeks", type=int, default=1, help="how many weeks (default 1)")
     choice = parser.parse_args(arguments)
     try:
-        return {"up": _up}[choice.command]()
+        return _up() if choice.command == "up" else _advance(choice.weeks)
+    except TouchlineError as error:
+        say(f"touchline: {error}")
+        return 1
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
@@ -35,6 +42,24 @@ def _up() -> int:
     from orchestration.local import LocalSettings, up
 
     return up(LocalSettings(), say)
+
+
+def _advance(weeks: int) -> int:
+    from features.io.clock import Clock
+    from features.io.registry import Registry
+    from orchestration.local import LocalSettings
+    from orchestration.pipeline import run_pipeline
+    from orchestration.settings import PipelineSettings
+
+    if weeks < 1:
+        raise InvalidInput(f"--weeks {weeks}: time moves forward only; give 1 or more")
+    local, settings = LocalSettings(), PipelineSettings()
+    if "mlflow_tracking_uri" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"mlflow_tracking_uri": f"http://127.0.0.1:{local.mlflow_port}"})
+    Registry(settings.mlflow_tracking_uri).versions()  # fails now, before the clock moves, when nothing runs
+    Clock(settings).advance(weeks)
+    run_pipeline(settings, say)
+    return 0
 
 
 if __name__ == "__main__":

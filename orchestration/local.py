@@ -33,6 +33,7 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runner is ten processes that nothing here uses
     "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
     "PYTHONUNBUFFERED": "1",
@@ -109,9 +110,11 @@ def prepare(home: Path) -> None:
 class ServiceLogs(Printer):  # type: ignore[misc]
     """Sends each service's lines to its own file, and tells when all have been started and which one stopped."""
 
-    def __init__(self, folder: Path, services: int, when_started: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: Path, services: int, when_started: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
         super().__init__(prefix=False, colour=False)
-        self._folder, self._waiting_for, self._when_started = folder, services, when_started
+        self._folder, self._waiting_for, self._when_started, self._say = folder, services, when_started, say
         self._files: dict[str, TextIO] = {}
         self._tails: dict[str, deque[str]] = {}
 
@@ -123,10 +126,14 @@ class ServiceLogs(Printer):  # type: ignore[misc]
         self._files[message.name].write(text)
         self._files[message.name].flush()
         self._tails.setdefault(message.name, deque(maxlen=12)).append(text.rstrip())
-        if message.name == "system" and " started (pid=" in text:
+        if message.name != "system":
+            return
+        if " started (pid=" in text:
             self._waiting_for -= 1
             if self._waiting_for == 0:
                 self._when_started()
+        elif " received" in text:
+            self._say("Stopping ...")
 
     def tail(self, service: str) -> str:
         """The last lines that a service wrote."""
@@ -152,7 +159,7 @@ class LocalRun:
         self._introduction = threading.Thread(target=self._introduce, daemon=True)
         procfile = parse_procfile((ROOT / "Procfile").read_text())
         services = {name: command for name, command in procfile.processes.items() if name != "valkey" or self._embedded}
-        self.logs = ServiceLogs(self.home / "logs", len(services), self._introduction.start)
+        self.logs = ServiceLogs(self.home / "logs", len(services), self._introduction.start, say)
         self.manager = Manager(self.logs)
         for name, command in services.items():
             self.manager.add_process(name, command, env=self.environment, cwd=str(ROOT))
@@ -183,7 +190,9 @@ class LocalRun:
     def _introduce(self) -> None:
         """Run the pipeline, wait until everything answers, print the addresses (runs beside the services)."""
         try:
-            self._wait_for("MLflow", *self.settings.addresses["MLflow"])
+            # Dagster too: it creates its database when it starts, and two processes must not create it at once.
+            for name in ("MLflow", "Dagster"):
+                self._wait_for(name, *self.settings.addresses[name])
             self._run_pipeline()
             for name, (address, path) in self.settings.addresses.items():
                 self._wait_for(name, address, path)

@@ -113,7 +113,7 @@ def test_make_up_serves_real_forecasts_shows_them_and_leaves_nothing_behind(
         assert any(re.search(r"First forecast served after \d+ s", line) for line in run.lines)
         published, fresh = a_forecast_over_http(api)
         assert published["probabilities"] == pytest.approx(fresh["probabilities"], abs=1e-9)
-        the_page_shows(f"http://127.0.0.1:{environment['TOUCHLINE_UI_PORT']}", published["home_team"])
+        the_page_shows(f"http://127.0.0.1:{environment['TOUCHLINE_UI_PORT']}", published)
         for name in ("DAGSTER", "MLFLOW"):
             assert (
                 httpx.get(f"http://127.0.0.1:{environment[f'TOUCHLINE_{name}_PORT']}/", timeout=20).status_code == 200
@@ -143,12 +143,17 @@ def a_forecast_over_http(api: str) -> tuple[dict[str, object], dict[str, object]
     return published.json(), fresh.json()
 
 
-def the_page_shows(address: str, club: object) -> None:
-    """The match list in a real browser names the club and draws its probabilities."""
+def the_page_shows(address: str, forecast: dict[str, object]) -> None:
+    """The match list in a real browser names both clubs and draws the served probabilities."""
+    assert isinstance(forecast["probabilities"], dict)
+    percentages = [str(round(100 * share)) for share in forecast["probabilities"].values()]
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(address)
-        page.get_by_text(str(club)).first.wait_for(timeout=60_000)
-        assert re.search(r"\d{1,2}\s?%", page.locator("body").inner_text())
+        page.get_by_text(str(forecast["home_team"])).first.wait_for(timeout=60_000)
+        text = page.locator("body").inner_text()
         browser.close()
+    assert str(forecast["away_team"]) in text
+    for percentage in percentages:
+        assert percentage in text
