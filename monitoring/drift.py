@@ -1,0 +1,344 @@
+"""Drift: do the features and forecasts of the latest matches still look like those of the seasons before?
+
+The reference is fixed: the `REFERENCE_SEASONS` complete seasons before the running one. The window is the last
+`WINDOW` matches of the running season of each competition; with fewer there is no verdict, only "too few matches".
+The method is named: the two-sample Kolmogorov-Smirnov test for every column.
+
+Its p-values cannot be taken at their word, because the matches of a season share their twenty clubs: some columns
+never come near 5 % without drift, others pass it every few weeks. So each column has its own threshold, from what
+undrifted seasons did (`measure`), and the report's page says how often that rule cries wolf and what it catches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import kolmogorov
+from scipy.stats import ks_2samp
+
+from features.errors import InvalidInput
+from features.matches import OUTCOMES
+from features.matrix import GOAL_FEATURES
+from features.splits import season_starts
+
+Floats = NDArray[np.float64]
+
+METHOD = "ks"
+REFERENCE_SEASONS = 3
+WINDOW = 100
+STEP = 10
+"""Matches between two windows when measuring: a round of a league of twenty."""
+
+POWER_EVERY = 4
+"""Of the windows measured on, every so many gets planted faults: they overlap and differ little."""
+
+COLUMNS = (*GOAL_FEATURES, *OUTCOMES)
+"""Features that models are trained on, and the forecasts made from them."""
+
+CAP = 0.01
+"""A p-value above this is never drift, however calm the past was."""
+
+MARGIN = 0.5
+"""A threshold is this times the smallest p-value that undrifted seasons gave."""
+
+MIN_SEASONS = 3
+"""Undrifted seasons needed to measure thresholds; with fewer, `CAP` is divided among the columns (Bonferroni)."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far the drift verdict can be trusted: thresholds per column, and what they do on seasons of the past.
+
+    Attributes
+    ----------
+    thresholds : p-value per column below which it counts as drifted.
+    seasons : undrifted seasons measured on, by the year they began.
+    windows : windows in them.
+    false_alarm_rate : share of those windows that would have been called drift, each season judged by thresholds from
+        the other seasons; None where not measured.
+    false_alarms : the same by season.
+    power : share of windows called drift after planting each kind of fault, by its description.
+    """
+
+    thresholds: dict[str, float]
+    seasons: tuple[int, ...] = ()
+    windows: int = 0
+    false_alarm_rate: float | None = None
+    false_alarms: dict[str, float] | None = None
+    power: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The documents `summary.json` and `report.html` of one week."""
+
+    summary: dict[str, Any]
+    html: str
+
+
+def measure(history: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> Trust:
+    """Thresholds from complete seasons of the past, with the false-alarm rate and the power that they give.
+
+    Parameters
+    ----------
+    history : matches of complete seasons: competition, season, kick_off and `columns`.
+    columns : numeric columns to watch.
+    """
+    pairs = list(_undrifted(history[["competition", "season", "kick_off", *columns]]))
+    seasons = tuple(sorted({season for season, _, _ in pairs}))
+    if len(seasons) < MIN_SEASONS:
+        return Trust({column: CAP / len(columns) for column in columns})
+    p = np.array(
+        [[_quick_p_value(_finite(ref[name]), _finite(now[name])) for name in columns] for _, ref, now in pairs]
+    )
+    season = np.array([one for one, _, _ in pairs])
+    alarms = {str(one): float((p[season == one] < _thresholds(p[season != one])).any(axis=1).mean()) for one in seasons}
+    rate = float(np.mean([alarms[str(one)] for one in season]))
+    power = _power([(ref, now) for _, ref, now in pairs][::POWER_EVERY], columns, _thresholds(p))
+    extremes = [pairs[row][1:] for row in p.argmin(axis=0)]
+    exact = [ks_2samp(_finite(ref[c]), _finite(now[c])).pvalue for c, (ref, now) in zip(columns, extremes, strict=True)]
+    thresholds = _thresholds(np.array([exact])).tolist()
+    return Trust(dict(zip(columns, thresholds, strict=True)), seasons, len(pairs), rate, alarms, power)
+
+
+def drift_report(frame: pd.DataFrame, week: str, trust: Trust) -> Report:
+    """Compare the latest window with the reference.
+
+    Parameters
+    ----------
+    frame : matches of the running season and those before: competition, season, kick_off and the columns of `trust`
+        (features as they stood before each match, and the forecast probabilities).
+    week : Monday of the week that the report is for, YYYY-MM-DD; matches after it are left out.
+    trust : from `measure`.
+    """
+    columns = list(trust.thresholds)
+    end = datetime.fromisoformat(week).replace(tzinfo=UTC) + timedelta(days=7)
+    known = frame[frame["kick_off"] < pd.Timestamp(end)]
+    reference, window, left_out = split(known)
+    summary: dict[str, Any] = {
+        "week": week,
+        "method": METHOD,
+        "matches": len(window),
+        "minimum": WINDOW,
+        "left_out": left_out,
+        "competitions": sorted(set(window["competition"])),
+        "window": _extent(window),
+        "reference": _extent(reference) | {"matches": len(reference), "seasons": sorted(set(reference["season"]))},
+        "trust": asdict(trust),
+    }
+    if window.empty or reference.empty:
+        rows = sum(left_out.values())
+        summary |= {"state": "too_few_matches", "share": None, "columns": [], "matches": rows}
+        body = f"<p>{rows} matches of the running season so far; a verdict needs {WINDOW}.</p>"
+        return Report(_sealed(summary), _page(f"<!doctype html><html><body>{body}</body></html>", summary))
+    missing = [name for name in columns if _finite(window[name]).size < len(window) / 2]
+    present = [name for name in columns if name not in missing]
+    p_values, page = _evidently(reference, window, present, trust) if present else ({}, "<html><body></body></html>")
+    described = [_describe(name, reference, window, p_values.get(name), trust.thresholds[name]) for name in columns]
+    drifted = [one for one in described if one["drifted"]]
+    summary |= {
+        "state": "drift" if drifted else "stable",
+        "share": len(drifted) / len(columns),
+        "drifted": [one["column"] for one in drifted],
+        "columns": described,
+    }
+    return Report(_sealed(summary), _page(page, summary))
+
+
+def review(summary: dict[str, Any], by: str, note: str, at: datetime) -> dict[str, Any]:
+    """The document `review.json`: a person has looked at exactly this report.
+
+    Raises
+    ------
+    InvalidInput
+        If the name or the note is empty.
+    """
+    if not by.strip() or not note.strip():
+        raise InvalidInput("a review needs the name of who reviewed and a note")
+    return {
+        "week": summary["week"],
+        "report": summary["digest"],
+        "by": by.strip(),
+        "note": note.strip(),
+        "at": at.isoformat(),
+    }
+
+
+def split(known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    """Reference, window, and the competitions left out of both with their matches so far, because they are too few."""
+    ordered = known.sort_values("kick_off", kind="stable")
+    start = pd.Series(season_starts(ordered["season"]), index=ordered.index)
+    current = start.groupby(ordered["competition"]).transform("max")
+    running = ordered[start == current]
+    counts = running["competition"].value_counts()
+    enough = sorted(counts[counts >= WINDOW].index)
+    before = (start < current) & (start >= current - REFERENCE_SEASONS) & ordered["competition"].isin(enough)
+    window = running[running["competition"].isin(enough)].groupby("competition").tail(WINDOW)
+    left_out = {str(name): int(n) for name, n in counts.items() if n < WINDOW}
+    return ordered[before], window, left_out
+
+
+def _undrifted(history: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame, pd.DataFrame]]:
+    """(season, reference, window) for every round of every season that has a whole reference before it."""
+    start = season_starts(history["season"])
+    for season in sorted(set(start))[REFERENCE_SEASONS:]:
+        until = history[start <= season].sort_values("kick_off", kind="stable")
+        moments = until.loc[season_starts(until["season"]) == season, "kick_off"]
+        for moment in moments.iloc[WINDOW - 1 :: STEP]:
+            reference, window, _ = split(until[until["kick_off"] <= moment])
+            if len(window) and len(reference):
+                yield int(season), reference, window
+
+
+def _finite(values: pd.Series) -> Floats:
+    array = values.to_numpy(float)
+    return np.asarray(array[np.isfinite(array)])
+
+
+def _quick_p_value(reference: Floats, window: Floats) -> float:
+    """The test's limiting p-value, fifty times quicker than the exact one that Evidently gives; for measuring only."""
+    both = np.concatenate([reference, window])
+    shares = [np.searchsorted(np.sort(one), both, side="right") / len(one) for one in (reference, window)]
+    size = len(reference) * len(window) / len(both)
+    return float(kolmogorov(np.sqrt(size) * np.abs(shares[0] - shares[1]).max()))
+
+
+def _thresholds(p: Floats) -> Floats:
+    return np.asarray(np.minimum(CAP, MARGIN * p.min(axis=0)))
+
+
+def _plants() -> dict[str, Callable[[Floats, float], Floats]]:
+    """Faults in one column (n,), given the reference's standard deviation."""
+    return {
+        "a feature shifted by a quarter of its standard deviation": lambda x, sd: x + 0.25 * sd,
+        "a feature shifted by half of its standard deviation": lambda x, sd: x + 0.5 * sd,
+        "a feature shifted by its standard deviation": lambda x, sd: x + sd,
+        "a broken feed: a feature stuck at one value": lambda x, _: np.full_like(x, x[0]),
+        "a broken feed: every second value of a feature zero": lambda x, _: np.where(np.arange(len(x)) % 2, x, 0.0),
+    }
+
+
+def _power(
+    pairs: list[tuple[pd.DataFrame, pd.DataFrame]], columns: Sequence[str], thresholds: Floats
+) -> dict[str, float]:
+    """Share of windows called drift after each planted fault; faults of one column are averaged over the columns."""
+    limits = dict(zip(columns, thresholds.tolist(), strict=True))
+    samples = [(name, _finite(ref[name]), _finite(now[name])) for ref, now in pairs for name in columns]
+    found = {
+        fault: float(
+            np.mean([_quick_p_value(ref, plant(now, float(ref.std()))) < limits[c] for c, ref, now in samples])
+        )
+        for fault, plant in _plants().items()
+    }
+    for fault, spread in (("a changed league: half as uneven", 0.5), ("a changed league: twice as uneven", 2.0)):
+        hits = [
+            _quick_p_value(ref, now.mean() + spread * (now - now.mean())) < limits[name] for name, ref, now in samples
+        ]
+        found[fault] = float(np.reshape(hits, (len(pairs), len(columns))).any(axis=1).mean())
+    return found
+
+
+def _evidently(
+    reference: pd.DataFrame, window: pd.DataFrame, columns: list[str], trust: Trust
+) -> tuple[dict[str, float], str]:
+    """p-value per column and the page, as Evidently gives them."""
+    from evidently import DataDefinition, Dataset
+    from evidently import Report as EvidentlyReport
+    from evidently.presets import DataDriftPreset
+
+    definition = DataDefinition(numerical_columns=columns)
+
+    def dataset(frame: pd.DataFrame) -> Any:
+        # Evidently knows neither nullable types nor infinity.
+        values = frame[columns].astype("float64").replace([np.inf, -np.inf], np.nan).reset_index(drop=True)
+        return Dataset.from_pandas(values, data_definition=definition)
+
+    preset = DataDriftPreset(
+        num_method=METHOD, per_column_threshold={name: trust.thresholds[name] for name in columns}, drift_share=0.01
+    )
+    snapshot = EvidentlyReport([preset]).run(dataset(window), dataset(reference), name=f"drift {len(window)} matches")
+    values = {
+        one["config"]["column"]: float(one["value"])
+        for one in snapshot.dict()["metrics"]
+        if one["config"]["type"].endswith(":ValueDrift")
+    }
+    return values, str(snapshot.get_html_str(as_iframe=False))
+
+
+def _describe(
+    name: str, reference: pd.DataFrame, window: pd.DataFrame, p_value: float | None, threshold: float
+) -> dict[str, Any]:
+    """One column's line; a column without p-value is missing in most of the window, which is a fault of the feed."""
+    then, now = _finite(reference[name]), _finite(window[name])
+    return {
+        "column": name,
+        "kind": "prediction" if name in OUTCOMES else "feature",
+        "p_value": p_value,
+        "threshold": threshold,
+        "drifted": p_value is None or p_value < threshold,
+        "missing": 1 - now.size / len(window),
+        "mean_reference": float(then.mean()) if then.size else None,
+        "mean_window": float(now.mean()) if now.size else None,
+    }
+
+
+def _extent(rows: pd.DataFrame) -> dict[str, Any]:
+    if rows.empty:
+        return {"from": None, "to": None}
+    return {"from": rows["kick_off"].min().isoformat(), "to": rows["kick_off"].max().isoformat()}
+
+
+def _sealed(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary with the digest that a review refers to."""
+    text = json.dumps(summary, sort_keys=True)
+    return summary | {"digest": hashlib.sha256(text.encode()).hexdigest()[:16]}
+
+
+def _page(page: str, summary: dict[str, Any]) -> str:
+    """Evidently's page with what the numbers mean, and how far to trust them, at its top."""
+    head, body, rest = page.partition("<body>")
+    return head + body + _preface(summary) + rest
+
+
+def _preface(summary: dict[str, Any]) -> str:
+    spoken = {"stable": "no drift", "drift": "drift", "too_few_matches": "too few matches"}[summary["state"]]
+    reference, trust = summary["reference"], summary["trust"]
+    lines = [
+        f"<h1>Drift, week of {html.escape(summary['week'])}: {spoken}</h1>",
+        f"<p>Window: {summary['matches']} matches. Reference, fixed for the season: {reference['matches']} matches of "
+        f"{html.escape(', '.join(reference['seasons'])) or 'no season'}. Method: two-sample Kolmogorov-Smirnov test "
+        "per column; drifted where the p-value lies below the column's threshold.</p>",
+    ]
+    if summary["columns"]:
+        cells = "".join(
+            f"<tr><td>{html.escape(one['column'])}</td><td>{one['kind']}</td><td>{_spell(one['p_value'])}</td>"
+            f"<td>{_spell(one['threshold'])}</td><td>{'drifted' if one['drifted'] else ''}</td></tr>"
+            for one in summary["columns"]
+        )
+        head = "<tr><th>column</th><th>kind</th><th>p-value</th><th>threshold</th><th></th></tr>"
+        lines.append(f"<table>{head}{cells}</table>")
+    lines.append("<h2>How far to trust this</h2>")
+    if trust["false_alarm_rate"] is None:
+        lines.append(f"<p>Not measured: fewer than {MIN_SEASONS} past seasons with a whole reference are known.</p>")
+    else:
+        alarms = ", ".join(f"{season}: {share:.0%}" for season, share in trust["false_alarms"].items())
+        power = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.0%}</td></tr>" for k, v in trust["power"].items())
+        lines += [
+            f"<p>False alarms: {trust['false_alarm_rate']:.1%} of {trust['windows']} windows of past seasons as they "
+            f"were, each season judged by the others' thresholds (by season: {alarms}).</p>",
+            f"<table><tr><th>planted</th><th>windows in which it was caught</th></tr>{power}</table>",
+        ]
+    return f'<section style="font-family:sans-serif;max-width:60rem;margin:2rem auto">{"".join(lines)}</section>'
+
+
+def _spell(value: float | None) -> str:
+    return "missing" if value is None else f"{value:.2g}"
