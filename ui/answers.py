@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 OUTCOMES = ("home", "draw", "away")
 
@@ -70,6 +71,26 @@ class Match(Answer):
     score: Score | None = None
     forecast: Forecast | None = None
 
+    @property
+    def called(self) -> bool | None:
+        """Whether the likeliest outcome of the forecast came in; None before the match or without a forecast."""
+        if self.score is None or self.forecast is None:
+            return None
+        return self.forecast.predicted_outcome == self.score.outcome
+
+
+class Settlement(Answer):
+    """How good a published forecast was."""
+
+    rps: float
+    log_loss: float
+
+
+class Published(Answer):
+    """A published forecast, with its settlement once the match is over."""
+
+    settled: Settlement | None = None
+
 
 class MatchPage(Answer):
     """One page of a list of matches."""
@@ -85,11 +106,18 @@ class Accepted(Answer):
     status: str
 
 
+class FieldError(Answer):
+    """The known values nearest to a wrong one."""
+
+    nearest: list[str] = []
+
+
 class Problem(Answer):
     """An RFC 9457 problem document."""
 
     title: str = ""
     detail: str = ""
+    errors: list[FieldError] = []
 
 
 class TaskStatus(Answer):
@@ -98,3 +126,157 @@ class TaskStatus(Answer):
     status: str
     result: Forecast | None = None
     error: Problem | None = None
+
+
+class Team(Answer):
+    """A club that can be forecast, with its rating as it stands."""
+
+    name: str
+    competition: str
+    season: str
+    elo: float
+    features_as_of: datetime | None = None
+
+
+class Teams(Answer):
+    """Clubs by competition and name."""
+
+    items: list[Team]
+
+
+class Competition(Answer):
+    """A competition that the platform holds."""
+
+    competition: str
+    name: str
+    seasons: list[str]
+    matches: int
+
+
+class Competitions(Answer):
+    """All of them."""
+
+    items: list[Competition]
+
+
+class TableRow(Answer):
+    """A club's place in the simulated final table; `positions` from first to last."""
+
+    team: str
+    played: int
+    points: float
+    expected_points: float
+    p_title: float
+    p_top_four: float
+    p_relegation: float
+    positions: list[float]
+
+
+class SeasonTable(Answer):
+    """The simulated final table of one competition."""
+
+    competition: str
+    items: list[TableRow]
+
+
+class ModelInfo(Answer):
+    """The model that the workers really use."""
+
+    name: str
+    version: int
+    trained_through: datetime
+    created_at: datetime | None = None
+    loaded_at: datetime | None = None
+    features: list[str] = []
+    tags: dict[str, str] = {}
+    workers: int | None = None
+    other_versions: list[int] = []
+
+
+class Scores(Answer):
+    """Means over n settled matches; smaller is better, except accuracy."""
+
+    n: float
+    rps: float
+    log_loss: float
+    brier: float
+    accuracy: float
+    ece: float
+
+
+class Comparison(Answer):
+    """The model against one reference on the same matches: skill, and the paired RPS difference with its interval."""
+
+    skill: float
+    n: int
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class CurvePoint(Answer):
+    """One bin of a reliability curve: what was forecast, what came, and the interval that n matches allow."""
+
+    n: int
+    forecast: float
+    observed: float
+    low: float
+    high: float
+
+
+class Calibration(Answer):
+    """Calibration error, the limit that a perfect model keeps 19 times in 20, and a curve per outcome."""
+
+    error: float
+    limit: float
+    consistent: bool
+    curves: dict[str, list[CurvePoint]]
+
+
+class PerformanceGroup(Answer):
+    """Scores of one competition, window and model version."""
+
+    competition: str
+    window: str
+    model_version: str
+    matches: int
+    since: datetime = Field(validation_alias="from")
+    to: datetime
+    scores: dict[str, Scores | None]
+    against: dict[str, Comparison] = {}
+    calibration: Calibration
+
+
+class PerformanceWeek(Answer):
+    """Mean RPS by forecaster in one week, and over all weeks up to it."""
+
+    week: str
+    matches: int
+    rps: dict[str, float | None]
+    rps_so_far: dict[str, float | None]
+
+
+class Performance(Answer):
+    """How good the forecasts were."""
+
+    matches: int = 0
+    groups: list[PerformanceGroup] = []
+    weeks: list[PerformanceWeek] = []
+
+
+class DriftSummary(Answer):
+    """The verdict of one week's drift report."""
+
+    model_config = ConfigDict(extra="allow")
+
+    week: str
+    state: str
+    matches: int = 0
+    share: float | None = None
+    columns: list[dict[str, Any]] = []
+
+
+class DriftWeeks(Answer):
+    """Drift summaries by week, newest first."""
+
+    items: list[DriftSummary]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from time import monotonic, sleep
 from typing import TypeVar
 from urllib.parse import quote
@@ -10,10 +11,26 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from ui.answers import Accepted, Answer, Match, MatchPage, Problem, TaskStatus
+from ui.answers import (
+    Accepted,
+    Answer,
+    Competitions,
+    DriftWeeks,
+    Match,
+    MatchPage,
+    ModelInfo,
+    Performance,
+    Problem,
+    Published,
+    SeasonTable,
+    TaskStatus,
+    Teams,
+)
 
 A = TypeVar("A", bound=Answer)
 Params = dict[str, str | int]
+
+LARGEST_PAGE = 200
 
 
 class ApiError(Exception):
@@ -32,11 +49,22 @@ class NotFoundError(ApiError):
     """The API does not know what was asked for (404)."""
 
 
+class LockedError(ApiError):
+    """The API wants a key, or another one (401, 403)."""
+
+
 class RefusedError(ApiError):
     """The API refused the request and said why."""
 
 
-_BY_STATUS: dict[int, type[ApiError]] = {404: NotFoundError, 502: NotReadyError, 503: NotReadyError, 504: NotReadyError}
+_BY_STATUS: dict[int, type[ApiError]] = {
+    401: LockedError,
+    403: LockedError,
+    404: NotFoundError,
+    502: NotReadyError,
+    503: NotReadyError,
+    504: NotReadyError,
+}
 
 
 class ApiClient:
@@ -47,13 +75,76 @@ class ApiClient:
         self.base_url = base_url
         self._http = httpx.Client(base_url=base_url, timeout=timeout, headers=headers, follow_redirects=True)
 
-    def matches(self, **filters: str | int | None) -> MatchPage:
-        """A page of matches; filters that are None or empty are not sent."""
-        params: Params = {name: value for name, value in filters.items() if value not in (None, "")}
-        return self._get("/matches", MatchPage, params)
+    def matches(
+        self,
+        *,
+        competition: str | None = None,
+        team: str | None = None,
+        status: str | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        newest_first: bool = False,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> MatchPage:
+        """A page of matches by kick-off; filters that are None or empty are not sent."""
+        filters = {
+            "competition": competition,
+            "team": team,
+            "status": status,
+            "date_from": since and since.isoformat(),
+            "date_to": until and until.isoformat(),
+            "order": "desc" if newest_first else None,
+            "cursor": cursor,
+        }
+        params: Params = {name: value for name, value in filters.items() if value}
+        return self._get("/matches", MatchPage, params | {"limit": limit})
 
     def match(self, match_id: str) -> Match:
         return self._get(f"/matches/{quote(match_id, safe='')}", Match)
+
+    def published(self, match_id: str) -> Published:
+        return self._get(f"/predict/{quote(match_id, safe='')}", Published)
+
+    def results(self, team: str, competition: str, until: datetime) -> Iterator[Match]:
+        """Played matches of a club before a moment, newest first, fetched page by page as they are asked for."""
+        cursor: str | None = None
+        while True:
+            page = self.matches(
+                team=team,
+                competition=competition,
+                status="played",
+                until=until.astimezone(UTC).date(),
+                newest_first=True,
+                limit=LARGEST_PAGE,
+                cursor=cursor,
+            )
+            yield from (match for match in page.items if match.kick_off < until)
+            if page.next_cursor is None:
+                return
+            cursor = page.next_cursor
+
+    def teams(self) -> Teams:
+        return self._get("/teams", Teams)
+
+    def competitions(self) -> Competitions:
+        return self._get("/competitions", Competitions)
+
+    def table(self, competition: str) -> SeasonTable:
+        return self._get(f"/competitions/{quote(competition, safe='')}/table", SeasonTable)
+
+    def model_info(self) -> ModelInfo:
+        return self._get("/predict/model/info", ModelInfo)
+
+    def performance(self) -> Performance:
+        return self._get("/monitoring/performance", Performance)
+
+    def drift(self) -> DriftWeeks:
+        return self._get("/monitoring/drift", DriftWeeks)
+
+    def drift_report(self, week: str) -> str:
+        """The report as a self-contained HTML page, some megabytes."""
+        return self._send("GET", f"/monitoring/drift/{quote(week, safe='')}/report").text
 
     def predict_later(self, home_team: str, away_team: str, competition: str | None, key: str) -> Accepted:
         """Queue a forecast. `key` makes sending the same request twice harmless."""
@@ -119,4 +210,6 @@ def _explanation(answer: httpx.Response) -> str:
         problem = Problem.model_validate_json(answer.content)
     except ValidationError:
         problem = Problem()
-    return problem.detail or problem.title or f"The API answered {answer.status_code} {answer.reason_phrase}."
+    near = [name for error in problem.errors for name in error.nearest]
+    said = problem.detail or problem.title or f"The API answered {answer.status_code} {answer.reason_phrase}."
+    return f"{said} Nearest known: {', '.join(near)}." if near else said

@@ -9,12 +9,24 @@ from itertools import groupby
 from urllib.parse import urlencode
 
 from ui import times
-from ui.answers import OUTCOMES, Match, Probabilities
+from ui.answers import OUTCOMES, Forecast, Match, Probabilities
 
 LEGEND = (
     '<div class="tl-legend"><span class="tl-key tl-key-home">home win</span>'
     '<span class="tl-key tl-key-draw">draw</span><span class="tl-key tl-key-away">away win</span></div>'
 )
+
+MEANING = """
+**One bar, three chances**, always in this order: home win, draw, away win. They add up to 100 %.
+
+A 60 % favourite should fail to win **four times in ten**: one surprise says nothing, many together do. The *Model* page
+shows whether outcomes given 60 % really happen 60 % of the time.
+
+**✓ right** means that the likeliest outcome came in; the figure beside it is the chance that the forecast gave to what
+happened. A draw is hardly ever the likeliest of the three, for bookmakers as well.
+
+Every forecast was published **before kick-off** and is not changed afterwards.
+"""
 
 
 def percents(chances: Probabilities) -> tuple[int, int, int]:
@@ -52,9 +64,8 @@ def verdict(match: Match) -> str:
     if match.score is None or match.forecast is None:
         return ""
     given = percents(match.forecast.probabilities)[OUTCOMES.index(match.score.outcome)]
-    right = match.forecast.predicted_outcome == match.score.outcome
-    hint = f"The forecast gave what happened {given} %" + ("." if right else ", and favoured something else.")
-    return f'<span title="{hint}"><b>{"✓ right" if right else "✗ wrong"}</b> · {given} %</span>'
+    hint = f"The forecast gave what happened {given} %" + ("." if match.called else ", and favoured something else.")
+    return f'<span title="{hint}"><b>{"✓ right" if match.called else "✗ wrong"}</b> · {given} %</span>'
 
 
 def match_row(match: Match, where: tzinfo) -> str:
@@ -76,20 +87,31 @@ def match_row(match: Match, where: tzinfo) -> str:
     )
 
 
+def list_kind(matches: list[Match]) -> str:
+    """A day without verdicts needs no column for them."""
+    return "" if any(verdict(match) for match in matches) else " tl-fixtures"
+
+
 def match_list(matches: Iterable[Match], where: tzinfo) -> str:
     """Matches in the order given, under a heading for each day."""
-    days = groupby(matches, key=lambda match: times.day(match.kick_off, where))
+    grouped = groupby(matches, key=lambda match: times.day(match.kick_off, where))
+    days = [(day, list(of_day)) for day, of_day in grouped]
     return "".join(
-        f'<div class="tl-day">{day}</div><div class="tl-list">{"".join(match_row(m, where) for m in of_day)}</div>'
+        f'<div class="tl-day">{day}</div><div class="tl-list{list_kind(of_day)}">'
+        f"{''.join(match_row(match, where) for match in of_day)}</div>"
         for day, of_day in days
     )
 
 
 def hero(match: Match, where: tzinfo) -> str:
     """The head of the match page: both clubs, and the score or the time between them."""
+    local = f"{times.clock(match.kick_off, where)} {times.zone_name(where)}"
     middle = f"{match.score.home} – {match.score.away}" if match.score else times.clock(match.kick_off, where)
-    below = "full time" if match.score else match.status
+    below = "full time" if match.score else {"scheduled": "kick-off"}.get(match.status, match.status)
+    matchday = f" · matchday {match.matchday}" if match.matchday else ""
+    when = f"{times.day(match.kick_off, where)} · {local} · {times.in_utc(match.kick_off)}{matchday}"
     return (
+        f'<div class="tl-when">{escape(when)}</div>'
         f'<div class="tl-hero"><div class="tl-hero-club">{escape(match.home_team)}<small>home</small></div>'
         f'<div class="tl-hero-mid">{middle}<small>{escape(below)}</small></div>'
         f'<div class="tl-hero-club">{escape(match.away_team)}<small>away</small></div></div>'
@@ -103,3 +125,32 @@ def big_bar(chances: Probabilities, home_team: str, away_team: str, happened: st
         f'<span style="flex-grow:{p:.4f}">{label}</span>' for label, p in zip(labels, chances.triple, strict=True)
     )
     return f'<div class="tl-big">{bar(chances, happened)}</div><div class="tl-ends">{ends}</div>'
+
+
+def in_words(match: Match) -> str:
+    """The forecast as a sentence, and whether it came true."""
+    if match.forecast is None:
+        return ""
+    chances = percents(match.forecast.probabilities)
+    names = {"home": f"{match.home_team} to win", "draw": "a draw", "away": f"{match.away_team} to win"}
+    likeliest = match.forecast.predicted_outcome
+    said = f"Likeliest: **{names[likeliest]}**, {chances[OUTCOMES.index(likeliest)]} %."
+    if match.score is None:
+        odds = " / ".join(f"{1 / p:.2f}" for p in match.forecast.probabilities.triple if p > 0)
+        return f"{said} Fair odds (home / draw / away): {odds}."
+    given = chances[OUTCOMES.index(match.score.outcome)]
+    if match.called:
+        return f"{said} **✓ That is what happened.**"
+    return f"{said} **✗ It came otherwise**; what happened had been given {given} %."
+
+
+def provenance(forecast: Forecast, where: tzinfo) -> str:
+    """Which model, what it had learnt from, and what it knew."""
+    parts = [
+        f"{forecast.model.name} version {forecast.model.version}",
+        f"trained on matches to {times.short_day(forecast.model.trained_through, where)}",
+        f"knows results to {times.short_day(forecast.features_as_of, where)}",
+    ]
+    if forecast.published_at:
+        parts.append(f"published {times.short_day(forecast.published_at, where)}")
+    return " · ".join(parts)

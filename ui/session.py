@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from ui.api_client import ApiClient, ApiError, NotReadyError, UnreachableError
+from ui.api_client import ApiClient, ApiError, LockedError, NotReadyError, UnreachableError
 from ui.settings import UiSettings
 
 
@@ -43,6 +43,9 @@ def failures_explained() -> Iterator[None]:
             "On a first start this passes once the pipeline has run."
         )
         _retry()
+    except LockedError as error:
+        st.error(f"**The API wants a key.** {error}", icon=":material/lock:")
+        st.markdown("Start this viewer with `TOUCHLINE_API_KEY` set to a key that the API knows.")
     except ApiError as error:
         st.error(str(error), icon=":material/error:")
 

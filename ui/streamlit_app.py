@@ -19,6 +19,10 @@ def pages() -> dict[str, list[st.Page]]:
         "": [
             st.Page("app_pages/matches.py", title="Matches", icon=":material/sports_soccer:", default=True),
             st.Page("app_pages/match.py", title="Match", url_path="match", visibility="hidden"),
+            st.Page("app_pages/what_if.py", title="What if", icon=":material/compare_arrows:", url_path="what-if"),
+            st.Page("app_pages/table.py", title="Table", icon=":material/leaderboard:", url_path="table"),
+            st.Page("app_pages/model.py", title="Model", icon=":material/monitoring:", url_path="model"),
+            st.Page("app_pages/drift.py", title="Drift", icon=":material/waves:", url_path="drift"),
         ],
         "Tools": [st.Page(url, title=name, icon=":material/open_in_new:") for name, url in tools.items() if url],
     }

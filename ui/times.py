@@ -36,3 +36,7 @@ def clock(moment: datetime, where: tzinfo) -> str:
 
 def in_utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def moment(at: datetime, where: tzinfo) -> str:
+    return f"{short_day(at, where)}, {clock(at, where)}"

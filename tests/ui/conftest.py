@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from streamlit.testing.v1 import AppTest
 
 from features.io.sources import bundled
 from features.matches import as_known_at
+from features.metrics import rps
+from monitoring.performance import report
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "ui" / "streamlit_app.py"
@@ -48,6 +51,10 @@ def forecast(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def published(row: dict[str, Any]) -> dict[str, Any]:
+    return forecast(row) | {"published_at": "2026-03-09T00:00:00Z"}
+
+
 def season(as_of: Any = bundled.REPLAY_AS_OF) -> list[dict[str, Any]]:
     """The real 2025/26 and the season before, as known in March 2026; only the running season has forecasts."""
     table = as_known_at(bundled.load(), as_of)
@@ -55,12 +62,46 @@ def season(as_of: Any = bundled.REPLAY_AS_OF) -> list[dict[str, Any]]:
     rows = []
     for row in table.to_dict("records"):
         match = {k: row[k] for k in ("match_id", "competition", "season", "home_team", "away_team", "status")}
+        match["matchday"] = int(row["matchday"])
         match["kick_off"] = row["kick_off"].isoformat().replace("+00:00", "Z")
         played = row["status"] == "played"
         match["score"] = {"home": int(row["home_goals"]), "away": int(row["away_goals"])} if played else None
-        match["forecast"] = forecast(match) if row["season"] == "2025-26" else None
+        match["forecast"] = published(match) if row["season"] == "2025-26" else None
         rows.append(match)
     return rows
+
+
+def standings(names: list[str]) -> list[dict[str, Any]]:
+    """A simulated table in which the first is likely to stay first."""
+    rows = []
+    for place, name in enumerate(names):
+        weight = [2.0 ** -abs(place - position) for position in range(len(names))]
+        positions = [one / sum(weight) for one in weight]
+        p = {"p_title": positions[0], "p_top_four": sum(positions[:4]), "p_relegation": sum(positions[-3:])}
+        points = {"played": 29, "points": 60.0 - 2 * place, "expected_points": 80.0 - 2.5 * place}
+        rows.append({"team": name, **points, **p, "positions": positions})
+    return rows
+
+
+def settled(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Settled forecasts as the pipeline writes them, with the columns that the report reads."""
+    number = {"home": 0, "draw": 1, "away": 2}
+    table = []
+    for row in rows:
+        if not (row["forecast"] and row["score"]):
+            continue
+        goals = row["score"]["home"] - row["score"]["away"]
+        p = row["forecast"]["probabilities"]
+        base = dict(zip(("base_home", "base_draw", "base_away"), (0.44, 0.24, 0.32), strict=True))
+        elo = {f"elo_{name}": 0.5 * p[name] + 0.5 / 3 for name in number}
+        market = dict.fromkeys((f"market_{name}" for name in number), float("nan"))
+        outcome = "home" if goals > 0 else "away" if goals < 0 else "draw"
+        kept = {k: row[k] for k in ("match_id", "competition", "season")}
+        kick_off = pd.Timestamp(row["kick_off"])
+        table.append(kept | p | base | elo | market | {"outcome": number[outcome], "kick_off": kick_off})
+    frame = pd.DataFrame(table).assign(model_version=3)
+    frame["rps"] = rps(frame[list(number)].to_numpy(), frame["outcome"].to_numpy())
+    return frame
 
 
 class FakeApi:
@@ -70,6 +111,12 @@ class FakeApi:
         self.mode = "ok"
         self.rows = rows
         self.polls: dict[str, int] = {}
+        self.drift_weeks = [
+            {"week": "2026-03-09", "state": "drift", "share": 0.4, "matches": 120, "columns": []},
+            {"week": "2026-03-02", "state": "stable", "share": 0.1, "matches": 110, "columns": []},
+            {"week": "2025-08-18", "state": "too_few_matches", "share": 0.0, "matches": 20, "columns": []},
+        ]
+        self.report: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []
         self.task_result: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.app = FastAPI()
@@ -87,6 +134,14 @@ class FakeApi:
 
         app.get("/matches")(self.matches)
         app.get("/matches/{match_id}")(self.match)
+        app.get("/teams")(self.teams)
+        app.get("/competitions")(self.competitions)
+        app.get("/competitions/{competition}/table")(self.table)
+        app.get("/predict/model/info")(self.model_info)
+        app.get("/predict/{match_id}")(self.published)
+        app.get("/monitoring/performance")(self.performance)
+        app.get("/monitoring/drift")(self.drift)
+        app.get("/monitoring/drift/{week}/report")(self.drift_report)
         app.post("/predict/async/", status_code=202)(self.predict_async)
         app.get("/monitoring/task_status/{task_id}")(self.task_status)
 
@@ -94,7 +149,15 @@ class FakeApi:
         return [] if self.mode == "empty" else self.rows
 
     def matches(
-        self, status: str = "", team: str = "", competition: str = "", limit: int = 50, cursor: str = ""
+        self,
+        status: str = "",
+        team: str = "",
+        competition: str = "",
+        date_from: str = "",
+        date_to: str = "9999",
+        order: str = "asc",
+        limit: int = 50,
+        cursor: str = "",
     ) -> Any:
         found = [
             row
@@ -102,8 +165,9 @@ class FakeApi:
             if status in ("", row["status"])
             and team in ("", row["home_team"], row["away_team"])
             and competition in ("", row["competition"])
+            and date_from <= row["kick_off"][:10] <= date_to
         ]
-        found.sort(key=lambda row: row["kick_off"], reverse=status == "played")
+        found.sort(key=lambda row: row["kick_off"], reverse=order == "desc")
         start = int(cursor or 0)
         more = start + limit < len(found)
         return {"items": found[start : start + limit], "next_cursor": str(start + limit) if more else None}
@@ -113,6 +177,57 @@ class FakeApi:
             if row["match_id"] == match_id:
                 return row
         return problem(404, f"match {match_id!r} is unknown; nearest: {COMPETITION}-2025-26-arsenal-chelsea")
+
+    def teams(self) -> Any:
+        names = sorted({row["home_team"] for row in self._rows() if row["season"] == "2025-26"})
+        common = {"competition": COMPETITION, "season": "2025-26", "features_as_of": "2026-03-08T19:00:00Z"}
+        return {
+            "items": [
+                {"name": n, "elo": 1400.0 + sum(map(ord, n)) % 350, "matches_played": 400, **common} for n in names
+            ]
+        }
+
+    def competitions(self) -> Any:
+        league = {"competition": COMPETITION, "name": "Premier League", "country": "eng"}
+        held = league | {"seasons": ["2025-26", "2024-25"], "matches": len(self.rows), "teams": 20}
+        return {"items": [held] if self._rows() else []}
+
+    def table(self, competition: str) -> Any:
+        if not self._rows():
+            return problem(404, f"season_forecast/{competition} has not been published yet")
+        return {"competition": competition, "items": standings([team["name"] for team in self.teams()["items"]])}
+
+    def model_info(self) -> Any:
+        if not self._rows():
+            return problem(503, "no model is in production yet")
+        return {
+            **MODEL,
+            "created_at": "2026-03-13T12:01:00Z",
+            "loaded_at": "2026-03-13T12:03:00Z",
+            "features": ["elo", "pi", "pi_reverse", "log_rate_home", "log_rate_away"],
+            "tags": {"promoted_because": "first version that beats the base rate and plain Elo"},
+            "workers": 1,
+            "other_versions": [],
+        }
+
+    def published(self, match_id: str) -> Any:
+        row = next((row for row in self._rows() if row["match_id"] == match_id and row["forecast"]), None)
+        if row is None:
+            return problem(404, f"no forecast was published for {match_id}")
+        score = {"rps": 0.151, "log_loss": 0.82, "brier": 0.5, "outcome": "home", "score": row["score"]}
+        return {**row["forecast"], "settled": score if row["score"] else None}
+
+    def performance(self) -> Any:
+        if not self._rows():
+            return problem(404, "reports/performance.json has not been published yet")
+        self.report = self.report or report(settled(self.rows), bundled.REPLAY_AS_OF)
+        return self.report
+
+    def drift(self) -> Any:
+        return {"items": self.drift_weeks if self._rows() else []}
+
+    def drift_report(self, week: str) -> Any:
+        return HTMLResponse(f"<html><body><h1>Drift report of {week}</h1></body></html>")
 
     async def predict_async(self, request: Request) -> Any:
         body = await request.json()

@@ -1,60 +1,82 @@
-"""One match: the published forecast, what happened, and a forecast made now."""
+"""One match: the published forecast, what happened, a forecast made now, form, and earlier meetings."""
 
 from __future__ import annotations
 
-from uuid import uuid4
+from itertools import islice
 
 import streamlit as st
 
-from ui import cards, times
+from ui import cards, histories, times
 from ui.answers import Forecast, Match
 from ui.api_client import ApiError, NotFoundError
-from ui.session import api, empty, settings
+from ui.prediction import predict_now
+from ui.session import api, empty
 
-LABELS = {"pending": "In the queue …", "started": "A worker is computing …", "success": "Forecast made"}
-
-
-def predict_now(home_team: str, away_team: str, competition: str) -> Forecast | None:
-    """Queue a forecast, show where it stands until it is there; None when it failed, with the reason on the page."""
-    with st.status("Sending …") as box:
-        try:
-            task = api().predict_later(home_team, away_team, competition, key=str(uuid4()))
-            for status in api().follow(task.task_id, settings().predict_patience):
-                box.update(label=LABELS.get(status.status, status.status))
-        except ApiError as error:
-            box.update(label="No forecast", state="error", expanded=True)
-            st.write(str(error))
-            return None
-        if status.result is None:
-            box.update(label="The task failed", state="error", expanded=True)
-            st.write(status.error.detail if status.error else "The worker gave no reason.")
-            return None
-        box.update(label=LABELS["success"], state="complete")
-    return status.result
+FORM = 6
 
 
 def published(match: Match) -> None:
-    st.subheader("Forecast")
+    st.subheader("Published forecast", help=cards.MEANING)
     if match.forecast is None:
         empty(
             "No forecast was published for this match.",
-            "Forecasts are published for the weeks ahead; you can still make one now.",
+            "Forecasts are published for the weeks ahead, before kick-off. You can still make one now.",
         )
         return
     happened = match.score.outcome if match.score else None
     st.html(cards.big_bar(match.forecast.probabilities, match.home_team, match.away_team, happened))
+    st.markdown(cards.in_words(match))
+    st.caption(cards.provenance(match.forecast, times.zone()) + settled(match))
+
+
+def settled(match: Match) -> str:
+    """The scores of the forecast, where the match is over and settled."""
+    if match.score is None:
+        return ""
+    try:
+        found = api().published(match.match_id).settled
+    except ApiError:
+        return ""
+    return f" · RPS {found.rps:.3f} (0 is perfect), log loss {found.log_loss:.2f}" if found else " · not settled yet"
 
 
 def now(match: Match) -> None:
-    st.subheader("Predict now")
-    st.caption("A fresh forecast from the live model and the clubs' latest ratings. The published one stays as it is.")
     key = f"now:{match.match_id}"
-    if st.button("Predict now", type="primary", icon=":material/bolt:", key="predict_now"):
-        st.session_state[key] = predict_now(match.home_team, match.away_team, match.competition)
-    fresh: Forecast | None = st.session_state.get(key)
-    if fresh:
-        st.html(cards.big_bar(fresh.probabilities, match.home_team, match.away_team))
-        st.caption(f"By {fresh.model.name}, version {fresh.model.version}.")
+    with st.container(border=True):
+        text, button = st.columns([4, 1], vertical_alignment="center")
+        text.markdown(
+            "**Predict now** with the model in production and the clubs’ latest ratings"
+            + (", which know this result by now." if match.score else ". The published forecast stays as it is.")
+        )
+        if button.button("Predict now", type="primary", icon=":material/bolt:", key="predict_now", width="stretch"):
+            st.session_state[key] = predict_now(match.home_team, match.away_team, match.competition)
+        fresh: Forecast | None = st.session_state.get(key)
+        if fresh:
+            st.html(cards.big_bar(fresh.probabilities, match.home_team, match.away_team))
+            st.caption(cards.provenance(fresh, times.zone()))
+
+
+def form(match: Match) -> None:
+    st.subheader("Form before this match")
+    for column, club in zip(st.columns(2, gap="large"), (match.home_team, match.away_team), strict=True):
+        recent = list(islice(api().results(club, match.competition, match.kick_off), FORM))
+        with column:
+            st.markdown(f"**{club}**")
+            if recent:
+                st.html(histories.form(club, recent, times.zone()))
+            else:
+                st.caption("No earlier result in the data.")
+
+
+def meetings(match: Match) -> None:
+    st.subheader("Earlier meetings")
+    pair = {match.home_team, match.away_team}
+    everything = api().results(match.home_team, match.competition, match.kick_off)
+    met = [one for one in everything if {one.home_team, one.away_team} == pair]
+    if met:
+        st.html(histories.meetings(match.home_team, match.away_team, met, times.zone()))
+    else:
+        st.caption("These clubs have not met in the data.")
 
 
 def page() -> None:
@@ -68,12 +90,11 @@ def page() -> None:
     except NotFoundError as error:
         empty("There is no such match.", str(error))
         return
-    where = times.zone()
-    local = f"{times.day(match.kick_off, where)}, {times.clock(match.kick_off, where)} {times.zone_name(where)}"
-    st.caption(f"{local} · {times.in_utc(match.kick_off)}")
-    st.html(cards.hero(match, where))
+    st.html(cards.hero(match, times.zone()))
     published(match)
     now(match)
+    form(match)
+    meetings(match)
 
 
 if __name__ == "__main__":

@@ -2,63 +2,105 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import streamlit as st
 
-from ui import cards, times
+from ui import cards, choices, times
 from ui.answers import Match
 from ui.session import api, empty
 
 PAGE_SIZE = 50
-STATUS = {"Upcoming": "scheduled", "Results": "played"}
+STATUS = {"Upcoming": "scheduled", "Results": "played", "Postponed": "postponed"}
 
 
-def filters() -> dict[str, str | None]:
+def filters() -> dict[str, Any]:
     """The reader's choice, kept in the address so that it can be shared."""
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
-    with left:
+    shown, league, club, day = st.columns([1.9, 1.1, 1.4, 1], vertical_alignment="bottom")
+    with shown:
         show = st.segmented_control(
             "Show", list(STATUS), default="Upcoming", required=True, key="show", bind="query-params"
         )
-    with right:
-        team = st.text_input("Club", key="team", bind="query-params", placeholder="All clubs")
-    return {"status": STATUS[show or "Upcoming"], "team": team or None}
+    with league:
+        competition = choices.competition(any_of_them=True)
+    with club:
+        team = choices.club("All clubs", key="team", competition=competition)
+    upcoming = show == "Upcoming"
+    with day:
+        chosen = st.date_input(
+            "From" if upcoming else "Up to", value=None, key="day", bind="query-params", format="YYYY-MM-DD"
+        )
+    return {
+        "status": STATUS[show or "Upcoming"],
+        "competition": competition,
+        "team": team,
+        "since": chosen if upcoming else None,
+        "until": None if upcoming else chosen,
+        "newest_first": show == "Results",
+    }
 
 
-def load(chosen: dict[str, str | None]) -> tuple[list[Match], bool]:
-    """The pages asked for so far under these filters, and whether there are more."""
-    key = f"pages:{sorted(chosen.items(), key=str)}"
+def load(chosen: dict[str, Any], pages: int) -> tuple[list[Match], bool]:
+    """The first pages under these filters, and whether there are more."""
     matches: list[Match] = []
     cursor: str | None = None
-    for _ in range(st.session_state.get(key, 1)):
+    for _ in range(pages):
         page = api().matches(**chosen, limit=PAGE_SIZE, cursor=cursor)
         matches += page.items
         cursor = page.next_cursor
         if cursor is None:
             break
-    st.session_state["pages_key"] = key
     return matches, cursor is not None
 
 
-def show_more() -> None:
-    key = st.session_state["pages_key"]
+def summary(matches: list[Match]) -> str:
+    """How the forecasts on the page did, in one line."""
+    verdicts = [match.called for match in matches if match.called is not None]
+    share = f"**{sum(verdicts)} of {len(verdicts)}** ({sum(verdicts) / len(verdicts):.0%})" if verdicts else ""
+    return share and f"Favourite came in: {share}"
+
+
+def legend(matches: list[Match]) -> None:
+    left, right = st.columns([2, 3], vertical_alignment="center")
+    left.html(cards.LEGEND)
+    with right.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        if line := summary(matches):
+            st.markdown(line, help="Of the settled matches listed here. A good model is right about 53 % of the time.")
+        with st.popover("How to read this", icon=":material/help:", type="tertiary"):
+            st.markdown(cards.MEANING)
+
+
+def nothing(chosen: dict[str, Any]) -> None:
+    narrowed = any(chosen[name] for name in ("competition", "team", "since", "until"))
+    if narrowed or chosen["status"] == "postponed":
+        empty("No match under these filters.", "Widen the dates, or choose another club or competition.")
+    else:
+        empty(
+            "No matches here yet.",
+            "Fixtures and results appear once the pipeline has run. `make up` runs it on start; in Dagster, "
+            "materialise `matches` and what follows it.",
+        )
+
+
+def show_more(key: str) -> None:
     st.session_state[key] = st.session_state.get(key, 1) + 1
 
 
 def page() -> None:
     st.title("Matches")
     chosen = filters()
-    where = times.zone()
-    matches, more = load(chosen)
+    key = f"pages:{chosen}"
+    matches, more = load(chosen, st.session_state.get(key, 1))
     if not matches:
-        empty(
-            "No matches here yet.", "Once the pipeline has run (`make up` runs it), fixtures and results appear here."
-        )
+        nothing(chosen)
         return
-    st.html(cards.LEGEND)
+    where = times.zone()
+    legend(matches)
     st.html(cards.match_list(matches, where))
     if more:
-        st.button("Show more", on_click=show_more, width="stretch")
-    st.caption(f"Kick-off times in {times.zone_name(where)}; hover for UTC.")
+        st.button("Show more", key="more", on_click=partial(show_more, key), width="stretch")
+    st.caption(f"Kick-off times are in {times.zone_name(where)}; point at one for UTC. Choose a match for its details.")
 
 
 if __name__ == "__main__":

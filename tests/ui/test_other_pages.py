@@ -1,0 +1,81 @@
+"""What-if, table, model and drift, with a platform that runs, one that has nothing yet, and one that is not ready."""
+
+from __future__ import annotations
+
+import pytest
+
+PAGES = ("what_if", "table", "model", "drift")
+
+
+def test_any_two_clubs_can_be_tried(api, open_page, text) -> None:
+    app = open_page("what_if", home="Arsenal", away="Chelsea")
+    assert "Elo ratings" in text(app)
+    app.button(key="predict").click().run()
+    assert not app.exception
+    assert "Arsenal win" in text(app)
+    assert api.asked[0]["away_team"] == "Chelsea"
+
+
+def test_clubs_can_swap_grounds(api, open_page) -> None:
+    app = open_page("what_if", home="Arsenal", away="Chelsea")
+    app.button(key="swap").click().run()
+    assert not app.exception
+    assert (app.selectbox(key="home").value, app.selectbox(key="away").value) == ("Chelsea", "Arsenal")
+
+
+def test_a_club_does_not_play_itself(api, open_page, text) -> None:
+    app = open_page("what_if", home="Arsenal", away="Arsenal")
+    assert "does not play itself" in text(app)
+    assert not [button for button in app.button if button.key == "predict"]
+
+
+def test_the_table_lists_every_club_by_expected_points(api, open_page, text) -> None:
+    app = open_page("table")
+    assert not app.exception
+    shown = text(app)
+    assert shown.count('class="tl-team"') == 20
+    assert shown.index("AFC Bournemouth") < shown.index("Wolverhampton Wanderers")
+
+
+def test_the_model_page_compares_with_the_references_and_shows_calibration(api, open_page, text) -> None:
+    app = open_page("model")
+    assert not app.exception
+    shown = text(app)
+    assert "Than base rate" in shown
+    assert "Do its percentages mean what they say?" in shown
+    assert len(app.get("vega_lite_chart")) == 3
+    assert app.metric[0].value == "version 3"
+
+
+def test_the_drift_page_says_what_to_do_and_shows_the_report_on_request(api, open_page, text) -> None:
+    app = open_page("drift")
+    assert not app.exception
+    assert "review_drift" in text(app)
+    assert not app.get("iframe")
+    app.toggle(key="report").set_value(True).run()
+    assert not app.exception
+    assert "Drift report of 2026-03-09" in app.get("iframe")[0].proto.srcdoc
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_pipeline_is_explained_on_every_page(page: str, api, open_page, text) -> None:
+    api.mode = "empty"
+    app = open_page(page)
+    assert not app.exception
+    assert " yet." in text(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_api_that_is_not_ready_is_explained_on_every_page(page: str, api, open_page, text) -> None:
+    api.mode = "starting"
+    app = open_page(page)
+    assert not app.exception
+    assert "no production version yet" in text(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_api_that_is_down_is_explained_on_every_page(page: str, open_page, text, monkeypatch) -> None:
+    monkeypatch.setenv("TOUCHLINE_API_URL", "http://127.0.0.1:1")
+    app = open_page(page)
+    assert not app.exception
+    assert "The API is not reachable" in text(app)

@@ -1,0 +1,39 @@
+"""Table: where each club is likely to finish, from simulations of the rest of the season."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui import choices, standings
+from ui.api_client import NotFoundError
+from ui.session import api, empty
+
+
+def page() -> None:
+    st.title("Table forecast")
+    competition = choices.competition()
+    if competition is None:
+        nothing()
+        return
+    try:
+        table = api().table(competition)
+    except NotFoundError:
+        nothing()
+        return
+    st.caption(
+        "The rest of the season played out thousands of times from the forecasts. The squares show how often a club "
+        "finishes at each place, from first on the left to last on the right: the darker, the more often."
+    )
+    st.html(standings.table(table))
+
+
+def nothing() -> None:
+    empty(
+        "No table forecast yet.",
+        "It is published with the forecasts, while a season has fixtures left: in Dagster, materialise "
+        "`season_forecast`.",
+    )
+
+
+if __name__ == "__main__":
+    page()

@@ -1,0 +1,63 @@
+"""What if: a forecast for any two clubs, at either ground."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui import cards, choices, times
+from ui.answers import Forecast
+from ui.prediction import predict_now
+from ui.session import api, empty
+
+
+def swap() -> None:
+    state = st.session_state
+    state["home"], state["away"] = state.get("away"), state.get("home")
+
+
+def choose() -> tuple[str | None, str | None, str | None]:
+    """Competition, home and away club, kept in the address."""
+    competition = choices.competition()
+    home, middle, away = st.columns([5, 1.2, 5], vertical_alignment="bottom")
+    with home:
+        first = choices.club("Choose a club", "home", competition, label="Home")
+    middle.button("Swap", icon=":material/swap_horiz:", on_click=swap, key="swap", width="stretch")
+    with away:
+        second = choices.club("Choose a club", "away", competition, label="Away")
+    return competition, first, second
+
+
+def ratings(home: str, away: str, competition: str | None) -> str:
+    elo = {t.name: t.elo for t in api().teams().items if competition in (None, t.competition)}
+    gap = elo[home] - elo[away]
+    return (
+        f"Elo ratings: {home} **{elo[home]:.0f}**, {away} **{elo[away]:.0f}** "
+        f"({abs(gap):.0f} apart; the home side's advantage comes on top)."
+    )
+
+
+def page() -> None:
+    st.title("What if")
+    st.caption("Any two clubs of a competition, whether or not they are due to meet. Made on request, never published.")
+    competition, home, away = choose()
+    if not competition:
+        empty("No clubs yet.", "Clubs can be chosen once the pipeline has rated them: `make up` runs it on start.")
+        return
+    if not home or not away:
+        empty("Choose two clubs.", "Then ask for the forecast; the address of this page keeps your choice.")
+        return
+    if home == away:
+        st.warning("A club does not play itself: choose two different ones.", icon=":material/info:")
+        return
+    st.markdown(ratings(home, away, competition))
+    key = f"what-if:{competition}:{home}:{away}"
+    if st.button("Predict", type="primary", icon=":material/bolt:", key="predict"):
+        st.session_state[key] = predict_now(home, away, competition)
+    made: Forecast | None = st.session_state.get(key)
+    if made:
+        st.html(cards.big_bar(made.probabilities, home, away))
+        st.caption(cards.provenance(made, times.zone()))
+
+
+if __name__ == "__main__":
+    page()

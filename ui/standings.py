@@ -1,0 +1,53 @@
+"""The simulated final table as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ui.answers import SeasonTable, TableRow
+
+
+def chance(p: float) -> str:
+    """A percentage that never says 0 or 100 unless no simulation says otherwise."""
+    if p in (0, 1):
+        return "–" if p == 0 else "100 %"
+    return "<1 %" if p < 0.01 else ">99 %" if p > 0.99 else f"{p:.0%}".replace("%", " %")
+
+
+def _strip(row: TableRow) -> str:
+    """One square a place, its strength the chance of finishing there relative to the likeliest."""
+    most = max(row.positions, default=1) or 1
+    squares = "".join(
+        f'<i title="place {place}: {chance(p)}" style="--p:{p / most:.3f}"></i>'
+        for place, p in enumerate(row.positions, start=1)
+    )
+    likeliest = row.positions.index(most) + 1 if most in row.positions else 0
+    return f'<div class="tl-strip" role="img" aria-label="likeliest place {likeliest}">{squares}</div>'
+
+
+def _meter(p: float) -> str:
+    faint = " tl-faint" if p < 0.01 else ""
+    return f'<td class="tl-num tl-meter{faint}" style="--p:{p:.3f}">{chance(p)}</td>'
+
+
+def _row(place: int, row: TableRow) -> str:
+    return (
+        f'<tr><td class="tl-num tl-muted">{place}</td><td class="tl-team">{escape(row.team)}</td>'
+        f'<td class="tl-num">{row.played}</td><td class="tl-num">{row.points:.0f}</td>'
+        f'<td class="tl-num"><b>{row.expected_points:.1f}</b></td><td>{_strip(row)}</td>'
+        f"{_meter(row.p_title)}{_meter(row.p_top_four)}{_meter(row.p_relegation)}</tr>"
+    )
+
+
+def table(forecast: SeasonTable) -> str:
+    """Clubs by the points that they are expected to end with."""
+    ordered = sorted(forecast.items, key=lambda row: -row.expected_points)
+    head = (
+        '<tr><th></th><th>Club</th><th class="tl-num" title="matches played">Played</th>'
+        '<th class="tl-num" title="points so far">Points</th>'
+        '<th class="tl-num" title="mean of the simulations">At the end</th>'
+        f'<th>Final place, 1 to {len(ordered)}</th><th class="tl-num">Title</th><th class="tl-num">Top four</th>'
+        '<th class="tl-num">Relegation</th></tr>'
+    )
+    rows = "".join(_row(place, row) for place, row in enumerate(ordered, start=1))
+    return f'<div class="tl-scroll"><table class="tl-rows tl-standings">{head}{rows}</table></div>'
