@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from features.errors import InvalidInput, TouchlineError
+from features.errors import InvalidInput, ModelUnavailable, TouchlineError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +56,10 @@ def _advance(weeks: int) -> int:
     local, settings = LocalSettings(), PipelineSettings()
     if "mlflow_tracking_uri" not in settings.model_fields_set:
         settings = settings.model_copy(update={"mlflow_tracking_uri": f"http://127.0.0.1:{local.mlflow_port}"})
-    Registry(settings.mlflow_tracking_uri).versions()  # fails now, before the clock moves, when nothing runs
+    try:  # before the clock moves
+        Registry(settings.mlflow_tracking_uri).versions()
+    except ModelUnavailable as error:
+        raise ModelUnavailable(f"no MLflow at {settings.mlflow_tracking_uri}; start `make up` first") from error
     Clock(settings).advance(weeks)
     run_pipeline(settings, say)
     return 0
