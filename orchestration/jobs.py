@@ -2,12 +2,9 @@
 
 import dagster as dg
 
-from orchestration.partitions import competitions, weeks
-
 refresh_matches = dg.define_asset_job(
     "refresh_matches",
     selection=["matches", "match_features", "team_states"],
-    partitions_def=competitions,
     description="Fetch results and fixtures of a competition and bring its ratings up to date.",
 )
 train_model = dg.define_asset_job(
@@ -18,7 +15,6 @@ train_model = dg.define_asset_job(
 publish_forecasts = dg.define_asset_job(
     "publish_forecasts",
     selection=["forecasts"],
-    partitions_def=weeks,
     description="Publish the forecasts of one week, or of a range of weeks in a single run.",
 )
 

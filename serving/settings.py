@@ -36,6 +36,7 @@ class ServingSettings(Settings):
     batch_limit: int = Field(64, gt=0, description="Most tasks that share one model call; also the prefetch count.")
     worker_concurrency: int = Field(1, gt=0, description="Child processes of one worker.")
     worker_metrics_port: int | None = Field(None, description="Port for the worker's own Prometheus metrics.")
+    heartbeat_dir: Path | None = Field(None, description="Folder of the worker's heartbeat files; default: none.")
     log_level: str = Field("INFO", description="Least level that is logged.")
     otlp_endpoint: str | None = Field(
         None,

@@ -12,7 +12,7 @@ import structlog
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
-from serving import calls, observed
+from serving import calls, heartbeat, observed
 from serving.broker import QUEUE_ARGUMENTS
 from serving.settings import QUEUE, ServingSettings
 
@@ -63,11 +63,18 @@ def configuration() -> dict[str, Any]:
 
 app = Celery("touchline", include=["serving.tasks"])
 app.add_defaults(configuration)
+app.steps["worker"].add(heartbeat.Connected)
 
 
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     observed.configure_logging(ServingSettings().log_level)
+
+
+@signals.celeryd_init.connect
+def _beat(**_: Any) -> None:
+    heartbeat.Connected.folder = ServingSettings().heartbeat_dir
+    heartbeat.keep_alive(heartbeat.Connected.folder)
 
 
 @signals.worker_ready.connect
@@ -94,6 +101,8 @@ def _follow() -> None:
             predictor.refresh_states()
         except Exception as error:
             log.warning("model.not_refreshed", error=str(error))
+        if predictor.serving is not None:
+            heartbeat.renew(settings.heartbeat_dir, heartbeat.MODEL)
         _say_alive(predictor)
         time.sleep(settings.model_poll_seconds)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -78,7 +79,7 @@ class Registry:
 
         def log() -> ModelVersion:
             mlflow.set_tracking_uri(self.tracking_uri)
-            mlflow.set_experiment(experiment)
+            self._enter(experiment)
             with mlflow.start_run(tags=dict(training.tags)) as run:
                 mlflow.log_params(dict(training.params))
                 mlflow.log_metrics(dict(training.metrics))
@@ -169,6 +170,15 @@ class Registry:
     def metrics(self, version: ModelVersion) -> dict[str, float]:
         """Metrics of the run that made a version."""
         return self._reach(lambda: dict(self._client().get_run(version.run_id).data.metrics))
+
+    def _enter(self, experiment: str) -> None:
+        """Choose the experiment. A registry in a file keeps its artefacts beside it, not in the working directory."""
+        import mlflow
+
+        if self.tracking_uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(experiment) is None:
+            beside = Path(self.tracking_uri.removeprefix("sqlite:///")).absolute().with_suffix(".artifacts")
+            mlflow.create_experiment(experiment, artifact_location=beside.as_uri())
+        mlflow.set_experiment(experiment)
 
     def _client(self) -> Any:
         from mlflow import MlflowClient

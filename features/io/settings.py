@@ -5,20 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """Read from `TOUCHLINE_<FIELD>`; nothing else in the code reads the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="TOUCHLINE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TOUCHLINE_", frozen=True, extra="ignore", populate_by_name=True)
 
     home: Path = Field(
         Path(".touchline"), description="State of a local run: lake, MLflow's and Dagster's databases, logs."
     )
     lake: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; default: `lake` under home.")
+    s3_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices("TOUCHLINE_S3_ENDPOINT", "AWS_ENDPOINT_URL"),
+        description="Address of S3-compatible storage that is not Amazon's, for example http://minio:9000.",
+    )
     source: str = Field("bundled", description="Where matches come from: bundled, football_data, openfootball, files.")
     competitions: Annotated[tuple[str, ...], NoDecode] = Field(
         ("eng-premier-league",), description="Competitions to follow, separated by commas."
@@ -44,5 +50,9 @@ class Settings(BaseSettings):
 
     @property
     def lake_root(self) -> str:
-        """Where the lake is: an absolute folder or an s3 address."""
-        return self.lake or str((self.home / "lake").absolute())
+        """Where the lake is: an absolute folder or an s3 address that says which server."""
+        root = self.lake or str((self.home / "lake").absolute())
+        if not root.startswith("s3://") or self.s3_endpoint is None or "endpoint_override" in root:
+            return root
+        scheme, _, host = self.s3_endpoint.rstrip("/").partition("://")
+        return f"{root}{'&' if '?' in root else '?'}endpoint_override={quote(host)}&scheme={scheme}"

@@ -6,10 +6,12 @@ flushed beside the old one, then renamed over it; on S3 an object appears when i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,6 +24,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from features.errors import DamagedArtefact, NotPublished
+
+ABANDONED_AFTER = 3600
+"""Seconds after which an unfinished file beside an object has no writer any more."""
 
 
 def week_of(moment: datetime | date) -> str:
@@ -48,7 +53,7 @@ class Lake:
     def __init__(self, root: str) -> None:
         self.root = root
         if "://" in root:
-            self._fs, self._base = fs.FileSystem.from_uri(_with_endpoint(root))
+            self._fs, self._base = fs.FileSystem.from_uri(root)
             self._local = isinstance(self._fs, fs.LocalFileSystem)
         else:
             self._fs, self._base, self._local = fs.LocalFileSystem(), str(Path(root).absolute()), True
@@ -87,11 +92,22 @@ class Lake:
             table = pq.read_table(io.BytesIO(raw), columns=list(columns) if columns else None)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DamagedArtefact(f"{self.root}/{path} is not readable as parquet: {error}") from error
-        if schema is not None and (missing := set(schema.names) - set(table.column_names)) and columns is None:
+        return table if schema is None else self._as_today(table, schema, path, whole=columns is None)
+
+    def _as_today(self, table: pa.Table, schema: pa.Schema, path: str, whole: bool) -> pa.Table:
+        """The table with today's types; raises DamagedArtefact where an older version wrote something else."""
+        advice = f"it was written by another version; materialise {path.partition('/')[0]!r} again"
+        if whole and (missing := sorted(set(schema.names) - set(table.column_names))):
+            raise DamagedArtefact(f"{self.root}/{path} lacks {missing}: {advice}")
+        try:
+            for name in set(schema.names) & set(table.column_names):
+                if table.schema.field(name).type != schema.field(name).type:
+                    column = table[name].cast(schema.field(name).type)
+                    table = table.set_column(table.column_names.index(name), schema.field(name), column)
+        except pa.ArrowException as error:
             raise DamagedArtefact(
-                f"{self.root}/{path} lacks {sorted(missing)}: it was written by an older version; "
-                f"materialise {noun!r} again"
-            )
+                f"{self.root}/{path}: column {name!r} has another type ({error}); {advice}"
+            ) from error
         return table
 
     def partitions(self, noun: str) -> list[str]:
@@ -116,6 +132,7 @@ class Lake:
             return
         target = Path(self._base, path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(handle, "wb") as sink:
@@ -165,10 +182,9 @@ class Lake:
         return f"{noun}/{'week=' if weekly else ''}{partition}.parquet"
 
 
-def _with_endpoint(root: str) -> str:
-    """pyarrow reads S3 credentials from the usual AWS variables, but the endpoint only from the address."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    if not root.startswith("s3://") or not endpoint or "endpoint_override" in root:
-        return root
-    scheme, _, host = endpoint.partition("://")
-    return f"{root}{'&' if '?' in root else '?'}endpoint_override={host}&scheme={scheme}"
+def _remove_abandoned(target: Path) -> None:
+    """Delete what a writer left that was killed while it published this object; nobody writes one for an hour."""
+    for unfinished in target.parent.glob(f".{target.name}.*"):
+        with contextlib.suppress(FileNotFoundError):  # another writer may be cleaning up too
+            if time.time() - unfinished.stat().st_mtime > ABANDONED_AFTER:
+                unfinished.unlink()

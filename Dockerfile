@@ -1,0 +1,114 @@
+# One image per process, each with only its extra of pyproject.toml, installed from the hashed lock:
+#   docker build --target serving -t touchline-serving:0.1.0 .       (or orchestration, ui, mlflow)
+FROM docker.io/library/python:3.11-slim-bookworm AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    NUMBA_CACHE_DIR=/tmp/numba \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    OMP_NUM_THREADS=1 \
+    DAGSTER_DISABLE_TELEMETRY=1 \
+    DO_NOT_TRACK=1 \
+    MLFLOW_DISABLE_TELEMETRY=true \
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false \
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+    STREAMLIT_BROWSER_GATHER_USAGE_STATS=false
+WORKDIR /app
+
+FROM base AS build
+# uv checks every wheel against the lock: its hashes count for what an extra draws in, too. The hashes here are uv's own.
+RUN printf '%s\n' "uv==0.13.9 \
+ --hash=sha256:d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19 \
+ --hash=sha256:ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375" > /tmp/uv.txt \
+ && python3 -m venv --without-pip /opt/venv \
+ && python3 -m venv /opt/uv \
+ && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /tmp/uv.txt
+COPY pyproject.toml requirements.lock ./
+# Wheels only, so that no compiler is needed; packages' own tests and C headers stay behind.
+ENV VIRTUAL_ENV=/opt/venv \
+    UV_NO_CACHE=1 \
+    UV_NO_BUILD=1
+
+FROM build AS build-serving
+RUN /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra serving -c requirements.lock \
+ && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} +
+
+FROM build AS build-orchestration
+RUN /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra orchestration -c requirements.lock \
+ && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} +
+
+FROM build AS build-ui
+RUN /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra ui -c requirements.lock \
+ && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} +
+
+FROM build AS build-mlflow
+RUN /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra mlflow -c requirements.lock \
+ && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} +
+
+FROM base AS serving
+COPY --from=build-serving /opt/venv /opt/venv
+COPY features features
+COPY monitoring monitoring
+COPY serving serving
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="touchline-serving" \
+      org.opencontainers.image.description="Touchline's REST API and its Celery workers" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+USER 10001:10001
+EXPOSE 8000 9808
+# The worker is the same image with the argument serving.worker.
+ENTRYPOINT ["python", "-m"]
+CMD ["serving.app"]
+
+FROM base AS orchestration
+COPY --from=build-orchestration /opt/venv /opt/venv
+COPY features features
+COPY monitoring monitoring
+COPY orchestration orchestration
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ENV TOUCHLINE_REVISION=${REVISION} \
+    DAGSTER_HOME=/opt/dagster/dagster_home
+LABEL org.opencontainers.image.title="touchline-orchestration" \
+      org.opencontainers.image.description="Touchline's pipeline: Dagster's webserver, daemon, code server and runs" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+RUN mkdir -p /opt/dagster/dagster_home && touch /opt/dagster/dagster_home/dagster.yaml
+USER 10001:10001
+EXPOSE 3000 3030
+CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "3030", "-m", "orchestration.definitions"]
+
+FROM base AS ui
+COPY --from=build-ui /opt/venv /opt/venv
+COPY ui ui
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="touchline-ui" \
+      org.opencontainers.image.description="Touchline's match viewer" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+USER 10001:10001
+EXPOSE 8501
+ENTRYPOINT ["streamlit", "run", "ui/streamlit_app.py"]
+CMD ["--server.address", "0.0.0.0", "--server.port", "8501", "--server.headless", "true"]
+
+FROM base AS mlflow
+COPY --from=build-mlflow /opt/venv /opt/venv
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="touchline-mlflow" \
+      org.opencontainers.image.description="Tracking server and model registry of Touchline" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+USER 10001:10001
+EXPOSE 5000
+ENTRYPOINT ["mlflow"]
+CMD ["server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1"]

@@ -1,0 +1,89 @@
+"""The model registry, on a database file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import ModelUnavailable
+from features.io.registry import PRODUCTION, STAGING, Registry, Training
+from features.models import outcome_model
+
+COLUMNS = ("elo", "pi")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
+
+
+def training(seed: int = 0) -> Training:
+    generator = np.random.default_rng(seed)
+    x, y = generator.normal(size=(60, 2)), np.arange(60) % 3
+    frame = pd.DataFrame(x, columns=list(COLUMNS))
+    return Training(
+        estimator=outcome_model().fit(x, y),
+        input_example=frame.head(2),
+        dataset=frame.assign(outcome=y),
+        dataset_source="lake/match_features",
+        params={"seed": seed},
+        metrics={"rps": 0.2},
+        tags={"trained_through": "2025-05-25T15:00:00+00:00"},
+        documents={"evaluation.json": "{}"},
+    )
+
+
+@pytest.fixture(scope="module")
+def versions(registry: Registry) -> list[int]:
+    assert registry.versions() == []
+    assert registry.by_alias(PRODUCTION) is None
+    return [registry.register(training(seed)).version for seed in (1, 2)]
+
+
+def test_a_new_version_is_staged_with_its_story(registry: Registry, versions: list[int]) -> None:
+    newest = registry.by_alias(STAGING)
+    assert newest is not None
+    assert newest.version == versions[-1]
+    assert newest.trained_through.isoformat() == "2025-05-25T15:00:00+00:00"
+    assert registry.metrics(newest) == {"rps": 0.2}
+    assert [one.version for one in registry.versions()] == [2, 1]
+
+
+def test_a_loaded_version_forecasts_like_the_estimator_and_knows_its_columns(
+    registry: Registry, versions: list[int]
+) -> None:
+    found = registry.version(versions[0])
+    assert found is not None
+    loaded = registry.load(found)
+    x = np.random.default_rng(3).normal(size=(5, 2))
+    assert loaded.features == COLUMNS
+    np.testing.assert_array_equal(loaded.predict_proba(x), training(1).estimator.predict_proba(x))
+
+
+def test_an_alias_moves_and_can_be_taken_away(registry: Registry, versions: list[int]) -> None:
+    for version in versions:
+        registry.set_alias(PRODUCTION, version)
+        bearer = registry.by_alias(PRODUCTION)
+        assert bearer is not None
+        assert bearer.version == version
+    registry.set_tags(versions[-1], {"promoted_by": "Ada"})
+    assert registry.versions()[0].tags["promoted_by"] == "Ada"
+    registry.remove_alias(PRODUCTION)
+    assert registry.by_alias(PRODUCTION) is None
+
+
+def test_the_models_lie_beside_the_database(registry: Registry, versions: list[int]) -> None:
+    home = Path(registry.tracking_uri.removeprefix("sqlite:///")).parent
+    assert list((home / "mlflow.artifacts").rglob("model.skops"))
+
+
+def test_an_unreachable_registry_says_which_and_why() -> None:
+    with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:9"):
+        Registry("http://127.0.0.1:9").versions()
+
+
+def test_an_unknown_version_cannot_be_loaded(registry: Registry, versions: list[int]) -> None:
+    assert registry.version(99) is None

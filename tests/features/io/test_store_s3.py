@@ -1,0 +1,73 @@
+"""The lake on S3-compatible storage: a local stand-in, reached through settings alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.errors import NotPublished
+from features.io.settings import Settings
+from features.io.store import Lake
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def lake(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lake:
+    import boto3
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    bucket = tmp_path.name.replace("_", "-").lower()[:40]
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
+    return Lake(Settings(lake=f"s3://{bucket}/lake", s3_endpoint=endpoint).lake_root)
+
+
+def test_tables_and_documents_are_published_and_found(lake: Lake) -> None:
+    frame = pd.DataFrame({"team": ["Arsenal"], "elo": [1700.5]})
+    lake.write_table("ratings", "2026-03-09", frame)
+    lake.write_table("ratings", "eng-premier-league", frame)
+    lake.write_json("reports/drift/week=2026-03-09/summary.json", {"state": "stable"})
+    pd.testing.assert_frame_equal(lake.read_table("ratings", "2026-03-09"), frame, check_dtype=False)
+    assert lake.partitions("ratings") == ["2026-03-09", "eng-premier-league"]
+    assert lake.list("reports") == ["drift/week=2026-03-09/summary.json"]
+    assert lake.read_json("reports/drift/week=2026-03-09/summary.json") == {"state": "stable"}
+
+
+def test_an_object_appears_whole_and_changes_its_stamp(lake: Lake) -> None:
+    assert lake.stamp("noun/doc") is None
+    lake.write_bytes("noun/doc", b"a" * 7_000_000)
+    first = lake.stamp("noun/doc")
+    assert lake.read_bytes("noun/doc") == b"a" * 7_000_000
+    lake.write_bytes("noun/doc", b"b" * 10)
+    assert lake.stamp("noun/doc") != first
+    assert lake.read_bytes("noun/doc") == b"b" * 10
+
+
+def test_what_is_not_there_is_not_published(lake: Lake) -> None:
+    assert lake.list("nothing") == []
+    with pytest.raises(NotPublished):
+        lake.read_table("ratings", "a")
+
+
+def test_the_endpoint_may_also_come_from_the_variable_of_the_aws_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://minio.example:9000")
+    monkeypatch.delenv("TOUCHLINE_S3_ENDPOINT", raising=False)
+    assert (
+        Settings(lake="s3://bucket/lake").lake_root
+        == "s3://bucket/lake?endpoint_override=minio.example%3A9000&scheme=https"
+    )
+    assert Settings(lake="/data/lake").lake_root == "/data/lake"

@@ -1,0 +1,57 @@
+"""What the Dagster UI shows: assets, their partitions and texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build
+from orchestration.settings import PipelineSettings
+
+ASSETS = {
+    "forecasts": "week",
+    "match_features": "competition",
+    "matches": "competition",
+    "outcome_model": None,
+    "production_model": None,
+    "team_states": "competition",
+}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return build(PipelineSettings(home=tmp_path_factory.mktemp("home"), mlflow_tracking_uri="http://127.0.0.1:9"))
+
+
+def cut_by(definition: dg.PartitionsDefinition | None) -> str | None:
+    if definition is None:
+        return None
+    return "week" if isinstance(definition, dg.TimeWindowPartitionsDefinition) else "competition"
+
+
+def test_the_assets_are_these_and_cut_like_this(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    found = {key.to_user_string(): cut_by(graph.get(key).partitions_def) for key in graph.materializable_asset_keys}
+    assert found == ASSETS
+
+
+def test_every_asset_and_job_tells_a_person_what_it_is(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        assert len(graph.get(key).description or "") > 60, key
+        assert graph.get(key).group_name != "default", key
+    for job in definitions.jobs or []:
+        assert job.description, job.name
+
+
+def test_weeks_ahead_of_the_real_clock_exist() -> None:
+    from orchestration.partitions import weeks
+
+    assert len(weeks.get_partition_keys()) > 5
+    assert "2026-03-09" in weeks.get_partition_keys()
+
+
+def test_the_workspace_file_names_these_definitions(repository: Path) -> None:
+    assert "module_name: orchestration.definitions" in (repository / "workspace.yaml").read_text()

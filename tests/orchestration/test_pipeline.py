@@ -1,0 +1,108 @@
+"""The whole chain in this process, on the bundled data."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import TouchlineError
+from features.forecasts import probabilities, states_of
+from features.io.registry import PRODUCTION, STAGING
+from features.io.sources import bundled
+from features.matches import OUTCOMES, RESULT_COLUMNS, Status
+from features.replay import STATE_COLUMNS
+
+AS_OF = bundled.REPLAY_AS_OF
+
+
+def test_every_match_of_the_season_up_to_four_weeks_ahead_has_one_forecast(installed) -> None:
+    rows = installed.forecasts()
+    season = bundled.load().query("season == '2025-26'")
+    due = season[season["kick_off"] < pd.Timestamp("2026-04-13", tz="UTC")]
+    assert sorted(rows["match_id"]) == sorted(due["match_id"])
+    np.testing.assert_allclose(rows[list(OUTCOMES)].sum(axis=1), 1)
+
+
+def test_nothing_published_knows_what_came_later(installed) -> None:
+    matches = installed.lake.read_table("matches", bundled.COMPETITION)
+    later = matches[matches["kick_off"] > AS_OF]
+    assert (later["status"] == Status.SCHEDULED).all()
+    assert later[list(RESULT_COLUMNS)].isna().all(axis=None)
+    rows = installed.forecasts()
+    assert (rows["trained_through"] < rows["kick_off"]).all()
+    assert (rows["features_as_of"] < rows["kick_off"]).all()
+    assert (rows["published_at"] < rows["kick_off"]).all()
+
+
+def test_batch_forecasts_are_what_online_makes_of_the_club_states(installed) -> None:
+    production = installed.registry.by_alias(PRODUCTION)
+    rows = installed.forecasts().query("kick_off > @AS_OF").reset_index(drop=True)
+    states = installed.lake.read_table("team_states", bundled.COMPETITION)
+    home, away = (
+        states_of(states, rows[f"{side}_team"], rows["competition"])[list(STATE_COLUMNS)].to_numpy(float)
+        for side in ("home", "away")
+    )
+    online = probabilities(installed.registry.load(production), home, away, np.zeros(len(rows), bool))
+    assert len(rows) > 20
+    np.testing.assert_allclose(online, rows[list(OUTCOMES)], rtol=0, atol=1e-9)
+
+
+def test_the_first_good_version_is_in_production_and_explains_itself(installed) -> None:
+    production, staging = installed.registry.by_alias(PRODUCTION), installed.registry.by_alias(STAGING)
+    assert production.version == staging.version == 1
+    assert production.tags["promoted_because"]
+    assert len(production.tags["data_digest"]) == 16
+    assert production.tags["code_revision"]
+    summary = installed.lake.read_json("reports/evaluation/version=1/summary.json")
+    assert summary["scores"]["model"]["rps"] < summary["scores"]["elo"]["rps"] < summary["scores"]["base"]["rps"]
+    logged = installed.registry.metrics(production)
+    assert {"rps", "log_loss", "brier", "ece", "elo_rps", "base_rps", "skill"} <= set(logged)
+
+
+def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
+    with installed.instance() as instance:
+        runs = instance.get_runs()
+        assert {run.job_name for run in runs} >= {"refresh_matches", "train_model", "publish_forecasts"}
+        assert all(run.is_success for run in runs)
+        weeks = instance.get_materialized_partitions(dg.AssetKey("forecasts"))
+        assert {"2025-08-11", "2026-03-09", "2026-04-06"} <= weeks
+        shown = instance.get_latest_materialization_event(dg.AssetKey("forecasts")).asset_materialization.metadata
+        assert {"dagster/row_count", "dagster/column_schema", "sample"} <= set(shown)
+
+
+@pytest.mark.slow
+def test_a_second_start_does_nothing_and_a_week_later_only_what_is_new(fresh) -> None:
+    home = fresh(AS_OF)
+    first = home.run()
+    assert any("trained" in line for line in first)
+    before = home.forecasts()
+    assert len(home.run()) == 1, "a second start only says where it stands"
+    later = home.at(AS_OF + timedelta(weeks=1))
+    said = later.run()
+    assert not any("trained" in line for line in said)
+    after = later.forecasts().set_index("match_id")
+    history = before[before["kick_off"] <= AS_OF].set_index("match_id")
+    pd.testing.assert_frame_equal(after.loc[history.index], history)
+    # between the two moments matches were played: what was published for them last week stands
+    played = before[(before["kick_off"] > AS_OF) & (before["kick_off"] <= AS_OF + timedelta(weeks=1))]
+    pd.testing.assert_frame_equal(after.loc[played["match_id"]], played.set_index("match_id"))
+    to_come = after[after["kick_off"] > AS_OF + timedelta(weeks=1)]
+    assert (to_come["features_as_of"] > pd.Timestamp(AS_OF)).all()
+
+
+def test_a_source_that_cannot_be_read_is_one_sentence_and_leaves_what_was_published(fresh, monkeypatch) -> None:
+    from orchestration.resources import MatchSource
+
+    def broken(self: MatchSource, competition: str) -> pd.DataFrame:
+        raise TouchlineError("the file is an HTML page")
+
+    home = fresh(datetime(2025, 9, 1, tzinfo=UTC))
+    home.lake.write_bytes(f"matches/{bundled.COMPETITION}.parquet", b"damaged")
+    monkeypatch.setattr(MatchSource, "matches", broken)
+    with pytest.raises(TouchlineError, match=r"refresh_matches failed: .*HTML page"):
+        home.run()
+    assert home.lake.read_bytes(f"matches/{bundled.COMPETITION}.parquet") == b"damaged"

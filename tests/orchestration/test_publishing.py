@@ -1,0 +1,104 @@
+"""The forecasts of a week: what may be written, and when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import LeakageError
+from features.io.registry import LoadedModel, ModelVersion
+from features.io.sources import bundled
+from features.matches import Status, as_known_at
+from features.matrix import GOAL_FEATURES
+from orchestration.publishing import forecasts_of_week, matches_of_week, nothing
+
+WEEK = "2026-03-09"
+FRIDAY = datetime(2026, 3, 13, 12, tzinfo=UTC)
+SUNDAY = datetime(2026, 3, 15, 15, tzinfo=UTC)
+"""Saturday's matches are over, Sunday's first have begun."""
+
+
+class Elo:
+    """A model that needs no training."""
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        home = 1 / (1 + np.exp(-4 * x[:, 0]))
+        return np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
+
+
+def model(version: int = 1, through: str = "2025-05-25T15:00:00+00:00") -> LoadedModel:
+    return LoadedModel(ModelVersion(version, "run", FRIDAY, {"trained_through": through}), Elo(), GOAL_FEATURES)
+
+
+@pytest.fixture(scope="module")
+def season() -> pd.DataFrame:
+    return bundled.load()
+
+
+def published_on_friday(season: pd.DataFrame) -> pd.DataFrame:
+    return forecasts_of_week(model(), as_known_at(season, FRIDAY), WEEK, FRIDAY, True, nothing())
+
+
+def test_matches_to_come_are_forecast_with_all_that_is_known(season: pd.DataFrame) -> None:
+    rows = published_on_friday(season)
+    assert set(rows["match_id"]) == set(matches_of_week(season, WEEK)["match_id"])
+    assert (rows["published_at"] == FRIDAY).all()
+    assert (rows["features_as_of"] < rows["kick_off"]).all()
+
+
+def test_rows_of_matches_that_have_begun_are_never_rewritten(season: pd.DataFrame) -> None:
+    friday = published_on_friday(season)
+    sunday = forecasts_of_week(model(2), as_known_at(season, SUNDAY), WEEK, SUNDAY, True, friday)
+    begun = friday["kick_off"] <= SUNDAY
+    assert begun.any()
+    assert not begun.all()
+    kept = sunday[sunday["kick_off"] <= SUNDAY].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, friday[begun].reset_index(drop=True), check_dtype=False)
+    rest = sunday[sunday["kick_off"] > SUNDAY]
+    assert (rest["model_version"] == 2).all()
+    assert (rest["published_at"] == SUNDAY).all()
+
+
+def test_a_replay_forecasts_a_past_week_as_it_would_have_been_on_its_monday(season: pd.DataFrame) -> None:
+    monday = datetime(2025, 11, 3, tzinfo=UTC)
+    late = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, nothing())
+    then = forecasts_of_week(model(), as_known_at(season, monday), "2025-11-03", monday, True, nothing())
+    assert len(late) > 0
+    assert (late["published_at"] == monday).all()
+    pd.testing.assert_frame_equal(late, then)
+
+
+def test_live_nothing_is_forecast_after_the_fact(season: pd.DataFrame) -> None:
+    rows = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, False, nothing())
+    assert rows.empty
+    assert list(rows.columns) == list(published_on_friday(season).columns)
+
+
+def test_a_model_that_has_seen_the_season_may_not_forecast_its_past(season: pd.DataFrame) -> None:
+    knowing = model(3, "2026-03-05T20:00:00+00:00")
+    with pytest.raises(LeakageError, match="refused"):
+        forecasts_of_week(knowing, as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, nothing())
+
+
+def test_the_same_forecast_again_keeps_its_date_of_publication(season: pd.DataFrame) -> None:
+    friday = published_on_friday(season)
+    later = datetime(2026, 3, 14, 9, tzinfo=UTC)  # no result has come in between
+    again = forecasts_of_week(model(), as_known_at(season, later), WEEK, later, True, friday)
+    pd.testing.assert_frame_equal(again, friday, check_dtype=False)
+
+
+def test_a_postponed_match_leaves_the_week_it_was_announced_for(season: pd.DataFrame) -> None:
+    friday = published_on_friday(season)
+    gone = friday["match_id"].iloc[-1]
+    moved = as_known_at(season, FRIDAY)
+    moved.loc[moved["match_id"] == gone, "status"] = Status.POSTPONED.value
+    rows = forecasts_of_week(model(), moved, WEEK, FRIDAY, True, friday)
+    assert gone not in set(rows["match_id"])
+    assert len(rows) == len(friday) - 1
+
+
+def test_a_week_without_matches_is_an_empty_table(season: pd.DataFrame) -> None:
+    assert forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-07-07", FRIDAY, True, nothing()).empty

@@ -1,0 +1,55 @@
+"""The files by which a supervisor sees how a worker fares."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from serving import heartbeat
+from serving.worker import app
+
+
+def test_a_worker_says_that_it_lives_before_it_has_a_broker(tmp_path: Path) -> None:
+    heartbeat.keep_alive(tmp_path / "worker")
+    for _ in range(500):
+        if (tmp_path / "worker" / "alive").exists():
+            break
+        threading.Event().wait(0.01)
+    assert os.listdir(tmp_path / "worker") == ["alive"]
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    heartbeat.keep_alive(None)
+    heartbeat.renew(None, heartbeat.MODEL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_connection_is_renewed_by_the_event_loop_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[Callable[[], Any]] = []
+    entry = SimpleNamespace(cancelled=False)
+    entry.cancel = lambda: setattr(entry, "cancelled", True)
+
+    def call_repeatedly(_seconds: float, function: Callable[..., Any], args: Any, **_: Any) -> Any:
+        rounds.append(lambda: function(*args))
+        return entry
+
+    monkeypatch.setattr(heartbeat.Connected, "folder", tmp_path)
+    worker = SimpleNamespace(timer=SimpleNamespace(call_repeatedly=call_repeatedly))
+    step = heartbeat.Connected(worker)
+    step.start(worker)
+    assert not (tmp_path / "connected").exists()
+    rounds[0]()
+    assert (tmp_path / "connected").exists()
+    step.stop(worker)
+    assert entry.cancelled
+
+
+def test_every_worker_runs_the_step() -> None:
+    assert heartbeat.Connected in app.steps["worker"]
