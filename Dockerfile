@@ -18,22 +18,22 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /app
 
 FROM base AS build
-# uv checks every wheel against the lock: its hashes count for what an extra draws in, too. The hashes here are uv's own.
-RUN printf '%s\n' "uv==0.13.9 \
- --hash=sha256:d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19 \
- --hash=sha256:ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375" > /tmp/uv.txt \
+COPY pyproject.toml requirements.lock ./
+# uv, itself from the lock, checks every wheel against it: the hashes count for what an extra draws in, too.
+RUN sed -n '/^uv==/,/^[^ ]*==/{/^uv==/p;/^ /p}' requirements.lock > /tmp/uv.txt \
  && python3 -m venv --without-pip /opt/venv \
  && python3 -m venv /opt/uv \
  && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /tmp/uv.txt
-COPY pyproject.toml requirements.lock ./
-# Wheels only, so that no compiler is needed; packages' own tests and C headers stay behind.
+# Wheels only, so that no compiler is needed; packages' own tests and C headers, and parts of Arrow that nothing here
+# calls, stay behind.
 ENV VIRTUAL_ENV=/opt/venv \
     UV_NO_CACHE=1 \
     UV_NO_BUILD=1
 
 FROM build AS build-serving
 RUN /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra serving -c requirements.lock \
- && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} +
+ && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} + \
+ && find /opt/venv -path '*/pyarrow/*' \( -name '*arrow*_flight*' -o -name '_flight*' -o -name '*_substrait*' \) -delete
 
 FROM build AS build-orchestration
 RUN /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra orchestration -c requirements.lock \

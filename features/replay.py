@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
+from features.compiled import njit
 from features.matches import Status
 from features.ratings.elo import EloParams, plain_elo
 from features.ratings.elo import change as elo_change

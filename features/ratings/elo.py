@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
+from features.compiled import njit
 
 
 class EloParams(NamedTuple):
