@@ -1,0 +1,301 @@
+"""The gate opens on evidence, and stays shut on a worse model and on evidence that is missing, foreign or stale."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features import metrics
+from features.errors import GateShut, InvalidInput
+from features.io.store import Lake
+from monitoring.gate import Evidence, Policy, Verdict, approve, as_document, judge
+from monitoring.metrics import BatchCollector
+
+AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
+THROUGH = datetime(2025, 5, 25, 15, tzinfo=UTC)
+OUTCOMES = ("home", "draw", "away")
+STABLE = {"week": "2026-03-09", "state": "stable", "digest": "d1"}
+DRIFTED = STABLE | {"state": "drift"}
+REVIEW = {
+    "week": "2026-03-09",
+    "report": "d1",
+    "by": "Ada",
+    "note": "a goal-rich month",
+    "at": "2026-03-10T09:00:00+00:00",
+}
+
+
+def season(n: int = 280, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """True probabilities (n, 3) and outcomes drawn from them."""
+    generator = np.random.default_rng(seed)
+    strength = generator.normal(0.25, 0.7, n)
+    weights = np.exp(np.column_stack([strength, np.zeros(n), -strength]))
+    p = weights / weights.sum(axis=1, keepdims=True)
+    return p, (generator.random((n, 1)) > p.cumsum(axis=1)[:, :2]).sum(axis=1)
+
+
+def settled(p: np.ndarray, truth: np.ndarray, y: np.ndarray, version: int, **changes: Any) -> pd.DataFrame:
+    n = len(y)
+    base = np.tile(truth.mean(axis=0), (n, 1))
+    rows = pd.DataFrame(p, columns=list(OUTCOMES)).assign(
+        match_id=[f"m{i}" for i in range(n)],
+        kick_off=pd.date_range("2025-08-15 19:00", periods=n, freq="17h", tz="UTC"),
+        model_version=version,
+        trained_through=pd.Timestamp(THROUGH),
+        outcome=y,
+        rps=metrics.rps(p, y),
+    )
+    for name, triple in (("elo", 0.6 * truth + 0.4 * base), ("base", base), ("market", truth * np.nan)):
+        rows[[f"{name}_{outcome}" for outcome in OUTCOMES]] = triple
+    return rows.assign(**changes)
+
+
+def towards_thirds(p: np.ndarray, share: float) -> np.ndarray:
+    return (1 - share) * p + share / 3
+
+
+def evidence(n: int = 280, candidate: np.ndarray | None = None, **changes: Any) -> Evidence:
+    truth, y = season(n)
+    p = truth if candidate is None else candidate
+    return replace(
+        Evidence(
+            candidate=8,
+            trained_through=THROUGH,
+            settled=settled(p, truth, y, 8),
+            production=7,
+            production_settled=settled(towards_thirds(truth, 0.02), truth, y, 7),
+            checks={"results.match_ids_are_unique": True, "forecasts.probabilities_sum_to_one": True},
+            drift=STABLE,
+            review=None,
+            as_of=AS_OF,
+            policy=Policy.AUTO,
+        ),
+        **changes,
+    )
+
+
+def shut(one: Evidence) -> tuple[str, ...]:
+    return judge(one).shut
+
+
+def test_a_better_model_with_sound_evidence_opens_the_gate() -> None:
+    verdict = judge(evidence())
+    assert verdict.open, [condition for condition in verdict.conditions if not condition.open]
+    assert {condition.name for condition in verdict.conditions} == {
+        "enough_matches",
+        "trained_before_evaluation",
+        "beats_base_rate",
+        "beats_plain_elo",
+        "not_worse_than_production",
+        "calibrated",
+        "data_checks_pass",
+        "drift_reviewed",
+        "approved",
+    }
+    assert all(condition.value and condition.threshold and condition.why for condition in verdict.conditions)
+
+
+def test_a_retrained_twin_of_production_is_not_worse() -> None:
+    truth, y = season()
+    assert judge(evidence(production_settled=settled(truth, truth, y, 7))).open
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
+def test_a_worse_model_is_refused(share: float) -> None:
+    truth, _ = season()
+    verdict = judge(evidence(candidate=towards_thirds(truth, share)))
+    assert "not_worse_than_production" in verdict.shut
+
+
+def test_of_many_slightly_worse_models_hardly_any_passes() -> None:
+    passed = 0
+    for seed in range(40):
+        truth, y = season(280, seed)
+        worse = towards_thirds(truth, 0.25)
+        one = evidence(settled=settled(worse, truth, y, 8), production_settled=settled(truth, truth, y, 7))
+        passed += "not_worse_than_production" not in shut(one)
+    assert passed <= 1
+
+
+def test_a_model_that_shouts_is_refused_for_its_calibration() -> None:
+    truth, _ = season()
+    loud = truth**4 / (truth**4).sum(axis=1, keepdims=True)
+    assert "calibrated" in shut(evidence(candidate=loud))
+
+
+def test_a_model_no_better_than_the_references_is_refused() -> None:
+    truth, y = season()
+    base = np.tile(truth.mean(axis=0), (len(y), 1))
+    refused = shut(evidence(candidate=base, production=None, production_settled=None))
+    assert {"beats_base_rate", "beats_plain_elo"} <= set(refused)
+
+
+def test_an_empty_sample_shuts_everything_that_rests_on_it() -> None:
+    one = evidence()
+    refused = shut(replace(one, settled=one.settled.iloc[:0]))
+    assert {
+        "enough_matches",
+        "trained_before_evaluation",
+        "beats_base_rate",
+        "beats_plain_elo",
+        "not_worse_than_production",
+        "calibrated",
+    } <= set(refused)
+
+
+def test_a_small_sample_is_not_enough_however_good_it_looks() -> None:
+    assert {"enough_matches", "not_worse_than_production"} <= set(shut(evidence(n=99)))
+
+
+def test_production_without_settled_forecasts_cannot_be_compared_with() -> None:
+    one = evidence()
+    assert production_settled_missing(one, None)
+    assert production_settled_missing(one, one.settled.iloc[:0])
+
+
+def production_settled_missing(one: Evidence, rows: pd.DataFrame | None) -> bool:
+    return "not_worse_than_production" in shut(replace(one, production_settled=rows))
+
+
+def test_only_the_matches_in_common_are_compared() -> None:
+    one = evidence()
+    assert one.production_settled is not None
+    elsewhere = one.production_settled.assign(match_id=lambda rows: "other-" + rows["match_id"])
+    assert production_settled_missing(one, elsewhere)
+
+
+def test_the_first_model_needs_no_predecessor() -> None:
+    assert judge(evidence(production=None, production_settled=None)).open
+
+
+def test_a_model_trained_past_the_evaluation_window_is_refused() -> None:
+    assert shut(evidence(trained_through=datetime(2025, 12, 1, tzinfo=UTC))) == ("trained_before_evaluation",)
+
+
+def test_forecasts_of_another_version_are_no_evidence() -> None:
+    one = evidence()
+    foreign = one.settled.assign(model_version=np.where(np.arange(280) == 5, 6, 8))
+    assert shut(replace(one, settled=foreign)) == ("trained_before_evaluation",)
+
+
+@pytest.mark.parametrize(
+    "checks", [{}, {"results.match_ids_are_unique": False}, {"a": True, "b": False}], ids=["none ran", "failed", "one"]
+)
+def test_failed_or_missing_data_checks_shut_the_gate(checks: dict[str, bool]) -> None:
+    assert shut(evidence(checks=checks)) == ("data_checks_pass",)
+
+
+@pytest.mark.parametrize(
+    ("drift", "review"),
+    [
+        (None, None),
+        (STABLE | {"week": "2026-02-23"}, None),
+        (STABLE | {"week": "2026-03-16"}, None),
+        (DRIFTED, None),
+        (DRIFTED, REVIEW | {"week": "2026-03-02"}),
+        (DRIFTED, REVIEW | {"report": "d0"}),
+        (STABLE | {"state": "too_few_matches"}, None),
+    ],
+    ids=["no report", "stale", "of the future", "unreviewed", "other week", "changed since", "too few matches"],
+)
+def test_drift_that_nobody_has_answered_for_shuts_the_gate(drift: dict | None, review: dict | None) -> None:
+    assert shut(evidence(drift=drift, review=review)) == ("drift_reviewed",)
+
+
+def test_reviewed_drift_opens_again_and_names_the_reviewer() -> None:
+    verdict = judge(evidence(drift=DRIFTED, review=REVIEW))
+    assert verdict.open
+    assert any("Ada" in condition.why for condition in verdict.conditions)
+
+
+def test_under_policy_manual_everything_else_open_still_waits_for_a_person() -> None:
+    verdict = judge(evidence(policy=Policy.MANUAL))
+    assert not verdict.open
+    assert verdict.waiting_for_approval
+
+
+def approved(one: Evidence, **changes: Any) -> Evidence:
+    given = approve(judge(one), 8, "Ada", "better on 280 matches", AS_OF)
+    return replace(one, approval=given, **changes)
+
+
+def test_an_approval_opens_the_gate_for_the_evidence_it_was_given_on() -> None:
+    assert judge(approved(evidence(policy=Policy.MANUAL))).open
+
+
+def test_an_approval_does_not_outlive_its_evidence() -> None:
+    one = approved(evidence(policy=Policy.MANUAL))
+    assert shut(replace(one, settled=one.settled.iloc[:-10])) == ("approved",)
+    assert shut(replace(one, production=6)) == ("approved",)
+
+
+def test_an_approval_of_another_version_counts_for_nothing() -> None:
+    one = approved(evidence(policy=Policy.MANUAL))
+    other = replace(one, candidate=9, settled=one.settled.assign(model_version=9))
+    assert shut(other) == ("approved",)
+
+
+def test_an_approval_does_not_expire_by_the_hour() -> None:
+    one = approved(evidence(policy=Policy.MANUAL))
+    assert judge(replace(one, as_of=AS_OF + timedelta(hours=30))).open
+
+
+@pytest.mark.parametrize(
+    ("version", "by", "reason", "seen", "message"),
+    [
+        (9, "Ada", "good", None, "not the candidate"),
+        (8, " ", "good", None, "name"),
+        (8, "Ada", "", None, "reason"),
+        (8, "Ada", "good", "0123456789abcdef", "changed"),
+    ],
+)
+def test_a_careless_approval_is_refused(version: int, by: str, reason: str, seen: str | None, message: str) -> None:
+    with pytest.raises(GateShut, match=message):
+        approve(judge(evidence(policy=Policy.MANUAL)), version, by, reason, AS_OF, seen)
+
+
+def test_nobody_approves_past_another_shut_condition() -> None:
+    verdict = judge(evidence(policy=Policy.MANUAL, checks={"a": False}))
+    with pytest.raises(GateShut, match="data_checks_pass"):
+        approve(verdict, 8, "Ada", "never mind", AS_OF)
+
+
+def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
+    one = evidence()
+    broken = one.settled.assign(home=np.nan)
+    with pytest.raises(InvalidInput):
+        judge(replace(one, settled=broken))
+
+
+def test_the_document_is_json_and_remembers_since_when_it_waits() -> None:
+    waiting = judge(evidence(policy=Policy.MANUAL))
+    first = as_document(waiting)
+    assert json.loads(json.dumps(first, allow_nan=False)) == first
+    assert first["waiting_since"] == AS_OF.isoformat()
+    later = replace(waiting, as_of=AS_OF + timedelta(days=2))
+    assert as_document(later, first)["waiting_since"] == AS_OF.isoformat()
+    assert as_document(replace(later, candidate=9), first)["waiting_since"] == later.as_of.isoformat()
+    assert as_document(judge(evidence()), first)["waiting_since"] is None
+
+
+def test_the_document_feeds_the_exporter(tmp_path: Path) -> None:
+    verdict: Verdict = judge(evidence(policy=Policy.MANUAL))
+    lake = Lake(str(tmp_path))
+    lake.write_json("reports/gate.json", as_document(verdict))
+    exported = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in BatchCollector(lake).collect()
+        for sample in family.samples
+    }
+    assert exported["touchline_gate_open",] == 0
+    assert exported["touchline_gate_condition_open", "beats_plain_elo"] == 1
+    assert exported["touchline_gate_condition_open", "approved"] == 0
+    assert exported["touchline_promotion_waiting_timestamp_seconds",] == AS_OF.timestamp()
+    assert exported["touchline_alias_version", "production"] == 7
