@@ -42,9 +42,8 @@ def reliability(calibration: Calibration) -> alt.FacetChart:
     happened = alt.Y("observed:Q", title="happened", scale=share, axis=alt.Axis(format="%", tickCount=5))
     diagonal = (
         alt.Chart(points)
-        .transform_calculate(at="datum.forecast")
-        .mark_line(strokeDash=[4, 4], color="#9aa5ae", clip=True)
-        .encode(x=alt.X("at:Q", scale=share), y=alt.Y("at:Q", scale=share))
+        .mark_rule(strokeDash=[4, 4], color="#9aa5ae")
+        .encode(x=alt.datum(0.0), y=alt.datum(0.0), x2=alt.datum(1.0), y2=alt.datum(1.0))
     )
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(y=alt.Y("low:Q", scale=share), y2="high:Q")
     dots = base.mark_circle(opacity=1).encode(

@@ -17,19 +17,20 @@ STATUS = {"Upcoming": "scheduled", "Results": "played", "Postponed": "postponed"
 
 def filters() -> dict[str, Any]:
     """The reader's choice, kept in the address so that it can be shared."""
-    shown, league, club, day = st.columns([1.9, 1.1, 1.4, 1], vertical_alignment="bottom")
-    with shown:
+    with st.container(horizontal=True):
         show = st.segmented_control(
             "Show", list(STATUS), default="Upcoming", required=True, key="show", bind="query-params"
         )
-    with league:
-        competition = choices.competition(any_of_them=True)
-    with club:
-        team = choices.club("All clubs", key="team", competition=competition)
-    upcoming = show == "Upcoming"
-    with day:
+        competition = choices.competition(any_of_them=True, width=170)
+        team = choices.club("All clubs", key="team", competition=competition, width=250)
+        upcoming = show == "Upcoming"
         chosen = st.date_input(
-            "From" if upcoming else "Up to", value=None, key="day", bind="query-params", format="YYYY-MM-DD"
+            "From" if upcoming else "Up to",
+            value=None,
+            key="day",
+            bind="query-params",
+            format="YYYY-MM-DD",
+            width=165,
         )
     return {
         "status": STATUS[show or "Upcoming"],

@@ -41,7 +41,7 @@ def chosen_group(report: Performance) -> PerformanceGroup | None:
     """The group under the reader's choice of competition and window."""
     competitions = list(dict.fromkeys(one.competition for one in report.groups))
     named = {one.competition: one.name for one in api().competitions().items} | {"all": "All competitions"}
-    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    left, right = st.columns([1, 2])
     with left:
         competition = st.selectbox(
             "Competition", competitions, format_func=lambda slug: named.get(slug, slug), key="of", bind="query-params"
@@ -85,9 +85,9 @@ def comparison(group: PerformanceGroup) -> None:
         return
     for name, one in group.against.items():
         certain = one.low is not None and one.high is not None and (one.high < 0 or one.low > 0)
-        better = "better" if (one.mean or 0) < 0 else "worse"
-        verdict = f"**{better}**, beyond chance" if certain else f"{better}, but {one.n} matches cannot rule out chance"
-        st.markdown(f"- Than {charts.FORECASTERS.get(name, name)}: {verdict} (skill {one.skill:+.1%}).")
+        better = "Better" if (one.mean or 0) < 0 else "Worse"
+        sure = "beyond chance" if certain else f"though {one.n} matches cannot rule out chance"
+        st.markdown(f"- **{better} than {charts.FORECASTERS.get(name, name)}**, {sure} (skill {one.skill:+.1%}).")
     st.altair_chart(charts.differences(group.against), width="stretch")
     scores(group)
 
