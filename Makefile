@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DISK_NEEDED_MB := 4000
 
-.PHONY: up test lint types contracts lock
+.PHONY: up test chart lint types contracts lock
 .DEFAULT_GOAL := up
 
 up: .venv/.ready  ## start everything, Ctrl-C stops it
@@ -12,6 +12,9 @@ up: .venv/.ready  ## start everything, Ctrl-C stops it
 
 test: .venv/.ready  ## the whole suite; what needs something absent skips with its reason
 	@$(BIN)/python -m pytest
+
+chart: .venv/.ready  ## every check of the Helm chart, with a real helm (fetched and checked by hash where none is on PATH)
+	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm
 
 lint: .venv/.ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

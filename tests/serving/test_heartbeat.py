@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ def test_a_worker_says_that_it_lives_before_it_has_a_broker(tmp_path: Path) -> N
         if (tmp_path / "worker" / "alive").exists():
             break
         threading.Event().wait(0.01)
-    assert os.listdir(tmp_path / "worker") == ["alive"]
+    assert [path.name for path in (tmp_path / "worker").iterdir()] == ["alive"]
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
