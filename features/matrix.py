@@ -49,4 +49,5 @@ def feature_frame(matches: pd.DataFrame, home: Floats, away: Floats) -> pd.DataF
     """`model_input` with the match_id and the columns a reader needs to place each row."""
     keys = matches[["match_id", "competition", "season", "kick_off", "home_team", "away_team", "status"]]
     values = model_input(home, away, matches["neutral"].to_numpy(bool))
-    return pd.concat([keys.reset_index(drop=True), pd.DataFrame(values, columns=list(FEATURES))], axis=1)
+    elo = pd.DataFrame({"home_elo": home[:, ELO], "away_elo": away[:, ELO]})  # for readers: what each club brought
+    return pd.concat([keys.reset_index(drop=True), pd.DataFrame(values, columns=list(FEATURES)), elo], axis=1)

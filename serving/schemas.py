@@ -259,6 +259,21 @@ class SeasonTable(BaseModel):
     items: list[TableRow]
 
 
+class Rating(BaseModel):
+    """Elo of a club as it stood before one of its matches."""
+
+    team: str
+    match_id: str
+    kick_off: datetime
+    elo: float
+
+
+class RatingHistory(BaseModel):
+    """Ratings of both clubs by kick-off."""
+
+    items: list[Rating]
+
+
 class ModelInfo(BaseModel):
     """The model that the workers really use, as the registry tells it."""
 

@@ -1,0 +1,47 @@
+"""The rating history of both clubs of a match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
+from features.io.store import Lake
+from features.matches import SCHEMA, as_known_at
+from features.matrix import feature_frame
+from features.replay import replay
+from serving.app import create_app
+from serving.settings import ServingSettings
+
+MATCH = "eng-premier-league-2025-26-arsenal-everton"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    home: Path = tmp_path_factory.mktemp("home")
+    lake = Lake(str(home / "lake"))
+    matches = as_known_at(load(), REPLAY_AS_OF)
+    states = replay(matches)
+    lake.write_table("matches", COMPETITION, matches, SCHEMA)
+    lake.write_table("match_features", COMPETITION, feature_frame(matches, states.home, states.away))
+    app = create_app(ServingSettings(home=home, lake=str(home / "lake")))
+    app.state.catalogue.refresh()
+    return TestClient(app)
+
+
+def test_both_clubs_have_a_rating_before_each_of_their_matches_up_to_this_one(client: TestClient) -> None:
+    items = client.get(f"/matches/{MATCH}/ratings").json()["items"]
+    assert {one["team"] for one in items} == {"Arsenal", "Everton"}
+    assert [one["match_id"] for one in items[-2:]] == [MATCH, MATCH]
+    assert [one["kick_off"] for one in items] == sorted(one["kick_off"] for one in items)
+    arsenal = [one["elo"] for one in items if one["team"] == "Arsenal"]
+    assert len(arsenal) > 60
+    assert all(1200 < elo < 2100 for elo in arsenal)
+
+
+def test_an_unknown_match_has_no_history(client: TestClient) -> None:
+    answer = client.get("/matches/eng-premier-league-2025-26-arsenal-nobody/ratings")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
