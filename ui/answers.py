@@ -79,6 +79,20 @@ class Match(Answer):
         return self.forecast.predicted_outcome == self.score.outcome
 
 
+class Rating(Answer):
+    """Elo of a club before one of its matches."""
+
+    team: str
+    kick_off: datetime
+    elo: float
+
+
+class RatingHistory(Answer):
+    """Ratings of both clubs of a match by kick-off."""
+
+    items: list[Rating]
+
+
 class Settlement(Answer):
     """How good a published forecast was."""
 

@@ -22,6 +22,7 @@ from ui.answers import (
     Performance,
     Problem,
     Published,
+    RatingHistory,
     SeasonTable,
     TaskStatus,
     Teams,
@@ -105,6 +106,9 @@ class ApiClient:
 
     def published(self, match_id: str) -> Published:
         return self._get(f"/predict/{quote(match_id, safe='')}", Published)
+
+    def ratings(self, match_id: str) -> RatingHistory:
+        return self._get(f"/matches/{quote(match_id, safe='')}/ratings", RatingHistory)
 
     def results(self, team: str, competition: str, until: datetime) -> Iterator[Match]:
         """Played matches of a club before a moment, newest first, fetched page by page as they are asked for."""

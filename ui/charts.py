@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ui.answers import Calibration, Comparison, DriftSummary, PerformanceWeek
+from ui.answers import Calibration, Comparison, DriftSummary, PerformanceWeek, Rating
 
 HOME, DRAW, AWAY = "#2469ad", "#7d8894", "#ec9a3c"  # the draw is darker here: a thin grey line must be seen
 MODEL = "#0b6b4f"
@@ -118,20 +118,24 @@ def differences(against: dict[str, Comparison]) -> alt.LayerChart:
     return chart
 
 
-def ratings(history: pd.DataFrame, clubs: tuple[str, str]) -> alt.Chart:
-    """Elo of both clubs before each of their matches; columns kick_off, club, elo."""
+def ratings(history: list[Rating], home: str, away: str) -> alt.Chart:
+    """Elo of both clubs before each of their matches."""
+    rows = pd.DataFrame([one.model_dump() for one in history])
     chart: alt.Chart = (
-        alt.Chart(history)
-        .mark_line(strokeWidth=2.2, interpolate="step-after")
+        alt.Chart(rows)
+        .mark_line(strokeWidth=2.4)
         .encode(
-            x=alt.X("kick_off:T", title=None),
+            x=alt.X("kick_off:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=8)),
             y=alt.Y("elo:Q", title="Elo", scale=alt.Scale(zero=False)),
             color=alt.Color(
-                "club:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(domain=clubs, range=[HOME, AWAY])
+                "team:N",
+                title=None,
+                legend=alt.Legend(orient="top"),
+                scale=alt.Scale(domain=[home, away], range=[HOME, AWAY]),
             ),
             tooltip=[
                 alt.Tooltip("kick_off:T", title="before the match of", format="%-d %b %Y"),
-                "club:N",
+                alt.Tooltip("team:N", title="club"),
                 alt.Tooltip("elo:Q", format=".0f"),
             ],
         )

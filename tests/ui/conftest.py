@@ -134,6 +134,7 @@ class FakeApi:
 
         app.get("/matches")(self.matches)
         app.get("/matches/{match_id}")(self.match)
+        app.get("/matches/{match_id}/ratings")(self.ratings)
         app.get("/teams")(self.teams)
         app.get("/competitions")(self.competitions)
         app.get("/competitions/{competition}/table")(self.table)
@@ -177,6 +178,23 @@ class FakeApi:
             if row["match_id"] == match_id:
                 return row
         return problem(404, f"match {match_id!r} is unknown; nearest: {COMPETITION}-2025-26-arsenal-chelsea")
+
+    def ratings(self, match_id: str) -> Any:
+        clubs = match_id.removeprefix(f"{COMPETITION}-2025-26-")
+        both = [row for row in self._rows() if row["match_id"].endswith(clubs)][-1:]
+        return {
+            "items": [
+                {
+                    "team": row[side],
+                    "match_id": match_id,
+                    "kick_off": f"2026-0{month}-01T15:00:00Z",
+                    "elo": 1600 + month,
+                }
+                for row in both
+                for month in (1, 2, 3)
+                for side in ("home_team", "away_team")
+            ]
+        }
 
     def teams(self) -> Any:
         names = sorted({row["home_team"] for row in self._rows() if row["season"] == "2025-26"})

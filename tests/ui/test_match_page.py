@@ -12,6 +12,21 @@ def test_a_fixture_shows_its_published_forecast(api, open_page, text) -> None:
     assert "2026-03-14 17:30 UTC" in text(app)
 
 
+def test_form_ratings_and_meetings_of_both_clubs_are_shown(api, open_page, text) -> None:
+    app = open_page("match", match_id=MATCH)
+    shown = text(app)
+    assert shown.count('class="tl-chip tl-chip-') == 12
+    assert "3 in the data" in shown
+    assert "Before this match: Arsenal **1603**" in shown
+    assert len(app.get("vega_lite_chart")) == 1
+
+
+def test_a_result_says_whether_the_forecast_was_right_and_how_good_it_was(api, open_page, text) -> None:
+    shown = text(open_page("match", match_id="eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"))
+    assert "It came otherwise" in shown
+    assert "RPS 0.151" in shown
+
+
 def test_predict_now_queues_a_task_and_shows_its_result(api, open_page, text) -> None:
     app = open_page("match", match_id=MATCH)
     app.button(key="predict_now").click().run()

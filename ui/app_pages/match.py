@@ -6,7 +6,7 @@ from itertools import islice
 
 import streamlit as st
 
-from ui import cards, histories, times
+from ui import cards, charts, histories, times
 from ui.answers import Forecast, Match
 from ui.api_client import ApiError, NotFoundError
 from ui.prediction import predict_now
@@ -68,6 +68,26 @@ def form(match: Match) -> None:
                 st.caption("No earlier result in the data.")
 
 
+def rating_history(match: Match) -> None:
+    """Left out where the API has none: an older one, or features not computed yet."""
+    try:
+        history = api().ratings(match.match_id).items
+    except ApiError:
+        return
+    if not history:
+        return
+    latest = {one.team: one.elo for one in history}
+    home, away = latest.get(match.home_team), latest.get(match.away_team)
+    st.subheader("Rating history")
+    if home and away:
+        st.markdown(
+            f"Before this match: {match.home_team} **{home:.0f}**, {match.away_team} **{away:.0f}** Elo.",
+            help="A hundred points more mean about 64 % of the points at stake on neutral ground. "
+            "Ratings rise and fall with every result, more so with clear ones.",
+        )
+    st.altair_chart(charts.ratings(history, match.home_team, match.away_team), width="stretch")
+
+
 def meetings(match: Match) -> None:
     st.subheader("Earlier meetings")
     pair = {match.home_team, match.away_team}
@@ -94,6 +114,7 @@ def page() -> None:
     published(match)
     now(match)
     form(match)
+    rating_history(match)
     meetings(match)
 
 

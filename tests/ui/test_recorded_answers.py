@@ -1,0 +1,38 @@
+"""The small API of these tests answers in the shapes of the real one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from serving import schemas
+
+MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/matches?limit=3", schemas.MatchPage),
+        (f"/matches/{MATCH}", schemas.Match),
+        (f"/matches/{MATCH}/ratings", schemas.RatingHistory),
+        (f"/predict/{MATCH}", schemas.PublishedForecast),
+        ("/predict/model/info", schemas.ModelInfo),
+        ("/teams", schemas.Teams),
+        ("/competitions", schemas.Competitions),
+        ("/competitions/eng-premier-league/table", schemas.SeasonTable),
+        ("/monitoring/drift", schemas.DriftWeeks),
+    ],
+)
+def test_every_recorded_answer_fits_the_schema_of_the_api(path: str, shape: Any, api: Any) -> None:
+    shape.model_validate(httpx.get(f"{api.url}{path}").json())
+
+
+def test_tasks_and_problems_fit_the_schemas_of_the_api(api: Any) -> None:
+    clubs = {"home_team": "Arsenal", "away_team": "Chelsea"}
+    accepted = schemas.TaskAccepted.model_validate(httpx.post(f"{api.url}/predict/async/", json=clubs).json())
+    for _ in range(2):
+        schemas.TaskStatus.model_validate(httpx.get(f"{api.url}/monitoring/task_status/{accepted.task_id}").json())
+    schemas.Problem.model_validate(httpx.get(f"{api.url}/matches/nothing").json())
