@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -31,7 +31,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue, ValueClass
 
 from features.errors import DamagedArtefact, NotPublished
-from features.io.store import Lake
+
+if TYPE_CHECKING:  # the worker counts without reading, and is spared pandas
+    from features.io.store import Lake
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

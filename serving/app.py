@@ -13,7 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from features.io.store import Lake
 from monitoring.metrics import BatchCollector, registry
-from serving import errors
+from serving import errors, tracing
 from serving.broker import connect
 from serving.catalogue import Catalogue
 from serving.desk import Desk
@@ -65,6 +65,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServingSettings = app.state.settings
     configure_logging(settings.log_level)
+    tracing.configure(settings.otlp_endpoint, "api")
     results = Results(settings.results_url, settings.task_lifetime)
     broker = connect(settings)
     app.state.desk = Desk(settings, broker, results)
@@ -81,6 +82,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*background, return_exceptions=True)
         await results.close()
         await broker.close()
+        tracing.shutdown()
 
 
 async def _follow(catalogue: Catalogue, seconds: float) -> None:

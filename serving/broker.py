@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
@@ -87,6 +87,9 @@ class Broker(Protocol):
     async def depths(self) -> list[Depth]:
         """Length of each queue; raises BrokerUnavailable."""
 
+    async def bury(self, report: Callable[[str], Awaitable[None]]) -> None:
+        """Report each task that the broker gave up, by id, then forget it; raises BrokerUnavailable."""
+
     async def close(self) -> None:
         """Let go of the connection."""
 
@@ -140,6 +143,18 @@ class RabbitMQ:
                 return found
         except (OSError, TimeoutError, RuntimeError, aio_pika.exceptions.AMQPError) as error:
             raise BrokerUnavailable(f"RabbitMQ does not tell its queues: {error}") from error
+
+    async def bury(self, report: Callable[[str], Awaitable[None]]) -> None:
+        if self._channel is None or self._channel.is_closed:
+            return
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                queue = await self._channel.get_queue(DEAD_LETTERS, ensure=False)
+                while (letter := await queue.get(fail=False)) is not None:
+                    await report(str(letter.headers.get("id", letter.correlation_id)))
+                    await letter.ack()
+        except (OSError, TimeoutError, RuntimeError, aio_pika.exceptions.AMQPError) as error:
+            raise BrokerUnavailable(f"RabbitMQ does not give its dead letters: {error}") from error
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -205,6 +220,9 @@ class RedisBroker:
             return [Depth(QUEUE, int(await self._redis.llen(QUEUE)), None)]
         except (RedisError, OSError) as error:
             raise BrokerUnavailable(f"the broker cannot be reached: {error}") from error
+
+    async def bury(self, report: Callable[[str], Awaitable[None]]) -> None:
+        """Redis gives nothing up: the worker itself counts how often a task took it down."""
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -15,6 +15,7 @@ import structlog
 from redis import Redis, RedisError
 
 from features.errors import TouchlineError
+from serving import tracing
 from serving.settings import ServingSettings
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ def run(calls: list[Call]) -> Report:
     tracked = [call for call in calls if call.track]
     if tracked:
         _persist(lambda pipe: [pipe.set(accepted_key(c.task_id), "started", xx=True, keepttl=True) for c in tracked])
-    answers, prediction = _answers(calls)
+    with tracing.task_spans(calls):
+        answers, prediction = _answers(calls)
     _store({call.task_id: answer for call, answer in zip(calls, answers, strict=True)})
     log.info("tasks.answered", tasks=len(calls), request_ids=[call.request_id for call in calls])
     waits = tuple(max(0.0, started - call.sent_at) for call in calls if call.sent_at)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +15,11 @@ import structlog
 
 from features.errors import TouchlineError
 from monitoring.metrics import SHED, TIMEOUTS
+from serving import tracing
 from serving.broker import Broker, Depth, Message
 from serving.errors import BrokerUnavailable, NoAnswerInTime, Overloaded, from_task
 from serving.results import Results
-from serving.settings import QUEUE, ServingSettings
+from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +45,8 @@ class Desk:
         patience = self._settings.sync_timeout
         try:
             expires = datetime.now(UTC) + timedelta(seconds=patience)
-            await self._broker.publish(_message(task_id, task, args, expires, request_id, tracked=False))
+            with tracing.span("publish", task=task) as carrier:
+                await self._broker.publish(_message(task_id, task, args, expires, request_id, carrier))
             raw = await asyncio.wait_for(future, patience)
         except TimeoutError as error:
             self._abandoned.append(task_id)
@@ -67,7 +70,9 @@ class Desk:
         await self.results.accept(task_id)
         expires = datetime.now(UTC) + timedelta(seconds=self._settings.task_lifetime)
         try:
-            await self._broker.publish(_message(task_id, task, args, expires, request_id, tracked=True))
+            with tracing.span("publish", task=task) as carrier:
+                message = _message(task_id, task, args, expires, request_id, {**carrier, "track_started": True})
+                await self._broker.publish(message)
         except BrokerUnavailable:
             with contextlib.suppress(TouchlineError):
                 await self.results.forget(task_id)
@@ -85,6 +90,7 @@ class Desk:
             self._rate = rate if rate > self._rate else 0.8 * self._rate + 0.2 * rate
             before, at = self._answered, now
             await self._revoke()
+            await self._bury()
 
     async def look(self) -> None:
         """Ask the broker for its queues; what it says stays in `depths`, why it does not in `broker_error`."""
@@ -99,6 +105,13 @@ class Desk:
         if wait > self._settings.max_wait:
             SHED.labels(route).inc()
             raise Overloaded(f"{waiting} tasks wait in the queue, about {wait:.0f} s of work; try again later")
+
+    async def _bury(self) -> None:
+        if any(depth.messages for depth in self.depths if depth.name == DEAD_LETTERS):
+            try:
+                await self._broker.bury(self.results.give_up)
+            except TouchlineError as error:
+                log.warning("tasks.not_buried", error=str(error))
 
     async def _revoke(self) -> None:
         from serving.worker import app
@@ -119,6 +132,8 @@ def answer_of(meta: dict[str, Any]) -> Any:
     raise from_task(meta["result"])
 
 
-def _message(task_id: str, task: str, args: list[Any], expires: datetime, request_id: str, tracked: bool) -> Message:
-    headers = {"request_id": request_id, "sent_at": time.time(), "track_started": tracked}
+def _message(
+    task_id: str, task: str, args: list[Any], expires: datetime, request_id: str, extra: Mapping[str, Any]
+) -> Message:
+    headers = {"request_id": request_id, "sent_at": time.time(), **extra}
     return Message(task_id, task, args, expires.isoformat(), headers)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import TouchlineError
 from monitoring.metrics import ERRORS, observe_request
+from serving import tracing
 from serving.errors import TooLarge, TooSlow, Unauthorised, problem, respond
 from serving.keys import Keys
 
@@ -44,7 +45,8 @@ class Frame:
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            with tracing.span(f"{scope['method']} {scope['path'][:100]}", _parent(scope), request_id=request_id):
+                await self._app(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - started
             route = scope.get("route")
@@ -123,6 +125,11 @@ class Guard:
                 raise TooLarge(f"the body has more than the {self._limit} bytes that are taken")
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _parent(scope: Scope) -> dict[str, str] | None:
+    given = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+    return None if given is None else {"traceparent": given.decode("latin-1")}
 
 
 def _request_id(scope: Scope) -> str:

@@ -103,6 +103,26 @@ class Results:
         """Give a claimed key back."""
         await self._call(self._redis.delete(key))
 
+    async def give_up(self, task_id: str) -> None:
+        """Report a task as failed that no worker can finish, unless it has a result."""
+        document = orjson.dumps(
+            {
+                "status": "FAILURE",
+                "result": {
+                    "exc_type": "WorkerLostError",
+                    "exc_message": ["every worker that took this task ended while it ran"],
+                    "exc_module": "billiard.exceptions",
+                },
+                "traceback": None,
+                "children": [],
+                "date_done": datetime.now(UTC).isoformat(),
+                "task_id": task_id,
+            }
+        )
+        key = result_key(task_id)
+        if await self._call(self._redis.set(key, document, nx=True, ex=self._lifetime)):
+            await self._call(self._redis.publish(key, document))
+
     async def status(self, task_id: str) -> tuple[bytes | None, bytes | None]:
         """The stored result, and whether the id was accepted (`queued`, `started`, None)."""
         result, accepted = await self._call(self._redis.mget(result_key(task_id), accepted_key(task_id)))

@@ -12,7 +12,7 @@ import structlog
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
-from serving import calls, heartbeat, observed
+from serving import calls, heartbeat, observed, tracing
 from serving.broker import QUEUE_ARGUMENTS
 from serving.settings import QUEUE, ServingSettings
 
@@ -86,6 +86,7 @@ def _expose(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _warm_up(**_: Any) -> None:
+    tracing.configure(calls.settings().otlp_endpoint, "worker")
     threading.Thread(target=_follow, name="follow-model", daemon=True).start()
 
 

@@ -6,25 +6,26 @@ from collections.abc import Awaitable
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import ORJSONResponse, Response
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from features.errors import TouchlineError
 from features.io.registry import MODEL_NAME
 from monitoring import metrics
+from serving.answers import Json
 from serving.dependencies import CatalogueDep, DeskDep
 from serving.desk import Desk
 from serving.schemas import Alive, Readiness
 from serving.settings import QUEUE
 
-router = APIRouter(tags=["health"], default_response_class=ORJSONResponse)
+router = APIRouter(tags=["health"])
 
 
 @router.get("/healthcheck/", response_model=Alive)
 @router.get("/healthcheck", include_in_schema=False)
 async def alive() -> Any:
     """The process answers; touches nothing else."""
-    return ORJSONResponse({"status": "ok"})
+    return Json({"status": "ok"})
 
 
 @router.get(
@@ -46,7 +47,7 @@ async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
     for name, damage in {**catalogue.damaged, **catalogue.forecasts.damaged}.items():
         parts["lake"]["detail"] = f"{parts['lake']['detail']}; {name}: {damage}"
     good = all(part["ok"] for part in parts.values())
-    return ORJSONResponse({"status": "ready" if good else "unready", "parts": parts}, 200 if good else 503)
+    return Json({"status": "ready" if good else "unready", "parts": parts}, 200 if good else 503)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

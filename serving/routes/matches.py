@@ -7,19 +7,19 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import ORJSONResponse
 
 from features.errors import UnknownMatch
 from features.io.store import Lake
 from features.matches import Status, parse_match_id
 from features.teams import nearest
+from serving.answers import Json
 from serving.catalogue import Catalogue, MatchRow, competition_name
 from serving.dependencies import CatalogueDep, LakeDep, problems
 from serving.errors import BadField
 from serving.forecasts import match
 from serving.schemas import ClubName, Competitions, Match, MatchPage, SeasonTable, Slug, Teams
 
-router = APIRouter(tags=["matches"], default_response_class=ORJSONResponse)
+router = APIRouter(tags=["matches"])
 _READ = problems(401, 404, 422)
 
 
@@ -60,7 +60,7 @@ async def list_matches(
     since = datetime.combine(date_from, time.min, UTC) if date_from else None
     until = datetime.combine(date_to, time.max, UTC) if date_to else None
     rows, following = catalogue.page(keep, since, until, limit, cursor, order is Order.DESCENDING)
-    return ORJSONResponse({"items": [match(catalogue, row) for row in rows], "next_cursor": following})
+    return Json({"items": [match(catalogue, row) for row in rows], "next_cursor": following})
 
 
 @router.get("/matches/{match_id}", response_model=Match, responses=_READ)
@@ -71,7 +71,7 @@ async def one_match(match_id: Annotated[str, Path(max_length=200)], catalogue: C
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
         raise UnknownMatch(f"match {match_id!r} is unknown")
-    return ORJSONResponse(match(catalogue, row))
+    return Json(match(catalogue, row))
 
 
 @router.get("/teams", response_model=Teams, responses=_READ)
@@ -86,7 +86,7 @@ async def list_teams(catalogue: CatalogueDep, competition: Annotated[Slug | None
         if competition in (None, slug)
         for club in part.values()
     ]
-    return ORJSONResponse(
+    return Json(
         {
             "items": [
                 {
@@ -126,7 +126,7 @@ async def list_competitions(catalogue: CatalogueDep) -> Any:
                 "teams": teams,
             }
         )
-    return ORJSONResponse({"items": items})
+    return Json({"items": items})
 
 
 @router.get("/competitions/{competition}/table", response_model=SeasonTable, responses=problems(401, 404, 422, 503))
@@ -134,7 +134,7 @@ async def list_competitions(catalogue: CatalogueDep) -> Any:
 def season_table(competition: Annotated[Slug, Path()], catalogue: CatalogueDep, lake: LakeDep) -> Any:
     """The simulated final table: title, top four, relegation, and every position."""
     catalogue.check_competition(competition)
-    return ORJSONResponse({"competition": competition, "items": _table(lake, competition)})
+    return Json({"competition": competition, "items": _table(lake, competition)})
 
 
 def _table(lake: Lake, competition: str) -> list[dict[str, Any]]:

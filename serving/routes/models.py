@@ -6,13 +6,13 @@ from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import ORJSONResponse
 
 from features.errors import ModelUnavailable
+from serving.answers import Json
 from serving.dependencies import DeskDep, problems
 from serving.schemas import ModelInfo
 
-router = APIRouter(tags=["model"], default_response_class=ORJSONResponse)
+router = APIRouter(tags=["model"])
 
 
 @router.get("/predict/model/info", response_model=ModelInfo, responses=problems(401, 503))
@@ -26,7 +26,7 @@ async def model_info(desk: DeskDep) -> Any:
         raise ModelUnavailable(why or ("the workers are still loading" if workers else "no worker is alive"))
     counts = Counter(one["model_version"] for one in loaded)
     newest = max(loaded, key=lambda one: one["loaded_at"])
-    return ORJSONResponse(
+    return Json(
         {
             "name": newest["name_of_model"],
             "version": newest["model_version"],

@@ -6,16 +6,17 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path
-from fastapi.responses import HTMLResponse, ORJSONResponse
+from fastapi.responses import HTMLResponse
 
 from features.errors import DamagedArtefact, NotPublished, TouchlineError
+from serving.answers import Json
 from serving.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.desk import answer_of
 from serving.errors import BrokerUnavailable, UnknownTask, problem
 from serving.schemas import DriftWeeks, Queues, TaskStatus, Workers
 from serving.settings import QUEUE
 
-router = APIRouter(prefix="/monitoring", tags=["monitoring"], default_response_class=ORJSONResponse)
+router = APIRouter(prefix="/monitoring", tags=["monitoring"])
 Week = Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Monday of the week.", examples=["2026-03-09"])]
 TaskId = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$", description="As answered when the task was accepted.")]
 
@@ -30,12 +31,12 @@ async def task_status(task_id: TaskId, desk: DeskDep, request_id: RequestId) -> 
     status: dict[str, Any] = {"task_id": task_id, "status": "pending", "result": None, "error": None}
     if stored is None:
         status["status"] = "started" if accepted == b"started" else "pending"
-        return ORJSONResponse(status)
+        return Json(status)
     try:
         status |= {"status": "success", "result": answer_of(orjson.loads(stored))}
     except TouchlineError as error:
         status |= {"status": "failure", "error": problem(error, request_id)[0].model_dump()}
-    return ORJSONResponse(status)
+    return Json(status)
 
 
 @router.get("/celery/queues", response_model=Queues, responses=problems(401, 503))
@@ -54,7 +55,7 @@ async def queues(desk: DeskDep) -> Any:
         }
         for depth in desk.depths
     ]
-    return ORJSONResponse({"items": items})
+    return Json({"items": items})
 
 
 @router.get("/celery/workers", response_model=Workers, responses=problems(401, 503))
@@ -63,7 +64,7 @@ async def workers(desk: DeskDep) -> Any:
     """Worker processes that are alive, with the model each has loaded."""
     found = await desk.results.workers()
     keys = ("name", "pid", "seen_at", "model_version", "error")
-    return ORJSONResponse({"items": [{key: one[key] for key in keys} for one in found]})
+    return Json({"items": [{key: one[key] for key in keys} for one in found]})
 
 
 @router.get("/drift", response_model=DriftWeeks, responses=problems(401, 503))
@@ -79,14 +80,14 @@ def drift_weeks(lake: LakeDep) -> Any:
             found.append({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
         except (NotPublished, DamagedArtefact):
             continue
-    return ORJSONResponse({"items": found})
+    return Json({"items": found})
 
 
 @router.get("/drift/{week}", response_model=dict[str, Any], responses=problems(401, 404, 422, 503))
 @router.get("/drift/{week}/", include_in_schema=False)
 def drift_week(week: Week, lake: LakeDep) -> Any:
     """The drift summary of a week."""
-    return ORJSONResponse({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
+    return Json({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
 
 
 @router.get("/drift/{week}/report", response_class=HTMLResponse, responses=problems(401, 404, 422, 503))
@@ -100,4 +101,4 @@ def drift_report(week: Week, lake: LakeDep) -> Any:
 @router.get("/performance/", include_in_schema=False)
 def performance(lake: LakeDep) -> Any:
     """Rolling scores of settled forecasts against the references."""
-    return ORJSONResponse(lake.read_json("reports/performance.json"))
+    return Json(lake.read_json("reports/performance.json"))

@@ -6,10 +6,10 @@ import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path
-from fastapi.responses import ORJSONResponse
 
 from features.errors import TouchlineError, UnknownMatch
 from features.matches import parse_match_id
+from serving.answers import Json
 from serving.calls import PREDICT, PREDICT_BATCH
 from serving.catalogue import Catalogue
 from serving.dependencies import CatalogueDep, DeskDep, RequestId, problems
@@ -24,7 +24,7 @@ from serving.schemas import (
     TaskAccepted,
 )
 
-router = APIRouter(tags=["predictions"], default_response_class=ORJSONResponse)
+router = APIRouter(tags=["predictions"])
 MatchId = Annotated[str, Path(max_length=200, examples=["eng-premier-league-2025-26-arsenal-chelsea"])]
 _BODY = (401, 408, 413, 422)
 
@@ -37,7 +37,7 @@ def _fixture(catalogue: Catalogue, wanted: PredictRequest) -> dict[str, Any]:
 @router.post("/predict/", include_in_schema=False)
 async def predict(wanted: PredictRequest, catalogue: CatalogueDep, desk: DeskDep, request_id: RequestId) -> Any:
     """Forecast two clubs now. `competition` and `kick_off` default to the pair's next fixture."""
-    return ORJSONResponse(await desk.ask(PREDICT, [_fixture(catalogue, wanted)], "/predict", request_id))
+    return Json(await desk.ask(PREDICT, [_fixture(catalogue, wanted)], "/predict", request_id))
 
 
 @router.post("/predict/async/", status_code=202, response_model=TaskAccepted, responses=problems(*_BODY, 404, 503))
@@ -53,7 +53,7 @@ async def predict_async(
     args = [_fixture(catalogue, wanted)]
     if idempotency_key is None:
         task_id = await desk.submit(PREDICT, args, "/predict/async", request_id)
-        return ORJSONResponse({"task_id": task_id, "status": "queued"}, 202)
+        return Json({"task_id": task_id, "status": "queued"}, 202)
     key = f"touchline:idempotency:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
     body = hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()
     task_id = desk.results.new_task_id()
@@ -62,13 +62,13 @@ async def predict_async(
         first, known = earlier.split(" ")
         if known != body:
             raise BadField("this Idempotency-Key was used for another request", "Idempotency-Key")
-        return ORJSONResponse({"task_id": first, "status": "queued"}, 202)
+        return Json({"task_id": first, "status": "queued"}, 202)
     try:
         await desk.submit(PREDICT, args, "/predict/async", request_id, task_id)
     except TouchlineError:
         await desk.results.release(key)
         raise
-    return ORJSONResponse({"task_id": task_id, "status": "queued"}, 202)
+    return Json({"task_id": task_id, "status": "queued"}, 202)
 
 
 @router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
@@ -92,7 +92,7 @@ async def predict_batch(wanted: BatchRequest, catalogue: CatalogueDep, desk: Des
             item["error"] = problem(from_task(answers[at]), request_id)[0].model_dump()
         elif at is not None:
             item["forecast"] = answers[at]
-    return ORJSONResponse({"items": items})
+    return Json({"items": items})
 
 
 @router.get("/predict/{match_id}", response_model=PublishedForecast, responses=problems(401, 404, 422))
@@ -106,4 +106,4 @@ async def published_forecast(match_id: MatchId, catalogue: CatalogueDep) -> Any:
         raise UnknownMatch(
             f"match {match_id!r} has no published forecast" if known else f"match {match_id!r} is unknown"
         )
-    return ORJSONResponse(found)
+    return Json(found)

@@ -1,0 +1,70 @@
+"""Spans across API, broker and worker, where an OTLP endpoint is set; without one nothing of it is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from serving.calls import Call
+
+_provider: TracerProvider | None = None
+
+
+def configure(endpoint: str | None, service: str) -> None:
+    """Send spans to a collector from now on. Call it in the process that makes them: threads do not survive a fork."""
+    global _provider
+    if endpoint is None:
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    _provider = TracerProvider(resource=Resource({"service.name": f"touchline-{service}"}))
+    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
+    _provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+
+
+def shutdown() -> None:
+    """Send what is left."""
+    global _provider
+    if _provider is not None:
+        _provider.shutdown()
+        _provider = None
+
+
+@contextmanager
+def span(name: str, parent: Mapping[str, str] | None = None, **attributes: Any) -> Iterator[dict[str, str]]:
+    """A span around a block, below `parent` (a carrier) or the current one; yields its own carrier."""
+    if _provider is None:
+        yield {}
+        return
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    format_ = TraceContextTextMapPropagator()
+    context = format_.extract(dict(parent)) if parent else None
+    with _provider.get_tracer("touchline").start_as_current_span(name, context, attributes=attributes):
+        carrier: dict[str, str] = {}
+        format_.inject(carrier)
+        yield carrier
+
+
+@contextmanager
+def task_spans(calls: Sequence[Call]) -> Iterator[None]:
+    """One span per task of a batch, each below the request that sent it."""
+    if _provider is None:
+        yield
+        return
+    with ExitStack() as stack:
+        for call in calls:
+            parent = {"traceparent": call.traceparent} if call.traceparent else None
+            stack.enter_context(
+                span(
+                    f"run {call.task}", parent, task_id=call.task_id, request_id=call.request_id or "", batch=len(calls)
+                )
+            )
+        yield

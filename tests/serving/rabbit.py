@@ -1,0 +1,86 @@
+"""A RabbitMQ node of the test's own: private ports, folder, name and port mapper."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+class Rabbit:
+    """Start, kill -9 and start again on the same data."""
+
+    def __init__(self, folder: Path, free_port: Callable[[], int]) -> None:
+        self.folder = folder
+        self.port, self._distribution, self._epmd = free_port(), free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "rabbitmq.conf").write_text(
+            "loopback_users = none\ndisk_free_limit.absolute = 50MB\nlog.console = false\n"
+        )
+        (folder / "enabled_plugins").write_text("[].\n")
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def start(self, seconds: float = 60.0) -> None:
+        """Return when the node takes connections."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "RABBITMQ_NODENAME": f"touchline{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._distribution),
+            "ERL_EPMD_PORT": str(self._epmd),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
+        }
+        output = (self.folder / "output").open("ab")
+        self._process = subprocess.Popen(
+            [str(SERVER)], env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._answers():
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"RabbitMQ did not start: {(self.folder / 'output').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """kill -9 of the node, as a power cut would."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """End the node and the port mapper that it started."""
+        self.kill()
+        # epmd made itself a daemon; it leaves when asked to, once no node is registered.
+        subprocess.run(
+            ["epmd", "-port", str(self._epmd), "-kill"],
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            check=False,
+        )
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                probe.settimeout(2)
+                probe.sendall(b"AMQP\x00\x00\x09\x01")
+                return bool(probe.recv(1))
+        except OSError:
+            return False

@@ -1,0 +1,190 @@
+"""Every endpoint of the API, as its callers see it, on the embedded Valkey."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.serving.stage import wait_until
+
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+
+
+def test_an_asynchronous_task_ends_in_its_forecast(api: httpx.Client) -> None:
+    accepted = api.post("/predict/async/", json=PAIR)
+    assert accepted.status_code == 202
+    assert accepted.json()["status"] == "queued"
+    task_id = accepted.json()["task_id"]
+    status = wait_until(lambda: _ended(api, task_id))
+    assert status["status"] == "success"
+    assert sum(status["result"]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_the_status_of_an_id_that_was_never_accepted_is_404(api: httpx.Client) -> None:
+    answer = api.get(f"/monitoring/task_status/{uuid4()}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_same_idempotency_key_gives_the_same_task_and_another_body_is_refused(api: httpx.Client) -> None:
+    key = {"Idempotency-Key": str(uuid4())}
+    first, second = (api.post("/predict/async/", json=PAIR, headers=key).json() for _ in range(2))
+    assert first == second
+    other = api.post("/predict/async/", json={"home_team": "Everton", "away_team": "Chelsea"}, headers=key)
+    assert other.status_code == 422
+    assert other.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
+def test_a_batch_of_a_thousand_answers_each_item_and_reports_errors_in_place(api: httpx.Client) -> None:
+    matches = [PAIR] * 998 + [
+        {"home_team": "Arsenal", "away_team": "Atlantis"},
+        {**PAIR, "kick_off": "2020-01-01T15:00Z"},
+    ]
+    answer = api.post("/predict/batch", json={"matches": matches})
+    assert answer.status_code == 200
+    items = answer.json()["items"]
+    assert [item["index"] for item in items] == list(range(1000))
+    assert all(item["forecast"] and item["error"] is None for item in items[:998])
+    assert items[998]["error"]["errors"][0]["field"] == "away_team"
+    assert items[999]["error"]["status"] == 422  # the model has seen matches after that kick-off
+    assert api.post("/predict/batch", json={"matches": [PAIR] * 1001}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "near"),
+    [
+        ({"home_team": "Arsnal", "away_team": "Chelsea"}, "home_team", "Arsenal"),
+        ({"home_team": "Arsenal", "away_team": "arsenal"}, "away_team", None),
+        ({**PAIR, "competition": "eng-premier-leauge"}, "competition", "eng-premier-league"),
+        ({"home_team": "Arsenal"}, "away_team", None),
+        ({"home_team": 7, "away_team": "Chelsea"}, "home_team", None),
+        ({**PAIR, "kick_off": "2026-03-15T16:30:00"}, "kick_off", None),
+        ({**PAIR, "venue": "moon"}, "venue", None),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_the_nearest_known_one(
+    api: httpx.Client, body: dict[str, object], field: str, near: str | None
+) -> None:
+    answer = api.post("/predict", json=body)
+    assert answer.status_code == 422
+    error = answer.json()["errors"][0]
+    assert error["field"] == field
+    assert near is None or near in error["nearest"]
+
+
+def test_a_kick_off_before_what_the_model_has_seen_is_refused(api: httpx.Client) -> None:
+    answer = api.post("/predict", json={**PAIR, "kick_off": "2024-01-01T15:00:00Z"})
+    assert answer.status_code == 422
+    assert "refused" in answer.json()["detail"]
+
+
+def test_malformed_json_is_a_problem_document(api: httpx.Client) -> None:
+    answer = api.post("/predict", content=b'{"home_team": ', headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "body"
+
+
+def test_a_published_forecast_tells_what_happened_once_it_is_settled(api: httpx.Client) -> None:
+    found = api.get("/predict/eng-premier-league-2025-26-arsenal-chelsea").json()
+    assert found["settled"]["score"] == {"home": 2, "away": 1}
+    assert found["settled"]["outcome"] == "home"
+    upcoming = api.get("/matches", params={"status": "scheduled", "limit": 1}).json()["items"][0]
+    assert api.get(f"/predict/{upcoming['match_id']}").json()["settled"] is None
+
+
+def test_unknown_and_impossible_match_ids_are_told_apart(api: httpx.Client) -> None:
+    assert api.get("/predict/eng-premier-league-2025-26-arsenal-atlantis").status_code == 404
+    assert api.get("/predict/not_a_match").status_code == 422
+    assert api.get("/matches/eng-premier-league-2025-26-arsenal-atlantis").status_code == 404
+
+
+def test_pages_of_matches_follow_each_other_without_gap_or_repetition(api: httpx.Client) -> None:
+    for order in ("asc", "desc"):
+        seen: list[str] = []
+        cursor: str | None = None
+        while True:
+            parameters = {"season": "2025-26", "team": "arsenal", "limit": 7, "order": order}
+            page = api.get("/matches", params={**parameters, **({"cursor": cursor} if cursor else {})}).json()
+            seen += [item["match_id"] for item in page["items"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert len(seen) == len(set(seen)) == 38
+
+
+def test_matches_are_filtered_by_date_status_and_club(api: httpx.Client) -> None:
+    day = {"date_from": "2026-03-01", "date_to": "2026-03-01"}
+    found = api.get("/matches", params=day).json()["items"]
+    assert found
+    assert all(item["kick_off"].startswith("2026-03-01") and item["status"] == "played" for item in found)
+    assert all(item["forecast"] and item["score"] for item in found)
+    assert api.get("/matches", params={"team": "Atlantis"}).status_code == 422
+    assert api.get("/matches", params={"competition": "eng-premier-leage"}).status_code == 404
+    assert api.get("/matches", params={"cursor": "bogus"}).status_code == 422
+
+
+def test_clubs_competitions_queues_workers_and_model_are_listed(api: httpx.Client) -> None:
+    assert len(api.get("/teams", params={"competition": "eng-premier-league"}).json()["items"]) == 20
+    assert api.get("/competitions").json()["items"][0]["matches"] == 4560
+    assert {"name": "ml", "messages": 0, "consumers": 1} in api.get("/monitoring/celery/queues").json()["items"]
+    worker = api.get("/monitoring/celery/workers").json()["items"][0]
+    assert worker["model_version"] == 1
+    info = api.get("/predict/model/info").json()
+    assert (info["name"], info["version"], info["other_versions"]) == ("match-outcome", 1, [])
+
+
+def test_reports_that_are_not_published_yet_are_404_and_lists_of_them_empty(api: httpx.Client) -> None:
+    assert api.get("/monitoring/drift").json() == {"items": []}
+    for path in ("/monitoring/drift/2026-03-09", "/monitoring/drift/2026-03-09/report", "/monitoring/performance"):
+        assert api.get(path).status_code == 404
+    assert api.get("/competitions/eng-premier-league/table").status_code == 404
+
+
+def test_reports_of_the_lake_are_passed_on(api: httpx.Client, service) -> None:
+    lake = service.world.lake
+    folder = "reports/drift/week=2026-02-02"
+    lake.write_json(f"{folder}/summary.json", {"state": "stable", "share": 0.1})
+    lake.write_bytes(f"{folder}/report.html", b"<html>drift</html>")
+    assert api.get("/monitoring/drift").json()["items"][0]["state"] == "stable"
+    assert api.get("/monitoring/drift/2026-02-02").json()["share"] == 0.1
+    report = api.get("/monitoring/drift/2026-02-02/report")
+    assert (report.text, report.headers["content-type"]) == ("<html>drift</html>", "text/html; charset=utf-8")
+    (service.world.lake_root / folder / "summary.json").write_text("{")
+    assert api.get("/monitoring/drift/2026-02-02").status_code == 503
+    for file in (service.world.lake_root / folder).iterdir():
+        file.unlink()
+
+
+def test_paths_answer_with_and_without_a_trailing_slash(api: httpx.Client) -> None:
+    for path in ("/healthcheck", "/healthcheck/ready", "/matches", "/teams", "/metrics", "/predict/model/info"):
+        assert api.get(path).status_code == api.get(f"{path}/").status_code == 200
+    for path in ("/predict", "/predict/async"):
+        assert api.post(path, json=PAIR).status_code == api.post(f"{path}/", json=PAIR).status_code < 300
+
+
+def test_the_request_id_comes_back_and_reaches_the_worker(api: httpx.Client, service) -> None:
+    given = f"it-{uuid4().hex}"
+    assert api.post("/predict", json=PAIR, headers={"X-Request-ID": given}).headers["x-request-id"] == given
+    lines = wait_until(lambda: [x for x in (service.folder / "worker.log").read_text().splitlines() if given in x])
+    assert json.loads(lines[0])["event"] == "tasks.answered"
+    forged = api.get("/healthcheck/", headers={"X-Request-ID": "a b;c"})
+    assert forged.headers["x-request-id"] != "a b;c"
+
+
+def test_the_openapi_document_names_every_path_of_the_design(api: httpx.Client) -> None:
+    paths = set(api.get("/openapi.json").json()["paths"])
+    assert paths == {
+        "/predict", "/predict/async/", "/predict/batch", "/predict/{match_id}", "/predict/model/info",
+        "/matches", "/matches/{match_id}", "/teams", "/competitions", "/competitions/{competition}/table",
+        "/monitoring/task_status/{task_id}", "/monitoring/celery/queues", "/monitoring/celery/workers",
+        "/monitoring/drift", "/monitoring/drift/{week}", "/monitoring/drift/{week}/report", "/monitoring/performance",
+        "/healthcheck/", "/healthcheck/ready", "/metrics",
+    }  # fmt: skip
+
+
+def _ended(api: httpx.Client, task_id: str) -> dict[str, object] | None:
+    status = api.get(f"/monitoring/task_status/{task_id}").json()
+    return status if status["status"] in {"success", "failure"} else None
