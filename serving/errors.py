@@ -87,6 +87,7 @@ _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
 }
 _BY_NAME = {kind.__name__: kind for kind in _STATUS}
 _RETRY_AFTER = "2"
+_UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body cannot be read as JSON"}
 
 
 def from_task(error: Mapping[str, Any]) -> TouchlineError:
@@ -158,6 +159,8 @@ def install(app: FastAPI) -> None:
 
     async def plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for bytes that are not even text
+            return await invalid(request, RequestValidationError([_UNREADABLE]))
         kind = ErrorKind.NOT_FOUND if error.status_code == HTTPStatus.NOT_FOUND else ErrorKind.INVALID_INPUT
         ERRORS.labels(kind).inc()
         title = HTTPStatus(error.status_code).phrase

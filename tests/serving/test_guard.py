@@ -1,0 +1,110 @@
+"""What the API lets in: keys, sizes, patience, load, origins."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from serving.keys import Keys, create
+from tests.serving.stage import Service, World, wait_until
+
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+
+
+@pytest.fixture(scope="module")
+def guarded(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
+    """An API without workers: with keys, little patience, small bodies, one allowed origin."""
+    folder = tmp_path_factory.mktemp("guarded")
+    key, line = create("tester")
+    (folder / "keys").write_text(f"# made for a test\n{line}\n")
+    extra = {
+        "TOUCHLINE_API_KEYS_FILE": str(folder / "keys"),
+        "TOUCHLINE_SYNC_TIMEOUT": "1",
+        "TOUCHLINE_MAX_BODY_BYTES": "5000",
+        "TOUCHLINE_BODY_TIMEOUT": "1",
+        "TOUCHLINE_MAX_WAIT": "0.1",
+        "TOUCHLINE_MAX_QUEUED": "8",
+        "TOUCHLINE_CORS_ORIGINS": '["https://example.org"]',
+    }
+    service = Service(master, f"{valkey}/2", f"{valkey}/3", folder, extra)
+    service.start_api()
+    head = {"X-API-Key": key}
+    wait_until(lambda: httpx.get(f"{service.url}/teams", headers=head).json()["items"])
+    yield service, key
+    service.stop()
+
+
+@pytest.fixture
+def client(guarded: tuple[Service, str]) -> Iterator[httpx.Client]:
+    """A client that has the key."""
+    with httpx.Client(base_url=guarded[0].url, headers={"X-API-Key": guarded[1]}, timeout=20) as found:
+        yield found
+
+
+def test_without_a_known_key_nothing_but_health_metrics_and_documents_is_answered(guarded: tuple[Service, str]) -> None:
+    service, key = guarded
+    for headers in ({}, {"X-API-Key": "tl_wrong"}, {"Authorization": "Basic eDp5"}, {"X-API-Key": "é"}):
+        raw = {name: value.encode() for name, value in headers.items()}
+        answer = httpx.get(f"{service.url}/teams", headers=raw)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert httpx.get(f"{service.url}/teams", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    for path in ("/healthcheck/", "/metrics", "/openapi.json"):
+        assert httpx.get(f"{service.url}{path}").status_code == 200
+
+
+def test_the_file_of_keys_holds_no_key(guarded: tuple[Service, str]) -> None:
+    service, key = guarded
+    text = (service.folder / "keys").read_text()
+    assert key not in text
+    assert Keys.read(service.folder / "keys").owner(key) == "tester"
+    assert Keys.read(service.folder / "keys").owner(key + "x") is None
+
+
+def test_a_request_nobody_answers_in_time_gets_504_and_leaves_no_work_behind(client: httpx.Client) -> None:
+    started = time.monotonic()
+    answer = client.post("/predict", json=PAIR)
+    assert (answer.status_code, answer.json()["title"]) == (504, "No answer in time")
+    assert 0.9 < time.monotonic() - started < 10
+    timeouts = [
+        line for line in client.get("/metrics").text.splitlines() if line.startswith("touchline_timeouts_total")
+    ]
+    assert timeouts == ['touchline_timeouts_total{route="/predict"} 1.0']
+
+
+def test_requests_are_shed_before_the_queue_outgrows_what_can_be_answered(client: httpx.Client) -> None:
+    for _ in range(8):
+        client.post("/predict/async/", json=PAIR)
+    for path in ("/predict", "/predict/async/"):
+        answer = wait_until(lambda path=path: _if_shed(client.post(path, json=PAIR)))
+        assert answer.headers["retry-after"]
+        assert answer.json()["title"] == "Overloaded"
+
+
+def test_a_large_body_is_refused_declared_or_not(client: httpx.Client) -> None:
+    assert client.post("/predict", content=b"[" * 5001).status_code == 413
+    assert client.post("/predict", content=(b"[" * 1000 for _ in range(6))).status_code == 413
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(guarded: tuple[Service, str]) -> None:
+    service, key = guarded
+    with socket.create_connection(("127.0.0.1", service.port), 10) as slow:
+        head = f"POST /predict HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: 100\r\n\r\n{{"
+        slow.sendall(head.encode())
+        slow.settimeout(10)
+        assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_only_allowed_origins_may_call_from_a_browser(client: httpx.Client) -> None:
+    for origin, allowed in (("https://example.org", "https://example.org"), ("https://evil.example", None)):
+        answer = client.get("/teams", headers={"Origin": origin})
+        assert answer.headers.get("access-control-allow-origin") == allowed
+    ask = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
+    assert client.options("/predict", headers=ask).status_code == 200
+
+
+def _if_shed(answer: httpx.Response) -> httpx.Response | None:
+    return answer if answer.status_code == 503 else None
