@@ -46,3 +46,13 @@ def competition(slug: str) -> Competition:
         near = ", ".join(name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3))
         raise UnknownCompetition(f"competition {slug!r} is unknown; nearest: {near}")
     return _BY_SLUG[slug]
+
+
+def pool_of(slug: str) -> str:
+    """Clubs move within a pool and keep their names in it: the country that a slug begins with, `eng` for example."""
+    return slug.partition("-")[0]
+
+
+def tier_of(slug: str) -> int:
+    """Level of a competition in its country, 1 where the catalogue does not say."""
+    return _BY_SLUG[slug].tier if slug in _BY_SLUG else 1

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.replay import ATTACK, DEFENCE, ELO, ELO_PLAIN, HOME, LEVEL, PI_AWAY, PI_HOME, RatingParams
+from features.ratings.ledger import ATTACK, ELO, ELO_PLAIN, ENGINES, LEVEL, PI_AWAY, PI_HOME
 
 Floats = NDArray[np.float64]
 
@@ -16,15 +16,30 @@ GOAL_FEATURES = ("elo", "pi", "pi_reverse", "log_home_goals", "log_away_goals")
 REFERENCE_FEATURE = "elo_plain"
 """The one feature of the plain-Elo reference; no model is trained on it."""
 
-FEATURES = (*GOAL_FEATURES, REFERENCE_FEATURE)
+SHOT_FEATURES = ("log_home_on_target", "log_away_on_target", "log_home_shots", "log_away_shots")
+"""Features that need shots and shots on target."""
+
+FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, REFERENCE_FEATURE)
 """Columns of `model_input`. Which of them a model uses is written in its signature."""
+
+SYSTEMS = {
+    "elo": ("elo",),
+    "pi": ("pi", "pi_reverse"),
+    "goals": ("log_home_goals", "log_away_goals"),
+    "shots on target": ("log_home_on_target", "log_away_on_target"),
+    "shots": ("log_home_shots", "log_away_shots"),
+}
+"""Which features each rating system gives."""
+
+HOME_POINTS = 60.0
+"""Elo points for playing at home. A model finds its own intercept; this tells it what neutral ground takes away."""
 
 
 def _expected_goals(rating: Floats) -> Floats:
     return np.sign(rating) * (10.0 ** (np.abs(rating) / 3.0) - 1.0)
 
 
-def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], params: RatingParams | None = None) -> Floats:
+def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_]) -> Floats:
     """Model input (n, len(FEATURES)) from the states of both clubs.
 
     Parameters
@@ -32,17 +47,22 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], params: 
     home, away : (n, len(STATE_COLUMNS)) states before the match, columns as in `features.replay.STATE_COLUMNS`.
     neutral : (n,) True where neither club is at home.
     """
-    params = params or RatingParams()
     ground = np.where(neutral, 0.0, 1.0)
-    columns = (
-        (home[:, ELO] + ground * params.elo.home_advantage - away[:, ELO]) / 400.0,
-        _expected_goals(home[:, PI_HOME]) - _expected_goals(away[:, PI_AWAY]),
-        _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME]),
-        home[:, LEVEL] + ground * home[:, HOME] + home[:, ATTACK] - away[:, DEFENCE],
-        home[:, LEVEL] + away[:, ATTACK] - home[:, DEFENCE],
-        (home[:, ELO_PLAIN] + ground * params.elo_plain.home_advantage - away[:, ELO_PLAIN]) / 400.0,
+    elo = (home[:, ELO] + ground * HOME_POINTS - away[:, ELO]) / 400.0
+    pi = _expected_goals(home[:, PI_HOME]) - _expected_goals(away[:, PI_AWAY])
+    pi_reverse = _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME])
+    rates = [rate for engine in range(ENGINES) for rate in log_rates(home, away, ground, engine)]
+    plain = (home[:, ELO_PLAIN] + ground * HOME_POINTS - away[:, ELO_PLAIN]) / 400.0
+    return np.column_stack([elo, pi, pi_reverse, *rates, plain])
+
+
+def log_rates(home: Floats, away: Floats, ground: Floats, engine: int = 0) -> tuple[Floats, Floats]:
+    """Log of the expected counts of both sides: goals (engine 0), shots on target (1), shots (2)."""
+    attack, level = ATTACK + 2 * engine, LEVEL + 2 * engine
+    return (
+        home[:, level] + ground * home[:, level + 1] + home[:, attack] - away[:, attack + 1],
+        home[:, level] + away[:, attack] - home[:, attack + 1],
     )
-    return np.column_stack(columns)
 
 
 def feature_frame(matches: pd.DataFrame, home: Floats, away: Floats) -> pd.DataFrame:

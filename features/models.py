@@ -5,34 +5,61 @@ The import paths of this module are a contract with every model version that was
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
+from features.blend import RatingBlend
 from features.errors import InvalidInput
 from features.leaks import stop_at_leak
 from features.matches import OUTCOMES, outcomes
+from features.matrix import SYSTEMS
 from features.metrics import base_rate
 from features.splits import walk_forward
 
 Floats = NDArray[np.float64]
 
 
-def outcome_model(regularisation: float = 0.01, seed: int = 0) -> Pipeline:
-    """Standardised ratings into a multinomial logit; classes 0 home, 1 draw, 2 away.
+REGULARISATION = 0.1
+"""Inverse strength of the L2 penalty, chosen by `features.tuning`."""
 
-    `regularisation` is the inverse strength C of the L2 penalty.
+TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit")
+"""Classes of ours inside a logged model; skops loads no others without being told."""
+
+
+def outcome_model(
+    regularisation: float = REGULARISATION, seed: int = 0, features: Sequence[str] | None = None
+) -> RatingBlend:
+    """Ratings into ordered logits, blended; classes 0 home, 1 draw, 2 away.
+
+    Parameters
+    ----------
+    regularisation : inverse strength C of the L2 penalty.
+    seed : kept for estimators that draw; this one does not.
+    features : names of the columns, so that each rating system becomes a member; without names all make one member.
     """
-    return Pipeline(
-        [("scale", StandardScaler()), ("logit", LogisticRegression(C=regularisation, max_iter=1000, random_state=seed))]
-    )
+    del seed
+    return RatingBlend(groups_of(features) if features is not None else None, regularisation)
+
+
+def groups_of(features: Sequence[str]) -> list[list[int]]:
+    """Column numbers of each rating system among `features`."""
+    systems = [[features.index(name) for name in system if name in features] for system in SYSTEMS.values()]
+    groups = [columns for columns in systems if columns]
+    rest = sorted(set(range(len(features))) - {column for columns in groups for column in columns})
+    return [*groups, rest] if rest else groups
 
 
 def walk_forward_forecasts(
-    matches: pd.DataFrame, x: Floats, elo_column: int, first: int, regularisation: float = 0.01, seed: int = 0
+    matches: pd.DataFrame,
+    x: Floats,
+    elo_column: int,
+    first: int,
+    regularisation: float = REGULARISATION,
+    seed: int = 0,
+    features: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Out-of-sample probabilities of the model and both references for every played match from season `first` on.
 
@@ -41,6 +68,7 @@ def walk_forward_forecasts(
     matches : played matches, n rows, in the row order of `x`.
     x : (n, n_features) model input, and the plain Elo.
     elo_column : column of `x` that is the one feature of the plain-Elo reference; the model gets all the others.
+    features : names of the model's columns, see `outcome_model`.
 
     Returns
     -------
@@ -57,7 +85,7 @@ def walk_forward_forecasts(
     for _, train, test in walk_forward(matches["season"], first):
         one = x[:, [elo_column]]
         forecasts = {
-            "model": outcome_model(regularisation, seed).fit(own[train], y[train]).predict_proba(own[test]),
+            "model": outcome_model(regularisation, seed, features).fit(own[train], y[train]).predict_proba(own[test]),
             "elo": outcome_model(1.0, seed).fit(one[train], y[train]).predict_proba(one[test]),
             "base": np.tile(base_rate(y[train]), (len(test), 1)),
         }

@@ -4,51 +4,50 @@ A *state* is a row of `STATE_COLUMNS`: what is known of one club in one division
 clubs before each match (training, back-test) and each club's state after the last known result (`team_states`, from
 which batch forecasts and online predictions are made). Both go through `features.matrix.model_input`.
 
-Matches of one calendar day do not see each other's results, whatever their kick-off.
+Matches of one calendar day do not see each other's results, whatever their kick-off. Clubs of one country share a
+pool: a promoted club brings the rating that it earned in the tier below, where that tier is in the data.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.compiled import njit
+from features.competitions import pool_of, tier_of
+from features.errors import InvalidInput
 from features.matches import Status
-from features.ratings.elo import EloParams, plain_elo
-from features.ratings.elo import change as elo_change
-from features.ratings.pi import PiParams
-from features.ratings.pi import surprise as pi_surprise
-from features.ratings.poisson import PoissonParams
+from features.ratings.ledger import STATE_COLUMNS, Ledger, Rules, book
+from features.ratings.params import ALONE, TIERED, RatingParams
+from features.splits import season_starts
+
+__all__ = ["STATE_COLUMNS", "Checkpoint", "RatingParams", "Replay", "replay"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-STATE_COLUMNS = (
-    "elo",
-    "pi_home",
-    "pi_away",
-    "attack",
-    "defence",
-    "elo_plain",  # K=20, goals not counted: the reference, never a feature of the model
-    "played",  # matches this club has behind it in the data
-    "level",  # of the division: log goals of an average side away from home
-    "home_advantage",  # of the division: log factor on the home side's goals
+_COUNTS = (
+    ("home_goals", "away_goals"),
+    ("home_shots_on_target", "away_shots_on_target"),
+    ("home_shots", "away_shots"),
 )
-ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE, ELO_PLAIN, PLAYED, LEVEL, HOME = range(len(STATE_COLUMNS))
-_CLUB_COLUMNS = PLAYED + 1
 
 
 @dataclass(frozen=True)
-class RatingParams:
-    """Parameters of all rating systems."""
+class Checkpoint:
+    """Where a replay ended: all that is needed to go on with the matches of later days."""
 
-    elo: EloParams = field(default_factory=EloParams)
-    elo_plain: EloParams = field(default_factory=plain_elo)
-    pi: PiParams = field(default_factory=PiParams)
-    poisson: PoissonParams = field(default_factory=PoissonParams)
+    ledger: Ledger
+    clubs: pd.Index[str]
+    params: dict[str, RatingParams]
+    members: pd.DataFrame
+    last_result: pd.Timestamp | None
+    last_day: int
 
 
 @dataclass(frozen=True)
@@ -58,174 +57,133 @@ class Replay:
     home: Floats
     away: Floats
     team_states: pd.DataFrame
+    checkpoint: Checkpoint
 
 
-@njit(cache=True)
-def _enter(states, member, season_of, team, division, season, mean, elo, pi, poisson):  # type: ignore[no-untyped-def]
-    """A club's first match of a season: newcomers start below the division's mean, the others are pulled towards it."""
-    absent = season_of[team] < season - 1 or member[team] != division
-    if absent:
-        states[team, ELO] = mean[ELO] + elo.newcomer
-        states[team, PI_HOME] = mean[PI_HOME] + pi.newcomer
-        states[team, PI_AWAY] = mean[PI_AWAY] + pi.newcomer
-        states[team, ATTACK] = mean[ATTACK] + poisson.newcomer
-        states[team, DEFENCE] = mean[DEFENCE] + poisson.newcomer
-    else:
-        states[team, ELO] += elo.pull * (mean[ELO] - states[team, ELO])
-        states[team, ATTACK] += poisson.pull * (mean[ATTACK] - states[team, ATTACK])
-        states[team, DEFENCE] += poisson.pull * (mean[DEFENCE] - states[team, DEFENCE])
-    member[team] = division
-    season_of[team] = season
-
-
-@njit(cache=True)
-def _means(states, member, season_of, division, season):  # type: ignore[no-untyped-def]
-    """Mean state of the division's clubs of the season before; zeros with the Elo start where there were none."""
-    mean = np.zeros(_CLUB_COLUMNS)
-    count = 0
-    for team in range(len(member)):
-        if member[team] == division and season_of[team] == season - 1:
-            mean += states[team, :_CLUB_COLUMNS]
-            count += 1
-    return mean / count if count else mean, count
-
-
-@njit(cache=True)
-def _run(  # type: ignore[no-untyped-def]
-    day,
-    division,
-    season,
-    home,
-    away,
-    goals_home,
-    goals_away,
-    neutral,
-    known,
-    n_teams,
-    n_divisions,
-    elo,
-    plain,
-    pi,
-    poisson,
-):
-    n = len(day)
-    states = np.zeros((n_teams, _CLUB_COLUMNS))
-    states[:, ELO] = elo.start
-    states[:, ELO_PLAIN] = plain.start
-    member = np.full(n_teams, -1)
-    season_of = np.full(n_teams, -1)
-    divisions = np.empty((n_divisions, 2))
-    divisions[:, 0] = poisson.level
-    divisions[:, 1] = poisson.home
-    means = np.zeros((n_divisions, _CLUB_COLUMNS))
-    mean_of = np.full(n_divisions, -1)
-    before_home = np.empty((n, _CLUB_COLUMNS + 2))
-    before_away = np.empty((n, _CLUB_COLUMNS + 2))
-    start = 0
-    while start < n:
-        stop = start
-        while stop < n and day[stop] == day[start]:
-            stop += 1
-        for i in range(start, stop):  # what every match of the day sees
-            d, s = division[i], season[i]
-            if mean_of[d] != s:
-                mean, count = _means(states, member, season_of, d, s)
-                if count == 0:  # the division's first season in the data: all start level, nobody is a newcomer
-                    mean[ELO] = elo.start - elo.newcomer
-                    mean[PI_HOME] = mean[PI_AWAY] = -pi.newcomer
-                    mean[ATTACK] = mean[DEFENCE] = -poisson.newcomer
-                means[d] = mean
-                mean_of[d] = s
-            for team in (home[i], away[i]):
-                if season_of[team] != s or member[team] != d:
-                    _enter(states, member, season_of, team, d, s, means[d], elo, pi, poisson)
-            before_home[i, :_CLUB_COLUMNS] = states[home[i]]
-            before_away[i, :_CLUB_COLUMNS] = states[away[i]]
-            before_home[i, _CLUB_COLUMNS:] = divisions[d]
-            before_away[i, _CLUB_COLUMNS:] = divisions[d]
-        for i in range(start, stop):  # what the day's results change
-            if not known[i]:
-                continue
-            h, a, d = home[i], away[i], division[i]
-            bh, ba = before_home[i], before_away[i]
-            difference = goals_home[i] - goals_away[i]
-            ground = 0.0 if neutral[i] else 1.0
-            points = elo_change(bh[ELO] + ground * elo.home_advantage - ba[ELO], difference, elo.k, elo.gamma)
-            states[h, ELO] += points
-            states[a, ELO] -= points
-            gap = bh[ELO_PLAIN] + ground * plain.home_advantage - ba[ELO_PLAIN]
-            points = elo_change(gap, difference, plain.k, plain.gamma)
-            states[h, ELO_PLAIN] += points
-            states[a, ELO_PLAIN] -= points
-            step = pi.rate * pi_surprise(bh[PI_HOME], ba[PI_AWAY], difference)
-            states[h, PI_HOME] += step
-            states[h, PI_AWAY] += pi.carry * step
-            states[a, PI_AWAY] -= step
-            states[a, PI_HOME] -= pi.carry * step
-            average = np.exp(bh[LEVEL])
-            error_home = (goals_home[i] - np.exp(bh[LEVEL] + ground * bh[HOME] + bh[ATTACK] - ba[DEFENCE])) / average
-            error_away = (goals_away[i] - np.exp(bh[LEVEL] + ba[ATTACK] - bh[DEFENCE])) / average
-            states[h, ATTACK] += poisson.rate * error_home
-            states[a, DEFENCE] -= poisson.rate * error_home
-            states[a, ATTACK] += poisson.rate * error_away
-            states[h, DEFENCE] -= poisson.rate * error_away
-            divisions[d, 0] += poisson.division_rate * (error_home + error_away) / 2
-            divisions[d, 1] += ground * poisson.division_rate * (error_home - error_away) / 2
-            states[h, PLAYED] += 1
-            states[a, PLAYED] += 1
-        start = stop
-    return before_home, before_away, states, divisions, member, season_of
-
-
-def replay(matches: pd.DataFrame, params: RatingParams | None = None) -> Replay:
-    """Run the ratings through a matches table (sorted by kick-off; fixtures without score allowed).
+def replay(
+    matches: pd.DataFrame,
+    params: RatingParams | Mapping[str, RatingParams] | None = None,
+    since: Checkpoint | None = None,
+) -> Replay:
+    """Run the ratings through a matches table (fixtures without score allowed).
 
     Parameters
     ----------
-    matches : DataFrame, columns of `features.matches.SCHEMA`, n rows.
-    params : rating parameters; the defaults are those chosen by the back-test.
+    matches : DataFrame, columns of `features.matches.SCHEMA`, n rows; with `since`, those of later days only.
+    params : rating parameters, for all competitions or by slug; the default is what the back-test chose, for leagues
+        alone or for several tiers of a country, whichever the table holds.
+    since : where an earlier replay of played matches ended.
 
     Returns
     -------
     Replay
         `team_states` has one row per club of each competition's latest season: competition, season, team,
         `features_as_of` (kick-off of the last result that went in), and `STATE_COLUMNS`.
-    """
-    params = params or RatingParams()
-    order = np.argsort(matches["kick_off"].to_numpy(), kind="stable")
-    ordered = matches.iloc[order]
-    divisions, division_names = pd.factorize(ordered["competition"])
-    teams, team_names = pd.factorize(pd.concat([ordered["home_team"], ordered["away_team"]], ignore_index=True))
-    season_start = ordered["season"].str[:4].astype("int64").to_numpy()
-    known = (ordered["status"] == Status.PLAYED).to_numpy()
-    n = len(ordered)
-    before_home, before_away, states, division_states, member, season_of = _run(
-        ordered["kick_off"].dt.floor("D").astype("int64").to_numpy(),
-        divisions.astype(np.int64),
-        season_start,
-        teams[:n].astype(np.int64),
-        teams[n:].astype(np.int64),
-        np.nan_to_num(ordered["home_goals"].to_numpy(float)),
-        np.nan_to_num(ordered["away_goals"].to_numpy(float)),
-        ordered["neutral"].to_numpy(bool),
-        known,
-        len(team_names),
-        len(division_names),
-        params.elo,
-        params.elo_plain,
-        params.pi,
-        params.poisson,
-    )
-    home, away = np.empty_like(before_home), np.empty_like(before_away)
-    home[order], away[order] = before_home, before_away
 
-    latest = ordered.groupby("competition")["season"].max()
-    last_result = ordered["kick_off"].where(known).max()
-    rows = pd.DataFrame(np.hstack([states, division_states[np.maximum(member, 0)]]), columns=list(STATE_COLUMNS))
-    rows.insert(0, "competition", np.asarray(division_names)[np.maximum(member, 0)])
-    rows.insert(1, "season", rows["competition"].map(latest).to_numpy())
-    rows.insert(2, "team", np.asarray(team_names))
-    rows["features_as_of"] = last_result
-    rows = rows[["competition", "season", "team", "features_as_of", *STATE_COLUMNS]]
-    current = season_of == rows["season"].str[:4].astype("int64").to_numpy()
-    return Replay(home, away, rows[current].sort_values(["competition", "team"]).reset_index(drop=True))
+    Raises
+    ------
+    InvalidInput
+        If a match is not later than the checkpoint.
+    """
+    order = np.argsort(matches["kick_off"].to_numpy(), kind="stable")
+    table = matches.iloc[order]
+    day = table["kick_off"].dt.floor("D").astype("int64").to_numpy()
+    if since is not None and len(day) and day[0] <= since.last_day:
+        raise InvalidInput(f"match {table['match_id'].iloc[0]} is not later than the checkpoint: replay from the start")
+    known = (table["status"] == Status.PLAYED).to_numpy()
+    competition_codes, slugs = pd.factorize(table["competition"])
+    before = since.params if since else {}
+    chosen = {**before, **_chosen([str(slug) for slug in slugs], before, params)}
+    home, away, clubs = _club_codes(
+        table, competition_codes, slugs, since.clubs if since else pd.Index([], dtype="str")
+    )
+    rules = Rules.of(list(chosen.values()), [tier_of(slug) for slug in chosen])
+    plain_start = next(iter(chosen.values())).elo_plain.start if chosen else 0.0
+    ledger = (since.ledger if since else Ledger.empty()).grown(len(clubs), rules, plain_start)
+    division = pd.Index(list(chosen), dtype="str").get_indexer(pd.Index(slugs, dtype="str"))
+    counts = np.stack([table[list(pair)].to_numpy(float) for pair in _COUNTS], axis=1)
+    seen = book(
+        day,
+        division[competition_codes].astype(np.int64),
+        season_starts(table["season"]),
+        home,
+        away,
+        counts,
+        table["neutral"].to_numpy(bool),
+        known,
+        rules.steps,
+        rules.start,
+        rules.newcomer,
+        rules.pull,
+        *ledger.arrays(),
+    )
+    states = [np.empty_like(seen[0]), np.empty_like(seen[1])]
+    states[0][order], states[1][order] = seen
+    last = table["kick_off"].where(known).max()
+    last_result = (since.last_result if since else None) if pd.isna(last) else last
+    members = _members(table, since.members if since else None)
+    checkpoint = Checkpoint(
+        ledger,
+        clubs,
+        chosen,
+        members,
+        last_result,
+        int(day[-1]) if len(day) else (since.last_day if since else -(2**62)),
+    )
+    return Replay(states[0], states[1], _team_states(checkpoint), checkpoint)
+
+
+def _chosen(
+    slugs: list[str],
+    before: Mapping[str, RatingParams],
+    params: RatingParams | Mapping[str, RatingParams] | None,
+) -> dict[str, RatingParams]:
+    """Parameters of the competitions that are new."""
+    new = [slug for slug in slugs if slug not in before]
+    if isinstance(params, RatingParams):
+        return dict.fromkeys(new, params)
+    if params is not None:
+        return {slug: params[slug] for slug in new}
+    tiers = Counter(pool_of(slug) for slug in [*before, *new])
+    return {slug: TIERED if tiers[pool_of(slug)] > 1 else ALONE for slug in new}
+
+
+def _club_codes(
+    table: pd.DataFrame, competition_codes: Ints, slugs: pd.Index[Any], known: pd.Index[str]
+) -> tuple[Ints, Ints, pd.Index[str]]:
+    """Number the clubs of both sides; a club is a name within a pool, `eng/Arsenal`."""
+    n = len(table)
+    pool_of_slug = [pool_of(str(slug)) for slug in slugs]
+    pool_names = sorted(set(pool_of_slug))
+    pools = np.array([pool_names.index(pool) for pool in pool_of_slug], dtype=np.int64)
+    names, unique_names = pd.factorize(pd.concat([table["home_team"], table["away_team"]], ignore_index=True))
+    pair, pairs = pd.factorize(np.tile(pools[competition_codes], 2) * max(len(unique_names), 1) + names)
+    spelt = [divmod(int(key), len(unique_names)) for key in pairs]
+    spellings = [f"{pool_names[pool]}/{unique_names[name]}" for pool, name in spelt]
+    keys = pd.Index(spellings, dtype="str")
+    clubs = known.append(keys[~keys.isin(known)])
+    codes = clubs.get_indexer(keys).astype(np.int64)[pair]
+    return codes[:n], codes[n:], clubs
+
+
+def _members(table: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
+    """The clubs of each competition's latest season: competition, season, team."""
+    columns = ["competition", "season", "team"]
+    sides = [
+        table[["competition", "season", side]].drop_duplicates().set_axis(columns, axis=1)
+        for side in ("home_team", "away_team")
+    ]
+    everyone = pd.concat([*([] if before is None else [before]), *sides], ignore_index=True).drop_duplicates()
+    latest = everyone.groupby("competition")["season"].transform("max")
+    return everyone[everyone["season"] == latest].sort_values(["competition", "team"]).reset_index(drop=True)
+
+
+def _team_states(end: Checkpoint) -> pd.DataFrame:
+    members = end.members
+    pools = members["competition"].map(pool_of)
+    club = end.clubs.get_indexer(pd.Index(pools + "/" + members["team"], dtype="str"))
+    division = pd.Index(list(end.params), dtype="str").get_indexer(pd.Index(members["competition"], dtype="str"))
+    values = np.hstack([end.ledger.clubs[club], end.ledger.divisions[division]])
+    states = pd.DataFrame(values, columns=list(STATE_COLUMNS))
+    as_of = pd.Series(end.last_result, index=members.index, dtype="datetime64[us, UTC]")
+    return pd.concat([members, as_of.rename("features_as_of"), states], axis=1)

@@ -20,7 +20,7 @@ from features.io.registry import Training
 from features.matches import OUTCOMES, Status, outcomes
 from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE
 from features.metrics import rps, summary
-from features.models import outcome_model, walk_forward_forecasts
+from features.models import REGULARISATION, outcome_model, walk_forward_forecasts
 from features.splits import season_starts
 
 FORECASTERS = ("model", "elo", "base")
@@ -33,7 +33,7 @@ class Recipe:
 
     seed: int
     evaluate_from: int
-    regularisation: float = 0.01
+    regularisation: float = REGULARISATION
     include_running_season: bool = False
     features: tuple[str, ...] = GOAL_FEATURES
 
@@ -67,9 +67,11 @@ def train(matches: pd.DataFrame, features: pd.DataFrame, recipe: Recipe, as_of: 
         raise InvalidInput(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
     x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
     reference = len(recipe.features)
-    judged = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.regularisation, recipe.seed)
+    judged = walk_forward_forecasts(
+        table, x, reference, recipe.evaluate_from, recipe.regularisation, recipe.seed, recipe.features
+    )
     scores = evaluation(judged)
-    estimator = outcome_model(recipe.regularisation, recipe.seed)
+    estimator = outcome_model(recipe.regularisation, recipe.seed, recipe.features)
     estimator.fit(settled[list(recipe.features)].to_numpy(float), outcomes(settled))
     return Training(
         estimator=estimator,

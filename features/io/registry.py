@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import ModelUnavailable
+from features.models import TRUSTED_TYPES
 
 MODEL_NAME = "match-outcome"
 STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
@@ -96,6 +97,7 @@ class Registry:
                     pyfunc_predict_fn="predict_proba",
                     registered_model_name=MODEL_NAME,
                     pip_requirements=["scikit-learn", "skops", "numpy", "pandas"],
+                    skops_trusted_types=list(TRUSTED_TYPES),
                 )
                 version = int(info.registered_model_version)
                 client = self._client()

@@ -8,7 +8,11 @@ from features.compiled import njit
 
 
 class EloParams(NamedTuple):
-    """Points. `newcomer` is added to the division's mean; `pull` is the share taken back to it each summer."""
+    """Points.
+
+    `newcomer` is added to the division's mean, `pull` is the share taken back to it each summer, `tier_step` is how
+    much lower each tier begins where nothing is known yet.
+    """
 
     k: float = 10.0
     gamma: float = 1.0
@@ -16,6 +20,7 @@ class EloParams(NamedTuple):
     newcomer: float = -100.0
     pull: float = 0.1
     start: float = 1500.0
+    tier_step: float = 0.0
 
 
 def plain_elo() -> EloParams:

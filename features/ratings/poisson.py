@@ -2,6 +2,7 @@
 
 log lambda_home = level + home + attack_home - defence_away, log lambda_away = level + attack_away - defence_home;
 each match moves the ratings by a step along the gradient of its Poisson likelihood, scaled by the division's level.
+The same engine runs on goals, on shots on target and on shots.
 """
 
 from __future__ import annotations

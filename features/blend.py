@@ -1,0 +1,79 @@
+"""The model's head: one ordered logit a rating system, blended with equal weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from features.ordinal import OrderedLogit
+
+Floats = NDArray[np.float64]
+
+
+class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Normalised geometric mean of ordered logits, one a group of columns (a logarithmic opinion pool).
+
+    Equal weights have nothing to fit: where one rating system has a bad year, the others stand by. The log-odds of the
+    blend are the mean of the members' log-odds, so each system's share in a forecast can be told (`log_odds`).
+
+    Parameters
+    ----------
+    groups : columns of each member; None puts all columns into one.
+    C : inverse strength of the L2 penalty of each member, on standardised columns.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) in order.
+    members_ : fitted pipelines, one a group.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[int]] | None = None, C: float = 0.1) -> None:
+        self.groups = groups
+        self.C = C
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit all members on input (n, n_features) and ordered labels (n,)."""
+        x, labels = validate_data(self, X, y)
+        groups = self._columns(x.shape[1])
+        self.members_ = [
+            Pipeline([("scale", StandardScaler()), ("logit", OrderedLogit(self.C))]).fit(x[:, group], labels)
+            for group in groups
+        ]
+        self.classes_ = self.members_[0].classes_
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> Floats:
+        """Probabilities (n, n_classes) in the order of `classes_`."""
+        mean = self.member_log_probabilities(X).mean(axis=0)
+        p = np.exp(mean - mean.max(axis=1, keepdims=True))
+        return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
+        """The most likely class of each row (n,)."""
+        p = self.predict_proba(X)
+        return np.asarray(self.classes_[p.argmax(axis=1)])
+
+    def member_log_probabilities(self, X: ArrayLike) -> Floats:
+        """Log probabilities (n_members, n, n_classes) of the members by themselves."""
+        check_is_fitted(self)
+        x = validate_data(self, X, reset=False)
+        groups = self._columns(x.shape[1])
+        members = [one.predict_proba(x[:, group]) for one, group in zip(self.members_, groups, strict=True)]
+        return np.log(np.maximum(members, 1e-300))
+
+    def __sklearn_tags__(self) -> Tags:
+        """Classes must be ordered, so the blobs without order of scikit-learn's checks are beyond it."""
+        tags: Tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True
+        return tags
+
+    def _columns(self, width: int) -> list[list[int]]:
+        return [list(group) for group in self.groups] if self.groups is not None else [list(range(width))]

@@ -1,0 +1,105 @@
+"""Ordered logit: one score per row and thresholds between ordered classes (McCullagh 1980)."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+Floats = NDArray[np.float64]
+
+
+class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Proportional odds: P(class <= k) = sigmoid(threshold_k + x @ coef), one coefficient a feature for all classes.
+
+    With classes home, draw, away a higher score moves probability from away over draw to home, never past one of them.
+
+    Parameters
+    ----------
+    C : inverse strength of the L2 penalty on the coefficients, as in `LogisticRegression`.
+    max_iter : limit of the optimiser.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) in order.
+    coef_ : (n_features,)
+    thresholds_ : (n_classes - 1,) ascending.
+    n_iter_ : iterations that the optimiser took.
+    """
+
+    def __init__(self, C: float = 1.0, max_iter: int = 1000) -> None:
+        self.C = C
+        self.max_iter = max_iter
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit on input (n, n_features) and ordered labels (n,)."""
+        x, labels = validate_data(self, X, y)
+        check_classification_targets(labels)
+        self.classes_, index = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"OrderedLogit needs at least two classes, but y has one class: {self.classes_[0]!r}")
+        share = np.cumsum(np.bincount(index))[:-1] / len(index)
+        thresholds = np.log(share / (1 - share))
+        first = np.concatenate([[thresholds[0]], np.log(np.diff(thresholds)), np.zeros(x.shape[1])])
+        found = minimize(
+            _loss, first, args=(x, index, self.C), jac=True, method="L-BFGS-B", options={"maxiter": self.max_iter}
+        )
+        cuts = len(thresholds)
+        self.thresholds_ = _ascending(found.x[:cuts])
+        self.coef_ = found.x[cuts:]
+        self.n_iter_ = max(int(found.nit), 1)
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> Floats:
+        """Probabilities (n, n_classes) in the order of `classes_`."""
+        check_is_fitted(self)
+        x = validate_data(self, X, reset=False)
+        below = expit(self.thresholds_ + (x @ self.coef_)[:, None])
+        edges = np.hstack([np.zeros((len(x), 1)), below, np.ones((len(x), 1))])
+        return np.asarray(np.diff(edges, axis=1))
+
+    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
+        """The most likely class of each row (n,)."""
+        p = self.predict_proba(X)
+        return np.asarray(self.classes_[p.argmax(axis=1)])
+
+    def __sklearn_tags__(self) -> Tags:
+        """Classes must be ordered, so the blobs without order of scikit-learn's checks are beyond it."""
+        tags: Tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True
+        return tags
+
+
+def _ascending(raw: Floats) -> Floats:
+    """Thresholds from the first one and the logs of the gaps."""
+    return np.asarray(np.cumsum(np.concatenate([raw[:1], np.exp(raw[1:])])))
+
+
+def _loss(raw: Floats, x: Floats, index: NDArray[np.int64], c: float) -> tuple[float, Floats]:
+    """Penalised negative log likelihood and its gradient over the first threshold, log gaps and coefficients."""
+    n_cuts = len(raw) - x.shape[1]
+    thresholds, coef = _ascending(raw[:n_cuts]), raw[n_cuts:]
+    padded = np.concatenate([[-np.inf], thresholds, [np.inf]])
+    score = x @ coef
+    upper, lower = expit(padded[index + 1] + score), expit(padded[index] + score)
+    p = np.maximum(upper - lower, 1e-300)
+    slope_upper, slope_lower = upper * (1 - upper) / p, lower * (1 - lower) / p
+    by_cut = np.zeros(n_cuts + 2)
+    np.add.at(by_cut, index + 1, -slope_upper)
+    np.add.at(by_cut, index, slope_lower)
+    by_cut = by_cut[1:-1]
+    gradient = np.concatenate(
+        [
+            [by_cut.sum()],
+            [by_cut[k:].sum() * np.exp(raw[k]) for k in range(1, n_cuts)],
+            x.T @ (slope_lower - slope_upper) + coef / c,
+        ]
+    )
+    return float(-np.log(p).sum() + coef @ coef / (2 * c)), gradient

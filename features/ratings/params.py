@@ -1,0 +1,55 @@
+"""Parameters of all rating systems together, and the sets that the back-test chose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from features.ratings.elo import EloParams, plain_elo
+from features.ratings.pi import PiParams
+from features.ratings.poisson import PoissonParams
+
+
+class GainParams(NamedTuple):
+    """Ratings move faster when less is known: by `summer` more at a season's start, by `newcomer` after a promotion.
+
+    The surplus fades by the factor `fade` with each match.
+    """
+
+    summer: float = 0.0
+    newcomer: float = 0.0
+    fade: float = 0.9
+
+
+@dataclass(frozen=True)
+class RatingParams:
+    """Parameters of all rating systems. The values of `ALONE` and `TIERED` are what `features.tuning` chose."""
+
+    elo: EloParams
+    pi: PiParams
+    poisson: PoissonParams
+    shots_on_target: PoissonParams
+    shots: PoissonParams
+    gain: GainParams
+    elo_plain: EloParams = field(default_factory=plain_elo)
+
+
+ALONE = RatingParams(
+    elo=EloParams(k=6, gamma=1.0, home_advantage=40, newcomer=-75, pull=0.1),
+    pi=PiParams(rate=0.04, carry=0.5, newcomer=-0.4),
+    poisson=PoissonParams(rate=0.015, division_rate=0.002, newcomer=-0.15, pull=0.05),
+    shots_on_target=PoissonParams(rate=0.025, division_rate=0.002, level=1.45, home=0.2, newcomer=-0.15, pull=0.1),
+    shots=PoissonParams(rate=0.015, division_rate=0.002, level=2.4, home=0.2, newcomer=-0.1, pull=0.2),
+    gain=GainParams(summer=0.25, newcomer=1.0, fade=0.9),
+)
+"""For a league without its lower tiers: promoted clubs begin as newcomers of the division usually are."""
+
+TIERED = RatingParams(
+    elo=EloParams(k=6, gamma=1.0, home_advantage=40, newcomer=-50, pull=0.1, tier_step=100),
+    pi=PiParams(rate=0.035, carry=1.0, newcomer=-0.15),
+    poisson=PoissonParams(rate=0.02, division_rate=0.002, newcomer=-0.05, pull=0.0),
+    shots_on_target=PoissonParams(rate=0.03, division_rate=0.002, level=1.45, home=0.2, newcomer=0.0, pull=0.0),
+    shots=PoissonParams(rate=0.03, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.05),
+    gain=GainParams(summer=0.5, newcomer=0.5, fade=0.9),
+)
+"""For a country with several tiers in the data: clubs keep their ratings when they move between them."""

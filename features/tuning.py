@@ -1,0 +1,140 @@
+"""Choose the parameters of the rating systems on earlier seasons than those that are reported.
+
+Each engine is tuned alone, by the log loss of a logit on its own features, one parameter after the other over a grid
+(coordinate descent). Folds go forward in time: what is learnt from earlier seasons is judged on later ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.matches import outcomes
+from features.matrix import FEATURES, GOAL_FEATURES, model_input
+from features.metrics import log_loss
+from features.models import REGULARISATION, outcome_model
+from features.ratings.params import RatingParams
+from features.replay import replay
+from features.splits import season_starts
+
+Floats = NDArray[np.float64]
+
+GAIN = {"newcomer": (0.0, 0.5, 1.0, 1.5, 2.0), "summer": (0.0, 0.25, 0.5), "fade": (0.8, 0.85, 0.9, 0.95)}
+
+GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
+    "elo": {
+        "k": (3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24),
+        "gamma": (0.0, 0.25, 0.5, 0.75, 1.0),
+        "newcomer": (-150, -125, -100, -75, -50, -30, 0),
+        "pull": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
+        "home_advantage": (40, 50, 60, 70, 80),
+    },
+    "pi": {
+        "rate": (0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08),
+        "carry": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+        "newcomer": (-0.4, -0.3, -0.2, -0.15, -0.1, -0.05, 0.0),
+    },
+    **{
+        engine: {
+            "rate": (0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035),
+            "newcomer": (-0.3, -0.25, -0.2, -0.15, -0.1, -0.05, 0.0),
+            "pull": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
+            "division_rate": (0.0005, 0.001, 0.002, 0.004),
+        }
+        for engine in ("poisson", "shots_on_target", "shots")
+    },
+    "gain": GAIN,
+}
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "elo": ("elo",),
+    "pi": ("pi", "pi_reverse"),
+    "poisson": ("log_home_goals", "log_away_goals"),
+    "shots_on_target": ("log_home_on_target", "log_away_on_target"),
+    "shots": ("log_home_shots", "log_away_shots"),
+    "gain": GOAL_FEATURES,
+}
+"""The features that an engine is judged by."""
+
+MIN_GAIN = 1e-5
+"""Log loss that a change must gain: less is noise, and the parameters would wander."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Parameters, their log loss on the seasons they were chosen on, and how many matches those have."""
+
+    params: RatingParams
+    losses: Mapping[str, float]
+    n: int
+    evaluations: int
+
+
+def blocks(matches: pd.DataFrame, width: int = 3, skip: int = 3) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield (training rows, judged rows): blocks of `width` seasons forward in time, after `skip` seasons."""
+    start = season_starts(matches["season"])
+    first, last = int(start.min()), int(start.max())
+    for begin in range(first + skip, last + 1, width):
+        judged = (start >= begin) & (start < begin + width)
+        yield np.flatnonzero((start > first) & (start < begin)), np.flatnonzero(judged)
+
+
+def loss(
+    matches: pd.DataFrame, params: RatingParams, columns: Sequence[str], regularisation: float = REGULARISATION
+) -> float:
+    """Mean log loss of a logit on some features, forward in time, over the competitions' common blocks."""
+    run = replay(matches, params)
+    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[:, [FEATURES.index(c) for c in columns]]
+    y = outcomes(matches)
+    scores = [
+        log_loss(
+            outcome_model(regularisation, features=columns).fit(x[train], y[train]).predict_proba(x[test]), y[test]
+        )
+        for train, test in blocks(matches)
+    ]
+    return float(np.concatenate(scores).mean())
+
+
+def choose(
+    matches: pd.DataFrame,
+    begin: RatingParams,
+    engines: Sequence[str] = tuple(GRIDS),
+    say: Callable[[str], None] = lambda _: None,
+) -> Choice:
+    """Tune the engines on played matches; give only seasons earlier than those to be reported.
+
+    Parameters
+    ----------
+    matches : played matches of one or several competitions.
+    begin : where the search begins, and the values of everything that is not tuned.
+    say : told every improvement.
+    """
+    params, losses, evaluations = begin, {}, 0
+    for engine in engines:
+        best = loss(matches, params, COLUMNS[engine])
+        improved = True
+        while improved:
+            improved = False
+            for name, values in GRIDS[engine].items():
+                for value in _neighbours(values, getattr(getattr(params, engine), name)):
+                    tried = replace(params, **{engine: getattr(params, engine)._replace(**{name: value})})
+                    found = loss(matches, tried, COLUMNS[engine])
+                    evaluations += 1
+                    if found < best - MIN_GAIN:
+                        params, best, improved = tried, found, True
+                        say(f"{engine}.{name} = {value}: log loss {best:.5f}")
+        losses[engine] = best
+    judged = sum(len(test) for _, test in blocks(matches))
+    return Choice(params, losses, judged, evaluations)
+
+
+def _neighbours(values: Sequence[float], now: float) -> list[float]:
+    """The values of the grid next to the present one, on either side."""
+    lower = [value for value in values if value < now]
+    higher = [value for value in values if value > now]
+    return lower[-1:] + higher[:1]
