@@ -1,7 +1,9 @@
 """Choose the parameters of the rating systems on earlier seasons than those that are reported.
 
 Each engine is tuned alone, by the log loss of a logit on its own features, one parameter after the other over a grid
-(coordinate descent). Folds go forward in time: what is learnt from earlier seasons is judged on later ones.
+(coordinate descent). Folds go forward in time: what is learnt from earlier seasons is judged on later ones. A value is
+left only for one that is better by more than a standard error of the paired difference: what is less is noise, and
+parameters that follow it forecast later seasons worse.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from features.matches import outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.metrics import log_loss
-from features.models import REGULARISATION, outcome_model
+from features.models import outcome_model
 from features.ratings.params import RatingParams
 from features.replay import replay
 from features.splits import season_starts
@@ -61,9 +63,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """The features that an engine is judged by."""
 
-MIN_GAIN = 1e-5
-"""Log loss that a change must gain: less is noise, and the parameters would wander."""
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -75,7 +74,7 @@ class Choice:
     evaluations: int
 
 
-def blocks(matches: pd.DataFrame, width: int = 3, skip: int = 3) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def blocks(matches: pd.DataFrame, width: int = 1, skip: int = 2) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Yield (training rows, judged rows): blocks of `width` seasons forward in time, after `skip` seasons."""
     start = season_starts(matches["season"])
     first, last = int(start.min()), int(start.max())
@@ -84,26 +83,23 @@ def blocks(matches: pd.DataFrame, width: int = 3, skip: int = 3) -> Iterator[tup
         yield np.flatnonzero((start > first) & (start < begin)), np.flatnonzero(judged)
 
 
-def loss(
-    matches: pd.DataFrame, params: RatingParams, columns: Sequence[str], regularisation: float = REGULARISATION
-) -> float:
-    """Mean log loss of a logit on some features, forward in time, over the competitions' common blocks."""
+def losses(matches: pd.DataFrame, params: RatingParams, columns: Sequence[str], width: int = 1) -> Floats:
+    """Log loss of each judged match by the head on some features, forward in time."""
     run = replay(matches, params)
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[:, [FEATURES.index(c) for c in columns]]
     y = outcomes(matches)
     scores = [
-        log_loss(
-            outcome_model(regularisation, features=columns).fit(x[train], y[train]).predict_proba(x[test]), y[test]
-        )
-        for train, test in blocks(matches)
+        log_loss(outcome_model(features=columns).fit(x[train], y[train]).predict_proba(x[test]), y[test])
+        for train, test in blocks(matches, width)
     ]
-    return float(np.concatenate(scores).mean())
+    return np.concatenate(scores)
 
 
 def choose(
     matches: pd.DataFrame,
     begin: RatingParams,
     engines: Sequence[str] = tuple(GRIDS),
+    width: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Tune the engines on played matches; give only seasons earlier than those to be reported.
@@ -112,25 +108,30 @@ def choose(
     ----------
     matches : played matches of one or several competitions.
     begin : where the search begins, and the values of everything that is not tuned.
+    width : seasons that are judged between two fits of the head.
     say : told every improvement.
     """
-    params, losses, evaluations = begin, {}, 0
+    params, reached, evaluations, best = begin, {}, 0, np.zeros(0)
     for engine in engines:
-        best = loss(matches, params, COLUMNS[engine])
+        best = losses(matches, params, COLUMNS[engine], width)
         improved = True
         while improved:
             improved = False
             for name, values in GRIDS[engine].items():
                 for value in _neighbours(values, getattr(getattr(params, engine), name)):
                     tried = replace(params, **{engine: getattr(params, engine)._replace(**{name: value})})
-                    found = loss(matches, tried, COLUMNS[engine])
+                    found = losses(matches, tried, COLUMNS[engine], width)
                     evaluations += 1
-                    if found < best - MIN_GAIN:
+                    if _clearly_better(found, best):
                         params, best, improved = tried, found, True
-                        say(f"{engine}.{name} = {value}: log loss {best:.5f}")
-        losses[engine] = best
-    judged = sum(len(test) for _, test in blocks(matches))
-    return Choice(params, losses, judged, evaluations)
+                        say(f"{engine}.{name} = {value}: log loss {best.mean():.5f}")
+        reached[engine] = float(best.mean())
+    return Choice(params, reached, len(best), evaluations)
+
+
+def _clearly_better(found: Floats, best: Floats) -> bool:
+    gain = best - found
+    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def _neighbours(values: Sequence[float], now: float) -> list[float]:

@@ -16,8 +16,8 @@ class GainParams(NamedTuple):
     The surplus fades by the factor `fade` with each match.
     """
 
-    summer: float = 0.0
-    newcomer: float = 0.0
+    summer: float
+    newcomer: float
     fade: float = 0.9
 
 
@@ -35,14 +35,17 @@ class RatingParams:
 
 
 ALONE = RatingParams(
-    elo=EloParams(k=6, gamma=1.0, home_advantage=40, newcomer=-75, pull=0.1),
-    pi=PiParams(rate=0.04, carry=0.5, newcomer=-0.4),
-    poisson=PoissonParams(rate=0.015, division_rate=0.002, newcomer=-0.15, pull=0.05),
+    elo=EloParams(k=10, gamma=1.0, home_advantage=50, newcomer=-100, pull=0.1),
+    pi=PiParams(rate=0.05, carry=0.5, newcomer=-0.4),
+    poisson=PoissonParams(rate=0.025, division_rate=0.002, newcomer=-0.15, pull=0.0),
     shots_on_target=PoissonParams(rate=0.025, division_rate=0.002, level=1.45, home=0.2, newcomer=-0.15, pull=0.1),
     shots=PoissonParams(rate=0.015, division_rate=0.002, level=2.4, home=0.2, newcomer=-0.1, pull=0.2),
-    gain=GainParams(summer=0.25, newcomer=1.0, fade=0.9),
+    gain=GainParams(summer=0.0, newcomer=0.0),
 )
-"""For a league without its lower tiers: promoted clubs begin as newcomers of the division usually are."""
+"""For a league without its lower tiers: promoted clubs begin as newcomers of the division usually are.
+
+Chosen on the bundled Premier League up to 2020/21.
+"""
 
 TIERED = RatingParams(
     elo=EloParams(k=6, gamma=1.0, home_advantage=40, newcomer=-50, pull=0.1, tier_step=100),
@@ -52,4 +55,7 @@ TIERED = RatingParams(
     shots=PoissonParams(rate=0.03, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.05),
     gain=GainParams(summer=0.5, newcomer=0.5, fade=0.9),
 )
-"""For a country with several tiers in the data: clubs keep their ratings when they move between them."""
+"""For a country with several tiers in the data: clubs keep their ratings when they move between them.
+
+Chosen on the first and second tiers of five countries up to 2018/19.
+"""
