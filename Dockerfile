@@ -72,14 +72,17 @@ COPY monitoring monitoring
 COPY orchestration orchestration
 ARG VERSION=0.1.0
 ARG REVISION=unknown
-ENV TOUCHLINE_REVISION=${REVISION} \
-    DAGSTER_HOME=/opt/dagster/dagster_home
+ENV DAGSTER_HOME=/opt/dagster/dagster_home
 LABEL org.opencontainers.image.title="touchline-orchestration" \
       org.opencontainers.image.description="Touchline's pipeline: Dagster's webserver, daemon, code server and runs" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-RUN mkdir -p /opt/dagster/dagster_home && touch /opt/dagster/dagster_home/dagster.yaml
+# Training records the revision that ran; without a checkout it asks for the installed version.
+RUN mkdir -p /opt/dagster/dagster_home "touchline-${VERSION}.dist-info" \
+ && touch /opt/dagster/dagster_home/dagster.yaml \
+ && printf 'Metadata-Version: 2.1\nName: touchline\nVersion: %s+%s\n' "${VERSION}" "${REVISION}" \
+      > "touchline-${VERSION}.dist-info/METADATA"
 USER 10001:10001
 EXPOSE 3000 3030
 CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "3030", "-m", "orchestration.definitions"]

@@ -49,6 +49,8 @@
   value: {{ include "touchline.lake.url" . | quote }}
 - name: TOUCHLINE_SOURCE
   value: {{ $global.source | default "bundled" | quote }}
+- name: TOUCHLINE_COMPETITIONS
+  value: {{ $global.competitions | default list | join "," | quote }}
 {{- with $global.asOf }}
 - name: TOUCHLINE_AS_OF
   value: {{ . | quote }}

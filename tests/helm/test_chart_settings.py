@@ -1,0 +1,179 @@
+"""What the chart tells the processes exists in their settings, and what they can be told can be told in the chart."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import AliasChoices
+from pydantic_settings import BaseSettings
+
+from orchestration.local import LocalSettings
+from orchestration.settings import PipelineSettings
+from serving.settings import QUEUE, ServingSettings
+from ui.settings import UiSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFINITIONS = json.loads((ROOT / "helm" / "values.schema.json").read_text())["$defs"]
+PARTS: dict[str, type[BaseSettings]] = {
+    "api": ServingSettings,
+    "worker": ServingSettings,
+    "dagster-code": PipelineSettings,
+    "ui": UiSettings,
+}
+CHOICES = {ServingSettings: "servingSettings", PipelineSettings: "pipelineSettings", UiSettings: "uiSettings"}
+# Variables that are not ours: of the object store's clients and of Dagster's configuration.
+FOREIGN = re.compile(r"^(AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|DEFAULT_REGION)|DAGSTER_(PG_\w+|CURRENT_IMAGE))$")
+VALUES = (
+    'global={"asOf":"2026-03-13","lake":{"mode":"s3","url":"s3://b/lake","endpoint":"http://s3:9000","region":"r"},'
+    '"existingSecrets":{"objectStorage":"touchline-object-storage","apiKeys":"k","uiApiKey":"u"}}',
+)
+
+
+def variables(settings: type[BaseSettings]) -> dict[str, str]:
+    """Field of every variable that a settings class reads."""
+    found = {}
+    for name, field in settings.model_fields.items():
+        alias = field.validation_alias
+        names = (
+            [str(one) for one in alias.choices] if isinstance(alias, AliasChoices) else [f"TOUCHLINE_{name.upper()}"]
+        )
+        found.update(dict.fromkeys(names, name))
+    return found
+
+
+def environment(chart: Any, part: str) -> dict[str, Any]:
+    """Variables of a Deployment's container."""
+    things = chart.render(values=VALUES)
+    deployment = next(
+        one for one in things if one["kind"] == "Deployment" and one["metadata"]["name"] == f"touchline-{part}"
+    )
+    listed = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert len({one["name"] for one in listed}) == len(listed), "a variable is given twice"
+    return {one["name"]: one.get("value") for one in listed}
+
+
+def camel(name: str) -> str:
+    """A field's name in the values."""
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_variable_of_the_chart_is_a_setting_of_the_code(chart: Any, part: str) -> None:
+    unknown = environment(chart, part).keys() - variables(PARTS[part]).keys()
+    assert [name for name in unknown if not FOREIGN.match(name)] == []
+
+
+@pytest.mark.parametrize("settings", CHOICES, ids=lambda one: one.__name__)
+def test_every_setting_of_the_code_can_be_set_in_the_chart(chart: Any, settings: type[BaseSettings]) -> None:
+    known = variables(settings)
+    told = {
+        known[name]
+        for part, one in PARTS.items()
+        if one is settings
+        for name in environment(chart, part)
+        if name in known
+    }
+    choices = DEFINITIONS[CHOICES[settings]]["properties"]
+    nowhere = {camel(name) for name in settings.model_fields if name not in told} - choices.keys()
+    assert nowhere == ({"seed"} if settings is ServingSettings else set())  # only the pipeline draws random numbers
+    assert choices.keys() <= {camel(name) for name in settings.model_fields}
+    assert not choices.keys() & {camel(name) for name in told}, "a value would be given twice"
+
+
+@pytest.mark.parametrize("settings", CHOICES, ids=lambda one: one.__name__)
+def test_settings_are_described_in_the_schema_as_in_the_code(settings: type[BaseSettings]) -> None:
+    described = {name: one["description"] for name, one in DEFINITIONS[CHOICES[settings]]["properties"].items()}
+    code = {camel(name): field.description for name, field in settings.model_fields.items()}
+    assert described == {name: code[name] for name in described}
+
+
+def test_values_under_settings_arrive_as_the_code_reads_them(chart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    things = chart.render(
+        values=('api={"settings":{"maxBodyBytes":2000000,"maxWait":2.5,"corsOrigins":["https://a.example"]}}',)
+    )
+    api = next(one for one in things if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-api")
+    for one in api["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if "value" in one:
+            monkeypatch.setenv(one["name"], one["value"])
+    settings = ServingSettings()
+    assert (settings.max_body_bytes, settings.max_wait) == (2_000_000, 2.5)
+    assert settings.cors_origins == ("https://a.example",)
+    assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8000)
+    assert settings.competitions == ("eng-premier-league",)
+    assert settings.lake_root == "/lake"
+
+
+def test_ports_are_those_of_the_code(chart: Any) -> None:
+    things = chart.render()
+    ports = {
+        one["metadata"]["name"].removeprefix("touchline-"): one["spec"]["ports"][0]["port"]
+        for one in things
+        if one["kind"] == "Service"
+    }
+    local = LocalSettings.model_fields
+    assert ports["api"] == ServingSettings.model_fields["api_port"].default == local["api_port"].default
+    assert ports["ui"] == local["ui_port"].default
+    assert ports["dagster-webserver"] == local["dagster_port"].default
+    assert ports["mlflow"] == local["mlflow_port"].default
+    worker = environment(chart, "worker")
+    opened = next(
+        one["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"]
+        for one in things
+        if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-worker"
+    )
+    assert worker["TOUCHLINE_WORKER_METRICS_PORT"] == str(opened)
+    exposed = re.findall(r"^EXPOSE (.*)$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert exposed == [
+        f"{ports['api']} {opened}",
+        f"{ports['dagster-webserver']} 3030",
+        str(ports["ui"]),
+        str(ports["mlflow"]),
+    ]
+
+
+def test_the_scaler_looks_at_the_queue_that_the_code_uses(chart: Any) -> None:
+    scaled = next(one for one in chart.render() if one["kind"] == "ScaledObject")
+    assert scaled["spec"]["triggers"][0]["metadata"]["queueName"] == QUEUE
+
+
+def test_the_probes_look_at_the_files_that_the_worker_renews(chart: Any) -> None:
+    from serving import heartbeat
+
+    folder = environment(chart, "worker")["TOUCHLINE_HEARTBEAT_DIR"]
+    worker = next(
+        one for one in chart.render() if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-worker"
+    )
+    container = worker["spec"]["template"]["spec"]["containers"][0]
+    live, ready = (" ".join(container[f"{name}Probe"]["exec"]["command"]) for name in ("liveness", "readiness"))
+    assert f"{folder}/{heartbeat.ALIVE} " in live
+    assert all(f"{folder}/{name} " in ready for name in (heartbeat.CONNECTED, heartbeat.MODEL))
+    assert heartbeat.INTERVAL * 2 < 30
+
+
+def test_mlflow_reads_its_variables(chart: Any) -> None:
+    from mlflow import cli, environment_variables
+
+    known = {name for parameter in cli.server.params for name in [parameter.envvar] if name}
+    known |= {name for name in vars(environment_variables) if name.startswith("MLFLOW_")}
+    told = {name for name in environment(chart, "mlflow") if name.startswith("MLFLOW_")}
+    assert told <= known
+
+
+def test_images_hold_what_their_process_imports() -> None:
+    """Each target copies the packages of ours that its process may import, and no other."""
+    text = (ROOT / "Dockerfile").read_text()
+    stages = dict(re.findall(r"^FROM base AS (\w+)\n(.*?)(?=^FROM |\Z)", text, re.M | re.S))
+    copied = {name: set(re.findall(r"^COPY (\w+) \1$", body, re.M)) for name, body in stages.items()}
+    assert copied["serving"] == {"features", "monitoring", "serving"}
+    assert copied["orchestration"] == {"features", "monitoring", "orchestration"}
+    assert copied["ui"] == {"ui"}
+    assert copied["mlflow"] == set()
+    for name, body in stages.items():
+        if name != "build":
+            assert f"COPY --from=build-{name} /opt/venv /opt/venv" in body
+            assert "USER 10001:10001" in body
+            assert "image.revision" in body
