@@ -243,10 +243,12 @@ class BatchCollector(Collector):
         readable = GaugeMetricFamily(
             "touchline_report_readable", "1 if the report in the lake can be read.", labels=["report"]
         )
+        drift = self._latest_drift()
         for report, path, families in (
             ("freshness", "reports/freshness.json", _freshness),
             ("performance", "reports/performance.json", _performance),
-            ("drift", self._latest_drift(), _drift),
+            ("drift", f"{drift}/summary.json", _drift),
+            ("review", f"{drift}/review.json", _review),
             ("gate", "reports/gate.json", _gate),
             ("promotions", "reports/promotions.json", _promotions),
         ):
@@ -263,7 +265,7 @@ class BatchCollector(Collector):
 
     def _latest_drift(self) -> str:
         summaries = [name for name in self._lake.list("reports/drift") if name.endswith("/summary.json")]
-        return f"reports/drift/{max(summaries, default='none')}"
+        return f"reports/drift/{max(summaries, default='none').removesuffix('/summary.json')}"
 
 
 Rows = Iterable[tuple[tuple[str, ...], float | None]]
@@ -284,6 +286,8 @@ def _moment(text: str | None) -> float | None:
 def _freshness(document: dict[str, Any]) -> Iterator[Metric]:
     written = _moment(document["written_at"])
     yield _gauge("touchline_pipeline_run_timestamp_seconds", "When the pipeline last finished.", (), [((), written)])
+    as_of = _moment(document["as_of"])
+    yield _gauge("touchline_pipeline_as_of_timestamp_seconds", "The moment the pipeline stands at.", (), [((), as_of)])
     forecasts = document["forecasts"]
     yield _gauge("touchline_forecasts_published", "Forecasts in the lake.", (), [((), forecasts["published"])])
     yield _gauge("touchline_forecasts_settled", "Forecasts scored.", (), [((), forecasts["settled"])])
@@ -342,6 +346,17 @@ def _drift(document: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("touchline_drift_week_timestamp_seconds", "Monday of the newest drift report.", (), [((), week)])
     states = [((state,), float(state == document["state"])) for state in ("stable", "drift", "too_few_matches")]
     yield _gauge("touchline_drift_state", "1 for the verdict of the newest drift report.", ("state",), states)
+    drifted = [((one["column"],), float(one["drifted"])) for one in document["columns"]]
+    yield _gauge("touchline_drift_column_drifted", "1 where the column drifted.", ("column",), drifted)
+    p_values = [((one["column"],), one["p_value"]) for one in document["columns"]]
+    yield _gauge("touchline_drift_p_value_ratio", "p-value of the column's test.", ("column",), p_values)
+
+
+def _review(document: dict[str, Any]) -> Iterator[Metric]:
+    at = _moment(document["at"])
+    yield _gauge(
+        "touchline_drift_review_timestamp_seconds", "When the newest drift report was reviewed.", (), [((), at)]
+    )
 
 
 def _gate(document: dict[str, Any]) -> Iterator[Metric]:
