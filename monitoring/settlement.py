@@ -130,9 +130,9 @@ def _reasons(rows: pd.DataFrame, found: pd.DataFrame, week: str | None, already:
         (elsewhere, Unsettled.OTHER_WEEK),
     ):
         reasons = reasons.mask(reasons.isna() & applies, reason.value)
-    order = rows["published_at"].where(reasons.isna())
-    latest = order.groupby(rows["match_id"]).transform("idxmax") if reasons.isna().any() else order
-    superseded = reasons.isna() & (latest != rows.index)
+    valid = rows.loc[reasons.isna(), ["match_id", "published_at"]]
+    latest = valid.groupby("match_id")["published_at"].idxmax()
+    superseded = reasons.isna() & ~rows.index.isin(latest)
     return reasons.mask(superseded, Unsettled.SUPERSEDED.value)
 
 

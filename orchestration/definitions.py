@@ -2,18 +2,43 @@
 
 import dagster as dg
 
-from orchestration.assets import forecasts, match_features, matches, outcome_model, production_model
+from orchestration.assets import (
+    drift_report,
+    forecasts,
+    gate,
+    match_features,
+    matches,
+    outcome_model,
+    performance,
+    production_model,
+    settled_forecasts,
+)
 from orchestration.jobs import JOBS
 from orchestration.resources import resources
+from orchestration.schedules import SCHEDULES
+from orchestration.sensors import SENSORS
 from orchestration.settings import PipelineSettings
+
+ASSETS = [
+    matches,
+    match_features,
+    outcome_model,
+    forecasts,
+    settled_forecasts,
+    performance,
+    drift_report,
+    gate,
+    production_model,
+]
 
 
 def build(settings: PipelineSettings) -> dg.Definitions:
     """The definitions for one installation."""
-    modules = [matches, match_features, outcome_model, production_model, forecasts]
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(modules),
+        assets=dg.load_assets_from_modules(ASSETS),
         jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=SENSORS,
         resources=resources(settings),
         # A step takes seconds; a process of its own would take longer to start than to run.
         executor=dg.in_process_executor,

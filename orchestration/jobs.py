@@ -1,6 +1,9 @@
 """Jobs: parts of the asset graph that are run together, by a schedule, a sensor or a person."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from orchestration.decisions import approve_promotion, review_drift, rollback_production
 
 refresh_matches = dg.define_asset_job(
     "refresh_matches",
@@ -17,5 +20,44 @@ publish_forecasts = dg.define_asset_job(
     selection=["forecasts"],
     description="Publish the forecasts of one week, or of a range of weeks in a single run.",
 )
+shadow_candidate = dg.define_asset_job(
+    "shadow_candidate",
+    selection=["shadow_forecasts"],
+    description="Let the candidate forecast weeks in the shadow of production.",
+)
+settle_forecasts = dg.define_asset_job(
+    "settle_forecasts",
+    selection=["settled_forecasts"],
+    description="Score the forecasts of weeks whose matches have been played.",
+)
+judge_forecasts = dg.define_asset_job(
+    "judge_forecasts",
+    selection=["performance", "freshness"],
+    description="Bring the reports on scores and freshness up to date.",
+)
+report_drift = dg.define_asset_job(
+    "report_drift", selection=["drift_report"], description="Compare a week's latest matches with the seasons before."
+)
+judge_candidate = dg.define_asset_job(
+    "judge_candidate", selection=["gate"], description="Tell which conditions of a promotion are open, and why not all."
+)
+promote_model = dg.define_asset_job(
+    "promote_model",
+    selection=["gate", "production_model"],
+    description="Promote the version in staging if every condition of the gate is open at this moment.",
+)
 
-JOBS = [refresh_matches, train_model, publish_forecasts]
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    refresh_matches,
+    train_model,
+    publish_forecasts,
+    shadow_candidate,
+    settle_forecasts,
+    judge_forecasts,
+    report_drift,
+    judge_candidate,
+    promote_model,
+    approve_promotion,
+    rollback_production,
+    review_drift,
+]

@@ -17,15 +17,16 @@ import pandas as pd
 
 from features.errors import DamagedArtefact, NotPublished, TouchlineError
 from features.io.clock import Clock
-from features.io.registry import PRODUCTION, Registry
+from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake, week_of
-from features.matches import SCHEMA, as_known_at, conform
+from features.matches import SCHEMA, Status, as_known_at, conform
+from orchestration import published
+from orchestration.assets.gate import GATE
 from orchestration.definitions import build
 from orchestration.partitions import FIRST_WEEK, register_competitions
 from orchestration.resources import MatchSource
+from orchestration.sensors import RANGE_END, RANGE_START
 from orchestration.settings import PipelineSettings
-
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 Progress = Callable[[str], None]
 
@@ -38,6 +39,7 @@ class Pipeline:
         self._lake, self._clock = Lake(settings.lake_root), Clock(settings)
         self._registry, self._source = Registry(settings.mlflow_tracking_uri), MatchSource(settings)
         self._definitions = build(settings)
+        self._ran = False
 
     def run(self) -> None:
         """Bring everything up to date with the source and the clock."""
@@ -49,9 +51,21 @@ class Pipeline:
                 self._job("refresh_matches", f"matches and ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
             self._job("train_model", "first model, trained and evaluated")
-        if stale := self._stale_weeks(as_of):
-            weeks = {RANGE_START: stale[0], RANGE_END: stale[-1]}
-            self._job("publish_forecasts", f"forecasts of the weeks {stale[0]} to {stale[-1]}", tags=weeks)
+        self._weekly("publish_forecasts", "forecasts", self._stale_weeks(as_of))
+        self._weekly("settle_forecasts", "scores of played matches", self._unsettled_weeks(as_of))
+        if self._ran or self._lake.stamp("reports/performance.json") is None:
+            self._job("judge_forecasts", "performance and freshness")
+        over = week_of(as_of - timedelta(weeks=1))
+        if over >= FIRST_WEEK and self._lake.stamp(f"reports/drift/week={over}/summary.json") is None:
+            self._job("report_drift", f"drift of the week {over}", partition_key=over)
+        self._weekly("shadow_candidate", "forecasts of the candidate", self._shadow_weeks(as_of))
+        if self._ran or self._lake.stamp(GATE) is None:
+            self._job("judge_candidate", "gate of the candidate")
+
+    def _weekly(self, job: str, what: str, weeks: list[str]) -> None:
+        if weeks:
+            tags = {RANGE_START: weeks[0], RANGE_END: weeks[-1]}
+            self._job(job, f"{what}, weeks {weeks[0]} to {weeks[-1]}", tags=tags)
 
     def _outdated(self, competition: str, as_of: datetime) -> bool:
         """Whether the source has something else than the lake, or the ratings are older than the matches."""
@@ -59,7 +73,7 @@ class Pipeline:
             published = conform(self._lake.read_table("matches", competition, schema=SCHEMA))
         except (NotPublished, DamagedArtefact):
             return True
-        if not published.equals(as_known_at(self._source.matches(competition), as_of)):
+        if not published.equals(as_known_at(self._source.load(competition).matches, as_of)):
             return True
         made = self._lake.table_stamp("matches", competition)
         return any(
@@ -74,18 +88,37 @@ class Pipeline:
         production = self._registry.by_alias(PRODUCTION)
         if production is None:
             return []
-        first = max(FIRST_WEEK, week_of(production.trained_through + timedelta(weeks=1)))
-        last = week_of(as_of + timedelta(weeks=self._settings.weeks_ahead))
-        every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
-        if not self._clock.replaying:  # the past is not forecast
-            every = [week for week in every if week >= week_of(as_of)]
-        newest = max(
-            stamp.modified_ns
-            for name in self._settings.competitions
-            if (stamp := self._lake.table_stamp("matches", name))
-        )
+        stamps = [self._lake.table_stamp("matches", name) for name in self._settings.competitions]
+        newest = max(stamp.modified_ns for stamp in stamps if stamp is not None)
+        every = self._weeks_after(production, as_of)
         stale = [week for week in every if self._is_stale(week, as_of, newest, production.version)]
         return [week for week in every if stale and stale[0] <= week <= stale[-1]]
+
+    def _weeks_after(self, version: ModelVersion, as_of: datetime) -> list[str]:
+        """Weeks that a version may forecast, up to those ahead; live, the past is not forecast."""
+        first = max(FIRST_WEEK, week_of(version.trained_through + timedelta(weeks=1)))
+        last = week_of(as_of + timedelta(weeks=self._settings.weeks_ahead))
+        every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
+        return [week for week in every if self._clock.replaying or week >= week_of(as_of)]
+
+    def _unsettled_weeks(self, as_of: datetime) -> list[str]:
+        """Weeks with played matches that were forecast and not scored, and those that nobody has looked at."""
+        table = published.matches(self._lake)
+        waiting = table[(table["status"] == Status.PLAYED) & ~table["awarded"]]
+        waiting = waiting[waiting["match_id"].isin(set(published.weeks(self._lake, "forecasts")["match_id"]))]
+        waiting = waiting[~waiting["match_id"].isin(set(published.settled(self._lake)["match_id"]))]
+        begun = {week for week in self._lake.partitions("forecasts") if week <= week_of(as_of)}
+        new = begun - set(self._lake.partitions("settled_forecasts"))
+        weeks = sorted(new | {week_of(moment) for moment in waiting["kick_off"]})
+        return [week for week in sorted(begun) if weeks and weeks[0] <= week <= weeks[-1]]
+
+    def _shadow_weeks(self, as_of: datetime) -> list[str]:
+        """Weeks for a candidate that waits, if anything is new; none without one."""
+        candidate, production = self._registry.by_alias(STAGING), self._registry.by_alias(PRODUCTION)
+        if candidate is None or production is None or candidate.version == production.version:
+            return []
+        known = set(published.weeks(self._lake, "shadow_forecasts")["model_version"])
+        return self._weeks_after(candidate, as_of) if self._ran or candidate.version not in known else []
 
     def _is_stale(self, week: str, as_of: datetime, newest: int, version: int) -> bool:
         stamp = self._lake.table_stamp("forecasts", week)
@@ -101,6 +134,7 @@ class Pipeline:
     def _job(
         self, name: str, what: str, partition_key: str | None = None, tags: Mapping[str, str] | None = None
     ) -> None:
+        self._ran = True
         with self._timed(what):
             job = self._definitions.resolve_job_def(name)
             result = job.execute_in_process(

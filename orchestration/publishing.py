@@ -10,12 +10,7 @@ from features.forecasts import SCHEMA, forecast
 from features.io.registry import LoadedModel
 from features.matches import Status, as_known_at
 from features.replay import replay
-
-
-def nothing() -> pd.DataFrame:
-    """A forecasts table without rows."""
-    empty: pd.DataFrame = SCHEMA.empty_table().to_pandas()
-    return empty
+from orchestration.published import empty
 
 
 def monday(week: str) -> datetime:
@@ -55,13 +50,13 @@ def forecasts_of_week(
         parts.append(_forecast_at(model, matches, missed, min(as_of, monday(week))))
     filled = [part for part in parts if not part.empty]
     if not filled:
-        return nothing()
+        return empty(SCHEMA)
     return pd.concat(filled, ignore_index=True).sort_values(["kick_off", "match_id"], ignore_index=True)
 
 
 def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFrame, moment: datetime) -> pd.DataFrame:
     if fixtures.empty:
-        return nothing()
+        return empty(SCHEMA)
     states = replay(as_known_at(matches, moment)).team_states
     return forecast(model, fixtures, states, model.version.version, model.version.trained_through, moment)
 

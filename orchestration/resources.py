@@ -4,31 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
-from features.errors import InvalidInput
+from features.io import sources
 from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.settings import Settings
-from features.io.sources import bundled
+from features.io.sources import SourceResult
 from features.io.store import Lake
 from orchestration.settings import PipelineSettings
 
 
 class MatchSource:
-    """Results and fixtures of one competition, from the source that the settings name."""
+    """Results and fixtures from the source that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
-        self._name = settings.source
+        self._settings = settings
 
-    def matches(self, competition: str) -> pd.DataFrame:
-        """A matches table; raises SourceError or InvalidInput, never returns part of a broken file."""
-        if self._name != "bundled":
-            raise InvalidInput(f"TOUCHLINE_SOURCE={self._name!r} is unknown; known: bundled")
-        table = bundled.load()
-        if competition not in set(table["competition"]):
-            raise InvalidInput(f"the bundled data has no {competition!r}; it has {bundled.COMPETITION}")
-        return table[table["competition"] == competition].reset_index(drop=True)
+    def load(self, competition: str) -> SourceResult:
+        """Everything the source knows of one competition; raises SourceError rather than give part of a broken file."""
+        return sources.load(self._settings, competition)
 
 
 def resources(settings: PipelineSettings) -> dict[str, Any]:

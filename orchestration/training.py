@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,9 @@ from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE
 from features.metrics import rps, summary
 from features.models import REGULARISATION, outcome_model, walk_forward_forecasts
 from features.splits import season_starts
+
+IDENTITY = ("data_digest", "recipe", "code_revision")
+"""Tags that together determine a model bit for bit."""
 
 FORECASTERS = ("model", "elo", "base")
 """The model, plain Elo, and the base rate, all judged on the same matches."""
@@ -54,7 +57,9 @@ def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> ND
     return np.asarray(played & over)
 
 
-def train(matches: pd.DataFrame, features: pd.DataFrame, recipe: Recipe, as_of: datetime, source: str) -> Training:
+def train(
+    matches: pd.DataFrame, features: pd.DataFrame, recipe: Recipe, as_of: datetime, source: str, reason: str = ""
+) -> Training:
     """Fit the model, judge it walk-forward against both references, and describe all of it.
 
     `features` has one row a match; `matches` gives the outcomes. Rows are joined by match_id.
@@ -94,6 +99,8 @@ def train(matches: pd.DataFrame, features: pd.DataFrame, recipe: Recipe, as_of: 
             "competitions": ",".join(sorted(settled["competition"].unique())),
             "data_digest": digest(settled[["match_id", *recipe.features]].assign(outcome=outcomes(settled))),
             "code_revision": code_revision(),
+            "recipe": json.dumps(asdict(recipe), sort_keys=True),
+            "trained_because": reason,
         },
         documents={"evaluation.json": json.dumps(scores, indent=2)},
     )

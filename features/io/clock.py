@@ -44,6 +44,11 @@ class Clock:
             ) from error
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
+    @staticmethod
+    def now() -> datetime:
+        """The real time, for what is about the run itself and not about football."""
+        return datetime.now(UTC)
+
     def advance(self, weeks: int) -> datetime:
         """Move the replayed moment on by whole weeks; returns where it stands then.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,6 +168,16 @@ class Registry:
                 self._client().set_model_version_tag(MODEL_NAME, str(version), key, value)
 
         self._reach(write)
+
+    def remove_tags(self, version: int, names: Iterable[str]) -> None:
+        """Take tags off a version; those it does not have are no error."""
+
+        def delete() -> None:
+            found = self.version(version)
+            for name in set(names) & set(found.tags if found else ()):
+                self._client().delete_model_version_tag(MODEL_NAME, str(version), name)
+
+        self._reach(delete)
 
     def metrics(self, version: ModelVersion) -> dict[str, float]:
         """Metrics of the run that made a version."""

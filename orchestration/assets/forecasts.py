@@ -1,38 +1,35 @@
-"""Published forecasts, a week at a time."""
+"""Published forecasts, a week at a time: those of production, and those of the candidate in its shadow."""
+
+from collections.abc import Iterator
 
 import dagster as dg
 import pandas as pd
 
-from features.errors import LeakageError, NotPublished
+from features.errors import LeakageError
 from features.forecasts import SCHEMA
 from features.io.clock import Clock
-from features.io.registry import PRODUCTION, Registry
+from features.io.registry import PRODUCTION, STAGING, LoadedModel, Registry
 from features.io.store import Lake
-from orchestration import display
-from orchestration.assets.match_features import published_matches
+from monitoring.claims import Suite
+from orchestration import checks, display, published
+from orchestration.automation import FOLLOW_EVERY_WEEK
 from orchestration.partitions import weeks
-from orchestration.publishing import forecasts_of_week, nothing
+from orchestration.publishing import forecasts_of_week, monday
 
-EVERY_COMPETITION = dg.AllPartitionMapping()
 _SHOWN = ["kick_off", "home_team", "away_team", "home", "draw", "away", "model_version"]
-
-
-def published_week(lake: Lake, noun: str, week: str) -> pd.DataFrame:
-    """One week of a forecasts table; empty where nothing is published."""
-    try:
-        return lake.read_table(noun, week, schema=SCHEMA)
-    except NotPublished:
-        return nothing()
+_DEPS: list[dg.AssetDep] = [
+    dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping()),
+    dg.AssetDep("team_states", partition_mapping=dg.AllPartitionMapping()),
+    dg.AssetDep("outcome_model"),
+]
 
 
 @dg.asset(
     partitions_def=weeks,
-    deps=[
-        dg.AssetDep("matches", partition_mapping=EVERY_COMPETITION),
-        dg.AssetDep("team_states", partition_mapping=EVERY_COMPETITION),
-        "outcome_model",
-    ],
+    deps=_DEPS,
     backfill_policy=dg.BackfillPolicy.single_run(),
+    automation_condition=FOLLOW_EVERY_WEEK,
+    check_specs=checks.specs("forecasts"),
     group_name="forecasts",
     kinds={"parquet"},
 )
@@ -41,7 +38,7 @@ def forecasts(
     lake: dg.ResourceParam[Lake],
     registry: dg.ResourceParam[Registry],
     clock: dg.ResourceParam[Clock],
-) -> None:
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """Home, draw and away probabilities of every match of a week, made by the version in production.
 
     Once a match has kicked off its row is history and never changes. Each row tells the model's version, the last match
@@ -50,17 +47,69 @@ def forecasts(
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
-    model, table, as_of = registry.load(production), published_matches(lake), clock.as_of()
+    model, table, as_of = registry.load(production), published.matches(lake), clock.as_of()
+    frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:
-        before = published_week(lake, "forecasts", week)
+        before = published.week(lake, "forecasts", week)
         try:
-            frame = forecasts_of_week(model, table, week, as_of, clock.replaying, before)
+            frames[week] = forecasts_of_week(model, table, week, as_of, clock.replaying, before)
         except LeakageError as error:
             raise dg.Failure(f"week {week}: {error}") from error
+    yield from checks.verify("forecasts", {Suite.FORECASTS: _each_match_once(frames)}, as_of)
+    for week, frame in frames.items():
         lake.write_table("forecasts", week, frame, schema=SCHEMA)
-        seen = {
-            **display.of_table(frame, sample=frame[_SHOWN]),
-            "as_of": dg.MetadataValue.timestamp(as_of),
-            "kept": int((frame["kick_off"] <= as_of).sum()),
-        }
+        kept = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
+        context.add_asset_metadata({**display.of_table(frame, frame[_SHOWN]), **kept}, partition_key=week)
+    yield dg.MaterializeResult()
+
+
+def _each_match_once(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """All weeks as one table; a match that was moved is in the week it was announced for and in its new one."""
+    rows = pd.concat([frame.assign(week=week) for week, frame in frames.items()], ignore_index=True)
+    latest = rows.groupby("match_id")["week"].transform("max")
+    return rows[rows["week"] == latest].drop(columns="week").reset_index(drop=True)
+
+
+@dg.asset(
+    partitions_def=weeks,
+    deps=_DEPS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    automation_condition=FOLLOW_EVERY_WEEK,
+    group_name="forecasts",
+    kinds={"parquet"},
+)
+def shadow_forecasts(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[Lake],
+    registry: dg.ResourceParam[Registry],
+    clock: dg.ResourceParam[Clock],
+) -> None:
+    """What the candidate in `staging` would have published for a week; users never see it, the gate judges it.
+
+    Rows of earlier candidates stay, so that a version can still be compared after it has gone into production.
+    """
+    candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
+    waiting = candidate is not None and (production is None or candidate.version != production.version)
+    model = registry.load(candidate) if candidate is not None and waiting else None
+    table = published.matches(lake)
+    for week in context.partition_keys:
+        before = published.week(lake, "shadow_forecasts", week)
+        frame = before if model is None else _with_shadow(model, table, week, clock, before)
+        lake.write_table("shadow_forecasts", week, frame, schema=SCHEMA)
+        versions = sorted(int(one) for one in frame["model_version"].unique())
+        seen = {**display.of_table(frame, frame[_SHOWN]), "versions": str(versions)}
         context.add_asset_metadata(seen, partition_key=week)
+
+
+def _with_shadow(
+    model: LoadedModel, matches: pd.DataFrame, week: str, clock: Clock, before: pd.DataFrame
+) -> pd.DataFrame:
+    """The week's shadow table with the candidate's rows brought up to date.
+
+    A candidate that has learnt from the running season has nothing to say about the weeks before it was trained.
+    """
+    mine = before["model_version"] == model.version.version
+    looking_back = clock.replaying and monday(week) > model.version.trained_through
+    rows = forecasts_of_week(model, matches, week, clock.as_of(), looking_back, before[mine].reset_index(drop=True))
+    filled = [part for part in (before[~mine], rows) if not part.empty]
+    return pd.concat(filled, ignore_index=True) if filled else published.empty(SCHEMA)

@@ -6,12 +6,11 @@ import dagster as dg
 import pandas as pd
 
 from features.io.clock import Clock
-from features.io.registry import MODEL_NAME, Registry
+from features.io.registry import MODEL_NAME, Registry, Training
 from features.io.store import Lake
-from orchestration import display
-from orchestration.assets.match_features import published_matches
+from orchestration import display, published
 from orchestration.settings import PipelineSettings
-from orchestration.training import Recipe, beats_references, train
+from orchestration.training import IDENTITY, Recipe, beats_references, train
 
 
 class TrainingConfig(dg.Config):
@@ -19,6 +18,7 @@ class TrainingConfig(dg.Config):
 
     regularisation: float = 0.01
     include_running_season: bool = False
+    reason: str = "asked for by a person"
 
 
 @dg.asset(deps=["match_features"], group_name="model", kinds={"mlflow", "scikitlearn"})
@@ -41,8 +41,12 @@ def outcome_model(
         regularisation=config.regularisation,
         include_running_season=config.include_running_season,
     )
-    features = pd.concat([lake.read_table("match_features", name) for name in lake.partitions("match_features")])
-    training = train(published_matches(lake), features, recipe, clock.as_of(), f"{lake.root}/match_features")
+    table, features = published.matches(lake), published.features(lake)
+    training = train(table, features, recipe, clock.as_of(), f"{lake.root}/match_features", config.reason)
+    twin = _twin(registry, training)
+    if twin is not None:
+        context.log.info("version %d was made from the same data by the same recipe; nothing to add", twin)
+        return dg.MaterializeResult(metadata={"version": twin, "new": False})
     version = registry.register(training)
     scores = json.loads(training.documents["evaluation.json"])
     summary = {
@@ -56,6 +60,7 @@ def outcome_model(
     return dg.MaterializeResult(
         metadata={
             "version": version.version,
+            "new": True,
             "trained_through": dg.MetadataValue.timestamp(version.trained_through),
             "scores": display.scores_table(scores["scores"]),
             "rps_by_season": dg.MetadataValue.md(display.markdown(pd.DataFrame(scores["rps_by_season"]))),
@@ -67,3 +72,10 @@ def outcome_model(
         },
         data_version=dg.DataVersion(str(version.version)),
     )
+
+
+def _twin(registry: Registry, training: Training) -> int | None:
+    """The newest version, if it already is what this training would register."""
+    newest = max(registry.versions(), key=lambda one: one.version, default=None)
+    same = newest is not None and all(newest.tags.get(name) == training.tags[name] for name in IDENTITY)
+    return newest.version if newest is not None and same else None

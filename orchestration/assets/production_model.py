@@ -4,40 +4,65 @@ import dagster as dg
 import pandas as pd
 
 from features.errors import NotPublished
+from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
-from orchestration import display
+from orchestration import display, promotion
+from orchestration.assessment import assess, critical_checks
+from orchestration.assets.gate import shown
+from orchestration.checks import CRITICAL
+from orchestration.settings import PipelineSettings
 from orchestration.training import beats_references
 
 
-@dg.asset(deps=["outcome_model"], group_name="model", kinds={"mlflow"})
+@dg.asset(deps=["outcome_model", "gate"], group_name="model", kinds={"mlflow"}, pool="promotion")
 def production_model(
-    context: dg.AssetExecutionContext, registry: dg.ResourceParam[Registry], lake: dg.ResourceParam[Lake]
+    context: dg.AssetExecutionContext,
+    registry: dg.ResourceParam[Registry],
+    lake: dg.ResourceParam[Lake],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.MaterializeResult[None]:
-    """The version that makes the published forecasts.
+    """The version that makes the published forecasts, and the history of promotions.
 
-    The first version that beats the base rate and plain Elo on the same matches goes into production by itself; later
-    ones wait in `staging`.
+    The first version that beats the base rate and plain Elo goes into production by itself. Every later one is promoted
+    here when all conditions of the gate are open at this moment; otherwise nothing changes.
     """
     current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
-    if candidate is None:
+    if current is None and candidate is None:
         raise dg.Failure("no version is registered yet; materialise outcome_model first")
-    if current is None:
-        current = _first(candidate, registry, lake)
-        context.log.info("version %d is the first in production", candidate.version)
-    table = pd.DataFrame([_row(version) for version in registry.versions()])
+    verdict = None
+    if current is None and candidate is not None:
+        _must_beat_references(candidate, lake)
+        promotion.promote_first(registry, lake, candidate, clock.as_of())
+    else:
+        checks = critical_checks(context.instance, CRITICAL)
+        verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
+        if verdict is not None and verdict.open:
+            promotion.promote(registry, lake, verdict)
+            context.log.info("version %d is in production", verdict.candidate)
     return dg.MaterializeResult(
-        metadata={
-            "version": current.version,
-            "staging": candidate.version,
-            "trained_through": dg.MetadataValue.timestamp(current.trained_through),
-            "versions": dg.MetadataValue.md(display.markdown(table)),
-        },
-        data_version=dg.DataVersion(str(current.version)),
+        metadata={**(shown(verdict) if verdict else {}), **describe(registry, lake)},
+        data_version=dg.DataVersion(_in_production(registry)),
     )
 
 
-def _first(candidate: ModelVersion, registry: Registry, lake: Lake) -> ModelVersion:
+def _in_production(registry: Registry) -> str:
+    bearer = registry.by_alias(PRODUCTION)
+    return str(bearer.version) if bearer else "none"
+
+
+def describe(registry: Registry, lake: Lake) -> dict[str, dg.MetadataValue]:
+    """Who is in production, all versions, and every promotion and rollback so far."""
+    past = pd.DataFrame(promotion.history(lake))
+    return {
+        "version": dg.MetadataValue.text(_in_production(registry)),
+        "versions": dg.MetadataValue.md(display.markdown(pd.DataFrame([_row(one) for one in registry.versions()]))),
+        "history": dg.MetadataValue.md(display.markdown(past.iloc[::-1])),
+    }
+
+
+def _must_beat_references(candidate: ModelVersion, lake: Lake) -> None:
     try:
         scores = lake.read_json(f"reports/evaluation/version={candidate.version}/summary.json")
     except NotPublished as error:
@@ -45,9 +70,6 @@ def _first(candidate: ModelVersion, registry: Registry, lake: Lake) -> ModelVers
     if not beats_references(scores):
         means = {name: round(values["rps"], 4) for name, values in scores["scores"].items()}
         raise dg.Failure(f"version {candidate.version} does not beat both references (mean RPS {means}): not promoted")
-    registry.set_alias(PRODUCTION, candidate.version)
-    registry.set_tags(candidate.version, {"promoted_because": "first version that beats the base rate and plain Elo"})
-    return candidate
 
 
 def _row(version: ModelVersion) -> dict[str, object]:
@@ -56,5 +78,7 @@ def _row(version: ModelVersion) -> dict[str, object]:
         "aliases": ", ".join(version.aliases),
         "created": version.created_at,
         "trained through": version.tags.get("trained_through", "")[:10],
-        "why": version.tags.get("promoted_because", ""),
+        "why trained": version.tags.get("trained_because", ""),
+        "why promoted": version.tags.get("promoted_because", ""),
+        "why taken back": version.tags.get("rolled_back_because", ""),
     }

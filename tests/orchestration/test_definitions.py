@@ -11,11 +11,17 @@ from orchestration.definitions import build
 from orchestration.settings import PipelineSettings
 
 ASSETS = {
+    "drift_report": "week",
     "forecasts": "week",
+    "freshness": None,
+    "gate": None,
     "match_features": "competition",
     "matches": "competition",
     "outcome_model": None,
+    "performance": None,
     "production_model": None,
+    "settled_forecasts": "week",
+    "shadow_forecasts": "week",
     "team_states": "competition",
 }
 

@@ -97,12 +97,12 @@ def test_a_second_start_does_nothing_and_a_week_later_only_what_is_new(fresh) ->
 def test_a_source_that_cannot_be_read_is_one_sentence_and_leaves_what_was_published(fresh, monkeypatch) -> None:
     from orchestration.resources import MatchSource
 
-    def broken(self: MatchSource, competition: str) -> pd.DataFrame:
+    def broken(self: MatchSource, competition: str) -> None:
         raise TouchlineError("the file is an HTML page")
 
     home = fresh(datetime(2025, 9, 1, tzinfo=UTC))
     home.lake.write_bytes(f"matches/{bundled.COMPETITION}.parquet", b"damaged")
-    monkeypatch.setattr(MatchSource, "matches", broken)
+    monkeypatch.setattr(MatchSource, "load", broken)
     with pytest.raises(TouchlineError, match=r"refresh_matches failed: .*HTML page"):
         home.run()
     assert home.lake.read_bytes(f"matches/{bundled.COMPETITION}.parquet") == b"damaged"

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 
 from features.errors import LeakageError
+from features.forecasts import SCHEMA
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import bundled
 from features.matches import Status, as_known_at
 from features.matrix import GOAL_FEATURES
-from orchestration.publishing import forecasts_of_week, matches_of_week, nothing
+from orchestration.published import empty
+from orchestration.publishing import forecasts_of_week, matches_of_week
 
 WEEK = "2026-03-09"
 FRIDAY = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -39,7 +41,7 @@ def season() -> pd.DataFrame:
 
 
 def published_on_friday(season: pd.DataFrame) -> pd.DataFrame:
-    return forecasts_of_week(model(), as_known_at(season, FRIDAY), WEEK, FRIDAY, True, nothing())
+    return forecasts_of_week(model(), as_known_at(season, FRIDAY), WEEK, FRIDAY, True, empty(SCHEMA))
 
 
 def test_matches_to_come_are_forecast_with_all_that_is_known(season: pd.DataFrame) -> None:
@@ -64,15 +66,15 @@ def test_rows_of_matches_that_have_begun_are_never_rewritten(season: pd.DataFram
 
 def test_a_replay_forecasts_a_past_week_as_it_would_have_been_on_its_monday(season: pd.DataFrame) -> None:
     monday = datetime(2025, 11, 3, tzinfo=UTC)
-    late = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, nothing())
-    then = forecasts_of_week(model(), as_known_at(season, monday), "2025-11-03", monday, True, nothing())
+    late = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty(SCHEMA))
+    then = forecasts_of_week(model(), as_known_at(season, monday), "2025-11-03", monday, True, empty(SCHEMA))
     assert len(late) > 0
     assert (late["published_at"] == monday).all()
     pd.testing.assert_frame_equal(late, then)
 
 
 def test_live_nothing_is_forecast_after_the_fact(season: pd.DataFrame) -> None:
-    rows = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, False, nothing())
+    rows = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, False, empty(SCHEMA))
     assert rows.empty
     assert list(rows.columns) == list(published_on_friday(season).columns)
 
@@ -80,7 +82,7 @@ def test_live_nothing_is_forecast_after_the_fact(season: pd.DataFrame) -> None:
 def test_a_model_that_has_seen_the_season_may_not_forecast_its_past(season: pd.DataFrame) -> None:
     knowing = model(3, "2026-03-05T20:00:00+00:00")
     with pytest.raises(LeakageError, match="refused"):
-        forecasts_of_week(knowing, as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, nothing())
+        forecasts_of_week(knowing, as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty(SCHEMA))
 
 
 def test_the_same_forecast_again_keeps_its_date_of_publication(season: pd.DataFrame) -> None:
@@ -101,4 +103,4 @@ def test_a_postponed_match_leaves_the_week_it_was_announced_for(season: pd.DataF
 
 
 def test_a_week_without_matches_is_an_empty_table(season: pd.DataFrame) -> None:
-    assert forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-07-07", FRIDAY, True, nothing()).empty
+    assert forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-07-07", FRIDAY, True, empty(SCHEMA)).empty

@@ -1,0 +1,104 @@
+"""The evidence on the candidate, from the lake, the registry and the data checks, and the gate's verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
+from features.io.store import Lake
+from monitoring.gate import Approval, Condition, Evidence, Policy, Verdict, judge
+from monitoring.settlement import SCHEMA, settle
+from orchestration import published
+from orchestration.references import plain_elo
+
+APPROVAL_TAGS = ("approved_by", "approved_because", "approved_evidence", "approved_at")
+
+
+def assess(
+    lake: Lake, registry: Registry, as_of: datetime, policy: Policy, checks: Mapping[str, bool]
+) -> Verdict | None:
+    """The verdict on the version in `staging`; None while nothing is staged."""
+    candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
+    if candidate is None:
+        return None
+    if production is not None and candidate.version == production.version:
+        return _nothing_waits(production, policy, as_of)
+    shadows = settled_shadows(lake, as_of)
+    week = latest_drift_week(lake)
+    folder = f"reports/drift/week={week}"
+    return judge(
+        Evidence(
+            candidate=candidate.version,
+            trained_through=candidate.trained_through,
+            settled=shadows[shadows["model_version"] == candidate.version].reset_index(drop=True),
+            production=production.version if production else None,
+            production_settled=_of_production(published.settled(lake), shadows, production.version)
+            if production
+            else None,
+            checks=checks,
+            drift=published.document(lake, f"{folder}/summary.json") if week else None,
+            review=published.document(lake, f"{folder}/review.json") if week else None,
+            as_of=as_of,
+            policy=policy,
+            approval=approval_of(candidate),
+        )
+    )
+
+
+def settled_shadows(lake: Lake, as_of: datetime) -> pd.DataFrame:
+    """Shadow forecasts of every version, scored by the rules that hold for published ones."""
+    rows = published.weeks(lake, "shadow_forecasts")
+    if rows.empty:
+        return published.empty(SCHEMA)
+    table = published.matches(lake)
+    elo = plain_elo(table, published.features(lake), set(rows["season"]))
+    parts = [settle(part, table, elo, as_of).settled for _, part in rows.groupby("model_version")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _of_production(settled: pd.DataFrame, shadows: pd.DataFrame, version: int) -> pd.DataFrame:
+    """What the version in production forecast: published, and before its promotion in the shadow."""
+    rows = [part[part["model_version"] == version] for part in (settled, shadows)]
+    return pd.concat(rows, ignore_index=True).drop_duplicates("match_id")
+
+
+def latest_drift_week(lake: Lake) -> str | None:
+    """Week of the newest drift report; None if there is none."""
+    found = [name for name in lake.list("reports/drift") if name.endswith("/summary.json")]
+    return max(found).partition("/")[0].removeprefix("week=") if found else None
+
+
+def approval_of(version: ModelVersion) -> Approval | None:
+    """The approval that is written on a version."""
+    tags = version.tags
+    if any(name not in tags for name in APPROVAL_TAGS):
+        return None
+    at = datetime.fromisoformat(tags["approved_at"])
+    return Approval(version.version, tags["approved_by"], tags["approved_because"], tags["approved_evidence"], at)
+
+
+def _nothing_waits(production: ModelVersion, policy: Policy, as_of: datetime) -> Verdict:
+    why = f"version {production.version} is in production already; nothing newer is staged"
+    here = f"version {production.version}"
+    condition = Condition("candidate_waiting", False, here, "a version that is not in production", why)
+    return Verdict(production.version, production.version, policy, as_of, 0, (condition,))
+
+
+def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) -> dict[str, bool]:
+    """The newest result of each critical check that has ever run, by name."""
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return {
+        f"{key.asset_key.to_user_string()}: {key.name}": _passed(record.event)
+        for key, record in newest.items()
+        if record.event is not None
+    }
+
+
+def _passed(event: Any) -> bool:
+    evaluation = event.dagster_event.asset_check_evaluation_data if event.dagster_event else None
+    return bool(evaluation and evaluation.passed)

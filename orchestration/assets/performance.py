@@ -1,0 +1,77 @@
+"""How good the published forecasts were, and how fresh everything is."""
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from features.errors import NotPublished
+from features.io.clock import Clock
+from features.io.sources import QUARANTINE_SCHEMA
+from features.io.store import Lake
+from monitoring.freshness import freshness as measure
+from monitoring.performance import report
+from orchestration import display, published
+from orchestration.automation import FOLLOW
+from orchestration.training import reliability
+
+
+@dg.asset(deps=["settled_forecasts"], automation_condition=FOLLOW, group_name="judgement", kinds={"json"})
+def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
+    """Scores of everything that was settled, against the references, by competition, window and model version."""
+    settled = published.settled(lake)
+    document = report(settled, clock.as_of())
+    lake.write_json("reports/performance.json", document)
+    metadata: dict[str, Any] = {
+        "matches": len(settled),
+        "groups": dg.MetadataValue.md(display.markdown(_rows(document))),
+        "weeks": dg.MetadataValue.md(display.markdown(_weeks(document))),
+    }
+    if len(settled):
+        p, y = settled[["home", "draw", "away"]].to_numpy(float), settled["outcome"].to_numpy(int)
+        metadata["calibration"] = display.reliability_plot(reliability(p, y))
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def _rows(document: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                **{name: one[name] for name in ("competition", "window", "model_version", "matches")},
+                **{name: one["scores"]["model"][name] for name in ("rps", "log_loss", "brier", "accuracy")},
+                **{f"skill vs {name}": value["skill"] for name, value in one["against"].items()},
+                "calibration": f"{one['calibration']['error']:.4f} of at most {one['calibration']['limit']:.4f}",
+            }
+            for one in document["groups"]
+        ]
+    )
+
+
+def _weeks(document: dict[str, Any]) -> pd.DataFrame:
+    rows = [{"week": one["week"], "matches": one["matches"], **one["rps"]} for one in document["weeks"][-12:]]
+    return pd.DataFrame(rows)
+
+
+@dg.asset(deps=["forecasts", "settled_forecasts"], automation_condition=FOLLOW, group_name="judgement", kinds={"json"})
+def freshness(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
+    """What is in the lake, what is overdue and what is missing: the figures behind the alerts on stale data."""
+    document = measure(
+        published.matches(lake),
+        published.weeks(lake, "forecasts"),
+        len(published.settled(lake)),
+        {name: _quarantined(lake, name) for name in lake.partitions("matches")},
+        clock.as_of(),
+        clock.now(),
+    )
+    lake.write_json("reports/freshness.json", document)
+    table = pd.DataFrame([{"competition": name, **one} for name, one in document["competitions"].items()])
+    return dg.MaterializeResult(
+        metadata={**document["forecasts"], "competitions": dg.MetadataValue.md(display.markdown(table))}
+    )
+
+
+def _quarantined(lake: Lake, name: str) -> int:
+    try:
+        return int((~lake.read_table("quarantine", name, schema=QUARANTINE_SCHEMA)["repaired"]).sum())
+    except NotPublished:
+        return 0

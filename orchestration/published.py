@@ -1,0 +1,76 @@
+"""Reading what is in the lake, as one table or as an empty one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from features import forecasts
+from features.competitions import competition as look_up
+from features.errors import NotPublished, UnknownCompetition
+from features.io.store import Lake
+from features.matches import SCHEMA, conform
+from monitoring import settlement
+
+
+def matches(lake: Lake, wanted: Iterable[str] | None = None) -> pd.DataFrame:
+    """The matches tables of the lake as one, in order of kick-off."""
+    names = lake.partitions("matches") if wanted is None else list(wanted)
+    if not names:
+        raise NotPublished(f"{lake.root} holds no matches yet; materialise `matches` first")
+    tables = [conform(lake.read_table("matches", name, schema=SCHEMA)) for name in names]
+    return pd.concat(tables, ignore_index=True).sort_values(["kick_off", "match_id"], ignore_index=True)
+
+
+def features(lake: Lake) -> pd.DataFrame:
+    """The model's input of every match in the lake."""
+    return pd.concat([lake.read_table("match_features", name) for name in lake.partitions("match_features")])
+
+
+def rated_together(lake: Lake, competition: str) -> list[str]:
+    """Published competitions whose clubs can meet over the years: the tiers of one country share their ratings."""
+    return [name for name in lake.partitions("matches") if _country(name) == _country(competition)]
+
+
+def _country(competition: str) -> str:
+    try:
+        return look_up(competition).country
+    except UnknownCompetition:  # a league of the user's own files stands alone
+        return competition
+
+
+def empty(schema: pa.Schema) -> pd.DataFrame:
+    """A table without rows."""
+    frame: pd.DataFrame = schema.empty_table().to_pandas()
+    return frame
+
+
+def week(lake: Lake, noun: str, name: str, schema: pa.Schema = forecasts.SCHEMA) -> pd.DataFrame:
+    """One week of a table; empty where nothing is published."""
+    try:
+        return lake.read_table(noun, name, schema=schema)
+    except NotPublished:
+        return empty(schema)
+
+
+def weeks(lake: Lake, noun: str, schema: pa.Schema = forecasts.SCHEMA) -> pd.DataFrame:
+    """All weeks of a table as one."""
+    tables = [lake.read_table(noun, name, schema=schema) for name in lake.partitions(noun)]
+    filled = [table for table in tables if not table.empty]
+    return pd.concat(filled, ignore_index=True) if filled else empty(schema)
+
+
+def settled(lake: Lake) -> pd.DataFrame:
+    """Everything that was settled."""
+    return weeks(lake, "settled_forecasts", settlement.SCHEMA)
+
+
+def document(lake: Lake, path: str) -> dict[str, Any] | None:
+    """A JSON document; None where nothing is published."""
+    try:
+        return lake.read_json(path)
+    except NotPublished:
+        return None

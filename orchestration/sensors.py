@@ -1,0 +1,118 @@
+"""What happens when something has happened."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from features.io.clock import Clock
+from features.io.registry import STAGING, Registry
+from features.io.store import Lake, week_of
+from monitoring.gate import Policy
+from orchestration import published
+from orchestration.alarms import ALARM, Alarm, drift_alarm, held_back, performance_alarm
+from orchestration.assessment import approval_of, latest_drift_week
+from orchestration.assets.gate import GATE
+from orchestration.decisions import rollback_production
+from orchestration.jobs import promote_model, publish_forecasts, train_model
+from orchestration.schedules import retraining
+from orchestration.settings import PipelineSettings
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+RUNNING = dg.DefaultSensorStatus.RUNNING
+
+
+@dg.sensor(job=promote_model, minimum_interval_seconds=15, default_status=RUNNING)
+def promotion_sensor(
+    registry: dg.ResourceParam[Registry],
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[PipelineSettings],
+) -> dg.RunRequest | dg.SkipReason:
+    """Asks for a promotion when the last verdict leaves nothing shut; the run judges again before it moves an alias."""
+    candidate, verdict = registry.by_alias(STAGING), published.document(lake, GATE)
+    if candidate is None:
+        return dg.SkipReason("no version is staged")
+    if verdict is None or verdict["candidate"] != candidate.version:
+        return dg.SkipReason(f"the gate has not judged version {candidate.version} yet")
+    shut = [one["name"] for one in verdict["conditions"] if not one["open"] and one["name"] != "approved"]
+    if shut:
+        return dg.SkipReason(f"version {candidate.version}: shut are {', '.join(shut)}")
+    approval = approval_of(candidate)
+    approved = approval is not None and approval.evidence == verdict["evidence"]
+    if settings.promotion_policy is not Policy.AUTO and not approved:
+        return dg.SkipReason(f"version {candidate.version} waits for a person (job approve_promotion)")
+    by = f"{approval.at.isoformat()}" if approval else "auto"
+    return dg.RunRequest(run_key=f"promote {candidate.version} {verdict['evidence']} {by}")
+
+
+@dg.sensor(job=train_model, minimum_interval_seconds=300, default_status=RUNNING)
+def drift_alarm_sensor(
+    context: dg.SensorEvaluationContext,
+    registry: dg.ResourceParam[Registry],
+    lake: dg.ResourceParam[Lake],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[PipelineSettings],
+) -> dg.RunRequest | dg.SkipReason:
+    """Asks for a training when the newest drift report says drift, within the cool-down and the cap."""
+    week = latest_drift_week(lake)
+    summary = published.document(lake, f"reports/drift/week={week}/summary.json") if week else None
+    return _retrain(context, drift_alarm(summary), registry, clock, settings)
+
+
+@dg.sensor(job=train_model, minimum_interval_seconds=300, default_status=RUNNING)
+def performance_alarm_sensor(
+    context: dg.SensorEvaluationContext,
+    registry: dg.ResourceParam[Registry],
+    lake: dg.ResourceParam[Lake],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[PipelineSettings],
+) -> dg.RunRequest | dg.SkipReason:
+    """Asks for a training when the last hundred forecasts disappoint, within the cool-down and the cap."""
+    report = published.document(lake, "reports/performance.json")
+    return _retrain(context, performance_alarm(report), registry, clock, settings)
+
+
+def _retrain(
+    context: dg.SensorEvaluationContext,
+    alarm: Alarm | None,
+    registry: Registry,
+    clock: Clock,
+    settings: PipelineSettings,
+) -> dg.RunRequest | dg.SkipReason:
+    if alarm is None:
+        return dg.SkipReason("no alarm")
+    if context.cursor == alarm.key:
+        return dg.SkipReason(f"already answered: {alarm.why}")
+    reason = held_back(registry.versions(), clock.as_of(), settings.retraining_cool_down_days, settings.retraining_cap)
+    if reason is not None:
+        return dg.SkipReason(f"{alarm.why}, but {reason}")
+    context.update_cursor(alarm.key)
+    return dg.RunRequest(run_key=alarm.key, run_config=retraining(f"{ALARM}{alarm.why}"))
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[promote_model, rollback_production],
+    request_job=publish_forecasts,
+    default_status=RUNNING,
+    minimum_interval_seconds=15,
+)
+def production_changed_sensor(
+    context: dg.RunStatusSensorContext, clock: dg.ResourceParam[Clock], settings: dg.ResourceParam[PipelineSettings]
+) -> dg.RunRequest:
+    """Lets a new version in production forecast the matches to come."""
+    as_of = clock.as_of()
+    last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
+    return dg.RunRequest(
+        run_key=f"after {context.dagster_run.run_id}", tags={RANGE_START: week_of(as_of), RANGE_END: last}
+    )
+
+
+SENSORS = [
+    promotion_sensor,
+    drift_alarm_sensor,
+    performance_alarm_sensor,
+    production_changed_sensor,
+    dg.AutomationConditionSensorDefinition(
+        "follow_new_results", target=dg.AssetSelection.all(), default_status=RUNNING, minimum_interval_seconds=30
+    ),
+]
