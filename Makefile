@@ -43,7 +43,7 @@ lock:  ## resolve again: hashed, every platform, no index addresses
 	echo "Creating the environment in .venv (once, a minute or two) ..."; \
 	{ [ -x $(BIN)/python ] || $(PYTHON) -m venv .venv; } >$$log 2>&1 \
 	  || fail "no virtual environment could be made (on Debian: apt install python3-venv); $$(tail -n 1 $$log)"; \
-	sed -n '/^uv==/,/^[^ ]*==/{/^uv==/p;/^ /p}' requirements.lock >$$log.uv; \
+	sed -n '/^uv==/,/^[^ ]*==/{/^uv==/p;/^ /p;}' requirements.lock >$$log.uv; \
 	pip="$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes --no-deps --only-binary :all:"; \
 	{ $$pip -r $$log.uv && $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes --no-deps --only-binary :all: \
 	    -r requirements.lock; } >$$log 2>&1 || $$pip -r requirements.lock >>$$log 2>&1 \
