@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -278,16 +277,44 @@ class Performance(Answer):
     weeks: list[PerformanceWeek] = []
 
 
+class DriftColumn(Answer):
+    """One watched column: drifted when its p-value is below its threshold; without a p-value it is missing."""
+
+    column: str
+    kind: str
+    p_value: float | None
+    threshold: float
+    drifted: bool
+    mean_reference: float | None
+    mean_window: float | None
+
+
+class DriftTrust(Answer):
+    """How often the verdict was wrong on seasons without drift."""
+
+    windows: int = 0
+    false_alarm_rate: float | None = None
+
+
+class Extent(Answer):
+    """First and last kick-off of the matches compared; none when there are none."""
+
+    since: datetime | None = Field(None, validation_alias="from")
+    to: datetime | None = None
+
+
 class DriftSummary(Answer):
     """The verdict of one week's drift report."""
 
-    model_config = ConfigDict(extra="allow")
-
     week: str
     state: str
-    matches: int = 0
+    matches: int
+    minimum: int = 0
     share: float | None = None
-    columns: list[dict[str, Any]] = []
+    columns: list[DriftColumn] = []
+    trust: DriftTrust = DriftTrust()
+    window: Extent = Extent()
+    reference: Extent = Extent()
 
 
 class DriftWeeks(Answer):

@@ -33,9 +33,9 @@ def _meter(p: float) -> str:
 def _row(place: int, row: TableRow) -> str:
     return (
         f'<tr><td class="tl-num tl-muted">{place}</td><td class="tl-team">{escape(row.team)}</td>'
-        f'<td class="tl-num">{row.played}</td><td class="tl-num">{row.points:.0f}</td>'
-        f'<td class="tl-num"><b>{row.expected_points:.1f}</b></td><td>{_strip(row)}</td>'
-        f"{_meter(row.p_title)}{_meter(row.p_top_four)}{_meter(row.p_relegation)}</tr>"
+        f'<td class="tl-num tl-wide">{row.played}</td><td class="tl-num tl-wide">{row.points:.0f}</td>'
+        f'<td class="tl-num"><b>{row.expected_points:.1f}</b></td>'
+        f"{_meter(row.p_title)}{_meter(row.p_top_four)}{_meter(row.p_relegation)}<td>{_strip(row)}</td></tr>"
     )
 
 
@@ -43,11 +43,11 @@ def table(forecast: SeasonTable) -> str:
     """Clubs by the points that they are expected to end with."""
     ordered = sorted(forecast.items, key=lambda row: -row.expected_points)
     head = (
-        '<tr><th></th><th>Club</th><th class="tl-num" title="matches played">Played</th>'
-        '<th class="tl-num" title="points so far">Points</th>'
-        '<th class="tl-num" title="mean of the simulations">At the end</th>'
-        f'<th>Final place, 1 to {len(ordered)}</th><th class="tl-num">Title</th><th class="tl-num">Top four</th>'
-        '<th class="tl-num">Relegation</th></tr>'
+        '<tr><th></th><th>Club</th><th class="tl-num tl-wide" title="matches played">Played</th>'
+        '<th class="tl-num tl-wide" title="points so far">Points</th>'
+        '<th class="tl-num" title="points at the end, mean of the simulations">End</th>'
+        '<th class="tl-num">Title</th><th class="tl-num">Top four</th><th class="tl-num">Relegation</th>'
+        f"<th>Final place, 1 to {len(ordered)}</th></tr>"
     )
     rows = "".join(_row(place, row) for place, row in enumerate(ordered, start=1))
     return f'<div class="tl-scroll"><table class="tl-rows tl-standings">{head}{rows}</table></div>'

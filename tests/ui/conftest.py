@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 import pytest
 import uvicorn
@@ -83,6 +79,36 @@ def standings(names: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
+def drift_week(week: str, state: str, threshold: float, p_values: dict[str, float]) -> dict[str, Any]:
+    """A summary as `monitoring.drift` writes it."""
+    columns = [
+        {
+            "column": name,
+            "kind": "prediction" if name in ("home", "draw", "away") else "feature",
+            "p_value": p_values.get(name, 0.6),
+            "threshold": threshold,
+            "drifted": name in p_values,
+            "missing": 0.0,
+            "mean_reference": 0.12,
+            "mean_window": 0.11,
+        }
+        for name in ("elo", "pi", "pi_reverse", "log_home_goals", "log_away_goals", "home", "draw", "away")
+    ]
+    return {
+        "week": week,
+        "method": "ks",
+        "state": state,
+        "matches": 100,
+        "minimum": 100,
+        "share": len(p_values) / len(columns),
+        "drifted": list(p_values),
+        "columns": columns,
+        "window": {"from": "2026-01-03T15:00:00+00:00", "to": "2026-03-05T20:00:00+00:00"},
+        "reference": {"from": "2022-08-05T19:00:00+00:00", "to": "2025-05-25T15:00:00+00:00", "matches": 1140},
+        "trust": {"windows": 174, "false_alarm_rate": 0.086},
+    }
+
+
 def settled(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Settled forecasts as the pipeline writes them, with the columns that the report reads."""
     number = {"home": 0, "draw": 1, "away": 2}
@@ -112,9 +138,9 @@ class FakeApi:
         self.rows = rows
         self.polls: dict[str, int] = {}
         self.drift_weeks = [
-            {"week": "2026-03-09", "state": "drift", "share": 0.4, "matches": 120, "columns": []},
-            {"week": "2026-03-02", "state": "stable", "share": 0.1, "matches": 110, "columns": []},
-            {"week": "2025-08-18", "state": "too_few_matches", "share": 0.0, "matches": 20, "columns": []},
+            drift_week("2026-03-09", "drift", 0.01, {"pi": 1e-5}),
+            drift_week("2026-03-02", "stable", 0.01, {}),
+            {"week": "2025-08-18", "state": "too_few_matches", "share": None, "matches": 20, "columns": []},
         ]
         self.report: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []
@@ -245,7 +271,7 @@ class FakeApi:
         return {"items": self.drift_weeks if self._rows() else []}
 
     def drift_report(self, week: str) -> Any:
-        return HTMLResponse(f"<html><body><h1>Drift report of {week}</h1></body></html>")
+        return HTMLResponse(f"<!doctype html><html><body><h1>Drift report of {week}</h1></body></html>")
 
     async def predict_async(self, request: Request) -> Any:
         body = await request.json()
@@ -271,7 +297,7 @@ def problem(status: int, detail: str) -> JSONResponse:
     return JSONResponse(body, status, media_type="application/problem+json")
 
 
-def free_port() -> int:
+def pick_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
@@ -291,19 +317,26 @@ def api(real_matches: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> 
         yield fake
 
 
+@pytest.fixture(scope="module")
+def module_api(real_matches: list[dict[str, Any]]) -> Iterator[FakeApi]:
+    """A running API for tests that share one viewer."""
+    with Served(FakeApi(real_matches)) as fake:
+        yield fake
+
+
 class Served:
     """Run a FakeApi in a thread while the block lasts."""
 
-    def __init__(self, fake: FakeApi, port: int = 0) -> None:
+    def __init__(self, fake: FakeApi) -> None:
         self.fake = fake
-        self.port = port or free_port()
+        self.port = pick_port()
         config = uvicorn.Config(fake.app, host="127.0.0.1", port=self.port, log_level="warning")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
 
     def __enter__(self) -> FakeApi:
         self.thread.start()
-        wait_until(lambda: self.server.started, "the fake API")
+        wait(lambda: self.server.started, "the fake API")
         self.fake.url = f"http://127.0.0.1:{self.port}"
         return self.fake
 
@@ -312,7 +345,7 @@ class Served:
         self.thread.join(timeout=10)
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -353,34 +386,11 @@ def text() -> Callable[[AppTest], str]:
     return text_of
 
 
-@pytest.fixture
-def viewer(api: FakeApi) -> Iterator[str]:
-    """The real Streamlit server on a free port, over the fake API."""
-    port = free_port()
-    env = os.environ | {"TOUCHLINE_API_URL": api.url, "PYTHONPATH": str(ROOT)}
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(APP),
-        "--server.port",
-        str(port),
-        "--server.address",
-        "127.0.0.1",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    return pick_port
 
-    def healthy() -> bool:
-        try:
-            return httpx.get(f"{url}/_stcore/health").is_success
-        except httpx.HTTPError:
-            return False
 
-    try:
-        wait_until(healthy, "the viewer")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    return wait

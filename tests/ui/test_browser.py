@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -16,40 +21,105 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture
-def browser(require: Any) -> Iterator[Any]:
-    require(Path(CHROMIUM).exists(), f"no Chromium at {CHROMIUM}")
+@pytest.fixture(scope="module")
+def viewer(module_api: Any, free_port: Callable[[], int], wait_until: Callable[..., None]) -> Iterator[str]:
+    """The real Streamlit server on a free port, started as its docstring says, over the small API."""
+    port = free_port()
+    env = os.environ | {"TOUCHLINE_API_URL": module_api.url, "TOUCHLINE_GRAFANA_URL": "http://127.0.0.1:3001"}
+    options = ["--server.port", str(port), "--server.address", "127.0.0.1"]
+    command = [sys.executable, "-m", "streamlit", "run", "ui/streamlit_app.py", *options]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+
+    def healthy() -> bool:
+        try:
+            return httpx.get(f"{url}/_stcore/health").is_success
+        except httpx.HTTPError:
+            return False
+
+    try:
+        wait_until(healthy, "the viewer")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = chromium.new_context(timezone_id="Europe/Madrid", viewport={"width": 1280, "height": 900})
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_browser(require: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Open an address of the viewer in a fresh browser that stands in Madrid."""
+    require(Path(CHROMIUM).exists(), f"no Chromium at {CHROMIUM}")
+    viewer, chromium = request.getfixturevalue("viewer"), request.getfixturevalue("chromium")
+    contexts = []
+
+    def visit(path: str = "/", width: int = 1280, ready: str = ".block-container h1") -> Any:
+        context = chromium.new_context(timezone_id="Europe/Madrid", viewport={"width": width, "height": 900})
         context.set_default_timeout(60_000)
-        yield context
-        chromium.close()
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(f"{viewer}{path}")
+        page.wait_for_selector(ready)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
 
 
-def test_a_reader_goes_from_the_list_to_a_match_and_predicts_it_now(viewer: str, api: Any, browser: Any) -> None:
-    page = browser.new_page()
-    page.goto(viewer)
-    page.wait_for_selector("a.tl-match")
+def test_a_reader_goes_from_the_list_to_a_match_and_predicts_it_now(open_browser: Any, module_api: Any) -> None:
+    page = open_browser(ready="a.tl-match")
     assert page.inner_text("a.tl-match .tl-time") == "16:00", "kick-off is shown on the browser's clock"
     page.click("a.tl-match:has-text('Everton')")
     page.wait_for_selector("text=Arsenal win")
     assert page.url.endswith("/match?match_id=eng-premier-league-2025-26-arsenal-everton")
     page.click("button:has-text('Predict now')")
     page.wait_for_selector("text=Forecast made")
-    page.wait_for_selector("text=version 3")
-    assert api.polls == {"task-1": 3}
+    assert module_api.polls == {"task-1": 3}
     page.go_back()
     page.wait_for_selector("a.tl-match")
 
 
-def test_filters_live_in_the_address(viewer: str, browser: Any) -> None:
-    page = browser.new_page()
-    page.goto(f"{viewer}/?show=Results&team=Fulham")
-    page.wait_for_selector("text=✓ right")
+def test_filters_live_in_the_address(open_browser: Any) -> None:
+    page = open_browser("/?show=Results&team=Fulham", ready="text=✓ right")
     assert page.locator("a.tl-match:not(:has-text('Fulham'))").count() == 0
     page.click("button:has-text('Upcoming')")
     page.wait_for_selector(".tl-score-none")
     assert "Results" not in page.url
+
+
+def test_every_page_is_reached_from_the_top_and_by_its_address(open_browser: Any) -> None:
+    page = open_browser()
+    for name, path in (("What if", "what-if"), ("Table", "table"), ("Model", "model"), ("Drift", "drift")):
+        page.click(f"[data-testid='stTopNavLink']:has-text('{name}')")
+        page.wait_for_selector(f"h1:has-text('{name}')")
+        assert page.url.split("?")[0].endswith(f"/{path}")
+        page.reload()
+        page.wait_for_selector(f"h1:has-text('{name}')")
+    page.click("text=Tools")
+    assert page.locator("a[href='http://127.0.0.1:3001']").count() == 1
+
+
+def test_a_phone_needs_no_sideways_scrolling(open_browser: Any) -> None:
+    page = open_browser("/?show=Results", width=390, ready="a.tl-match")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+
+
+def test_a_page_that_could_not_be_shown_recovers_by_trying_again(open_browser: Any, module_api: Any) -> None:
+    module_api.mode = "starting"
+    try:
+        page = open_browser(ready="text=Not ready yet")
+    finally:
+        module_api.mode = "ok"
+    page.click("button:has-text('Try again')")
+    page.wait_for_selector("a.tl-match")

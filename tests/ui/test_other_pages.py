@@ -51,6 +51,8 @@ def test_the_drift_page_says_what_to_do_and_shows_the_report_on_request(api, ope
     app = open_page("drift")
     assert not app.exception
     assert "review_drift" in text(app)
+    assert "**pi**" in text(app)
+    assert "1 of 8" in [metric.value for metric in app.metric]
     assert not app.get("iframe")
     app.toggle(key="report").set_value(True).run()
     assert not app.exception

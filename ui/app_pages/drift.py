@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import charts
+from ui import charts, times
 from ui.answers import DriftSummary
 from ui.session import api, empty, settings
 
@@ -22,38 +22,61 @@ ADVICE = {
 def verdict(latest: DriftSummary) -> None:
     """The newest verdict and what to do about it."""
     state = charts.STATES.get(latest.state, latest.state)
-    what, share, matches = st.columns(3)
+    drifted = [one.column for one in latest.columns if one.drifted]
+    what, which, matches = st.columns(3)
     what.metric("Newest verdict", state, help=f"Week of {latest.week}")
-    share.metric("Columns that drifted", "–" if latest.share is None else f"{latest.share:.0%}")
-    matches.metric("Matches in the window", latest.matches)
+    which.metric("Columns that drifted", f"{len(drifted)} of {len(latest.columns)}", help=", ".join(drifted) or None)
+    matches.metric("Matches in the window", latest.matches, help=f"A verdict needs {latest.minimum}.")
     advice = ADVICE.get(latest.state, "")
     if latest.state == "drift":
-        st.warning(advice, icon=":material/warning:")
+        st.warning(f"**{', '.join(drifted)}**: {advice}" if drifted else advice, icon=":material/warning:")
     else:
         st.markdown(advice)
 
 
-def weeks_table(weeks: list[DriftSummary]) -> None:
+def compared(one: DriftSummary) -> None:
+    """What was compared in one week, column by column."""
+    where = times.zone()
+    if one.window.since and one.window.to and one.reference.since and one.reference.to:
+        window = f"{times.short_day(one.window.since, where)} to {times.short_day(one.window.to, where)}"
+        before = f"{times.short_day(one.reference.since, where)} to {times.short_day(one.reference.to, where)}"
+        st.caption(f"{one.matches} matches, {window}, against the reference, {before}.")
     st.dataframe(
         {
-            "week of": [one.week for one in weeks],
-            "verdict": [charts.STATES.get(one.state, one.state) for one in weeks],
-            "columns that drifted": [one.share for one in weeks],
-            "matches": [one.matches for one in weeks],
+            "column": [column.column for column in one.columns],
+            "kind": [column.kind for column in one.columns],
+            "drifted": ["yes" if column.drifted else "" for column in one.columns],
+            "mean before": [column.mean_reference for column in one.columns],
+            "mean now": [column.mean_window for column in one.columns],
+            "p-value": [column.p_value for column in one.columns],
+            "drift below": [column.threshold for column in one.columns],
         },
         hide_index=True,
-        column_config={"columns that drifted": st.column_config.NumberColumn(format="percent")},
+        column_config={
+            "mean before": st.column_config.NumberColumn(format="%.3f"),
+            "mean now": st.column_config.NumberColumn(format="%.3f"),
+            "p-value": st.column_config.NumberColumn(format="%.2g"),
+            "drift below": st.column_config.NumberColumn(format="%.2g"),
+        },
     )
+    if one.trust.false_alarm_rate is not None:
+        st.caption(
+            f"On {one.trust.windows} windows of past seasons without drift, this rule raised a false alarm in "
+            f"{one.trust.false_alarm_rate:.0%}."
+        )
 
 
 def report(weeks: list[DriftSummary]) -> None:
-    """The report itself, fetched only when it is asked for: it weighs some megabytes."""
-    st.subheader("The report")
+    """A week's comparison, and the report itself: fetched only when asked for, it weighs some megabytes."""
+    st.subheader("One week in detail")
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     with left:
         week = st.selectbox("Week of", [one.week for one in weeks], key="week", bind="query-params")
     with right:
-        shown = st.toggle("Show the report here", key="report", bind="query-params")
+        shown = st.toggle("Show the whole report", key="report", bind="query-params")
+    chosen = next((one for one in weeks if one.week == week), weeks[0])
+    if chosen.columns:
+        compared(chosen)
     if shown and week:
         with st.spinner("Fetching the report …"):
             page = api().drift_report(week)
@@ -80,7 +103,6 @@ def page() -> None:
     verdict(weeks[0])
     st.subheader("Week by week")
     st.altair_chart(charts.drift_trend(weeks), width="stretch")
-    weeks_table(weeks)
     report(weeks)
 
 
