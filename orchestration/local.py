@@ -230,7 +230,7 @@ class LocalRun:
                 self._pipeline.kill()
                 self._pipeline.wait()
 
-    def _wait_for(self, name: str, address: str, path: str, patience: float = 120) -> None:
+    def _wait_for(self, name: str, address: str, path: str, patience: float = 300) -> None:
         deadline = time.monotonic() + patience
         answer = "no answer"
         while time.monotonic() < deadline:
@@ -251,7 +251,7 @@ class LocalRun:
     def _first_forecast(self) -> float:
         """Ask like an application would: a published forecast, then a fresh one through the queue."""
         api = self.settings.addresses["REST API"][0]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         answer = ""
         while time.monotonic() < deadline and not self._stopping.is_set():
             try:

@@ -23,7 +23,7 @@ CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PATIENCE = 280
+PATIENCE = 600
 
 
 class Run:
@@ -99,7 +99,7 @@ def environment(tmp_path: Path, free_port: Callable[[], int]) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.chromium
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(1500)
 def test_make_up_serves_real_forecasts_shows_them_and_leaves_nothing_behind(
     repository: Path,
     environment: dict[str, str],
