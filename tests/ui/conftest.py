@@ -131,7 +131,7 @@ def settled(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 class FakeApi:
-    """Answers like the API. `mode`: ok, empty (a pipeline that has not run), starting (503)."""
+    """Answers like the API. `mode`: ok, empty (a pipeline that has not run), starting (503), locked (401)."""
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.mode = "ok"
@@ -156,6 +156,8 @@ class FakeApi:
         async def not_ready(request: Request, call_next: Any) -> Any:
             if self.mode == "starting":
                 return problem(503, "no model is loaded: the registry has no production version yet")
+            if self.mode == "locked":
+                return problem(401, "an API key is needed, in the header X-API-Key or Authorization: Bearer")
             return await call_next(request)
 
         app.get("/matches")(self.matches)

@@ -41,6 +41,16 @@ def test_an_empty_pipeline_is_explained(api, open_page, text) -> None:
     assert "make up" in text(app)
 
 
+def test_a_season_that_is_over_is_not_taken_for_an_empty_pipeline(api, open_page, text) -> None:
+    api.rows = [row for row in api.rows if row["status"] == "played"]
+    assert "No fixture ahead" in text(open_page())
+
+
+def test_an_api_with_keys_says_how_to_give_one(api, open_page, text) -> None:
+    api.mode = "locked"
+    assert "TOUCHLINE_API_KEY" in text(open_page())
+
+
 def test_an_api_that_is_not_ready_says_what_is_missing(api, open_page, text) -> None:
     api.mode = "starting"
     app = open_page()

@@ -76,6 +76,8 @@ def nothing(chosen: dict[str, Any]) -> None:
     narrowed = any(chosen[name] for name in ("competition", "team", "since", "until"))
     if narrowed or chosen["status"] == "postponed":
         empty("No match under these filters.", "Widen the dates, or choose another club or competition.")
+    elif chosen["status"] == "scheduled" and api().matches(status="played", limit=1).items:
+        empty("No fixture ahead.", "The season is over, or its next fixtures are not in the data yet. See the results.")
     else:
         empty(
             "No matches here yet.",
