@@ -25,7 +25,21 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("TOUCHLINE_S3_ENDPOINT", "AWS_ENDPOINT_URL"),
         description="Address of S3-compatible storage that is not Amazon's, for example http://minio:9000.",
     )
-    source: str = Field("bundled", description="Where matches come from: bundled, football_data, openfootball, files.")
+    source: str = Field(
+        "bundled",
+        description="Where matches come from: bundled, football_data, openfootball, files; several separated by "
+        "commas are merged, the first taking precedence.",
+    )
+    first_season: int = Field(2015, ge=1872, description="Starting year of the first season to fetch.")
+    football_data_url: str = Field("https://www.football-data.co.uk", description="football-data.co.uk or a mirror.")
+    openfootball_url: str = Field(
+        "https://raw.githubusercontent.com/openfootball/football.json/master",
+        description="openfootball/football.json or a mirror.",
+    )
+    files: Path | None = Field(None, description="Your own matches: a CSV or parquet file, or a folder of them.")
+    files_columns: dict[str, str] = Field(
+        {}, description='What your columns are called, as JSON: {"home_team": "Home", "kick_off": "Date"}.'
+    )
     competitions: Annotated[tuple[str, ...], NoDecode] = Field(
         ("eng-premier-league",), description="Competitions to follow, separated by commas."
     )

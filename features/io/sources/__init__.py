@@ -2,37 +2,113 @@
 
 from __future__ import annotations
 
-from features.errors import InvalidInput
-from features.io.settings import Settings
-from features.io.sources import bundled
-from features.io.sources.result import QUARANTINE_SCHEMA, SourceResult, quarantine_table
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
-__all__ = ["QUARANTINE_SCHEMA", "SourceResult", "competitions", "load"]
+import pandas as pd
+
+from features.competitions import CATALOGUE
+from features.errors import InvalidInput, SourceError
+from features.io.settings import Settings
+from features.io.sources import bundled, files
+from features.io.sources.merge import merge
+from features.io.sources.result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
+
+__all__ = ["QUARANTINE_SCHEMA", "SourceResult", "competitions", "load", "names"]
+
+KNOWN = ("bundled", "football_data", "openfootball", "files")
+
+
+def names(settings: Settings) -> tuple[str, ...]:
+    """The configured sources, the one that takes precedence first; raises InvalidInput naming the known ones."""
+    found = tuple(name.strip() for name in settings.source.split(",") if name.strip())
+    if unknown := [name for name in found if name not in KNOWN]:
+        raise InvalidInput(f"source {unknown[0]!r} is unknown; known: {', '.join(KNOWN)}")
+    if not found:
+        raise InvalidInput(f"no source is set; known: {', '.join(KNOWN)}")
+    return found
 
 
 def competitions(settings: Settings) -> tuple[str, ...]:
-    """Slugs of the competitions that the configured source can be asked for."""
-    _check(settings)
-    return (bundled.COMPETITION,)
+    """Slugs of the competitions that the configured sources can be asked for."""
+    offered: dict[str, None] = {}
+    for name in names(settings):
+        if name == "bundled":
+            offered[bundled.COMPETITION] = None
+        elif name == "files":
+            offered |= dict.fromkeys(files.competitions(settings.files, settings.files_columns))
+        else:
+            offered |= dict.fromkeys(one.slug for one in CATALOGUE if getattr(one, name) is not None)
+    return tuple(offered)
 
 
-def load(settings: Settings, competition: str) -> SourceResult:
-    """Matches of one competition from the configured source, everything it knows: callers apply `as_known_at`.
+def load(
+    settings: Settings,
+    competition: str,
+    now: datetime | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> SourceResult:
+    """Matches of one competition from the configured sources, everything they know: callers apply `as_known_at`.
+
+    Parameters
+    ----------
+    now : the moment of the load, default the setting `as_of` or the real time: it tells which season is running, and
+        where it lies in the past, files are taken as they had been fetched by then.
+    say : told each file as it is fetched.
 
     Raises
     ------
     SourceError
         If a source cannot be read or a whole file of it is unusable.
     InvalidInput
-        If the source is unknown or does not have the competition.
+        If a source is unknown or none has the competition.
     """
     if competition not in competitions(settings):
         raise InvalidInput(f"source {settings.source!r} does not have {competition!r}")
-    matches = bundled.load()
-    report = {"source": settings.source, "files": 1, "rows": len(matches), "quarantined": 0, "repaired": 0}
-    return SourceResult(matches, quarantine_table([]), report)
+    moment = now or settings.as_of or datetime.now(UTC)
+    tables, defects, reports = [], [], []
+    for name in names(settings):
+        table, found, report = _one(name, settings, competition, moment, say)
+        tables.append(table)
+        defects += found
+        reports.append(report)
+    matches, disagreements = merge(tables)
+    if matches.empty:
+        raise SourceError(f"source {settings.source!r} has no match of {competition!r}")
+    return SourceResult(matches, quarantine_table(defects), _report(reports, defects, matches, disagreements))
 
 
-def _check(settings: Settings) -> None:
-    if settings.source != "bundled":
-        raise InvalidInput(f"source {settings.source!r} is unknown; known: bundled")
+def _one(
+    name: str, settings: Settings, competition: str, now: datetime, say: Callable[[str], None]
+) -> tuple[pd.DataFrame, list[Defect], dict[str, Any]]:
+    """Matches, defects and report of one source; nothing where it does not have the competition."""
+    if name == "bundled":
+        table = bundled.load() if competition == bundled.COMPETITION else pd.DataFrame()
+        return table, [], {"source": name, "files": 1, "rows": len(table)}
+    if name == "files":
+        parsed = [files.parse(path, competition, settings.files_columns) for path in files.paths(settings.files)]
+        table = pd.concat([one[0] for one in parsed], ignore_index=True)
+        defects = [defect for one in parsed for defect in one[1]]
+        return table, defects, {"source": name, "files": len(parsed), "rows": sum(one[2] for one in parsed)}
+    from features.io.sources import remote  # httpx is not installed where only bundled data is read
+
+    return remote.load(name, settings, competition, now, say)
+
+
+def _report(
+    reports: list[dict[str, Any]], defects: list[Defect], matches: pd.DataFrame, disagreements: pd.DataFrame
+) -> dict[str, Any]:
+    repaired = sum(defect.repaired for defect in defects)
+    return {
+        "source": ", ".join(one["source"] for one in reports),
+        "files": sum(one["files"] for one in reports),
+        "rows": sum(one["rows"] for one in reports),
+        "matches": len(matches),
+        "quarantined": len(defects) - repaired,
+        "repaired": repaired,
+        "disagreements": disagreements.to_dict("records"),
+        "stale": [text for one in reports for text in one.get("stale", [])],
+        "missing": [text for one in reports for text in one.get("missing", [])],
+        "changed": [text for one in reports for text in one.get("changed", [])],
+    }

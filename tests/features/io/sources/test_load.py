@@ -1,10 +1,20 @@
-"""One way into all sources."""
+"""One way into all sources: alone, together, as they are and as they were."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from features.errors import InvalidInput
+from features.errors import InvalidInput, SourceError
 from features.io.settings import Settings
 from features.io.sources import QUARANTINE_SCHEMA, competitions, load
+from features.io.sources.inspect import inspect_source
+from features.io.sources.merge import merge
+from features.matches import SCHEMA
+
+PL = "eng-premier-league"
+NOW = datetime.now(UTC)
+HEADER = "Div,Date,HomeTeam,AwayTeam,FTHG,FTAG\n"
 
 
 def test_the_bundled_source_has_the_premier_league_and_quarantines_nothing() -> None:
@@ -22,5 +32,119 @@ def test_a_competition_that_the_source_does_not_have_is_an_error() -> None:
 
 
 def test_an_unknown_source_names_the_known_ones() -> None:
-    with pytest.raises(InvalidInput, match="bundled"):
+    with pytest.raises(InvalidInput, match="football_data"):
         competitions(Settings(source="teletext"))
+
+
+def _remote(site, tmp_path: Path, **more: object) -> Settings:
+    return Settings(source="football_data", football_data_url=site.url, home=tmp_path, first_season=2025, **more)
+
+
+def test_results_and_fixtures_of_the_running_season_come_together(site, tmp_path: Path) -> None:
+    site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,16/08/2025,Arsenal,Chelsea,2,1\n").encode()
+    site.files["/fixtures.csv"] = (HEADER + "E0,14/03/2026,Chelsea,Arsenal,,\nE1,14/03/2026,Hull,Stoke,,\n").encode()
+    result = load(_remote(site, tmp_path), PL, now=datetime(2026, 3, 13, tzinfo=UTC))
+    assert result.matches["status"].tolist() == ["played", "scheduled"]
+    assert list(result.matches.columns) == SCHEMA.names
+
+
+def test_what_was_known_a_week_ago_can_be_had_again(site, tmp_path: Path) -> None:
+    address, settings = "/mmz4281/2526/E0.csv", _remote(site, tmp_path)
+    first = datetime(2026, 3, 6, tzinfo=UTC)
+    for week, row in enumerate(("E0,16/08/2025,Arsenal,Chelsea,2,1\n", "E0,13/03/2026,Chelsea,Arsenal,0,0\n")):
+        site.files[address] = site.files.get(address, HEADER.encode()) + row.encode()
+        _fetch(settings, site, first + timedelta(weeks=week))
+    assert len(load(settings, PL, now=first + timedelta(days=2)).matches) == 1
+    assert len(load(settings, PL, now=first + timedelta(days=8)).matches) == 2
+
+
+def _fetch(settings: Settings, site, moment: datetime) -> None:
+    from features.io.sources.client import Client
+
+    with Client(settings.home / "sources") as client:
+        assert client.get(f"{site.url}/mmz4281/2526/E0.csv", moment).changed
+
+
+def test_a_web_page_in_place_of_a_file_fails_the_competition(site, tmp_path: Path) -> None:
+    site.files["/mmz4281/2526/E0.csv"] = b"<html>gone</html>"
+    with pytest.raises(SourceError, match="web page"):
+        load(_remote(site, tmp_path), PL, now=datetime(2026, 3, 13, tzinfo=UTC))
+
+
+def test_no_file_at_all_names_the_addresses(site, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"mmz4281/2526/E0.csv"):
+        load(_remote(site, tmp_path), PL, now=datetime(2026, 3, 13, tzinfo=UTC))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "league,season,when,home,away,hg,ag,neutral\n"
+        "atl-island-league,2025,2025-05-01,Reef United,Lagoon,1,0,\n"
+        "atl-island-league,2025,2025-05-08T18:30+00:00,Lagoon,Reef United,,,yes\n"
+        "atl-island-league,2025,whenever,Lagoon,Reef United,1,1,\n"
+    )
+    return path
+
+
+def test_own_files_are_read_through_a_column_map(own: Path) -> None:
+    columns = {"competition": "league", "kick_off": "when", "home_team": "home", "away_team": "away"}
+    settings = Settings(source="files", files=own, files_columns=columns | {"home_goals": "hg", "away_goals": "ag"})
+    assert competitions(settings) == ("atl-island-league",)
+    result = load(settings, "atl-island-league")
+    assert result.matches["status"].tolist() == ["played", "scheduled"]
+    assert result.matches["neutral"].tolist() == [False, True]
+    (defect,) = result.quarantine.itertuples()
+    assert (defect.file, defect.row) == ("mine.csv", 4)
+
+
+def test_own_files_without_the_map_say_what_they_have(own: Path) -> None:
+    with pytest.raises(SourceError, match="TOUCHLINE_FILES_COLUMNS"):
+        competitions(Settings(source="files", files=own))
+
+
+def test_the_first_source_takes_precedence_the_second_fills_and_both_are_reported(premier_league) -> None:
+    one = premier_league.tail(10).reset_index(drop=True)
+    two = one.assign(home_shots=12.0, source="other")
+    two.loc[3, "home_goals"] = 9.0
+    merged, disagreements = merge([one, two.tail(9)])
+    assert merged["home_shots"].notna().sum() == 9
+    assert merged.set_index("match_id")["home_goals"].equals(one.set_index("match_id")["home_goals"])
+    (found,) = disagreements.to_dict("records")
+    assert (found["field"], found["source"], found["other_source"]) == ("score", "bundled", "other")
+
+
+def test_of_an_awarded_match_the_score_as_played_is_kept_and_the_award_flagged(premier_league) -> None:
+    one = premier_league.tail(1).assign(home_goals=3.0, away_goals=0.0, awarded=True)
+    two = premier_league.tail(1).assign(home_goals=0.0, away_goals=0.0)
+    merged, disagreements = merge([one, two])
+    assert (merged["home_goals"].item(), merged["awarded"].item()) == (0.0, True)
+    assert disagreements["kept"].item() == "0-0"
+
+
+@pytest.mark.shared
+def test_three_sources_agree_on_a_season_of_the_premier_league(site, tmp_path: Path, shared_data: Path) -> None:
+    site.files["/mmz4281/2324/E0.csv"] = (shared_data / "footballdata/E0_2324.csv").read_bytes()
+    site.files["/2023-24/en.1.json"] = (shared_data / "openfootball/2023-24/en.1.json").read_bytes()
+    settings = Settings(
+        source="bundled,football_data,openfootball",
+        football_data_url=site.url,
+        openfootball_url=site.url,
+        home=tmp_path,
+        first_season=2023,
+    )
+    result = load(settings, PL, now=datetime(2024, 6, 1, tzinfo=UTC))
+    season = result.matches[result.matches["season"] == "2023-24"]
+    assert len(season) == 380
+    assert season["home_shots"].notna().all()
+    assert [one for one in result.report["disagreements"] if one["field"] == "score"] == []
+
+
+def test_inspecting_tells_what_a_source_holds_and_what_is_wrong_with_it(site, tmp_path: Path) -> None:
+    rows = "E0,16/08/2025,Arsenal,Chelsea,2,1\nE0,23/08/2025,Chelsea,Arsenl,2,1\n"
+    site.files["/mmz4281/2526/E0.csv"] = (HEADER + rows).encode()
+    told = inspect_source(_remote(site, tmp_path, as_of=datetime(2026, 3, 13, tzinfo=UTC)), [PL, "eng-championship"])
+    assert "1 matches from 1 files, 2 rows; 1 refused" in told
+    assert "row 3: club 'Arsenl'" in told
+    assert "eng-championship\n  cannot be loaded" in told

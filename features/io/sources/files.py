@@ -1,0 +1,124 @@
+"""The user's own matches: CSV or parquet, with a map from our column names to theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from features.errors import SourceError, UnknownTeam
+from features.io.sources.clubs import canonical
+from features.io.sources.result import Defect
+from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off
+from features.matches import RESULT_COLUMNS, Status
+
+SOURCE = "files"
+NEEDED = ("competition", "season", "kick_off", "home_team", "away_team")
+_COUNTS = tuple(name for name in RESULT_COLUMNS if not name.startswith("closing"))
+_ODDS = ("odds_home", "odds_draw", "odds_away", "closing_home", "closing_draw", "closing_away")
+_DATES = ("%Y-%m-%d", "%d/%m/%Y", "%d/%m/%y", "%d.%m.%Y")
+
+
+def paths(given: Path | None) -> list[Path]:
+    """The files behind the setting, sorted.
+
+    Raises
+    ------
+    SourceError
+        If the setting is missing or leads to no CSV or parquet file.
+    """
+    if given is None:
+        raise SourceError("source `files` needs TOUCHLINE_FILES: a CSV or parquet file, or a folder of them")
+    found = sorted(one for one in given.glob("*") if one.suffix in (".csv", ".parquet")) if given.is_dir() else [given]
+    if not found or not all(one.is_file() for one in found):
+        raise SourceError(f"{given} is no CSV or parquet file, nor a folder with any")
+    return found
+
+
+def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, ...]:
+    """Slugs of the competitions in the files."""
+    slugs = {str(one) for path in paths(given) for one in _table(path, columns)["competition"]}
+    return tuple(sorted(one for one in slugs if _is_slug(one)))
+
+
+def parse(path: Path, competition: str, columns: Mapping[str, str]) -> tuple[pd.DataFrame, list[Defect], int]:
+    """Matches of one competition, defects and the number of its rows in one file."""
+    reading = Reading(SOURCE, path.name)
+    for row, cells in enumerate(_table(path, columns).to_dict("records"), start=2):
+        if cells["competition"] != competition:
+            continue
+        reading.rows += 1
+        named = {str(name): str(value).strip() for name, value in cells.items()}
+        try:
+            reading.good.append(_match(named, competition, f"{path.name} row {row}"))
+        except (BadRowError, UnknownTeam) as error:
+            reading.refuse(row, str(error), named)
+    if not reading.rows:
+        return pd.DataFrame(), [], 0
+    return reading.matches(), reading.defects, reading.rows
+
+
+def _table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """All cells as text, named as we name them."""
+    try:
+        table = (
+            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype="str", encoding="utf-8-sig")
+        )
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path} cannot be read: {error}") from error
+    table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
+    if missing := [name for name in NEEDED if name not in table]:
+        raise SourceError(
+            f"{path} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
+            "Name them in TOUCHLINE_FILES_COLUMNS"
+        )
+    return table.astype("str").where(table.notna(), "")
+
+
+def _is_slug(text: str) -> bool:
+    return re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text) is not None
+
+
+def _match(cells: Mapping[str, str], competition: str, where: str) -> dict[str, object]:
+    if not _is_slug(competition):
+        raise BadRowError(f"competition {competition!r} is no slug like eng-premier-league")
+    if not re.fullmatch(r"\d{4}(-\d{2})?", cells["season"]):
+        raise BadRowError(f"season {cells['season']!r} is neither like 2025-26 nor like 2025")
+    moment, exact = _kick_off(cells["kick_off"])
+    home, away = (canonical(cells[side], competition, where) for side in ("home_team", "away_team"))
+    if home == away or not home or not away:
+        raise BadRowError(f"{home!r} against {away!r} is no match")
+    counts = {name: a_count(cells[name], name, 100) for name in _COUNTS if cells.get(name)}
+    odds = {name: an_odd(cells[name]) for name in _ODDS if cells.get(name)}
+    played = "home_goals" in counts and "away_goals" in counts
+    return {
+        "competition": competition,
+        "season": cells["season"],
+        "kick_off": moment,
+        "kick_off_exact": exact,
+        "home_team": home,
+        "away_team": away,
+        "neutral": cells.get("neutral", "").lower() in ("1", "true", "yes"),
+        "status": (Status.PLAYED if played else Status.SCHEDULED).value,
+        "awarded": cells.get("awarded", "").lower() in ("1", "true", "yes"),
+        "source": SOURCE,
+        **counts,
+        **odds,
+    }
+
+
+def _kick_off(text: str) -> tuple[datetime, bool]:
+    """A moment with its timezone, or a day."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        day: date = a_date(text, _DATES)
+        return kick_off(day, "", "UTC")
+    if len(text) <= len("2025-08-16") or (moment.tzinfo is None and moment.time() == datetime.min.time()):
+        return kick_off(moment.date(), "", "UTC")
+    if moment.tzinfo is None:
+        raise BadRowError(f"kick_off {text!r} has no timezone; write for example {text}+00:00")
+    return pd.Timestamp(moment).tz_convert("UTC").to_pydatetime(), True

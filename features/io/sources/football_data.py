@@ -1,0 +1,170 @@
+"""football-data.co.uk: a CSV a division and season since 1993, and one of fixtures to come."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from features.errors import SourceError, UnknownTeam
+from features.io.sources.clubs import canonical
+from features.io.sources.result import Defect
+from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off, season_window
+from features.matches import Status
+
+SOURCE = "football_data"
+TIMEZONE = "Europe/London"
+"""All times in the files are British, whatever the country."""
+
+_DATES = ("%d/%m/%Y", "%d/%m/%y", "%Y-%m-%d")
+_OLD_NAMES = {"Home": "HomeTeam", "Away": "AwayTeam", "HG": "FTHG", "AG": "FTAG", "HT": "HomeTeam", "AT": "AwayTeam"}
+_NEEDED = ("Date", "HomeTeam", "AwayTeam")
+# The first that a row has: Bet365 has the longest series, then the averages (their name changed in 2019/20).
+_ODDS = (("B365{}",), ("Avg{}",), ("BbAv{}",), ("PS{}",), ("WH{}",), ("LB{}",), ("GB{}",))
+_CLOSING = (("AvgC{}",), ("PSC{}",), ("B365C{}",))
+_SHOTS = {"home_shots": "HS", "away_shots": "AS", "home_shots_on_target": "HST", "away_shots_on_target": "AST"}
+
+
+def address(base: str, division: str, season: str) -> str:
+    """Where a division's season lies: `{base}/mmz4281/2324/E0.csv`."""
+    start = int(season[:4])
+    return f"{base.rstrip('/')}/mmz4281/{start % 100:02d}{(start + 1) % 100:02d}/{division}.csv"
+
+
+def parse(
+    content: bytes, file: str, competition: str, season: str, division: str, fixtures: bool = False
+) -> tuple[pd.DataFrame, list[Defect], int]:
+    """Matches, defects and the number of rows of one file.
+
+    Parameters
+    ----------
+    file : name in messages.
+    division : what the column `Div` must hold; other rows of a fixtures file are passed over.
+    fixtures : rows without a score are matches to come; in a file of results they are refused.
+
+    Raises
+    ------
+    SourceError
+        If the file as a whole is unusable: not a CSV of matches, of another division, or bad in too many rows.
+    """
+    reading = Reading(SOURCE, file)
+    seen: dict[tuple[object, ...], int] = {}
+    others: set[str] = set()
+    for row, cells in _rows(content, file, reading):
+        if cells.get("Div", division) != division:
+            others.add(cells["Div"])
+            continue
+        reading.rows += 1
+        try:
+            match = _match(cells, row, reading, competition, season, fixtures)
+        except (BadRowError, UnknownTeam) as error:
+            reading.refuse(row, str(error), cells)
+            continue
+        key = (match["home_team"], match["away_team"], match["kick_off"])
+        if key in seen:
+            reading.refuse(row, f"the same match as in row {seen[key]}", cells)
+            continue
+        seen[key] = row
+        reading.good.append(match)
+    if fixtures and not reading.rows:
+        return pd.DataFrame(), reading.defects, 0
+    if others and not fixtures:
+        raise SourceError(f"{file} holds division {', '.join(sorted(others))}, not {division}")
+    return reading.matches(), reading.defects, reading.rows
+
+
+def _rows(content: bytes, file: str, reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and named cells of each row that is not blank."""
+    if content.lstrip()[:1] == b"<":
+        raise SourceError(f"{file} is a web page, not a CSV: the address is wrong or the server sends an error page")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", errors="replace")
+    lines = csv.reader(io.StringIO(text))
+    header = [_OLD_NAMES.get(name.strip(), name.strip()) for name in next(lines, [])]
+    if missing := [name for name in _NEEDED if name not in header]:
+        raise SourceError(f"{file} has no column {', '.join(missing)}; it has {', '.join(header[:10])}")
+    for cells in lines:
+        named = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name}
+        if not any(named.get(name) for name in _NEEDED):
+            if rest := [cell for cell in cells if cell.strip()]:
+                reading.repair(lines.line_num, f"a row without date and clubs holds only {rest}: passed over", cells)
+            continue
+        if any(cell.strip() for cell in cells[len(header) :]):
+            reading.repair(lines.line_num, "more cells than the header has columns: the surplus is ignored", cells)
+        yield lines.line_num, named
+
+
+def _match(
+    cells: dict[str, str], row: int, reading: Reading, competition: str, season: str, fixtures: bool
+) -> dict[str, object]:
+    where = f"{reading.file} row {row}"
+    if not cells.get("HomeTeam") or not cells.get("AwayTeam"):
+        raise BadRowError("a club is missing")
+    day = a_date(cells["Date"], _DATES)
+    first, last = season_window(season)
+    if not first <= day <= last:
+        raise BadRowError(f"{day} is not in the season {season}")
+    moment, exact = kick_off(day, cells.get("Time", ""), TIMEZONE)
+    home, away = (canonical(cells[side], competition, where) for side in ("HomeTeam", "AwayTeam"))
+    if home == away:
+        raise BadRowError(f"{home} plays itself")
+    match: dict[str, object] = {
+        "competition": competition,
+        "season": season,
+        "kick_off": moment,
+        "kick_off_exact": exact,
+        "home_team": home,
+        "away_team": away,
+        "neutral": False,
+        "status": Status.SCHEDULED.value,
+        "awarded": False,
+        "source": SOURCE,
+        **_odds(cells, row, reading),
+    }
+    goals = cells.get("FTHG", ""), cells.get("FTAG", "")
+    if not any(goals):
+        if not fixtures:
+            raise BadRowError("no score in a file of results")
+        return match
+    match["home_goals"], match["away_goals"] = (a_count(cell, "the score") for cell in goals)
+    match["status"] = Status.PLAYED.value
+    result = "D" if goals[0] == goals[1] else "H" if int(float(goals[0])) > int(float(goals[1])) else "A"
+    if cells.get("FTR", result) not in (result, ""):
+        reading.repair(row, f"FTR says {cells['FTR']} but the score is {goals[0]}-{goals[1]}: the score stands", cells)
+    return match | _shots(cells, row, reading)
+
+
+def _shots(cells: dict[str, str], row: int, reading: Reading) -> dict[str, object]:
+    try:
+        counts = {name: a_count(cells[cell], cell, 100) for name, cell in _SHOTS.items() if cells.get(cell)}
+    except BadRowError as error:
+        reading.repair(row, f"{error}: shots left out", cells)
+        return {}
+    for side in ("home", "away"):
+        if counts.get(f"{side}_shots_on_target", 0) > counts.get(f"{side}_shots", 1000):
+            reading.repair(row, f"more shots on target than shots of the {side} side: shots left out", cells)
+            return {}
+    return dict(counts)
+
+
+def _odds(cells: dict[str, str], row: int, reading: Reading) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for prefix, candidates in (("odds", _ODDS), ("closing", _CLOSING)):
+        for (pattern,) in candidates:
+            texts = [cells.get(pattern.format(side), "") for side in "HDA"]
+            if not all(texts):
+                continue
+            values = [an_odd(text) for text in texts]
+            if any(value is None for value in values):
+                reading.repair(row, f"odds {pattern.format('*')} = {'/'.join(texts)} are no odds: left out", cells)
+                continue
+            found |= dict(zip((f"{prefix}_home", f"{prefix}_draw", f"{prefix}_away"), values, strict=True))
+            break
+        else:
+            found |= {f"{prefix}_{side}": np.nan for side in ("home", "draw", "away")}
+    return found

@@ -1,0 +1,70 @@
+"""What a source holds and what is wrong with it, told without running the pipeline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from features.errors import TouchlineError
+from features.io.settings import Settings
+from features.io.sources import SourceResult, load, names
+from features.matches import Status
+
+SHOWN = 10
+"""Defects and disagreements that are spelt out; the rest is counted."""
+
+
+def inspect_source(
+    settings: Settings, slugs: Sequence[str] | None = None, say: Callable[[str], None] = lambda _: None
+) -> str:
+    """A report on the configured sources, for the given competitions or those of the settings."""
+    parts = [f"source: {', '.join(names(settings))}"]
+    for slug in slugs or settings.competitions:
+        try:
+            parts.append(describe(slug, load(settings, slug, say=say)))
+        except TouchlineError as error:
+            parts.append(f"{slug}\n  cannot be loaded: {error}")
+    return "\n\n".join(parts)
+
+
+def describe(slug: str, result: SourceResult) -> str:
+    """The report on one competition."""
+    matches, report = result.matches, result.report
+    lines = [
+        slug,
+        f"  {len(matches)} matches from {report['files']} files, {report['rows']} rows; "
+        f"{report['quarantined']} refused, {report['repaired']} repaired, {len(report['disagreements'])} disagreements",
+        _seasons(matches),
+    ]
+    lines += [f"  not refreshed: {text}" for text in report["stale"]]
+    lines += [f"  not there: {url}" for url in report["missing"]]
+    reasons = Counter(
+        ("repaired" if row.repaired else "refused", row.reason) for row in result.quarantine.itertuples(index=False)
+    )
+    lines += [f"  {count} x {kind}: {reason}" for (kind, reason), count in reasons.most_common(SHOWN)]
+    lines += [f"  {row.file} row {row.row}: {row.reason}" for row in result.quarantine.head(SHOWN).itertuples()]
+    lines += [
+        f"  {one['match_id']}: {one['field']} {one['value']} ({one['source']}) against {one['other_value']} "
+        f"({one['other_source']}), kept {one['kept']}"
+        for one in report["disagreements"][:SHOWN]
+    ]
+    return "\n".join(lines)
+
+
+def _seasons(matches: pd.DataFrame) -> str:
+    """One line a season: matches, clubs, what is still to come, shares with shots and odds."""
+    played = matches["status"] == Status.PLAYED
+    table = pd.DataFrame(
+        {
+            "matches": matches.groupby("season").size(),
+            "clubs": matches.groupby("season")["home_team"].nunique(),
+            "to come": (~played).groupby(matches["season"]).sum(),
+            "with shots": matches["home_shots"].notna().groupby(matches["season"]).mean().map("{:.0%}".format),
+            "with odds": matches["odds_home"].notna().groupby(matches["season"]).mean().map("{:.0%}".format),
+            "from": matches.groupby("season")["kick_off"].min().dt.date,
+            "to": matches.groupby("season")["kick_off"].max().dt.date,
+        }
+    )
+    return "\n".join(f"  {line}" for line in table.to_string().splitlines())

@@ -1,0 +1,146 @@
+"""openfootball/football.json: results and fixtures, a JSON a league and season (CC0)."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+
+from features.errors import SourceError, UnknownTeam
+from features.io.sources.clubs import canonical
+from features.io.sources.result import Defect
+from features.io.sources.rows import BadRowError, Reading, a_count, a_date, kick_off, season_window
+from features.matches import Status
+
+SOURCE = "openfootball"
+NEVER_PLAYED = ("cancelled", "abandoned")
+LATE_ROUND, EARLY_ROUND = 10, 3
+"""A match of a late round cannot have been played before the early rounds were."""
+
+
+def address(base: str, league: str, season: str) -> str:
+    """Where a league's season lies: `{base}/2023-24/en.1.json`."""
+    return f"{base.rstrip('/')}/{season}/{league}.json"
+
+
+def parse(
+    content: bytes, file: str, competition: str, season: str, timezone: str
+) -> tuple[pd.DataFrame, list[Defect], int]:
+    """Matches, defects and the number of entries of one file; `row` of a defect counts the entries from 1.
+
+    Raises
+    ------
+    SourceError
+        If the file as a whole is unusable.
+    """
+    reading = Reading(SOURCE, file)
+    entries = _entries(content, file)
+    begin = _first_day(entries)
+    seen: dict[tuple[object, ...], int] = {}
+    for row, entry in enumerate(entries, start=1):
+        reading.rows += 1
+        if entry.get("status") in NEVER_PLAYED:
+            reading.leave_out(row, f"the match was {entry['status']}", entry)
+            continue
+        try:
+            match = _match(entry, row, reading, competition, season, timezone, begin)
+        except (BadRowError, UnknownTeam) as error:
+            reading.refuse(row, str(error), entry)
+            continue
+        key = (match["home_team"], match["away_team"], match["kick_off"])
+        if key in seen:
+            reading.refuse(row, f"the same match as in row {seen[key]}", entry)
+            continue
+        seen[key] = row
+        reading.good.append(match)
+    return reading.matches(), reading.defects, reading.rows
+
+
+def _entries(content: bytes, file: str) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(content)
+        entries = document["matches"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{file} is not a JSON document with `matches`: {error}") from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise SourceError(f"{file}: `matches` is not a list of objects")
+    return entries
+
+
+def _round(entry: dict[str, Any]) -> int | None:
+    found = re.search(r"\d+", str(entry.get("round", "")))
+    return int(found[0]) if found else None
+
+
+def _first_day(entries: list[dict[str, Any]]) -> str | None:
+    """Earliest date of the early rounds."""
+    days = [str(entry["date"]) for entry in entries if (_round(entry) or 99) <= EARLY_ROUND and entry.get("date")]
+    return min(days, default=None)
+
+
+def _match(
+    entry: dict[str, Any], row: int, reading: Reading, competition: str, season: str, timezone: str, begin: str | None
+) -> dict[str, object]:
+    status, number = str(entry.get("status", "")), _round(entry)
+    where = f"{reading.file} row {row}"
+    clubs = []
+    for side in ("team1", "team2"):
+        value = entry.get(side)
+        name = value.get("name", "") if isinstance(value, dict) else value
+        if not name:
+            raise BadRowError("a club is missing")
+        clubs.append(canonical(str(name), competition, where))
+    if clubs[0] == clubs[1]:
+        raise BadRowError(f"{clubs[0]} plays itself")
+    day = _day(entry, row, reading, season, number, begin)
+    moment, exact = kick_off(day, str(entry.get("time", "")), timezone)
+    score = _score(entry)
+    played = score is not None and status != "postponed"
+    home_goals, away_goals = score if score is not None and played else (None, None)
+    state = Status.PLAYED if played else Status.POSTPONED if status == "postponed" else Status.SCHEDULED
+    return {
+        "competition": competition,
+        "season": season,
+        "matchday": number,
+        "kick_off": moment,
+        "kick_off_exact": exact,
+        "home_team": clubs[0],
+        "away_team": clubs[1],
+        "neutral": False,
+        "status": state.value,
+        "awarded": status == "awarded",
+        "home_goals": home_goals,
+        "away_goals": away_goals,
+        "source": SOURCE,
+    }
+
+
+def _day(entry: dict[str, Any], row: int, reading: Reading, season: str, number: int | None, begin: str | None) -> date:
+    """The day of a match; one that lies before its season is a year early, which would leak its result."""
+    day = a_date(str(entry.get("date", "")), ("%Y-%m-%d",))
+    first, last = season_window(season)
+    early = day < first or (
+        begin is not None and number is not None and number > LATE_ROUND and day.isoformat() < begin
+    )
+    if early and "-" in season:
+        later = day.replace(year=day.year + 1) if (day.month, day.day) != (2, 29) else day + timedelta(days=365)
+        if first <= later <= last:
+            reading.repair(row, f"{day} lies before round {number} of {season} can be played: read as {later}", entry)
+            day = later
+    if not first <= day <= last:
+        raise BadRowError(f"{day} is not in the season {season}")
+    return day
+
+
+def _score(entry: dict[str, Any]) -> tuple[int, int] | None:
+    """Goals after 90 minutes; None where there is no score yet."""
+    score = entry.get("score")
+    final = score.get("ft") if isinstance(score, dict) else score
+    if not final:
+        return None
+    if not isinstance(final, list) or len(final) != 2:
+        raise BadRowError(f"the score {final!r} is not two numbers")
+    return a_count(str(final[0]), "the score"), a_count(str(final[1]), "the score")

@@ -1,0 +1,140 @@
+"""football-data.co.uk files with all that real ones do."""
+
+from pathlib import Path
+
+import pytest
+
+from features.competitions import CATALOGUE
+from features.errors import SourceError
+from features.io.sources.football_data import parse
+from features.matches import SCHEMA
+
+HEADER = "Div,Date,Time,HomeTeam,AwayTeam,FTHG,FTAG,FTR,HS,AS,HST,AST,B365H,B365D,B365A,AvgCH,AvgCD,AvgCA"
+GOOD = "E0,11/08/2023,20:00,Burnley,Man City,0,3,A,6,17,1,8,8,5.5,1.33,9.02,5.35,1.35"
+
+
+def _read(*rows: str, encoding: str = "utf-8", fixtures: bool = False):
+    content = "\r\n".join([HEADER, *rows]).encode(encoding)
+    return parse(content, "2324/E0.csv", "eng-premier-league", "2023-24", "E0", fixtures)
+
+
+def test_a_good_row_becomes_a_match_with_utc_kick_off_shots_and_odds() -> None:
+    table, defects, rows = _read(GOOD)
+    (match,) = table.itertuples()
+    assert (rows, defects) == (1, [])
+    assert match.match_id == "eng-premier-league-2023-24-burnley-manchester-city"
+    assert match.kick_off.isoformat() == "2023-08-11T19:00:00+00:00"
+    assert (match.home_goals, match.away_goals, match.home_shots, match.away_shots_on_target) == (0, 3, 6, 8)
+    assert (match.odds_away, match.closing_home) == (1.33, 9.02)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
+def test_both_encodings_are_read(encoding: str) -> None:
+    assert len(_read(GOOD + ",caf\xe9", encoding=encoding)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (GOOD.replace("11/08/2023", "32/08/2023"), "date"),
+        (GOOD.replace("11/08/2023", "11/08/2019"), "not in the season"),
+        (GOOD.replace(",0,3,A", ",,,"), "no score"),
+        (GOOD.replace(",0,3,A", ",0,x,A"), "not a number"),
+        (GOOD.replace(",0,3,A", ",0,99,A"), "whole number"),
+        (GOOD.replace("Man City", "Burnley"), "plays itself"),
+        (GOOD.replace("Man City", ""), "club is missing"),
+        (GOOD.replace("Man City", "Manchester Cty"), r"2324/E0.csv row 3.*nearest known: Manchester City"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_line_and_reason_and_the_rest_is_kept(row: str, reason: str) -> None:
+    table, defects, rows = _read(GOOD, row)
+    (defect,) = defects
+    assert (len(table), rows, defect.row, defect.repaired) == (1, 2, 3, False)
+    assert __import__("re").search(reason, defect.reason)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "empty"),
+    [
+        (GOOD.replace("8,5.5,1.33", "x,5.5,1.33"), "no odds", "odds_home"),
+        (GOOD.replace("6,17,1,8", "6,17,9,8"), "more shots on target", "home_shots"),
+        (GOOD + ",surplus", "more cells", None),
+        (GOOD.replace("0,3,A", "0,3,H"), "FTR says H", None),
+    ],
+)
+def test_what_can_be_put_right_is_kept_and_noted(row: str, reason: str, empty: str | None) -> None:
+    table, (defect,), _ = _read(row)
+    assert defect.repaired
+    assert reason in defect.reason
+    assert empty is None or table[empty].isna().all()
+
+
+def test_trailing_commas_and_blank_rows_are_nothing() -> None:
+    table, defects, rows = _read(GOOD + ",,,,", ",,,,,,,", "")
+    assert (len(table), defects, rows) == (1, [], 1)
+
+
+def test_the_same_match_twice_is_refused_the_second_time() -> None:
+    table, (defect,), _ = _read(GOOD, GOOD)
+    assert len(table) == 1
+    assert "row 2" in defect.reason
+
+
+def test_of_the_fixtures_file_only_the_division_asked_for_is_read() -> None:
+    table, defects, rows = _read(GOOD.replace(",0,3,A", ",,,"), GOOD.replace("E0", "E1"), fixtures=True)
+    assert (table["status"].tolist(), defects, rows) == (["scheduled"], [], 1)
+
+
+def test_a_file_with_too_many_bad_rows_is_not_trusted() -> None:
+    with pytest.raises(SourceError, match="rows cannot be used"):
+        _read(*[GOOD.replace("11/08/2023", "nonsense")] * 30)
+
+
+def test_a_file_that_is_no_csv_of_matches_says_what_it_is() -> None:
+    with pytest.raises(SourceError, match="no column"):
+        parse(b"a,b\n1,2", "x.csv", "eng-premier-league", "2023-24", "E0")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("file", "competition", "season", "division", "matches", "refused"),
+    [
+        ("E0_0304.csv", "eng-premier-league", "2003-04", "E0", 380, 0),
+        ("F1_0203.csv", "fra-ligue-1", "2002-03", "F1", 380, 0),
+        ("G1_1415.csv", "gre-super-league", "2014-15", "G1", None, None),
+        ("SC0_1920.csv", "sco-premiership", "2019-20", "SC0", 179, 0),
+        ("T1_1314.csv", "tur-super-lig", "2013-14", "T1", 306, 0),
+        ("EC_1819.csv", "eng5-national-league", "2018-19", "EC", 552, 0),
+    ],
+)
+def test_known_defective_files_are_read(
+    shared_data: Path, file: str, competition: str, season: str, division: str, matches: int | None, refused: int | None
+) -> None:
+    content = (shared_data / "defects" / file).read_bytes()
+    table, defects, rows = parse(content, file, competition, season, division)
+    found = sum(not defect.repaired for defect in defects)
+    assert len(table) == rows - found
+    assert table["match_id"].is_unique
+    assert matches in (None, len(table))
+    assert refused in (None, found)
+
+
+@pytest.mark.shared
+def test_an_error_page_and_a_wrong_division_fail_the_file(shared_data: Path) -> None:
+    with pytest.raises(SourceError, match="web page"):
+        parse((shared_data / "defects/AUS_all.csv").read_bytes(), "AUS.csv", "aus-a-league", "2019-20", "AUS")
+    with pytest.raises(SourceError, match="EC, not WC"):
+        parse((shared_data / "defects/WC_1819.csv").read_bytes(), "WC.csv", "wal-premier", "2018-19", "WC")
+
+
+@pytest.mark.shared
+def test_all_divisions_are_read_and_every_club_is_known(shared_data: Path) -> None:
+    by_division = {one.football_data: one.slug for one in CATALOGUE}
+    refused = []
+    for path in sorted((shared_data / "footballdata").glob("*_1[59]*.csv")):
+        division, years = path.stem.split("_")
+        season = f"20{years[:2]}-{years[2:]}"
+        table, defects, _ = parse(path.read_bytes(), path.name, by_division[division], season, division)
+        assert list(table.columns) == SCHEMA.names
+        refused += [(path.name, one.row, one.reason) for one in defects if not one.repaired]
+    assert [one for one in refused if "no score" not in one[2]] == []
