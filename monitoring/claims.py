@@ -116,7 +116,7 @@ _IDENTITY = (
         "match_id reads competition-season-home-away",
         "ExpectColumnValuesToMatchRegex",
         column="match_id",
-        regex=r"^[a-z][a-z0-9-]*-\d{4}(-\d{2})?-[a-z0-9-]+$",
+        regex=r"^[a-z][a-z0-9-]*-\d{4}(?:-\d{2})?-[a-z0-9-]+$",
     ),
     _never("_same_club", "no_club_plays_itself", "home and away are two clubs"),
     _critical(

@@ -1,0 +1,238 @@
+"""Sound tables pass every claim; a planted fault of every kind is caught by the claim that should catch it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.forecasts import SCHEMA
+from features.io.sources import bundled
+from features.matches import OUTCOMES, Status, as_known_at
+from features.matrix import FEATURES, GOAL_FEATURES
+from monitoring.claims import Severity, Suite, claims, fixtures_of, results_of
+from monitoring.expectations import EXAMPLES, CheckResult, validate
+
+AS_OF = bundled.REPLAY_AS_OF
+ROWS = 400
+Plant = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def sound_results() -> pd.DataFrame:
+    rows = results_of(as_known_at(bundled.load(), AS_OF)).tail(ROWS).copy()
+    for side in ("home", "away"):
+        rows[f"{side}_shots_on_target"] = rows[f"{side}_goals"] + 3
+        rows[f"{side}_shots"] = rows[f"{side}_goals"] + 9
+    return rows.assign(odds_home=2.1, odds_draw=3.4, odds_away=3.6)
+
+
+def sound_fixtures() -> pd.DataFrame:
+    return fixtures_of(as_known_at(bundled.load(), AS_OF)).copy()
+
+
+def sound_features() -> pd.DataFrame:
+    rows = sound_results()[["match_id", "competition", "season", "kick_off", "home_team", "away_team", "status"]]
+    values = np.random.default_rng(0).normal(0.15, 0.4, (len(rows), len(FEATURES)))
+    return rows.assign(**dict(zip(FEATURES, values.T, strict=True)))
+
+
+def sound_forecasts() -> pd.DataFrame:
+    rows = sound_fixtures()[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]]
+    p = np.random.default_rng(0).dirichlet([9, 5, 6], len(rows))
+    return rows.assign(
+        **dict(zip(OUTCOMES, p.T, strict=True)),
+        predicted_outcome=np.array(OUTCOMES)[p.argmax(axis=1)],
+        model_version=3,
+        trained_through=pd.Timestamp("2025-05-25", tz="UTC"),
+        features_as_of=pd.Timestamp(AS_OF - timedelta(days=2)),
+        published_at=pd.Timestamp(AS_OF),
+    )[SCHEMA.names]
+
+
+SOUND: dict[Suite, Callable[[], pd.DataFrame]] = {
+    Suite.RESULTS: sound_results,
+    Suite.FIXTURES: sound_fixtures,
+    Suite.FEATURES: sound_features,
+    Suite.FORECASTS: sound_forecasts,
+}
+
+
+def cell(column: str, value: Any) -> Plant:
+    """One row with another value."""
+
+    def plant(rows: pd.DataFrame) -> pd.DataFrame:
+        changed = rows.copy()
+        changed[column] = [value if i == 7 else old for i, old in enumerate(changed[column])]
+        return changed
+
+    return plant
+
+
+def column(name: str, value: Any) -> Plant:
+    return lambda rows: rows.assign(**{name: value})
+
+
+def without(name: str) -> Plant:
+    return lambda rows: rows.drop(columns=name)
+
+
+def twice(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([rows, rows.iloc[[7]]])
+
+
+def empty(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.iloc[:0]
+
+
+def playing_itself(rows: pd.DataFrame) -> pd.DataFrame:
+    return cell("away_team", rows["home_team"].iloc[7])(rows)
+
+
+def one_club_again_that_day(rows: pd.DataFrame) -> pd.DataFrame:
+    changed = cell("kick_off", rows["kick_off"].iloc[0])(rows)
+    return cell("home_team", rows["home_team"].iloc[0])(changed)
+
+
+def sides_swapped(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(home_goals=rows["away_goals"], away_goals=rows["home_goals"])
+
+
+def shifted(name: str, reference: str, hours: float) -> Plant:
+    return lambda rows: cell(name, rows[reference].iloc[7] + pd.Timedelta(hours=hours))(rows)
+
+
+IDENTITY: dict[str, Plant] = {
+    "columns_are_complete": without("source"),
+    "match_ids_are_unique": twice,
+    "match_ids_are_well_formed": cell("match_id", "Arsenal v Chelsea"),
+    "no_club_plays_itself": playing_itself,
+    "kick_offs_lie_in_their_season": cell("kick_off", pd.Timestamp("2015-01-01", tz="UTC")),
+    "no_club_plays_twice_a_day": one_club_again_that_day,
+}
+
+PLANTS: dict[Suite, dict[str, Plant]] = {
+    Suite.RESULTS: {
+        **IDENTITY,
+        "results_exist": empty,
+        "home_goals_are_known": cell("home_goals", np.nan),
+        "away_goals_are_known": cell("away_goals", np.nan),
+        "home_goals_are_plausible": cell("home_goals", 31.0),
+        "away_goals_are_plausible": cell("away_goals", -1.0),
+        "home_shots_cover_those_on_target": cell("home_shots", 0.0),
+        "away_shots_cover_those_on_target": cell("away_shots_on_target", 40.0),
+        "results_are_past": cell("kick_off", pd.Timestamp(AS_OF) + pd.Timedelta(days=1)),
+        "goals_are_usual": column("home_goals", 0.0),
+        "home_sides_do_better": sides_swapped,
+        "odds_home_are_decimal": cell("odds_home", 0.5),
+        "odds_draw_are_decimal": cell("odds_draw", -3.0),
+        "odds_away_are_decimal": cell("odds_away", 40000.0),
+        "odds_have_a_margin": cell("odds_home", 1.2),
+    },
+    Suite.FIXTURES: {
+        **IDENTITY,
+        "status_is_known": cell("status", "abandoned"),
+        "home_goals_are_open": cell("home_goals", 1.0),
+        "away_goals_are_open": cell("away_goals", 0.0),
+        "no_result_is_overdue": cell("kick_off", pd.Timestamp(AS_OF) - pd.Timedelta(days=2)),
+        "fixtures_are_near": cell("kick_off", pd.Timestamp(AS_OF) + pd.Timedelta(days=500)),
+    },
+    Suite.FEATURES: {
+        "columns_are_complete": without("elo"),
+        "features_exist": empty,
+        "match_ids_are_unique": twice,
+        **{f"{name}_is_known": cell(name, np.nan) for name in GOAL_FEATURES},
+        **{f"{name}_is_plausible": cell(name, np.inf) for name in GOAL_FEATURES},
+        **{f"{name}_varies": column(name, 0.2) for name in GOAL_FEATURES},
+        "home_advantage_is_seen": lambda rows: rows.assign(elo=-rows["elo"]),
+    },
+    Suite.FORECASTS: {
+        "columns_are_complete": without("model_version"),
+        "match_ids_are_unique": twice,
+        **{f"{name}_is_known": cell(name, np.nan) for name in OUTCOMES},
+        **{f"{name}_is_a_probability": cell(name, -0.1) for name in OUTCOMES},
+        **{f"{name}_is_not_extreme": cell(name, 0.999) for name in OUTCOMES},
+        "probabilities_sum_to_one": lambda rows: cell("draw", rows["draw"].iloc[7] + 1e-5)(rows),
+        "predicted_outcome_is_the_likeliest": cell("predicted_outcome", "nobody"),
+        "published_at_lies_before_kick_off": shifted("published_at", "kick_off", 0),
+        "trained_through_lies_before_kick_off": shifted("trained_through", "kick_off", 1),
+        "features_as_of_lies_before_kick_off": shifted("features_as_of", "kick_off", 1),
+        "forecasts_differ": column("home", 0.45),
+        "home_wins_are_usual": lambda rows: rows.assign(home=rows["away"], away=rows["home"] + 0.2),
+    },
+}
+
+
+def failed(results: list[CheckResult]) -> set[str]:
+    return {result.name for result in results if not result.passed}
+
+
+@pytest.mark.parametrize("suite", Suite)
+def test_a_sound_table_passes_every_claim(suite: Suite) -> None:
+    results = validate(suite, SOUND[suite](), AS_OF)
+    assert failed(results) == set()
+    assert [result.name for result in results] == [claim.name for claim in claims(suite)]
+    assert all(result.rows > 0 and result.seen and result.error is None for result in results)
+
+
+@pytest.mark.parametrize("suite", Suite)
+def test_every_claim_has_a_planted_fault(suite: Suite) -> None:
+    names = [claim.name for claim in claims(suite)]
+    assert len(names) == len(set(names))
+    assert all(name.isidentifier() for name in names)
+    assert set(PLANTS[suite]) == set(names)
+
+
+@pytest.mark.parametrize(("suite", "name"), [(suite, name) for suite in Suite for name in PLANTS[suite]])
+def test_a_planted_fault_is_caught_by_the_claim_about_it(suite: Suite, name: str) -> None:
+    results = {result.name: result for result in validate(suite, PLANTS[suite][name](SOUND[suite]()), AS_OF)}
+    caught = results[name]
+    assert not caught.passed, f"{name} passed; these failed: {failed(list(results.values()))}"
+    assert caught.blocks == (caught.severity is Severity.CRITICAL)
+
+
+def test_a_failed_check_shows_how_many_rows_and_which() -> None:
+    rows = sound_results()
+    rows.loc[rows.index[:8], "home_goals"] = 99.0
+    found = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
+    assert found.failed_rows == 8
+    assert found.seen == f"8 of {ROWS} rows contradict it"
+    assert len(found.examples) == EXAMPLES
+    assert found.examples[0]["match_id"] == rows["match_id"].iloc[0]
+    assert found.examples[0]["home_goals"] == 99.0
+    assert json.loads(json.dumps(found.examples)) == list(found.examples)
+
+
+def test_a_claim_that_cannot_be_tested_fails_and_says_why() -> None:
+    rows = sound_results().assign(home_goals="two")
+    found = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
+    assert found.blocks
+    assert found.error
+    assert found.seen == "could not be tested"
+
+
+def test_no_fixtures_left_at_the_end_of_a_season_is_no_fault() -> None:
+    assert failed(validate(Suite.FIXTURES, sound_fixtures().iloc[:0], AS_OF)) == set()
+
+
+def test_means_are_not_judged_on_a_handful_of_rows() -> None:
+    few = sound_forecasts().iloc[:5].assign(home=0.2, draw=0.3, away=0.5, predicted_outcome="away")
+    results = {result.name: result for result in validate(Suite.FORECASTS, few, AS_OF)}
+    assert failed(list(results.values())) == set()
+    assert "not tested" in results["home_wins_are_usual"].seen
+
+
+def test_a_postponed_match_is_not_overdue() -> None:
+    rows = cell("kick_off", pd.Timestamp(AS_OF) - pd.Timedelta(days=5))(sound_fixtures())
+    rows = cell("status", Status.POSTPONED.value)(rows)
+    assert "no_result_is_overdue" not in failed(validate(Suite.FIXTURES, rows, AS_OF))
+
+
+def test_the_real_seasons_are_sound() -> None:
+    table = as_known_at(bundled.load(), AS_OF)
+    for suite, rows in ((Suite.RESULTS, results_of(table)), (Suite.FIXTURES, fixtures_of(table))):
+        assert failed(validate(suite, rows, AS_OF)) == set()
