@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from billiard.einfo import ExceptionInfo
+from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import Celery, signals
 from celery.concurrency.base import BasePool
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
@@ -85,8 +85,11 @@ class Batcher:
 
         def on_failure(info: ExceptionInfo) -> None:
             self._running -= 1
-            lost = isinstance(info.exception, WorkerLostError | TimeLimitExceeded)
-            log.error("batch of %d lost: %r", len(batch), info.exception)
+            error = info.exception
+            if isinstance(error, ExceptionWithTraceback):
+                error = error.exc
+            lost = isinstance(error, WorkerLostError | TimeLimitExceeded)
+            log.error("batch of %d lost: %r", len(batch), error)
             for request in batch:
                 state.task_ready(request)
                 if lost and len(batch) == 1 and self._given_up(request):

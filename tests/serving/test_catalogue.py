@@ -1,0 +1,129 @@
+"""The API's view of the lake: damage does not spread, news comes through, size does not matter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.forecasts import SCHEMA
+from features.io.store import Lake
+from features.matches import build_match_id
+from serving.catalogue import Catalogue
+from serving.forecasts import published
+from tests.serving.stage import World
+
+SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
+
+
+@pytest.mark.parametrize("noun", ["forecasts", "settled_forecasts", "matches", "team_states"])
+def test_a_table_that_is_truncated_or_of_an_older_schema_leaves_the_last_good_one_in_use(
+    world: World, noun: str
+) -> None:
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    before = published(catalogue, SETTLED), len(catalogue.snapshot.matches), catalogue.fixture("Arsenal", "Everton")
+    files = sorted((world.lake_root / noun).rglob("*.parquet"))
+    whole = {file: file.read_bytes() for file in files}
+    for file, content in whole.items():
+        file.write_bytes(content[: len(content) // 2])
+    catalogue.refresh()
+    assert {**catalogue.damaged, **catalogue.forecasts.damaged, **catalogue.settled.damaged}
+    assert (
+        published(catalogue, SETTLED),
+        len(catalogue.snapshot.matches),
+        catalogue.fixture("Arsenal", "Everton"),
+    ) == before
+    for file, content in whole.items():
+        file.write_bytes(content)
+        pd.read_parquet(file).drop(columns=["competition"]).to_parquet(file)
+    catalogue.refresh()
+    assert (
+        published(catalogue, SETTLED),
+        len(catalogue.snapshot.matches),
+        catalogue.fixture("Arsenal", "Everton"),
+    ) == before
+    for file, content in whole.items():
+        file.write_bytes(content)
+    catalogue.refresh()
+    assert not {**catalogue.damaged, **catalogue.forecasts.damaged, **catalogue.settled.damaged}
+
+
+def test_an_empty_lake_is_no_fault(tmp_path) -> None:
+    catalogue = Catalogue(Lake(str(tmp_path / "nothing")))
+    catalogue.refresh()
+    assert catalogue.forecasts.get(SETTLED) is None
+    assert catalogue.snapshot.matches == ()
+
+
+def test_the_later_publication_of_a_postponed_match_is_the_one_that_is_told(world: World) -> None:
+    lake = world.lake
+    first = lake.read_table("forecasts", "2026-02-23")
+    again = first[first["match_id"] == SETTLED].assign(home=0.9, draw=0.05, away=0.05)
+    lake.write_table("forecasts", "2026-04-20", again, SCHEMA)
+    catalogue = Catalogue(lake)
+    catalogue.refresh()
+    found = published(catalogue, SETTLED)
+    assert found is not None
+    assert found["probabilities"]["home"] == 0.9
+
+
+MEASURE = """
+import gc, json, sys, time, psutil
+from features.io.store import Lake
+from serving.catalogue import Catalogue
+from serving.forecasts import published
+
+def load(root):
+    catalogue = Catalogue(Lake(root))
+    catalogue.refresh()
+    gc.collect()
+    return catalogue, psutil.Process().memory_info().rss
+
+few, before = load(sys.argv[1])
+many, after = load(sys.argv[2])
+seconds = []
+for match_id in sys.stdin.read().split():
+    started = time.perf_counter()
+    assert published(many, match_id)["match_id"] == match_id
+    seconds.append(time.perf_counter() - started)
+seconds.sort()
+print(json.dumps({"count": len(many.forecasts), "grown": after - before, "p50": seconds[len(seconds) // 2]}))
+"""
+
+
+def test_a_million_published_forecasts_are_all_found_and_take_little_memory(tmp_path, repository) -> None:
+    _publish(Lake(str(tmp_path / "few")), weeks=[0], per_week=1000)
+    ids = _publish(Lake(str(tmp_path / "many")), weeks=list(range(20)), per_week=50_000)
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "few"), str(tmp_path / "many")]
+    asked = " ".join(ids[:: len(ids) // 500])
+    out = subprocess.run(command, input=asked, capture_output=True, text=True, check=True, cwd=repository)
+    measured = json.loads(out.stdout)
+    print(f"1,000,000 forecasts: {measured['grown'] / 1e6:.0f} MB more, look-up p50 {measured['p50'] * 1e3:.2f} ms")
+    assert measured["count"] == 1_000_000
+    assert measured["grown"] < 200e6
+
+
+def _publish(lake: Lake, weeks: list[int], per_week: int) -> list[str]:
+    """Forecasts of clubs that do not exist, enough of them."""
+    ids: list[str] = []
+    for week in weeks:
+        monday = datetime(2020, 1, 6, tzinfo=UTC) + timedelta(weeks=week)
+        home = [f"Club {number}" for number in range(per_week)]
+        season = f"{2000 + week}-{(1 + week) % 100:02d}"
+        made = [build_match_id("xx-league", season, name, "Visitors") for name in home]
+        ids += made
+        frame = pd.DataFrame({"match_id": made, "home_team": home})
+        frame = frame.assign(
+            competition="xx-league", season=season, away_team="Visitors", kick_off=monday + timedelta(days=5),
+            home=np.linspace(0.1, 0.8, per_week), draw=0.1, predicted_outcome="home", model_version=1,
+            trained_through=monday - timedelta(days=30), features_as_of=monday - timedelta(days=1), published_at=monday,
+        )  # fmt: skip
+        frame["away"] = 0.9 - frame["home"]
+        lake.write_table("forecasts", monday.date().isoformat(), frame[SCHEMA.names], SCHEMA)
+    return ids
