@@ -47,7 +47,7 @@ COLUMNS = (*GOAL_FEATURES, *OUTCOMES)
 CAP = 0.01
 """A p-value above this is never drift, however calm the past was."""
 
-MARGIN = 0.5
+MARGIN = 0.1
 """A threshold is this times the smallest p-value that undrifted seasons gave."""
 
 MIN_SEASONS = 3
