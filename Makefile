@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DISK_NEEDED_MB := 4000
 
-.PHONY: up test chart lint types contracts lock
+.PHONY: up test backtest chart lint types contracts lock
 .DEFAULT_GOAL := up
 
 up: .venv/.ready  ## start everything, Ctrl-C stops it
@@ -15,6 +15,9 @@ test: .venv/.ready  ## the whole suite; what needs something absent skips with i
 
 chart: .venv/.ready  ## every check of the Helm chart, with a real helm (fetched and checked by hash where none is on PATH)
 	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm
+
+backtest: .venv/.ready  ## every figure of the forecasts with N, standard error and paired differences
+	$(BIN)/python -m features.io.backtest $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)
 
 lint: .venv/.ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -20,7 +20,10 @@ from features.matches import outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.metrics import log_loss
 from features.models import outcome_model
-from features.ratings.params import RatingParams
+from features.ratings.elo import EloParams
+from features.ratings.params import ALONE, GainParams, RatingParams
+from features.ratings.pi import PiParams
+from features.ratings.poisson import PoissonParams
 from features.replay import replay
 from features.splits import season_starts
 
@@ -62,6 +65,29 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "gain": GOAL_FEATURES,
 }
 """The features that an engine is judged by."""
+
+
+_STILL = GainParams(summer=0.0, newcomer=0.0)
+
+BEGIN = RatingParams(
+    elo=EloParams(),
+    pi=PiParams(),
+    poisson=PoissonParams(),
+    shots_on_target=ALONE.shots_on_target,
+    shots=ALONE.shots,
+    gain=_STILL,
+)
+"""Where the search begins for a league alone: the values that papers and earlier work give."""
+
+BEGIN_TIERED = RatingParams(
+    elo=EloParams(k=6, home_advantage=60, newcomer=-30, pull=0.0, tier_step=100),
+    pi=PiParams(rate=0.035, carry=0.9, newcomer=-0.1),
+    poisson=PoissonParams(rate=0.02, division_rate=0.001, newcomer=-0.1, pull=0.1),
+    shots_on_target=ALONE.shots_on_target,
+    shots=ALONE.shots,
+    gain=_STILL,
+)
+"""The same for tiers together."""
 
 
 @dataclass(frozen=True)

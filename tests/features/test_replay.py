@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import LeakageError, UnknownTeam
+from features.errors import InvalidInput, LeakageError, UnknownTeam
 from features.forecasts import forecast, probabilities, states_of
 from features.matches import Status, as_known_at, outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, feature_frame, model_input
@@ -130,3 +130,55 @@ def test_on_neutral_ground_exchanging_the_clubs_exchanges_the_elo(premier_league
     back = model_input(run.away[-5:], run.home[-5:], np.ones(5, bool))
     elo = FEATURES.index("elo")
     np.testing.assert_allclose(there[:, elo], -back[:, elo])
+
+
+def test_going_on_from_a_checkpoint_gives_the_same_as_one_pass(premier_league: pd.DataFrame) -> None:
+    cut = int((premier_league["kick_off"] < pd.Timestamp("2025-12-20", tz="UTC")).sum())
+    first = replay(premier_league.iloc[:cut])
+    rest = replay(premier_league.iloc[cut:], since=first.checkpoint)
+    whole = replay(premier_league)
+    np.testing.assert_allclose(rest.home, whole.home[cut:], rtol=0, atol=1e-12)
+    pd.testing.assert_frame_equal(rest.team_states, whole.team_states)
+
+
+def test_a_checkpoint_is_not_moved_by_what_goes_on_from_it(premier_league: pd.DataFrame) -> None:
+    first = replay(premier_league.iloc[:4000])
+    later = premier_league.iloc[4010:]
+    once, again = (replay(later, since=first.checkpoint) for _ in range(2))
+    np.testing.assert_array_equal(once.home, again.home)
+
+
+def test_a_match_before_the_checkpoint_is_refused(premier_league: pd.DataFrame) -> None:
+    end = replay(premier_league).checkpoint
+    with pytest.raises(InvalidInput, match="replay from the start"):
+        replay(premier_league.tail(1), since=end)
+
+
+def _two_tiers(premier_league: pd.DataFrame) -> pd.DataFrame:
+    """Seasons in which the league's even clubs play in the tier below in the first one."""
+    clubs = sorted(set(premier_league["home_team"]))
+    below = set(clubs[::2])
+    same = premier_league["home_team"].isin(below) == premier_league["away_team"].isin(below)
+    table = premier_league[same & (premier_league["season"] < "2017")].reset_index(drop=True)
+    lower = table["home_team"].isin(below) & (table["season"] == "2014-15")
+    return table.assign(competition=np.where(lower, "eng-championship", "eng-premier-league"))
+
+
+def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.DataFrame) -> None:
+    table = _two_tiers(premier_league)
+    run = replay(table)
+    end = table[table["season"] == "2014-15"]
+    states = replay(end).team_states
+    below = set(states.loc[states["competition"] == "eng-championship", "team"])
+    later = table[(table["season"] == "2015-16") & table["home_team"].isin(below)]
+    promoted = later["home_team"].iloc[0]
+    before = states.loc[states["team"] == promoted, "elo"].item()
+    arrives = run.home[later.index[0], 0]
+    assert abs(arrives - before) < 40
+
+
+def test_clubs_of_one_name_in_two_countries_are_two_clubs(premier_league: pd.DataFrame) -> None:
+    abroad = premier_league.assign(competition="chi-primera", home_goals=0.0, away_goals=3.0)
+    both = pd.concat([premier_league, abroad], ignore_index=True)
+    together, alone = replay(both), replay(premier_league)
+    np.testing.assert_array_equal(together.home[: len(premier_league)], alone.home)

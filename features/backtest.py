@@ -1,0 +1,152 @@
+"""The back-test: every figure with its N, its standard error and the paired difference, walk-forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.competitions import tier_of
+from features.leaks import stop_at_leak
+from features.matches import outcomes
+from features.matrix import FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES, model_input
+from features.metrics import base_rate, rps, summary
+from features.models import outcome_model
+from features.odds import odds_features, shin
+from features.ratings import dixon_coles
+from features.replay import replay
+from features.splits import season_starts, walk_forward
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+SHOTS_MODEL = (*GOAL_FEATURES, *SHOT_FEATURES)
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Out-of-sample probabilities of several forecasters for the same matches.
+
+    Attributes
+    ----------
+    outcomes : (n,) labels.
+    probabilities : by forecaster (n, 3), NaN where it has none.
+    """
+
+    matches: pd.DataFrame
+    outcomes: Labels
+    probabilities: Mapping[str, Floats]
+
+    def line(self, name: str, against: str) -> dict[str, float | str]:
+        """Scores of one forecaster, and its paired RPS difference to another, on the matches that both have."""
+        mine, other = self.probabilities[name], self.probabilities[against]
+        both = ~(np.isnan(mine).any(axis=1) | np.isnan(other).any(axis=1))
+        y = self.outcomes[both]
+        each = rps(mine[both], y)
+        difference = each - rps(other[both], y)
+        return {
+            "forecaster": name,
+            **summary(mine[both], y),
+            "rps_se": float(each.std(ddof=1) / np.sqrt(len(y))),
+            "difference": float(difference.mean()),
+            "difference_se": float(difference.std(ddof=1) / np.sqrt(len(y))),
+        }
+
+
+def walk(
+    matches: pd.DataFrame, x: Floats, features: Sequence[str] | None, first: int, usable: NDArray[np.bool_]
+) -> Floats:
+    """Probabilities (n, 3) of a model refit before each season from `first` on, NaN for other rows.
+
+    `features` name the columns, so that each rating system becomes a member of the blend; None makes one of all.
+    """
+    y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
+    for _, train, test in walk_forward(matches["season"], first):
+        learn, ask = train[usable[train]], test[usable[test]]
+        p[ask] = outcome_model(features=features).fit(x[learn], y[learn]).predict_proba(x[ask])
+    return p
+
+
+def references(matches: pd.DataFrame, plain: Floats, first: int) -> dict[str, Floats]:
+    """Base rate, plain Elo and Dixon-Coles."""
+    y, everyone = outcomes(matches), np.ones(len(matches), bool)
+    base = np.full((len(matches), 3), np.nan)
+    for _, train, test in walk_forward(matches["season"], first):
+        base[test] = base_rate(y[train])
+    strengths, _ = dixon_coles.walk_forward_forecasts(matches, first)
+    return {
+        "base rate": base,
+        "plain Elo (K=20)": walk(matches, plain, [REFERENCE_FEATURE], first, everyone),
+        "Dixon-Coles": strengths,
+    }
+
+
+def evaluate(matches: pd.DataFrame, first: int, last: int, with_extras: bool) -> Forecasts:
+    """Forecast the top-tier matches of seasons `first` to `last` in all ways that the data allows.
+
+    Parameters
+    ----------
+    matches : played matches up to season `last`; lower tiers feed the ratings and are not forecast.
+    with_extras : whether shots and odds are there.
+
+    Raises
+    ------
+    LeakageError
+        If a model is better than the closing odds, or than closing odds ever are.
+    """
+    matches = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
+    run = replay(matches)
+    top = matches["competition"].map(tier_of).eq(1).to_numpy()
+    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[top]
+    table = matches[top].reset_index(drop=True)
+    column = {name: number for number, name in enumerate(FEATURES)}
+    everyone = np.ones(len(table), bool)
+    found = {
+        "model, goals": walk(table, x[:, [column[name] for name in GOAL_FEATURES]], GOAL_FEATURES, first, everyone)
+    }
+    if with_extras:
+        shots = x[:, [column[name] for name in SHOTS_MODEL]]
+        found["model, shots"] = walk(table, shots, SHOTS_MODEL, first, everyone)
+        before = table[["odds_home", "odds_draw", "odds_away"]].to_numpy(float)
+        priced = ~np.isnan(before).any(axis=1)
+        # one member: odds already hold what the ratings know, so equal weights would dilute them
+        found["model, shots and odds"] = walk(
+            table, np.column_stack([shots, odds_features(before)]), None, first, priced
+        )
+    found |= references(table, x[:, [column[REFERENCE_FEATURE]]], first)
+    if with_extras:
+        prices = table[["closing_home", "closing_draw", "closing_away"]].to_numpy(float)
+        found |= {"odds before the match": shin(before), "closing odds": shin(prices)}
+    judged = season_starts(table["season"]) >= first
+    result = Forecasts(
+        table[judged].reset_index(drop=True), outcomes(table[judged]), {name: p[judged] for name, p in found.items()}
+    )
+    closing = result.probabilities.get("closing odds")
+    for name, p in result.probabilities.items():
+        if name.startswith("model"):
+            has = ~np.isnan(p).any(axis=1)
+            stop_at_leak(p[has], result.outcomes[has], closing[has] if closing is not None else None)
+    return result
+
+
+def report(title: str, forecasts: Forecasts, model: str) -> str:
+    """All forecasters in a table, each with its paired difference: the model's RPS minus its own."""
+    lines = [forecasts.line(name, model) for name in forecasts.probabilities]
+    seasons = forecasts.matches["season"]
+    out = [
+        f"{title}, {seasons.min()} to {seasons.max()}",
+        f"{'':24}{'N':>6}  {'RPS':>6} ± s.e.   {'log loss':>8}  {'Brier':>6}  {'acc.':>5}  {'ECE':>5}  "
+        f"RPS of '{model}' minus this",
+    ]
+    out += [
+        f"{one['forecaster']:24}{one['n']:6.0f}  {one['rps']:.4f} ± {one['rps_se']:.4f}  {one['log_loss']:8.4f}  "
+        f"{one['brier']:.4f}  {one['accuracy']:.3f}  {one['ece']:.3f}  "
+        + ("" if one["forecaster"] == model else f"{-float(one['difference']):+.4f} ± {one['difference_se']:.4f}")
+        for one in lines
+    ]
+    base = {str(one["forecaster"]): one for one in lines}
+    skill = 1 - float(base[model]["rps"]) / float(base["base rate"]["rps"])
+    return "\n".join([*out, f"skill of '{model}' over the base rate: {skill:.3f}"])

@@ -1,0 +1,141 @@
+"""The rest of a season played many times: where each club may finish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.competitions import pool_of
+from features.errors import InvalidInput
+from features.matches import OUTCOMES, Status
+from features.scorelines import MOST_GOALS, scorelines
+
+Ints = NDArray[np.int64]
+
+COLUMNS = ("team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation")
+"""Columns of `season_forecast`; after them `position_1` to `position_n`, the probability of each final position."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a table is ordered and what its places mean."""
+
+    head_to_head: bool = False
+    top: int = 4
+    relegated: int = 3
+
+
+_BY_COUNTRY = {
+    "esp": Rules(head_to_head=True),
+    "ita": Rules(head_to_head=True),
+    "ger": Rules(relegated=2),  # the third from the bottom plays off
+    "fra": Rules(relegated=2),
+}
+
+
+def rules_of(competition: str) -> Rules:
+    """Tie rules and places of a competition; goal difference decides where nothing else is known."""
+    return _BY_COUNTRY.get(pool_of(competition), Rules())
+
+
+def simulate(
+    season: pd.DataFrame,
+    forecasts: pd.DataFrame,
+    log_rates: NDArray[np.float64],
+    rules: Rules | None = None,
+    runs: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Play the remaining matches of one season many times.
+
+    Parameters
+    ----------
+    season : all matches of one competition and season, played ones with scores.
+    forecasts : rows with match_id, home, draw, away for every match still to play, n rows.
+    log_rates : (n, 2) log expected goals of both sides in the order of `forecasts`: they shape the scores, the
+        forecast decides how often each side wins.
+    runs : simulated seasons.
+
+    Returns
+    -------
+    DataFrame with `COLUMNS` and a column per final position, best club first.
+
+    Raises
+    ------
+    InvalidInput
+        If a match to come has no forecast, or the matches are not of one season.
+    """
+    if season[["competition", "season"]].drop_duplicates().shape[0] != 1:
+        raise InvalidInput("simulate takes the matches of one competition and season")
+    rules = rules or rules_of(str(season["competition"].iloc[0]))
+    clubs = pd.Index(sorted(set(season["home_team"]) | set(season["away_team"])))
+    played = (season["status"] == Status.PLAYED).to_numpy()
+    to_come = season[~played]
+    order = pd.Index(forecasts["match_id"]).get_indexer(pd.Index(to_come["match_id"]))
+    if (order < 0).any():
+        raise InvalidInput(f"{to_come['match_id'].iloc[int((order < 0).argmax())]} is to come but has no forecast")
+    home, away = (clubs.get_indexer(pd.Index(season[side])) for side in ("home_team", "away_team"))
+    now = season.loc[played, ["home_goals", "away_goals"]].to_numpy(float).astype(np.int64)
+    drawn = _draw(forecasts[list(OUTCOMES)].to_numpy(float)[order], log_rates[order], runs, seed)
+    goals = np.empty((runs, len(season), 2), dtype=np.int64)
+    goals[:, played], goals[:, ~played] = now, drawn
+    points, position = _tables(home, away, goals, len(clubs), rules, seed)
+    so_far, _ = _tables(home[played], away[played], now[None], len(clubs), Rules(), seed)
+    share = np.stack([(position == place).mean(axis=0) for place in range(len(clubs))], axis=1)
+    games = np.bincount(home[played], minlength=len(clubs)) + np.bincount(away[played], minlength=len(clubs))
+    table = pd.DataFrame(
+        {
+            "team": clubs,
+            "played": games,
+            "points": so_far[0],
+            "expected_points": points.mean(axis=0),
+            "p_title": share[:, 0],
+            "p_top_four": share[:, : rules.top].sum(axis=1),
+            "p_relegation": share[:, len(clubs) - rules.relegated :].sum(axis=1),
+        }
+    )
+    places = pd.DataFrame(share, columns=[f"position_{place + 1}" for place in range(len(clubs))])
+    whole = pd.concat([table, places], axis=1)
+    return whole.sort_values(["expected_points", "team"], ascending=[False, True], ignore_index=True)
+
+
+def _draw(p: NDArray[np.float64], log_rates: NDArray[np.float64], runs: int, seed: int) -> Ints:
+    """Scores (runs, n, 2), drawn from the score grids that agree with the forecasts."""
+    if not len(p):
+        return np.zeros((runs, 0, 2), dtype=np.int64)
+    grid = scorelines(p, log_rates).grid.reshape(len(p), -1)
+    edges = np.cumsum(grid / grid.sum(axis=1, keepdims=True), axis=1)
+    chance = np.random.default_rng(seed).random((len(p), runs))
+    cell = np.stack([np.searchsorted(edge, one, side="right") for edge, one in zip(edges, chance, strict=True)])
+    cell = np.minimum(cell, grid.shape[1] - 1).T
+    return np.stack([cell // (MOST_GOALS + 1), cell % (MOST_GOALS + 1)], axis=2)
+
+
+def _tables(home: Ints, away: Ints, goals: Ints, n_clubs: int, rules: Rules, seed: int) -> tuple[Ints, Ints]:
+    """Points and final positions from 0, both (runs, n_clubs)."""
+    runs = len(goals)
+    points, difference, scored = (np.zeros((runs, n_clubs), dtype=np.int64) for _ in range(3))
+    between = np.zeros((runs, n_clubs, n_clubs), dtype=np.int16)
+    for match, (h, a) in enumerate(zip(home, away, strict=True)):
+        mine, theirs = goals[:, match, 0], goals[:, match, 1]
+        won, lost = 3 * (mine > theirs) + (mine == theirs), 3 * (mine < theirs) + (mine == theirs)
+        points[:, h] += won
+        points[:, a] += lost
+        difference[:, h] += mine - theirs
+        difference[:, a] += theirs - mine
+        scored[:, h] += mine
+        scored[:, a] += theirs
+        between[:, h, a] += won.astype(np.int16)
+        between[:, a, h] += lost.astype(np.int16)
+    direct = np.zeros_like(points)
+    if rules.head_to_head:
+        level = points[:, :, None] == points[:, None, :]
+        direct = (between * level).sum(axis=2).astype(np.int64)
+    key = ((points * 1000 + direct) * 1000 + difference + 500) * 1000 + scored
+    # clubs level in everything are ordered by lot
+    lot = np.random.default_rng(seed + 1).random(key.shape)
+    order = np.lexsort((lot, -key), axis=1)
+    return points, np.argsort(order, axis=1)

@@ -1,0 +1,74 @@
+"""The simulated rest of a season."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import InvalidInput
+from features.matches import Status, as_known_at
+from features.season import COLUMNS, Rules, simulate
+
+
+@pytest.fixture(scope="module")
+def season(premier_league: pd.DataFrame) -> pd.DataFrame:
+    now = as_known_at(premier_league, datetime(2026, 3, 9, tzinfo=UTC))
+    return now[now["season"] == "2025-26"].reset_index(drop=True)
+
+
+def _forecasts(season: pd.DataFrame, p: tuple[float, float, float] = (0.45, 0.27, 0.28)):
+    ahead = season.loc[season["status"] != Status.PLAYED, ["match_id"]].reset_index(drop=True)
+    rates = np.tile(np.log([1.5, 1.2]), (len(ahead), 1))
+    return ahead.assign(home=p[0], draw=p[1], away=p[2]), rates
+
+
+def test_every_club_has_one_position_and_every_position_one_club(season: pd.DataFrame) -> None:
+    table = simulate(season, *_forecasts(season), runs=500)
+    places = table.filter(like="position_").to_numpy()
+    assert list(table.columns[: len(COLUMNS)]) == list(COLUMNS)
+    np.testing.assert_allclose(places.sum(axis=0), 1)
+    np.testing.assert_allclose(places.sum(axis=1), 1)
+    np.testing.assert_allclose(table[["p_title", "p_top_four", "p_relegation"]].sum(), [1, 4, 3])
+
+
+def test_expected_points_are_those_won_and_those_that_the_forecasts_promise(season: pd.DataFrame) -> None:
+    table = simulate(season, *_forecasts(season), runs=2000).set_index("team")
+    ahead = season[season["status"] != Status.PLAYED]
+    arsenal = (ahead["home_team"] == "Arsenal").sum() * (3 * 0.45 + 0.27)
+    arsenal += (ahead["away_team"] == "Arsenal").sum() * (3 * 0.28 + 0.27)
+    row = table.loc["Arsenal"]
+    assert row["expected_points"] == pytest.approx(row["points"] + arsenal, abs=0.3)
+    assert row["played"] + (ahead[["home_team", "away_team"]] == "Arsenal").to_numpy().sum() == 38
+
+
+def test_a_finished_season_is_its_table(premier_league: pd.DataFrame) -> None:
+    over = premier_league[premier_league["season"] == "2023-24"].reset_index(drop=True)
+    table = simulate(over, *_forecasts(over), runs=10)
+    assert table["team"].tolist()[:3] == ["Manchester City", "Arsenal", "Liverpool"]
+    assert table["points"].tolist()[:3] == [91, 89, 82]
+    assert table["p_title"].tolist()[0] == 1
+    assert set(table.nlargest(3, "p_relegation")["team"]) == {"Luton Town", "Burnley", "Sheffield United"}
+
+
+def test_the_same_seed_gives_the_same_table(season: pd.DataFrame) -> None:
+    once, again = (simulate(season, *_forecasts(season), runs=200, seed=7) for _ in range(2))
+    pd.testing.assert_frame_equal(once, again)
+
+
+def test_a_match_without_a_forecast_is_named(season: pd.DataFrame) -> None:
+    forecasts, rates = _forecasts(season)
+    with pytest.raises(InvalidInput, match="has no forecast"):
+        simulate(season, forecasts.iloc[1:], rates[1:])
+
+
+def test_where_head_to_head_counts_it_goes_before_goal_difference(premier_league: pd.DataFrame) -> None:
+    four = premier_league.head(6).reset_index(drop=True).copy()
+    four["home_team"], four["away_team"] = list("AABBCD"), list("BDCDAC")
+    four["home_goals"], four["away_goals"] = [1, 1, 9, 9, 1, 1], 0  # A and B have six points, and A beat B
+    none, rates = _forecasts(four)
+    best = {
+        rule: simulate(four, none, rates, Rules(head_to_head=rule), runs=1).nlargest(1, "p_title")["team"].item()
+        for rule in (False, True)
+    }
+    assert best == {False: "B", True: "A"}
