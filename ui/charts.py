@@ -25,9 +25,9 @@ def reliability(calibration: Calibration) -> alt.FacetChart:
             for point in curve
         ]
     )
-    share = alt.Scale(domain=[0, 1])
+    share, percent = alt.Scale(domain=[0, 1]), alt.Axis(format="%", tickCount=5, grid=True)
     base = alt.Chart(points).encode(
-        x=alt.X("forecast:Q", title="forecast", scale=share, axis=alt.Axis(format="%", tickCount=5)),
+        x=alt.X("forecast:Q", title="forecast", scale=share, axis=percent),
         color=alt.Color(
             "outcome:N", legend=None, scale=alt.Scale(domain=list(names.values()), range=[HOME, DRAW, AWAY])
         ),
@@ -39,11 +39,16 @@ def reliability(calibration: Calibration) -> alt.FacetChart:
             alt.Tooltip("high:Q", title="to", format=".0%"),
         ],
     )
-    happened = alt.Y("observed:Q", title="happened", scale=share, axis=alt.Axis(format="%", tickCount=5))
+    happened = alt.Y("observed:Q", title="happened", scale=share, axis=percent)
     diagonal = (
         alt.Chart(points)
         .mark_rule(strokeDash=[4, 4], color="#9aa5ae")
-        .encode(x=alt.datum(0.0), y=alt.datum(0.0), x2=alt.datum(1.0), y2=alt.datum(1.0))
+        .encode(
+            x=alt.XDatum(0.0, axis=percent, scale=share, title="forecast"),
+            y=alt.YDatum(0.0, axis=percent, scale=share, title="happened"),
+            x2=alt.datum(1.0),
+            y2=alt.datum(1.0),
+        )
     )
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(y=alt.Y("low:Q", scale=share), y2="high:Q")
     dots = base.mark_circle(opacity=1).encode(
@@ -111,7 +116,8 @@ def differences(against: dict[str, Comparison]) -> alt.LayerChart:
     )
     zero = alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(strokeDash=[4, 4], color="#9aa5ae").encode(x="x:Q")
     interval = base.mark_rule(strokeWidth=3, color=MODEL).encode(
-        x=alt.X("low:Q", title="RPS difference: left of zero, this model is better"), x2="high:Q"
+        x=alt.X("low:Q", title="RPS difference: left of zero, this model is better", axis=alt.Axis(tickCount=8)),
+        x2="high:Q",
     )
     middle = base.mark_circle(size=130, color=MODEL, opacity=1).encode(x="mean:Q")
     chart: alt.LayerChart = alt.LayerChart(layer=[zero, interval, middle], height=50 + 42 * len(rows))

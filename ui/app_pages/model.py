@@ -58,7 +58,7 @@ def chosen_group(report: Performance) -> PerformanceGroup | None:
 
 def scores(group: PerformanceGroup) -> None:
     """Every score of every forecaster on the same matches."""
-    rows = {charts.FORECASTERS.get(name, name): one for name, one in group.scores.items() if one}
+    rows = {shown: one for name, shown in charts.FORECASTERS.items() if (one := group.scores.get(name))}
     st.dataframe(
         {
             "": list(rows),
@@ -83,7 +83,7 @@ def comparison(group: PerformanceGroup) -> None:
     if not group.against:
         st.caption("No reference has forecasts for these matches.")
         return
-    for name, one in group.against.items():
+    for name, one in sorted(group.against.items(), key=lambda item: -item[1].skill):
         certain = one.low is not None and one.high is not None and (one.high < 0 or one.low > 0)
         better = "Better" if (one.mean or 0) < 0 else "Worse"
         sure = "beyond chance" if certain else f"though {one.n} matches cannot rule out chance"
