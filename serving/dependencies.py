@@ -1,4 +1,4 @@
-"""What endpoints ask for."""
+"""What endpoints ask for. All of it is `async`: FastAPI would send each plain function through a thread."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from serving.schemas import Problem
 from serving.settings import ServingSettings
 
 
-def catalogue(request: Request) -> Catalogue:
+async def catalogue(request: Request) -> Catalogue:
     """The API's view of the lake."""
     return cast(Catalogue, request.app.state.catalogue)
 
 
-def desk(request: Request) -> Desk:
+async def desk(request: Request) -> Desk:
     """Where tasks are put and results awaited."""
     return cast(Desk, request.app.state.desk)
 
 
-def lake(request: Request) -> Lake:
+async def lake(request: Request) -> Lake:
     """The lake itself, for documents."""
-    return catalogue(request).lake
+    return (await catalogue(request)).lake
 
 
-def request_id(request: Request) -> str:
+async def request_id(request: Request) -> str:
     """The id that the answer, the log and the task bear."""
     return cast(str, request.scope["request_id"])
 
 
-def settings(request: Request) -> ServingSettings:
+async def settings(request: Request) -> ServingSettings:
     """The process's settings."""
     return cast(ServingSettings, request.app.state.settings)
 
