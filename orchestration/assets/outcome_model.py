@@ -8,6 +8,7 @@ import pandas as pd
 from features.io.clock import Clock
 from features.io.registry import MODEL_NAME, Registry, Training
 from features.io.store import Lake
+from features.models import REGULARISATION
 from orchestration import display, published
 from orchestration.settings import PipelineSettings
 from orchestration.training import IDENTITY, Recipe, beats_references, train
@@ -16,7 +17,7 @@ from orchestration.training import IDENTITY, Recipe, beats_references, train
 class TrainingConfig(dg.Config):
     """How to train; the defaults give a model that may forecast every week of the running season."""
 
-    regularisation: float = 0.01
+    regularisation: float = REGULARISATION
     include_running_season: bool = False
     reason: str = "asked for by a person"
 

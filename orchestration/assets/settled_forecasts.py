@@ -16,7 +16,11 @@ _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "hom
 
 @dg.asset(
     partitions_def=weeks,
-    deps=["forecasts", dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping())],
+    deps=[
+        "forecasts",
+        dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
+    ],
     backfill_policy=dg.BackfillPolicy.single_run(),
     automation_condition=FOLLOW_EVERY_WEEK,
     group_name="judgement",

@@ -16,6 +16,8 @@ from features.io.sources import bundled
 from features.matches import OUTCOMES, RESULT_COLUMNS, Status
 from features.replay import STATE_COLUMNS
 
+pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
+
 AS_OF = bundled.REPLAY_AS_OF
 
 

@@ -1,0 +1,69 @@
+"""When an alarm may ask for a training."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from features.io.registry import ModelVersion
+from orchestration.alarms import ALARM, drift_alarm, held_back, performance_alarm
+
+NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
+
+
+def version(number: int, days_ago: float, reason: str = "") -> ModelVersion:
+    trained = (NOW - timedelta(days=days_ago)).isoformat()
+    return ModelVersion(number, "run", NOW, {"trained_as_of": trained, "trained_because": reason})
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    group = {
+        "competition": "all",
+        "window": "last_100",
+        "matches": 100,
+        "to": "2026-03-05T20:00:00+00:00",
+        "against": {"elo": {"low": -0.01}, "base": {"low": -0.03}},
+        "calibration": {"error": 0.05, "limit": 0.08},
+    }
+    return {"groups": [{**group, **changes}]}
+
+
+def test_only_drift_is_a_drift_alarm() -> None:
+    summary = {"state": "drift", "digest": "abc", "drifted": ["elo"], "week": "2026-03-02"}
+    alarm = drift_alarm(summary)
+    assert alarm is not None
+    assert alarm.key == "drift abc"
+    assert "elo" in alarm.why
+    assert drift_alarm({**summary, "state": "stable"}) is None
+    assert drift_alarm({**summary, "state": "too_few_matches"}) is None
+    assert drift_alarm(None) is None
+
+
+def test_forecasts_beyond_doubt_worse_than_a_reference_are_an_alarm() -> None:
+    alarm = performance_alarm(report(against={"elo": {"low": 0.001}, "base": {"low": -0.01}}))
+    assert alarm is not None
+    assert "worse than elo" in alarm.why
+    assert performance_alarm(report()) is None
+    assert performance_alarm(report(against={"elo": {"low": None}})) is None
+    assert performance_alarm(None) is None
+    assert performance_alarm({"groups": []}) is None
+
+
+def test_miscalibration_beyond_what_the_sample_allows_is_an_alarm_on_enough_matches() -> None:
+    bad = {"error": 0.12, "limit": 0.08}
+    assert performance_alarm(report(calibration=bad)) is not None
+    assert performance_alarm(report(calibration=bad, matches=40)) is None
+
+
+def test_an_alarm_waits_for_the_cool_down() -> None:
+    assert "cool-down" in (held_back([version(1, 10)], NOW, 14, 4) or "")
+    assert held_back([version(1, 15)], NOW, 14, 4) is None
+    assert held_back([], NOW, 14, 4) is None
+
+
+def test_alarms_may_ask_only_so_often() -> None:
+    asked = [version(n, 20 * n, f"{ALARM}drift") for n in (1, 2, 3, 4)]
+    assert "a person has to look" in (held_back(asked, NOW, 14, 4) or "")
+    assert held_back(asked, NOW, 14, 5) is None
+    by_schedule = [version(n, 20 * n, "weekly schedule") for n in (1, 2, 3, 4)]
+    assert held_back(by_schedule, NOW, 14, 4) is None

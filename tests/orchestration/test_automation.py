@@ -1,0 +1,117 @@
+"""What happens by itself: schedules, sensors, and what follows from new results."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from features.io.clock import Clock
+from features.io.registry import ModelVersion
+from features.io.store import Lake
+from orchestration.alarms import ALARM
+from orchestration.definitions import build
+from orchestration.partitions import register_competitions
+from orchestration.schedules import daily_refresh, weekly_drift, weekly_retraining
+from orchestration.sensors import RANGE_END, RANGE_START, drift_alarm_sensor, production_changed_sensor
+from orchestration.settings import PipelineSettings
+
+AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
+LEAGUE = "eng-premier-league"
+
+
+class Versions:
+    """A registry that only lists versions."""
+
+    def __init__(self, *versions: ModelVersion) -> None:
+        self._versions = list(versions)
+
+    def versions(self) -> list[ModelVersion]:
+        return self._versions
+
+
+@pytest.fixture
+def settings(tmp_path) -> PipelineSettings:
+    return PipelineSettings(home=tmp_path, as_of=AS_OF, mlflow_tracking_uri="http://127.0.0.1:9")
+
+
+def tick(settings: PipelineSettings, *versions: ModelVersion, cursor: str | None = None) -> Any:
+    resources = {
+        "registry": Versions(*versions),
+        "lake": Lake(settings.lake_root),
+        "clock": Clock(settings),
+        "settings": settings,
+    }
+    return drift_alarm_sensor(dg.build_sensor_context(resources=resources, cursor=cursor))
+
+
+def test_drift_asks_for_a_training_that_learns_from_the_running_season(settings) -> None:
+    summary = {"state": "drift", "digest": "abc", "drifted": ["elo"], "week": "2026-03-02"}
+    Lake(settings.lake_root).write_json("reports/drift/week=2026-03-02/summary.json", summary)
+    request = tick(settings)
+    config = request.run_config["ops"]["outcome_model"]["config"]
+    assert config["include_running_season"] is True
+    assert config["reason"].startswith(ALARM)
+    assert isinstance(tick(settings, cursor="drift abc"), dg.SkipReason), "one alarm is answered once"
+    recent = ModelVersion(1, "run", AS_OF, {"trained_as_of": "2026-03-10T00:00:00+00:00"})
+    assert "cool-down" in tick(settings, recent).skip_message
+
+
+def test_no_report_is_no_alarm(settings) -> None:
+    assert tick(settings).skip_message == "no alarm"
+
+
+def test_the_daily_schedule_refreshes_every_competition(settings) -> None:
+    with dg.instance_for_test() as instance:
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=AS_OF)
+        requests = daily_refresh(context, settings=settings)
+    assert [one.partition_key for one in requests] == [LEAGUE]
+
+
+def test_the_weekly_schedules_train_and_look_at_the_week_that_is_over(settings) -> None:
+    config = weekly_retraining(dg.build_schedule_context()).run_config["ops"]["outcome_model"]["config"]
+    assert config == {"include_running_season": True, "reason": "weekly schedule"}
+    assert weekly_drift(clock=Clock(settings)).partition_key == "2026-03-02"
+
+
+def test_a_new_version_in_production_forecasts_the_weeks_to_come(settings) -> None:
+    definitions = build(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_job_def("promote_model")
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS)
+        event = dg.DagsterEvent("PIPELINE_SUCCESS", job_name="promote_model")
+        context = dg.build_run_status_sensor_context(
+            sensor_name="production_changed_sensor",
+            dagster_event=event,
+            dagster_instance=instance,
+            dagster_run=run,
+            resources={"clock": Clock(settings), "settings": settings},
+        )
+        request = production_changed_sensor(context)
+    assert request.tags == {RANGE_START: "2026-03-09", RANGE_END: "2026-04-06"}
+
+
+def test_everything_follows_from_new_results_step_by_step(settings) -> None:
+    definitions = build(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        register_competitions(instance, (LEAGUE,))
+        evaluation = dg.evaluate_automation_conditions(definitions, instance)
+        instance.report_runless_asset_event(dg.AssetMaterialization("matches", partition=LEAGUE))
+        evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
+        assert evaluation.get_requested_partitions(dg.AssetKey("match_features")) == {LEAGUE}
+        assert evaluation.get_requested_partitions(dg.AssetKey("team_states")) == {LEAGUE}
+        for noun in ("match_features", "team_states"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(noun, partition=LEAGUE))
+        instance.report_runless_asset_event(dg.AssetMaterialization("outcome_model"))
+        evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
+        assert "2026-03-09" in evaluation.get_requested_partitions(dg.AssetKey("forecasts"))
+        instance.report_runless_asset_event(dg.AssetMaterialization("forecasts", partition="2026-03-09"))
+        evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
+        assert "2026-03-09" in evaluation.get_requested_partitions(dg.AssetKey("settled_forecasts"))
+        instance.report_runless_asset_event(dg.AssetMaterialization("settled_forecasts", partition="2026-03-09"))
+        evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
+        assert evaluation.get_num_requested(dg.AssetKey("performance")) == 1
+        assert evaluation.get_num_requested(dg.AssetKey("freshness")) == 1
+        assert evaluation.get_num_requested(dg.AssetKey("production_model")) == 0, "nobody is promoted by the way"

@@ -1,0 +1,92 @@
+"""Tables that contradict a critical claim are never published."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from features.io.clock import Clock
+from features.io.sources import SourceResult, bundled
+from features.io.sources.result import quarantine_table
+from features.io.store import Lake
+from monitoring.claims import Severity, Suite, claims
+from orchestration import checks
+from orchestration.assets.match_features import match_features
+from orchestration.assets.matches import matches
+from orchestration.partitions import register_competitions
+
+LEAGUE = bundled.COMPETITION
+AS_OF = datetime(2015, 6, 1, tzinfo=UTC)
+
+
+class Source:
+    """One season, or what is made of it."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._table = table
+
+    def load(self, competition: str) -> SourceResult:
+        return SourceResult(self._table, quarantine_table([]), {"source": "test"})
+
+
+class At(Clock):
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        pass
+
+    def as_of(self) -> datetime:
+        return AS_OF
+
+
+@pytest.fixture(scope="module")
+def season() -> pd.DataFrame:
+    return bundled.load().query("season == '2014-15'").reset_index(drop=True)
+
+
+def refresh(lake: Lake, table: pd.DataFrame, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    register_competitions(instance, (LEAGUE,))
+    resources = {"source": Source(table), "clock": At(), "lake": lake}
+    return dg.materialize(
+        [matches, match_features], partition_key=LEAGUE, instance=instance, resources=resources, raise_on_error=False
+    )
+
+
+def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(tmp_path, season: pd.DataFrame) -> None:
+    lake = Lake(str(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance:
+        good = refresh(lake, season, instance)
+        assert good.success
+        evaluations = good.get_asset_check_evaluations()
+        assert {one.check_name for one in evaluations if not one.passed} == set()
+        assert len(evaluations) == sum(len(claims(suite)) for suite in (Suite.RESULTS, Suite.FIXTURES, Suite.FEATURES))
+        before = {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in ("matches", "match_features")}
+
+        broken = season.copy()
+        broken.loc[7, "home_goals"] = 99
+        bad = refresh(lake, broken, instance)
+        assert not bad.success
+        failed = {one.check_name: one for one in bad.get_asset_check_evaluations() if not one.passed}
+        assert "results_home_goals_are_plausible" in failed
+        shown = failed["results_home_goals_are_plausible"].metadata
+        assert shown["failed_rows"].value == 1
+        assert broken.loc[7, "match_id"] in shown["examples"].value
+        error = next(event for event in bad.all_events if event.is_step_failure).step_failure_data.error
+        assert "what was there before stays" in error.to_string()
+        assert not any(event.is_step_success for event in bad.all_events), "nothing downstream may run"
+        assert before == {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in before}
+
+
+def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:
+    for asset, suites in checks.SUITES.items():
+        found = {spec.name: spec for spec in checks.specs(asset)}
+        assert len(found) == sum(len(claims(suite)) for suite in suites), "names must be unique"
+        for suite in suites:
+            for claim in claims(suite):
+                spec = found[f"{suite.value}_{claim.name}"]
+                assert spec.blocking == (claim.severity is Severity.CRITICAL)
+                assert spec.description == claim.sentence
+    assert len(checks.CRITICAL) > 20

@@ -1,0 +1,192 @@
+"""The whole life of a model: trained, staged, judged, approved, promoted, challenged, taken back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from features.io.registry import PREVIOUS, PRODUCTION, STAGING
+from monitoring.gate import Policy
+from orchestration import promotion
+from orchestration.definitions import build
+from orchestration.sensors import RANGE_END, RANGE_START, promotion_sensor
+
+pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
+
+BETTER = 0.02
+"""Regularisation of a model that is a little better on this season than the usual one."""
+
+
+@pytest.fixture(scope="module")
+def home(installed, tmp_path_factory: pytest.TempPathFactory):
+    """A copy of the installation after its first start; its tests go on from each other."""
+    copy = tmp_path_factory.mktemp("life") / "home"
+    shutil.copytree(installed.settings.home, copy)
+    settings = installed.settings.model_copy(
+        update={"home": copy, "mlflow_tracking_uri": f"sqlite:///{copy}/mlflow.db"}
+    )
+    return type(installed)(settings)
+
+
+class Life:
+    """Runs jobs of a home and tells what the gate says."""
+
+    def __init__(self, home: Any) -> None:
+        self.home = home
+
+    def run(self, job: str, config: dict[str, Any] | None = None, policy: Policy = Policy.MANUAL, **more: Any) -> Any:
+        settings = self.home.settings.model_copy(update={"promotion_policy": policy})
+        definition = build(settings).resolve_job_def(job)
+        with self.home.instance() as instance:
+            return definition.execute_in_process(
+                run_config=config or {}, instance=instance, raise_on_error=False, **more
+            )
+
+    def stage(self, regularisation: float) -> int:
+        """Train a candidate and let it forecast the season in the shadow."""
+        config = {"ops": {"outcome_model": {"config": {"regularisation": regularisation, "reason": "test"}}}}
+        assert self.run("train_model", config).success
+        return self.home.registry.by_alias(STAGING).version
+
+    def shadow(self) -> None:
+        weeks = {RANGE_START: "2025-08-11", RANGE_END: "2026-03-09"}
+        assert self.run("shadow_candidate", tags=weeks).success
+
+    def judge(self, policy: Policy = Policy.MANUAL) -> tuple[list[str], dict[str, Any]]:
+        """Names of the shut conditions, and the published verdict."""
+        assert self.run("judge_candidate", policy=policy).success
+        document = self.home.lake.read_json("reports/gate.json")
+        return [one["name"] for one in document["conditions"] if not one["open"]], document
+
+    def decide(self, job: str, op: str, **form: Any) -> Any:
+        return self.run(job, {"ops": {op: {"config": form}}})
+
+    def tick(self, policy: Policy = Policy.MANUAL) -> dg.RunRequest | dg.SkipReason:
+        settings = self.home.settings.model_copy(update={"promotion_policy": policy})
+        resources = {"registry": self.home.registry, "lake": self.home.lake, "settings": settings}
+        return promotion_sensor(dg.build_sensor_context(resources=resources))
+
+    def bearer(self, alias: str) -> int | None:
+        version = self.home.registry.by_alias(alias)
+        return version.version if version else None
+
+
+@pytest.fixture(scope="module")
+def life(home: Any) -> Life:
+    return Life(home)
+
+
+def failure(result: Any) -> str:
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return " ".join(error.to_string() for error in errors)
+
+
+@pytest.mark.slow
+def test_the_whole_life_of_a_model(life: Life) -> None:
+    # A second version is trained: it waits, and the gate says what is missing.
+    assert (life.bearer(PRODUCTION), life.bearer(STAGING)) == (1, 1)
+    assert isinstance(life.tick(), dg.SkipReason)
+    assert life.stage(0.11) == 2
+    shut, verdict = life.judge()
+    assert {"enough_matches", "approved"} <= set(shut)
+    assert "too few" in next(one["why"] for one in verdict["conditions"] if one["name"] == "enough_matches")
+    refused = life.decide("approve_promotion", "approve_candidate", version=2, name="Ada", reason="looks good")
+    assert "cannot be approved while the gate is shut" in failure(refused)
+    assert life.run("promote_model").success
+    assert life.bearer(PRODUCTION) == 1
+
+    # Evidence arrives: its shadow forecasts are settled. Only a person is missing.
+    life.shadow()
+    shut, verdict = life.judge()
+    assert shut == ["approved"], verdict["conditions"]
+    assert verdict["waiting_since"]
+    assert "waits for a person" in life.tick().skip_message
+    wrong = life.decide("approve_promotion", "approve_candidate", version=1, name="Ada", reason="looks good")
+    assert "not the candidate" in failure(wrong)
+    stale = life.decide(
+        "approve_promotion", "approve_candidate", version=2, name="Ada", reason="looks good", evidence="0123"
+    )
+    assert "evidence has changed" in failure(stale)
+
+    # Approved, promoted, once.
+    assert life.decide("approve_promotion", "approve_candidate", version=2, name="Ada", reason="as good, newer").success
+    request = life.tick()
+    assert isinstance(request, dg.RunRequest)
+    assert life.tick().run_key == request.run_key, "a repeated tick asks for the same promotion"
+    assert life.run("promote_model").success
+    assert life.run("promote_model").success, "a repeated run finds nothing left to do"
+    assert (life.bearer(PRODUCTION), life.bearer(PREVIOUS)) == (2, 1)
+    tags = life.home.registry.by_alias(PRODUCTION).tags
+    assert (tags["promoted_by"], tags["promoted_because"]) == ("Ada", "as good, newer")
+    assert tags["promoted_evidence"] == verdict["evidence"]
+    assert [one["version"] for one in promotion.history(life.home.lake)] == [1, 2]
+    assert isinstance(life.tick(), dg.SkipReason)
+
+    # A worse successor is refused, even where nobody needs to approve.
+    assert life.stage(1e-5) == 3
+    life.shadow()
+    shut, verdict = life.judge(Policy.AUTO)
+    assert "not_worse_than_production" in shut
+    assert "worse than version 2" in next(
+        one["why"] for one in verdict["conditions"] if one["name"] == "not_worse_than_production"
+    )
+    assert "not_worse_than_production" in life.tick(Policy.AUTO).skip_message
+    assert life.run("promote_model", policy=Policy.AUTO).success
+    assert life.bearer(PRODUCTION) == 2
+
+    # One that holds its own in the shadow is promoted without a person where the policy says so.
+    assert life.stage(BETTER) == 4
+    life.shadow()
+    shut, _ = life.judge(Policy.AUTO)
+    assert shut == []
+    assert isinstance(life.tick(Policy.AUTO), dg.RunRequest)
+    assert life.run("promote_model", policy=Policy.AUTO).success
+    assert (life.bearer(PRODUCTION), life.bearer(PREVIOUS)) == (4, 2)
+
+    # Taken back with a reason; nothing puts it straight into production again.
+    assert "reason" in failure(life.decide("rollback_production", "restore_previous", name="Ada", reason=" "))
+    assert life.decide("rollback_production", "restore_previous", name="Ada", reason="odd draws").success
+    assert (life.bearer(PRODUCTION), life.bearer(PREVIOUS), life.bearer(STAGING)) == (2, None, None)
+    assert life.home.registry.version(4).tags["rolled_back_because"] == "odd draws"
+    assert isinstance(life.tick(Policy.AUTO), dg.SkipReason)
+    assert life.run("promote_model", policy=Policy.AUTO).success
+    assert life.bearer(PRODUCTION) == 2
+    assert [one["action"] for one in promotion.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
+    assert "no previous version" in failure(
+        life.decide("rollback_production", "restore_previous", name="Ada", reason="again")
+    )
+
+
+def test_a_review_is_written_beside_its_report(life: Life) -> None:
+    week = "2026-03-02"
+    assert life.decide("review_drift", "note_review", week=week, name="Ada", note="newcomers").success
+    review = life.home.lake.read_json(f"reports/drift/week={week}/review.json")
+    summary = life.home.lake.read_json(f"reports/drift/week={week}/summary.json")
+    assert (review["by"], review["note"], review["report"]) == ("Ada", "newcomers", summary["digest"])
+    missing = life.decide("review_drift", "note_review", week="2025-08-11", name="Ada", note="newcomers")
+    assert "no drift report" in failure(missing)
+
+
+def test_the_report_can_be_opened_by_itself(installed) -> None:
+    page = installed.lake.read_bytes("reports/drift/week=2026-03-02/report.html")
+    assert b"How far to trust this" in page
+    assert Path(installed.lake.root, "reports/drift/week=2026-03-02/report.html").is_file()
+
+
+def test_a_season_of_weeks_is_published_again_in_one_run_or_in_many_and_history_stands(life: Life) -> None:
+    before = life.home.forecasts()
+    for week in ("2025-09-15", "2026-03-09"):
+        assert life.run("publish_forecasts", partition_key=week).success
+    season = life.run("publish_forecasts", tags={RANGE_START: "2025-08-11", RANGE_END: "2026-04-06"})
+    assert season.success
+    after = life.home.forecasts()
+    begun = before["kick_off"] <= before["published_at"].max()
+    pd.testing.assert_frame_equal(after[begun], before[begun])
+    with life.home.instance() as instance:
+        weeks = instance.get_materialized_partitions(dg.AssetKey("forecasts"))
+    assert len(weeks) > 35
