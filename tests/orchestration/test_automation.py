@@ -107,8 +107,6 @@ def test_everything_follows_from_new_results_step_by_step(settings) -> None:
         instance.report_runless_asset_event(dg.AssetMaterialization("outcome_model"))
         evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
         assert "2026-03-09" in evaluation.get_requested_partitions(dg.AssetKey("forecasts"))
-        instance.report_runless_asset_event(dg.AssetMaterialization("forecasts", partition="2026-03-09"))
-        evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
         assert "2026-03-09" in evaluation.get_requested_partitions(dg.AssetKey("settled_forecasts"))
         instance.report_runless_asset_event(dg.AssetMaterialization("settled_forecasts", partition="2026-03-09"))
         evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
