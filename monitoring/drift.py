@@ -34,6 +34,9 @@ Floats = NDArray[np.float64]
 
 METHOD = "ks"
 REFERENCE_SEASONS = 3
+SETTLING = 1
+"""Seasons at the start of the data in which ratings still find their level: never part of what is measured on."""
+
 WINDOW = 100
 STEP = 10
 """Matches between two windows when measuring: a round of a league of twenty."""
@@ -190,7 +193,7 @@ def split(known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, in
 def _undrifted(history: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame, pd.DataFrame]]:
     """(season, reference, window) for every round of every season that has a whole reference before it."""
     start = season_starts(history["season"])
-    for season in sorted(set(start))[REFERENCE_SEASONS:]:
+    for season in sorted(set(start))[SETTLING + REFERENCE_SEASONS :]:
         until = history[start <= season].sort_values("kick_off", kind="stable")
         moments = until.loc[season_starts(until["season"]) == season, "kick_off"]
         for moment in moments.iloc[WINDOW - 1 :: STEP]:

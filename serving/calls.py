@@ -51,6 +51,7 @@ class Report:
     features_seconds: float = 0.0
     model_seconds: float = 0.0
     version: int | None = None
+    swaps: Mapping[str, int] = field(default_factory=dict)
 
 
 @cache
@@ -119,6 +120,7 @@ def run(calls: list[Call]) -> Report:
         features_seconds=prediction.features_seconds if prediction else 0.0,
         model_seconds=prediction.model_seconds if prediction else 0.0,
         version=prediction.version if prediction else None,
+        swaps=the_predictor().take_swaps(),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,6 +91,7 @@ class Predictor:
         self._stamps: dict[str, Stamp | None] = {}
         self._loading = threading.Lock()
         self._failed_at = float("-inf")
+        self._swaps: Counter[str] = Counter()
         self.error: str | None = None
 
     @property
@@ -168,12 +170,20 @@ class Predictor:
             model.predict_proba(np.zeros((1, len(model.features))))  # a model that cannot predict never takes over
         except TouchlineError as error:
             self.error, self._failed_at = str(error), time.monotonic()
+            self._swaps["failure"] += 1
             raise
         except Exception as error:
             self.error, self._failed_at = f"version cannot be used: {error}", time.monotonic()
+            self._swaps["failure"] += 1
             raise ModelUnavailable(self.error) from error
         self._serving, self.error = Serving(model, datetime.now(UTC)), None
+        self._swaps["success"] += 1
         return True
+
+    def take_swaps(self) -> dict[str, int]:
+        """Attempts to load a version since this was last asked, by result."""
+        taken, self._swaps = self._swaps, Counter()
+        return dict(taken)
 
 
 def _states(table: pd.DataFrame) -> States:

@@ -134,13 +134,13 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         {},
     ),
     "TouchlineBelowBaseRate": (
-        [{DIFFERENCE % ("last_100", "base", "mean"): constant(0.01), ENOUGH % "last_100": constant(100)}],
+        [{DIFFERENCE % ("season", "base", "mean"): constant(0.01), ENOUGH % "season": constant(100)}],
         [
-            {DIFFERENCE % ("last_100", "base", "mean"): constant(0.01), ENOUGH % "last_100": constant(10)},
-            {DIFFERENCE % ("last_100", "base", "mean"): constant(-0.03), ENOUGH % "last_100": constant(100)},
+            {DIFFERENCE % ("season", "base", "mean"): constant(0.01), ENOUGH % "season": constant(60)},
+            {DIFFERENCE % ("season", "base", "mean"): constant(-0.03), ENOUGH % "season": constant(200)},
         ],
         "2h",
-        {"competition": "all", "window": "last_100", "reference": "base"},
+        {"competition": "all", "window": "season", "reference": "base"},
     ),
     "TouchlineBelowPlainElo": (
         [{DIFFERENCE % ("season", "elo", "low"): constant(0.001), ENOUGH % "season": constant(200)}],

@@ -154,7 +154,7 @@ def fill(lake: Lake) -> None:
     rows = settled()
     lake.write_json("reports/performance.json", report(rows, AS_OF))
     frame = drift_frame()
-    assert frame["season"].nunique() == REFERENCE_SEASONS + 1
+    assert frame["season"].nunique() == REFERENCE_SEASONS + 1  # a reference, and too little to measure thresholds on
     summary = drift_report(frame, "2026-03-09", measure(frame)).summary
     lake.write_json("reports/drift/week=2026-03-09/summary.json", summary)
     lake.write_json("reports/drift/week=2026-03-09/review.json", review(summary, "Ada", "fine", AS_OF))

@@ -36,7 +36,7 @@ def frame() -> pd.DataFrame:
     past = (start > start.min()) & (start < start.max())
     x = rows[list(GOAL_FEATURES)].to_numpy(float)
     model = outcome_model().fit(x[past], outcomes(matches)[past])
-    return rows.assign(**dict(zip(OUTCOMES, model.predict_proba(x).T, strict=True)))[start > start.min()]
+    return rows.assign(**dict(zip(OUTCOMES, model.predict_proba(x).T, strict=True)))
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,8 @@ def test_while_the_registry_is_away_the_loaded_model_goes_on(master: World) -> N
         predictor.follow()
     assert predictor.predict([FIXTURE]).version == 1
     assert predictor.error is not None
+    assert predictor.take_swaps() == {"success": 1, "failure": 2}
+    assert predictor.take_swaps() == {}
 
 
 def test_states_that_cannot_be_read_leave_the_last_good_ones_in_use(world: World) -> None:
