@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DISK_NEEDED_MB := 4000
 
-.PHONY: up test backtest chart lint types contracts lock
+.PHONY: up test backtest chart lint types contracts lock load
 .DEFAULT_GOAL := up
 
 up: .venv/.ready  ## start everything, Ctrl-C stops it
@@ -27,6 +27,10 @@ types: .venv/.ready
 
 contracts: .venv/.ready
 	@$(BIN)/lint-imports
+
+load: .venv/.ready  ## users on a running service (TOUCHLINE_API_URL); ends with the objectives and a verdict
+	@$(BIN)/locust -f tests/load/locustfile.py --headless --only-summary --users 20 --spawn-rate 10 --run-time 60s \
+	  --host $${TOUCHLINE_API_URL:-http://127.0.0.1:8000}
 
 lock:  ## resolve again: hashed, every platform, no index addresses
 	@{ echo '# Made by `make lock` from pyproject.toml; do not edit.'; \
