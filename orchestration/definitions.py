@@ -11,6 +11,7 @@ from orchestration.assets import (
     outcome_model,
     performance,
     production_model,
+    season_forecast,
     settled_forecasts,
 )
 from orchestration.jobs import JOBS
@@ -24,6 +25,7 @@ ASSETS = [
     match_features,
     outcome_model,
     forecasts,
+    season_forecast,
     settled_forecasts,
     performance,
     drift_report,

@@ -20,6 +20,9 @@ publish_forecasts = dg.define_asset_job(
     selection=["forecasts"],
     description="Publish the forecasts of one week, or of a range of weeks in a single run.",
 )
+forecast_season = dg.define_asset_job(
+    "forecast_season", selection=["season_forecast"], description="Simulate the final table of a competition."
+)
 shadow_candidate = dg.define_asset_job(
     "shadow_candidate",
     selection=["shadow_forecasts"],
@@ -51,6 +54,7 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     refresh_matches,
     train_model,
     publish_forecasts,
+    forecast_season,
     shadow_candidate,
     settle_forecasts,
     judge_forecasts,

@@ -52,6 +52,9 @@ class Pipeline:
         if self._registry.by_alias(PRODUCTION) is None:
             self._job("train_model", "first model, trained and evaluated")
         self._weekly("publish_forecasts", "forecasts", self._stale_weeks(as_of))
+        for competition in self._settings.competitions:
+            if self._ran or self._lake.table_stamp("season_forecast", competition) is None:
+                self._job("forecast_season", f"final table of {competition}", partition_key=competition)
         self._weekly("settle_forecasts", "scores of played matches", self._unsettled_weeks(as_of))
         if self._ran or self._lake.stamp("reports/performance.json") is None:
             self._job("judge_forecasts", "performance and freshness")

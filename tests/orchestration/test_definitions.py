@@ -20,6 +20,7 @@ ASSETS = {
     "outcome_model": None,
     "performance": None,
     "production_model": None,
+    "season_forecast": "competition",
     "settled_forecasts": "week",
     "shadow_forecasts": "week",
     "team_states": "competition",

@@ -65,6 +65,14 @@ def test_the_first_good_version_is_in_production_and_explains_itself(installed) 
     assert {"rps", "log_loss", "brier", "ece", "elo_rps", "base_rps", "skill"} <= set(logged)
 
 
+def test_the_final_table_is_simulated_from_the_same_model(installed) -> None:
+    table = installed.lake.read_table("season_forecast", bundled.COMPETITION)
+    assert len(table) == 20
+    assert table["p_title"].sum() == pytest.approx(1)
+    assert table["p_relegation"].sum() == pytest.approx(3)
+    assert (table["expected_points"] >= table["points"]).all()
+
+
 def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
     with installed.instance() as instance:
         runs = instance.get_runs()
