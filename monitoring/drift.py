@@ -306,6 +306,9 @@ def _sealed(summary: dict[str, Any]) -> dict[str, Any]:
     return summary | {"digest": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
+_TABLE = '<table cellpadding="4" style="text-align:left">'
+
+
 def _page(page: str, summary: dict[str, Any]) -> str:
     """Evidently's page with what the numbers mean, and how far to trust them, at its top."""
     head, body, rest = page.partition("<body>")
@@ -328,7 +331,7 @@ def _preface(summary: dict[str, Any]) -> str:
             for one in summary["columns"]
         )
         head = "<tr><th>column</th><th>kind</th><th>p-value</th><th>threshold</th><th></th></tr>"
-        lines.append(f"<table>{head}{cells}</table>")
+        lines.append(f"{_TABLE}{head}{cells}</table>")
     lines.append("<h2>How far to trust this</h2>")
     if trust["false_alarm_rate"] is None:
         lines.append(f"<p>Not measured: fewer than {MIN_SEASONS} past seasons with a whole reference are known.</p>")
@@ -338,9 +341,10 @@ def _preface(summary: dict[str, Any]) -> str:
         lines += [
             f"<p>False alarms: {trust['false_alarm_rate']:.1%} of {trust['windows']} windows of past seasons as they "
             f"were, each season judged by the others' thresholds (by season: {alarms}).</p>",
-            f"<table><tr><th>planted</th><th>windows in which it was caught</th></tr>{power}</table>",
+            f"{_TABLE}<tr><th>planted</th><th>windows in which it was caught</th></tr>{power}</table>",
         ]
-    return f'<section style="font-family:sans-serif;max-width:60rem;margin:2rem auto">{"".join(lines)}</section>'
+    style = "font-family:sans-serif;max-width:60rem;margin:2rem auto;padding:1rem;background:#fff;color:#111"
+    return f'<section style="{style}">{"".join(lines)}</section>'
 
 
 def _spell(value: float | None) -> str:
