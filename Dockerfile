@@ -25,8 +25,8 @@ RUN sed -n '/^uv==/,/^[^ ]*==/{/^uv==/p;/^ /p}' requirements.lock > /tmp/uv.txt 
  && python3 -m venv /opt/uv \
  && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /tmp/uv.txt
 # Wheels only, so that no compiler is needed; packages' own tests and C headers, and parts of Arrow that nothing here
-# calls, stay behind. Bytecode is made here, because the root is read-only later; for serving only of what it imports, to
-# stay small.
+# calls, stay behind. Bytecode is made here, because the root is read-only later; but for serving, which stays small
+# without, and shows instead that what is left still imports.
 ENV VIRTUAL_ENV=/opt/venv \
     UV_NO_CACHE=1 \
     UV_NO_BUILD=1
@@ -34,8 +34,8 @@ ENV VIRTUAL_ENV=/opt/venv \
 FROM build AS build-serving
 RUN /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra serving -c requirements.lock \
  && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} + \
- && find /opt/venv -path '*/pyarrow/*' \( -name '*arrow*_flight*' -o -name '_flight*' -o -name '*_substrait*' \) -delete \
- && PYTHONDONTWRITEBYTECODE='' /opt/venv/bin/python -c "import aio_pika, celery.apps.worker, celery.concurrency.prefork, \
+ && find /opt/venv -path '*/pyarrow/*' \( -name '*arrow*_flight*' -o -name '_flight*' \) -delete \
+ && /opt/venv/bin/python -c "import aio_pika, celery.apps.worker, celery.concurrency.prefork, \
 fastapi, httptools, mlflow.sklearn, opentelemetry.sdk.trace, orjson, prometheus_client, pyarrow.parquet, rapidfuzz, \
 redis.asyncio, skops.io, sklearn.linear_model, sklearn.calibration, structlog, uvicorn.protocols.http.httptools_impl"
 

@@ -4,6 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from orchestration.decisions import approve_promotion, review_drift, rollback_production
+from orchestration.executors import training_executor
 
 refresh_matches = dg.define_asset_job(
     "refresh_matches",
@@ -13,6 +14,7 @@ refresh_matches = dg.define_asset_job(
 train_model = dg.define_asset_job(
     "train_model",
     selection=["outcome_model", "production_model"],
+    executor_def=training_executor,
     description="Train, evaluate and register a new version; the first good one goes into production.",
 )
 publish_forecasts = dg.define_asset_job(

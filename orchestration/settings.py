@@ -25,3 +25,4 @@ class PipelineSettings(Settings):
     retraining_cap: int = Field(
         4, ge=0, description="Retrainings that alarms may ask for within 90 days; beyond that a person has to look."
     )
+    step_pods: bool = Field(False, description="Each step of a training in a pod of its own; only on Kubernetes.")
