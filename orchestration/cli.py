@@ -18,8 +18,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("up", help="start everything on this machine; Ctrl-C stops it")
     advance = commands.add_parser("advance", help="move the replayed season on, beside a running `up`: results come in")
     advance.add_argument("--weeks", type=int, default=1, help="how many weeks (default 1)")
+    inspect = commands.add_parser(
+        "inspect", help="what the source holds and what is wrong with it, without the pipeline"
+    )
+    inspect.add_argument("competitions", nargs="*", help="competitions to look at (default: those of the settings)")
     choice = parser.parse_args(arguments)
     try:
+        if choice.command == "inspect":
+            return _inspect(choice.competitions)
         return _up() if choice.command == "up" else _advance(choice.weeks)
     except TouchlineError as error:
         say(f"touchline: {error}")
@@ -42,6 +48,14 @@ def _up() -> int:
     from orchestration.local import LocalSettings, up
 
     return up(LocalSettings(), say)
+
+
+def _inspect(competitions: Sequence[str]) -> int:
+    from features.io.settings import Settings
+    from features.io.sources.inspect import inspect_source
+
+    say(inspect_source(Settings(), competitions, say))
+    return 0
 
 
 def _advance(weeks: int) -> int:

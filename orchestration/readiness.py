@@ -1,0 +1,58 @@
+"""Whether a service really answers, and whether a forecast is really served."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import httpx
+
+from orchestration.preflight import CannotStart
+
+PATIENCE = 300.0
+"""Seconds that a service gets to answer; a slow disk on a first start takes its time."""
+
+
+def wait_for(name: str, address: str, path: str, stopping: threading.Event, patience: float = PATIENCE) -> None:
+    """Return when `address + path` answers 200; raises CannotStart with the last answer when patience ends."""
+    deadline = time.monotonic() + patience
+    answer = "no answer"
+    while time.monotonic() < deadline:
+        if stopping.is_set():
+            raise CannotStart("stopped while starting")
+        try:
+            response = httpx.get(address + path, timeout=5)
+            if response.status_code == 200:
+                return
+            answer = f"{response.status_code} {response.text[:200]}"
+        except httpx.HTTPError as error:
+            answer = str(error)
+        stopping.wait(0.3)
+    raise CannotStart(f"{name} did not answer at {address + path} within {patience:.0f} s ({answer})")
+
+
+def first_forecast(api: str, stopping: threading.Event, patience: float = PATIENCE) -> bool:
+    """Ask like an application would: a published forecast, then a fresh one through the queue.
+
+    False if the season is over: then no match is to come and there is nothing to ask for.
+    """
+    deadline = time.monotonic() + patience
+    answer = "no answer"
+    while time.monotonic() < deadline and not stopping.is_set():
+        try:
+            page = httpx.get(f"{api}/matches", params={"status": "scheduled", "limit": 100}, timeout=10).json()
+            matches = [match for match in page["items"] if match["forecast"]]
+            if not page["items"]:
+                return False
+            answer = "no scheduled match has a forecast"
+            if matches:
+                published = httpx.get(f"{api}/predict/{matches[0]['match_id']}", timeout=10)
+                teams = {name: matches[0][name] for name in ("home_team", "away_team")}
+                fresh = httpx.post(f"{api}/predict", json=teams, timeout=35)
+                answer = f"{published.status_code} {published.text[:200]} / {fresh.status_code} {fresh.text[:200]}"
+                if published.status_code == fresh.status_code == 200:
+                    return True
+        except (httpx.HTTPError, LookupError, TypeError, ValueError) as error:
+            answer = repr(error)
+        stopping.wait(0.5)
+    raise CannotStart(f"everything started, but no forecast was served: {answer}")
