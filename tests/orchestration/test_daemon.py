@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from features.io.registry import PREVIOUS, PRODUCTION
+from monitoring.gate import Policy
 from orchestration.definitions import build
 from orchestration.sensors import RANGE_END, RANGE_START
 
@@ -58,7 +59,7 @@ def test_the_daemon_promotes_a_version_whose_gate_is_open(installed, tmp_path: P
     home = tmp_path / "home"
     shutil.copytree(installed.settings.home, home)
     settings = installed.settings.model_copy(
-        update={"home": home, "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db", "promotion_policy": "auto"}
+        update={"home": home, "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db", "promotion_policy": Policy.AUTO}
     )
     here = type(installed)(settings)
     definitions = build(settings)
