@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, TypedDict
 
 import numpy as np
@@ -59,6 +60,16 @@ class Serving:
     @property
     def version(self) -> int:
         return self.model.version.version
+
+    @cached_property
+    def trained_through(self) -> datetime:
+        return self.model.version.trained_through
+
+    @cached_property
+    def reference(self) -> dict[str, Any]:
+        """The model as every forecast names it."""
+        name = self.model.version.name
+        return {"name": name, "version": self.version, "trained_through": self.trained_through.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -214,7 +225,7 @@ def _forecast(
     serving: Serving, fixture: Fixture, p: NDArray[np.float64], as_of: np.datetime64
 ) -> dict[str, Any] | TouchlineError:
     known_until = f"{np.datetime_as_string(as_of, unit='s')}Z"
-    trained_through = serving.model.version.trained_through
+    trained_through = serving.trained_through
     if fixture["kick_off"] is not None:
         kick_off = datetime.fromisoformat(fixture["kick_off"])
         if kick_off <= max(trained_through, datetime.fromisoformat(known_until)):
@@ -232,10 +243,6 @@ def _forecast(
         "away_team": fixture["away_team"],
         "probabilities": {"home": home, "draw": draw, "away": away},
         "predicted_outcome": OUTCOMES[int(p.argmax())],
-        "model": {
-            "name": serving.model.version.name,
-            "version": serving.version,
-            "trained_through": trained_through.isoformat(),
-        },
+        "model": serving.reference,
         "features_as_of": known_until,
     }

@@ -36,7 +36,8 @@ def mlflow_server(world: World, folder: Path) -> tuple[subprocess.Popen[bytes], 
     command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve", "--model-uri",
                "models:/match-outcome/1", "--env-manager", "local", "--port", str(at), "--workers", "2"]  # fmt: skip
     output = (folder / "mlflow.log").open("ab")
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": world.tracking_uri, "PYTHONPATH": str(Path.cwd())}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts uvicorn by name
+    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": world.tracking_uri, "PYTHONPATH": str(Path.cwd())}
     process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     wait_until(lambda: httpx.get(f"http://127.0.0.1:{at}/ping").status_code == 200, 180)
     return process, f"http://127.0.0.1:{at}/invocations"
