@@ -246,7 +246,7 @@ def running(installed: str | None, tmp_path_factory: pytest.TempPathFactory) -> 
     groups = [group | {"interval": "1s"} for file in RULES for group in yaml.safe_load(file.read_text())["groups"]]
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
     configuration = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
         "scrape_configs": [
             {"job_name": "touchline", "static_configs": [{"targets": [f"127.0.0.1:{server.server_port}"]}]}
@@ -295,8 +295,9 @@ def prometheus(running: Prometheus | None, require: Callable[[bool, str], None])
 
 @pytest.mark.slow
 def test_every_query_of_every_dashboard_has_an_answer(prometheus: Prometheus) -> None:
-    unanswered = [f"{where}: {expression}" for where, expression in queries() if not prometheus.ask(expression)]
-    assert not unanswered
+    for _, expression in queries():
+        # On a busy machine a scrape may time out, and for that moment Prometheus knows nothing.
+        prometheus.wait_for(expression, 30)
 
 
 @pytest.mark.slow
