@@ -66,7 +66,10 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         x = validate_data(self, X, reset=False)
         groups = self._columns(x.shape[1])
-        members = [one.predict_proba(x[:, group]) for one, group in zip(self.members_, groups, strict=True)]
+        members = []
+        for member, group in zip(self.members_, groups, strict=True):
+            scale = member["scale"]
+            members.append(member["logit"].unchecked((x[:, group] - scale.mean_) / scale.scale_))
         return np.log(np.maximum(members, 1e-300))
 
     def __sklearn_tags__(self) -> Tags:

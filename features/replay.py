@@ -85,8 +85,9 @@ def replay(
     InvalidInput
         If a match is not later than the checkpoint.
     """
-    order = np.argsort(matches["kick_off"].to_numpy(), kind="stable")
-    table = matches.iloc[order]
+    # sorting copies all columns: a large table that is in order, as tables of the lake are, goes without
+    order = None if matches["kick_off"].is_monotonic_increasing else np.argsort(matches["kick_off"], kind="stable")
+    table = matches if order is None else matches.iloc[order]
     day = table["kick_off"].dt.floor("D").astype("int64").to_numpy()
     if since is not None and len(day) and day[0] <= since.last_day:
         raise InvalidInput(f"match {table['match_id'].iloc[0]} is not later than the checkpoint: replay from the start")
@@ -117,8 +118,7 @@ def replay(
         rules.pull,
         *ledger.arrays(),
     )
-    states = [np.empty_like(seen[0]), np.empty_like(seen[1])]
-    states[0][order], states[1][order] = seen
+    states = list(seen) if order is None else [_in_given_order(side, order) for side in seen]
     last = table["kick_off"].where(known).max()
     last_result = (since.last_result if since else None) if pd.isna(last) else last
     members = _members(table, since.members if since else None)
@@ -131,6 +131,12 @@ def replay(
         int(day[-1]) if len(day) else (since.last_day if since else -(2**62)),
     )
     return Replay(states[0], states[1], _team_states(checkpoint), checkpoint)
+
+
+def _in_given_order(side: Floats, order: Ints) -> Floats:
+    given = np.empty_like(side)
+    given[order] = side
+    return given
 
 
 def _chosen(

@@ -1,0 +1,158 @@
+"""How fast matches become model input: `PYTHONPATH=. python -P tests/benchmarks/features.py [matches_all.parquet]`
+(-P, because this file is called like the package).
+
+Not a test: figures depend on the machine. Prints the time of the whole way from a raw table to model input after one
+warm-up, the growth with the size of a generated table, peak memory, the cost of one more matchday, and of one match
+online. penaltyblog's Elo and pi with probabilities run beside it where that package is installed.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from features.blend import RatingBlend
+from features.io.sources import bundled
+from features.matches import Status, outcomes
+from features.matrix import GOAL_FEATURES, model_input
+from features.models import outcome_model
+from features.replay import STATE_COLUMNS, replay
+
+RAW = {
+    "home_team": "home_team",
+    "away_team": "away_team",
+    "home_goals": "home_goals",
+    "away_goals": "away_goals",
+    "shots_h": "home_shots",
+    "shots_a": "away_shots",
+    "sot_h": "home_shots_on_target",
+    "sot_a": "away_shots_on_target",
+    "neutral": "neutral",
+}
+
+
+def timed(call: Callable[[], object], repeat: int = 3) -> float:
+    """Best of several runs, in seconds of one core: others on the machine do not count."""
+    best = float("inf")
+    for _ in range(repeat):
+        begin = time.process_time()
+        call()
+        best = min(best, time.process_time() - begin)
+    return best
+
+
+def table_of(raw: pd.DataFrame) -> pd.DataFrame:
+    """The columns that ratings need, from the raw table."""
+    slugs = raw["league"].cat.rename_categories(lambda name: name.lower().replace(":", "-", 1)).astype("str")
+    out = raw[list(RAW)].rename(columns=RAW)
+    out["competition"] = slugs
+    out["season"] = raw["season"].astype("str")
+    out["kick_off"] = pd.to_datetime(raw["date"]).dt.tz_localize("UTC").dt.as_unit("us")
+    out["status"] = np.where(raw["home_goals"] >= 0, Status.PLAYED.value, Status.SCHEDULED.value)
+    counts = [name for name in out if name.startswith(("home_", "away_")) and not name.endswith("team")]
+    out[counts] = out[counts].astype("float64")
+    return out
+
+
+def model_input_of(table: pd.DataFrame) -> np.ndarray:
+    """Ratings and model input of a whole table."""
+    run = replay(table)
+    return model_input(run.home, run.away, table["neutral"].to_numpy(bool))
+
+
+def generated(n: int) -> pd.DataFrame:
+    """Leagues of 20 clubs, 380 matches a season, 20 seasons each, as many leagues as it takes."""
+    rng = np.random.default_rng(0)
+    row = np.arange(n)
+    league, season, match = row // 7600, row % 7600 // 380, row % 380
+    home, shift = match % 20, 1 + match // 20
+    day = pd.Timestamp("2000-08-01", tz="UTC") + pd.to_timedelta(season * 365 + match // 10 * 7, unit="D")
+    clubs = pd.Series(league).astype("str") + "-"
+    columns = {
+        "match_id": pd.Series(row).astype("str"),
+        "competition": "x" + pd.Series(league).astype("str") + "-league",
+        "season": pd.Series(2000 + season).astype("str"),
+        "kick_off": day,
+        "home_team": clubs + pd.Series(home).astype("str"),
+        "away_team": clubs + pd.Series((home + shift) % 20).astype("str"),
+        "neutral": False,
+        "status": Status.PLAYED.value,
+    }
+    for column in ("home_goals", "away_goals", "home_shots", "away_shots"):
+        columns[column] = rng.poisson(1.4, n).astype(float)
+    columns["home_shots_on_target"] = columns["away_shots_on_target"] = np.full(n, np.nan)
+    return pd.DataFrame(columns).sort_values("kick_off", kind="stable", ignore_index=True)
+
+
+def online() -> tuple[RatingBlend, np.ndarray, np.ndarray]:
+    """A fitted head and the states of two clubs."""
+    matches = bundled.load()
+    run = replay(matches)
+    x = model_input(run.home, run.away, np.zeros(len(matches), bool))[:, : len(GOAL_FEATURES)]
+    states = run.team_states[list(STATE_COLUMNS)].to_numpy(float)
+    return outcome_model(features=GOAL_FEATURES).fit(x, outcomes(matches)), states[:1], states[1:2]
+
+
+def main() -> None:
+    """Print all figures."""
+    path = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data/matches_all.parquet")
+    replay(bundled.load())  # compiles, once a machine
+    if path.is_file():
+        raw = pd.read_parquet(path)
+        raw = raw[raw["home_goals"] >= 0]
+        seconds = timed(lambda: model_input_of(table_of(raw)))
+        print(f"{len(raw)} matches, raw table to model input: {seconds:.2f} s, {len(raw) / seconds:,.0f} matches/s")
+        _penaltyblog(raw, seconds)
+    for n in (5_000, 50_000, 500_000, 2_000_000):
+        table = generated(n)
+        seconds = timed(lambda table=table: model_input_of(table), repeat=1)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(f"{n:>9} generated matches: {seconds:7.3f} s, {seconds / n * 1e6:.2f} µs a match, peak {peak:.2f} GB")
+    table = generated(500_000)
+    last = table["kick_off"].max()
+    before, new = table[table["kick_off"] < last], table[table["kick_off"] == last]
+    checkpoint = replay(before).checkpoint
+    one, whole = timed(lambda: replay(new, since=checkpoint)), timed(lambda: replay(table), repeat=1)
+    print(f"one more matchday ({len(new)} matches): {one:.3f} s against {whole:.3f} s for all, {one / whole:.1%}")
+    model, home, away = online()
+    ground = np.array([False])
+
+    def ask() -> None:
+        for _ in range(200):
+            model.predict_proba(model_input(home, away, ground)[:, : len(GOAL_FEATURES)])
+
+    print(f"one match online, states to probabilities: {timed(ask) / 200 * 1e3:.3f} ms")
+
+
+def _penaltyblog(raw: pd.DataFrame, ours: float) -> None:
+    """The same table through penaltyblog's ratings, on a sample that is scaled up: they take minutes."""
+    try:
+        from penaltyblog.ratings import Elo, PiRatingSystem
+    except ImportError:
+        print("penaltyblog is not installed: no comparison")
+        return
+    sample = raw.head(5_000)
+    rows = list(zip(sample["home_team"], sample["away_team"], sample["home_goals"], sample["away_goals"], strict=True))
+
+    def theirs() -> None:
+        elo, pi = Elo(), PiRatingSystem()
+        for home, away, home_goals, away_goals in rows:
+            elo.calculate_match_probabilities(home, away)
+            pi.calculate_match_probabilities(home, away)
+            elo.update_ratings(home, away, 0 if home_goals > away_goals else 1 if home_goals == away_goals else 2)
+            pi.update_ratings(home, away, int(home_goals) - int(away_goals))
+
+    scaled = timed(theirs, repeat=1) * len(raw) / len(rows)
+    print(
+        f"penaltyblog Elo + pi with probabilities, scaled from {len(rows)}: {scaled:.1f} s, {scaled / ours:.0f} x ours"
+    )
+
+
+if __name__ == "__main__":
+    main()
