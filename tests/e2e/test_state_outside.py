@@ -1,0 +1,324 @@
+"""The first loop with nothing kept in the processes: PostgreSQL, RabbitMQ, Redis and S3 by settings alone.
+
+Then the backup that the chart's README describes: dump, wipe, restore, same forecasts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import psycopg2
+import pytest
+import yaml
+from moto.server import ThreadedMotoServer
+
+SERVER = "host=127.0.0.1 port=5432 user=postgres dbname=postgres connect_timeout=3"
+BUCKET = "touchline"
+PATIENCE = 300
+DATABASES = ("mlflow", "dagster")
+
+
+@dataclass
+class World:
+    """The services outside, and the environment that tells the processes where they are."""
+
+    s3: Any
+    names: dict[str, str]
+    vhost: str
+    environment: dict[str, str]
+    ports: dict[str, int]
+    root: Path
+    logs: Path
+
+    @property
+    def api(self) -> str:
+        """Address of the API."""
+        return f"http://127.0.0.1:{self.ports['api']}"
+
+    @property
+    def mlflow(self) -> str:
+        """Address of the registry."""
+        return f"http://127.0.0.1:{self.ports['mlflow']}"
+
+    @contextmanager
+    def running(self, name: str, *command: str) -> Iterator[None]:
+        """A process of ours, from here to the end of the block."""
+        with (self.logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=self.root, env=self.environment, stdout=log, stderr=log
+            )
+            try:
+                yield
+            finally:
+                process.terminate()
+                try:
+                    process.wait(45)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Registry, worker and API, all of them answering."""
+        server = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(self.ports["mlflow"]), "--workers", "1")
+        with (
+            self.running("mlflow", *server),
+            self.running("worker", "serving.worker"),
+            self.running("api", "serving.app"),
+        ):
+            self.wait_for(f"{self.mlflow}/health")
+            yield
+
+    def pipeline(self, as_of: str) -> None:
+        """One run of the whole chain, standing at a moment."""
+        with (self.logs / "pipeline.log").open("ab") as log:
+            subprocess.run(
+                [sys.executable, "-m", "orchestration.pipeline"],
+                cwd=self.root,
+                env={**self.environment, "TOUCHLINE_AS_OF": as_of},
+                stdout=log,
+                stderr=log,
+                timeout=600,
+                check=True,
+            )
+
+    def wait_for(
+        self, address: str, good: Callable[[httpx.Response], object] = lambda answer: answer.is_success
+    ) -> Any:
+        """The first good answer."""
+        deadline = time.monotonic() + PATIENCE
+        told: object = None
+        while time.monotonic() < deadline:
+            try:
+                answer = httpx.get(address, timeout=10)
+                told = answer.text
+                if good(answer):
+                    return answer
+            except httpx.HTTPError as error:
+                told = error
+            time.sleep(0.3)
+        pytest.fail(f"nothing good at {address}: {told}; logs in {self.logs}")
+
+
+def sql(statement: str) -> list[Any]:
+    """Run one statement on the server, outside a transaction."""
+    connection = psycopg2.connect(SERVER)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+    finally:
+        connection.close()
+
+
+def broker(*command: str) -> str:
+    """Run rabbitmqctl."""
+    tool = shutil.which("rabbitmqctl", path=f"{os.environ['PATH']}:/usr/sbin") or "rabbitmqctl"
+    return subprocess.run([tool, "-q", *command], capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def reachable(check: Callable[[], object]) -> bool:
+    """Whether a service can be used by this test."""
+    try:
+        check()
+    except (psycopg2.Error, OSError, subprocess.SubprocessError):
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory, repository: Path, require: Callable[[object, str], None]
+) -> Iterator[World]:
+    """Databases, a virtual host, a Redis and a bucket of this test's own."""
+    require(reachable(lambda: sql("SELECT 1")), "no PostgreSQL on 127.0.0.1:5432 that trusts the user postgres")
+    require(reachable(lambda: broker("status")), "no RabbitMQ on this machine that rabbitmqctl may administer")
+    require(shutil.which("redis-server"), "no redis-server (Debian: apt install redis-server)")
+    require(shutil.which("pg_dump"), "no pg_dump (Debian: apt install postgresql-client)")
+    import socket
+
+    def port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    mark = uuid.uuid4().hex[:8]
+    folder = tmp_path_factory.mktemp("outside")
+    names = {use: f"touchline_test_{mark}_{use}" for use in DATABASES}
+    vhost = f"touchline-test-{mark}"
+    ports = {name: port() for name in ("api", "mlflow", "redis")}
+    with ExitStack() as stack:
+        for name in names.values():
+            sql(f'CREATE DATABASE "{name}"')
+            stack.callback(sql, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        broker("add_vhost", vhost)
+        stack.callback(broker, "delete_vhost", vhost)
+        broker("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+        redis = subprocess.Popen(
+            ["redis-server", "--port", str(ports["redis"]), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
+            stdout=subprocess.DEVNULL,
+        )
+        stack.callback(redis.wait, 20)
+        stack.callback(redis.terminate)
+        storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        storage.start()
+        stack.callback(storage.stop)
+        host, s3_port = storage.get_host_and_port()
+        endpoint = f"http://{host}:{s3_port}"
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+        s3.create_bucket(Bucket=BUCKET)
+        home = folder / "home"
+        dagster = home / "dagster"
+        dagster.mkdir(parents=True)
+        (dagster / "dagster.yaml").write_text(yaml.safe_dump(instance()))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TOUCHLINE_", "AWS_"))}
+        environment = {
+            **kept,
+            "PYTHONPATH": str(repository),
+            "TOUCHLINE_HOME": str(home),
+            "TOUCHLINE_LAKE": f"s3://{BUCKET}/lake",
+            "TOUCHLINE_S3_ENDPOINT": endpoint,
+            "TOUCHLINE_AS_OF": "2026-03-13T12:00:00Z",
+            "TOUCHLINE_API_PORT": str(ports["api"]),
+            "TOUCHLINE_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
+            "TOUCHLINE_BROKER_URL": f"amqp://guest:guest@127.0.0.1:5672/{vhost}",
+            "TOUCHLINE_RESULT_BACKEND_URL": f"redis://127.0.0.1:{ports['redis']}/0",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "MLFLOW_BACKEND_STORE_URI": f"postgresql+psycopg2://postgres@127.0.0.1:5432/{names['mlflow']}",
+            "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/mlflow",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+            "DO_NOT_TRACK": "1",
+            "DAGSTER_PG_HOST": "127.0.0.1",
+            "DAGSTER_PG_PORT": "5432",
+            "DAGSTER_PG_DB": names["dagster"],
+            "DAGSTER_PG_USER": "postgres",
+            "DAGSTER_PG_PASSWORD": "unused",
+        }
+        yield World(s3, names, vhost, environment, ports, repository, folder)
+
+
+def instance() -> dict[str, Any]:
+    """Dagster's storage as the chart sets it, in a form that runs without Kubernetes."""
+    variables = {"hostname": "HOST", "db_name": "DB", "username": "USER", "password": "PASSWORD", "port": "PORT"}
+    database: dict[str, Any] = {key: {"env": f"DAGSTER_PG_{name}"} for key, name in variables.items()}
+    return {"storage": {"postgres": {"postgres_db": {**database, "scheme": "postgresql+psycopg2"}}}}
+
+
+def objects(world: World, prefix: str) -> dict[str, bytes]:
+    """Everything under a prefix of the bucket."""
+    pages = world.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
+    return {key: world.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+
+def next_match(world: World) -> dict[str, Any]:
+    """The next fixture."""
+    answer = httpx.get(f"{world.api}/matches", params={"status": "scheduled", "limit": 1}, timeout=20)
+    return dict(answer.json()["items"][0])
+
+
+def forecasts(world: World, match: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The published forecast of a match and a fresh one through the queue."""
+    published = httpx.get(f"{world.api}/predict/{match['match_id']}", timeout=20)
+    assert published.status_code == 200, published.text
+    asked = {name: match[name] for name in ("home_team", "away_team", "competition", "kick_off")}
+    fresh = httpx.post(f"{world.api}/predict", json=asked, timeout=40)
+    assert fresh.status_code == 200, fresh.text
+    return published.json(), fresh.json()
+
+
+@pytest.mark.slow
+@pytest.mark.rabbitmq
+@pytest.mark.timeout(1800)
+def test_the_first_loop_keeps_its_state_outside_and_comes_back_from_a_backup(world: World, tmp_path: Path) -> None:
+    with world.serving():
+        world.pipeline("2026-03-13T12:00:00Z")
+        world.wait_for(f"{world.api}/healthcheck/ready")
+        match = next_match(world)
+        published, fresh = forecasts(world, match)
+        assert published["probabilities"] == pytest.approx(fresh["probabilities"], abs=1e-9)
+        everything_is_outside(world)
+
+        # New results arrive without a restart and without a shared disk.
+        world.pipeline("2026-03-20T12:00:00Z")
+        settled = world.wait_for(
+            f"{world.api}/matches/{match['match_id']}", lambda answer: answer.json().get("status") == "played"
+        ).json()
+        assert settled["score"] is not None
+        match = next_match(world)
+        before = forecasts(world, match)
+
+    dumps = back_up(world, tmp_path)
+    wipe(world)
+    with world.serving():
+        world.wait_for(f"{world.api}/healthcheck/")
+        assert httpx.get(f"{world.api}/predict/{match['match_id']}", timeout=20).status_code == 404
+        assert httpx.get(f"{world.api}/healthcheck/ready", timeout=20).status_code == 503
+    wipe(world)  # an empty registry made its tables
+    restore(world, dumps, tmp_path)
+    with world.serving():
+        world.wait_for(f"{world.api}/healthcheck/ready")
+        assert forecasts(world, match) == before
+
+
+def everything_is_outside(world: World) -> None:
+    """The lake and the model on S3, the registry and the runs in PostgreSQL, the queue a quorum queue; no files."""
+    assert {"lake", "mlflow"} == {key.split("/")[0] for key in objects(world, "")}
+    tables = {use: f"host=127.0.0.1 user=postgres dbname={name}" for use, name in world.names.items()}
+    for use, statement in (("mlflow", "SELECT count(*) FROM model_versions"), ("dagster", "SELECT count(*) FROM runs")):
+        with psycopg2.connect(tables[use]) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            assert cursor.fetchone()[0] > 0
+        connection.close()
+    queues = json.loads(broker("list_queues", "-p", world.vhost, "name", "type", "--formatter", "json"))
+    assert {"name": "ml", "type": "quorum"} in queues
+    home = Path(world.environment["TOUCHLINE_HOME"])
+    assert not (home / "lake").exists()
+    assert not list(home.rglob("*.parquet"))
+
+
+def back_up(world: World, folder: Path) -> dict[str, bytes]:
+    """Dump both databases into files, and copy the bucket."""
+    for use, name in world.names.items():
+        target = str(folder / f"{use}.dump")
+        subprocess.run(["pg_dump", "-h", "127.0.0.1", "-U", "postgres", "-Fc", "-f", target, name], check=True)
+    return objects(world, "")
+
+
+def wipe(world: World) -> None:
+    """Lose everything: databases, bucket, queue."""
+    for name in world.names.values():
+        sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+        sql(f'CREATE DATABASE "{name}"')
+    for key in objects(world, ""):
+        world.s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+def restore(world: World, copies: dict[str, bytes], folder: Path) -> None:
+    """Bring back what was dumped and copied."""
+    for use, name in world.names.items():
+        source = str(folder / f"{use}.dump")
+        subprocess.run(["pg_restore", "-h", "127.0.0.1", "-U", "postgres", "-d", name, source], check=True)
+    for key, content in copies.items():
+        world.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
