@@ -22,9 +22,9 @@ TIMEZONE = "Europe/London"
 _DATES = ("%d/%m/%Y", "%d/%m/%y", "%Y-%m-%d")
 _OLD_NAMES = {"Home": "HomeTeam", "Away": "AwayTeam", "HG": "FTHG", "AG": "FTAG", "HT": "HomeTeam", "AT": "AwayTeam"}
 _NEEDED = ("Date", "HomeTeam", "AwayTeam")
-# The first that a row has: Bet365 has the longest series, then the averages (their name changed in 2019/20).
-_ODDS = (("B365{}",), ("Avg{}",), ("BbAv{}",), ("PS{}",), ("WH{}",), ("LB{}",), ("GB{}",))
-_CLOSING = (("AvgC{}",), ("PSC{}",), ("B365C{}",))
+# The first that a row has: averages forecast best (their name changed in 2019/20), Bet365 has the longest series.
+_ODDS = ("Avg{}", "BbAv{}", "PS{}", "B365{}", "WH{}", "LB{}", "GB{}")
+_CLOSING = ("AvgC{}", "PSC{}", "B365C{}")
 _SHOTS = {"home_shots": "HS", "away_shots": "AS", "home_shots_on_target": "HST", "away_shots_on_target": "AST"}
 
 
@@ -155,7 +155,7 @@ def _shots(cells: dict[str, str], row: int, reading: Reading) -> dict[str, objec
 def _odds(cells: dict[str, str], row: int, reading: Reading) -> dict[str, object]:
     found: dict[str, object] = {}
     for prefix, candidates in (("odds", _ODDS), ("closing", _CLOSING)):
-        for (pattern,) in candidates:
+        for pattern in candidates:
             texts = [cells.get(pattern.format(side), "") for side in "HDA"]
             if not all(texts):
                 continue
