@@ -22,6 +22,7 @@ from serving.errors import BadField
 from serving.published import Published
 
 log = structlog.get_logger(__name__)
+_PAIRS = 20_000
 _FORECAST = (
     "competition",
     "season",
@@ -87,6 +88,8 @@ class Snapshot:
     next_meeting: Mapping[tuple[str, str, str], MatchRow] = field(default_factory=dict)
     clubs: Mapping[str, Mapping[str, Club]] = field(default_factory=dict)
     competitions: tuple[str, ...] = ()
+    fixtures: dict[tuple[str, str, str | None], dict[str, Any]] = field(default_factory=dict)
+    """Pairs that were asked for, as `Catalogue.fixture` found them; goes with the snapshot."""
 
 
 class Catalogue:
@@ -150,6 +153,16 @@ class Catalogue:
         self, home_team: str, away_team: str, competition: str | None = None, kick_off: datetime | None = None
     ) -> dict[str, Any]:
         """What the worker needs for two clubs as a caller named them; raises BadField with the nearest known value."""
+        known = self.snapshot.fixtures
+        found = known.get((home_team, away_team, competition))
+        if found is None:
+            found = self._find(home_team, away_team, competition)
+            if len(known) >= _PAIRS:
+                known.clear()
+            known[home_team, away_team, competition] = found
+        return found if kick_off is None else {**found, "kick_off": kick_off.isoformat()}
+
+    def _find(self, home_team: str, away_team: str, competition: str | None) -> dict[str, Any]:
         clubs = self.snapshot.clubs
         if not clubs:
             raise NotPublished("no club can be forecast yet: the pipeline has not published any state")
@@ -163,10 +176,10 @@ class Catalogue:
         if home.name == away.name:
             raise BadField(f"a club does not play itself: {home.name}", "away_team")
         meeting = self.snapshot.next_meeting.get((competition, home.name, away.name))
-        if meeting is not None and kick_off is None:
+        if meeting is not None:
             return _fixture(meeting.match_id, meeting.season, meeting.kick_off, home, away, meeting.neutral)
-        match_id = meeting.match_id if meeting else build_match_id(competition, home.season, home.name, away.name)
-        return _fixture(match_id, meeting.season if meeting else home.season, kick_off, home, away, False)
+        match_id = build_match_id(competition, home.season, home.name, away.name)
+        return _fixture(match_id, home.season, None, home, away, False)
 
     def _competition_of(self, home_team: str, away_team: str) -> str:
         clubs = self.snapshot.clubs

@@ -59,7 +59,7 @@ class Published:
         at = int(np.searchsorted(index.hashes, wanted, side="right")) - 1
         while at >= 0 and index.hashes[at] == wanted:
             part, row = divmod(int(index.places[at]), 1 << 32)
-            found: dict[str, Any] = index.parts[part].rows.slice(row, 1).to_pylist()[0]
+            found = _row(index.parts[part].rows, row)
             if _is(found, match_id):
                 return {"match_id": match_id, **found}
             at -= 1
@@ -105,6 +105,11 @@ def _part(stamp: Stamp, table: pa.Table, columns: tuple[str, ...]) -> _Part:
         exact = pa.types.is_floating(column.type)
         kept[name] = column if exact else pc.dictionary_encode(column)
     return _Part(stamp, hashes, pa.table(kept))
+
+
+def _row(table: pa.Table, row: int) -> dict[str, Any]:
+    # Value by value: slicing the table would slice every dictionary in it.
+    return {name: table.column(at).chunk(0)[row].as_py() for at, name in enumerate(table.column_names)}
 
 
 def _hashes(match_ids: list[str]) -> NDArray[np.uint64]:
