@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -68,6 +69,15 @@ class MatchRow(NamedTuple):
     away_goals: int | None
 
 
+class Meeting(NamedTuple):
+    """The match that is meant when two clubs are named; without a kick-off where none is agreed that can still come."""
+
+    match_id: str
+    season: str
+    kick_off: datetime | None
+    neutral: bool
+
+
 class Club(NamedTuple):
     """A club with a state, so one that can be forecast."""
 
@@ -85,7 +95,7 @@ class Snapshot:
 
     matches: tuple[MatchRow, ...] = ()
     by_id: Mapping[str, MatchRow] = field(default_factory=dict)
-    next_meeting: Mapping[tuple[str, str, str], MatchRow] = field(default_factory=dict)
+    next_meeting: Mapping[tuple[str, str, str], Meeting] = field(default_factory=dict)
     clubs: Mapping[str, Mapping[str, Club]] = field(default_factory=dict)
     competitions: tuple[str, ...] = ()
     fixtures: dict[tuple[str, str, str | None], dict[str, Any]] = field(default_factory=dict)
@@ -135,17 +145,14 @@ class Catalogue:
         matches = tuple(
             sorted(row for (noun, _), (_, rows) in self._tables.items() if noun == "matches" for row in rows)
         )
-        # The earliest fixture of a pair is the one that is meant; dicts keep the last, so from behind.
-        meetings = {
-            (row.competition, row.home_team, row.away_team): row for row in reversed(matches) if row.status != "played"
-        }
         clubs: dict[str, dict[str, Club]] = {}
         for (noun, _), (_, rows) in self._tables.items():
             if noun == "team_states":
                 for club in rows:
                     clubs.setdefault(club.competition, {})[club.name.casefold()] = club
         names = sorted({row.competition for row in matches} | set(clubs))
-        return Snapshot(matches, {row.match_id: row for row in matches}, meetings, clubs, tuple(names))
+        by_id = {row.match_id: row for row in matches}
+        return Snapshot(matches, by_id, _next_meetings(matches, clubs), clubs, tuple(names))
 
     # -- clubs and fixtures -----------------------------------------------------------------------------------------
 
@@ -178,8 +185,14 @@ class Catalogue:
         meeting = self.snapshot.next_meeting.get((competition, home.name, away.name))
         if meeting is not None:
             return _fixture(meeting.match_id, meeting.season, meeting.kick_off, home, away, meeting.neutral)
-        match_id = build_match_id(competition, home.season, home.name, away.name)
-        return _fixture(match_id, home.season, None, home, away, False)
+        season = max(home.season, away.season)
+        match_id = self._free_id(competition, season, home.name, away.name)
+        return _fixture(match_id, season, None, home, away, False)
+
+    def _free_id(self, competition: str, season: str, home: str, away: str) -> str:
+        """The id of the next meeting at this ground: never that of a match that was played."""
+        ids = (build_match_id(competition, season, home, away, meeting) for meeting in count(1))
+        return next(match_id for match_id in ids if match_id not in self.snapshot.by_id)
 
     def _competition_of(self, home_team: str, away_team: str) -> str:
         clubs = self.snapshot.clubs
@@ -269,6 +282,31 @@ def _clubs(table: pd.DataFrame) -> list[Club]:
         Club(team, slug, season, float(elo), int(played), None if pd.isna(as_of) else as_of.to_pydatetime())
         for team, slug, season, elo, played, as_of in columns
     ]
+
+
+def _next_meetings(
+    matches: Iterable[MatchRow], clubs: Mapping[str, Mapping[str, Club]]
+) -> dict[tuple[str, str, str], Meeting]:
+    """Of each pair the first fixture after all that its clubs' states know; else one that still has to find its date.
+
+    A fixture of an earlier season that was never played is not waited for any more.
+    """
+    found: dict[tuple[str, str, str], Meeting] = {}
+    for row in matches:
+        if row.status == "played":
+            continue
+        there = clubs.get(row.competition, {})
+        pair = [there[name.casefold()] for name in (row.home_team, row.away_team) if name.casefold() in there]
+        due = row.status == "scheduled" and all(
+            club.features_as_of is None or row.kick_off > club.features_as_of for club in pair
+        )
+        if not due and any(row.season < club.season for club in pair):
+            continue
+        key = row.competition, row.home_team, row.away_team
+        known = found.get(key)
+        if known is None or (due and known.kick_off is None):
+            found[key] = Meeting(row.match_id, row.season, row.kick_off if due else None, row.neutral)
+    return found
 
 
 def _club(known: Mapping[str, Club], name: str, where: str, competition: str) -> Club:

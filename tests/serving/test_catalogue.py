@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 from features.forecasts import SCHEMA
+from features.io.sources.bundled import COMPETITION
 from features.io.store import Lake
+from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
 from serving.catalogue import Catalogue
 from serving.forecasts import published
@@ -71,6 +73,48 @@ def test_the_later_publication_of_a_postponed_match_is_the_one_that_is_told(worl
     found = published(catalogue, SETTLED)
     assert found is not None
     assert found["probabilities"]["home"] == 0.9
+
+
+def test_a_pair_that_has_met_gets_the_id_of_its_next_meeting_not_of_the_one_that_was_played(world: World) -> None:
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    assert catalogue.snapshot.by_id[SETTLED].status == "played"
+    assert catalogue.fixture("Arsenal", "Chelsea")["match_id"] == f"{SETTLED}-2"
+    moment = datetime(2026, 5, 1, tzinfo=UTC)
+    assert catalogue.fixture("Arsenal", "Chelsea", kick_off=moment)["match_id"] == f"{SETTLED}-2"
+
+
+@pytest.mark.parametrize("status", ["scheduled", "postponed"])
+def test_a_fixture_whose_kick_off_has_passed_without_a_result_is_forecast_without_a_date(
+    world: World, status: str
+) -> None:
+    waiting = _fixture_moved(world, status, datetime(2025, 12, 1, tzinfo=UTC))
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    found = catalogue.fixture(waiting.home_team, waiting.away_team)
+    assert (found["match_id"], found["kick_off"]) == (waiting.match_id, None)
+
+
+def test_a_fixture_that_comes_is_preferred_to_an_older_one_that_was_never_played(world: World) -> None:
+    lake = world.lake
+    before = lake.read_table("matches", COMPETITION, schema=MATCHES)
+    ahead = before[before["status"] == "scheduled"].iloc[0]
+    abandoned = before[before["match_id"] == ahead["match_id"]].assign(
+        match_id=f"{ahead['match_id']}-2", kick_off=pd.Timestamp("2025-12-01T15:00Z")
+    )
+    lake.write_table("matches", COMPETITION, pd.concat([before, abandoned]), MATCHES)
+    catalogue = Catalogue(lake)
+    catalogue.refresh()
+    assert catalogue.fixture(ahead["home_team"], ahead["away_team"])["match_id"] == ahead["match_id"]
+
+
+def _fixture_moved(world: World, status: str, kick_off: datetime) -> pd.Series:
+    """Move one fixture into the past, as a source does that never heard of its new date."""
+    matches = world.lake.read_table("matches", COMPETITION, schema=MATCHES)
+    at = matches.index[matches["status"] == "scheduled"][0]
+    matches.loc[at, ["status", "kick_off"]] = status, pd.Timestamp(kick_off)
+    world.lake.write_table("matches", COMPETITION, matches, MATCHES)
+    return matches.loc[at]
 
 
 MEASURE = """
