@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.gate import Approval, Condition, Evidence, Policy, Verdict, judge
 from monitoring.settlement import SCHEMA, settle
 from orchestration import published
+from orchestration.partitions import RANGE_END, RANGE_START, weeks
 from orchestration.references import plain_elo
 
 APPROVAL_TAGS = ("approved_by", "approved_because", "approved_evidence", "approved_at")
+
+_HISTORY = 200
+"""Results of a check that are looked through: a season of weeks, or years of a handful of competitions."""
 
 
 def assess(
@@ -90,15 +94,28 @@ def _nothing_waits(production: ModelVersion, policy: Policy, as_of: datetime) ->
 
 
 def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) -> dict[str, bool]:
-    """The newest result of each critical check that has ever run, by name."""
-    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    return {
-        f"{key.asset_key.to_user_string()}: {key.name}": _passed(record.event)
-        for key, record in newest.items()
-        if record.event is not None
-    }
+    """Each critical check that has ever run, by name: whether its newest result of every partition is a pass.
+
+    A check that is only planned, or whose run stopped before it, has not passed.
+    """
+    history = {key: instance.event_log_storage.get_asset_check_execution_history(key, _HISTORY) for key in keys}
+    runs = {record.run_id for records in history.values() for record in records}
+    covered = (
+        {run.run_id: _partitions(run) for run in instance.get_runs(dg.RunsFilter(run_ids=list(runs)))} if runs else {}
+    )
+    found: dict[str, bool] = {}
+    for key, records in history.items():
+        newest: dict[str | None, bool] = {}
+        for record in records:  # newest first
+            for partition in covered.get(record.run_id, (None,)):
+                newest.setdefault(partition, record.status is AssetCheckExecutionRecordStatus.SUCCEEDED)
+        if newest:
+            found[f"{key.asset_key.to_user_string()}: {key.name}"] = all(newest.values())
+    return found
 
 
-def _passed(event: Any) -> bool:
-    evaluation = event.dagster_event.asset_check_evaluation_data if event.dagster_event else None
-    return bool(evaluation and evaluation.passed)
+def _partitions(run: dg.DagsterRun) -> tuple[str | None, ...]:
+    """Partitions that a run covered; check records themselves do not tell."""
+    if first := run.tags.get(RANGE_START):
+        return tuple(weeks.get_partition_keys_in_range(dg.PartitionKeyRange(first, run.tags[RANGE_END])))
+    return (run.tags.get("dagster/partition"),)

@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Tags by which one run covers a range of weeks."""
+
 FIRST_WEEK = "2025-06-30"
 """No forecast is published for earlier weeks: they belong to seasons that every model was trained on."""
 

@@ -23,9 +23,8 @@ from features.matches import SCHEMA, Status, as_known_at, conform
 from orchestration import published
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build
-from orchestration.partitions import FIRST_WEEK, register_competitions
+from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, register_competitions
 from orchestration.resources import MatchSource
-from orchestration.sensors import RANGE_END, RANGE_START
 from orchestration.settings import PipelineSettings
 
 Progress = Callable[[str], None]

@@ -14,10 +14,10 @@ from orchestration.assessment import approval_of, latest_drift_week
 from orchestration.assets.gate import GATE
 from orchestration.decisions import rollback_production
 from orchestration.jobs import promote_model, publish_forecasts, train_model
+from orchestration.partitions import RANGE_END, RANGE_START
 from orchestration.schedules import retraining
 from orchestration.settings import PipelineSettings
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
 

@@ -13,9 +13,9 @@ from features.io.registry import ModelVersion
 from features.io.store import Lake
 from orchestration.alarms import ALARM
 from orchestration.definitions import build
-from orchestration.partitions import register_competitions
+from orchestration.partitions import RANGE_END, RANGE_START, register_competitions
 from orchestration.schedules import daily_refresh, weekly_drift, weekly_retraining
-from orchestration.sensors import RANGE_END, RANGE_START, drift_alarm_sensor, production_changed_sensor
+from orchestration.sensors import drift_alarm_sensor, production_changed_sensor
 from orchestration.settings import PipelineSettings
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ import pytest
 from features.io.registry import PREVIOUS, PRODUCTION
 from monitoring.gate import Policy
 from orchestration.definitions import build
-from orchestration.sensors import RANGE_END, RANGE_START
+from orchestration.partitions import RANGE_END, RANGE_START
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 PATIENCE = 420

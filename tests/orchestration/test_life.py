@@ -14,7 +14,8 @@ from features.io.registry import PREVIOUS, PRODUCTION, STAGING
 from monitoring.gate import Policy
 from orchestration import promotion
 from orchestration.definitions import build
-from orchestration.sensors import RANGE_END, RANGE_START, promotion_sensor
+from orchestration.partitions import RANGE_END, RANGE_START
+from orchestration.sensors import promotion_sensor
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
 

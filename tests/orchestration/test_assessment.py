@@ -1,0 +1,90 @@
+"""What the gate hears of the data checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from orchestration.assessment import critical_checks
+from orchestration.partitions import RANGE_END, RANGE_START, competitions, register_competitions, weeks
+
+SPEC = dg.AssetCheckSpec("sound", asset="table", blocking=True)
+
+
+class Feed:
+    """What the check is going to say."""
+
+    passes = True
+    stops = False
+
+
+def said(feed: Feed) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    if feed.stops:
+        raise dg.Failure("the source is away")
+    yield dg.AssetCheckResult(passed=feed.passes, check_name="sound")
+    yield dg.MaterializeResult()
+
+
+@dg.asset(name="table", partitions_def=competitions, check_specs=[SPEC])
+def by_competition(feed: dg.ResourceParam[Feed]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    yield from said(feed)
+
+
+@dg.asset(name="table", partitions_def=weeks, backfill_policy=dg.BackfillPolicy.single_run(), check_specs=[SPEC])
+def by_week(feed: dg.ResourceParam[Feed]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    yield from said(feed)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as one:
+        register_competitions(one, ("first", "second"))
+        yield one
+
+
+def run(instance: dg.DagsterInstance, partition: str, passes: bool = True, stops: bool = False) -> None:
+    feed = Feed()
+    feed.passes, feed.stops = passes, stops
+    dg.materialize(
+        [by_competition], partition_key=partition, instance=instance, resources={"feed": feed}, raise_on_error=False
+    )
+
+
+def run_weeks(instance: dg.DagsterInstance, first: str, last: str, passes: bool = True) -> None:
+    feed = Feed()
+    feed.passes = passes
+    tags = {RANGE_START: first, RANGE_END: last}
+    dg.materialize([by_week], tags=tags, instance=instance, resources={"feed": feed}, raise_on_error=False)
+
+
+def heard(instance: dg.DagsterInstance) -> dict[str, bool]:
+    return critical_checks(instance, [SPEC.key])
+
+
+def test_a_check_that_has_never_run_is_not_named(instance: dg.DagsterInstance) -> None:
+    assert heard(instance) == {}
+
+
+def test_a_check_that_was_planned_and_never_reached_has_not_passed(instance: dg.DagsterInstance) -> None:
+    run(instance, "first")
+    assert heard(instance) == {"table: sound": True}
+    run(instance, "first", stops=True)
+    assert heard(instance) == {"table: sound": False}
+
+
+def test_the_failure_of_one_competition_is_not_hidden_by_the_pass_of_another(instance: dg.DagsterInstance) -> None:
+    run(instance, "first", passes=False)
+    run(instance, "second")
+    assert heard(instance) == {"table: sound": False}
+    run(instance, "first")
+    assert heard(instance) == {"table: sound": True}
+
+
+def test_a_failed_range_of_weeks_is_repaired_week_by_week(instance: dg.DagsterInstance) -> None:
+    run_weeks(instance, "2026-03-02", "2026-03-09", passes=False)
+    run_weeks(instance, "2026-03-09", "2026-03-16")
+    assert heard(instance) == {"table: sound": False}
+    run_weeks(instance, "2026-03-02", "2026-03-02")
+    assert heard(instance) == {"table: sound": True}
