@@ -33,10 +33,11 @@ def load(
     report: dict[str, Any] = {"source": name, "files": 0, "rows": 0, "stale": [], "missing": [], "changed": []}
     tables, defects = [], []
     # Standing in the past means the files as they were then; a day's grace lets a run take what it fetched itself.
-    past = now < datetime.now(UTC) - timedelta(days=1)
+    clock = datetime.now(UTC)
+    past = now < clock - timedelta(days=1)
     with Client(settings.home / "sources", say=say) as client:
         for url, parse in _files(name, settings, league, now):
-            fetched = (client.known_at(url, now) if past else None) or client.get(url, now)
+            fetched = (client.known_at(url, now) if past else None) or client.get(url, clock)
             if fetched is None:
                 report["missing"].append(url)
                 continue
@@ -44,9 +45,10 @@ def load(
             tables.append(table)
             defects += found
             _count(report, fetched, rows)
-    if not tables:
-        raise SourceError(f"{name} has no file of {competition}; asked for {', '.join(report['missing'])}")
-    return _latest(pd.concat([one for one in tables if len(one)], ignore_index=True)), defects, report
+    filled = [one for one in tables if len(one)]
+    if not filled:
+        raise SourceError(f"{name} has no match of {competition}; not there: {', '.join(report['missing'])}")
+    return _latest(pd.concat(filled, ignore_index=True)), defects, report
 
 
 def _count(report: dict[str, Any], fetched: Fetched, rows: int) -> None:
