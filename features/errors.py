@@ -41,6 +41,10 @@ class DamagedArtefact(TouchlineError):
     """An artefact is in the lake but cannot be read with today's schema."""
 
 
+class StorageUnavailable(TouchlineError):
+    """The storage of the lake does not answer, or refuses."""
+
+
 class ModelUnavailable(TouchlineError):
     """No model could be loaded from the registry."""
 

@@ -19,6 +19,7 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.request import Request
+from redis import RedisError
 
 from serving.calls import Call, Report, run
 
@@ -90,13 +91,15 @@ class Batcher:
                 error = error.exc
             lost = isinstance(error, WorkerLostError | TimeLimitExceeded)
             log.error("batch of %d lost: %r", len(batch), error)
-            for request in batch:
-                state.task_ready(request)
-                if lost and len(batch) == 1 and self._given_up(request):
-                    request.acknowledge()
-                else:
-                    request.reject(requeue=True)
-            self.flush()
+            try:
+                for request in batch:
+                    state.task_ready(request)
+                    if lost and len(batch) == 1 and self._given_up(request):
+                        request.acknowledge()
+                    else:
+                        request.reject(requeue=True)
+            finally:
+                self.flush()
 
         def on_timeout(soft: bool, timeout: float) -> None:  # noqa: ARG001 - called by name
             log.error("batch of %d ran longer than %s s", len(batch), timeout)
@@ -115,12 +118,16 @@ class Batcher:
         """Count a child that this task took down; report the task as failed when it is enough."""
         backend = request.task.backend
         key = f"touchline:losses:{request.id}"
-        losses = int(backend.client.incr(key))
-        backend.client.expire(key, 3600)
-        if losses < LOSSES:
+        try:
+            losses = int(backend.client.incr(key))
+            backend.client.expire(key, 3600)
+            if losses < LOSSES:
+                return False
+            error = WorkerLostError(f"{losses} worker processes ended while they ran this task")
+            backend.mark_as_failure(request.id, error, request=request._context)
+        except (RedisError, OSError) as away:
+            log.warning("losses of %s not counted: %s", request.id, away)
             return False
-        error = WorkerLostError(f"{losses} worker processes ended while they ran this task")
-        backend.mark_as_failure(request.id, error, request=request._context)
         return True
 
 

@@ -111,7 +111,16 @@ class RabbitMQ:
         )
         try:
             await asyncio.wait_for(exchange.publish(content, QUEUE, mandatory=True), _PATIENCE)
-        except (OSError, TimeoutError, asyncio.InvalidStateError, aio_pika.exceptions.AMQPError) as error:
+        except aio_pika.exceptions.PublishError as error:
+            self._exchange = None  # the queue is gone: the next task declares it anew
+            raise BrokerUnavailable("RabbitMQ had no queue for the task") from error
+        except (
+            OSError,
+            TimeoutError,
+            RuntimeError,
+            asyncio.InvalidStateError,
+            aio_pika.exceptions.AMQPError,
+        ) as error:
             raise BrokerUnavailable(f"RabbitMQ did not confirm the task: {error or type(error).__name__}") from error
 
     async def depths(self) -> list[Depth]:
@@ -163,7 +172,7 @@ class RabbitMQ:
         if self._connection is not None and not self._connection.is_closed:
             await self._connection.close()
         self._connection = await aio_pika.connect(self._url)
-        self._channel = await self._connection.channel(publisher_confirms=True)
+        self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         self._exchange = await self._channel.declare_exchange(QUEUE, aio_pika.ExchangeType.TOPIC, durable=True)
         await self._channel.declare_queue(DEAD_LETTERS, durable=True, arguments={"x-queue-type": "quorum"})
         queue = await self._channel.declare_queue(QUEUE, durable=True, arguments=QUEUE_ARGUMENTS)

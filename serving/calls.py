@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from redis import Redis, RedisError
 
 from features.errors import TouchlineError
 from serving import tracing
+from serving.errors import problem
 from serving.settings import ServingSettings
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class Report:
 
     tasks: int
     outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    errors: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """By kind, of tasks that no caller waits for; the API itself counts those that it answers with an error."""
     queue_seconds: tuple[float, ...] = ()
     features_seconds: float = 0.0
     model_seconds: float = 0.0
@@ -115,7 +118,11 @@ def run(calls: list[Call]) -> Report:
     return Report(
         tasks=len(calls),
         outcomes=outcomes,
-        errors=sum(isinstance(answer, Exception) for answer in answers),
+        errors=Counter(
+            str(problem(answer)[1])
+            for call, answer in zip(calls, answers, strict=True)
+            if call.track and isinstance(answer, Exception)
+        ),
         queue_seconds=waits,
         features_seconds=prediction.features_seconds if prediction else 0.0,
         model_seconds=prediction.model_seconds if prediction else 0.0,

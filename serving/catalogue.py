@@ -15,7 +15,7 @@ import pandas as pd
 import structlog
 
 from features.competitions import CATALOGUE
-from features.errors import DamagedArtefact, NotPublished, UnknownCompetition
+from features.errors import DamagedArtefact, NotPublished, StorageUnavailable, UnknownCompetition
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA, build_match_id
 from features.teams import nearest
@@ -111,35 +111,39 @@ class Catalogue:
         self.settled = Published(lake, "settled_forecasts", _SETTLED)
         self._tables: dict[tuple[str, str], tuple[Stamp, Any]] = {}
         self.damaged: dict[str, str] = {}
+        self._changed = False
         self.snapshot = Snapshot()
 
     def refresh(self) -> None:
         """Read what was published anew. What cannot be read stays as it was and is named in `damaged`."""
         self.forecasts.refresh()
         self.settled.refresh()
-        if self._read("matches", _match_rows) | self._read("team_states", _clubs):
-            self.snapshot = self._combine()
+        try:
+            self._read("matches", _match_rows)
+            self._read("team_states", _clubs)
+        finally:  # what was read counts as read, whatever happened to the rest
+            if self._changed:
+                self.snapshot, self._changed = self._combine(), False
 
-    def _read(self, noun: str, make: Callable[[pd.DataFrame], Any]) -> bool:
+    def _read(self, noun: str, make: Callable[[pd.DataFrame], Any]) -> None:
         published = self.lake.partitions(noun)
         gone = [key for key in self._tables if key[0] == noun and key[1] not in published]
         for key in gone:
             del self._tables[key]
-        changed = bool(gone)
+            self._changed = True
         for part in published:
-            stamp = self.lake.table_stamp(noun, part)
-            known = self._tables.get((noun, part))
-            if stamp is None or (known is not None and known[0] == stamp):
-                continue
             try:
+                stamp = self.lake.table_stamp(noun, part)
+                known = self._tables.get((noun, part))
+                if stamp is None or (known is not None and known[0] == stamp):
+                    continue
                 self._tables[noun, part] = stamp, make(self.lake.read_table(noun, part))
                 self.damaged.pop(f"{noun}/{part}", None)
-                changed = True
-            except (NotPublished, DamagedArtefact, KeyError) as error:
+                self._changed = True
+            except (NotPublished, DamagedArtefact, StorageUnavailable, KeyError) as error:
                 if self.damaged.get(f"{noun}/{part}") != str(error):
                     log.warning("catalogue.unreadable", noun=noun, partition=part, error=str(error))
                 self.damaged[f"{noun}/{part}"] = str(error)
-        return changed
 
     def _combine(self) -> Snapshot:
         matches = tuple(

@@ -33,6 +33,11 @@ async def request_id(request: Request) -> str:
     return cast(str, request.scope["request_id"])
 
 
+async def principal(request: Request) -> str | None:
+    """Whose API key the request bears; None where keys are not asked for."""
+    return cast("str | None", request.scope.get("principal"))
+
+
 async def settings(request: Request) -> ServingSettings:
     """The process's settings."""
     return cast(ServingSettings, request.app.state.settings)
@@ -41,6 +46,7 @@ async def settings(request: Request) -> ServingSettings:
 CatalogueDep = Annotated[Catalogue, Depends(catalogue)]
 DeskDep = Annotated[Desk, Depends(desk)]
 LakeDep = Annotated[Lake, Depends(lake)]
+Principal = Annotated[str | None, Depends(principal)]
 RequestId = Annotated[str, Depends(request_id)]
 SettingsDep = Annotated[ServingSettings, Depends(settings)]
 

@@ -61,11 +61,15 @@ class Desk:
         return answer_of(orjson.loads(raw))
 
     async def submit(self, task: str, args: list[Any], route: str, request_id: str, task_id: str | None = None) -> str:
-        """Put a task on the queue; once this returns the id, the task will end in a result."""
+        """Put a task on the queue; once this returns the id, the task will end in a result.
+
+        A task_id that is given may be on its way from another request too, so a failure here does not forget it.
+        """
         waiting = next((depth.messages for depth in self.depths if depth.name == QUEUE), 0)
         if waiting >= self._settings.max_queued:
             SHED.labels(route).inc()
             raise Overloaded(f"{waiting} tasks wait in the queue; no more are taken")
+        own = task_id is None
         task_id = task_id or self.results.new_task_id()
         await self.results.accept(task_id)
         expires = datetime.now(UTC) + timedelta(seconds=self._settings.task_lifetime)
@@ -74,8 +78,9 @@ class Desk:
                 message = _message(task_id, task, args, expires, request_id, {**carrier, "track_started": True})
                 await self._broker.publish(message)
         except BrokerUnavailable:
-            with contextlib.suppress(TouchlineError):
-                await self.results.forget(task_id)
+            if own:
+                with contextlib.suppress(TouchlineError):
+                    await self.results.forget(task_id)
             raise
         return task_id
 

@@ -82,6 +82,7 @@ _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
     ResultsUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
     domain.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.MODEL_UNAVAILABLE),
     domain.DamagedArtefact: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
+    domain.StorageUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
     NoAnswerInTime: (HTTPStatus.GATEWAY_TIMEOUT, ErrorKind.TIMEOUT),
     TaskGivenUp: (HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
 }

@@ -51,6 +51,8 @@ def observe(report: Report) -> None:
         metrics.STAGE_DURATION.labels(metrics.Stage.MODEL).observe(report.model_seconds)
     for (mode, outcome), count in report.outcomes.items():
         metrics.PREDICTIONS.labels(mode, outcome).inc(count)
+    for kind, count in report.errors.items():
+        metrics.ERRORS.labels(kind).inc(count)
     for result, count in report.swaps.items():
         metrics.SWAPS.labels(result).inc(count)
 

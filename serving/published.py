@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import structlog
 from numpy.typing import NDArray
 
-from features.errors import DamagedArtefact, NotPublished
+from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
 from features.io.store import Lake, Stamp
 from features.matches import build_match_id
 
@@ -71,24 +71,26 @@ class Published:
         changed = [week for week in self._parts if week not in weeks]
         for week in changed:
             del self._parts[week]
-        for week, part in self._changed(weeks):
-            self._parts[week] = part
-            changed.append(week)
-        if changed:
-            self._index = _index(self._parts)
-            pa.default_memory_pool().release_unused()
+        try:
+            for week, part in self._changed(weeks):
+                self._parts[week] = part
+                changed.append(week)
+        finally:  # what was read counts as read, whatever happened to the rest
+            if changed:
+                self._index = _index(self._parts)
+                pa.default_memory_pool().release_unused()
         return bool(changed)
 
     def _changed(self, weeks: list[str]) -> Iterator[tuple[str, _Part]]:
         for week in weeks:
-            stamp = self._lake.table_stamp(self._noun, week)
-            known = self._parts.get(week)
-            if stamp is None or (known is not None and known.stamp == stamp):
-                continue
             try:
+                stamp = self._lake.table_stamp(self._noun, week)
+                known = self._parts.get(week)
+                if stamp is None or (known is not None and known.stamp == stamp):
+                    continue
                 yield week, _part(stamp, self._lake.read_arrow(self._noun, week), self._columns)
                 self.damaged.pop(week, None)
-            except (NotPublished, DamagedArtefact) as error:
+            except (NotPublished, DamagedArtefact, StorageUnavailable) as error:
                 if self.damaged.get(week) != str(error):
                     log.warning("published.unreadable", noun=self._noun, week=week, error=str(error))
                 self.damaged[week] = str(error)

@@ -99,9 +99,9 @@ class Results:
         found = await self._call(self._redis.set(key, value, nx=True, get=True, ex=self._lifetime))
         return None if found is None else bytes(found).decode()
 
-    async def release(self, key: str) -> None:
-        """Give a claimed key back."""
-        await self._call(self._redis.delete(key))
+    async def complete(self, key: str, value: str) -> None:
+        """Write down that what a key was claimed for is done."""
+        await self._call(self._redis.set(key, value, ex=self._lifetime))
 
     async def give_up(self, task_id: str) -> None:
         """Report a task as failed that no worker can finish, unless it has a result."""
@@ -131,9 +131,12 @@ class Results:
     async def workers(self) -> list[dict[str, Any]]:
         """What live worker processes last said of themselves."""
         found = await self._call(self._redis.hgetall(WORKERS))
-        spoken = [orjson.loads(value) for value in found.values()]
-        alive = datetime.now(UTC) - LIVENESS
-        return [one for one in spoken if datetime.fromisoformat(one["seen_at"]) > alive]
+        spoken = {name: orjson.loads(value) for name, value in found.items()}
+        since = datetime.now(UTC) - LIVENESS
+        gone = [name for name, one in spoken.items() if datetime.fromisoformat(one["seen_at"]) <= since]
+        if gone:  # one that was only slow says so again
+            await self._call(self._redis.hdel(WORKERS, *gone))
+        return [one for name, one in spoken.items() if name not in gone]
 
     @staticmethod
     async def _call(command: Any) -> Any:

@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from features.errors import DamagedArtefact, NotPublished
+from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
 
 ABANDONED_AFTER = 3600
 """Seconds after which an unfinished file beside an object has no writer any more."""
@@ -146,9 +146,9 @@ class Lake:
             raise
 
     def read_bytes(self, path: str) -> bytes:
-        """Read one object; raises NotPublished where there is none."""
+        """Read one object; raises NotPublished where there is none, StorageUnavailable where nobody can tell."""
         try:
-            with self._fs.open_input_file(f"{self._base}/{path}") as source:
+            with self._answering(), self._fs.open_input_file(f"{self._base}/{path}") as source:
                 return bytes(source.read())
         except FileNotFoundError as error:
             raise NotPublished(f"{self.root}/{path} is not published yet; run the pipeline first") from error
@@ -166,15 +166,27 @@ class Lake:
 
     def stamp(self, path: str) -> Stamp | None:
         """Modification time and size of an object; None where there is none."""
-        info = self._fs.get_file_info(f"{self._base}/{path}")
+        with self._answering():
+            info = self._fs.get_file_info(f"{self._base}/{path}")
         return None if info.type == fs.FileType.NotFound else Stamp(info.mtime_ns or 0, info.size or 0)
 
     def list(self, folder: str) -> list[str]:
         """Paths of all objects below a folder, relative to it, without unfinished ones."""
         base = f"{self._base}/{folder}"
-        found = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True))
+        with self._answering():
+            found = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True))
         names = [info.path.removeprefix(base).lstrip("/") for info in found if info.type == fs.FileType.File]
         return sorted(name for name in names if not Path(name).name.startswith("."))
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Storage that is away is said in our own words; that an object is not there is an answer."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageUnavailable(f"{self.root} cannot be read: {error}") from error
 
     @staticmethod
     def _table_path(noun: str, partition: str) -> str:

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request
 
-from features.errors import TouchlineError, UnknownMatch
+from features.errors import UnknownMatch
 from features.matches import parse_match_id
 from serving.answers import Json
 from serving.calls import PREDICT, PREDICT_BATCH
 from serving.catalogue import Catalogue
-from serving.dependencies import CatalogueDep, DeskDep, RequestId, problems
+from serving.dependencies import CatalogueDep, DeskDep, Principal, RequestId, problems
 from serving.errors import BadField, from_task, problem
 from serving.forecasts import published
 from serving.schemas import (
@@ -50,6 +50,7 @@ async def predict_async(
     catalogue: CatalogueDep,
     desk: DeskDep,
     request_id: RequestId,
+    principal: Principal,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Any:
     """Queue a forecast; its task's status tells when it is there. The same Idempotency-Key gives the same task."""
@@ -57,21 +58,24 @@ async def predict_async(
     if idempotency_key is None:
         task_id = await desk.submit(PREDICT, args, "/predict/async", request_id)
         return Json({"task_id": task_id, "status": "queued"}, 202)
-    key = f"touchline:idempotency:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
-    body = hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()
-    task_id = desk.results.new_task_id()
+    key = f"touchline:idempotency:{_digest(principal or '', idempotency_key)}"
+    task_id, body = desk.results.new_task_id(), _digest(wanted.model_dump_json())
     earlier = await desk.results.claim(key, f"{task_id} {body}")
     if earlier is not None:
-        first, known = earlier.split(" ")
+        task_id, known, *taken = earlier.split(" ")
         if known != body:
             raise BadField("this Idempotency-Key was used for another request", "Idempotency-Key")
-        return Json({"task_id": first, "status": "queued"}, 202)
-    try:
-        await desk.submit(PREDICT, args, "/predict/async", request_id, task_id)
-    except TouchlineError:
-        await desk.results.release(key)
-        raise
+        if taken:
+            return Json({"task_id": task_id, "status": "queued"}, 202)
+    # A claim that nobody completed may stand for a task that never reached the queue. Under the same id it can safely
+    # be put there again: a result is kept once.
+    await desk.submit(PREDICT, args, "/predict/async", request_id, task_id)
+    await desk.results.complete(key, f"{task_id} {body} taken")
     return Json({"task_id": task_id, "status": "queued"}, 202)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
+from redis import RedisError
 
 from serving.batching import LOSSES, Batcher
 from serving.calls import Report
@@ -122,6 +123,20 @@ def test_a_task_that_ends_every_child_alone_is_given_up_and_reported() -> None:
         outcomes.append(task.outcome)
     assert outcomes == ["requeued"] * (LOSSES - 1) + ["acknowledged"]
     assert "3 worker processes" in backend.failed["poison"]
+
+
+def test_a_death_while_nobody_counts_returns_the_task_and_the_next_ones_go_on() -> None:
+    class Away(Backend):
+        def incr(self, key: str) -> int:
+            raise RedisError(f"cannot count {key}")
+
+    batcher, pool, _ = _batcher()
+    first, second = Task("a", Away()), Task("b", Away())
+    batcher.add(first)  # type: ignore[arg-type]
+    batcher.add(second)  # type: ignore[arg-type]
+    pool.fail(LOST)
+    assert first.outcome == "requeued"
+    assert pool.batches == [["a"], ["b"]]
 
 
 def test_a_batch_that_raised_without_a_death_returns_to_the_queue_without_being_counted() -> None:

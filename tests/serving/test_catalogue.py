@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from features.errors import StorageUnavailable
 from features.forecasts import SCHEMA
-from features.io.sources.bundled import COMPETITION
-from features.io.store import Lake
+from features.io.sources.bundled import COMPETITION, load
+from features.io.store import Lake, Stamp
 from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
 from serving.catalogue import Catalogue
@@ -115,6 +118,32 @@ def _fixture_moved(world: World, status: str, kick_off: datetime) -> pd.Series:
     matches.loc[at, ["status", "kick_off"]] = status, pd.Timestamp(kick_off)
     world.lake.write_table("matches", COMPETITION, matches, MATCHES)
     return matches.loc[at]
+
+
+@pytest.mark.parametrize("error", [OSError, StorageUnavailable])
+def test_a_hiccup_of_the_storage_holds_back_only_what_it_concerns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    lake = Lake(str(tmp_path))
+    ids = _publish(lake, weeks=[0, 1], per_week=3)
+    lake.write_table("matches", COMPETITION, load().tail(5), MATCHES)
+    lake.write_table("team_states", COMPETITION, pd.DataFrame())
+    catalogue, stamp = Catalogue(lake), lake.table_stamp
+
+    def hiccup(noun: str, part: str) -> Stamp | None:
+        if (noun, part) in {("forecasts", "2020-01-13"), ("team_states", COMPETITION)}:
+            raise error("connection reset")
+        return stamp(noun, part)
+
+    monkeypatch.setattr(lake, "table_stamp", hiccup)
+    for refresh in (catalogue.forecasts.refresh, catalogue.refresh):
+        with suppress(OSError):
+            refresh()
+    monkeypatch.setattr(lake, "table_stamp", stamp)
+    assert catalogue.forecasts.get(ids[0]) is not None
+    catalogue.refresh()
+    assert catalogue.forecasts.get(ids[-1]) is not None
+    assert len(catalogue.snapshot.matches) == 5
 
 
 MEASURE = """

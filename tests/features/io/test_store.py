@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.errors import DamagedArtefact, NotPublished
+from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
 from features.io.store import ABANDONED_AFTER, Lake, week_of
 
 WRITER = """
@@ -147,6 +148,18 @@ def test_what_is_not_there_is_not_published(lake: Lake) -> None:
         with pytest.raises(NotPublished, match="not published"):
             read()
     assert lake.partitions("ratings") == []
+
+
+def test_storage_that_does_not_answer_is_told_apart_from_what_is_not_there(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(lake, "_fs", SimpleNamespace(open_input_file=away, get_file_info=away))
+    for ask in (lake.read_bytes, lake.stamp, lake.list, lake.partitions, lake.read_json):
+        with pytest.raises(StorageUnavailable, match="connection refused"):
+            ask("reports/x.json")
 
 
 def test_a_broken_document_is_named(lake: Lake) -> None:
