@@ -186,15 +186,16 @@ def approve(verdict: Verdict, version: int, by: str, reason: str, at: datetime, 
     return Approval(version, by.strip(), reason.strip(), verdict.evidence, at)
 
 
-def as_document(verdict: Verdict, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def as_document(verdict: Verdict, now: datetime, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The document `reports/gate.json`.
 
-    `waiting_since` is carried over from the document `before` while the same candidate goes on waiting for a person.
+    `waiting_since` is `now` by the real clock, which alerts compare it with, not the replayed moment; it is carried
+    over from the document `before` while the same candidate goes on waiting for a person.
     """
     since = None
     if verdict.waiting_for_approval:
         same = before is not None and before.get("candidate") == verdict.candidate and before.get("waiting_since")
-        since = before["waiting_since"] if same and before is not None else verdict.as_of.isoformat()
+        since = before["waiting_since"] if same and before is not None else now.isoformat()
     return {
         "candidate": verdict.candidate,
         "production": verdict.production,
@@ -205,6 +206,23 @@ def as_document(verdict: Verdict, before: Mapping[str, Any] | None = None) -> di
         "waiting_since": since,
         "evidence": verdict.evidence,
         "conditions": [asdict(condition) for condition in verdict.conditions],
+    }
+
+
+def nothing_staged(production: int | None, policy: Policy, as_of: datetime) -> dict[str, Any]:
+    """The document `reports/gate.json` while no version is staged: shut, whatever was said of an earlier one."""
+    why = "no version is staged"
+    condition = Condition("candidate_waiting", False, "-", "a version that is not in production", why)
+    return {
+        "candidate": None,
+        "production": production,
+        "policy": policy.value,
+        "as_of": as_of.isoformat(),
+        "matches": 0,
+        "open": False,
+        "waiting_since": None,
+        "evidence": "",
+        "conditions": [asdict(condition)],
     }
 
 

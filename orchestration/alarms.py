@@ -49,15 +49,15 @@ def performance_alarm(report: Mapping[str, Any] | None) -> Alarm | None:
 
 
 def held_back(versions: Sequence[ModelVersion], as_of: datetime, cool_down_days: int, cap: int) -> str | None:
-    """Why an alarm may not ask for a training now; None if it may."""
-    known = [one for one in versions if "trained_as_of" in one.tags]
-    trained = [(one, datetime.fromisoformat(one.tags["trained_as_of"])) for one in known]
-    if not trained:
+    """Why an alarm may not ask for a training now; None if it may. Trainings by the schedule hold nothing back."""
+    known = [one for one in versions if "trained_as_of" in one.tags and _by_alarm(one)]
+    asked = [datetime.fromisoformat(one.tags["trained_as_of"]) for one in known]
+    if not asked:
         return None
-    newest = max(at for _, at in trained)
+    newest = max(asked)
     if as_of - newest < timedelta(days=cool_down_days):
-        return f"the newest version was trained on {newest:%Y-%m-%d}; cool-down of {cool_down_days} days"
-    recent = [one for one, at in trained if as_of - at <= CAP_WINDOW and _by_alarm(one)]
+        return f"an alarm asked for the version of {newest:%Y-%m-%d}; cool-down of {cool_down_days} days"
+    recent = [at for at in asked if as_of - at <= CAP_WINDOW]
     if len(recent) >= cap:
         return f"alarms have asked for {len(recent)} trainings in {CAP_WINDOW.days} days; a person has to look"
     return None

@@ -10,6 +10,7 @@ from features.io.store import Lake
 from monitoring.gate import approve
 from orchestration import promotion, published
 from orchestration.assessment import assess, critical_checks
+from orchestration.assets.gate import GATE
 from orchestration.assets.production_model import describe
 from orchestration.checks import CRITICAL
 from orchestration.settings import PipelineSettings
@@ -22,7 +23,9 @@ class ApprovalForm(dg.Config):
     name: str = Field(description="Who approves.")
     reason: str = Field(description="Why; it is written on the version.")
     evidence: str | None = Field(
-        default=None, description="`evidence` of the gate that was looked at; refused if it has changed since."
+        default=None,
+        description="`evidence` of the gate that was looked at, by default the published one; refused if it has "
+        "changed since.",
     )
 
 
@@ -55,8 +58,11 @@ def approve_candidate(
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
         raise dg.Failure("no version is staged, so there is nothing to approve")
+    seen = config.evidence or (published.document(lake, GATE) or {}).get("evidence")
+    if seen is None:
+        raise dg.Failure("no verdict is published that anybody could have looked at (job judge_candidate)")
     try:
-        approval = approve(verdict, config.version, config.name, config.reason, clock.as_of(), config.evidence)
+        approval = approve(verdict, config.version, config.name, config.reason, clock.as_of(), seen)
     except TouchlineError as error:
         raise dg.Failure(str(error)) from error
     promotion.record_approval(registry, approval)

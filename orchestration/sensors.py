@@ -1,11 +1,11 @@
 """What happens when something has happened."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from features.io.clock import Clock
-from features.io.registry import STAGING, Registry
+from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
 from monitoring.gate import Policy
 from orchestration import published
@@ -20,9 +20,16 @@ from orchestration.settings import PipelineSettings
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
+ASKED = "touchline/promotion"
+"""Tag of a run that was asked to promote: what it was asked for."""
+
+RETRY = timedelta(minutes=5)
+"""How long after a run that did not promote the next one is asked for."""
+
 
 @dg.sensor(job=promote_model, minimum_interval_seconds=15, default_status=RUNNING)
 def promotion_sensor(
+    context: dg.SensorEvaluationContext,
     registry: dg.ResourceParam[Registry],
     lake: dg.ResourceParam[Lake],
     settings: dg.ResourceParam[PipelineSettings],
@@ -31,6 +38,9 @@ def promotion_sensor(
     candidate, verdict = registry.by_alias(STAGING), published.document(lake, GATE)
     if candidate is None:
         return dg.SkipReason("no version is staged")
+    production = registry.by_alias(PRODUCTION)
+    if production is not None and production.version == candidate.version:
+        return dg.SkipReason(f"version {candidate.version} is in production already")
     if verdict is None or verdict["candidate"] != candidate.version:
         return dg.SkipReason(f"the gate has not judged version {candidate.version} yet")
     shut = [one["name"] for one in verdict["conditions"] if not one["open"] and one["name"] != "approved"]
@@ -41,7 +51,17 @@ def promotion_sensor(
     if settings.promotion_policy is not Policy.AUTO and not approved:
         return dg.SkipReason(f"version {candidate.version} waits for a person (job approve_promotion)")
     by = f"{approval.at.isoformat()}" if approval else "auto"
-    return dg.RunRequest(run_key=f"promote {candidate.version} {verdict['evidence']} {by}")
+    return _ask(context.instance, f"promote {candidate.version} {verdict['evidence']} {by}")
+
+
+def _ask(instance: dg.DagsterInstance, promotion: str) -> dg.RunRequest | dg.SkipReason:
+    """One run at a time for a promotion, and another one if that failed: Dagster answers a run key only once."""
+    attempts = instance.get_run_records(dg.RunsFilter(tags={ASKED: promotion}))
+    if any(not one.dagster_run.is_finished for one in attempts):
+        return dg.SkipReason("the promotion is under way")
+    if any(datetime.now(UTC) - one.create_timestamp < RETRY for one in attempts):
+        return dg.SkipReason(f"the last run did not promote; the next one is asked for {RETRY} after it")
+    return dg.RunRequest(run_key=f"{promotion} {len(attempts)}", tags={ASKED: promotion})
 
 
 @dg.sensor(job=train_model, minimum_interval_seconds=300, default_status=RUNNING)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from features.io.settings import Settings
 from monitoring.gate import Policy
+from orchestration.partitions import WEEKS_AHEAD
 
 
 class PipelineSettings(Settings):
@@ -14,13 +15,13 @@ class PipelineSettings(Settings):
     promotion_policy: Policy = Field(
         Policy.MANUAL, description="manual: a person approves each promotion; auto: an open gate is enough."
     )
-    weeks_ahead: int = Field(4, ge=0, le=40, description="How many weeks after the current one are forecast.")
+    weeks_ahead: int = Field(4, ge=0, le=WEEKS_AHEAD, description="How many weeks after the current one are forecast.")
     evaluate_from: int = Field(
         2018,  # the bundled data then leaves three settled seasons to learn from, and seven to be judged on
         description="First season (its starting year) of the walk-forward evaluation.",
     )
     retraining_cool_down_days: int = Field(
-        14, ge=0, description="An alarm asks for no retraining within so many days of the last one."
+        14, ge=0, description="An alarm asks for no retraining within so many days of the last one by an alarm."
     )
     retraining_cap: int = Field(
         4, ge=0, description="Retrainings that alarms may ask for within 90 days; beyond that a person has to look."

@@ -1,14 +1,15 @@
 """Which conditions of a promotion are open, and why the others are shut."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from features.io.clock import Clock
-from features.io.registry import Registry
+from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
-from monitoring.gate import Verdict, as_document
+from monitoring.gate import Verdict, as_document, nothing_staged
 from orchestration import display, published
 from orchestration.assessment import assess, critical_checks
 from orchestration.automation import FOLLOW
@@ -38,8 +39,11 @@ def gate(
     checks = critical_checks(context.instance, CRITICAL)
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
+        production = registry.by_alias(PRODUCTION)
+        number = production.version if production else None
+        lake.write_json(GATE, nothing_staged(number, settings.promotion_policy, clock.as_of()))
         return dg.MaterializeResult(metadata={"open": False, "why": "no version is staged"})
-    lake.write_json(GATE, as_document(verdict, published.document(lake, GATE)))
+    lake.write_json(GATE, as_document(verdict, datetime.now(UTC), published.document(lake, GATE)))
     return dg.MaterializeResult(metadata=shown(verdict))
 
 

@@ -24,6 +24,7 @@ _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "hom
     backfill_policy=dg.BackfillPolicy.single_run(),
     automation_condition=FOLLOW_EVERY_WEEK,
     group_name="judgement",
+    pool="settlement",
     kinds={"parquet"},
 )
 def settled_forecasts(
@@ -43,7 +44,8 @@ def settled_forecasts(
         mine = published.week(lake, "settled_forecasts", week, SCHEMA)
         filled = [part for part in (mine, now.settled[played_in == week]) if not part.empty]
         frame = pd.concat(filled, ignore_index=True) if filled else published.empty(SCHEMA)
-        frame = frame.sort_values(["kick_off", "match_id"], ignore_index=True)
+        # Another run may have settled a match since this one looked.
+        frame = frame.drop_duplicates("match_id", keep="first").sort_values(["kick_off", "match_id"], ignore_index=True)
         lake.write_table("settled_forecasts", week, frame, schema=SCHEMA)
         announced = set(published.week(lake, "forecasts", week)["match_id"])
         open_ = now.unsettled[now.unsettled["match_id"].isin(announced - set(frame["match_id"]))]

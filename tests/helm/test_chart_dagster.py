@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -148,3 +149,8 @@ def test_the_code_server_runs_the_same_environment_as_the_run_pods(chart: Any) -
     server = code["spec"]["template"]["spec"]["containers"][0]["env"]
     run = instance(chart)["run_launcher"]["config"]["run_k8s_config"]["container_config"]["env"]
     assert [one for one in server if one["name"] != "DAGSTER_CURRENT_IMAGE"] == run
+
+
+def test_pools_are_limited_as_in_a_local_run(chart: Any, repository: Path) -> None:
+    local = yaml.safe_load((repository / "orchestration/dagster.yaml").read_text())
+    assert instance(chart)["concurrency"]["pools"] == local["concurrency"]["pools"]

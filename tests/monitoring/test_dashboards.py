@@ -169,7 +169,7 @@ def fill(lake: Lake) -> None:
         review=None,
         as_of=AS_OF,
     )
-    gate = as_document(judge(evidence))
+    gate = as_document(judge(evidence), evidence.as_of)
     lake.write_json("reports/gate.json", gate | {"waiting_since": (AS_OF - timedelta(days=1)).isoformat()})
     lake.write_json("reports/promotions.json", {"promotions": [{"action": "promote", "at": AS_OF.isoformat()}]})
 

@@ -15,7 +15,7 @@ import pytest
 from features import metrics
 from features.errors import GateShut, InvalidInput
 from features.io.store import Lake
-from monitoring.gate import Evidence, Policy, Verdict, approve, as_document, judge
+from monitoring.gate import Evidence, Policy, Verdict, approve, as_document, judge, nothing_staged
 from monitoring.metrics import BatchCollector
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -274,21 +274,34 @@ def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
         judge(replace(one, settled=broken))
 
 
-def test_the_document_is_json_and_remembers_since_when_it_waits() -> None:
-    waiting = judge(evidence(policy=Policy.MANUAL))
-    first = as_document(waiting)
+def test_the_document_is_json_and_remembers_since_when_it_waits_by_the_real_clock() -> None:
+    waiting, now = judge(evidence(policy=Policy.MANUAL)), AS_OF + timedelta(days=200)
+    first = as_document(waiting, now)
     assert json.loads(json.dumps(first, allow_nan=False)) == first
-    assert first["waiting_since"] == AS_OF.isoformat()
-    later = replace(waiting, as_of=AS_OF + timedelta(days=2))
-    assert as_document(later, first)["waiting_since"] == AS_OF.isoformat()
-    assert as_document(replace(later, candidate=9), first)["waiting_since"] == later.as_of.isoformat()
-    assert as_document(judge(evidence()), first)["waiting_since"] is None
+    assert first["waiting_since"] == now.isoformat()
+    later = now + timedelta(days=2)
+    assert as_document(waiting, later, first)["waiting_since"] == now.isoformat()
+    assert as_document(replace(waiting, candidate=9), later, first)["waiting_since"] == later.isoformat()
+    assert as_document(judge(evidence()), later, first)["waiting_since"] is None
+
+
+def test_nothing_staged_is_exported_as_shut(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    lake.write_json("reports/gate.json", nothing_staged(7, Policy.MANUAL, AS_OF))
+    exported = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in BatchCollector(lake).collect()
+        for sample in family.samples
+    }
+    assert exported["touchline_gate_open",] == 0
+    assert exported["touchline_alias_version", "production"] == 7
+    assert ("touchline_alias_version", "staging") not in exported
 
 
 def test_the_document_feeds_the_exporter(tmp_path: Path) -> None:
     verdict: Verdict = judge(evidence(policy=Policy.MANUAL))
     lake = Lake(str(tmp_path))
-    lake.write_json("reports/gate.json", as_document(verdict))
+    lake.write_json("reports/gate.json", as_document(verdict, AS_OF))
     exported = {
         (sample.name, *sample.labels.values()): sample.value
         for family in BatchCollector(lake).collect()

@@ -56,8 +56,9 @@ def test_miscalibration_beyond_what_the_sample_allows_is_an_alarm_on_enough_matc
 
 
 def test_an_alarm_waits_for_the_cool_down() -> None:
-    assert "cool-down" in (held_back([version(1, 10)], NOW, 14, 4) or "")
-    assert held_back([version(1, 15)], NOW, 14, 4) is None
+    assert "cool-down" in (held_back([version(1, 10, f"{ALARM}drift")], NOW, 14, 4) or "")
+    assert held_back([version(1, 15, f"{ALARM}drift")], NOW, 14, 4) is None
+    assert held_back([version(1, 3, "weekly schedule")], NOW, 14, 4) is None, "every week has one"
     assert held_back([], NOW, 14, 4) is None
 
 

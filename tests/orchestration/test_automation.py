@@ -55,8 +55,10 @@ def test_drift_asks_for_a_training_that_learns_from_the_running_season(settings)
     assert config["include_running_season"] is True
     assert config["reason"].startswith(ALARM)
     assert isinstance(tick(settings, cursor="drift abc"), dg.SkipReason), "one alarm is answered once"
-    recent = ModelVersion(1, "run", AS_OF, {"trained_as_of": "2026-03-10T00:00:00+00:00"})
-    assert "cool-down" in tick(settings, recent).skip_message
+    recent = {"trained_as_of": "2026-03-10T00:00:00+00:00", "trained_because": "weekly schedule"}
+    assert isinstance(tick(settings, ModelVersion(1, "run", AS_OF, recent)), dg.RunRequest)
+    by_alarm = recent | {"trained_because": f"{ALARM}drift"}
+    assert "cool-down" in tick(settings, ModelVersion(1, "run", AS_OF, by_alarm)).skip_message
 
 
 def test_no_report_is_no_alarm(settings) -> None:

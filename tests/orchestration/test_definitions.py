@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from pydantic import ValidationError
 
 from orchestration.definitions import build
+from orchestration.partitions import WEEKS_AHEAD, weeks
 from orchestration.settings import PipelineSettings
 
 ASSETS = {
@@ -54,11 +57,20 @@ def test_every_asset_and_job_tells_a_person_what_it_is(definitions: dg.Definitio
 
 
 def test_weeks_ahead_of_the_real_clock_exist() -> None:
-    from orchestration.partitions import weeks
-
     assert len(weeks.get_partition_keys()) > 5
     assert "2026-03-09" in weeks.get_partition_keys()
 
 
 def test_the_workspace_file_names_these_definitions(repository: Path) -> None:
     assert "module_name: orchestration.definitions" in (repository / "workspace.yaml").read_text()
+
+
+def test_no_more_weeks_can_be_asked_for_than_exist(tmp_path: Path) -> None:
+    last = datetime.fromisoformat(weeks.get_partition_keys()[-1]).replace(tzinfo=UTC)
+    assert last >= datetime.now(UTC) + timedelta(weeks=WEEKS_AHEAD - 1)
+    with pytest.raises(ValidationError):
+        PipelineSettings(home=tmp_path, weeks_ahead=WEEKS_AHEAD + 1)
+
+
+def test_only_one_run_at_a_time_settles(definitions: dg.Definitions) -> None:
+    assert definitions.resolve_assets_def("settled_forecasts").op.pool == "settlement"

@@ -70,7 +70,8 @@ class Life:
     def tick(self, policy: Policy = Policy.MANUAL) -> dg.RunRequest | dg.SkipReason:
         settings = self.home.settings.model_copy(update={"promotion_policy": policy})
         resources = {"registry": self.home.registry, "lake": self.home.lake, "settings": settings}
-        return promotion_sensor(dg.build_sensor_context(resources=resources))
+        with self.home.instance() as instance:
+            return promotion_sensor(dg.build_sensor_context(instance=instance, resources=resources))
 
     def bearer(self, alias: str) -> int | None:
         version = self.home.registry.by_alias(alias)

@@ -24,6 +24,9 @@ run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
 concurrency:
+  pools:
+    default_limit: 1
+    granularity: op
   runs:
     max_concurrent_runs: {{ .Values.runs.maxConcurrent }}
 run_monitoring:

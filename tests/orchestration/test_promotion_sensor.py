@@ -1,0 +1,48 @@
+"""A promotion that was asked for happens, even if its first run fails."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from features.io.registry import STAGING, ModelVersion
+from features.io.store import Lake
+from monitoring.gate import Policy
+from orchestration import sensors
+from orchestration.settings import PipelineSettings
+
+NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
+
+
+class Staged:
+    """A registry whose only version is staged."""
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        return ModelVersion(2, "run", NOW, aliases=(STAGING,)) if alias == STAGING else None
+
+
+def tick(settings: PipelineSettings, instance: dg.DagsterInstance) -> Any:
+    resources = {"registry": Staged(), "lake": Lake(settings.lake_root), "settings": settings}
+    return sensors.promotion_sensor(dg.build_sensor_context(instance=instance, resources=resources))
+
+
+@dg.job
+def promote() -> None:
+    """Nothing."""
+
+
+def test_a_failed_run_is_asked_for_again_and_a_running_one_is_not(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PipelineSettings(home=tmp_path, promotion_policy=Policy.AUTO, mlflow_tracking_uri="http://127.0.0.1:9")
+    Lake(settings.lake_root).write_json("reports/gate.json", {"candidate": 2, "evidence": "abc", "conditions": []})
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = tick(settings, instance)
+        assert tick(settings, instance).run_key == first.run_key
+        run = instance.create_run_for_job(promote, tags=first.tags, status=dg.DagsterRunStatus.STARTED)
+        assert "under way" in tick(settings, instance).skip_message
+        instance.report_run_failed(run)
+        assert "did not promote" in tick(settings, instance).skip_message
+        monkeypatch.setattr(sensors, "RETRY", timedelta(0))
+        assert tick(settings, instance).run_key != first.run_key
