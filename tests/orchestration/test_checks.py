@@ -14,6 +14,7 @@ from features.io.sources.result import quarantine_table
 from features.io.store import Lake
 from monitoring.claims import Severity, Suite, claims
 from orchestration import checks
+from orchestration.assessment import critical_checks
 from orchestration.assets.match_features import match_features
 from orchestration.assets.matches import matches
 from orchestration.partitions import register_competitions
@@ -78,6 +79,11 @@ def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(t
         assert "what was there before stays" in error.to_string()
         assert not any(event.is_step_success for event in bad.all_events), "nothing downstream may run"
         assert before == {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in before}
+
+        seen = critical_checks(instance, checks.CRITICAL)
+        assert not seen["matches: results_home_goals_are_plausible"]
+        assert seen["matches: results_away_goals_are_plausible"]
+        assert not any(name.startswith("forecasts") for name in seen), "what never ran has no result"
 
 
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:
