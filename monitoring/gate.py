@@ -38,6 +38,9 @@ beyond doubt, or visibly better.
 DRIFT_MAX_AGE = timedelta(days=14)
 """A drift report speaks for the present this long after the Monday of its week."""
 
+MERIT = ("trained_before_evaluation", "beats_base_rate", "beats_plain_elo", "not_worse_than_production", "calibrated")
+"""Conditions on the forecasts themselves."""
+
 CALIBRATION_LEVEL = 0.99
 
 
@@ -224,6 +227,16 @@ def nothing_staged(production: int | None, policy: Policy, as_of: datetime) -> d
         "evidence": "",
         "conditions": [asdict(condition)],
     }
+
+
+def refused_on_merit(document: Mapping[str, Any] | None, candidate: int) -> bool:
+    """Whether the published verdict (`as_document`) refuses a candidate for its forecasts, on enough of them.
+
+    A candidate without its matches yet, or one that only waits for a person or for data, may still be promoted.
+    """
+    if document is None or document["candidate"] != candidate or document["matches"] < MIN_MATCHES:
+        return False
+    return any(one["name"] in MERIT and not one["open"] for one in document["conditions"])
 
 
 def _enough_matches(evidence: Evidence) -> Condition:

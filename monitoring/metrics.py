@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
@@ -248,7 +249,7 @@ class BatchCollector(Collector):
             ("freshness", "reports/freshness.json", _freshness),
             ("performance", "reports/performance.json", _performance),
             ("drift", f"{drift}/summary.json", _drift),
-            ("review", f"{drift}/review.json", _review),
+            ("review", f"{drift}/review.json", partial(_review, self._of_report(f"{drift}/summary.json"))),
             ("gate", "reports/gate.json", _gate),
             ("promotions", "reports/promotions.json", _promotions),
         ):
@@ -262,6 +263,13 @@ class BatchCollector(Collector):
             readable.add_metric([report], 1)
             yield from found
         yield readable
+
+    def _of_report(self, path: str) -> str | None:
+        """What a review of the report as it is now refers to; None where it cannot be read: then no review counts."""
+        try:
+            return str(self._lake.read_json(path)["digest"])
+        except (NotPublished, DamagedArtefact, KeyError, TypeError):
+            return None
 
     def _latest_drift(self) -> str:
         summaries = [name for name in self._lake.list("reports/drift") if name.endswith("/summary.json")]
@@ -352,8 +360,9 @@ def _drift(document: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("touchline_drift_p_value_ratio", "p-value of the column's test.", ("column",), p_values)
 
 
-def _review(document: dict[str, Any]) -> Iterator[Metric]:
-    at = _moment(document["at"])
+def _review(report: str | None, document: dict[str, Any]) -> Iterator[Metric]:
+    # A review of an earlier state of the report must not silence the alert on this one.
+    at = _moment(document["at"]) if document["report"] == report else None
     yield _gauge(
         "touchline_drift_review_timestamp_seconds", "When the newest drift report was reviewed.", (), [((), at)]
     )

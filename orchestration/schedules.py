@@ -5,7 +5,11 @@ from datetime import timedelta
 import dagster as dg
 
 from features.io.clock import Clock
-from features.io.store import week_of
+from features.io.registry import PRODUCTION, STAGING, Registry
+from features.io.store import Lake, week_of
+from monitoring.gate import refused_on_merit
+from orchestration import published
+from orchestration.assets.gate import GATE
 from orchestration.jobs import refresh_matches, report_drift, train_model
 from orchestration.partitions import competitions, register_competitions
 from orchestration.settings import PipelineSettings
@@ -25,8 +29,15 @@ def daily_refresh(
 
 
 @dg.schedule(job=train_model, cron_schedule="0 5 * * 2", default_status=RUNNING, name="weekly_retraining")
-def weekly_retraining() -> dg.RunRequest:
-    """Every Tuesday: a candidate that has learnt from the running season too."""
+def weekly_retraining(
+    registry: dg.ResourceParam[Registry], lake: dg.ResourceParam[Lake]
+) -> dg.RunRequest | dg.SkipReason:
+    """Every Tuesday: a candidate that has learnt from the running season too, unless one has not had its chance yet."""
+    candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
+    if candidate is not None and production is not None and candidate.version != production.version:
+        verdict = published.document(lake, GATE)
+        if not refused_on_merit(verdict, candidate.version):
+            return dg.SkipReason(f"version {candidate.version} is still being judged; another would take its place")
     return dg.RunRequest(run_config=retraining("weekly schedule"))
 
 

@@ -146,3 +146,12 @@ def test_the_lake_is_read_at_most_once_per_cache_time(tmp_path: Path) -> None:
     assert not exported()
     now[0] = 10
     assert exported()
+
+
+@pytest.mark.parametrize(("digest", "exported"), [("d1", True), ("d2", False)])
+def test_a_review_counts_only_for_the_report_it_was_made_of(tmp_path: Path, digest: str, exported: bool) -> None:
+    lake = Lake(str(tmp_path))
+    lake.write_json("reports/drift/week=2026-03-02/summary.json", {"digest": digest})
+    lake.write_json("reports/drift/week=2026-03-02/review.json", {"report": "d1", "at": "2026-03-10T09:00:00+00:00"})
+    found = [sample.name for family in metrics.BatchCollector(lake).collect() for sample in family.samples]
+    assert ("touchline_drift_review_timestamp_seconds" in found) == exported

@@ -12,6 +12,7 @@ from features.io.clock import Clock
 from features.io.registry import ModelVersion
 from features.io.store import Lake
 from orchestration.alarms import ALARM
+from orchestration.assets.gate import GATE
 from orchestration.definitions import build
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions
 from orchestration.schedules import daily_refresh, weekly_drift, weekly_retraining
@@ -30,6 +31,9 @@ class Versions:
 
     def versions(self) -> list[ModelVersion]:
         return self._versions
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        return next((one for one in self._versions if alias in one.aliases), None)
 
 
 @pytest.fixture
@@ -73,9 +77,28 @@ def test_the_daily_schedule_refreshes_every_competition(settings) -> None:
 
 
 def test_the_weekly_schedules_train_and_look_at_the_week_that_is_over(settings) -> None:
-    config = weekly_retraining(dg.build_schedule_context()).run_config["ops"]["outcome_model"]["config"]
+    lake = Lake(settings.lake_root)
+    config = weekly_retraining(registry=Versions(), lake=lake).run_config["ops"]["outcome_model"]["config"]
     assert config == {"include_running_season": True, "reason": "weekly schedule"}
     assert weekly_drift(clock=Clock(settings)).partition_key == "2026-03-02"
+
+
+def test_a_candidate_keeps_its_place_week_after_week_until_its_matches_speak_against_it(settings) -> None:
+    lake = Lake(settings.lake_root)
+    registry = Versions(
+        ModelVersion(2, "run", AS_OF, aliases=("staging",)), ModelVersion(1, "run", AS_OF, aliases=("production",))
+    )
+
+    def judged(matches: int, *shut: str, candidate: int = 2) -> object:
+        conditions = [{"name": name, "open": False} for name in shut]
+        lake.write_json(GATE, {"candidate": candidate, "matches": matches, "conditions": conditions})
+        return weekly_retraining(registry=registry, lake=lake)
+
+    assert isinstance(weekly_retraining(registry=registry, lake=lake), dg.SkipReason)
+    assert isinstance(judged(10, "enough_matches", "beats_plain_elo"), dg.SkipReason)
+    assert isinstance(judged(120, "approved", "drift_reviewed"), dg.SkipReason)
+    assert isinstance(judged(120, "not_worse_than_production", candidate=1), dg.SkipReason)
+    assert isinstance(judged(120, "not_worse_than_production"), dg.RunRequest)
 
 
 def test_a_new_version_in_production_forecasts_the_weeks_to_come(settings) -> None:
