@@ -19,9 +19,12 @@ def walk_forward(
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
     """Yield (season start, training rows, test rows) for each season from `first` on.
 
-    The first `skip` seasons of the data never train: the ratings have not settled there yet.
+    The first `skip` seasons of the data never train: the ratings have not settled there yet. Seasons with nothing to
+    learn from before them are left out.
     """
     start = season_starts(seasons)
     settled = start >= start.min() + skip
     for season in sorted(set(start[start >= first])):
-        yield int(season), np.flatnonzero(settled & (start < season)), np.flatnonzero(start == season)
+        train = np.flatnonzero(settled & (start < season))
+        if len(train):
+            yield int(season), train, np.flatnonzero(start == season)

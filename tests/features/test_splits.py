@@ -15,5 +15,9 @@ def test_training_rows_come_from_earlier_seasons_and_never_from_the_first() -> N
         assert (start[test] == season).all()
 
 
+def test_seasons_without_anything_to_learn_from_are_left_out() -> None:
+    assert [season for season, _, _ in walk_forward(SEASONS, first=2018)] == [2021, 2022]
+
+
 def test_every_season_from_the_first_asked_for_is_tested_once() -> None:
     assert [season for season, _, _ in walk_forward(SEASONS, first=2021)] == [2021, 2022]
