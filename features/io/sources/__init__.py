@@ -87,10 +87,9 @@ def _one(
         table = bundled.load() if competition == bundled.COMPETITION else pd.DataFrame()
         return table, [], {"source": name, "files": 1, "rows": len(table)}
     if name == "files":
-        parsed = [files.parse(path, competition, settings.files_columns) for path in files.paths(settings.files)]
-        table = pd.concat([one[0] for one in parsed], ignore_index=True)
-        defects = [defect for one in parsed for defect in one[1]]
-        return table, defects, {"source": name, "files": len(parsed), "rows": sum(one[2] for one in parsed)}
+        found = files.paths(settings.files)
+        table, defects, rows = files.parse_all(found, competition, settings.files_columns)
+        return table, defects, {"source": name, "files": len(found), "rows": rows}
     from features.io.sources import remote  # httpx is not installed where only bundled data is read
 
     return remote.load(name, settings, competition, now, say)

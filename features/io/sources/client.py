@@ -71,7 +71,9 @@ class Client:
         self._http.close()
 
     def get(self, url: str, now: datetime) -> Fetched | None:
-        """The file at `url`; None where the server says that there is none.
+        """The file at `url`; None where the server says that there is none and there never was.
+
+        A file that we have does not cease to be: a 404 then makes it stale, as a network that is down does.
 
         Raises
         ------
@@ -87,7 +89,7 @@ class Client:
                 raise SourceError(f"{url} cannot be fetched: {error}") from error
             return self._stored(url, last, f"{type(error).__name__}: {error}")
         if response.status_code in (404, 410):
-            return None
+            return self._stored(url, last, f"the server answered {response.status_code}") if last else None
         if response.status_code == httpx.codes.NOT_MODIFIED and last is not None:
             return self._stored(url, last)
         digest = hashlib.sha256(response.content).hexdigest()
@@ -129,7 +131,8 @@ class Client:
     def _versions(self, url: str) -> list[dict[str, Any]]:
         """Versions of a file, oldest first."""
         try:
-            return list(json.loads((self._folder(url) / "versions.json").read_text())["versions"])
+            versions = list(json.loads((self._folder(url) / "versions.json").read_text())["versions"])
+            return sorted(versions, key=lambda one: datetime.fromisoformat(one["fetched_at"]))
         except FileNotFoundError:
             return []
         except (ValueError, KeyError) as error:

@@ -13,7 +13,7 @@ from features.errors import SourceError, UnknownTeam
 from features.io.sources.clubs import canonical
 from features.io.sources.result import Defect
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off
-from features.matches import RESULT_COLUMNS, Status
+from features.matches import RESULT_COLUMNS, Status, with_match_ids
 
 SOURCE = "files"
 NEEDED = ("competition", "season", "kick_off", "home_team", "away_team")
@@ -44,8 +44,22 @@ def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, .
     return tuple(sorted(one for one in slugs if _is_slug(one)))
 
 
-def parse(path: Path, competition: str, columns: Mapping[str, str]) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Matches of one competition, defects and the number of its rows in one file."""
+def parse_all(
+    found: list[Path], competition: str, columns: Mapping[str, str]
+) -> tuple[pd.DataFrame, list[Defect], int]:
+    """Matches of one competition, defects and the number of its rows in all files together, each match once."""
+    seen: dict[tuple[object, ...], str] = {}
+    parsed = [_parse(path, competition, columns, seen) for path in found]
+    tables = [table for table, _, _ in parsed if len(table)]
+    # a pair's second meeting may be in another file than its first, so they are counted anew over all
+    matches = with_match_ids(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
+    return matches, [defect for _, defects, _ in parsed for defect in defects], sum(rows for _, _, rows in parsed)
+
+
+def _parse(
+    path: Path, competition: str, columns: Mapping[str, str], seen: dict[tuple[object, ...], str]
+) -> tuple[pd.DataFrame, list[Defect], int]:
+    """One file; `seen` tells where each match was met, and takes in those of this file."""
     reading = Reading(SOURCE, path.name)
     for row, cells in enumerate(_table(path, columns).to_dict("records"), start=2):
         if cells["competition"] != competition:
@@ -53,11 +67,18 @@ def parse(path: Path, competition: str, columns: Mapping[str, str]) -> tuple[pd.
         reading.rows += 1
         named = {str(name): str(value).strip() for name, value in cells.items()}
         try:
-            reading.good.append(_match(named, competition, f"{path.name} row {row}"))
+            match = _match(named, competition, f"{path.name} row {row}")
         except (BadRowError, UnknownTeam) as error:
             reading.refuse(row, str(error), named)
-    if not reading.rows:
-        return pd.DataFrame(), [], 0
+            continue
+        key = (match["season"], match["home_team"], match["away_team"], match["kick_off"])
+        if key in seen:
+            reading.leave_out(row, f"the same match as in {seen[key]}", named)
+            continue
+        seen[key] = f"{path.name} row {row}"
+        reading.good.append(match)
+    if reading.rows == reading.not_played:  # nothing of this competition, or nothing that is not in another file
+        return pd.DataFrame(), reading.defects, reading.rows
     return reading.matches(), reading.defects, reading.rows
 
 

@@ -41,7 +41,7 @@ class Reading:
         self.defects.append(Defect(self.source, self.file, row, reason, str(content)[:500]))
 
     def leave_out(self, row: int, reason: str, content: object) -> None:
-        """Note a match that was never played: nothing is wrong with the file."""
+        """Note a match that was never played or is there already: the rest of the file can be trusted."""
         self.not_played += 1
         self.refuse(row, reason, content)
 

@@ -58,6 +58,14 @@ def test_a_file_that_is_not_there_is_no_error(site, client) -> None:
     assert client.get(f"{site.url}/E9.csv", NOW) is None
 
 
+def test_a_file_that_we_have_is_stale_when_the_server_loses_it(site, client) -> None:
+    site.files["/E0.csv"] = b"one"
+    client.get(f"{site.url}/E0.csv", NOW)
+    del site.files["/E0.csv"]
+    stale = client.get(f"{site.url}/E0.csv", NOW + timedelta(days=1))
+    assert (stale.content, stale.stale) == (b"one", "the server answered 404")
+
+
 def test_a_damaged_cache_says_which_folder_to_delete(site, client, tmp_path: Path) -> None:
     site.files["/E0.csv"] = b"one"
     client.get(f"{site.url}/E0.csv", NOW)

@@ -58,6 +58,17 @@ def test_what_was_known_a_week_ago_can_be_had_again(site, tmp_path: Path) -> Non
     assert len(load(settings, PL, now=first + timedelta(days=8)).matches) == 2
 
 
+def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path) -> None:
+    from features.io.sources.client import Client
+
+    past, settings = datetime(2026, 3, 13, tzinfo=UTC), _remote(site, tmp_path)
+    site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,16/08/2025,Arsenal,Chelsea,2,1\n").encode()
+    load(settings, PL, now=past)
+    with Client(settings.home / "sources") as client:
+        assert client.known_at(f"{site.url}/mmz4281/2526/E0.csv", past) is None
+        assert client.known_at(f"{site.url}/mmz4281/2526/E0.csv", datetime.now(UTC)) is not None
+
+
 def _fetch(settings: Settings, site, moment: datetime) -> None:
     from features.io.sources.client import Client
 
@@ -97,6 +108,18 @@ def test_own_files_are_read_through_a_column_map(own: Path) -> None:
     assert result.matches["neutral"].tolist() == [False, True]
     (defect,) = result.quarantine.itertuples()
     assert (defect.file, defect.row) == ("mine.csv", 4)
+
+
+def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tmp_path: Path) -> None:
+    header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
+    first = "atl-island-league,2025,2025-05-01,Reef United,Lagoon,1,0\n"
+    (tmp_path / "a.csv").write_text(header + first + first)
+    (tmp_path / "b.csv").write_text(header + first + first.replace("05-01", "09-01"))
+    result = load(Settings(source="files", files=tmp_path), "atl-island-league")
+    assert len(result.matches) == 2
+    assert result.matches["match_id"].is_unique
+    assert [(one.file, one.row) for one in result.quarantine.itertuples()] == [("a.csv", 3), ("b.csv", 2)]
+    assert result.quarantine["reason"].eq("the same match as in a.csv row 2").all()
 
 
 def test_own_files_without_the_map_say_what_they_have(own: Path) -> None:
