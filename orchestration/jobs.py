@@ -8,8 +8,13 @@ from orchestration.executors import training_executor
 
 refresh_matches = dg.define_asset_job(
     "refresh_matches",
-    selection=["matches", "match_features", "team_states"],
-    description="Fetch results and fixtures of a competition and bring its ratings up to date.",
+    selection=["matches"],
+    description="Fetch results and fixtures of a competition; the ratings of its country follow.",
+)
+rate_clubs = dg.define_asset_job(
+    "rate_clubs",
+    selection=["match_features", "team_states"],
+    description="Rate the clubs of a competition again, from the results of all published tiers of its country.",
 )
 train_model = dg.define_asset_job(
     "train_model",
@@ -54,6 +59,7 @@ promote_model = dg.define_asset_job(
 
 JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     refresh_matches,
+    rate_clubs,
     train_model,
     publish_forecasts,
     forecast_season,

@@ -47,7 +47,10 @@ class Pipeline:
         register_competitions(self._instance, self._settings.competitions)
         for competition in self._settings.competitions:
             if self._outdated(competition, as_of):
-                self._job("refresh_matches", f"matches and ratings of {competition}", partition_key=competition)
+                self._job("refresh_matches", f"matches of {competition}", partition_key=competition)
+        for competition in self._settings.competitions:  # once all are there: the tiers of a country are rated together
+            if self._unrated(competition):
+                self._job("rate_clubs", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
             self._job("train_model", "first model, trained and evaluated")
         self._weekly("publish_forecasts", "forecasts", self._stale_weeks(as_of))
@@ -70,20 +73,20 @@ class Pipeline:
             self._job(job, f"{what}, weeks {weeks[0]} to {weeks[-1]}", tags=tags)
 
     def _outdated(self, competition: str, as_of: datetime) -> bool:
-        """Whether the source has something else than the lake, or the ratings are older than the matches."""
+        """Whether the source has something else than the lake."""
         try:
             published = conform(self._lake.read_table("matches", competition, schema=SCHEMA))
         except (NotPublished, DamagedArtefact):
             return True
-        if not published.equals(as_known_at(self._source.load(competition).matches, as_of)):
-            return True
-        made = self._lake.table_stamp("matches", competition)
-        return any(
-            made is None
-            or (stamp := self._lake.table_stamp(noun, competition)) is None
-            or stamp.modified_ns < made.modified_ns
-            for noun in ("match_features", "team_states")
-        )
+        return not published.equals(as_known_at(self._source.load(competition).matches, as_of))
+
+    def _unrated(self, competition: str) -> bool:
+        """Whether the ratings are older than the matches of any tier that they are made from."""
+        tiers = published.rated_together(self._lake, competition)
+        made = [stamp for name in tiers if (stamp := self._lake.table_stamp("matches", name)) is not None]
+        newest = max(stamp.modified_ns for stamp in made)
+        stamps = [self._lake.table_stamp(noun, competition) for noun in ("match_features", "team_states")]
+        return any(stamp is None or stamp.modified_ns < newest for stamp in stamps)
 
     def _stale_weeks(self, as_of: datetime) -> list[str]:
         """Weeks of the season without forecasts, and from the running week on those older than matches or model."""

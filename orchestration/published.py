@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from features import forecasts
-from features.competitions import competition as look_up
-from features.errors import NotPublished, UnknownCompetition
+from features.competitions import pool_of
+from features.errors import NotPublished
 from features.io.store import Lake
 from features.matches import SCHEMA, conform
 from monitoring import settlement
@@ -32,14 +32,7 @@ def features(lake: Lake) -> pd.DataFrame:
 
 def rated_together(lake: Lake, competition: str) -> list[str]:
     """Published competitions whose clubs can meet over the years: the tiers of one country share their ratings."""
-    return [name for name in lake.partitions("matches") if _country(name) == _country(competition)]
-
-
-def _country(competition: str) -> str:
-    try:
-        return look_up(competition).country
-    except UnknownCompetition:  # a league of the user's own files stands alone
-        return competition
+    return [name for name in lake.partitions("matches") if pool_of(name) == pool_of(competition)]
 
 
 def empty(schema: pa.Schema) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from features.competitions import pool_of
 from features.forecasts import SCHEMA, forecast
 from features.io.registry import LoadedModel
 from features.matches import Status, as_known_at
@@ -57,8 +58,13 @@ def forecasts_of_week(
 def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFrame, moment: datetime) -> pd.DataFrame:
     if fixtures.empty:
         return empty(SCHEMA)
-    states = replay(as_known_at(matches, moment)).team_states
-    return forecast(model, fixtures, states, model.version.version, model.version.trained_through, moment)
+    known, version = as_known_at(matches, moment), model.version
+    pools = known["competition"].map(pool_of)
+    parts = []
+    for pool, due in fixtures.groupby(fixtures["competition"].map(pool_of)):  # as `team_states` is made: no pool's
+        states = replay(known[pools == pool]).team_states  # last result dates the states of another
+        parts.append(forecast(model, due, states, version.version, version.trained_through, moment))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _unless_unchanged(fresh: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ RUNNING = dg.DefaultScheduleStatus.RUNNING
 def daily_refresh(
     context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[PipelineSettings]
 ) -> list[dg.RunRequest]:
-    """Every morning: results, fixtures and ratings of each competition; forecasts and scores follow by themselves."""
+    """Every morning: results and fixtures of each competition; ratings, forecasts and scores follow by themselves."""
     register_competitions(context.instance, settings.competitions)
     names = context.instance.get_dynamic_partitions(competitions.name or "")
     tick = context.scheduled_execution_time.isoformat()

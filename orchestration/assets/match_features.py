@@ -11,16 +11,20 @@ from features.matrix import feature_frame
 from features.replay import replay
 from monitoring.claims import Suite
 from orchestration import checks, display, published
+from orchestration.automation import FOLLOW
 from orchestration.partitions import competitions
 from orchestration.training import digest
+
+_ALL_MATCHES = dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping())
+"""Results of one tier move the ratings of the others of its country, so each competition follows all of them."""
 
 
 @dg.asset(
     partitions_def=competitions,
-    deps=["matches"],
+    deps=[_ALL_MATCHES],
     group_name="data",
     kinds={"parquet"},
-    automation_condition=dg.AutomationCondition.eager(),
+    automation_condition=FOLLOW,
     check_specs=checks.specs("match_features"),
 )
 def match_features(
@@ -48,10 +52,10 @@ def match_features(
 
 @dg.asset(
     partitions_def=competitions,
-    deps=["matches"],
+    deps=[_ALL_MATCHES],
     group_name="data",
     kinds={"parquet"},
-    automation_condition=dg.AutomationCondition.eager(),
+    automation_condition=FOLLOW,
 )
 def team_states(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult[None]:
     """Where every club stands after the last result: the ratings from which the next matches are forecast."""
