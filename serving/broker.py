@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
@@ -86,6 +87,21 @@ def connect(settings: ServingSettings) -> Broker:
     return RedisBroker(settings.celery_broker_url)
 
 
+@contextmanager
+def _reported(saying: str) -> Iterator[None]:
+    """Whatever the client library raises when the connection is gone, as BrokerUnavailable."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        # A lost connection cancels what waits on it; a caller that hung up cancels the task itself.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerUnavailable(f"{saying}: the connection was lost") from error
+    except (OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError, aio_pika.exceptions.AMQPError) as error:
+        raise BrokerUnavailable(f"{saying}: {error or type(error).__name__}") from error
+
+
 class RabbitMQ:
     """A quorum queue with publisher confirms: a task that was accepted survives a restart of the broker."""
 
@@ -110,45 +126,35 @@ class RabbitMQ:
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         try:
-            await asyncio.wait_for(exchange.publish(content, QUEUE, mandatory=True), _PATIENCE)
-        except aio_pika.exceptions.PublishError as error:
-            self._exchange = None  # the queue is gone: the next task declares it anew
-            raise BrokerUnavailable("RabbitMQ had no queue for the task") from error
-        except (
-            OSError,
-            TimeoutError,
-            RuntimeError,
-            asyncio.InvalidStateError,
-            aio_pika.exceptions.AMQPError,
-        ) as error:
-            raise BrokerUnavailable(f"RabbitMQ did not confirm the task: {error or type(error).__name__}") from error
+            with _reported("RabbitMQ did not confirm the task"):
+                await asyncio.wait_for(exchange.publish(content, QUEUE, mandatory=True), _PATIENCE)
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, aio_pika.exceptions.PublishError):
+                self._exchange = None  # the queue is gone: the next task declares it anew
+            raise
 
     async def depths(self) -> list[Depth]:
         # A channel of its own: RabbitMQ closes the one on which a passive declaration fails.
         await self._open()
         assert self._connection is not None
-        try:
+        found = []
+        with _reported("RabbitMQ does not tell its queues"):
             async with asyncio.timeout(_PATIENCE):
-                found = []
                 for name in (QUEUE, DEAD_LETTERS):
                     async with self._connection.channel() as channel:
                         state = (await channel.declare_queue(name, passive=True)).declaration_result
                         found.append(Depth(name, state.message_count or 0, state.consumer_count or 0))
-                return found
-        except (OSError, TimeoutError, RuntimeError, aio_pika.exceptions.AMQPError) as error:
-            raise BrokerUnavailable(f"RabbitMQ does not tell its queues: {error}") from error
+        return found
 
     async def bury(self, report: Callable[[str], Awaitable[None]]) -> None:
         if self._channel is None or self._channel.is_closed:
             return
-        try:
+        with _reported("RabbitMQ does not give its dead letters"):
             async with asyncio.timeout(_PATIENCE):
                 queue = await self._channel.get_queue(DEAD_LETTERS, ensure=False)
                 while (letter := await queue.get(fail=False)) is not None:
                     await report(str(letter.headers.get("id", letter.correlation_id)))
                     await letter.ack()
-        except (OSError, TimeoutError, RuntimeError, aio_pika.exceptions.AMQPError) as error:
-            raise BrokerUnavailable(f"RabbitMQ does not give its dead letters: {error}") from error
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -162,11 +168,12 @@ class RabbitMQ:
             if time.monotonic() - self._failed_at < 0.5:
                 raise BrokerUnavailable("RabbitMQ cannot be reached")
             try:
-                async with asyncio.timeout(_PATIENCE):
-                    return await self._connect()
-            except (OSError, TimeoutError, RuntimeError, aio_pika.exceptions.AMQPError) as error:
+                with _reported("RabbitMQ cannot be reached"):
+                    async with asyncio.timeout(_PATIENCE):
+                        return await self._connect()
+            except BrokerUnavailable:
                 self._failed_at = time.monotonic()
-                raise BrokerUnavailable(f"RabbitMQ cannot be reached: {error or type(error).__name__}") from error
+                raise
 
     async def _connect(self) -> AbstractExchange:
         if self._connection is not None and not self._connection.is_closed:

@@ -89,13 +89,16 @@ class Desk:
         before, at = self._answered, time.monotonic()
         while True:
             await asyncio.sleep(1)
-            await self.look()
             now = time.monotonic()
             rate = (self._answered - before) / (now - at)
             self._rate = rate if rate > self._rate else 0.8 * self._rate + 0.2 * rate
             before, at = self._answered, now
-            await self._revoke()
-            await self._bury()
+            try:
+                await self.look()
+                await self._revoke()
+                await self._bury()
+            except Exception as error:  # whatever it is: the next second tries again
+                log.warning("desk.not_watched", error=str(error), exc_info=error)
 
     async def look(self) -> None:
         """Ask the broker for its queues; what it says stays in `depths`, why it does not in `broker_error`."""

@@ -156,7 +156,7 @@ class Results:
                         message = await channel.get_message(timeout=10)
                         if message is not None and message["type"] == "pmessage":
                             self._resolve(message["channel"], message["data"])
-            except (RedisError, OSError) as error:
+            except Exception as error:  # whatever it is: without this subscription nobody gets an answer
                 log.warning("results.subscription_lost", error=str(error), waiting=len(self._waiting))
             finally:
                 self._subscribed.clear()
