@@ -131,6 +131,7 @@ class RabbitMQ:
         except BrokerUnavailable as error:
             if isinstance(error.__cause__, aio_pika.exceptions.PublishError):
                 self._exchange = None  # the queue is gone: the next task declares it anew
+                raise BrokerUnavailable("RabbitMQ had no queue for the task") from error
             raise
 
     async def depths(self) -> list[Depth]:
