@@ -2,8 +2,8 @@
 
 Each engine is tuned alone, by the log loss of a logit on its own features, one parameter after the other over a grid
 (coordinate descent). Folds go forward in time: what is learnt from earlier seasons is judged on later ones. A value is
-left only for one that is better by more than a standard error of the paired difference: what is less is noise, and
-parameters that follow it forecast later seasons worse.
+left only for one that is better by more than a share of the paired difference's standard error: what is less is noise,
+and parameters that follow it forecast later seasons worse.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ def choose(
     begin: RatingParams,
     engines: Sequence[str] = tuple(GRIDS),
     width: int = 1,
+    caution: float = 1.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Tune the engines on played matches; give only seasons earlier than those to be reported.
@@ -135,6 +136,7 @@ def choose(
     matches : played matches of one or several competitions.
     begin : where the search begins, and the values of everything that is not tuned.
     width : seasons that are judged between two fits of the head.
+    caution : standard errors that a gain must exceed; the more matches, the less of it is needed.
     say : told every improvement.
     """
     params, reached, evaluations, best = begin, {}, 0, np.zeros(0)
@@ -148,16 +150,16 @@ def choose(
                     tried = replace(params, **{engine: getattr(params, engine)._replace(**{name: value})})
                     found = losses(matches, tried, COLUMNS[engine], width)
                     evaluations += 1
-                    if _clearly_better(found, best):
+                    if _clearly_better(found, best, caution):
                         params, best, improved = tried, found, True
                         say(f"{engine}.{name} = {value}: log loss {best.mean():.5f}")
         reached[engine] = float(best.mean())
     return Choice(params, reached, len(best), evaluations)
 
 
-def _clearly_better(found: Floats, best: Floats) -> bool:
+def _clearly_better(found: Floats, best: Floats, caution: float) -> bool:
     gain = best - found
-    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+    return bool(gain.mean() > caution * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def _neighbours(values: Sequence[float], now: float) -> list[float]:

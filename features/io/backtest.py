@@ -62,7 +62,7 @@ def _tune(folder: Path | None) -> None:
         tiers = tiers[tiers["season"] < "2019"].reset_index(drop=True)
         _chosen(
             "two tiers of five countries to 2018/19",
-            tuning.choose(tiers, tuning.BEGIN_TIERED, width=3, say=_say),
+            tuning.choose(tiers, tuning.BEGIN_TIERED, width=3, caution=0.25, say=_say),
             TIERED,
         )
 

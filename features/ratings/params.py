@@ -48,12 +48,12 @@ Chosen on the bundled Premier League up to 2020/21.
 """
 
 TIERED = RatingParams(
-    elo=EloParams(k=6, gamma=1.0, home_advantage=40, newcomer=-50, pull=0.1, tier_step=100),
-    pi=PiParams(rate=0.035, carry=1.0, newcomer=-0.15),
-    poisson=PoissonParams(rate=0.02, division_rate=0.002, newcomer=-0.05, pull=0.0),
-    shots_on_target=PoissonParams(rate=0.03, division_rate=0.002, level=1.45, home=0.2, newcomer=0.0, pull=0.0),
-    shots=PoissonParams(rate=0.03, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.05),
-    gain=GainParams(summer=0.5, newcomer=0.5, fade=0.9),
+    elo=EloParams(k=6, gamma=1.0, home_advantage=40, newcomer=-50, pull=0.15, tier_step=100),
+    pi=PiParams(rate=0.04, carry=0.7, newcomer=-0.15),
+    poisson=PoissonParams(rate=0.025, division_rate=0.002, newcomer=-0.05, pull=0.0),
+    shots_on_target=PoissonParams(rate=0.03, division_rate=0.004, level=1.45, home=0.2, newcomer=0.0, pull=0.05),
+    shots=PoissonParams(rate=0.03, division_rate=0.002, level=2.4, home=0.2, newcomer=0.0, pull=0.1),
+    gain=GainParams(summer=0.5, newcomer=0.5),
 )
 """For a country with several tiers in the data: clubs keep their ratings when they move between them.
 

@@ -1,0 +1,32 @@
+"""Parameters are chosen on earlier matches, and only where they can tell."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from features import tuning
+from features.ratings.params import ALONE
+
+
+def test_blocks_learn_from_earlier_seasons_only(premier_league: pd.DataFrame) -> None:
+    year = premier_league["season"].str[:4].astype(int).to_numpy()
+    for learnt, judged in tuning.blocks(premier_league, width=3):
+        assert year[learnt].max() < year[judged].min()
+        assert year[learnt].min() > year.min()
+
+
+def test_a_hopeless_parameter_is_left_and_a_good_one_kept(premier_league: pd.DataFrame) -> None:
+    early = premier_league[premier_league["season"] < "2018"].reset_index(drop=True)
+    hopeless = replace(ALONE, pi=ALONE.pi._replace(rate=0.02, newcomer=0.0))
+    found = tuning.choose(early, hopeless, ("pi",))
+    assert found.params.pi != hopeless.pi
+    assert found.losses["pi"] < tuning.losses(early, hopeless, tuning.COLUMNS["pi"]).mean()
+    assert found.params.elo == ALONE.elo, "what was not asked for is not touched"
+
+
+def test_a_gain_within_the_noise_moves_nothing() -> None:
+    rng = np.random.default_rng(0)
+    best = rng.normal(1, 0.3, 1000)
+    assert not tuning._clearly_better(best - rng.normal(0.0, 0.1, 1000), best, caution=3.0)
+    assert tuning._clearly_better(best - 0.01, best, caution=1.0)
