@@ -132,6 +132,7 @@ def test_rabbitmq_killed_and_back_loses_nothing_and_is_named_meanwhile(stack: St
     wait_until(lambda: stack.client.post("/predict", json=PAIR).status_code == 200)
 
 
+@pytest.mark.soak
 def test_results_killed_when_a_result_is_due_and_back_lose_nothing(stack: Stack) -> None:
     stack.child.suspend()
     ids = stack.submit(20)
@@ -148,7 +149,7 @@ def test_results_killed_when_a_result_is_due_and_back_lose_nothing(stack: Stack)
     wait_until(lambda: stack.client.post("/predict", json=PAIR).status_code == 200)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_ten_thousand_accepted_tasks_all_end_whatever_breaks_meanwhile(stack: Stack) -> None:
     ids, answers = asyncio.run(_soak(stack, 10_000))
