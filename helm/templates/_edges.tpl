@@ -38,7 +38,7 @@
 {{- if $s3 }}
 - {from: {{ $client }}, to: "outside:objectStorage"}
 {{- end }}
-{{- if not (has $v.global.source (list "bundled" "files")) }}
+{{- if regexMatch "football_data|openfootball" $v.global.source }}
 - {from: {{ $client }}, to: "outside:sources"}
 {{- end }}
 {{- end }}

@@ -127,6 +127,20 @@ def test_with_the_lake_on_s3_its_users_reach_it(chart: Any) -> None:
     assert not any(outside(policies_of(chart), part) for part in ("api", "worker", "mlflow", "dagster-code", "ui"))
 
 
+@pytest.mark.parametrize(
+    ("source", "fetches"),
+    [("bundled", False), ("files,bundled", False), ("football_data", True), ("files,openfootball", True)],
+)
+def test_only_the_pipeline_fetches_and_only_from_remote_sources(chart: Any, source: str, fetches: bool) -> None:
+    policies = policies_of(chart, values=(f'global={{"source":"{source}"}}',))
+    users = {part for part in PARTS if ("0.0.0.0/0", 443) in outside(policies, part)}
+    kubernetes = {"dagster-webserver", "dagster-daemon", "dagster-run"}  # on the same port
+    assert users - kubernetes == ({"dagster-code"} if fetches else set())
+    run = next(one["spec"] for one in policies if one["metadata"]["name"] == "touchline-dagster-run")
+    wide = [rule for rule in run["egress"] if any("ipBlock" in peer for peer in rule["to"])]
+    assert len(wide) == 1 + fetches
+
+
 def test_external_services_are_reached_on_their_ports(chart: Any) -> None:
     policies = policies_of(
         chart,

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from serving.batching import TIME_LIMIT
+from serving.settings import ServingSettings
+
 Thing = dict[str, Any]
 Rule = Callable[[list[Thing]], list[str]]
 WORKLOADS = {"Deployment", "StatefulSet", "Job", "Pod"}
@@ -119,7 +122,7 @@ def selectors(things: list[Thing]) -> list[str]:
     """Every selector chooses pods that exist, workloads their own only, and Services reach ports that these open."""
     found = []
     everything = list(pods(things))
-    operated = {"RabbitmqCluster", "Cluster"} & {thing["kind"] for thing in things}
+    operated = {thing["metadata"]["name"] for thing in of(things, "RabbitmqCluster", "Cluster")}
     for thing in things:
         name, kind = thing["metadata"]["name"], thing["kind"]
         if kind in {"Deployment", "StatefulSet"}:
@@ -134,8 +137,8 @@ def selectors(things: list[Thing]) -> list[str]:
             closed = {port["targetPort"] for port in thing["spec"]["ports"]} - open_ports
             if not hit or closed:
                 found.append(f"Service {name}: {closed or 'no pods'}")
-        chosen_by = {"PodDisruptionBudget", "PodMonitor"} if not operated else {"PodDisruptionBudget"}
-        if kind in chosen_by and not any(matches(thing["spec"]["selector"], labels) for _, labels, _ in everything):
+        theirs = kind in {"PodDisruptionBudget", "PodMonitor"} and name not in operated
+        if theirs and not any(matches(thing["spec"]["selector"], labels) for _, labels, _ in everything):
             found.append(f"{kind} {name}: no pods")
         if kind == "ServiceMonitor":
             services = [
@@ -201,7 +204,7 @@ def budgets(things: list[Thing]) -> list[str]:
     found = []
     least = {one["spec"]["scaleTargetRef"]["name"]: one["spec"].get("minReplicas") or one["spec"]["minReplicaCount"]
              for one in of(things, "HorizontalPodAutoscaler", "ScaledObject")}  # fmt: skip
-    for thing in of(things, "Deployment", "StatefulSet"):
+    for thing in of(things, "Deployment", "StatefulSet", "RabbitmqCluster"):  # CloudNativePG makes its own
         name = thing["metadata"]["name"]
         replicas = thing["spec"].get("replicas") or least[name]
         has = any(one["metadata"]["name"] == name for one in of(things, "PodDisruptionBudget"))
@@ -214,8 +217,10 @@ def spread(things: list[Thing]) -> list[str]:
     """What has several pods spreads them over nodes and zones."""
     found = []
     for thing in of(things, "PodDisruptionBudget"):
-        owner = next(one for one in of(things, "Deployment", "StatefulSet")
-                     if one["metadata"]["name"] == thing["metadata"]["name"])  # fmt: skip
+        owner = next((one for one in of(things, "Deployment", "StatefulSet")
+                      if one["metadata"]["name"] == thing["metadata"]["name"]), None)  # fmt: skip
+        if owner is None:  # an operator's pods, spread by the operator
+            continue
         constraints = owner["spec"]["template"]["spec"].get("topologySpreadConstraints", [])
         keys = {one["topologyKey"] for one in constraints}
         mine = all(
@@ -229,7 +234,11 @@ def spread(things: list[Thing]) -> list[str]:
 def graceful(things: list[Thing]) -> list[str]:
     """A pod gets longer to stop than what it still has to finish."""
     found = []
-    longest = {"touchline-api": 30 + 10, "touchline-worker": 60, "touchline-postgresql": 60}
+    longest = {
+        "touchline-api": ServingSettings.model_fields["sync_timeout"].default + 10 + 5,  # after 10 s of draining
+        "touchline-worker": TIME_LIMIT,
+        "touchline-postgresql": 60,
+    }
     for thing in of(things, "Deployment", "StatefulSet"):
         spec = thing["spec"]["template"]["spec"]
         name, grace = thing["metadata"]["name"], spec["terminationGracePeriodSeconds"]
@@ -296,7 +305,8 @@ CONTAINER = f"{POD}.containers.0"
         (one_scaler, "HorizontalPodAutoscaler", "api", "spec.scaleTargetRef.name", "touchline-worker"),
         (budgets, "PodDisruptionBudget", "api", "metadata.name", "touchline-ui"),
         (spread, "Deployment", "api", f"{POD}.topologySpreadConstraints", []),
-        (graceful, "Deployment", "worker", f"{POD}.terminationGracePeriodSeconds", 30),
+        (graceful, "Deployment", "worker", f"{POD}.terminationGracePeriodSeconds", 90),
+        (graceful, "Deployment", "api", f"{POD}.terminationGracePeriodSeconds", 45),
         (graceful, "Deployment", "worker", f"{CONTAINER}.command", ["sh", "-c", "python -m serving.worker"]),
     ],
 )  # fmt: skip

@@ -85,6 +85,8 @@ def test_the_schema_is_closed_at_every_level() -> None:
         ('valkey={"image":"valkey"}', "/valkey/image"),
         ('global={"image":{"tag":"latest"}}', "/global/image/tag"),
         ('global={"lake":{"mode":"nfs"}}', "/global/lake/mode"),
+        ('global={"source":"football_data,gossip"}', "/global/source"),
+        ('worker={"graceSeconds":90}', "/worker/graceSeconds"),
         ('global={"lake":{"url":"/data"}}', "/global/lake/url"),
         ('global={"asOf":"yesterday"}', "/global/asOf"),
         ('global={"competitions":[]}', "/global/competitions"),

@@ -1,0 +1,166 @@
+"""What an installation gets: the defaults, one scaler for the workers, ordered hooks, ingress, notes that are true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.definitions import build
+from orchestration.settings import PipelineSettings
+from serving.app import create_app
+from serving.settings import ServingSettings
+
+CHART = Path(__file__).resolve().parents[2] / "helm"
+Thing = dict[str, Any]
+
+
+def scalers(things: list[Thing], name: str) -> list[tuple[str, int]]:
+    """(kind, fewest pods) of what scales a Deployment."""
+    return [
+        (one["kind"], one["spec"].get("minReplicas") or one["spec"]["minReplicaCount"])
+        for one in things
+        if one["kind"] in {"HorizontalPodAutoscaler", "ScaledObject"} and one["spec"]["scaleTargetRef"]["name"] == name
+    ]
+
+
+def named(things: list[Thing], kind: str, name: str) -> Thing:
+    """One object."""
+    return next(one for one in things if one["kind"] == kind and one["metadata"]["name"] == name)
+
+
+def test_by_default_two_api_pods_two_workers_and_three_broker_nodes_with_quorum_queues(chart: Any) -> None:
+    things = chart.render()
+    assert scalers(things, "touchline-api") == [("HorizontalPodAutoscaler", 2)]
+    assert scalers(things, "touchline-worker") == [("ScaledObject", 2)]
+    assert named(things, "StatefulSet", "touchline-rabbitmq")["spec"]["replicas"] == 3
+    settings = named(things, "ConfigMap", "touchline-rabbitmq")["data"]["rabbitmq.conf"]
+    assert "default_queue_type = quorum" in settings
+
+
+@pytest.mark.parametrize(
+    ("mode", "keda", "kinds"),
+    [
+        ("auto", True, ["ScaledObject"]),
+        ("auto", False, ["HorizontalPodAutoscaler"]),
+        ("keda", True, ["ScaledObject"]),
+        ("hpa", True, ["HorizontalPodAutoscaler"]),
+        ("none", True, []),
+    ],
+)
+def test_workers_scale_on_the_queue_and_without_keda_on_their_cpu(
+    chart: Any, mode: str, keda: bool, kinds: list[str]
+) -> None:
+    things = chart.render(operators=keda, values=(f'worker={{"autoscaling":{{"mode":"{mode}"}}}}',))
+    assert [kind for kind, _ in scalers(things, "touchline-worker")] == kinds
+    assert ("replicas" in named(things, "Deployment", "touchline-worker")["spec"]) is (not kinds)
+    assert ("TriggerAuthentication" in {one["kind"] for one in things}) is (kinds == ["ScaledObject"])
+
+
+def test_migrations_run_before_an_upgrade_one_after_the_other_and_not_at_the_first_installation(chart: Any) -> None:
+    def hooks(upgrade: bool) -> list[tuple[int, str, str]]:
+        return sorted(
+            (int(notes["helm.sh/hook-weight"]), notes["helm.sh/hook"], one["metadata"]["name"])
+            for one in chart.render(upgrade=upgrade)
+            if one["kind"] == "Job" and (notes := one["metadata"]["annotations"])
+        )
+
+    assert hooks(upgrade=False) == []
+    assert hooks(upgrade=True) == [
+        (1, "pre-upgrade", "touchline-mlflow-migration"),
+        (2, "pre-upgrade", "touchline-dagster-migration"),
+    ]
+
+
+def test_what_is_history_outlives_the_release(chart: Any) -> None:
+    things = chart.render()
+    claims = {one["metadata"]["name"]: one["metadata"]["annotations"] for one in things
+              if one["kind"] == "PersistentVolumeClaim"}  # fmt: skip
+    assert claims.keys() == {"touchline-lake", "touchline-mlflow"}
+    assert all(notes["helm.sh/resource-policy"] == "keep" for notes in claims.values())
+    for name in ("touchline-postgresql", "touchline-rabbitmq"):
+        kept = named(things, "StatefulSet", name)["spec"]["persistentVolumeClaimRetentionPolicy"]
+        assert set(kept.values()) == {"Retain"}
+
+
+HOSTS = ",".join(f'"{part}":{{"host":"{part}.example"}}' for part in ("api", "ui", "dagster", "mlflow"))
+
+
+def test_an_ingress_leads_each_host_to_its_service(chart: Any) -> None:
+    things = chart.render(values=(f'ingress={{"enabled":true,{HOSTS}}}',))
+    services = {one["metadata"]["name"]: one["spec"]["ports"] for one in things if one["kind"] == "Service"}
+    told = {}
+    for one in things:
+        if one["kind"] == "Ingress":
+            for rule in one["spec"]["rules"]:
+                for path in rule["http"]["paths"]:
+                    service = path["backend"]["service"]
+                    assert service["port"]["number"] in {port["port"] for port in services[service["name"]]}
+                    told.setdefault(rule["host"], set()).add(service["name"])
+    assert told == {
+        "api.example": {"touchline-api"},
+        "ui.example": {"touchline-ui"},
+        "dagster.example": {"touchline-dagster-webserver"},
+        "mlflow.example": {"touchline-mlflow"},
+    }
+    assert not [one for one in chart.render(values=('ingress={"enabled":true}',)) if one["kind"] == "Ingress"]
+
+
+def test_every_path_of_the_api_is_reachable_from_outside_but_its_metrics(chart: Any) -> None:
+    things = chart.render(values=(f'ingress={{"enabled":true,{HOSTS}}}',))
+    rules = named(things, "Ingress", "touchline-api")["spec"]["rules"]
+    prefixes = tuple(path["path"] for path in rules[0]["http"]["paths"])
+    application = create_app(ServingSettings())
+    paths = {*application.openapi()["paths"], application.docs_url, application.openapi_url}
+    assert {path for path in paths if not path.startswith(prefixes)} <= {"/metrics"}
+    assert not any("/metrics".startswith(prefix) for prefix in prefixes)
+
+
+def notes(chart: Any, *values: str) -> str:
+    """What `helm install` tells."""
+    given = [argument for value in values for argument in ("--set-json", value)]
+    told = chart.run("install", "touchline", str(CHART), "-n", "football", "--dry-run=client", *given)
+    return str(told.partition("NOTES:")[2])
+
+
+def test_the_notes_name_what_exists(chart: Any) -> None:
+    things = {(one["kind"].lower(), one["metadata"]["name"]) for one in chart.render()}
+    told = notes(chart)
+    forwards = re.findall(r"port-forward svc/(\S+) (\d+):(\d+)", told)
+    assert {name for name, _, _ in forwards} == {"touchline-dagster-webserver", "touchline-api", "touchline-ui"}
+    assert all(("service", name) in things for name, _, _ in forwards)
+    assert all(("deployment", name) in things for name in re.findall(r"deployment/(\S+)", told))
+    definitions = build(PipelineSettings())
+    known = {one.name for one in definitions.schedules or []} | {one.name for one in definitions.jobs or []}
+    named_ones = set(re.findall(r"(?:Schedule|Job) (\w+)", told))
+    assert len(named_ones) == 3
+    assert named_ones <= known
+
+
+def test_the_notes_open_the_hosts_of_the_ingress(chart: Any) -> None:
+    told = notes(chart, f'ingress={{"enabled":true,"tls":[{{"secretName":"t"}}],{HOSTS}}}')
+    for part in ("api", "ui", "dagster", "mlflow"):
+        assert f"https://{part}.example" in told
+
+
+def test_pods_of_the_operators_run_where_all_others_do(chart: Any) -> None:
+    given = '{"nodeSelector":{"pool":"data"},"imagePullSecrets":[{"name":"registry"}],"priorityClassName":"high"}'
+    things = chart.render(
+        values=('rabbitmq={"mode":"operator"}', 'postgresql={"mode":"cnpg"}', f"global={given}"),
+    )
+    broker = named(things, "RabbitmqCluster", "touchline-rabbitmq")["spec"]
+    database = named(things, "Cluster", "touchline-postgresql")["spec"]
+    (term,) = broker["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term["matchExpressions"] == [{"key": "pool", "operator": "In", "values": ["data"]}]
+    assert database["affinity"]["nodeSelector"] == {"pool": "data"}
+    assert broker["imagePullSecrets"] == database["imagePullSecrets"] == [{"name": "registry"}]
+    assert database["priorityClassName"] == "high"
+
+
+def test_a_longer_wait_of_synchronous_callers_gives_the_api_longer_to_stop(chart: Any) -> None:
+    for values, seconds in (((), 55), (('api={"drainSeconds":20,"settings":{"syncTimeout":59.5}}',), 95)):
+        things = chart.render(values=values)
+        pod = named(things, "Deployment", "touchline-api")["spec"]["template"]["spec"]
+        assert pod["terminationGracePeriodSeconds"] == seconds

