@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from features.competitions import pool_of, tier_of
 from features.errors import InvalidInput
 from features.matches import Status
-from features.ratings.ledger import STATE_COLUMNS, Ledger, Rules, book
+from features.ratings.ledger import STATE_COLUMNS, Ledger, Rules
 from features.ratings.params import ALONE, TIERED, RatingParams
 from features.splits import season_starts
 
@@ -103,6 +103,8 @@ def replay(
     ledger = (since.ledger if since else Ledger.empty()).grown(len(clubs), rules, plain_start)
     division = pd.Index(list(chosen), dtype="str").get_indexer(pd.Index(slugs, dtype="str"))
     counts = np.stack([table[list(pair)].to_numpy(float) for pair in _COUNTS], axis=1)
+    from features.ratings.booking import book  # brings numba: who only reads states goes without
+
     seen = book(
         day,
         division[competition_codes].astype(np.int64),

@@ -20,10 +20,7 @@ from features.matches import outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.metrics import log_loss
 from features.models import outcome_model
-from features.ratings.elo import EloParams
-from features.ratings.params import ALONE, GainParams, RatingParams
-from features.ratings.pi import PiParams
-from features.ratings.poisson import PoissonParams
+from features.ratings.params import ALONE, EloParams, GainParams, PiParams, PoissonParams, RatingParams
 from features.replay import replay
 from features.splits import season_starts
 

@@ -13,7 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from features.io.store import Lake
 from monitoring.metrics import BatchCollector, registry
-from serving import errors, tracing
+from serving import problems, tracing
 from serving.broker import connect
 from serving.catalogue import Catalogue
 from serving.desk import Desk
@@ -46,7 +46,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.state.metrics = registry(BatchCollector(app.state.catalogue.lake))
     for part in (predictions, matches, ratings, models, monitoring, health):
         app.include_router(part.router)
-    errors.install(app)
+    problems.install(app)
     keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
     app.add_middleware(Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.body_timeout)
     if settings.cors_origins:

@@ -17,7 +17,7 @@ from redis import Redis, RedisError
 
 from features.errors import TouchlineError
 from serving import tracing
-from serving.errors import problem
+from serving.errors import kind_of
 from serving.settings import ServingSettings
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def run(calls: list[Call]) -> Report:
         tasks=len(calls),
         outcomes=outcomes,
         errors=Counter(
-            str(problem(answer)[1])
+            str(kind_of(answer))
             for call, answer in zip(calls, answers, strict=True)
             if call.track and isinstance(answer, Exception)
         ),

@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from features.errors import TouchlineError
 from monitoring.metrics import ERRORS, observe_request
 from serving import tracing
-from serving.errors import TooLarge, TooSlow, Unauthorised, problem, respond
+from serving.errors import TooLarge, TooSlow, Unauthorised
 from serving.keys import Keys
+from serving.problems import problem, respond
 
 log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -5,9 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from features.ratings.elo import EloParams, plain_elo
-from features.ratings.pi import PiParams
-from features.ratings.poisson import PoissonParams
+
+class EloParams(NamedTuple):
+    """Points.
+
+    `newcomer` is added to the division's mean, `pull` is the share taken back to it each summer, `tier_step` is how
+    much lower each tier begins where nothing is known yet.
+    """
+
+    k: float = 10.0
+    gamma: float = 1.0
+    home_advantage: float = 50.0
+    newcomer: float = -100.0
+    pull: float = 0.1
+    start: float = 1500.0
+    tier_step: float = 0.0
+
+
+def plain_elo() -> EloParams:
+    """The reference everyone knows: K=20, every win alike, all clubs start at 1500 and keep their rating for good."""
+    return EloParams(k=20.0, gamma=0.0, home_advantage=60.0, newcomer=0.0, pull=0.0)
+
+
+class PiParams(NamedTuple):
+    """`rate` is lambda, `carry` gamma of the paper; `newcomer` is added to the division's mean."""
+
+    rate: float = 0.05
+    carry: float = 0.7
+    newcomer: float = -0.2
+
+
+class PoissonParams(NamedTuple):
+    """Online Poisson ratings: attack and defence per club, level and home advantage per division.
+
+    log lambda_home = level + home + attack_home - defence_away, log lambda_away = level + attack_away - defence_home;
+    each match moves the ratings by a step along the gradient of its Poisson likelihood, scaled by the division's level.
+    `rate` moves clubs, `division_rate` the division; `newcomer` is added to the division's means. The same engine runs
+    on goals, on shots on target and on shots.
+    """
+
+    rate: float = 0.025
+    division_rate: float = 0.002
+    level: float = 0.2
+    home: float = 0.25
+    newcomer: float = -0.15
+    pull: float = 0.0
 
 
 class GainParams(NamedTuple):

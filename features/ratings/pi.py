@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-
-from features.compiled import njit
-
-
-class PiParams(NamedTuple):
-    """`rate` is lambda, `carry` gamma of the paper; `newcomer` is added to the division's mean."""
-
-    rate: float = 0.05
-    carry: float = 0.7
-    newcomer: float = -0.2
+from numba import njit
 
 
 @njit(cache=True)

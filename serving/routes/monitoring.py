@@ -13,7 +13,8 @@ from features.errors import DamagedArtefact, NotPublished, TouchlineError
 from serving.answers import Json
 from serving.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.desk import answer_of
-from serving.errors import BrokerUnavailable, UnknownTask, problem
+from serving.errors import BrokerUnavailable, UnknownTask
+from serving.problems import problem
 from serving.schemas import DriftWeeks, Queues, TaskStatus, Workers
 from serving.settings import QUEUE
 

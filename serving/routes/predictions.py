@@ -13,8 +13,9 @@ from serving.answers import Json
 from serving.calls import PREDICT, PREDICT_BATCH
 from serving.catalogue import Catalogue
 from serving.dependencies import CatalogueDep, DeskDep, Principal, RequestId, problems
-from serving.errors import BadField, from_task, problem
+from serving.errors import BadField, from_task
 from serving.forecasts import published
+from serving.problems import problem
 from serving.schemas import (
     BatchRequest,
     BatchResponse,

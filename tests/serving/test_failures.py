@@ -12,7 +12,7 @@ from features.errors import LeakageError, StorageUnavailable
 from monitoring.metrics import PROCESS_REGISTRY
 from serving import calls, observed
 from serving.calls import PREDICT, Call
-from serving.errors import problem
+from serving.problems import problem
 
 
 def test_failed_tasks_of_asynchronous_callers_are_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,116 @@
+"""Problem documents (RFC 9457): every error that the API answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from features.errors import TouchlineError
+from monitoring.metrics import ERRORS, ErrorKind
+from serving.errors import BadField, classify
+from serving.schemas import FieldError, Problem
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER = "2"
+_UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body cannot be read as JSON"}
+log = structlog.get_logger(__name__)
+
+
+def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, ErrorKind]:
+    """The problem document of an error. What is not ours is not told: it may hold what is nobody's business."""
+    found = classify(error)
+    if found is not None:
+        status, cause = found
+        fields = []
+        if isinstance(error, BadField):
+            fields = [FieldError(field=error.field, message=str(error), nearest=error.nearest)]
+        name = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
+        return Problem(
+            type=f"urn:touchline:problem:{name}",
+            title=name.replace("-", " ").capitalize(),
+            status=status.value,
+            detail=str(error),
+            request_id=request_id,
+            errors=fields,
+        ), cause
+    return Problem(
+        title="Internal error",
+        status=500,
+        detail="something failed that should not; the log has it under the request id",
+        request_id=request_id,
+    ), ErrorKind.INTERNAL
+
+
+def respond(document: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document as a response."""
+    extra = dict(headers or {})
+    if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra["retry-after"] = _RETRY_AFTER
+    if document.status == HTTPStatus.UNAUTHORIZED:
+        extra["www-authenticate"] = "Bearer"
+    return Response(document.model_dump_json(), document.status, extra, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a problem document."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        document, cause = problem(error, request.scope.get("request_id"))
+        ERRORS.labels(cause).inc()
+        if document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("request.failed", path=request.url.path, status=document.status, error=str(error))
+        return respond(document)
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("request.crashed", path=request.url.path, exc_info=error)
+        return await ours(request, error)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        ERRORS.labels(ErrorKind.INVALID_INPUT).inc()
+        return respond(validation_problem(error.errors(), request.scope.get("request_id")))
+
+    async def plain(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for bytes that are not even text
+            return await invalid(request, RequestValidationError([_UNREADABLE]))
+        kind = ErrorKind.NOT_FOUND if error.status_code == HTTPStatus.NOT_FOUND else ErrorKind.INVALID_INPUT
+        ERRORS.labels(kind).inc()
+        title = HTTPStatus(error.status_code).phrase
+        detail = str(error.detail) if error.detail != title else f"{title}: {request.method} {request.url.path[:200]}"
+        document = Problem(
+            title=title, status=error.status_code, detail=detail, request_id=request.scope.get("request_id")
+        )
+        return respond(document, error.headers)
+
+    app.add_exception_handler(TouchlineError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, plain)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def validation_problem(found: Sequence[Any], request_id: str | None) -> Problem:
+    """What pydantic found, with the names of the fields; the values are not sent back."""
+    errors = []
+    for one in found[:20]:
+        where = [str(part) for part in one["loc"] if part not in {"body", "query", "path", "header"}]
+        unreadable = one["type"] == "json_invalid"
+        field = "body" if unreadable else ".".join(where)[:200] or "body"
+        cause = (one.get("ctx") or {}).get("error", "") if unreadable else ""
+        errors.append(FieldError(field=field, message=f"{one['msg']}{f': {cause}' if cause else ''}"))
+    names = ", ".join(dict.fromkeys(error.field for error in errors))
+    return Problem(
+        type="urn:touchline:problem:invalid-request",
+        title="Invalid request",
+        status=422,
+        detail=f"cannot be used: {names}",
+        request_id=request_id,
+        errors=errors,
+    )
