@@ -1,0 +1,154 @@
+"""Other servers of the same estimator, each as its own documentation starts it.
+
+MLServer and BentoML do not fit into our environment; each gets one of its own, in a temporary folder, with the same
+scikit-learn. Where that cannot be made (no package index), the peer is left out and said so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import joblib
+import sklearn
+
+from features.matrix import FEATURES
+from tests.serving.stage import REPOSITORY, World, port, wait_until
+
+BIN = Path(sys.executable).parent
+_BENTO = """
+import bentoml
+import joblib
+import numpy as np
+
+
+@bentoml.service(workers=2)
+class Outcome:
+    def __init__(self) -> None:
+        self.model = joblib.load("model.joblib")
+
+    @bentoml.api(batchable=True, max_batch_size=64, max_latency_ms=1000)
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict_proba(x)
+"""
+
+
+@dataclass
+class Peer:
+    """A server that runs, where it is asked, and what a request for so many matches looks like."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    url: str
+    body: Callable[[int], bytes]
+
+    def stop(self) -> None:
+        """End it with all its workers."""
+        os.killpg(self.process.pid, 15)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+
+
+def registry_server(world: World, folder: Path) -> tuple[subprocess.Popen[bytes], World]:
+    """MLflow's tracking server over the world's database, as every process but the registry's own sees it."""
+    at = port()
+    command = [str(BIN / "mlflow"), "server", "--backend-store-uri", world.tracking_uri, "--port", str(at)]
+    process = _start([*command, "--workers", "1"], folder, "registry")
+    url = f"http://127.0.0.1:{at}"
+    wait_until(lambda: httpx.get(f"{url}/health").status_code == 200, 120)
+    return process, World(world.lake_root, url)
+
+
+def mlflow(world: World, folder: Path) -> Peer:
+    """`mlflow models serve` with two workers."""
+    at = port()
+    model = ["--model-uri", "models:/match-outcome/1", "--env-manager", "local"]
+    command = [str(BIN / "mlflow"), "models", "serve", *model, "--port", str(at), "--workers", "2"]
+    process = _start(command, folder, "mlflow models serve", {"MLFLOW_TRACKING_URI": world.tracking_uri})
+    wait_until(lambda: httpx.get(f"http://127.0.0.1:{at}/ping").status_code == 200, 180)
+    return Peer("mlflow models serve", process, f"http://127.0.0.1:{at}/invocations", _mlflow_body)
+
+
+def mlserver(world: World, folder: Path) -> Peer:
+    """MLServer's scikit-learn runtime, the model in the server's own process."""
+    bin_ = _environment(folder, "mlserver", "mlserver", "mlserver-sklearn")
+    home = _exported(world, folder / "mlserver-home")
+    rest, grpc, metrics = port(), port(), port()
+    own_process = {"parallel_workers": 0, "debug": False}
+    ports = {"http_port": rest, "grpc_port": grpc, "metrics_port": metrics}
+    (home / "settings.json").write_text(json.dumps({**ports, **own_process}))
+    model = {
+        "name": "match-outcome",
+        "implementation": "mlserver_sklearn.SKLearnModel",
+        "parameters": {"uri": str(home / "model.joblib")},
+    }
+    (home / "model-settings.json").write_text(json.dumps(model))
+    process = _start([str(bin_ / "mlserver"), "start", str(home)], folder, "mlserver")
+    url = f"http://127.0.0.1:{rest}/v2/models/match-outcome"
+    wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200, 120)
+    return Peer("MLServer", process, f"{url}/infer", _mlserver_body)
+
+
+def bentoml(world: World, folder: Path) -> Peer:
+    """BentoML with adaptive batching and two workers."""
+    bin_ = _environment(folder, "bentoml", "bentoml")
+    home = _exported(world, folder / "bentoml-home")
+    (home / "service.py").write_text(_BENTO)
+    at = port()
+    private = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    command = [str(bin_ / "bentoml"), "serve", "service:Outcome", "--port", str(at), "--working-dir", str(home)]
+    process = _start(command, folder, "bentoml", private, home)
+    wait_until(lambda: httpx.get(f"http://127.0.0.1:{at}/readyz").status_code == 200, 120)
+    return Peer("BentoML", process, f"http://127.0.0.1:{at}/predict_proba", lambda n: json.dumps({"x": _x(n)}).encode())
+
+
+def _x(count: int) -> list[list[float]]:
+    return [[0.1] * len(FEATURES)] * count
+
+
+def _mlflow_body(count: int) -> bytes:
+    return json.dumps({"dataframe_split": {"columns": list(FEATURES), "data": _x(count)}}).encode()
+
+
+def _mlserver_body(count: int) -> bytes:
+    flat = [value for row in _x(count) for value in row]
+    tensor = {"name": "x", "shape": [count, len(FEATURES)], "datatype": "FP64", "data": flat}
+    return json.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}).encode()
+
+
+def _environment(folder: Path, name: str, *packages: str) -> Path:
+    """An environment of a peer's own; raises CalledProcessError where it cannot be made."""
+    where = folder / f"{name}-env"
+    subprocess.run([BIN / "uv", "venv", "-q", "--python", sys.executable, where], check=True)
+    python = where / "bin" / "python"
+    same = f"scikit-learn=={sklearn.__version__}"
+    subprocess.run([BIN / "uv", "pip", "install", "-q", "--python", python, same, *packages], check=True)
+    return where / "bin"
+
+
+def _exported(world: World, home: Path) -> Path:
+    """The registered estimator as a file of joblib's, which is what these servers load."""
+    home.mkdir(parents=True)
+    version = world.registry.version(1)
+    assert version is not None
+    joblib.dump(world.registry.load(version).estimator, home / "model.joblib")
+    return home
+
+
+def _start(
+    command: list[str], folder: Path, name: str, extra: Mapping[str, str] | None = None, at: Path = REPOSITORY
+) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(extra or {})}
+    # They start their own helpers by name, and unpickle our estimator.
+    environment["PATH"] = f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"
+    output = (folder / f"{name}.log").open("ab")
+    return subprocess.Popen(command, env=environment, cwd=at, stdout=output, stderr=output, start_new_session=True)
