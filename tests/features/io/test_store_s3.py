@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +60,55 @@ def test_an_object_appears_whole_and_changes_its_stamp(lake: Lake) -> None:
     lake.write_bytes("noun/doc", b"b" * 10)
     assert lake.stamp("noun/doc") != first
     assert lake.read_bytes("noun/doc") == b"b" * 10
+
+
+class Gate:
+    """A way to a server that shuts after so many bytes, and stays shut."""
+
+    def __init__(self, server: str, limit: int) -> None:
+        host, _, port = server.rpartition(":")
+        self._server, self._left = (host, int(port)), limit
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._door.getsockname()[1]}"
+        self.shut = threading.Event()
+        threading.Thread(target=self._enter, daemon=True).start()
+
+    def _enter(self) -> None:
+        while True:
+            client, _ = self._door.accept()
+            server = socket.create_connection(self._server)
+            for pair in ((client, server, True), (server, client, False)):
+                threading.Thread(target=self._pass, args=pair, daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
+        with contextlib.suppress(OSError), source, sink:
+            while data := source.recv(65536):
+                self._left -= len(data) if counted else 0
+                if self._left < 0:
+                    self.shut.set()
+                    continue  # swallowed: the client believes that it still sends
+                sink.sendall(data)
+
+
+def test_a_writer_killed_while_it_publishes_leaves_the_old_object(lake: Lake, endpoint: str) -> None:
+    """25 of 40 MB are with the server when the process dies: two of four parts and a half."""
+    lake.write_bytes("noun/doc", b"old")
+    before = lake.stamp("noun/doc")
+    gate = Gate(endpoint.removeprefix("http://"), 25_000_000)
+    root = Settings(lake=lake.root.partition("?")[0], s3_endpoint=f"http://{gate.address}").lake_root
+    publish = f"from features.io.store import Lake; Lake({root!r}).write_bytes('noun/doc', b'new' * 13_333_333)"
+    writer = subprocess.Popen([sys.executable, "-c", publish])
+    try:
+        assert gate.shut.wait(60)
+        assert lake.read_bytes("noun/doc") == b"old"
+    finally:
+        writer.kill()
+    assert writer.wait(20) == -9
+    assert lake.read_bytes("noun/doc") == b"old"
+    assert lake.stamp("noun/doc") == before
+    assert lake.list("noun") == ["doc"]
+    lake.write_bytes("noun/doc", b"newer")  # what the dead writer left is in nobody's way
+    assert lake.read_bytes("noun/doc") == b"newer"
 
 
 def test_what_is_not_there_is_not_published(lake: Lake) -> None:
