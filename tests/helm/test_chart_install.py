@@ -108,6 +108,18 @@ def test_an_ingress_leads_each_host_to_its_service(chart: Any) -> None:
     assert not [one for one in chart.render(values=('ingress={"enabled":true}',)) if one["kind"] == "Ingress"]
 
 
+def test_a_login_can_be_put_before_one_host_alone(chart: Any) -> None:
+    value = (
+        'ingress={"enabled":true,"annotations":{"all":"a","one":"a"},"api":{"host":"api.example"},'
+        '"dagster":{"host":"dagster.example","annotations":{"login":"l","one":"d"}}}'
+    )
+    things = chart.render(values=(value,))
+    told = {
+        name: named(things, "Ingress", f"touchline-{name}")["metadata"]["annotations"] for name in ("api", "dagster")
+    }
+    assert told == {"api": {"all": "a", "one": "a"}, "dagster": {"all": "a", "one": "d", "login": "l"}}
+
+
 def test_every_path_of_the_api_is_reachable_from_outside_but_its_metrics(chart: Any) -> None:
     things = chart.render(values=(f'ingress={{"enabled":true,{HOSTS}}}',))
     rules = named(things, "Ingress", "touchline-api")["spec"]["rules"]
@@ -164,3 +176,10 @@ def test_a_longer_wait_of_synchronous_callers_gives_the_api_longer_to_stop(chart
         things = chart.render(values=values)
         pod = named(things, "Deployment", "touchline-api")["spec"]["template"]["spec"]
         assert pod["terminationGracePeriodSeconds"] == seconds
+
+
+def test_a_node_of_the_broker_gets_the_time_that_it_waits_for_a_majority_and_no_week(chart: Any) -> None:
+    pod = named(chart.render(), "StatefulSet", "touchline-rabbitmq")["spec"]["template"]["spec"]
+    command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]
+    (wait,) = re.findall(r"await_online_quorum_plus_one -t (\d+);", command)
+    assert int(wait) < pod["terminationGracePeriodSeconds"] <= 3600
