@@ -26,8 +26,8 @@ RUN sed -n '/^uv==/,/^[^ ]*==/{/^uv==/p;/^ /p}' requirements.lock > /tmp/uv.txt 
  && python3 -m venv /opt/uv \
  && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /tmp/uv.txt
 # Wheels only, so that no compiler is needed; packages' own tests and C headers, and parts of Arrow that nothing here
-# calls, stay behind. Bytecode is made here, because the root is read-only later; but for serving, which stays small
-# without, and shows instead that what is left still imports.
+# calls, stay behind (what Evidently calls tests is its code). Each stage shows that what is left still imports. Bytecode
+# is made here, because the root is read-only later; but for serving, which stays small without.
 ENV VIRTUAL_ENV=/opt/venv \
     UV_NO_CACHE=1 \
     UV_NO_BUILD=1
@@ -42,15 +42,20 @@ redis.asyncio, skops.io, sklearn.linear_model, sklearn.calibration, structlog, u
 
 FROM build AS build-orchestration
 RUN UV_COMPILE_BYTECODE=1 /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra orchestration -c requirements.lock \
- && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} +
+ && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' ! -path '*/evidently/*' -exec rm -rf {} + \
+ && /opt/venv/bin/python -c "import dagster._cli, dagster_k8s, dagster_postgres, dagster_webserver.cli, evidently.presets, \
+great_expectations.expectations, httpx, matplotlib.pyplot, mlflow.sklearn, numba, prometheus_client, psycopg2, \
+pyarrow.parquet, rapidfuzz, skops.io, sklearn.calibration, sklearn.linear_model"
 
 FROM build AS build-ui
 RUN UV_COMPILE_BYTECODE=1 /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra ui -c requirements.lock \
- && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} +
+ && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} + \
+ && /opt/venv/bin/python -c "import altair, httpx, streamlit.web.bootstrap"
 
 FROM build AS build-mlflow
 RUN UV_COMPILE_BYTECODE=1 /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra mlflow -c requirements.lock \
- && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} +
+ && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} + \
+ && /opt/venv/bin/python -c "import boto3, mlflow.cli, mlflow.server.fastapi_app, psycopg2"
 
 FROM base AS serving
 COPY --from=build-serving /opt/venv /opt/venv
