@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
+from features.matrix import SYSTEMS
 
 Floats = NDArray[np.float64]
+
+_SYSTEM = {feature: system for system, features in SYSTEMS.items() for feature in features}
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,37 @@ class Explanation:
 
 
 def explain(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Explanation]:
-    """One explanation a row of model input (n, n_features), whose columns are `features`."""
+    """One explanation a row of model input (n, n_features), whose columns are `features`.
+
+    A member's move is divided among its systems by integrated gradients (Sundararajan et al. 2017): it depends on one
+    weighted sum of its columns, so each column's part is its part in that sum.
+    """
     groups = model.groups if model.groups is not None else [list(range(len(features)))]
-    members = model.member_log_probabilities(x)
     mean_row = np.zeros((1, x.shape[1]))
     for member, group in zip(model.members_, groups, strict=True):
         mean_row[0, list(group)] = member["scale"].mean_
-    average = model.member_log_probabilities(mean_row)
-    odds = (members[:, :, 0] - members[:, :, -1]) / len(groups)
-    usual = (average[:, :, 0] - average[:, :, -1]) / len(groups)
-    names = [", ".join(features[column] for column in group) for group in groups]
+    odds, usual = _log_odds(model, x), _log_odds(model, mean_row)
+    shares: dict[str, Floats] = {}
+    for number, (member, group) in enumerate(zip(model.members_, groups, strict=True)):
+        scale = member["scale"]
+        pulls = (x[:, list(group)] - scale.mean_) / scale.scale_ * member["logit"].coef_
+        together = pulls.sum(axis=1)
+        far = np.abs(together) > 1e-12  # from the average row, where nothing moves
+        slope = np.where(far, (odds[number] - usual[number]) / np.where(far, together, 1.0), 0.0)
+        for column, pull in zip(group, pulls.T, strict=True):
+            system = _SYSTEM.get(features[column], features[column])
+            shares[system] = shares.get(system, 0.0) + slope * pull
     return [
         Explanation(
             average=float(usual.sum()),
-            shares={name: float(odds[one, row] - usual[one, 0]) for one, name in enumerate(names)},
+            shares={system: float(moves[row]) for system, moves in shares.items()},
             log_odds=float(odds[:, row].sum()),
         )
         for row in range(len(x))
     ]
+
+
+def _log_odds(model: RatingBlend, x: Floats) -> Floats:
+    """What each member adds to the blend's log-odds of home against away, (n_members, n)."""
+    members = model.member_log_probabilities(x)
+    return np.asarray((members[:, :, 0] - members[:, :, -1]) / len(members))

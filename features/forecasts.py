@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import LeakageError, UnknownTeam
+from features.insights import FIELDS, insights
 from features.matches import OUTCOMES
 from features.matrix import FEATURES, model_input
 from features.replay import STATE_COLUMNS
@@ -36,6 +37,9 @@ SCHEMA = pa.schema(
         pa.field("published_at", pa.timestamp("us", tz="UTC"), nullable=False),
     ]
 )
+
+PUBLISHED = pa.schema([*SCHEMA, *FIELDS])
+"""A week's table of published forecasts: beside each one what stands behind it (`features.insights`)."""
 
 
 class Model(Protocol):
@@ -81,7 +85,7 @@ def forecast(
 
     Returns
     -------
-    DataFrame with the columns of `SCHEMA`, n rows.
+    DataFrame with the columns of `PUBLISHED`, n rows.
 
     Raises
     ------
@@ -90,7 +94,9 @@ def forecast(
     """
     home = states_of(team_states, fixtures["home_team"], fixtures["competition"])
     away = states_of(team_states, fixtures["away_team"], fixtures["competition"])
-    features_as_of = np.maximum(home["features_as_of"], away["features_as_of"])
+    features_as_of = pd.concat([side["features_as_of"] for side in (home, away)], axis=1).max(axis=1)
+    # where the ratings have seen no result at all, what the model learnt is all that the forecast knows
+    features_as_of = features_as_of.fillna(pd.Timestamp(trained_through))
     kick_off = fixtures["kick_off"].reset_index(drop=True)
     late = (kick_off <= pd.Timestamp(trained_through)) | (kick_off <= features_as_of)
     if late.any():
@@ -99,12 +105,9 @@ def forecast(
             f"{row.match_id} kicks off {row.kick_off}, but the model was trained through {trained_through} "
             f"and the states include results up to {features_as_of.max()}: refused"
         )
-    p = probabilities(
-        model,
-        home[list(STATE_COLUMNS)].to_numpy(float),
-        away[list(STATE_COLUMNS)].to_numpy(float),
-        fixtures["neutral"].to_numpy(bool),
-    )
+    neutral = fixtures["neutral"].to_numpy(bool)
+    before, after = (side[list(STATE_COLUMNS)].to_numpy(float) for side in (home, away))
+    p = probabilities(model, before, after, neutral)
     out = fixtures[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]].reset_index(drop=True)
     for column, outcome in enumerate(OUTCOMES):
         out[outcome] = p[:, column]
@@ -113,4 +116,5 @@ def forecast(
     out["trained_through"] = pd.Timestamp(trained_through)
     out["features_as_of"] = features_as_of
     out["published_at"] = pd.Timestamp(published_at)
-    return out
+    behind = insights(model, model_input(before, after, neutral), p, before, after) if len(p) else None
+    return out.reindex(columns=PUBLISHED.names) if behind is None else pd.concat([out, behind], axis=1)

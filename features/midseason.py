@@ -10,8 +10,9 @@ from features.forecasts import states_of
 from features.matches import RESULT_COLUMNS, Status, outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, log_rates, model_input
 from features.models import outcome_model
+from features.places import rules_of
 from features.replay import STATE_COLUMNS, replay
-from features.season import rules_of, simulate
+from features.season import simulate
 from features.splits import season_starts
 
 Floats = NDArray[np.float64]
@@ -71,7 +72,7 @@ def _one(upto: pd.DataFrame, season: pd.DataFrame, day: pd.Timestamp, runs: int,
 def report(title: str, rows: pd.DataFrame, competition: str) -> str:
     """Brier scores of each event against those of the base rate and of the table at mid-season."""
     rules, clubs = rules_of(competition), rows.groupby("season")["team"].size().iloc[0]
-    places = {"p_title": 1, "p_top_four": rules.top, "p_relegation": rules.relegated}
+    places = {"p_title": 1, "p_top_four": 4, "p_relegation": rules.relegated}
     lines = [
         f"{title}, season forecasts at mid-season, {rows['season'].min()} to {rows['season'].max()}",
         f"{'':14}{'N':>5}  Brier ± s.e.      base rate   table at mid-season   minus table",

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.competitions import pool_of
 from features.errors import InvalidInput
 from features.matches import OUTCOMES, Status
+from features.places import Rules, rules_of
 from features.scorelines import MOST_GOALS, scorelines
 
 Ints = NDArray[np.int64]
 
 COLUMNS = ("team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation")
 """Columns of `season_forecast`; after them `position_1` to `position_n`, the probability of each final position."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How a table is ordered and what its places mean."""
-
-    head_to_head: bool = False
-    top: int = 4
-    relegated: int = 3
-
-
-_BY_COUNTRY = {
-    "esp": Rules(head_to_head=True),
-    "ita": Rules(head_to_head=True),
-    "ger": Rules(relegated=2),  # the third from the bottom plays off
-    "fra": Rules(relegated=2),
-}
-
-
-def rules_of(competition: str) -> Rules:
-    """Tie rules and places of a competition; goal difference decides where nothing else is known."""
-    return _BY_COUNTRY.get(pool_of(competition), Rules())
 
 
 def simulate(
@@ -83,7 +59,7 @@ def simulate(
     goals = np.empty((runs, len(season), 2), dtype=np.int64)
     goals[:, played], goals[:, ~played] = now, drawn
     points, position = _tables(home, away, goals, len(clubs), rules, seed)
-    so_far, _ = _tables(home[played], away[played], now[None], len(clubs), Rules(), seed)
+    so_far, _ = _tables(home[played], away[played], now[None], len(clubs), Rules(()), seed)
     share = np.stack([(position == place).mean(axis=0) for place in range(len(clubs))], axis=1)
     games = np.bincount(home[played], minlength=len(clubs)) + np.bincount(away[played], minlength=len(clubs))
     table = pd.DataFrame(
@@ -93,8 +69,8 @@ def simulate(
             "points": so_far[0],
             "expected_points": points.mean(axis=0),
             "p_title": share[:, 0],
-            "p_top_four": share[:, : rules.top].sum(axis=1),
-            "p_relegation": share[:, len(clubs) - rules.relegated :].sum(axis=1),
+            "p_top_four": share[:, :4].sum(axis=1),
+            "p_relegation": share[:, max(len(clubs) - rules.relegated, 0) :].sum(axis=1),
         }
     )
     places = pd.DataFrame(share, columns=[f"position_{place + 1}" for place in range(len(clubs))])

@@ -8,6 +8,9 @@ from rapidfuzz import fuzz, process, utils
 
 from features.errors import UnknownTeam
 
+LITTLE_KNOWN = 10
+"""A club with fewer matches in the data still stands about where newcomers usually stand: its forecasts are wide."""
+
 
 def nearest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
     """Up to `limit` known names most like `name`, best first."""

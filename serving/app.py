@@ -22,7 +22,7 @@ from serving.keys import Keys
 from serving.middleware import Frame, Guard
 from serving.observed import configure_logging
 from serving.results import Results
-from serving.routes import health, matches, models, monitoring, predictions, ratings
+from serving.routes import health, insights, matches, models, monitoring, predictions, ratings
 from serving.settings import ServingSettings
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.catalogue = Catalogue(Lake(settings.lake_root))
     app.state.metrics = registry(BatchCollector(app.state.catalogue.lake))
-    for part in (predictions, matches, ratings, models, monitoring, health):
+    for part in (predictions, matches, ratings, insights, models, monitoring, health):
         app.include_router(part.router)
     problems.install(app)
     keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None

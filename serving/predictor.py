@@ -224,8 +224,10 @@ def _pair(states: States, fixture: Fixture) -> tuple[int, int]:
 def _forecast(
     serving: Serving, fixture: Fixture, p: NDArray[np.float64], as_of: np.datetime64
 ) -> dict[str, Any] | TouchlineError:
-    known_until = f"{np.datetime_as_string(as_of, unit='s')}Z"
     trained_through = serving.trained_through
+    if np.isnat(as_of):  # no result of the country yet: what the model learnt is all that the forecast knows
+        as_of = np.datetime64(trained_through.astimezone(UTC).replace(tzinfo=None))
+    known_until = f"{np.datetime_as_string(as_of, unit='s')}Z"
     if fixture["kick_off"] is not None:
         kick_off = datetime.fromisoformat(fixture["kick_off"])
         if kick_off <= max(trained_through, datetime.fromisoformat(known_until)):

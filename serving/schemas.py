@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from features.matches import Status
+from features.places import Kind
 
 ClubName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
@@ -248,14 +249,25 @@ class TableRow(BaseModel):
     expected_points: float
     p_title: Probability
     p_top_four: Probability
-    p_relegation: Probability
+    p_relegation: Probability = Field(description="Relegation without a play-off.")
     positions: list[Probability] = Field(description="Probability of each final position, from first.")
+    chances: list[Probability] = Field(description="Probability of each of the table's `places`, in their order.")
+
+
+class TablePlace(BaseModel):
+    """What places `first` to `last` of the competition's final table mean."""
+
+    name: str
+    kind: Kind
+    first: int
+    last: int
 
 
 class SeasonTable(BaseModel):
     """The simulated final table."""
 
     competition: str
+    places: list[TablePlace]
     items: list[TableRow]
 
 
@@ -272,6 +284,58 @@ class RatingHistory(BaseModel):
     """Ratings of both clubs by kick-off."""
 
     items: list[Rating]
+
+
+class ExpectedGoals(BaseModel):
+    """Mean goals of both sides over all scores."""
+
+    home: float
+    away: float
+
+
+class Scoreline(BaseModel):
+    """A final score and how likely it is."""
+
+    home: int
+    away: int
+    probability: Probability
+
+
+class RatingShare(BaseModel):
+    """How far one rating system moved the forecast: above zero towards the home side, below towards the away side."""
+
+    rating: str
+    share: float
+
+
+class Explanation(BaseModel):
+    """log(home / away) of the forecast: that of two average clubs, and what each rating system adds to it."""
+
+    usual_log_odds: float
+    shares: list[RatingShare]
+    log_odds: float
+
+
+class MatchesKnown(BaseModel):
+    """How many matches of each club its ratings had seen."""
+
+    home: int
+    away: int
+
+
+class Insight(BaseModel):
+    """What stands behind a published forecast."""
+
+    match_id: str
+    probabilities: Probabilities
+    published_at: datetime
+    expected_goals: ExpectedGoals
+    scorelines: list[Scoreline] = Field(description="The likeliest final scores, likeliest first.")
+    explanation: Explanation | None = Field(description="Null for a model whose parts cannot be told apart.")
+    matches_known: MatchesKnown
+    little_known: list[str] = Field(
+        description="Clubs with hardly any match in the data: they are taken for usual newcomers, the forecast is wide."
+    )
 
 
 class ModelInfo(BaseModel):

@@ -92,6 +92,53 @@ class RatingHistory(Answer):
     items: list[Rating]
 
 
+class Goals(Answer):
+    """Mean goals of both sides."""
+
+    home: float
+    away: float
+
+
+class Scoreline(Answer):
+    """A final score and how likely it is."""
+
+    home: int
+    away: int
+    probability: float
+
+
+class RatingShare(Answer):
+    """How far a rating moved the log-odds of a home win against an away win."""
+
+    rating: str
+    share: float
+
+
+class Explanation(Answer):
+    """Log-odds of two average clubs, and what each rating adds to them."""
+
+    usual_log_odds: float
+    shares: list[RatingShare]
+    log_odds: float
+
+
+class MatchesKnown(Answer):
+    """Matches of each club that its ratings had seen."""
+
+    home: int
+    away: int
+
+
+class Insight(Answer):
+    """What stands behind a published forecast."""
+
+    expected_goals: Goals
+    scorelines: list[Scoreline]
+    explanation: Explanation | None = None
+    matches_known: MatchesKnown
+    little_known: list[str]
+
+
 class Settlement(Answer):
     """How good a published forecast was."""
 
@@ -173,22 +220,30 @@ class Competitions(Answer):
 
 
 class TableRow(Answer):
-    """A club's place in the simulated final table; `positions` from first to last."""
+    """A club's place in the simulated final table; `positions` from first to last, `chances` as the table's places."""
 
     team: str
     played: int
     points: float
     expected_points: float
-    p_title: float
-    p_top_four: float
-    p_relegation: float
     positions: list[float]
+    chances: list[float] = []
+
+
+class Place(Answer):
+    """What places `first` to `last` of a competition's table mean."""
+
+    name: str
+    kind: str
+    first: int
+    last: int
 
 
 class SeasonTable(Answer):
-    """The simulated final table of one competition."""
+    """The simulated final table of one competition; each row has a chance for each of its places."""
 
     competition: str
+    places: list[Place] = []
     items: list[TableRow]
 
 

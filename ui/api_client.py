@@ -16,6 +16,7 @@ from ui.answers import (
     Answer,
     Competitions,
     DriftWeeks,
+    Insight,
     Match,
     MatchPage,
     ModelInfo,
@@ -106,6 +107,9 @@ class ApiClient:
 
     def published(self, match_id: str) -> Published:
         return self._get(f"/predict/{quote(match_id, safe='')}", Published)
+
+    def insight(self, match_id: str) -> Insight:
+        return self._get(f"/matches/{quote(match_id, safe='')}/insight", Insight)
 
     def ratings(self, match_id: str) -> RatingHistory:
         return self._get(f"/matches/{quote(match_id, safe='')}/ratings", RatingHistory)

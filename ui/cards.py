@@ -109,7 +109,8 @@ def hero(match: Match, where: tzinfo) -> str:
     middle = f"{match.score.home} – {match.score.away}" if match.score else times.clock(match.kick_off, where)
     below = "full time" if match.score else {"scheduled": "kick-off"}.get(match.status, match.status)
     matchday = f" · matchday {match.matchday}" if match.matchday else ""
-    when = f"{times.day(match.kick_off, where)} · {local} · {times.in_utc(match.kick_off)}{matchday}"
+    elsewhere = "" if local.startswith(times.in_utc(match.kick_off)[11:16]) else f" · {times.in_utc(match.kick_off)}"
+    when = f"{times.day(match.kick_off, where)} · {local}{elsewhere}{matchday}"
     return (
         f'<div class="tl-when">{escape(when)}</div>'
         f'<div class="tl-hero"><div class="tl-hero-club">{escape(match.home_team)}<small>home</small></div>'

@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from features.errors import LeakageError
-from features.forecasts import SCHEMA
+from features.forecasts import PUBLISHED, SCHEMA
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, LoadedModel, Registry
 from features.io.store import Lake
@@ -42,7 +42,8 @@ def forecasts(
     """Home, draw and away probabilities of every match of a week, made by the version in production.
 
     Once a match has kicked off its row is history and never changes. Each row tells the model's version, the last match
-    that model was trained on and the last result its ratings had seen.
+    that model was trained on and the last result its ratings had seen; beside it stand expected goals, the likeliest
+    scores and what moved the forecast.
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
@@ -57,7 +58,7 @@ def forecasts(
             raise dg.Failure(f"week {week}: {error}") from error
     yield from checks.verify("forecasts", {Suite.FORECASTS: _each_match_once(frames)}, as_of)
     for week, frame in frames.items():
-        lake.write_table("forecasts", week, frame, schema=SCHEMA)
+        lake.write_table("forecasts", week, frame.reindex(columns=PUBLISHED.names), schema=PUBLISHED)
         kept = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
         context.add_asset_metadata({**display.of_table(frame, frame[_SHOWN]), **kept}, partition_key=week)
     yield dg.MaterializeResult()

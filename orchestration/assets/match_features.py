@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import pandas as pd
 
 from features.io.clock import Clock
 from features.io.store import Lake
@@ -63,11 +64,12 @@ def team_states(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake])
     table = replay(published.matches(lake, published.rated_together(lake, competition))).team_states
     table = table[table["competition"] == competition].reset_index(drop=True)
     lake.write_table("team_states", competition, table)
+    last = table["features_as_of"].max()
     ranked = table.sort_values("elo", ascending=False)[["team", "elo", "pi_home", "pi_away", "attack", "defence"]]
     return dg.MaterializeResult(
         metadata={
             **display.of_table(table, sample=ranked),
-            "features_as_of": dg.MetadataValue.timestamp(table["features_as_of"].max().to_pydatetime()),
+            "features_as_of": "no result yet" if pd.isna(last) else dg.MetadataValue.timestamp(last.to_pydatetime()),
         },
         data_version=dg.DataVersion(digest(table)),
     )

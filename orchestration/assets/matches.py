@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import pandas as pd
 
 from features.io.clock import Clock
 from features.io.sources import QUARANTINE_SCHEMA
 from features.io.store import Lake
 from features.matches import SCHEMA, Status, as_known_at
 from monitoring.claims import Suite, fixtures_of, results_of
-from orchestration import checks, display
+from orchestration import checks, display, published
 from orchestration.partitions import competitions
 from orchestration.resources import MatchSource
 from orchestration.training import digest
@@ -32,6 +33,7 @@ def matches(
     competition, as_of = context.partition_key, clock.as_of()
     found = source.load(competition)
     table = as_known_at(found.matches, as_of)
+    _keep_results(lake, competition, table)
     tables = {Suite.RESULTS: results_of(table), Suite.FIXTURES: fixtures_of(table)}
     yield from checks.verify("matches", tables, as_of)
     lake.write_table("quarantine", competition, found.quarantine, schema=QUARANTINE_SCHEMA)
@@ -50,3 +52,12 @@ def matches(
         },
         data_version=dg.DataVersion(digest(table)),
     )
+
+
+def _keep_results(lake: Lake, competition: str, table: pd.DataFrame) -> None:
+    """A competition may have no result yet; one that had some does not lose all of them."""
+    if competition not in lake.partitions("matches") or len(results_of(table)):
+        return
+    before = len(results_of(published.matches(lake, [competition])))
+    if before:
+        raise dg.Failure(f"the source has no result of {competition} any more, {before} are published: left as it was")

@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Annotated, Any
 
+import numpy as np
+import pandas as pd
 from fastapi import APIRouter, Path, Query
 
 from features.errors import UnknownMatch
-from features.io.store import Lake
 from features.matches import Status, parse_match_id
+from features.places import Place, rules_of
 from features.teams import nearest
 from serving.answers import Json
 from serving.catalogue import Catalogue, MatchRow, competition_name
@@ -132,20 +134,23 @@ async def list_competitions(catalogue: CatalogueDep) -> Any:
 @router.get("/competitions/{competition}/table", response_model=SeasonTable, responses=problems(401, 404, 422, 503))
 @router.get("/competitions/{competition}/table/", include_in_schema=False)
 def season_table(competition: Annotated[Slug, Path()], catalogue: CatalogueDep, lake: LakeDep) -> Any:
-    """The simulated final table: title, top four, relegation, and every position."""
+    """The simulated final table: title, European places or promotion, relegation, and every position."""
     catalogue.check_competition(competition)
-    return Json({"competition": competition, "items": _table(lake, competition)})
-
-
-def _table(lake: Lake, competition: str) -> list[dict[str, Any]]:
     table = lake.read_table("season_forecast", competition)
+    places = [one.among(len(table)) for one in rules_of(competition).places]
+    return Json({"competition": competition, "places": places, "items": _table(table, places)})
+
+
+def _table(table: pd.DataFrame, places: list[Place]) -> list[dict[str, Any]]:
     positions = sorted((c for c in table.columns if c.startswith("position_")), key=lambda c: int(c.split("_")[1]))
     kept = ["team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation"]
     ordered = table.sort_values("expected_points", ascending=False)
-    spread = ordered[positions].to_numpy(float).tolist()
+    spread = ordered[positions].to_numpy(float)
+    inside = [np.minimum(spread[:, one.first - 1 : one.last].sum(axis=1), 1.0) for one in places]
+    chances = np.column_stack(inside).tolist()
     return [
-        {**{str(key): value for key, value in row.items()}, "positions": chances}
-        for row, chances in zip(ordered[kept].to_dict("records"), spread, strict=True)
+        {**{str(key): value for key, value in row.items()}, "positions": share, "chances": chance}
+        for row, share, chance in zip(ordered[kept].to_dict("records"), spread.tolist(), chances, strict=True)
     ]
 
 

@@ -1,6 +1,7 @@
 """How the trained model behaves: invariance, direction, and the least it must be able to do."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ import pytest
 from features.backtest import evaluate, report
 from features.blend import RatingBlend
 from features.explanations import explain
+from features.forecasts import forecast
+from features.io.registry import LoadedModel, ModelVersion
 from features.matches import outcomes
 from features.matrix import GOAL_FEATURES, log_rates, model_input
 from features.metrics import base_rate, rps
@@ -19,6 +22,7 @@ from features.ratings.params import ALONE
 from features.replay import Replay, replay
 from features.scorelines import outcome_probabilities, scorelines
 
+THEN = datetime(2020, 1, 1, tzinfo=UTC)
 GOALS = slice(0, len(GOAL_FEATURES))
 
 
@@ -84,6 +88,11 @@ def test_clubs_without_any_history_get_a_wide_forecast_near_the_base_rate(premie
     p = _p(model, fresh.home, fresh.away)
     np.testing.assert_allclose(p, np.tile(base_rate(outcomes(premier_league)), (len(p), 1)), atol=0.08)
     assert (fresh.team_states["played"] == 0).all(), "and the state says that nothing is known"
+    named = LoadedModel(ModelVersion(1, "run", THEN, {}), model, GOAL_FEATURES)
+    rows = forecast(named, other.drop_duplicates("home_team"), fresh.team_states, 1, THEN, THEN)
+    assert (rows["features_as_of"] == THEN).all(), "no result dates it: what the model learnt is all that it knows"
+    assert rows["home"].max() < 0.6
+    assert (rows["home_matches"] == 0).all()
 
 
 def test_scorelines_agree_with_the_forecast_and_with_common_sense(model: RatingBlend, run: Replay) -> None:
@@ -101,7 +110,19 @@ def test_each_forecast_can_be_explained_by_its_rating_systems(model: RatingBlend
     x = model_input(run.home[-20:], run.away[-20:], np.zeros(20, bool))[:, GOALS]
     for told, p in zip(explain(model, x, GOAL_FEATURES), model.predict_proba(x), strict=True):
         assert told.average + sum(told.shares.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert len(told.shares) == 3
+        assert list(told.shares) == ["elo", "pi", "goals"]
+
+
+def test_one_member_of_all_ratings_can_be_explained_too(premier_league: pd.DataFrame, run: Replay) -> None:
+    x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, GOALS]
+    pooled = outcome_model().fit(x, outcomes(premier_league))
+    for told, p in zip(explain(pooled, x[-20:], GOAL_FEATURES), pooled.predict_proba(x[-20:]), strict=True):
+        assert told.average + sum(told.shares.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
+        assert list(told.shares) == ["elo", "pi", "goals"]
+    better = x[-20:].copy()
+    better[:, 0] += 0.25
+    before, after = (explain(pooled, rows, GOAL_FEATURES) for rows in (x[-20:], better))
+    assert all(new.shares["elo"] > old.shares["elo"] for old, new in zip(before, after, strict=True))
 
 
 def test_shin_takes_the_margin_more_from_outsiders() -> None:

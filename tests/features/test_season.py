@@ -9,7 +9,8 @@ import pytest
 from features import midseason
 from features.errors import InvalidInput
 from features.matches import Status, as_known_at
-from features.season import COLUMNS, Rules, simulate
+from features.places import Rules
+from features.season import COLUMNS, simulate
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_where_head_to_head_counts_it_goes_before_goal_difference(premier_league
     four["home_goals"], four["away_goals"] = [1, 1, 9, 9, 1, 1], 0  # A and B have six points, and A beat B
     none, rates = _forecasts(four)
     best = {
-        rule: simulate(four, none, rates, Rules(head_to_head=rule), runs=1).nlargest(1, "p_title")["team"].item()
+        rule: simulate(four, none, rates, Rules((), rule), runs=1).nlargest(1, "p_title")["team"].item()
         for rule in (False, True)
     }
     assert best == {False: "B", True: "A"}

@@ -12,6 +12,7 @@ from features.io.clock import Clock
 from features.io.sources import SourceResult, bundled
 from features.io.sources.result import quarantine_table
 from features.io.store import Lake
+from features.matches import RESULT_COLUMNS, Status
 from monitoring.claims import Severity, Suite, claims
 from orchestration import checks
 from orchestration.assessment import critical_checks
@@ -84,6 +85,24 @@ def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(t
         assert not seen["matches: results_home_goals_are_plausible"]
         assert seen["matches: results_away_goals_are_plausible"]
         assert not any(name.startswith("forecasts") for name in seen), "what never ran has no result"
+
+
+def test_a_new_competition_needs_no_result_but_one_that_had_some_does_not_lose_them(
+    tmp_path, season: pd.DataFrame
+) -> None:
+    lake, ahead = Lake(str(tmp_path)), season.copy()
+    ahead["status"] = Status.SCHEDULED.value
+    ahead[list(RESULT_COLUMNS)] = float("nan")
+    ahead["kick_off"] += pd.Timedelta(days=364)
+    ahead["season"] = "2015-16"
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert refresh(lake, ahead, instance).success
+        assert len(lake.read_table("match_features", LEAGUE)) == 380
+        assert refresh(lake, season, instance).success
+        lost = refresh(lake, ahead, instance)
+        assert not lost.success
+        error = next(event for event in lost.all_events if event.is_step_failure).step_failure_data.error
+        assert "380 are published: left as it was" in error.to_string()
 
 
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -67,6 +68,14 @@ def season(as_of: Any = bundled.REPLAY_AS_OF) -> list[dict[str, Any]]:
     return rows
 
 
+PLACES = [
+    {"name": "Title", "kind": "title", "first": 1, "last": 1},
+    {"name": "Champions League", "kind": "top", "first": 1, "last": 4},
+    {"name": "Relegation play-off", "kind": "play_off", "first": 17, "last": 17},
+    {"name": "Relegation", "kind": "relegation", "first": 18, "last": 20},
+]
+
+
 def standings(names: list[str]) -> list[dict[str, Any]]:
     """A simulated table in which the first is likely to stay first."""
     rows = []
@@ -75,7 +84,8 @@ def standings(names: list[str]) -> list[dict[str, Any]]:
         positions = [one / sum(weight) for one in weight]
         p = {"p_title": positions[0], "p_top_four": sum(positions[:4]), "p_relegation": sum(positions[-3:])}
         points = {"played": 29, "points": 60.0 - 2 * place, "expected_points": 80.0 - 2.5 * place}
-        rows.append({"team": name, **points, **p, "positions": positions})
+        chances = [sum(positions[one["first"] - 1 : one["last"]]) for one in PLACES]
+        rows.append({"team": name, **points, **p, "positions": positions, "chances": chances})
     return rows
 
 
@@ -135,6 +145,7 @@ class FakeApi:
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.mode = "ok"
+        self.away_matches = 380
         self.rows = rows
         self.polls: dict[str, int] = {}
         self.drift_weeks = [
@@ -162,6 +173,7 @@ class FakeApi:
 
         app.get("/matches")(self.matches)
         app.get("/matches/{match_id}")(self.match)
+        app.get("/matches/{match_id}/insight")(self.insight)
         app.get("/matches/{match_id}/ratings")(self.ratings)
         app.get("/teams")(self.teams)
         app.get("/competitions")(self.competitions)
@@ -224,6 +236,29 @@ class FakeApi:
             ]
         }
 
+    def insight(self, match_id: str) -> Any:
+        row = next((row for row in self._rows() if row["match_id"] == match_id and row["forecast"]), None)
+        if row is None:
+            return problem(404, f"match {match_id!r} has no published forecast")
+        p = row["forecast"]["probabilities"]
+        scores = ((1, 1, 0.12), (2, 1, 0.1), (1, 0, 0.09), (2, 0, 0.08), (1, 2, 0.07))
+        total, usual = math.log(p["home"] / p["away"]), 0.35
+        parts = (("elo", 0.5), ("pi", 0.7), ("goals", -0.2))
+        return {
+            "match_id": match_id,
+            "probabilities": p,
+            "published_at": row["forecast"]["published_at"],
+            "expected_goals": {"home": 1.72, "away": 1.08},
+            "scorelines": [{"home": home, "away": away, "probability": chance} for home, away, chance in scores],
+            "explanation": {
+                "usual_log_odds": usual,
+                "shares": [{"rating": name, "share": part * (total - usual)} for name, part in parts],
+                "log_odds": total,
+            },
+            "matches_known": {"home": 440, "away": self.away_matches},
+            "little_known": [row["away_team"]] if self.away_matches < 10 else [],
+        }
+
     def teams(self) -> Any:
         names = sorted({row["home_team"] for row in self._rows() if row["season"] == "2025-26"})
         common = {"competition": COMPETITION, "season": "2025-26", "features_as_of": "2026-03-08T19:00:00Z"}
@@ -241,7 +276,8 @@ class FakeApi:
     def table(self, competition: str) -> Any:
         if not self._rows():
             return problem(404, f"season_forecast/{competition} has not been published yet")
-        return {"competition": competition, "items": standings([team["name"] for team in self.teams()["items"]])}
+        rows = standings([team["name"] for team in self.teams()["items"]])
+        return {"competition": competition, "places": PLACES, "items": rows}
 
     def model_info(self) -> Any:
         if not self._rows():
@@ -378,7 +414,9 @@ def open_page() -> Callable[..., AppTest]:
 def text_of(app: AppTest) -> str:
     """Everything that a reader could read on the page, HTML included."""
     parts = [
-        e.value for kind in ("title", "subheader", "caption", "markdown", "error", "warning") for e in app.get(kind)
+        e.value
+        for kind in ("title", "subheader", "caption", "markdown", "error", "warning", "info")
+        for e in app.get(kind)
     ]
     return "\n".join([*map(str, parts), *(e.proto.body for e in app.get("html"))])
 

@@ -9,7 +9,28 @@ def test_a_fixture_shows_its_published_forecast(api, open_page, text) -> None:
     app = open_page("match", match_id=MATCH)
     assert not app.exception
     assert "Arsenal win" in text(app)
-    assert "2026-03-14 17:30 UTC" in text(app)
+    assert "Saturday 14 March 2026 · 17:30 UTC · matchday" in text(app), "the reader's clock is UTC: said once"
+
+
+def test_what_stands_behind_the_forecast_is_shown(api, open_page, text) -> None:
+    shown = text(open_page("match", match_id=MATCH))
+    assert '<b class="tl-ink-home">1.7</b><span>Arsenal</span>' in shown
+    assert shown.count('class="tl-line') == 5
+    assert shown.count('class="tl-pull" title=') == 4, "playing at home and three ratings"
+    assert "as likely to win as" in shown
+    assert "Little is known" not in shown
+
+
+def test_a_club_without_history_is_named(api, open_page, text) -> None:
+    api.away_matches = 0
+    shown = text(open_page("match", match_id=MATCH))
+    assert "the data had 440 matches of Arsenal and no match of Everton. It takes Everton for" in shown
+
+
+def test_the_score_that_came_is_marked_among_the_likeliest(api, open_page, text) -> None:
+    drawn = next(row for row in api.rows if row["score"] == {"home": 1, "away": 1} and row["forecast"])
+    shown = text(open_page("match", match_id=drawn["match_id"]))
+    assert shown.count('class="tl-line tl-came"') == 1
 
 
 def test_form_ratings_and_meetings_of_both_clubs_are_shown(api, open_page, text) -> None:

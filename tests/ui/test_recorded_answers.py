@@ -17,6 +17,7 @@ MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
     [
         ("/matches?limit=3", schemas.MatchPage),
         (f"/matches/{MATCH}", schemas.Match),
+        (f"/matches/{MATCH}/insight", schemas.Insight),
         (f"/matches/{MATCH}/ratings", schemas.RatingHistory),
         (f"/predict/{MATCH}", schemas.PublishedForecast),
         ("/predict/model/info", schemas.ModelInfo),

@@ -6,7 +6,7 @@ from itertools import islice
 
 import streamlit as st
 
-from ui import cards, charts, histories, times
+from ui import cards, charts, histories, insights, times
 from ui.answers import Forecast, Match
 from ui.api_client import ApiError, NotFoundError
 from ui.prediction import predict_now
@@ -26,7 +26,19 @@ def published(match: Match) -> None:
     happened = match.score.outcome if match.score else None
     st.html(cards.big_bar(match.forecast.probabilities, match.home_team, match.away_team, happened))
     st.markdown(cards.in_words(match))
+    behind(match)
     st.caption(cards.provenance(match.forecast, times.zone()) + settled(match))
+
+
+def behind(match: Match) -> None:
+    """What stands behind the forecast; left out where the API has none, as of forecasts of an older version."""
+    try:
+        told = api().insight(match.match_id)
+    except ApiError:
+        return
+    if warning := insights.little_known(told, match):
+        st.info(warning, icon=":material/question_mark:")
+    st.html(insights.block(told, match))
 
 
 def settled(match: Match) -> str:
@@ -74,7 +86,7 @@ def rating_history(match: Match) -> None:
         history = api().ratings(match.match_id).items
     except ApiError:
         return
-    if not history:
+    if len({one.kick_off for one in history}) < 2:  # one point is no history
         return
     latest = {one.team: one.elo for one in history}
     home, away = latest.get(match.home_team), latest.get(match.away_team)

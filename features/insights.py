@@ -1,0 +1,73 @@
+"""What stands behind a forecast: expected goals, the likeliest scores, what moved it, how much was known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.blend import RatingBlend
+from features.explanations import explain
+from features.matrix import FEATURES
+from features.ratings.ledger import PLAYED
+from features.scorelines import scorelines
+
+Floats = NDArray[np.float64]
+
+LIKELIEST = 5
+"""Scores that are published of each match."""
+
+FIELDS = (
+    pa.field("home_matches", pa.int32()),  # how many of each club's matches its ratings have seen
+    pa.field("away_matches", pa.int32()),
+    pa.field("expected_home_goals", pa.float64()),
+    pa.field("expected_away_goals", pa.float64()),
+    pa.field(
+        "scorelines", pa.list_(pa.struct([("home", pa.int8()), ("away", pa.int8()), ("probability", pa.float64())]))
+    ),
+    pa.field("usual_log_odds", pa.float64()),  # the last two are null for a model whose parts cannot be told apart
+    pa.field("shares", pa.list_(pa.struct([("rating", pa.string()), ("share", pa.float64())]))),
+)
+"""Columns beside a published forecast; null in rows that an older version published."""
+
+
+def insights(model: Any, x: Floats, p: Floats, home: Floats, away: Floats) -> pd.DataFrame:
+    """The columns `FIELDS` of n forecasts.
+
+    Parameters
+    ----------
+    model : what made them, with `features` and, where it can be explained, `estimator`.
+    x : (n, len(FEATURES)) model input.
+    p : (n, 3) the forecasts, with which everything here agrees.
+    home, away : (n, len(STATE_COLUMNS)) states of the clubs.
+    """
+    scores = scorelines(p, x[:, [FEATURES.index(name) for name in ("log_home_goals", "log_away_goals")]])
+    told = _explained(model, x)
+    return pd.DataFrame(
+        {
+            "home_matches": home[:, PLAYED].astype(int),
+            "away_matches": away[:, PLAYED].astype(int),
+            "expected_home_goals": scores.expected_goals[:, 0],
+            "expected_away_goals": scores.expected_goals[:, 1],
+            "scorelines": [
+                [{"home": h, "away": a, "probability": chance} for h, a, chance in scores.most_likely(row, LIKELIEST)]
+                for row in range(len(p))
+            ],
+            "usual_log_odds": [one[0] for one in told],
+            "shares": [one[1] for one in told],
+        }
+    )
+
+
+def _explained(model: Any, x: Floats) -> list[tuple[float | None, list[dict[str, Any]] | None]]:
+    estimator = getattr(model, "estimator", None)
+    if not isinstance(estimator, RatingBlend):
+        return [(None, None)] * len(x)
+    own = x[:, [FEATURES.index(name) for name in model.features]]
+    return [
+        (one.average, [{"rating": name, "share": share} for name, share in one.shares.items()])
+        for one in explain(estimator, own, model.features)
+    ]

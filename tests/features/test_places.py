@@ -1,0 +1,40 @@
+"""What the places of a final table mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from features.competitions import CATALOGUE, tier_of
+from features.places import _RULES, Kind, rules_of
+
+
+@pytest.mark.parametrize("slug", [one.slug for one in CATALOGUE])
+def test_every_competition_of_the_catalogue_has_its_own_rules(slug: str) -> None:
+    assert slug in _RULES
+    kinds = [one.kind for one in rules_of(slug).places]
+    assert kinds[0] is Kind.TITLE
+    assert Kind.RELEGATION in kinds
+    assert (Kind.TOP if tier_of(slug) == 1 else Kind.PROMOTION) in kinds
+
+
+@pytest.mark.parametrize(
+    ("slug", "clubs", "name", "first", "last"),
+    [
+        ("eng-premier-league", 20, "Relegation", 18, 20),
+        ("eng-championship", 24, "Promotion play-off", 3, 6),
+        ("ger-bundesliga", 18, "Relegation play-off", 16, 16),
+        ("ger-bundesliga", 18, "Relegation", 17, 18),
+        ("fra-ligue-1", 20, "Relegation play-off", 18, 18),
+        ("ita-serie-b", 20, "Relegation play-off", 16, 17),
+        ("esp-segunda", 22, "Relegation", 19, 22),
+        ("atl-island-league", 6, "Top four", 1, 4),
+    ],
+)
+def test_places_are_counted_in_a_table_of_any_size(slug: str, clubs: int, name: str, first: int, last: int) -> None:
+    found = {one.name: one.among(clubs) for one in rules_of(slug).places}[name]
+    assert (found.first, found.last) == (first, last)
+
+
+def test_clubs_of_tiny_leagues_have_places_within_their_table() -> None:
+    for one in rules_of("atl-island-league").places:
+        assert 1 <= one.among(2).first <= one.among(2).last <= 2

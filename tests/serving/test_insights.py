@@ -1,0 +1,124 @@
+"""What stands behind a published forecast, as callers see it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+
+from features.forecasts import PUBLISHED, SCHEMA, forecast
+from features.io.registry import LoadedModel, ModelVersion
+from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
+from features.io.store import Lake, week_of
+from features.matches import OUTCOMES, as_known_at, outcomes, with_match_ids
+from features.matches import SCHEMA as MATCHES
+from features.matrix import FEATURES, GOAL_FEATURES, log_rates, model_input
+from features.models import outcome_model
+from features.replay import STATE_COLUMNS, Replay, replay
+from features.scorelines import outcome_probabilities, scorelines
+from serving.app import create_app
+from serving.settings import ServingSettings
+
+MATCH = "eng-premier-league-2025-26-arsenal-everton"
+NEW = "eng-premier-league-2025-26-arsenal-barnton"
+OLD = "eng-premier-league-2025-26-chelsea-newcastle-united"
+
+
+@pytest.fixture(scope="module")
+def matches() -> pd.DataFrame:
+    """The season as known in March 2026; in one fixture ahead stands a club that nobody has heard of."""
+    table = as_known_at(load(), REPLAY_AS_OF)
+    row = table[table["match_id"] == MATCH].assign(away_team="Barnton")
+    return with_match_ids(pd.concat([table, row], ignore_index=True))[table.columns]
+
+
+@pytest.fixture(scope="module")
+def known(matches: pd.DataFrame) -> Replay:
+    return replay(matches)
+
+
+@pytest.fixture(scope="module")
+def published(matches: pd.DataFrame, known: Replay) -> pd.DataFrame:
+    """Forecasts of the week, by a model that was trained on the seasons before."""
+    x = model_input(known.home, known.away, matches["neutral"].to_numpy(bool))
+    learn = (matches["season"] < "2025-26").to_numpy()
+    columns = [FEATURES.index(name) for name in GOAL_FEATURES]
+    estimator = outcome_model(features=GOAL_FEATURES).fit(x[learn][:, columns], outcomes(matches[learn]))
+    through = matches.loc[learn, "kick_off"].max()
+    version = ModelVersion(1, "run", REPLAY_AS_OF, {"trained_through": through.isoformat()})
+    week = matches["kick_off"].between(REPLAY_AS_OF, REPLAY_AS_OF + timedelta(days=2))
+    model = LoadedModel(version, estimator, GOAL_FEATURES)
+    return forecast(model, matches[week], known.team_states, 1, through, REPLAY_AS_OF)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, matches: pd.DataFrame, published: pd.DataFrame) -> TestClient:
+    home: Path = tmp_path_factory.mktemp("home")
+    lake = Lake(str(home / "lake"))
+    lake.write_table("matches", COMPETITION, matches, MATCHES)
+    before = published[published["match_id"] == OLD].reindex(columns=SCHEMA.names).reindex(columns=PUBLISHED.names)
+    rows = pd.concat([published[published["match_id"] != OLD], before], ignore_index=True)
+    lake.write_table("forecasts", week_of(REPLAY_AS_OF), rows, PUBLISHED)
+    app = create_app(ServingSettings(home=home, lake=str(home / "lake")))
+    app.state.catalogue.refresh()
+    return TestClient(app)
+
+
+def test_the_explanation_sums_to_the_log_odds_of_the_published_probabilities(client: TestClient) -> None:
+    told = client.get(f"/matches/{MATCH}/insight").json()
+    published = client.get(f"/predict/{MATCH}").json()["probabilities"]
+    assert told["probabilities"] == published
+    moved = told["explanation"]["usual_log_odds"] + sum(one["share"] for one in told["explanation"]["shares"])
+    assert moved == pytest.approx(np.log(published["home"] / published["away"]), abs=1e-9)
+    assert [one["rating"] for one in told["explanation"]["shares"]] == ["elo", "pi", "goals"]
+    assert all(one["share"] > 0 for one in told["explanation"]["shares"]), "every rating has Arsenal above Everton"
+
+
+def test_scores_and_expected_goals_agree_with_the_published_probabilities(
+    client: TestClient, known: Replay, published: pd.DataFrame
+) -> None:
+    told = client.get(f"/matches/{MATCH}/insight").json()
+    states = known.team_states.set_index("team")[list(STATE_COLUMNS)]
+    sides = [states.loc[[club]].to_numpy(float) for club in ("Arsenal", "Everton")]
+    p = np.array([[told["probabilities"][one] for one in OUTCOMES]])
+    whole = scorelines(p, np.column_stack(log_rates(*sides, np.ones(1))))
+    np.testing.assert_allclose(outcome_probabilities(whole.grid), p, rtol=0, atol=1e-9)
+    assert len(told["scorelines"]) == 5
+    for one, (home, away, chance) in zip(told["scorelines"], whole.most_likely(0), strict=True):
+        assert (one["home"], one["away"]) == (home, away)
+        assert one["probability"] == pytest.approx(chance, abs=1e-9)
+    expected = [told["expected_goals"]["home"], told["expected_goals"]["away"]]
+    np.testing.assert_allclose(expected, whole.expected_goals[0], rtol=0, atol=1e-9)
+    assert expected[0] > expected[1]
+
+
+def test_a_club_without_history_is_told(client: TestClient) -> None:
+    usual, new = (client.get(f"/matches/{one}/insight").json() for one in (MATCH, NEW))
+    assert (usual["little_known"], new["little_known"]) == ([], ["Barnton"])
+    assert new["matches_known"]["away"] == 0
+    assert new["matches_known"]["home"] == usual["matches_known"]["home"] > 400
+
+
+def test_a_forecast_of_an_older_version_has_nothing_behind_it(client: TestClient) -> None:
+    assert client.get(f"/predict/{OLD}").status_code == 200
+    answer = client.get(f"/matches/{OLD}/insight")
+    assert answer.status_code == 404
+    assert "published without" in answer.json()["detail"]
+
+
+def test_a_match_without_forecast_or_name_is_told_apart(client: TestClient) -> None:
+    assert client.get("/matches/eng-premier-league-2025-26-arsenal-chelsea/insight").status_code == 404
+    assert client.get("/matches/nothing/insight").status_code == 422
+
+
+def test_the_openapi_document_describes_it(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    answers = document["paths"]["/matches/{match_id}/insight"]["get"]["responses"]
+    assert answers["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Insight"}
+    assert {"401", "404", "422", "503"} <= answers.keys()
+    described = document["components"]["schemas"]["Insight"]["properties"]
+    assert {"expected_goals", "scorelines", "explanation", "matches_known", "little_known"} <= described.keys()

@@ -1,0 +1,56 @@
+"""The simulated final table, as callers see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from features.io.sources.bundled import REPLAY_AS_OF, load
+from features.io.store import Lake
+from features.matches import SCHEMA, Status, as_known_at
+from features.season import simulate
+from serving.app import create_app
+from serving.settings import ServingSettings
+
+LEAGUE = "ger-2-bundesliga"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    home: Path = tmp_path_factory.mktemp("home")
+    lake = Lake(str(home / "lake"))
+    table = as_known_at(load(), REPLAY_AS_OF).assign(competition=LEAGUE)
+    season = table[table["season"] == "2025-26"].reset_index(drop=True)
+    ahead = season.loc[season["status"] != Status.PLAYED, ["match_id"]].assign(home=0.45, draw=0.27, away=0.28)
+    final = simulate(season, ahead, np.tile(np.log([1.5, 1.2]), (len(ahead), 1)), runs=300)
+    lake.write_table("matches", LEAGUE, season, SCHEMA)
+    lake.write_table("season_forecast", LEAGUE, final)
+    app = create_app(ServingSettings(home=home, lake=str(home / "lake")))
+    app.state.catalogue.refresh()
+    return TestClient(app)
+
+
+def test_chances_are_those_of_the_places_that_the_competition_has(client: TestClient) -> None:
+    table = client.get(f"/competitions/{LEAGUE}/table").json()
+    spans = {one["name"]: (one["first"], one["last"]) for one in table["places"]}
+    assert spans == {
+        "Title": (1, 1),
+        "Promotion": (1, 2),
+        "Promotion play-off": (3, 3),
+        "Relegation play-off": (18, 18),
+        "Relegation": (19, 20),
+    }
+    for row in table["items"]:
+        wanted = [sum(row["positions"][first - 1 : last]) for first, last in spans.values()]
+        assert row["chances"] == pytest.approx(wanted, abs=1e-12)
+        assert row["chances"][0] == pytest.approx(row["p_title"])
+        assert row["chances"][-1] == pytest.approx(row["p_relegation"])
+    totals = np.sum([row["chances"] for row in table["items"]], axis=0)
+    np.testing.assert_allclose(totals, [last - first + 1 for first, last in spans.values()])
+
+
+def test_a_table_that_is_not_published_is_404(client: TestClient) -> None:
+    assert client.get("/competitions/eng-premier-league/table").status_code == 404
