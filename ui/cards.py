@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from html import escape
 from itertools import groupby
@@ -92,15 +92,20 @@ def list_kind(matches: list[Match]) -> str:
     return "" if any(verdict(match) for match in matches) else " tl-fixtures"
 
 
-def match_list(matches: Iterable[Match], where: tzinfo) -> str:
-    """Matches in the order given, under a heading for each day."""
-    grouped = groupby(matches, key=lambda match: times.day(match.kick_off, where))
-    days = [(day, list(of_day)) for day, of_day in grouped]
-    return "".join(
-        f'<div class="tl-day">{day}</div><div class="tl-list{list_kind(of_day)}">'
-        f"{''.join(match_row(match, where) for match in of_day)}</div>"
-        for day, of_day in days
-    )
+def match_list(matches: Iterable[Match], where: tzinfo, names: Mapping[str, str]) -> str:
+    """Matches in the order given, under a heading for each day and, where there are several, each competition."""
+    every = list(matches)
+    several = len({match.competition for match in every}) > 1
+    parts = []
+    for day, of_day in groupby(every, key=lambda match: times.day(match.kick_off, where)):
+        parts.append(f'<div class="tl-day">{day}</div>')
+        # a stable sort: within a competition the order stays
+        for slug, group in groupby(sorted(of_day, key=lambda match: match.competition), key=lambda m: m.competition):
+            found = list(group)
+            heading = f'<div class="tl-league">{escape(names.get(slug, slug))}</div>' if several else ""
+            rows = "".join(match_row(match, where) for match in found)
+            parts.append(f'{heading}<div class="tl-list{list_kind(found)}">{rows}</div>')
+    return "".join(parts)
 
 
 def hero(match: Match, where: tzinfo) -> str:

@@ -5,32 +5,24 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ui.answers import Calibration, Comparison, DriftSummary, PerformanceWeek, Rating
+from ui.answers import Comparison, CurvePoint, DriftSummary, PerformanceWeek, Rating
 
 HOME, DRAW, AWAY = "#2469ad", "#7d8894", "#ec9a3c"  # the draw is darker here: a thin grey line must be seen
 MODEL = "#0b6b4f"
 FORECASTERS = {"model": "this model", "elo": "plain Elo", "base": "base rate", "market": "bookmakers"}
 _COLOURS = {"this model": MODEL, "plain Elo": "#7d8894", "base rate": "#b9a37c", "bookmakers": "#a0529c"}
+OUTCOMES = {"home": ("home win", HOME), "draw": ("draw", DRAW), "away": ("away win", AWAY)}
 STATES = {"stable": "no drift", "drift": "drift", "too_few_matches": "too few matches"}
 _STATE_COLOURS = {"no drift": MODEL, "drift": "#c2410c", "too few matches": "#9aa5ae"}
 
 
-def reliability(calibration: Calibration) -> alt.FacetChart:
-    """Forecast against what happened, an outcome a panel; on the diagonal the forecast is exact."""
-    names = {"home": "home win", "draw": "draw", "away": "away win"}
-    points = pd.DataFrame(
-        [
-            {"outcome": names[outcome], **point.model_dump()}
-            for outcome, curve in calibration.curves.items()
-            for point in curve
-        ]
-    )
+def reliability(curve: list[CurvePoint], title: str, colour: str) -> alt.LayerChart:
+    """Forecast against what happened for one outcome; on the diagonal the forecast is exact."""
+    points = pd.DataFrame([point.model_dump() for point in curve])
     share, percent = alt.Scale(domain=[0, 1]), alt.Axis(format="%", tickCount=5, grid=True)
     base = alt.Chart(points).encode(
         x=alt.X("forecast:Q", title="forecast", scale=share, axis=percent),
-        color=alt.Color(
-            "outcome:N", legend=None, scale=alt.Scale(domain=list(names.values()), range=[HOME, DRAW, AWAY])
-        ),
+        color=alt.value(colour),
         tooltip=[
             alt.Tooltip("n:Q", title="matches"),
             alt.Tooltip("forecast:Q", format=".0%"),
@@ -54,11 +46,7 @@ def reliability(calibration: Calibration) -> alt.FacetChart:
     dots = base.mark_circle(opacity=1).encode(
         y=happened, size=alt.Size("n:Q", legend=None, scale=alt.Scale(range=[40, 260]))
     )
-    chart: alt.FacetChart = (
-        alt.layer(diagonal, bars, dots)
-        .properties(width=245, height=245)
-        .facet(facet=alt.Facet("outcome:N", title=None, sort=list(names.values())), columns=3)
-    )
+    chart: alt.LayerChart = alt.LayerChart(layer=[diagonal, bars, dots]).properties(height=250, title=title)
     return chart
 
 

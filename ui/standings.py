@@ -48,7 +48,7 @@ def _heading(place: Place, clubs: int) -> str:
 def table(forecast: SeasonTable) -> str:
     """Clubs by the points that they are expected to end with, and what the places of this competition mean."""
     ordered = sorted(forecast.items, key=lambda row: -row.expected_points)
-    edges = {one.last if one.first == 1 else one.first - 1 for one in forecast.places}
+    edges = {one.last if one.first == 1 else one.first - 1 for one in forecast.places if one.kind != "title"}
     head = (
         '<tr><th></th><th>Club</th><th class="tl-num tl-wide" title="matches played">Played</th>'
         '<th class="tl-num tl-wide" title="points so far">Points</th>'

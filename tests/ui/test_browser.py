@@ -15,6 +15,7 @@ import pytest
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
+MATCH = "/match?match_id=eng-premier-league-2025-26-arsenal-everton"
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -109,10 +110,21 @@ def test_every_page_is_reached_from_the_top_and_by_its_address(open_browser: Any
     assert page.locator("a[href='http://127.0.0.1:3001']").count() == 1
 
 
-def test_a_phone_needs_no_sideways_scrolling(open_browser: Any) -> None:
-    page = open_browser("/?show=Results", width=390, ready="a.tl-match")
+@pytest.mark.parametrize(
+    ("path", "ready"),
+    [("/?show=Results", "a.tl-match"), ("/", "a.tl-match"), ("/model", "text=diagonal"), (MATCH, "h4")],
+)
+def test_a_phone_needs_no_sideways_scrolling(open_browser: Any, path: str, ready: str) -> None:
+    page = open_browser(path, width=390, ready=ready)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+
+
+def test_on_a_phone_both_clubs_of_a_fixture_stand_in_one_line(open_browser: Any) -> None:
+    page = open_browser("/", width=390, ready="a.tl-match")
+    home, away = (page.locator(f"a.tl-match >> nth=0 >> .tl-club >> nth={side}").bounding_box() for side in (0, 1))
+    assert abs(home["y"] + home["height"] / 2 - away["y"] - away["height"] / 2) < 2
+    assert home["x"] < away["x"] and away["width"] > 120
 
 
 def test_a_page_that_could_not_be_shown_recovers_by_trying_again(open_browser: Any, module_api: Any) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ui.answers import Match, Probabilities, TableRow
-from ui.cards import bar, match_row, percents
+from ui.cards import bar, match_list, match_row, percents
 from ui.standings import chance
 from ui.times import UTC
 
@@ -49,3 +49,11 @@ def test_a_chance_is_never_rounded_to_certainty(p: float, said: str) -> None:
 def test_answers_may_grow_fields() -> None:
     row = {"team": "A", "played": 1, "points": 3, "expected_points": 3.5, "positions": [1.0], "tie_break": "goals"}
     assert TableRow.model_validate(row | {"p_title": 1, "p_top_four": 1, "p_relegation": 0}).team == "A"
+
+
+def test_matches_of_several_competitions_say_which_they_belong_to() -> None:
+    one, other = (Match.model_validate(MATCH | {"competition": name}) for name in ("x", "y"))
+    assert "tl-league" not in match_list([one, one], UTC, {"x": "The X"})
+    listed = match_list([one, other, one], UTC, {"x": "The X"})
+    assert [part.split("<")[0] for part in listed.split('"tl-league">')[1:]] == ["The X", "y"]
+    assert listed.count('class="tl-match"') == 3

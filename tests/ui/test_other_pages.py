@@ -45,7 +45,7 @@ def test_the_model_page_compares_with_the_references_and_shows_calibration(api, 
     shown = text(app)
     assert "than base rate" in shown
     assert "Do its percentages mean what they say?" in shown
-    assert len(app.get("vega_lite_chart")) == 3
+    assert len(app.get("vega_lite_chart")) == 5
     assert app.metric[0].value == "version 3"
 
 

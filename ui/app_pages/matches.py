@@ -100,7 +100,7 @@ def page() -> None:
         return
     where = times.zone()
     legend(matches)
-    st.html(cards.match_list(matches, where))
+    st.html(cards.match_list(matches, where, {one.competition: one.name for one in api().competitions().items}))
     if more:
         st.button("Show more", key="more", on_click=partial(show_more, key), width="stretch")
     st.caption(f"Kick-off times are in {times.zone_name(where)}; point at one for UTC. Choose a match for its details.")

@@ -100,7 +100,9 @@ def calibration(group: PerformanceGroup) -> None:
     else:
         said = "**Not quite**: the error is larger than a perfect model would show 19 times in 20"
     st.markdown(f"{said} ({found.error:.3f}; limit for {group.matches} matches {found.limit:.3f}).")
-    st.altair_chart(charts.reliability(found))
+    for column, (outcome, (name, colour)) in zip(st.columns(3), charts.OUTCOMES.items(), strict=True):
+        if curve := found.curves.get(outcome):
+            column.altair_chart(charts.reliability(curve, name, colour), width="stretch")
     st.caption(
         "Each dot is a group of forecasts: across, what was forecast; up, how often it happened; the line through it, "
         "what so few matches leave open. On the dashed diagonal the forecast is exact."
