@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from features.competitions import tier_of
 from features.leaks import stop_at_leak
 from features.matches import outcomes
-from features.matrix import FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES, model_input
+from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
 from features.metrics import base_rate, rps, summary
 from features.models import REGULARISATION, outcome_model
 from features.odds import odds_features, shin
@@ -26,7 +26,7 @@ from features.splits import season_starts, walk_forward
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-SHOTS_MODEL = (*GOAL_FEATURES, *SHOT_FEATURES)
+SHOTS_MODEL = FEATURE_GROUPS[FeatureGroup.SHOTS]
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,7 @@ def evaluate(matches: pd.DataFrame, first: int, last: int, with_extras: bool) ->
     }
     if with_extras:
         shots = x[:, [column[name] for name in SHOTS_MODEL]]
-        # shots tell much the same as shots on target: one member weighs them better than equal weights do
-        found["model, shots"] = walk(table, shots, None, first, everyone)
+        found["model, shots"] = walk(table, shots, SHOTS_MODEL, first, everyone)
         before = table[["odds_home", "odds_draw", "odds_away"]].to_numpy(float)
         priced = ~np.isnan(before).any(axis=1)
         found["model, odds"] = recalibrated(table, odds_features(before), first, priced)

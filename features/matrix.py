@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -18,6 +20,17 @@ REFERENCE_FEATURE = "elo_plain"
 
 SHOT_FEATURES = ("log_home_on_target", "log_away_on_target", "log_home_shots", "log_away_shots")
 """Features that need shots and shots on target."""
+
+
+class FeatureGroup(StrEnum):
+    """What the served model is trained on. Odds are no group: a match that is asked for online has none."""
+
+    GOALS = "goals"
+    SHOTS = "shots"
+
+
+FEATURE_GROUPS = {FeatureGroup.GOALS: GOAL_FEATURES, FeatureGroup.SHOTS: (*GOAL_FEATURES, *SHOT_FEATURES)}
+"""Columns of each group."""
 
 FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, REFERENCE_FEATURE)
 """Columns of `model_input`. Which of them a model uses is written in its signature."""

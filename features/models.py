@@ -15,7 +15,7 @@ from features.blend import RatingBlend
 from features.errors import InvalidInput
 from features.leaks import stop_at_leak
 from features.matches import OUTCOMES, outcomes
-from features.matrix import SYSTEMS
+from features.matrix import SHOT_FEATURES, SYSTEMS
 from features.metrics import base_rate
 from features.splits import walk_forward
 
@@ -45,7 +45,12 @@ def outcome_model(
 
 
 def groups_of(features: Sequence[str]) -> list[list[int]]:
-    """Column numbers of each rating system among `features`."""
+    """Column numbers of each rating system among `features`; with shots, all columns together.
+
+    Shots tell much the same as shots on target: one member weighs them better than equal weights do.
+    """
+    if set(features) & set(SHOT_FEATURES):
+        return [list(range(len(features)))]
     systems = [[features.index(name) for name in system if name in features] for system in SYSTEMS.values()]
     groups = [columns for columns in systems if columns]
     rest = sorted(set(range(len(features))) - {column for columns in groups for column in columns})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from features.io.settings import Settings
+from features.matrix import FeatureGroup
 from monitoring.gate import Policy
 from orchestration.partitions import WEEKS_AHEAD
 
@@ -14,6 +15,11 @@ class PipelineSettings(Settings):
 
     promotion_policy: Policy = Field(
         Policy.MANUAL, description="manual: a person approves each promotion; auto: an open gate is enough."
+    )
+    features: FeatureGroup = Field(
+        FeatureGroup.GOALS,
+        description="What the model learns from: goals, or shots (goals, shots and shots on target). A change takes "
+        "effect at the next training. Odds are compared in the back-test and not served.",
     )
     weeks_ahead: int = Field(4, ge=0, le=WEEKS_AHEAD, description="How many weeks after the current one are forecast.")
     evaluate_from: int = Field(

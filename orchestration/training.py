@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.errors import InvalidInput
 from features.io.registry import Training
 from features.matches import OUTCOMES, Status, outcomes
-from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE
+from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
 from features.metrics import rps, summary
 from features.models import REGULARISATION, outcome_model, walk_forward_forecasts
 from features.splits import season_starts
@@ -62,9 +62,12 @@ def train(
 ) -> Training:
     """Fit the model, judge it walk-forward against both references, and describe all of it.
 
-    `features` has one row a match; `matches` gives the outcomes. Rows are joined by match_id.
+    `features` has one row a match; `matches` gives the outcomes. Rows are joined by match_id. Raises InvalidInput where
+    too little is known to learn from.
     """
     rows = matches[trainable(matches, recipe.include_running_season)]
+    if set(recipe.features) & set(SHOT_FEATURES):
+        _need_shots(rows)
     table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
     starts = season_starts(table["season"])
     settled = table[starts > starts.min()]  # in the first season the ratings are still finding their level
@@ -104,6 +107,17 @@ def train(
         },
         documents={"evaluation.json": json.dumps(scores, indent=2)},
     )
+
+
+def _need_shots(matches: pd.DataFrame) -> None:
+    """Ratings of shots stand still where shots are unknown, so a model that uses them needs most of them."""
+    known = matches[["home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target"]].notna().all(axis=1)
+    for competition, share in known.groupby(matches["competition"]).mean().items():
+        if share < 0.5:
+            raise InvalidInput(
+                f"the model is to learn from shots, but they are known of {share:.0%} of the matches of {competition}: "
+                "use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
+            )
 
 
 def _model_columns(features: pd.DataFrame) -> list[str]:

@@ -8,6 +8,7 @@ import pandas as pd
 from features.io.clock import Clock
 from features.io.registry import MODEL_NAME, Registry, Training
 from features.io.store import Lake
+from features.matrix import FEATURE_GROUPS
 from features.models import REGULARISATION
 from orchestration import display, published
 from orchestration.settings import PipelineSettings
@@ -41,6 +42,7 @@ def outcome_model(
         evaluate_from=settings.evaluate_from,
         regularisation=config.regularisation,
         include_running_season=config.include_running_season,
+        features=FEATURE_GROUPS[settings.features],
     )
     table, features = published.matches(lake), published.features(lake)
     training = train(table, features, recipe, clock.as_of(), f"{lake.root}/match_features", config.reason)

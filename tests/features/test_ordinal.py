@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from features.blend import RatingBlend
 from features.explanations import explain
-from features.matrix import GOAL_FEATURES
+from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, FeatureGroup
 from features.models import TRUSTED_TYPES, groups_of, outcome_model
 from features.ordinal import OrderedLogit
 
@@ -56,6 +56,7 @@ def test_a_blend_of_one_member_is_that_member(sample: tuple[np.ndarray, np.ndarr
 
 def test_every_rating_system_becomes_a_member() -> None:
     assert groups_of(GOAL_FEATURES) == [[0], [1, 2], [3, 4]]
+    assert groups_of(FEATURE_GROUPS[FeatureGroup.SHOTS]) == [list(range(9))]
     assert groups_of(("pi", "something else", "elo")) == [[2], [0], [1]]
 
 

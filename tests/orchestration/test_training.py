@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from features.errors import InvalidInput
-from features.io.registry import Training
+from features.forecasts import forecast, probabilities, states_of
+from features.io.registry import LoadedModel, ModelVersion, Training
 from features.io.sources import bundled
-from features.matches import Status, as_known_at
-from features.matrix import feature_frame
-from features.replay import replay
+from features.io.sources.football_data import parse
+from features.matches import OUTCOMES, Status, as_known_at
+from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
+from features.replay import STATE_COLUMNS, replay
 from orchestration.training import Recipe, beats_references, train, trainable
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
+SHOTS = FEATURE_GROUPS[FeatureGroup.SHOTS]
 RECIPE = Recipe(seed=7, evaluate_from=2018)
 
 
@@ -89,3 +94,40 @@ def test_one_season_is_not_enough(matches: pd.DataFrame, features: pd.DataFrame)
     few = matches[matches["season"] <= "2015-16"]
     with pytest.raises(InvalidInput):
         train(few[few["season"] == "2014-15"], features, RECIPE, AS_OF, "lake")
+
+
+def test_without_shots_a_model_of_shots_is_refused_with_what_to_do(
+    matches: pd.DataFrame, features: pd.DataFrame
+) -> None:
+    with pytest.raises(InvalidInput, match=r"0% of the matches of eng-premier-league.*TOUCHLINE_FEATURES=goals"):
+        train(matches, features, replace(RECIPE, features=SHOTS), AS_OF, "lake")
+
+
+@pytest.mark.shared
+def test_a_model_of_shots_is_trained_published_and_asked_online_in_the_same_way(shared_data: Path) -> None:
+    table = pd.concat(
+        parse(path.read_bytes(), path.name, "eng-premier-league", f"20{path.stem[3:5]}-{path.stem[5:]}", "E0")[0]
+        for path in sorted((shared_data / "footballdata").glob("E0_1[5-9]*.csv"))
+    ).sort_values(["kick_off", "match_id"], ignore_index=True)
+    moment = pd.Timestamp("2020-07-01", tz="UTC").to_pydatetime()
+    table = as_known_at(table, moment)
+    states = replay(table)
+    trained = train(
+        table, feature_frame(table, states.home, states.away), replace(RECIPE, features=SHOTS, evaluate_from=2017),
+        moment, "lake",
+    )  # fmt: skip
+    assert list(trained.input_example.columns) == list(SHOTS)
+    version = ModelVersion(1, "run", moment, trained.tags)
+    model = LoadedModel(version, trained.estimator, SHOTS)
+    ahead = table[table["status"] == Status.SCHEDULED]
+    batch = forecast(model, ahead, states.team_states, 1, version.trained_through, moment)
+    sides = [
+        states_of(states.team_states, ahead[club], ahead["competition"])[list(STATE_COLUMNS)].to_numpy(float)
+        for club in ("home_team", "away_team")
+    ]
+    online = probabilities(model, *sides, np.zeros(len(ahead), bool))
+    np.testing.assert_allclose(online, batch[list(OUTCOMES)], rtol=0, atol=1e-9)
+    told = batch.iloc[0]
+    assert [one["rating"] for one in told["shares"]] == ["elo", "pi", "goals", "shots on target", "shots"]
+    moved = told["usual_log_odds"] + sum(one["share"] for one in told["shares"])
+    assert moved == pytest.approx(np.log(told["home"] / told["away"]), abs=1e-9)
