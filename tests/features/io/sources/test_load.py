@@ -3,14 +3,19 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from features.errors import InvalidInput, SourceError
+from features.forecasts import forecast
 from features.io.settings import Settings
 from features.io.sources import QUARANTINE_SCHEMA, competitions, load
+from features.io.sources.client import Client
 from features.io.sources.inspect import inspect_source
 from features.io.sources.merge import merge
-from features.matches import SCHEMA
+from features.matches import SCHEMA, as_known_at
+from features.replay import replay
 
 PL = "eng-premier-league"
 NOW = datetime.now(UTC)
@@ -58,9 +63,51 @@ def test_what_was_known_a_week_ago_can_be_had_again(site, tmp_path: Path) -> Non
     assert len(load(settings, PL, now=first + timedelta(days=8)).matches) == 2
 
 
-def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path) -> None:
-    from features.io.sources.client import Client
+def test_an_old_forecast_can_be_made_again_after_the_source_has_corrected_itself(
+    site, tmp_path: Path, premier_league: pd.DataFrame
+) -> None:
+    settings, first = _remote(site, tmp_path), datetime(2026, 3, 6, 12, tzinfo=UTC)
+    season = premier_league[premier_league["season"] == "2025-26"]
+    for week in (0, 1):
+        moment = first + timedelta(weeks=week)
+        known = season[season["kick_off"] < moment].copy()
+        if week:
+            known.iloc[5, known.columns.get_loc("home_goals")] += 3  # what had been told wrongly
+        site.files["/mmz4281/2526/E0.csv"] = _as_csv(known)
+        site.files["/fixtures.csv"] = _as_csv(season[season["kick_off"] >= moment], scores=False)
+        for path in site.files:
+            with Client(settings.home / "sources") as client:
+                client.get(f"{site.url}{path}", moment)
+        if not week:
+            published = _forecasts(settings, first)
+    pd.testing.assert_frame_equal(_forecasts(settings, first), published)
+    later = _forecasts(settings, first + timedelta(weeks=1)).merge(published, on="match_id")
+    assert (later["home_x"] != later["home_y"]).all()
 
+
+def _as_csv(matches: pd.DataFrame, scores: bool = True) -> bytes:
+    columns = {"home_team": "HomeTeam", "away_team": "AwayTeam", "home_goals": "FTHG", "away_goals": "FTAG"}
+    table = matches.rename(columns=columns)[list(columns.values())].assign(Div="E0")
+    local = matches["kick_off"].dt.tz_convert("Europe/London")
+    table["Date"], table["Time"] = local.dt.strftime("%d/%m/%Y"), local.dt.strftime("%H:%M")
+    return table.drop(columns=[] if scores else ["FTHG", "FTAG"]).to_csv(index=False).encode()
+
+
+class _Elo:
+    features = ("elo",)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        home = 1 / (1 + np.exp(-4 * x[:, 0]))
+        return np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
+
+
+def _forecasts(settings: Settings, moment: datetime) -> pd.DataFrame:
+    matches = as_known_at(load(settings, PL, now=moment).matches, moment)
+    ahead = matches[matches["status"] == "scheduled"]
+    return forecast(_Elo(), ahead, replay(matches).team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), moment)
+
+
+def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path) -> None:
     past, settings = datetime(2026, 3, 13, tzinfo=UTC), _remote(site, tmp_path)
     site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,16/08/2025,Arsenal,Chelsea,2,1\n").encode()
     load(settings, PL, now=past)
@@ -70,8 +117,6 @@ def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path)
 
 
 def _fetch(settings: Settings, site, moment: datetime) -> None:
-    from features.io.sources.client import Client
-
     with Client(settings.home / "sources") as client:
         assert client.get(f"{site.url}/mmz4281/2526/E0.csv", moment).changed
 
