@@ -106,12 +106,25 @@ cnpg.io/cluster: {{ include "touchline.name" . }}
 {{- end }}
 {{- end }}
 
+{{/* (list $ "broker"): the port in the address of what lies outside, where the values give one, as a list. */}}
+{{- define "edges.addressed" -}}
+{{- $v := (index . 0).Values -}}
+{{- $addresses := dict "objectStorage" $v.global.lake.endpoint "broker" $v.rabbitmq.external.url "results" $v.valkey.external.url "database" (printf "tcp://pg:%v" $v.postgresql.external.port) -}}
+{{- with index $addresses (index . 1) }}{{ regexFindAll "[0-9]+$" (regexFind ":[0-9]+$" (urlParse .).host) -1 | toJson }}{{ else }}[]{{ end -}}
+{{- end }}
+
 {{/* (list $ edge): the ports of an edge. */}}
 {{- define "edges.ports" -}}
 {{- $edge := index . 1 -}}
 {{- $ports := $edge.ports -}}
-{{- if hasPrefix "outside:" $edge.to }}{{ $ports = (index (index . 0).Values.networkPolicy.external (trimPrefix "outside:" $edge.to)).ports }}{{ end -}}
-{{- range $ports }}
+{{- if hasPrefix "outside:" $edge.to }}
+{{- $name := trimPrefix "outside:" $edge.to }}
+{{- $ports = (index (index . 0).Values.networkPolicy.external $name).ports }}
+{{- range include "edges.addressed" (list (index . 0) $name) | fromJsonArray }}{{ $ports = append $ports . }}{{ end }}
+{{- end }}
+{{- $all := list }}
+{{- range $ports }}{{ $all = append $all (int .) }}{{ end }}
+{{- range uniq $all }}
 - {port: {{ . }}, protocol: TCP}
 {{- end }}
 {{- end }}

@@ -153,6 +153,19 @@ def test_external_services_are_reached_on_their_ports(chart: Any) -> None:
     assert not any(one["metadata"]["name"] == "touchline-rabbitmq" for one in policies)
 
 
+def test_the_ports_in_given_addresses_are_open(chart: Any) -> None:
+    values = (
+        'global={"lake":{"mode":"s3","url":"s3://b/lake","endpoint":"https://minio.example:9000"}}',
+        'rabbitmq={"mode":"external","external":{"url":"amqp://u:p@mq.example:5678/v"}}',
+        'valkey={"mode":"external","external":{"url":"rediss://:p@cache.example:6380/0"}}',
+        'postgresql={"mode":"external","external":{"host":"pg.example","port":6432},'
+        '"databases":{"mlflow":{"password":"p"},"dagster":{"password":"q"}}}',
+    )
+    policies = policies_of(chart, values=values)
+    assert {port for _, port in outside(policies, "worker")} == {443, 9000, 5671, 5672, 5678, 6379, 6380}
+    assert {port for _, port in outside(policies, "mlflow")} == {5432, 6432}
+
+
 def test_pods_of_the_operators_are_met_under_their_own_labels(chart: Any) -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in policies_of(chart, profile="values-production.yaml")}
     assert policies["touchline-postgresql"]["podSelector"]["matchLabels"] == {"cnpg.io/cluster": "touchline-postgresql"}
