@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,7 +28,7 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 SERVER = "host=127.0.0.1 port=5432 user=postgres dbname=postgres connect_timeout=3"
-BUCKET = "touchline"
+BUCKET, BACKUP = "touchline", "touchline-backup"
 PATIENCE = 300
 DATABASES = ("mlflow", "dagster")
 
@@ -181,7 +183,8 @@ def world(
         endpoint = f"http://{host}:{s3_port}"
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
-        s3.create_bucket(Bucket=BUCKET)
+        for bucket in (BUCKET, BACKUP):
+            s3.create_bucket(Bucket=bucket)
         home = folder / "home"
         dagster = home / "dagster"
         dagster.mkdir(parents=True)
@@ -225,11 +228,10 @@ def instance() -> dict[str, Any]:
     return {"storage": {"postgres": {"postgres_db": {**database, "scheme": "postgresql+psycopg2"}}}}
 
 
-def objects(world: World, prefix: str) -> dict[str, bytes]:
-    """Everything under a prefix of the bucket."""
-    pages = world.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-    keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
-    return {key: world.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+def objects(world: World, bucket: str) -> list[str]:
+    """Everything in a bucket."""
+    pages = world.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [one["Key"] for page in pages for one in page.get("Contents", [])]
 
 
 def next_match(world: World) -> dict[str, Any]:
@@ -269,14 +271,13 @@ def test_the_first_loop_keeps_its_state_outside_and_comes_back_from_a_backup(wor
         match = next_match(world)
         before = forecasts(world, match)
 
-    dumps = back_up(world, tmp_path)
+    back_up(world, tmp_path)
     wipe(world)
     with world.serving():
         world.wait_for(f"{world.api}/healthcheck/")
         assert httpx.get(f"{world.api}/predict/{match['match_id']}", timeout=20).status_code == 404
         assert httpx.get(f"{world.api}/healthcheck/ready", timeout=20).status_code == 503
-    wipe(world)  # an empty registry made its tables
-    restore(world, dumps, tmp_path)
+    restore(world, tmp_path)  # over the tables that an empty registry made
     with world.serving():
         world.wait_for(f"{world.api}/healthcheck/ready")
         assert forecasts(world, match) == before
@@ -284,7 +285,7 @@ def test_the_first_loop_keeps_its_state_outside_and_comes_back_from_a_backup(wor
 
 def everything_is_outside(world: World) -> None:
     """The lake and the model on S3, the registry and the runs in PostgreSQL, the queue a quorum queue; no files."""
-    assert {"lake", "mlflow"} == {key.split("/")[0] for key in objects(world, "")}
+    assert {"lake", "mlflow"} == {key.split("/")[0] for key in objects(world, BUCKET)}
     tables = {use: f"host=127.0.0.1 user=postgres dbname={name}" for use, name in world.names.items()}
     for use, statement in (("mlflow", "SELECT count(*) FROM model_versions"), ("dagster", "SELECT count(*) FROM runs")):
         with psycopg2.connect(tables[use]) as connection, connection.cursor() as cursor:
@@ -298,12 +299,25 @@ def everything_is_outside(world: World) -> None:
     assert not list(home.rglob("*.parquet"))
 
 
-def back_up(world: World, folder: Path) -> dict[str, bytes]:
+def documented(tool: str, world: World, database: str) -> list[str]:
+    """The command of the chart's README, for a database of this test instead of one in the pod."""
+    (command,) = re.findall(rf"-- ({tool} [^<>]+) [<>]", (world.root / "helm" / "README.md").read_text())
+    program, *arguments = shlex.split(command)
+    return [program, "-h", "127.0.0.1", *[database if one == "$db" else one for one in arguments]]
+
+
+def sync(world: World, source: str, target: str) -> None:
+    """What `aws s3 sync` does with an empty target."""
+    for key in objects(world, source):
+        world.s3.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
+
+
+def back_up(world: World, folder: Path) -> None:
     """Dump both databases into files, and copy the bucket."""
     for use, name in world.names.items():
-        target = str(folder / f"{use}.dump")
-        subprocess.run(["pg_dump", "-h", "127.0.0.1", "-U", "postgres", "-Fc", "-f", target, name], check=True)
-    return objects(world, "")
+        with (folder / f"{use}.dump").open("wb") as dump:
+            subprocess.run(documented("pg_dump", world, name), stdout=dump, check=True)
+    sync(world, BUCKET, BACKUP)
 
 
 def wipe(world: World) -> None:
@@ -311,14 +325,13 @@ def wipe(world: World) -> None:
     for name in world.names.values():
         sql(f'DROP DATABASE "{name}" WITH (FORCE)')
         sql(f'CREATE DATABASE "{name}"')
-    for key in objects(world, ""):
+    for key in objects(world, BUCKET):
         world.s3.delete_object(Bucket=BUCKET, Key=key)
 
 
-def restore(world: World, copies: dict[str, bytes], folder: Path) -> None:
+def restore(world: World, folder: Path) -> None:
     """Bring back what was dumped and copied."""
     for use, name in world.names.items():
-        source = str(folder / f"{use}.dump")
-        subprocess.run(["pg_restore", "-h", "127.0.0.1", "-U", "postgres", "-d", name, source], check=True)
-    for key, content in copies.items():
-        world.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+        with (folder / f"{use}.dump").open("rb") as dump:
+            subprocess.run(documented("pg_restore", world, name), stdin=dump, check=True)
+    sync(world, BACKUP, BUCKET)
