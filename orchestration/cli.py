@@ -54,7 +54,8 @@ def _inspect(competitions: Sequence[str]) -> int:
     from features.io.settings import Settings
     from features.io.sources.inspect import inspect_source
 
-    say(inspect_source(Settings(), competitions, say))
+    # progress aside, so that the report can go through a pipe
+    say(inspect_source(Settings(), competitions, lambda line: print(line, file=sys.stderr, flush=True)))  # noqa: T201
     return 0
 
 

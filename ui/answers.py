@@ -195,6 +195,7 @@ class Team(Answer):
     competition: str
     season: str
     elo: float
+    matches_played: int
     features_as_of: datetime | None = None
 
 

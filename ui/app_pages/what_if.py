@@ -28,12 +28,12 @@ def choose() -> tuple[str | None, str | None, str | None]:
 
 
 def ratings(home: str, away: str, competition: str | None) -> str:
-    elo = {t.name: t.elo for t in api().teams().items if competition in (None, t.competition)}
-    gap = elo[home] - elo[away]
-    return (
-        f"Elo ratings: {home} **{elo[home]:.0f}**, {away} **{elo[away]:.0f}** "
-        f"({abs(gap):.0f} apart; the home side's advantage comes on top)."
-    )
+    """What is known of both clubs: their Elo, and from how many matches."""
+    known = {club.name: club for club in api().teams().items if competition in (None, club.competition)}
+    first, second = known[home], known[away]
+    gap = abs(first.elo - second.elo)
+    said = " and ".join(f"{one.name} **{one.elo:.0f}** ({one.matches_played} matches known)" for one in (first, second))
+    return f"Elo ratings: {said}, {gap:.0f} apart; the home side’s advantage comes on top."
 
 
 def page() -> None:

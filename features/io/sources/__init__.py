@@ -14,6 +14,7 @@ from features.io.settings import Settings
 from features.io.sources import bundled, files
 from features.io.sources.merge import merge
 from features.io.sources.result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
+from features.teams import nearest
 
 __all__ = ["QUARANTINE_SCHEMA", "SourceResult", "competitions", "load", "names"]
 
@@ -64,8 +65,9 @@ def load(
     InvalidInput
         If a source is unknown or none has the competition.
     """
-    if competition not in competitions(settings):
-        raise InvalidInput(f"source {settings.source!r} does not have {competition!r}")
+    if competition not in (offered := competitions(settings)):
+        close = nearest(competition, offered) or offered[:3]
+        raise InvalidInput(f"source {settings.source!r} does not have {competition!r}; nearest: {', '.join(close)}")
     moment = now or settings.as_of or datetime.now(UTC)
     tables, defects, reports = [], [], []
     for name in names(settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -13,7 +13,7 @@ from features.io.sources import SourceResult, load, names
 from features.matches import Status
 
 SHOWN = 10
-"""Defects and disagreements that are spelt out; the rest is counted."""
+"""Kinds of defects, and disagreements, that are spelt out; the rest is counted."""
 
 
 def inspect_source(
@@ -40,17 +40,29 @@ def describe(slug: str, result: SourceResult) -> str:
     ]
     lines += [f"  not refreshed: {text}" for text in report["stale"]]
     lines += [f"  not there: {url}" for url in report["missing"]]
-    reasons = Counter(
-        ("repaired" if row.repaired else "refused", row.reason) for row in result.quarantine.itertuples(index=False)
-    )
-    lines += [f"  {count} x {kind}: {reason}" for (kind, reason), count in reasons.most_common(SHOWN)]
-    lines += [f"  {row.file} row {row.row}: {row.reason}" for row in result.quarantine.head(SHOWN).itertuples()]
+    lines += _defects(result.quarantine)
     lines += [
         f"  {one['match_id']}: {one['field']} {one['value']} ({one['source']}) against {one['other_value']} "
         f"({one['other_source']}), kept {one['kept']}"
         for one in report["disagreements"][:SHOWN]
     ]
     return "\n".join(lines)
+
+
+def _defects(quarantine: pd.DataFrame) -> list[str]:
+    """One line a kind of defect: its first row and how many more there are; what is lost before what was mended."""
+    lines = []
+    for kind, repaired in (("refused", False), ("repaired", True)):
+        groups: dict[str, list[str]] = {}
+        for one in quarantine[quarantine["repaired"] == repaired].itertuples():
+            groups.setdefault(re.sub(r"\d+", "#", str(one.reason)), []).append(
+                f"{one.file} row {one.row}: {one.reason}"
+            )
+        for first, *more in list(groups.values())[:SHOWN]:
+            lines.append(f"  {kind}: {first}{f' (and {len(more)} more like it)' if more else ''}")
+        if len(groups) > SHOWN:
+            lines.append(f"  {kind}: {len(groups) - SHOWN} more kinds")
+    return lines
 
 
 def _seasons(matches: pd.DataFrame) -> str:
@@ -67,4 +79,4 @@ def _seasons(matches: pd.DataFrame) -> str:
             "to": matches.groupby("season")["kick_off"].max().dt.date,
         }
     )
-    return "\n".join(f"  {line}" for line in table.to_string().splitlines())
+    return "\n".join(f"  {line}" for line in table.rename_axis(None).to_string().splitlines())

@@ -32,7 +32,7 @@ def test_the_bundled_source_has_the_premier_league_and_quarantines_nothing() -> 
 
 
 def test_a_competition_that_the_source_does_not_have_is_an_error() -> None:
-    with pytest.raises(InvalidInput, match="eng-championship"):
+    with pytest.raises(InvalidInput, match=r"eng-championship.*nearest: eng-premier-league"):
         load(Settings(source="bundled"), "eng-championship")
 
 
@@ -207,6 +207,19 @@ def test_three_sources_agree_on_a_season_of_the_premier_league(site, tmp_path: P
     assert len(season) == 380
     assert season["home_shots"].notna().all()
     assert [one for one in result.report["disagreements"] if one["field"] == "score"] == []
+
+
+@pytest.mark.shared
+def test_inspecting_a_file_with_hundreds_of_defects_tells_each_kind_once_what_is_lost_first(
+    site, tmp_path: Path, shared_data: Path
+) -> None:
+    site.files["/2025-26/en.3.json"] = (shared_data / "openfootball/2025-26/en.3.json").read_bytes()
+    settings = Settings(source="openfootball", openfootball_url=site.url, home=tmp_path, first_season=2025)
+    settings = settings.model_copy(update={"as_of": datetime(2026, 3, 13, tzinfo=UTC)})
+    lost, mended = [line for line in inspect_source(settings, ["eng-league-one"]).splitlines() if " row " in line]
+    assert lost.startswith("  refused: 2025-26/en.3.json row 279: club 'AFC'")
+    assert mended.startswith("  repaired: 2025-26/en.3.json row 277")
+    assert mended.endswith("(and 271 more like it)")
 
 
 def test_inspecting_tells_what_a_source_holds_and_what_is_wrong_with_it(site, tmp_path: Path) -> None:
