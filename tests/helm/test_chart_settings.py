@@ -170,6 +170,9 @@ def test_images_hold_what_their_process_imports() -> None:
     assert copied["orchestration"] == {"features", "monitoring", "orchestration"}
     assert copied["ui"] == {"ui"}
     assert copied["mlflow"] == set()
+    installs = re.findall(r"pip install (.*)", text)
+    assert len(installs) == 5
+    assert all("--require-hashes" in one for one in installs)
     for name, body in stages.items():
         if name != "build":
             assert f"COPY --from=build-{name} /opt/venv /opt/venv" in body
