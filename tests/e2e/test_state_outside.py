@@ -284,13 +284,18 @@ def test_the_first_loop_keeps_its_state_outside_and_comes_back_from_a_backup(wor
 
 
 def everything_is_outside(world: World) -> None:
-    """The lake and the model on S3, the registry and the runs in PostgreSQL, the queue a quorum queue; no files."""
+    """Lake and model on S3, the model through the registry's server, registry and runs in PostgreSQL; no files."""
     assert {"lake", "mlflow"} == {key.split("/")[0] for key in objects(world, BUCKET)}
     tables = {use: f"host=127.0.0.1 user=postgres dbname={name}" for use, name in world.names.items()}
-    for use, statement in (("mlflow", "SELECT count(*) FROM model_versions"), ("dagster", "SELECT count(*) FROM runs")):
+    proxied = "SELECT bool_and(artifact_location LIKE 'mlflow-artifacts:%') FROM experiments"
+    for use, statement in (
+        ("mlflow", "SELECT count(*) > 0 FROM model_versions"),
+        ("mlflow", proxied),
+        ("dagster", "SELECT count(*) > 0 FROM runs"),
+    ):
         with psycopg2.connect(tables[use]) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
-            assert cursor.fetchone()[0] > 0
+            assert cursor.fetchone()[0] is True, statement
         connection.close()
     queues = json.loads(broker("list_queues", "-p", world.vhost, "name", "type", "--formatter", "json"))
     assert {"name": "ml", "type": "quorum"} in queues
