@@ -58,7 +58,7 @@ def now(match: Match) -> None:
         text, button = st.columns([4, 1], vertical_alignment="center")
         text.markdown(
             "**Predict now** with the model in production and the clubs’ latest ratings"
-            + (", which know this result by now." if match.score else ". The published forecast stays as it is.")
+            + (", which know this result by now." if match.score else ". The published forecast stays.")
         )
         if button.button("Predict now", type="primary", icon=":material/bolt:", key="predict_now", width="stretch"):
             st.session_state[key] = predict_now(match.home_team, match.away_team, match.competition)

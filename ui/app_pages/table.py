@@ -22,7 +22,8 @@ def page() -> None:
         return
     st.caption(
         "The rest of the season played out thousands of times from the forecasts. The squares show how often a club "
-        "finishes at each place, from first on the left to last on the right: the stronger the colour, the more often."
+        "finishes at each place, from first on the left to last on the right: the stronger the colour, the more often. "
+        "European places are those by league position; what cup winners earn comes on top."
     )
     st.html(standings.table(table))
 

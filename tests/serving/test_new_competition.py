@@ -1,0 +1,73 @@
+"""A competition without any result is forecast online as in the batch, and says what it knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.forecasts import forecast
+from features.io.registry import LoadedModel, ModelVersion
+from features.io.sources.bundled import REPLAY_AS_OF, load
+from features.io.store import Lake
+from features.matches import OUTCOMES, RESULT_COLUMNS, outcomes, with_match_ids
+from features.matrix import FEATURES, GOAL_FEATURES, model_input
+from features.metrics import base_rate
+from features.models import outcome_model
+from features.replay import replay
+from serving.predictor import Fixture, Predictor
+
+LEAGUE = "atl-island-league"
+THROUGH = "2025-05-25T15:00:00+00:00"
+
+
+class OneVersion:
+    """A registry that holds one version, in production."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+
+    def by_alias(self, alias: str) -> ModelVersion:
+        return self._model.version
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        return self._model
+
+
+def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
+    table = load()
+    run = replay(table)
+    x = model_input(run.home, run.away, table["neutral"].to_numpy(bool))[
+        :, [FEATURES.index(one) for one in GOAL_FEATURES]
+    ]
+    version = ModelVersion(1, "run", REPLAY_AS_OF, {"trained_through": THROUGH})
+    model = LoadedModel(version, outcome_model(features=GOAL_FEATURES).fit(x, outcomes(table)), GOAL_FEATURES)
+    ahead = table[(table["season"] == "2025-26") & (table["matchday"] == 30)]
+    ahead = with_match_ids(ahead.assign(competition=LEAGUE, status="scheduled"))[table.columns]
+    ahead[list(RESULT_COLUMNS)] = np.nan
+    states, lake = replay(ahead).team_states, Lake(str(tmp_path))
+    lake.write_table("team_states", LEAGUE, states)
+    batch = forecast(model, ahead, states, 1, version.trained_through, REPLAY_AS_OF)
+    wanted: list[Fixture] = [
+        {
+            "match_id": one.match_id,
+            "competition": LEAGUE,
+            "season": one.season,
+            "kick_off": one.kick_off.isoformat(),
+            "home_team": one.home_team,
+            "away_team": one.away_team,
+            "neutral": False,
+        }
+        for one in ahead.itertuples()
+    ]
+    online = Predictor(OneVersion(model), lake).predict(wanted).answers
+    usual = base_rate(outcomes(table))
+    for one, row in zip(online, batch.itertuples(), strict=True):
+        assert isinstance(one, dict), one
+        p = [one["probabilities"][outcome] for outcome in OUTCOMES]
+        assert p == pytest.approx([row.home, row.draw, row.away], abs=1e-9)
+        assert p == pytest.approx(usual, abs=0.05), "wide: about as often as usual"
+        assert datetime.fromisoformat(one["features_as_of"]) == row.features_as_of == version.trained_through
+        assert (row.home_matches, row.away_matches) == (0, 0)
