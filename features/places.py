@@ -86,6 +86,6 @@ _RULES = {
 
 
 def rules_of(competition: str) -> Rules:
-    """Rules of a competition; for one that is not listed, the top four and the last three, by goal difference."""
-    usual = Rules((_title(), Place("Top four", Kind.TOP, 1, 4), *_down(3)))
+    """Rules of a competition; of one that is not listed only the first, the top four and the last three are told."""
+    usual = Rules((_title(), Place("Top four", Kind.TOP, 1, 4), Place("Last three", Kind.RELEGATION, -3, -1)))
     return _RULES.get(competition, usual)

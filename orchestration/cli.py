@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from features.errors import InvalidInput, ModelUnavailable, TouchlineError
+from features.io.settings import misread
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,9 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"touchline: {error}")
         return 1
     except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            say(f"touchline: setting TOUCHLINE_{name}={problem['input']!r}: {problem['msg']}")
+        for sentence in misread(error):
+            say(f"touchline: {sentence}")
         return 2
 
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+from pydantic import ValidationError
 
 from features.errors import DamagedArtefact, NotPublished, TouchlineError
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
+from features.io.settings import misread
 from features.io.store import Lake, week_of
 from features.matches import SCHEMA, Status, as_known_at, conform
 from orchestration import published
@@ -189,6 +191,9 @@ def main() -> int:
     except TouchlineError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except ValidationError as error:
+        sys.stderr.write("\n".join(misread(error)) + "\n")
+        return 2
     say(f"everything is up to date after {time.monotonic() - begin:.1f} s")
     return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -70,3 +70,11 @@ class Settings(BaseSettings):
             return root
         scheme, _, host = self.s3_endpoint.rstrip("/").partition("://")
         return f"{root}{'&' if '?' in root else '?'}endpoint_override={quote(host)}&scheme={scheme}"
+
+
+def misread(error: ValidationError) -> list[str]:
+    """A sentence for each setting that cannot be used."""
+    return [
+        f"setting TOUCHLINE_{'_'.join(str(part) for part in one['loc']).upper()}={one['input']!r}: {one['msg']}"
+        for one in error.errors()
+    ]

@@ -104,3 +104,14 @@ def _touchline(command: str, environment: dict[str, str]) -> subprocess.Complete
         timeout=60,
         check=False,
     )
+
+
+def test_a_setting_that_the_pipeline_cannot_use_is_said_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from orchestration.pipeline import main
+
+    monkeypatch.setenv("TOUCHLINE_FEATURES", "odds")
+    assert main() == 2
+    told = capsys.readouterr().err
+    assert told == "setting TOUCHLINE_FEATURES='odds': Input should be 'goals' or 'shots'\n"
