@@ -155,6 +155,30 @@ def test_own_files_are_read_through_a_column_map(own: Path) -> None:
     assert (defect.file, defect.row) == ("mine.csv", 4)
 
 
+def test_own_parquet_files_keep_their_types(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "competition": "atl-island-league",
+            "season": [2025, 2025],
+            "when": pd.to_datetime(["2025-05-01T18:30+02:00", "2025-05-08T18:30+02:00"]),
+            "home_team": ["Reef United", "Lagoon"],
+            "away_team": ["Lagoon", "Reef United"],
+            "home_goals": [2.0, None],
+            "away_goals": pd.array([0, None], dtype="Int64"),
+            "odds_home": [1.9, 2.4],
+            "neutral": [False, True],
+        }
+    )
+    table.to_parquet(tmp_path / "mine.parquet")
+    found = load(Settings(source="files", files=tmp_path, files_columns={"kick_off": "when"}), "atl-island-league")
+    assert found.quarantine.empty
+    assert found.matches["status"].tolist() == ["played", "scheduled"]
+    assert found.matches["kick_off"].iloc[0].isoformat() == "2025-05-01T16:30:00+00:00"
+    assert found.matches["home_goals"].iloc[0] == 2
+    assert found.matches["odds_home"].tolist() == [1.9, 2.4]
+    assert found.matches["neutral"].tolist() == [False, True]
+
+
 def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tmp_path: Path) -> None:
     header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
     first = "atl-island-league,2025,2025-05-01,Reef United,Lagoon,1,0\n"
