@@ -57,8 +57,8 @@ def _why(told: Explanation, match: Match) -> str:
     ahead, behind = (match.home_team, match.away_team) if told.log_odds >= 0 else (match.away_team, match.home_team)
     return (
         f'<section class="tl-why"><h4>What moved it</h4><div class="tl-pull tl-toward"><span></span>'
-        f"<div><em>← {escape(match.home_team)}</em><em>{escape(match.away_team)} →</em></div><b></b></div>{rows}"
-        f'<p title="log-odds {told.log_odds:+.3f}">Multiplied: {escape(ahead)} are <b>{exp(abs(told.log_odds)):.1f} '
+        f"<div><em>← home</em><em>away →</em></div><b></b></div>{rows}"
+        f'<p title="log-odds {told.log_odds:+.3f}">Together: {escape(ahead)} are <b>{exp(abs(told.log_odds)):.1f} '
         f"times</b> as likely to win as {escape(behind)}.</p></section>"
     )
 
