@@ -130,10 +130,15 @@ def parse_match_id(match_id: str) -> MatchRef:
 
 
 def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
-    """Return the table sorted by kick-off with `match_id` filled in; the n-th meeting at one ground gets `-n`."""
+    """Return the table sorted by kick-off with `match_id` filled in; the n-th meeting at one ground gets `-n`.
+
+    Meetings are counted by matchday where the source tells it, else by kick-off: a match that is postponed past the
+    second meeting keeps its matchday, and so its id.
+    """
     ordered = matches.sort_values(["kick_off", "home_team", "away_team"], kind="stable").reset_index(drop=True)
     pair = ["competition", "season", "home_team", "away_team"]
-    meeting = ordered.groupby(pair, sort=False).cumcount() + 1
+    counted = ordered.sort_values("matchday", kind="stable") if "matchday" in ordered else ordered
+    meeting = (counted.groupby(pair, sort=False).cumcount() + 1).sort_index()
     ids = [
         build_match_id(competition, season, home, away, n)
         for (competition, season, home, away), n in zip(

@@ -75,6 +75,15 @@ def test_the_second_meeting_at_one_ground_in_a_season_gets_a_number() -> None:
     assert found["kick_off"].is_monotonic_increasing
 
 
+def test_a_first_meeting_that_is_postponed_past_the_second_keeps_its_id() -> None:
+    first = _table(matchday=5)
+    second = _table(matchday=24, kick_off=pd.Timestamp("2026-04-01T15:00Z"))
+    postponed = first.assign(kick_off=pd.Timestamp("2026-05-20T19:00Z"), status=Status.POSTPONED.value)
+    for one in (first, postponed):
+        found = with_match_ids(pd.concat([one, second], ignore_index=True)).set_index("matchday")["match_id"]
+        assert found[24] == found[5] + "-2"
+
+
 def test_outcomes_are_numbered_home_draw_away() -> None:
     scores = pd.concat([_table(), _table(away_goals=2.0), _table(away_goals=5.0)])
     assert outcomes(scores).tolist() == [0, 1, 2]
