@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from features.blend import RatingBlend
 from features.competitions import tier_of
 from features.leaks import stop_at_leak
 from features.matches import outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
 from features.metrics import base_rate, rps, summary
-from features.models import REGULARISATION, outcome_model
-from features.odds import odds_features, shin
+from features.models import outcome_model, reference_model
+from features.odds import pool_weights, pooled, shin
 from features.ratings import dixon_coles
 from features.replay import replay
-from features.splits import season_starts, walk_forward
+from features.splits import by_month, season_starts, walk_forward
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 SHOTS_MODEL = FEATURE_GROUPS[FeatureGroup.SHOTS]
+LEARN_WEIGHTS = 10
+"""Seasons of forecasts from which the weights of odds and ratings are learnt."""
 
 
 @dataclass(frozen=True)
@@ -59,43 +60,51 @@ class Forecasts:
         }
 
 
-def walk(
-    matches: pd.DataFrame, x: Floats, features: Sequence[str] | None, first: int, usable: NDArray[np.bool_]
-) -> Floats:
-    """Probabilities (n, 3) of a model refit before each season from `first` on, NaN for other rows.
+def walk(matches: pd.DataFrame, x: Floats, first: int, head: Callable[[], RatingBlend] = outcome_model) -> Floats:
+    """Probabilities (n, 3) from season `first` on by a model refit before each month, NaN for other rows.
 
-    `features` name the columns, so that each rating system becomes a member of the blend; None makes one of all.
+    The platform retrains every week; what a month learns in more weeks is too little to see.
     """
     y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
-    for _, train, test in walk_forward(matches["season"], first):
-        learn, ask = train[usable[train]], test[usable[test]]
-        p[ask] = outcome_model(features=features).fit(x[learn], y[learn]).predict_proba(x[ask])
+    for train, test in by_month(matches, first):
+        p[test] = head().fit(x[train], y[train]).predict_proba(x[test])
     return p
 
 
-def recalibrated(matches: pd.DataFrame, odds: Floats, first: int, usable: NDArray[np.bool_]) -> Floats:
-    """Probabilities (n, 3) of a multinomial logit on `ODDS_FEATURES`, refit before each season.
+def walk_each(matches: pd.DataFrame, x: Floats, first: int) -> Floats:
+    """The same with a model for each competition, where `walk` has one for all."""
+    p = np.full((len(matches), 3), np.nan)
+    for competition in matches["competition"].unique():
+        rows = np.flatnonzero(matches["competition"] == competition)
+        p[rows] = walk(matches.iloc[rows], x[rows], first)
+    return p
 
-    Ratings beside the odds made forecasts of 2014/15 to 2018/19 worse: all that they know is in the odds.
+
+def with_odds(matches: pd.DataFrame, odds: Floats, ratings: Floats, first: int) -> Floats:
+    """Probabilities (n, 3) of `features.odds.pooled`, its weights learnt before each season.
+
+    Parameters
+    ----------
+    odds, ratings : (n, 3) probabilities, NaN where there are none.
     """
     y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
+    usable = np.asarray(np.isfinite(odds + ratings).all(axis=1))
     for _, train, test in walk_forward(matches["season"], first):
         learn, ask = train[usable[train]], test[usable[test]]
-        head = make_pipeline(StandardScaler(), LogisticRegression(C=REGULARISATION, max_iter=500))
-        p[ask] = head.fit(odds[learn], y[learn]).predict_proba(odds[ask])
+        p[ask] = pooled(odds[ask], ratings[ask], pool_weights(odds[learn], ratings[learn], y[learn]))
     return p
 
 
 def references(matches: pd.DataFrame, plain: Floats, first: int) -> dict[str, Floats]:
     """Base rate, plain Elo and Dixon-Coles."""
-    y, everyone = outcomes(matches), np.ones(len(matches), bool)
+    y = outcomes(matches)
     base = np.full((len(matches), 3), np.nan)
     for _, train, test in walk_forward(matches["season"], first):
         base[test] = base_rate(y[train])
     strengths, _ = dixon_coles.walk_forward_forecasts(matches, first)
     return {
         "base rate": base,
-        "plain Elo (K=20)": walk(matches, plain, [REFERENCE_FEATURE], first, everyone),
+        "plain Elo (K=20)": walk(matches, plain, first, reference_model),
         "Dixon-Coles": strengths,
     }
 
@@ -119,20 +128,20 @@ def evaluate(matches: pd.DataFrame, first: int, last: int, with_extras: bool) ->
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[top]
     table = matches[top].reset_index(drop=True)
     column = {name: number for number, name in enumerate(FEATURES)}
-    everyone = np.ones(len(table), bool)
-    found = {
-        "model, goals": walk(table, x[:, [column[name] for name in GOAL_FEATURES]], GOAL_FEATURES, first, everyone)
-    }
+    goals = x[:, [column[name] for name in GOAL_FEATURES]]
+    blend = partial(outcome_model, features=GOAL_FEATURES, blend=True)
+    found = {"model, goals": walk(table, goals, first), "blend, goals": walk(table, goals, first, blend)}
+    if table["competition"].nunique() > 1:
+        found["one a league, goals"] = walk_each(table, goals, first)
     if with_extras:
-        shots = x[:, [column[name] for name in SHOTS_MODEL]]
-        found["model, shots"] = walk(table, shots, SHOTS_MODEL, first, everyone)
-        before = table[["odds_home", "odds_draw", "odds_away"]].to_numpy(float)
-        priced = ~np.isnan(before).any(axis=1)
-        found["model, odds"] = recalibrated(table, odds_features(before), first, priced)
+        # from earlier on: what the odds are pooled with must be forecasts too
+        ratings = walk(table, x[:, [column[name] for name in SHOTS_MODEL]], first - LEARN_WEIGHTS)
+        before = shin(table[["odds_home", "odds_draw", "odds_away"]].to_numpy(float))
+        found |= {"model, shots": ratings, "model, odds": with_odds(table, before, ratings, first)}
     found |= references(table, x[:, [column[REFERENCE_FEATURE]]], first)
     if with_extras:
         prices = table[["closing_home", "closing_draw", "closing_away"]].to_numpy(float)
-        found |= {"odds before the match": shin(before), "closing odds": shin(prices)}
+        found |= {"odds before the match": before, "closing odds": shin(prices)}
     judged = season_starts(table["season"]) >= first
     result = Forecasts(
         table[judged].reset_index(drop=True), outcomes(table[judged]), {name: p[judged] for name, p in found.items()}

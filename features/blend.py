@@ -1,4 +1,4 @@
-"""The model's head: one ordered logit a rating system, blended with equal weights."""
+"""The model's head: ordered logits, one or several blended with equal weights."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         x, labels = validate_data(self, X, y)
         groups = self._columns(x.shape[1])
         self.members_ = [
-            Pipeline([("scale", StandardScaler()), ("logit", OrderedLogit(self.C))]).fit(x[:, group], labels)
+            Pipeline([("scale", StandardScaler()), ("logit", OrderedLogit(self.C, own_direction=True))]).fit(
+                x[:, group], labels
+            )
             for group in groups
         ]
         self.classes_ = self.members_[0].classes_

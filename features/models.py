@@ -15,14 +15,14 @@ from features.blend import RatingBlend
 from features.errors import InvalidInput
 from features.leaks import stop_at_leak
 from features.matches import OUTCOMES, outcomes
-from features.matrix import SHOT_FEATURES, SYSTEMS
+from features.matrix import SYSTEMS
 from features.metrics import base_rate
 from features.splits import walk_forward
 
 Floats = NDArray[np.float64]
 
 
-REGULARISATION = 0.1
+REGULARISATION = 0.01
 """Inverse strength of the L2 penalty, chosen by `features.tuning`."""
 
 TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit")
@@ -30,27 +30,29 @@ TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit")
 
 
 def outcome_model(
-    regularisation: float = REGULARISATION, seed: int = 0, features: Sequence[str] | None = None
+    regularisation: float = REGULARISATION, seed: int = 0, features: Sequence[str] | None = None, blend: bool = False
 ) -> RatingBlend:
-    """Ratings into ordered logits, blended; classes 0 home, 1 draw, 2 away.
+    """Ratings into an ordered logit; classes 0 home, 1 draw, 2 away.
 
     Parameters
     ----------
     regularisation : inverse strength C of the L2 penalty.
     seed : kept for estimators that draw; this one does not.
-    features : names of the columns, so that each rating system becomes a member; without names all make one member.
+    features : names of the columns, which `blend` needs.
+    blend : one logit a rating system, pooled with equal weights, instead of one of all: systems that are chosen to
+        complement each other forecast better in one (see the back-test).
     """
     del seed
-    return RatingBlend(groups_of(features) if features is not None else None, regularisation)
+    return RatingBlend(groups_of(features) if blend and features is not None else None, regularisation)
+
+
+def reference_model() -> RatingBlend:
+    """The plain-Elo reference: one feature, hardly penalised."""
+    return RatingBlend(C=1.0)
 
 
 def groups_of(features: Sequence[str]) -> list[list[int]]:
-    """Column numbers of each rating system among `features`; with shots, all columns together.
-
-    Shots tell much the same as shots on target: one member weighs them better than equal weights do.
-    """
-    if set(features) & set(SHOT_FEATURES):
-        return [list(range(len(features)))]
+    """Column numbers of each rating system among `features`."""
     systems = [[features.index(name) for name in system if name in features] for system in SYSTEMS.values()]
     groups = [columns for columns in systems if columns]
     rest = sorted(set(range(len(features))) - {column for columns in groups for column in columns})
@@ -91,7 +93,7 @@ def walk_forward_forecasts(
         one = x[:, [elo_column]]
         forecasts = {
             "model": outcome_model(regularisation, seed, features).fit(own[train], y[train]).predict_proba(own[test]),
-            "elo": outcome_model(1.0, seed).fit(one[train], y[train]).predict_proba(one[test]),
+            "elo": reference_model().fit(one[train], y[train]).predict_proba(one[test]),
             "base": np.tile(base_rate(y[train]), (len(test), 1)),
         }
         part = matches.iloc[test][["match_id", "season"]].assign(outcome=y[test])

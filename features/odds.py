@@ -1,15 +1,15 @@
-"""From bookmakers' odds to probabilities, and to features."""
+"""From bookmakers' odds to probabilities, and these together with those of a model."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import softmax
+
+from features.metrics import log_loss
 
 Floats = NDArray[np.float64]
-
-ODDS_FEATURES = ("odds_home", "odds_away")
-"""Log of home against draw and of away against draw, by the odds before the match. They belong to no state: whoever
-uses a model with them must bring odds."""
 
 
 def shin(odds: Floats, iterations: int = 60) -> Floats:
@@ -33,7 +33,19 @@ def _share(implied: Floats, book: Floats, z: Floats) -> Floats:
     return np.asarray((np.sqrt(z**2 + 4 * (1 - z) * implied**2 / book) - z) / (2 * (1 - z)))
 
 
-def odds_features(odds: Floats) -> Floats:
-    """`ODDS_FEATURES` (n, 2) of decimal odds (n, 3)."""
-    log = np.log(shin(odds))
-    return np.column_stack([log[:, 0] - log[:, 1], log[:, 2] - log[:, 1]])
+def pooled(odds: Floats, ratings: Floats, weights: Floats) -> Floats:
+    """Logarithmic pool (n, 3) of two forecasts (n, 3), proportional to odds^a * ratings^b; Genest & Zidek (1986)."""
+    return np.asarray(softmax(weights[0] * np.log(odds) + weights[1] * np.log(ratings), axis=1))
+
+
+def pool_weights(odds: Floats, ratings: Floats, outcomes: NDArray[np.int64]) -> Floats:
+    """The weights (2,) with the least log loss.
+
+    Two numbers, which leave the odds as they are where ratings add nothing: free coefficients on the log-odds of both
+    forecast worse than the odds by themselves.
+    """
+
+    def loss(weights: Floats) -> float:
+        return float(log_loss(pooled(odds, ratings, weights), outcomes).mean())
+
+    return np.asarray(minimize(loss, np.array([1.0, 0.0])).x)

@@ -25,6 +25,8 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     C : inverse strength of the L2 penalty on the coefficients, as in `LogisticRegression`.
     max_iter : limit of the optimiser.
+    own_direction : no feature may act against the direction that it has by itself. Ratings of one club are alike, and
+        free coefficients play them off against each other: a better rating would lower the forecast.
 
     Attributes
     ----------
@@ -34,9 +36,10 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_iter_ : iterations that the optimiser took.
     """
 
-    def __init__(self, C: float = 1.0, max_iter: int = 1000) -> None:
+    def __init__(self, C: float = 1.0, max_iter: int = 1000, own_direction: bool = False) -> None:
         self.C = C
         self.max_iter = max_iter
+        self.own_direction = own_direction
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit on input (n, n_features) and ordered labels (n,)."""
@@ -48,10 +51,20 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         share = np.cumsum(np.bincount(index))[:-1] / len(index)
         thresholds = np.log(share / (1 - share))
         first = np.concatenate([[thresholds[0]], np.log(np.diff(thresholds)), np.zeros(x.shape[1])])
-        found = minimize(
-            _loss, first, args=(x, index, self.C), jac=True, method="L-BFGS-B", options={"maxiter": self.max_iter}
-        )
         cuts = len(thresholds)
+        limits: list[tuple[float, float]] = [(-np.inf, np.inf)] * len(first)
+        if self.own_direction:
+            upwards = (x - x.mean(axis=0)).T @ (index - index.mean()) <= 0  # towards the first class
+            limits[cuts:] = [(0.0, np.inf) if one else (-np.inf, 0.0) for one in upwards]
+        found = minimize(
+            _loss,
+            first,
+            args=(x, index, self.C),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=limits,
+            options={"maxiter": self.max_iter},
+        )
         self.thresholds_ = _ascending(found.x[:cuts])
         self.coef_ = found.x[cuts:]
         self.n_iter_ = max(int(found.nit), 1)

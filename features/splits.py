@@ -28,3 +28,16 @@ def walk_forward(
         train = np.flatnonzero(settled & (start < season))
         if len(train):
             yield int(season), train, np.flatnonzero(start == season)
+
+
+def by_month(matches: pd.DataFrame, first: int, skip: int = 1) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield (training rows, test rows) for each month from season `first` on: what was played before it, and in it.
+
+    As in `walk_forward`, the first `skip` seasons never train.
+    """
+    start, month = season_starts(matches["season"]), matches["kick_off"].dt.strftime("%Y-%m").to_numpy()
+    settled, asked = start >= start.min() + skip, start >= first
+    for one in sorted(set(month[asked])):
+        train = np.flatnonzero(settled & (month < one))
+        if len(train):
+            yield train, np.flatnonzero(asked & (month == one))

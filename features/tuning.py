@@ -1,9 +1,10 @@
 """Choose the parameters of the rating systems on earlier seasons than those that are reported.
 
-Each engine is tuned alone, by the log loss of a logit on its own features, one parameter after the other over a grid
-(coordinate descent). Folds go forward in time: what is learnt from earlier seasons is judged on later ones. A value is
-left only for one that is better by more than a share of the paired difference's standard error: what is less is noise,
-and parameters that follow it forecast later seasons worse.
+Coordinate descent: one parameter after the other moves to its neighbours on a grid. All rating systems are judged
+together, by the log loss of the model that is made of them: what serves the model best is not what serves each system
+best by itself, they share the work (a slow one remembers, a fast one notices). Folds go forward in time: what is learnt
+from earlier seasons is judged on later ones. A value is left only for one that is better by more than a share of the
+paired difference's standard error: what is less is noise, and parameters that follow it forecast later seasons worse.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.competitions import tier_of
 from features.matches import outcomes
-from features.matrix import FEATURES, GOAL_FEATURES, model_input
+from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, FeatureGroup, model_input
 from features.metrics import log_loss
-from features.models import outcome_model
-from features.ratings.params import ALONE, EloParams, GainParams, PiParams, PoissonParams, RatingParams
+from features.models import REGULARISATION, outcome_model
+from features.ratings.params import EloParams, GainParams, PiParams, PoissonParams, RatingParams
 from features.replay import replay
 from features.splits import season_starts
 
@@ -30,23 +32,23 @@ GAIN = {"newcomer": (0.0, 0.5, 1.0, 1.5, 2.0), "summer": (0.0, 0.25, 0.5), "fade
 
 GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
     "elo": {
-        "k": (3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24),
+        "k": (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12, 14, 17, 20, 24),
         "gamma": (0.0, 0.25, 0.5, 0.75, 1.0),
-        "newcomer": (-150, -125, -100, -75, -50, -30, 0),
+        "newcomer": (-150, -125, -100, -75, -50, -30, -15, 0),
         "pull": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
         "home_advantage": (40, 50, 60, 70, 80),
     },
     "pi": {
-        "rate": (0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08),
+        "rate": (0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, 0.1),
         "carry": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
         "newcomer": (-0.4, -0.3, -0.2, -0.15, -0.1, -0.05, 0.0),
     },
     **{
         engine: {
-            "rate": (0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035),
+            "rate": (0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12),
             "newcomer": (-0.3, -0.25, -0.2, -0.15, -0.1, -0.05, 0.0),
-            "pull": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
-            "division_rate": (0.0005, 0.001, 0.002, 0.004),
+            "pull": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+            "division_rate": (0.0005, 0.001, 0.002, 0.004, 0.008),
         }
         for engine in ("poisson", "shots_on_target", "shots")
     },
@@ -54,24 +56,24 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
 }
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "elo": ("elo",),
-    "pi": ("pi", "pi_reverse"),
-    "poisson": ("log_home_goals", "log_away_goals"),
-    "shots_on_target": ("log_home_on_target", "log_away_on_target"),
-    "shots": ("log_home_shots", "log_away_shots"),
-    "gain": GOAL_FEATURES,
+    **dict.fromkeys(("elo", "pi", "poisson", "gain"), GOAL_FEATURES),
+    **dict.fromkeys(("shots_on_target", "shots"), FEATURE_GROUPS[FeatureGroup.SHOTS]),
 }
-"""The features that an engine is judged by."""
+"""The features of the model that an engine is judged by."""
 
+PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Inverse strengths of the head's penalty that are tried."""
 
+_ON_TARGET = PoissonParams(rate=0.025, division_rate=0.002, level=1.45, home=0.2, newcomer=-0.15, pull=0.1)
+_SHOTS = PoissonParams(rate=0.015, division_rate=0.002, level=2.4, home=0.2, newcomer=-0.1, pull=0.2)
 _STILL = GainParams(summer=0.0, newcomer=0.0)
 
 BEGIN = RatingParams(
     elo=EloParams(),
     pi=PiParams(),
     poisson=PoissonParams(),
-    shots_on_target=ALONE.shots_on_target,
-    shots=ALONE.shots,
+    shots_on_target=_ON_TARGET,
+    shots=_SHOTS,
     gain=_STILL,
 )
 """Where the search begins for a league alone: the values that papers and earlier work give."""
@@ -80,8 +82,8 @@ BEGIN_TIERED = RatingParams(
     elo=EloParams(k=6, home_advantage=60, newcomer=-30, pull=0.0, tier_step=100),
     pi=PiParams(rate=0.035, carry=0.9, newcomer=-0.1),
     poisson=PoissonParams(rate=0.02, division_rate=0.001, newcomer=-0.1, pull=0.1),
-    shots_on_target=ALONE.shots_on_target,
-    shots=ALONE.shots,
+    shots_on_target=_ON_TARGET,
+    shots=_SHOTS,
     gain=_STILL,
 )
 """The same for tiers together."""
@@ -106,16 +108,29 @@ def blocks(matches: pd.DataFrame, width: int = 1, skip: int = 2) -> Iterator[tup
         yield np.flatnonzero((start > first) & (start < begin)), np.flatnonzero(judged)
 
 
-def losses(matches: pd.DataFrame, params: RatingParams, columns: Sequence[str], width: int = 1) -> Floats:
-    """Log loss of each judged match by the head on some features, forward in time."""
+def losses(
+    matches: pd.DataFrame,
+    params: RatingParams,
+    columns: Sequence[str],
+    width: int = 1,
+    regularisation: float = REGULARISATION,
+) -> Floats:
+    """Log loss of each judged match of a top tier by the model on some features, forward in time."""
     run = replay(matches, params)
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[:, [FEATURES.index(c) for c in columns]]
-    y = outcomes(matches)
+    top = matches["competition"].map(tier_of).eq(1).to_numpy()
+    x, table = x[top], matches[top]
+    y = outcomes(table)
     scores = [
-        log_loss(outcome_model(features=columns).fit(x[train], y[train]).predict_proba(x[test]), y[test])
-        for train, test in blocks(matches, width)
+        log_loss(outcome_model(regularisation).fit(x[train], y[train]).predict_proba(x[test]), y[test])
+        for train, test in blocks(table, width)
     ]
     return np.concatenate(scores)
+
+
+def penalty(matches: pd.DataFrame, params: RatingParams, columns: Sequence[str]) -> dict[float, float]:
+    """Mean log loss with each of `PENALTIES`, the head refit before each season."""
+    return {one: float(losses(matches, params, columns, regularisation=one).mean()) for one in PENALTIES}
 
 
 def choose(
@@ -137,20 +152,20 @@ def choose(
     say : told every improvement.
     """
     params, reached, evaluations, best = begin, {}, 0, np.zeros(0)
-    for engine in engines:
-        best = losses(matches, params, COLUMNS[engine], width)
-        improved = True
-        while improved:
-            improved = False
+    moved = True
+    while moved:  # where one system went, the others may want to follow
+        moved = False
+        for engine in engines:
+            best = losses(matches, params, COLUMNS[engine], width)
             for name, values in GRIDS[engine].items():
                 for value in _neighbours(values, getattr(getattr(params, engine), name)):
                     tried = replace(params, **{engine: getattr(params, engine)._replace(**{name: value})})
                     found = losses(matches, tried, COLUMNS[engine], width)
                     evaluations += 1
                     if _clearly_better(found, best, caution):
-                        params, best, improved = tried, found, True
+                        params, best, moved = tried, found, True
                         say(f"{engine}.{name} = {value}: log loss {best.mean():.5f}")
-        reached[engine] = float(best.mean())
+            reached[engine] = float(best.mean())
     return Choice(params, reached, len(best), evaluations)
 
 

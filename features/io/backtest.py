@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from features import backtest, midseason, tuning
-from features.competitions import CATALOGUE
+from features.competitions import CATALOGUE, tier_of
 from features.errors import LeakageError
 from features.io.sources import bundled, football_data
+from features.matrix import GOAL_FEATURES
 from features.ratings.params import ALONE, TIERED, RatingParams
 
 TOP_FIVE = ("eng", "ger", "esp", "ita", "fra")
@@ -49,22 +50,25 @@ def _report(folder: Path | None) -> None:
 
 
 def _tune(folder: Path | None) -> None:
-    """The choice behind `features.ratings.params`, on seasons before those that are reported."""
-    premier = bundled.load()
-    earlier = premier[premier["season"] < "2021"].reset_index(drop=True)
-    _chosen(
-        "Premier League to 2020/21",
-        tuning.choose(earlier, tuning.BEGIN, ("elo", "pi", "poisson", "gain"), say=_say),
-        ALONE,
-    )
-    if folder is not None:
-        tiers = read(folder)
-        tiers = tiers[tiers["season"] < "2019"].reset_index(drop=True)
-        _chosen(
-            "two tiers of five countries to 2018/19",
-            tuning.choose(tiers, tuning.BEGIN_TIERED, width=3, caution=0.25, say=_say),
-            TIERED,
-        )
+    """The choice behind `features.ratings.params`, on seasons before those that are reported.
+
+    For leagues alone, too, five of them tell more than the bundled one: the promoted of its few seasons are a handful.
+    """
+    if folder is None or not folder.is_dir():
+        _say("--tune needs --data with football-data.co.uk files: left out")
+        return
+    tiers = read(folder)
+    tiers = tiers[tiers["season"] < "2019"].reset_index(drop=True)
+    first = tiers[tiers["competition"].map(tier_of).eq(1)].reset_index(drop=True)
+    goals, shots = ("elo", "pi", "poisson", "gain"), ("shots_on_target", "shots")
+    for title, matches, begin, recorded in (
+        ("first tiers of five countries alone", first, tuning.BEGIN, ALONE),
+        ("two tiers of five countries", tiers, tuning.BEGIN_TIERED, TIERED),
+    ):
+        found = tuning.choose(matches, begin, goals, width=3, caution=0.25, say=_say)
+        found = tuning.choose(matches, found.params, shots, width=3, caution=0.25, say=_say)
+        _chosen(f"{title} to 2018/19", found, recorded)
+        _say(f"  by the head's penalty: {tuning.penalty(matches, found.params, GOAL_FEATURES)}")
 
 
 def _chosen(title: str, choice: tuning.Choice, recorded: RatingParams) -> None:

@@ -77,25 +77,25 @@ class RatingParams:
 
 
 ALONE = RatingParams(
-    elo=EloParams(k=10, gamma=1.0, home_advantage=50, newcomer=-100, pull=0.1),
-    pi=PiParams(rate=0.05, carry=0.5, newcomer=-0.4),
-    poisson=PoissonParams(rate=0.025, division_rate=0.002, newcomer=-0.15, pull=0.0),
-    shots_on_target=PoissonParams(rate=0.025, division_rate=0.002, level=1.45, home=0.2, newcomer=-0.15, pull=0.1),
-    shots=PoissonParams(rate=0.015, division_rate=0.002, level=2.4, home=0.2, newcomer=-0.1, pull=0.2),
-    gain=GainParams(summer=0.0, newcomer=0.0),
+    elo=EloParams(k=4, gamma=0.25, home_advantage=40, newcomer=-100, pull=0.05),
+    pi=PiParams(rate=0.03, carry=0.5, newcomer=-0.3),
+    poisson=PoissonParams(rate=0.04, division_rate=0.004, newcomer=-0.2, pull=0.1),
+    shots_on_target=PoissonParams(rate=0.05, division_rate=0.004, level=1.45, home=0.2, newcomer=-0.1, pull=0.2),
+    shots=PoissonParams(rate=0.12, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.4),
+    gain=GainParams(summer=0.25, newcomer=1.5),
 )
 """For a league without its lower tiers: promoted clubs begin as newcomers of the division usually are.
 
-Chosen on the bundled Premier League up to 2020/21.
+Chosen on the first tiers of five countries, each alone, up to 2018/19.
 """
 
 TIERED = RatingParams(
-    elo=EloParams(k=6, gamma=1.0, home_advantage=40, newcomer=-50, pull=0.15, tier_step=100),
-    pi=PiParams(rate=0.04, carry=0.7, newcomer=-0.15),
-    poisson=PoissonParams(rate=0.025, division_rate=0.002, newcomer=-0.05, pull=0.0),
-    shots_on_target=PoissonParams(rate=0.03, division_rate=0.004, level=1.45, home=0.2, newcomer=0.0, pull=0.05),
-    shots=PoissonParams(rate=0.03, division_rate=0.002, level=2.4, home=0.2, newcomer=0.0, pull=0.1),
-    gain=GainParams(summer=0.5, newcomer=0.5),
+    elo=EloParams(k=2, gamma=0.5, home_advantage=40, newcomer=-50, pull=0.15, tier_step=100),
+    pi=PiParams(rate=0.03, carry=0.9, newcomer=-0.15),
+    poisson=PoissonParams(rate=0.04, division_rate=0.004, newcomer=-0.15, pull=0.0),
+    shots_on_target=PoissonParams(rate=0.06, division_rate=0.004, level=1.45, home=0.2, newcomer=-0.05, pull=0.1),
+    shots=PoissonParams(rate=0.08, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.4),
+    gain=GainParams(summer=0.5, newcomer=1.0),
 )
 """For a country with several tiers in the data: clubs keep their ratings when they move between them.
 

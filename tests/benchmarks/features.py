@@ -3,13 +3,15 @@
 
 Not a test: figures depend on the machine. Prints the time of the whole way from a raw table to model input after one
 warm-up, the growth with the size of a generated table, peak memory, the cost of one more matchday, and of one match
-online. penaltyblog's Elo and pi with probabilities run beside it where that package is installed.
+online. penaltyblog's Elo and pi with probabilities run over the same table, in an environment made for it.
 """
 
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,28 +132,39 @@ def main() -> None:
     print(f"one match online, states to probabilities: {timed(ask) / 200 * 1e3:.3f} ms")
 
 
+PENALTYBLOG = """
+import csv, sys, time
+from penaltyblog.ratings import Elo, PiRatingSystem
+with open(sys.argv[1], newline="") as file:
+    rows = [(home, away, int(goals) - int(against)) for home, away, goals, against in csv.reader(file)]
+elo, pi, begin = Elo(), PiRatingSystem(), time.process_time()
+for home, away, difference in rows:
+    elo.calculate_match_probabilities(home, away)
+    pi.calculate_match_probabilities(home, away)
+    elo.update_ratings(home, away, 0 if difference > 0 else 1 if difference == 0 else 2)
+    pi.update_ratings(home, away, difference)
+print(time.process_time() - begin)
+"""
+"""The same table through penaltyblog's ratings, timed without its start and without reading."""
+
+
 def _penaltyblog(raw: pd.DataFrame, ours: float) -> None:
-    """The same table through penaltyblog's ratings, on a sample that is scaled up: they take minutes."""
-    try:
-        from penaltyblog.ratings import Elo, PiRatingSystem
-    except ImportError:
-        print("penaltyblog is not installed: no comparison")
-        return
-    sample = raw.head(5_000)
-    rows = list(zip(sample["home_team"], sample["away_team"], sample["home_goals"], sample["away_goals"], strict=True))
-
-    def theirs() -> None:
-        elo, pi = Elo(), PiRatingSystem()
-        for home, away, home_goals, away_goals in rows:
-            elo.calculate_match_probabilities(home, away)
-            pi.calculate_match_probabilities(home, away)
-            elo.update_ratings(home, away, 0 if home_goals > away_goals else 1 if home_goals == away_goals else 2)
-            pi.update_ratings(home, away, int(home_goals) - int(away_goals))
-
-    scaled = timed(theirs, repeat=1) * len(raw) / len(rows)
-    print(
-        f"penaltyblog Elo + pi with probabilities, scaled from {len(rows)}: {scaled:.1f} s, {scaled / ours:.0f} x ours"
-    )
+    """penaltyblog beside us, in an environment of its own that is deleted afterwards: our lock stays without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        python, rows = Path(folder, "venv", "bin", "python"), Path(folder, "rows.csv")
+        uv = [sys.executable, "-m", "uv"]
+        try:
+            subprocess.run([*uv, "venv", "-q", "-p", sys.executable, python.parents[1]], check=True)
+            subprocess.run([*uv, "pip", "install", "-q", "-p", python, "penaltyblog"], check=True)
+        except subprocess.CalledProcessError as error:
+            print(f"penaltyblog cannot be installed: no comparison ({error})")
+            return
+        sides = raw[["home_team", "away_team"]].astype("str")
+        goals = raw[["home_goals", "away_goals"]].astype(int)
+        pd.concat([sides, goals], axis=1).to_csv(rows, header=False, index=False)
+        told = subprocess.run([python, "-c", PENALTYBLOG, rows], check=True, capture_output=True, text=True)
+    theirs = float(told.stdout)
+    print(f"penaltyblog Elo + pi with probabilities, the same table: {theirs:.1f} s, {theirs / ours:.0f} times ours")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from features.matches import outcomes
 from features.matrix import GOAL_FEATURES, log_rates, model_input
 from features.metrics import base_rate, rps
 from features.models import outcome_model
-from features.odds import odds_features, shin
+from features.odds import pool_weights, pooled, shin
 from features.ratings.ledger import ATTACK, DEFENCE, ELO, PI_AWAY, PI_HOME, PLAYED
 from features.ratings.params import ALONE
 from features.replay import Replay, replay
@@ -106,22 +106,23 @@ def test_scorelines_agree_with_the_forecast_and_with_common_sense(model: RatingB
     assert all(max(one[:2]) <= 4 for one in likely)
 
 
+def test_each_forecast_of_a_blend_can_be_explained_too(premier_league: pd.DataFrame, run: Replay) -> None:
+    x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, GOALS]
+    blend = outcome_model(features=GOAL_FEATURES, blend=True).fit(x, outcomes(premier_league))
+    assert len(blend.members_) == 3
+    for told, p in zip(explain(blend, x[-20:], GOAL_FEATURES), blend.predict_proba(x[-20:]), strict=True):
+        assert told.average + sum(told.shares.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
+        assert list(told.shares) == ["elo", "pi", "goals"]
+
+
 def test_each_forecast_can_be_explained_by_its_rating_systems(model: RatingBlend, run: Replay) -> None:
     x = model_input(run.home[-20:], run.away[-20:], np.zeros(20, bool))[:, GOALS]
     for told, p in zip(explain(model, x, GOAL_FEATURES), model.predict_proba(x), strict=True):
         assert told.average + sum(told.shares.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
         assert list(told.shares) == ["elo", "pi", "goals"]
-
-
-def test_one_member_of_all_ratings_can_be_explained_too(premier_league: pd.DataFrame, run: Replay) -> None:
-    x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, GOALS]
-    pooled = outcome_model().fit(x, outcomes(premier_league))
-    for told, p in zip(explain(pooled, x[-20:], GOAL_FEATURES), pooled.predict_proba(x[-20:]), strict=True):
-        assert told.average + sum(told.shares.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert list(told.shares) == ["elo", "pi", "goals"]
-    better = x[-20:].copy()
+    better = x.copy()
     better[:, 0] += 0.25
-    before, after = (explain(pooled, rows, GOAL_FEATURES) for rows in (x[-20:], better))
+    before, after = (explain(model, rows, GOAL_FEATURES) for rows in (x, better))
     assert all(new.shares["elo"] > old.shares["elo"] for old, new in zip(before, after, strict=True))
 
 
@@ -134,7 +135,16 @@ def test_shin_takes_the_margin_more_from_outsiders() -> None:
     np.testing.assert_allclose(p[1], [0.5, 0.25, 0.25], atol=1e-9)
     assert np.isnan(p[2]).all(), "missing odds"
     assert np.isnan(p[3]).all(), "a book below one is no book"
-    assert np.isnan(odds_features(odds)[2:]).all()
+
+
+def test_ratings_that_know_nothing_leave_the_odds_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    odds, noise = rng.dirichlet([5, 3, 4], 20000), rng.dirichlet([5, 3, 4], 20000)
+    y = (rng.random(len(odds))[:, None] > np.cumsum(odds, axis=1)).sum(axis=1)
+    found = pool_weights(odds, noise, y)
+    np.testing.assert_allclose(found, [1, 0], atol=0.05)
+    np.testing.assert_allclose(pooled(odds, noise, np.array([1.0, 0.0])), odds)
+    assert pool_weights(noise, odds, y)[1] > 0.95
 
 
 def test_the_back_test_compares_all_forecasters_on_the_same_matches(premier_league: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from features.models import TRUSTED_TYPES, groups_of, outcome_model
 from features.ordinal import OrderedLogit
 
 
-@parametrize_with_checks([OrderedLogit(), RatingBlend()])
+@parametrize_with_checks([OrderedLogit(), OrderedLogit(own_direction=True), RatingBlend()])
 def test_estimators_keep_the_contract_of_scikit_learn(estimator: BaseEstimator, check: object) -> None:
     check(estimator)  # type: ignore[operator]
 
@@ -44,6 +44,14 @@ def test_a_higher_score_never_lowers_the_home_probability(sample: tuple[np.ndarr
     np.testing.assert_allclose(p.sum(axis=1), 1)
 
 
+def test_ratings_that_are_alike_are_not_played_off_against_each_other(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = sample
+    alike = np.column_stack([x[:, 0] + 0.3 * x[:, 1], x[:, 0] + 0.1 * x[:, 1]])
+    free, held = (OrderedLogit(own_direction=held).fit(alike, y) for held in (False, True))
+    assert free.coef_[0] < 0, "by itself the first column speaks for home"
+    assert (held.coef_ >= 0).all()
+
+
 def test_fitting_twice_gives_the_same_bits(sample: tuple[np.ndarray, np.ndarray]) -> None:
     once, again = (outcome_model().fit(*sample).predict_proba(sample[0]) for _ in range(2))
     np.testing.assert_array_equal(once, again)
@@ -54,9 +62,9 @@ def test_a_blend_of_one_member_is_that_member(sample: tuple[np.ndarray, np.ndarr
     np.testing.assert_allclose(blend.predict_proba(sample[0]), blend.members_[0].predict_proba(sample[0]), atol=1e-12)
 
 
-def test_every_rating_system_becomes_a_member() -> None:
+def test_every_rating_system_becomes_a_member_of_a_blend() -> None:
     assert groups_of(GOAL_FEATURES) == [[0], [1, 2], [3, 4]]
-    assert groups_of(FEATURE_GROUPS[FeatureGroup.SHOTS]) == [list(range(9))]
+    assert groups_of(FEATURE_GROUPS[FeatureGroup.SHOTS]) == [[0], [1, 2], [3, 4], [5, 6], [7, 8]]
     assert groups_of(("pi", "something else", "elo")) == [[2], [0], [1]]
 
 

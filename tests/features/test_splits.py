@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from features.splits import season_starts, walk_forward
+from features.splits import by_month, season_starts, walk_forward
 
 SEASONS = pd.Series(["2019-20", "2020-21", "2020-21", "2021-22", "2022-23"])
 
@@ -21,3 +21,12 @@ def test_seasons_without_anything_to_learn_from_are_left_out() -> None:
 
 def test_every_season_from_the_first_asked_for_is_tested_once() -> None:
     assert [season for season, _, _ in walk_forward(SEASONS, first=2021)] == [2021, 2022]
+
+
+def test_a_month_is_forecast_by_the_months_before_it() -> None:
+    days = pd.to_datetime(
+        ["2019-08-03", "2020-09-12", "2020-10-31", "2020-11-01", "2020-11-28", "2020-12-01"], utc=True
+    )
+    matches = pd.DataFrame({"season": ["2019-20", *["2020-21"] * 5], "kick_off": days})
+    found = [(train.tolist(), test.tolist()) for train, test in by_month(matches, first=2020)]
+    assert found == [([1], [2]), ([1, 2], [3, 4]), ([1, 2, 3, 4], [5])], "the first season never trains"

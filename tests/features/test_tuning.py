@@ -18,11 +18,16 @@ def test_blocks_learn_from_earlier_seasons_only(premier_league: pd.DataFrame) ->
 
 def test_a_hopeless_parameter_is_left_and_a_good_one_kept(premier_league: pd.DataFrame) -> None:
     early = premier_league[premier_league["season"] < "2018"].reset_index(drop=True)
-    hopeless = replace(ALONE, pi=ALONE.pi._replace(rate=0.02, newcomer=0.0))
-    found = tuning.choose(early, hopeless, ("pi",))
-    assert found.params.pi != hopeless.pi
-    assert found.losses["pi"] < tuning.losses(early, hopeless, tuning.COLUMNS["pi"]).mean()
-    assert found.params.elo == ALONE.elo, "what was not asked for is not touched"
+    hopeless = replace(
+        ALONE,
+        elo=ALONE.elo._replace(k=200),
+        pi=ALONE.pi._replace(rate=0.3),
+        poisson=ALONE.poisson._replace(rate=0.2),
+    )
+    found = tuning.choose(early, hopeless, ("elo",))
+    assert found.params.elo.k <= 24
+    assert found.losses["elo"] < tuning.losses(early, hopeless, tuning.COLUMNS["elo"]).mean()
+    assert found.params.pi == hopeless.pi, "what was not asked for is not touched"
 
 
 def test_a_gain_within_the_noise_moves_nothing() -> None:
