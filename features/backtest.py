@@ -72,7 +72,11 @@ def walk(matches: pd.DataFrame, x: Floats, first: int, head: Callable[[], Rating
 
 
 def walk_each(matches: pd.DataFrame, x: Floats, first: int) -> Floats:
-    """The same with a model for each competition, where `walk` has one for all."""
+    """The same with a model for each competition, where `walk` has one for all.
+
+    One for all is what the platform trains: on 2011/12 to 2018/19 its RPS was .1979, theirs .1980, and it is there at
+    once for a league without seasons of its own.
+    """
     p = np.full((len(matches), 3), np.nan)
     for competition in matches["competition"].unique():
         rows = np.flatnonzero(matches["competition"] == competition)
