@@ -26,9 +26,14 @@ def _strip(row: TableRow, edges: set[int]) -> str:
     return f'<div class="tl-strip" role="img" aria-label="likeliest place {likeliest}">{squares}</div>'
 
 
+def _wide(kind: str) -> str:
+    """Play-offs are left out where there is little room."""
+    return " tl-wide" if kind == "play_off" else ""
+
+
 def _meter(p: float, kind: str) -> str:
     faint = " tl-faint" if p < 0.01 else ""
-    return f'<td class="tl-num tl-meter tl-meter-{kind}{faint}" style="--p:{p:.3f}">{chance(p)}</td>'
+    return f'<td class="tl-num tl-meter tl-meter-{kind}{_wide(kind)}{faint}" style="--p:{p:.3f}">{chance(p)}</td>'
 
 
 def _row(place: int, row: TableRow, forecast: SeasonTable, edges: set[int]) -> str:
@@ -42,7 +47,7 @@ def _row(place: int, row: TableRow, forecast: SeasonTable, edges: set[int]) -> s
 
 def _heading(place: Place, clubs: int) -> str:
     span = f"place {place.first}" if place.first == place.last else f"places {place.first} to {place.last} of {clubs}"
-    return f'<th class="tl-num" title="{span}">{escape(place.name)}</th>'
+    return f'<th class="tl-num{_wide(place.kind)}" title="{span}">{escape(place.name)}</th>'
 
 
 def table(forecast: SeasonTable) -> str:

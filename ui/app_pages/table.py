@@ -20,10 +20,11 @@ def page() -> None:
     except NotFoundError:
         nothing()
         return
+    europe = any(place.kind == "top" for place in table.places)
     st.caption(
         "The rest of the season played out thousands of times from the forecasts. The squares show how often a club "
-        "finishes at each place, from first on the left to last on the right: the stronger the colour, the more often. "
-        "European places are those by league position; what cup winners earn comes on top."
+        "finishes at each place, from first on the left to last on the right: the stronger the colour, the more often."
+        + (" European places are those by league position; what cup winners earn comes on top." if europe else "")
     )
     st.html(standings.table(table))
 
