@@ -29,7 +29,7 @@ def record_approval(registry: Registry, approval: Approval) -> None:
 
 def promote_first(registry: Registry, lake: Lake, candidate: ModelVersion, at: datetime) -> None:
     """Put the very first version into production."""
-    reason = "first version that beats the base rate and plain Elo"
+    reason = "first version; better than the base rate, not worse than plain Elo"
     registry.set_alias(PRODUCTION, candidate.version)
     registry.set_tags(candidate.version, _tags("touchline", reason, at, candidate.tags["data_digest"]))
     _note(lake, "promote", candidate.version, None, "touchline", reason, at, "")
@@ -41,10 +41,13 @@ def promote(registry: Registry, lake: Lake, verdict: Verdict) -> None:
     Raises
     ------
     GateShut
-        If a condition of the verdict is shut.
+        If a condition of the verdict is shut, or the aliases have moved since it was given.
     """
     if not verdict.open:
         raise GateShut(f"version {verdict.candidate} is not promoted: {', '.join(verdict.shut)}")
+    now = {alias: found.version if (found := registry.by_alias(alias)) else None for alias in (STAGING, PRODUCTION)}
+    if now != {STAGING: verdict.candidate, PRODUCTION: verdict.production}:
+        raise GateShut(f"version {verdict.candidate} is not promoted: it was judged before the aliases moved to {now}")
     candidate = registry.version(verdict.candidate)
     approval = approval_of(candidate) if candidate else None
     by, reason = (approval.by, approval.reason) if approval else ("touchline", "every condition of the gate is open")
