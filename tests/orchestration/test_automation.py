@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 
 from features.io.clock import Clock
 from features.io.registry import ModelVersion
 from features.io.store import Lake
+from features.matches import OUTCOMES
+from features.metrics import rps
+from monitoring.performance import report
 from orchestration.alarms import ALARM
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions
 from orchestration.schedules import daily_refresh, weekly_drift, weekly_retraining
-from orchestration.sensors import drift_alarm_sensor, production_changed_sensor
+from orchestration.sensors import drift_alarm_sensor, performance_alarm_sensor, production_changed_sensor
 from orchestration.settings import PipelineSettings
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -41,14 +47,19 @@ def settings(tmp_path) -> PipelineSettings:
     return PipelineSettings(home=tmp_path, as_of=AS_OF, mlflow_tracking_uri="http://127.0.0.1:9")
 
 
-def tick(settings: PipelineSettings, *versions: ModelVersion, cursor: str | None = None) -> Any:
+def tick(
+    settings: PipelineSettings,
+    *versions: ModelVersion,
+    cursor: str | None = None,
+    sensor: dg.SensorDefinition = drift_alarm_sensor,
+) -> Any:
     resources = {
         "registry": Versions(*versions),
         "lake": Lake(settings.lake_root),
         "clock": Clock(settings),
         "settings": settings,
     }
-    return drift_alarm_sensor(dg.build_sensor_context(resources=resources, cursor=cursor))
+    return sensor(dg.build_sensor_context(resources=resources, cursor=cursor))
 
 
 def test_drift_asks_for_a_training_that_learns_from_the_running_season(settings) -> None:
@@ -63,6 +74,38 @@ def test_drift_asks_for_a_training_that_learns_from_the_running_season(settings)
     assert isinstance(tick(settings, ModelVersion(1, "run", AS_OF, recent)), dg.RunRequest)
     by_alarm = recent | {"trained_because": f"{ALARM}drift"}
     assert "cool-down" in tick(settings, ModelVersion(1, "run", AS_OF, by_alarm)).skip_message
+
+
+def of_production(swapped: bool) -> pd.DataFrame:
+    """Settled forecasts of a model that knows the chances, or takes home for away."""
+    generator = np.random.default_rng(0)
+    chances = generator.dirichlet([5, 3, 4], 120)
+    outcome = (generator.random((120, 1)) > chances.cumsum(axis=1)[:, :2]).sum(axis=1)
+    model, flat = chances[:, ::-1] if swapped else chances, np.tile(chances.mean(axis=0), (120, 1))
+    rows = pd.DataFrame({"match_id": [f"m{i}" for i in range(120)], "outcome": outcome, "rps": rps(model, outcome)})
+    for prefix, triple in (("", model), ("elo_", flat), ("base_", flat), ("market_", chances)):
+        rows[[f"{prefix}{one}" for one in OUTCOMES]] = triple
+    days = pd.date_range("2025-09-01", periods=120, freq="D", tz="UTC")
+    return rows.assign(kick_off=days, competition=LEAGUE, season="2025-26", model_version=1)
+
+
+def test_disappointing_forecasts_ask_for_a_training_until_a_person_has_to_look(settings) -> None:
+    lake = Lake(settings.lake_root)
+    ask = partial(tick, settings, sensor=performance_alarm_sensor)
+    lake.write_json("reports/performance.json", report(of_production(swapped=False), AS_OF))
+    assert ask().skip_message == "no alarm"
+    lake.write_json("reports/performance.json", report(of_production(swapped=True), AS_OF))
+    request = ask()
+    reason = request.run_config["ops"]["outcome_model"]["config"]["reason"]
+    assert reason.startswith(f"{ALARM}worse than base on 100 matches")
+    assert "already answered" in ask(cursor=request.run_key).skip_message
+    asked = [
+        ModelVersion(n, "run", AS_OF, {"trained_as_of": f"2026-0{n}-10T00:00:00+00:00", "trained_because": reason})
+        for n in (1, 2)
+    ]
+    capped = settings.model_copy(update={"retraining_cap": 2})
+    assert isinstance(ask(*asked), dg.RunRequest)
+    assert "a person has to look" in tick(capped, *asked, sensor=performance_alarm_sensor).skip_message
 
 
 def test_no_report_is_no_alarm(settings) -> None:
