@@ -16,7 +16,7 @@ from features import metrics
 from features.io.store import week_of
 from features.matches import OUTCOMES
 from monitoring.calibration import calibration
-from monitoring.settlement import REFERENCES
+from monitoring.settlement import REFERENCES, each_once
 
 Floats = NDArray[np.float64]
 
@@ -114,9 +114,9 @@ def report(settled: pd.DataFrame, as_of: datetime) -> dict[str, Any]:
     Raises
     ------
     InvalidInput
-        If probabilities are not finite or do not sum to 1.
+        If probabilities are not finite or do not sum to 1, or a match is there twice.
     """
-    ordered = settled.sort_values(["kick_off", "match_id"], kind="stable").reset_index(drop=True)
+    ordered = each_once(settled).sort_values(["kick_off", "match_id"], kind="stable").reset_index(drop=True)
     return {
         "as_of": as_of.isoformat(),
         "matches": len(ordered),

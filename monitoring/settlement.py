@@ -109,6 +109,20 @@ def settle(
     return Settlement(scored[SCHEMA.names], unsettled)
 
 
+def each_once(settled: pd.DataFrame) -> pd.DataFrame:
+    """The settled rows of one forecaster, as they are.
+
+    Raises
+    ------
+    InvalidInput
+        If a match is there twice: it would count twice.
+    """
+    twice = settled.loc[settled["match_id"].duplicated(), "match_id"]
+    if len(twice):
+        raise InvalidInput(f"match {twice.iloc[0]} is settled twice; it would count twice")
+    return settled
+
+
 def _reasons(rows: pd.DataFrame, found: pd.DataFrame, week: str | None, already: frozenset[str]) -> pd.Series:
     """Why each forecast row is not scored; NA where it is. The first reason that applies is given."""
     kick_off = found["kick_off"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -109,6 +110,32 @@ def test_every_panel_asks_the_data_source_that_the_reader_chose() -> None:
             if panel["type"] != "row":
                 assert panel["datasource"]["uid"] == "${datasource}"
                 assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
+
+
+def test_every_panel_tells_its_unit_and_every_line_its_name() -> None:
+    for name, board in boards().items():
+        for panel in board["panels"]:
+            if panel["type"] == "row":
+                continue
+            where = f"{name}: {panel['title']}"
+            assert panel["fieldConfig"]["defaults"]["unit"], where
+            names = [target.get("legendFormat", "") for target in panel["targets"]]
+            assert len(set(names)) == len(names), where
+            for target in panel["targets"]:
+                split = re.findall(r"by \(([^)]*)\)", target["expr"])
+                shown = {label for group in split for label in group.split(", ")} - {"le"}
+                assert all(f"{{{{{label}}}}}" in target["legendFormat"] for label in shown), where
+
+
+def test_a_missed_objective_is_red() -> None:
+    panels = {panel["title"]: panel for panel in boards()["service"]["panels"]}
+    for title, share in (
+        ("Availability, last day", 0.99),
+        ("Sync predictions within 200 ms, last day", 0.99),
+        ("Sync predictions within 50 ms, last day", 0.5),
+    ):
+        steps = panels[title]["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert [(one["color"], one["value"]) for one in steps] == [("red", None), ("green", share)]
 
 
 def test_every_expression_is_promql() -> None:

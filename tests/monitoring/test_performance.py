@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from features import metrics
+from features.errors import InvalidInput
 from features.io.store import Lake
 from monitoring.calibration import calibration, calibration_limit, reliability_curve, wilson
 from monitoring.metrics import BatchCollector
@@ -55,6 +56,12 @@ def find(document: dict, competition: str = "all", window: str = "all", version:
         for group in document["groups"]
         if (group["competition"], group["window"], group["model_version"]) == (competition, window, version)
     )
+
+
+def test_a_match_that_is_settled_twice_is_refused_and_not_scored_twice() -> None:
+    rows = settled_rows()
+    with pytest.raises(InvalidInput, match="settled twice"):
+        report(pd.concat([rows, rows.iloc[[7]]]), AS_OF)
 
 
 def test_scores_are_exact_to_the_published_rows() -> None:
