@@ -1,6 +1,7 @@
 """The whole chain once, in this process, on the Dagster instance of a local run: `python -m orchestration.pipeline`.
 
-Each part runs only if what it is made from is newer than what it made, so that a second start does little.
+Each part runs only if what it is made from is newer than what it made, so that a second start does little. A part that
+runs covers every week that exists, as Dagster's own automation would: it then finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -18,14 +20,14 @@ from pydantic import ValidationError
 
 from features.errors import DamagedArtefact, NotPublished, TouchlineError
 from features.io.clock import Clock
-from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
+from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.settings import misread
 from features.io.store import Lake, week_of
 from features.matches import SCHEMA, Status, as_known_at, conform
 from orchestration import published
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build
-from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, register_competitions
+from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, register_competitions, weeks
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
 
@@ -54,25 +56,29 @@ class Pipeline:
             if self._unrated(competition):
                 self._job("rate_clubs", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
-            self._job("train_model", "first model, trained and evaluated")
-        self._weekly("publish_forecasts", "forecasts", self._stale_weeks(as_of))
+            first = {"ops": {"outcome_model": {"config": {"reason": "no version is in production yet"}}}}
+            self._job("train_model", "first model, trained and evaluated", run_config=first)
+        self._weekly("publish_forecasts", "forecasts", self._first_stale_week(as_of))
         for competition in self._settings.competitions:
             if self._ran or self._lake.table_stamp("season_forecast", competition) is None:
                 self._job("forecast_season", f"final table of {competition}", partition_key=competition)
-        self._weekly("settle_forecasts", "scores of played matches", self._unsettled_weeks(as_of))
+        if self._ran or self._unsettled(as_of):
+            self._weekly("settle_forecasts", "scores of played matches", FIRST_WEEK)
         if self._ran or self._lake.stamp("reports/performance.json") is None:
             self._job("judge_forecasts", "performance and freshness")
         over = week_of(as_of - timedelta(weeks=1))
         if over >= FIRST_WEEK and self._lake.stamp(f"reports/drift/week={over}/summary.json") is None:
             self._job("report_drift", f"drift of the week {over}", partition_key=over)
-        self._weekly("shadow_candidate", "forecasts of the candidate", self._shadow_weeks(as_of))
+        if self._ran or self._unshadowed():
+            self._weekly("shadow_candidate", "forecasts of the candidate", FIRST_WEEK)
         if self._ran or self._lake.stamp(GATE) is None:
             self._job("judge_candidate", "gate of the candidate")
 
-    def _weekly(self, job: str, what: str, weeks: list[str]) -> None:
-        if weeks:
-            tags = {RANGE_START: weeks[0], RANGE_END: weeks[-1]}
-            self._job(job, f"{what}, weeks {weeks[0]} to {weeks[-1]}", tags=tags)
+    def _weekly(self, job: str, what: str, first: str | None) -> None:
+        """Run a job for every week from the first on; not at all without one."""
+        if first is not None:
+            last = weeks.get_last_partition_key() or first
+            self._job(job, f"{what}, weeks {first} to {last}", tags={RANGE_START: first, RANGE_END: last})
 
     def _outdated(self, competition: str, as_of: datetime) -> bool:
         """Whether the source has something else than the lake."""
@@ -90,42 +96,36 @@ class Pipeline:
         stamps = [self._lake.table_stamp(noun, competition) for noun in ("match_features", "team_states")]
         return any(stamp is None or stamp.modified_ns < newest for stamp in stamps)
 
-    def _stale_weeks(self, as_of: datetime) -> list[str]:
-        """Weeks of the season without forecasts, and from the running week on those older than matches or model."""
+    def _first_stale_week(self, as_of: datetime) -> str | None:
+        """The first week that production may forecast, if a week up to those ahead is without forecasts, or from the
+        running week on has some that are older than matches or model. Live, the past is not forecast.
+        """
         production = self._registry.by_alias(PRODUCTION)
         if production is None:
-            return []
+            return None
         stamps = [self._lake.table_stamp("matches", name) for name in self._settings.competitions]
         newest = max(stamp.modified_ns for stamp in stamps if stamp is not None)
-        every = self._weeks_after(production, as_of)
-        stale = [week for week in every if self._is_stale(week, as_of, newest, production.version)]
-        return [week for week in every if stale and stale[0] <= week <= stale[-1]]
-
-    def _weeks_after(self, version: ModelVersion, as_of: datetime) -> list[str]:
-        """Weeks that a version may forecast, up to those ahead; live, the past is not forecast."""
-        first = max(FIRST_WEEK, week_of(version.trained_through + timedelta(weeks=1)))
+        first = max(FIRST_WEEK, week_of(production.trained_through + timedelta(weeks=1)))
         last = week_of(as_of + timedelta(weeks=self._settings.weeks_ahead))
         every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
-        return [week for week in every if self._clock.replaying or week >= week_of(as_of)]
+        due = [week for week in every if self._clock.replaying or week >= week_of(as_of)]
+        return due[0] if any(self._is_stale(week, as_of, newest, production.version) for week in due) else None
 
-    def _unsettled_weeks(self, as_of: datetime) -> list[str]:
-        """Weeks with played matches that were forecast and not scored, and those that nobody has looked at."""
+    def _unsettled(self, as_of: datetime) -> bool:
+        """Whether played matches were forecast and not scored, or nobody has looked at a week that has begun."""
         table = published.matches(self._lake)
         waiting = table[(table["status"] == Status.PLAYED) & ~table["awarded"]]
         waiting = waiting[waiting["match_id"].isin(set(published.weeks(self._lake, "forecasts")["match_id"]))]
         waiting = waiting[~waiting["match_id"].isin(set(published.settled(self._lake)["match_id"]))]
         begun = {week for week in self._lake.partitions("forecasts") if week <= week_of(as_of)}
-        new = begun - set(self._lake.partitions("settled_forecasts"))
-        weeks = sorted(new | {week_of(moment) for moment in waiting["kick_off"]})
-        return [week for week in sorted(begun) if weeks and weeks[0] <= week <= weeks[-1]]
+        return bool(len(waiting)) or bool(begun - set(self._lake.partitions("settled_forecasts")))
 
-    def _shadow_weeks(self, as_of: datetime) -> list[str]:
-        """Weeks for a candidate that waits, if anything is new; none without one."""
+    def _unshadowed(self) -> bool:
+        """Whether a candidate waits that has forecast nothing yet."""
         candidate, production = self._registry.by_alias(STAGING), self._registry.by_alias(PRODUCTION)
         if candidate is None or production is None or candidate.version == production.version:
-            return []
-        known = set(published.weeks(self._lake, "shadow_forecasts")["model_version"])
-        return self._weeks_after(candidate, as_of) if self._ran or candidate.version not in known else []
+            return False
+        return candidate.version not in set(published.weeks(self._lake, "shadow_forecasts")["model_version"])
 
     def _is_stale(self, week: str, as_of: datetime, newest: int, version: int) -> bool:
         stamp = self._lake.table_stamp("forecasts", week)
@@ -139,13 +139,22 @@ class Pipeline:
         )
 
     def _job(
-        self, name: str, what: str, partition_key: str | None = None, tags: Mapping[str, str] | None = None
+        self,
+        name: str,
+        what: str,
+        partition_key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        run_config: Mapping[str, Any] | None = None,
     ) -> None:
         self._ran = True
         with self._timed(what):
             job = self._definitions.resolve_job_def(name)
             result = job.execute_in_process(
-                instance=self._instance, partition_key=partition_key, tags=tags, raise_on_error=False
+                instance=self._instance,
+                partition_key=partition_key,
+                tags=tags,
+                run_config=run_config,
+                raise_on_error=False,
             )
         if not result.success:
             failures = [event for event in result.all_events if event.is_step_failure]

@@ -1,6 +1,7 @@
 """Published forecasts, a week at a time: those of production, and those of the candidate in its shadow."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 import pandas as pd
@@ -9,12 +10,13 @@ from features.errors import LeakageError
 from features.forecasts import PUBLISHED, SCHEMA
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, LoadedModel, Registry
-from features.io.store import Lake
+from features.io.store import Lake, week_of
 from monitoring.claims import Suite
 from orchestration import checks, display, published
 from orchestration.automation import FOLLOW_EVERY_WEEK
 from orchestration.partitions import weeks
 from orchestration.publishing import forecasts_of_week, monday
+from orchestration.settings import PipelineSettings
 
 _SHOWN = ["kick_off", "home_team", "away_team", "home", "draw", "away", "model_version"]
 _DEPS: list[dg.AssetDep] = [
@@ -38,20 +40,25 @@ def forecasts(
     lake: dg.ResourceParam[Lake],
     registry: dg.ResourceParam[Registry],
     clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[PipelineSettings],
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """Home, draw and away probabilities of every match of a week, made by the version in production.
 
     Once a match has kicked off its row is history and never changes. Each row tells the model's version, the last match
     that model was trained on and the last result its ratings had seen; beside it stand expected goals, the likeliest
-    scores and what moved the forecast.
+    scores and what moved the forecast. Weeks further off than `TOUCHLINE_WEEKS_AHEAD` are empty until they come near.
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
     model, table, as_of = registry.load(production), published.matches(lake), clock.as_of()
     frames: dict[str, pd.DataFrame] = {}
+    last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
     for week in context.partition_keys:
         before = published.week(lake, "forecasts", week)
+        if week > last:
+            frames[week] = published.empty(SCHEMA)
+            continue
         try:
             frames[week] = forecasts_of_week(model, table, week, as_of, clock.replaying, before)
         except LeakageError as error:
