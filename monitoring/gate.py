@@ -22,6 +22,7 @@ from features import metrics
 from features.errors import GateShut
 from monitoring.calibration import calibration_limit
 from monitoring.performance import Difference, paired_difference, triple
+from monitoring.settlement import each_once
 
 Floats = NDArray[np.float64]
 
@@ -136,13 +137,15 @@ def judge(evidence: Evidence) -> Verdict:
     Raises
     ------
     InvalidInput
-        If settled probabilities are not finite or do not sum to 1.
+        If settled probabilities are not finite or do not sum to 1, or a match is settled twice.
     """
+    for rows in (evidence.settled, evidence.production_settled):
+        each_once(rows if rows is not None else evidence.settled)
     measured = (
         _enough_matches(evidence),
         _trained_before(evidence),
-        _beats(evidence, "base", "beats_base_rate", "the base rate"),
-        _beats(evidence, "elo", "beats_plain_elo", "plain Elo"),
+        _beats_base_rate(evidence),
+        _beats_plain_elo(evidence),
         _not_worse(evidence),
         _calibrated(evidence),
         _checks_pass(evidence),
@@ -158,6 +161,29 @@ def judge(evidence: Evidence) -> Verdict:
         conditions=(*measured, _approved(evidence, digest)),
         evidence=digest,
     )
+
+
+def first_version_shut(to_base_rate: Difference, to_plain_elo: Difference) -> str | None:
+    """Why the very first version may not go into production; None if it may.
+
+    It has no shadow forecasts and nobody to be compared with: it is judged by its walk-forward evaluation, where every
+    season is forecast by what was learnt before it. It must be better than the base rate beyond doubt, the whole 95 %
+    interval of the paired RPS difference below zero, which a small sample cannot show. It must not be worse than plain
+    Elo beyond doubt, the whole interval above zero. Doubt counts for it here, and not against it as it does for a
+    successor: on seven seasons good models differ from plain Elo by no more than luck, and while a successor leaves the
+    forecasts to production, without a first version there are none.
+
+    Parameters
+    ----------
+    to_base_rate, to_plain_elo : paired differences of RPS, model minus reference, on the same matches.
+    """
+    if min(to_base_rate.n, to_plain_elo.n) < MIN_MATCHES:
+        return f"only {to_base_rate.n} matches to judge it by, {MIN_MATCHES} needed"
+    if to_base_rate.high is None or not to_base_rate.high < 0:
+        return f"not better than the base rate beyond doubt: RPS difference {_spell(to_base_rate)}"
+    if to_plain_elo.low is None or not to_plain_elo.low <= 0:
+        return f"worse than plain Elo beyond doubt: RPS difference {_spell(to_plain_elo)}"
+    return None
 
 
 def approve(verdict: Verdict, version: int, by: str, reason: str, at: datetime, seen: str | None = None) -> Approval:
@@ -263,16 +289,38 @@ def _trained_before(evidence: Evidence) -> Condition:
     return Condition("trained_before_evaluation", not foreign and not seen, f"{through:%Y-%m-%d}", threshold, why)
 
 
-def _beats(evidence: Evidence, reference: str, name: str, spoken: str) -> Condition:
-    rows = evidence.settled
-    have = np.flatnonzero(np.isfinite(triple(rows, reference)).all(axis=1))
-    one = _difference(rows.iloc[have], triple(rows, "model")[have], triple(rows, reference)[have])
-    threshold = "mean RPS difference < 0"
+def _beats_base_rate(evidence: Evidence) -> Condition:
+    """Beyond doubt: whoever cannot show that much has nothing to say."""
+    name, threshold = "beats_base_rate", "95 % interval of the RPS difference ends below 0"
+    one = _against(evidence.settled, "base")
+    if one.n < MIN_MATCHES or one.high is None or one.mean is None:
+        return Condition(name, False, _spell(one), threshold, f"only {one.n} matches to compare with the base rate")
+    if one.high < 0:
+        why = f"better than the base rate on {one.n} settled matches"
+    elif one.mean < 0:
+        why = f"better than the base rate on {one.n} settled matches, but that may be luck"
+    else:
+        why = f"not better than the base rate on {one.n} settled matches"
+    return Condition(name, one.high < 0, _spell(one), threshold, why)
+
+
+def _beats_plain_elo(evidence: Evidence) -> Condition:
+    """On the whole: what separates good models from plain Elo is within the luck of a season, so none could prove it.
+
+    That it is no worse than what is in production is what a candidate has to prove: see `_not_worse`.
+    """
+    name, threshold = "beats_plain_elo", "mean RPS difference < 0"
+    one = _against(evidence.settled, "elo")
     if one.n < MIN_MATCHES or one.mean is None:
-        return Condition(name, False, _spell(one), threshold, f"only {one.n} matches to compare with {spoken}")
+        return Condition(name, False, _spell(one), threshold, f"only {one.n} matches to compare with plain Elo")
     better = one.mean < 0
-    why = f"{'better' if better else 'not better'} than {spoken} on {one.n} settled matches"
+    why = f"{'better' if better else 'not better'} than plain Elo on {one.n} settled matches"
     return Condition(name, better, _spell(one), threshold, why)
+
+
+def _against(rows: pd.DataFrame, reference: str) -> Difference:
+    have = np.flatnonzero(np.isfinite(triple(rows, reference)).all(axis=1))
+    return _difference(rows.iloc[have], triple(rows, "model")[have], triple(rows, reference)[have])
 
 
 def _not_worse(evidence: Evidence) -> Condition:

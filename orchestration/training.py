@@ -22,9 +22,18 @@ from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
 from features.metrics import rps, summary
 from features.models import REGULARISATION, outcome_model, walk_forward_forecasts
 from features.splits import season_starts
+from monitoring.gate import first_version_shut
+from monitoring.performance import Difference, paired_difference
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SOURCES = ("features", "monitoring", "orchestration", "requirements.lock")
+"""What decides, with data and recipe, which model comes out."""
 
 IDENTITY = ("data_digest", "recipe", "code_revision")
 """Tags that together determine a model bit for bit."""
+
+BOUNDS = ("mean", "low", "high")
 
 FORECASTERS = ("model", "elo", "base")
 """The model, plain Elo, and the base rate, all judged on the same matches."""
@@ -129,13 +138,7 @@ def evaluation(judged: pd.DataFrame) -> dict[str, Any]:
     y = judged["outcome"].to_numpy()
     triples = {name: judged[[f"{name}_{one}" for one in OUTCOMES]].to_numpy(float) for name in FORECASTERS}
     each = {name: rps(p, y) for name, p in triples.items()}
-    differences = {
-        name: {
-            "rps": float((each["model"] - each[name]).mean()),
-            "standard_error": float((each["model"] - each[name]).std(ddof=1) / np.sqrt(len(y))),
-        }
-        for name in FORECASTERS[1:]
-    }
+    differences = {name: asdict(paired_difference(each["model"], each[name])) for name in FORECASTERS[1:]}
     per_match = pd.DataFrame({"season": judged["season"], **each})
     return {
         "matches": len(y),
@@ -163,18 +166,18 @@ def reliability(p: NDArray[np.float64], y: NDArray[np.int64], bins: int = 10) ->
     ]
 
 
-def beats_references(scores: dict[str, Any]) -> bool:
-    """Whether the model's mean RPS is below that of the base rate and of plain Elo on the same matches."""
-    means = {name: scores["scores"][name]["rps"] for name in FORECASTERS}
-    return bool(means["model"] < means["base"] and means["model"] < means["elo"])
+def refused_as_first(scores: dict[str, Any]) -> str | None:
+    """Why a version with this evaluation may not be the first in production; None if it may."""
+    base, elo = (Difference(**scores["difference_to"][name]) for name in ("base", "elo"))
+    return first_version_shut(base, elo)
 
 
 def _flat(scores: dict[str, Any]) -> dict[str, float]:
     metrics = dict(scores["scores"]["model"])
     for name in FORECASTERS[1:]:
         metrics |= {f"{name}_{metric}": value for metric, value in scores["scores"][name].items() if metric != "n"}
-        metrics |= {f"rps_vs_{name}": scores["difference_to"][name]["rps"]}
-        metrics |= {f"rps_vs_{name}_standard_error": scores["difference_to"][name]["standard_error"]}
+        difference = scores["difference_to"][name]
+        metrics |= {f"rps_vs_{name}{'' if one == 'mean' else f'_{one}'}": difference[one] for one in BOUNDS}
     return {**metrics, "skill": scores["skill"]}
 
 
@@ -183,21 +186,32 @@ def digest(frame: pd.DataFrame) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:16]
 
 
-def code_revision() -> str:
-    """The commit that runs, or the installed version where there is no checkout."""
-    root = Path(__file__).resolve().parents[1]
+def code_revision(root: Path = ROOT) -> str:
+    """The commit that runs, with a fingerprint of what is not committed; without a checkout the installed version.
+
+    Images have no checkout: their build writes the revision into the version.
+    """
+    commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
+    if commit is None:
+        try:
+            return version("touchline")
+        except PackageNotFoundError:
+            return "unknown"
+    if not _git(root, "status", "--porcelain", "--untracked-files=all", "--", *SOURCES):
+        return commit
+    files = sorted(file for part in SOURCES for file in [root / part, *(root / part).rglob("*.py")] if file.is_file())
+    content = hashlib.sha256(b"".join(str(file.relative_to(root)).encode() + file.read_bytes() for file in files))
+    return f"{commit}-dirty.{content.hexdigest()[:12]}"
+
+
+def _git(root: Path, *arguments: str) -> str | None:
     try:
         found = subprocess.run(  # noqa: S603 - every argument is ours
-            ["git", "-C", str(root), "rev-parse", "HEAD"],  # noqa: S607 - git is found where the user's shell finds it
+            ["git", "-C", str(root), *arguments],  # noqa: S607 - git is found where the user's shell finds it
             capture_output=True,
             text=True,
             timeout=10,
         )
-        if found.returncode == 0:
-            return found.stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
-        pass
-    try:
-        return version("touchline")
-    except PackageNotFoundError:
-        return "unknown"
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None

@@ -1,6 +1,7 @@
 """The model: trained, judged, registered."""
 
 import json
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -12,7 +13,7 @@ from features.matrix import FEATURE_GROUPS
 from features.models import REGULARISATION
 from orchestration import display, published
 from orchestration.settings import PipelineSettings
-from orchestration.training import IDENTITY, Recipe, beats_references, train
+from orchestration.training import IDENTITY, Recipe, refused_as_first, train
 
 
 class TrainingConfig(dg.Config):
@@ -67,7 +68,8 @@ def outcome_model(
             "trained_through": dg.MetadataValue.timestamp(version.trained_through),
             "scores": display.scores_table(scores["scores"]),
             "rps_by_season": dg.MetadataValue.md(display.markdown(pd.DataFrame(scores["rps_by_season"]))),
-            "beats_references": beats_references(scores),
+            "differences": dg.MetadataValue.md(display.markdown(_differences(scores))),
+            "may_be_the_first": refused_as_first(scores) or "yes",
             "calibration": display.reliability_plot(scores["reliability"]),
             "mlflow_run": dg.MetadataValue.url(f"{registry.tracking_uri}/#/runs/{version.run_id}"),
             "data_digest": training.tags["data_digest"],
@@ -75,6 +77,11 @@ def outcome_model(
         },
         data_version=dg.DataVersion(str(version.version)),
     )
+
+
+def _differences(scores: dict[str, Any]) -> pd.DataFrame:
+    """Paired differences of RPS with their 95 % intervals; below zero the model is better."""
+    return pd.DataFrame([{"RPS difference to": name, **one} for name, one in scores["difference_to"].items()])
 
 
 def _twin(registry: Registry, training: Training) -> int | None:

@@ -1,5 +1,7 @@
 """Which version forecasts, and why."""
 
+from typing import Any
+
 import dagster as dg
 import pandas as pd
 
@@ -12,7 +14,7 @@ from orchestration.assessment import assess, critical_checks
 from orchestration.assets.gate import shown
 from orchestration.checks import CRITICAL
 from orchestration.settings import PipelineSettings
-from orchestration.training import beats_references
+from orchestration.training import refused_as_first
 
 
 @dg.asset(deps=["outcome_model", "gate"], group_name="model", kinds={"mlflow"}, pool="promotion")
@@ -25,15 +27,16 @@ def production_model(
 ) -> dg.MaterializeResult[None]:
     """The version that makes the published forecasts, and the history of promotions.
 
-    The first version that beats the base rate and plain Elo goes into production by itself. Every later one is promoted
-    here when all conditions of the gate are open at this moment; otherwise nothing changes.
+    The first version goes into production by itself if its evaluation is better than the base rate beyond doubt, and
+    not worse than plain Elo beyond doubt. Every later one is promoted here when all conditions of the gate are open at
+    this moment; otherwise nothing changes.
     """
     current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
     if current is None and candidate is None:
         raise dg.Failure("no version is registered yet; materialise outcome_model first")
     verdict = None
     if current is None and candidate is not None:
-        _must_beat_references(candidate, lake)
+        _must_be_good_enough(candidate, lake)
         promotion.promote_first(registry, lake, candidate, clock.as_of())
     else:
         checks = critical_checks(context.instance, CRITICAL)
@@ -54,22 +57,21 @@ def _in_production(registry: Registry) -> str:
 
 def describe(registry: Registry, lake: Lake) -> dict[str, dg.MetadataValue]:
     """Who is in production, all versions, and every promotion and rollback so far."""
-    past = pd.DataFrame(promotion.history(lake))
+    past = pd.DataFrame([_event(one) for one in reversed(promotion.history(lake))])
     return {
         "version": dg.MetadataValue.text(_in_production(registry)),
         "versions": dg.MetadataValue.md(display.markdown(pd.DataFrame([_row(one) for one in registry.versions()]))),
-        "history": dg.MetadataValue.md(display.markdown(past.iloc[::-1])),
+        "history": dg.MetadataValue.md(display.markdown(past)),
     }
 
 
-def _must_beat_references(candidate: ModelVersion, lake: Lake) -> None:
+def _must_be_good_enough(candidate: ModelVersion, lake: Lake) -> None:
     try:
         scores = lake.read_json(f"reports/evaluation/version={candidate.version}/summary.json")
     except NotPublished as error:
         raise dg.Failure(f"version {candidate.version} has no evaluation: {error}") from error
-    if not beats_references(scores):
-        means = {name: round(values["rps"], 4) for name, values in scores["scores"].items()}
-        raise dg.Failure(f"version {candidate.version} does not beat both references (mean RPS {means}): not promoted")
+    if why := refused_as_first(scores):
+        raise dg.Failure(f"version {candidate.version} is not promoted: {why}")
 
 
 def _row(version: ModelVersion) -> dict[str, object]:
@@ -79,6 +81,17 @@ def _row(version: ModelVersion) -> dict[str, object]:
         "created": version.created_at,
         "trained through": version.tags.get("trained_through", "")[:10],
         "why trained": version.tags.get("trained_because", ""),
-        "why promoted": version.tags.get("promoted_because", ""),
-        "why taken back": version.tags.get("rolled_back_because", ""),
+    }
+
+
+def _event(one: dict[str, Any]) -> dict[str, object]:
+    """A promotion or rollback, what matters most first: a narrow window cuts the rest."""
+    return {
+        "at": pd.Timestamp(one["at"]),
+        "version": one["version"],
+        "": "promoted" if one["action"] == "promote" else "rolled back",
+        "instead of": None if one["replaced"] is None else str(one["replaced"]),
+        "by": one["by"],
+        "why": one["reason"],
+        "evidence": one["evidence"] or None,
     }

@@ -15,8 +15,9 @@ import pytest
 from features import metrics
 from features.errors import GateShut, InvalidInput
 from features.io.store import Lake
-from monitoring.gate import Evidence, Policy, Verdict, approve, as_document, judge, nothing_staged
+from monitoring.gate import Evidence, Policy, Verdict, approve, as_document, first_version_shut, judge, nothing_staged
 from monitoring.metrics import BatchCollector
+from monitoring.performance import Difference, paired_difference, triple
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 THROUGH = datetime(2025, 5, 25, 15, tzinfo=UTC)
@@ -52,8 +53,8 @@ def settled(p: np.ndarray, truth: np.ndarray, y: np.ndarray, version: int, **cha
         outcome=y,
         rps=metrics.rps(p, y),
     )
-    for name, triple in (("elo", 0.6 * truth + 0.4 * base), ("base", base), ("market", truth * np.nan)):
-        rows[[f"{name}_{outcome}" for outcome in OUTCOMES]] = triple
+    for name, reference in (("elo", 0.6 * truth + 0.4 * base), ("base", base), ("market", truth * np.nan)):
+        rows[[f"{name}_{outcome}" for outcome in OUTCOMES]] = reference
     return rows.assign(**changes)
 
 
@@ -135,6 +136,43 @@ def test_a_model_no_better_than_the_references_is_refused() -> None:
     base = np.tile(truth.mean(axis=0), (len(y), 1))
     refused = shut(evidence(candidate=base, production=None, production_settled=None))
     assert {"beats_base_rate", "beats_plain_elo"} <= set(refused)
+
+
+def test_better_than_the_base_rate_by_luck_is_not_enough() -> None:
+    """Of forecasters that know nothing more than the base rate, one in forty may pass, not every second."""
+    generator, passed = np.random.default_rng(3), 0
+    for seed in range(60):
+        truth, y = season(120, seed)
+        base = np.tile(truth.mean(axis=0), (len(y), 1))
+        noise = base * np.exp(generator.normal(0, 0.2, base.shape))
+        passed += "beats_base_rate" not in shut(
+            evidence(settled=settled(noise / noise.sum(1, keepdims=True), truth, y, 8))
+        )
+    assert passed <= 3
+
+
+def first(model: np.ndarray, truth: np.ndarray, y: np.ndarray) -> str | None:
+    """What is said of a first version with these walk-forward forecasts."""
+    rows = settled(model, truth, y, 1)
+    ours, references = metrics.rps(model, y), (triple(rows, "base"), triple(rows, "elo"))
+    return first_version_shut(*(paired_difference(ours, metrics.rps(one, y)) for one in references))
+
+
+def test_the_first_version_must_be_better_than_the_base_rate_and_not_worse_than_plain_elo() -> None:
+    truth, y = season(2600)
+    elo = triple(settled(truth, truth, y, 1), "elo")
+    assert first(truth, truth, y) is None
+    assert first(0.5 * truth + 0.5 * elo, truth, y) is None, "as good as plain Elo is good enough to begin with"
+    assert "worse than plain Elo" in (first(towards_thirds(truth, 0.8), truth, y) or "")
+    assert "base rate" in (first(np.tile(truth.mean(axis=0), (len(y), 1)), truth, y) or "")
+
+
+def test_the_first_version_is_not_let_in_on_a_sample_that_shows_nothing() -> None:
+    truth, y = season(2600)
+    assert "only 0 matches" in (first(truth[:0], truth[:0], y[:0]) or "")
+    assert "only 99 matches" in (first(truth[:99], truth[:99], y[:99]) or "")
+    perhaps, same = Difference(120, -0.02, -0.045, 0.005), Difference(120, -0.001, -0.02, 0.02)
+    assert "base rate beyond doubt" in (first_version_shut(perhaps, same) or "")
 
 
 def test_an_empty_sample_shuts_everything_that_rests_on_it() -> None:
@@ -272,6 +310,15 @@ def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
     broken = one.settled.assign(home=np.nan)
     with pytest.raises(InvalidInput):
         judge(replace(one, settled=broken))
+
+
+def test_a_match_that_is_settled_twice_is_an_error_not_more_evidence() -> None:
+    one = evidence(n=60)
+    twice = pd.concat([one.settled, one.settled])
+    with pytest.raises(InvalidInput, match="settled twice"):
+        judge(replace(one, settled=twice))
+    with pytest.raises(InvalidInput, match="settled twice"):
+        judge(replace(one, production_settled=twice.assign(model_version=7)))
 
 
 def test_the_document_is_json_and_remembers_since_when_it_waits_by_the_real_clock() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import replace
-from datetime import UTC, datetime
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from features.io.sources.football_data import parse
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
 from features.replay import STATE_COLUMNS, replay
-from orchestration.training import Recipe, beats_references, train, trainable
+from orchestration.training import Recipe, code_revision, refused_as_first, train, trainable
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 SHOTS = FEATURE_GROUPS[FeatureGroup.SHOTS]
@@ -55,6 +57,28 @@ def test_the_same_data_and_seed_give_the_same_model_byte_for_byte(
     assert again.metrics == trained.metrics
 
 
+def from_records(tags: Mapping[str, str]) -> Training:
+    """The training that a version's tags describe, made again."""
+    as_of = datetime.fromisoformat(tags["trained_as_of"])
+    known = as_known_at(bundled.load(), as_of)
+    states = replay(known)
+    recipe = Recipe(**json.loads(tags["recipe"]))
+    return train(known, feature_frame(known, states.home, states.away), recipe, as_of, "lake")
+
+
+def test_weekly_retrainings_can_be_made_again_bit_for_bit_from_what_was_recorded() -> None:
+    recipe = asdict(replace(RECIPE, include_running_season=True))
+    weeks = [
+        from_records({"trained_as_of": moment.isoformat(), "recipe": json.dumps(recipe)})
+        for moment in (AS_OF, AS_OF + timedelta(weeks=1))
+    ]
+    assert weeks[0].tags["data_digest"] != weeks[1].tags["data_digest"], "a week of results came in between"
+    again = from_records(weeks[1].tags)
+    assert pickle.dumps(again.estimator) == pickle.dumps(weeks[1].estimator) != pickle.dumps(weeks[0].estimator)
+    assert again.tags == weeks[1].tags
+    assert again.documents == weeks[1].documents
+
+
 def test_changed_data_changes_the_digest(matches: pd.DataFrame, features: pd.DataFrame, trained: Training) -> None:
     changed = features.copy()
     changed.loc[changed.index[2000], "elo"] += 0.1
@@ -85,7 +109,8 @@ def test_model_and_references_are_judged_on_the_same_matches(trained: Training) 
     scores = json.loads(trained.documents["evaluation.json"])
     assert {one["n"] for one in scores["scores"].values()} == {scores["matches"]}
     assert scores["matches"] == 7 * 380
-    assert beats_references(scores)
+    assert refused_as_first(scores) is None
+    assert scores["difference_to"]["base"]["high"] < 0
     assert trained.metrics["rps"] < trained.metrics["elo_rps"] < trained.metrics["base_rps"]
     assert 0.12 < trained.metrics["skill"] < 0.166, "better than closing odds ever are: look for the leak"
 
@@ -131,3 +156,37 @@ def test_a_model_of_shots_is_trained_published_and_asked_online_in_the_same_way(
     assert [one["rating"] for one in told["shares"]] == ["elo", "pi", "goals", "shots on target", "shots"]
     moved = told["usual_log_odds"] + sum(one["share"] for one in told["shares"])
     assert moved == pytest.approx(np.log(told["home"] / told["away"]), abs=1e-9)
+
+
+def test_the_recorded_revision_tells_what_was_not_committed(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        names = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        command = ["git", "-C", str(tmp_path), *names, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    source = tmp_path / "features" / "ratings.py"
+    source.parent.mkdir()
+    source.write_text("K = 20\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "notes.txt").write_text("decides nothing")
+    assert code_revision(tmp_path) == commit
+    source.write_text("K = 25\n")
+    changed = code_revision(tmp_path)
+    assert changed.startswith(f"{commit}-dirty.")
+    source.write_text("K = 30\n")
+    assert code_revision(tmp_path) not in (commit, changed), "another change is another model"
+    source.write_text("K = 20\n")
+    (tmp_path / "features" / "new.py").write_text("K = 25\n")
+    assert code_revision(tmp_path).startswith(f"{commit}-dirty."), "nobody has added the new module yet"
+
+
+def test_without_a_checkout_the_installed_version_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an image, whose build writes version and revision beside the code."""
+    metadata = tmp_path / "touchline-0.1.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: touchline\nVersion: 0.1.0+4f2a91c\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert code_revision(tmp_path) == "0.1.0+4f2a91c"
