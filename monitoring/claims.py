@@ -34,9 +34,11 @@ class Suite(StrEnum):
     """Tables about which something is claimed."""
 
     RESULTS = "results"
+    PUBLISHED = "published"
     FIXTURES = "fixtures"
     FEATURES = "features"
     FORECASTS = "forecasts"
+    SETTLED = "settled"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,20 @@ def derived_columns(suite: Suite) -> Mapping[str, Derived]:
 def results_of(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of a matches table that the suite `results` is about."""
     return table[table["status"] == Status.PLAYED]
+
+
+def published_results(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the suite `published` is about: results published before, with whether they are still results.
+
+    Parameters
+    ----------
+    before : the matches table that is published.
+    now : the matches table that is to take its place. Results from a source that it no longer draws on are left out:
+        another source was chosen.
+    """
+    old = results_of(before)
+    old = old[old["source"].isin(set(now["source"]))] if len(now) else old
+    return old.assign(still_there=old["match_id"].isin(set(results_of(now)["match_id"])))
 
 
 def fixtures_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -210,6 +226,16 @@ _RESULTS = (
     ),
 )
 
+_PUBLISHED = (
+    _critical(
+        "results_are_kept",
+        "a result that was published is still one (where one was annulled, a person says so: accept_lost_results)",
+        "ExpectColumnValuesToBeInSet",
+        column="still_there",
+        value_set=[True],
+    ),
+)
+
 _FIXTURES = (
     _columns(matches.SCHEMA.names),
     *_IDENTITY,
@@ -283,6 +309,12 @@ _FEATURES = (
     ),
 )
 
+_BEFORE_KICK_OFF = (
+    ("published_at", "a forecast is published before its match"),
+    ("trained_through", "the model was trained on earlier matches only"),
+    ("features_as_of", "the features come from earlier results only"),
+)
+
 _FORECASTS = (
     _columns(forecasts.SCHEMA.names),
     _unique(),
@@ -338,11 +370,7 @@ _FORECASTS = (
             min_value=0,
             strict_min=True,
         )
-        for column, sentence in (
-            ("published_at", "a forecast is published before its match"),
-            ("trained_through", "the model was trained on earlier matches only"),
-            ("features_as_of", "the features come from earlier results only"),
-        )
+        for column, sentence in _BEFORE_KICK_OFF
     ),
     _warning(
         "forecasts_differ",
@@ -363,11 +391,46 @@ _FORECASTS = (
     ),
 )
 
+_SETTLED = (
+    _columns(
+        [*forecasts.SCHEMA.names, "home_goals", "away_goals", "outcome", "rps", "log_loss", "brier", "settled_at"]
+    ),
+    _unique(),
+    *(
+        _critical(
+            f"{column}_lies_before_kick_off",
+            sentence,
+            "ExpectColumnValuesToBeBetween",
+            column=f"_hours_from_{column}",
+            min_value=0,
+            strict_min=True,
+        )
+        for column, sentence in _BEFORE_KICK_OFF
+    ),
+    _critical(
+        "outcome_is_that_of_the_score",
+        "the outcome is the one that the goals give",
+        "ExpectColumnValuesToBeInSet",
+        column="_outcome_agrees",
+        value_set=[True],
+    ),
+    _critical(
+        "rps_is_a_score",
+        "the ranked probability score lies between 0 and 1",
+        "ExpectColumnValuesToBeBetween",
+        column="rps",
+        min_value=0,
+        max_value=1,
+    ),
+)
+
 _CLAIMS: Mapping[Suite, tuple[Claim, ...]] = {
     Suite.RESULTS: _RESULTS,
+    Suite.PUBLISHED: _PUBLISHED,
     Suite.FIXTURES: _FIXTURES,
     Suite.FEATURES: _FEATURES,
     Suite.FORECASTS: _FORECASTS,
+    Suite.SETTLED: _SETTLED,
 }
 
 
@@ -411,6 +474,17 @@ _MATCH_COLUMNS: Mapping[str, Derived] = {
     "_hours_since_kick_off": lambda frame, as_of: _hours(pd.Timestamp(as_of), frame["kick_off"]),
 }
 
+
+def _outcome_agrees(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
+    return pd.Series(frame["outcome"] == 1 - np.sign(frame["home_goals"] - frame["away_goals"]))
+
+
+_HOURS_BEFORE: Mapping[str, Derived] = {
+    "_hours_from_published_at": lambda frame, _: _hours(frame["kick_off"], frame["published_at"]),
+    "_hours_from_trained_through": lambda frame, _: _hours(frame["kick_off"], frame["trained_through"]),
+    "_hours_from_features_as_of": lambda frame, _: _hours(frame["kick_off"], frame["features_as_of"]),
+}
+
 _DERIVED: Mapping[Suite, Mapping[str, Derived]] = {
     Suite.RESULTS: {
         **_MATCH_COLUMNS,
@@ -418,13 +492,13 @@ _DERIVED: Mapping[Suite, Mapping[str, Derived]] = {
         "_home_margin": lambda frame, _: frame["home_goals"] - frame["away_goals"],
         "_overround": _overround,
     },
+    Suite.PUBLISHED: {},
     Suite.FIXTURES: {**_MATCH_COLUMNS, "_hours_overdue": _hours_overdue},
     Suite.FEATURES: {},
     Suite.FORECASTS: {
         "_sum": lambda frame, _: frame[list(OUTCOMES)].sum(axis=1, skipna=False),
         "_agrees": _agrees,
-        "_hours_from_published_at": lambda frame, _: _hours(frame["kick_off"], frame["published_at"]),
-        "_hours_from_trained_through": lambda frame, _: _hours(frame["kick_off"], frame["trained_through"]),
-        "_hours_from_features_as_of": lambda frame, _: _hours(frame["kick_off"], frame["features_as_of"]),
+        **_HOURS_BEFORE,
     },
+    Suite.SETTLED: {**_HOURS_BEFORE, "_outcome_agrees": _outcome_agrees},
 }

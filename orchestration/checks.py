@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from monitoring.expectations import CheckResult
 
 SUITES: Mapping[str, tuple[Suite, ...]] = {
-    "matches": (Suite.RESULTS, Suite.FIXTURES),
+    "matches": (Suite.RESULTS, Suite.PUBLISHED, Suite.FIXTURES),
     "match_features": (Suite.FEATURES,),
     "forecasts": (Suite.FORECASTS,),
+    "settled_forecasts": (Suite.SETTLED,),
 }
 """Suites by the asset that they guard."""
 

@@ -4,37 +4,57 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
+from features.errors import DamagedArtefact, NotPublished
 from features.io.clock import Clock
 from features.io.sources import QUARANTINE_SCHEMA
 from features.io.store import Lake
-from features.matches import SCHEMA, Status, as_known_at
-from monitoring.claims import Suite, fixtures_of, results_of
+from features.matches import SCHEMA, Status, as_known_at, conform
+from monitoring.claims import Suite, fixtures_of, published_results, results_of
 from orchestration import checks, display, published
 from orchestration.partitions import competitions
 from orchestration.resources import MatchSource
+from orchestration.settings import PipelineSettings
 from orchestration.training import digest
 
 _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals"]
 
 
+class RefreshConfig(dg.Config):
+    """What a person may say about a refresh."""
+
+    accept_lost_results: bool = Field(
+        default=False,
+        description="True where it is right that results which were published are gone: annulled matches.",
+    )
+
+
 @dg.asset(partitions_def=competitions, group_name="data", kinds={"parquet"}, check_specs=checks.specs("matches"))
 def matches(
     context: dg.AssetExecutionContext,
+    config: RefreshConfig,
     source: dg.ResourceParam[MatchSource],
     clock: dg.ResourceParam[Clock],
     lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[PipelineSettings],
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """All known results and the fixtures to come of one competition, as they stand at the pipeline's moment.
 
     What has not been played at that moment is a fixture without a score, even if the source already has one: the
     bundled season is replayed that way. Rows that could not be used are put aside in `quarantine`, with the reason.
+    A feed that has lost results is refused, unless a person says that it is right (`accept_lost_results`).
     """
     competition, as_of = context.partition_key, clock.as_of()
     found = source.load(competition)
     table = as_known_at(found.matches, as_of)
-    _keep_results(lake, competition, table)
-    tables = {Suite.RESULTS: results_of(table), Suite.FIXTURES: fixtures_of(table)}
+    before = published.empty(SCHEMA) if config.accept_lost_results else _published(lake, competition)
+    before = as_known_at(before[before["season"].str[:4] >= str(settings.first_season)], as_of)
+    tables = {
+        Suite.RESULTS: results_of(table),
+        Suite.PUBLISHED: published_results(before, table),
+        Suite.FIXTURES: fixtures_of(table),
+    }
     yield from checks.verify("matches", tables, as_of)
     lake.write_table("quarantine", competition, found.quarantine, schema=QUARANTINE_SCHEMA)
     lake.write_table("matches", competition, table, schema=SCHEMA)
@@ -54,10 +74,8 @@ def matches(
     )
 
 
-def _keep_results(lake: Lake, competition: str, table: pd.DataFrame) -> None:
-    """A competition may have no result yet; one that had some does not lose all of them."""
-    if competition not in lake.partitions("matches") or len(results_of(table)):
-        return
-    before = len(results_of(published.matches(lake, [competition])))
-    if before:
-        raise dg.Failure(f"the source has no result of {competition} any more, {before} are published: left as it was")
+def _published(lake: Lake, competition: str) -> pd.DataFrame:
+    try:
+        return conform(lake.read_table("matches", competition, schema=SCHEMA))
+    except (NotPublished, DamagedArtefact):  # nothing that could be lost
+        return published.empty(SCHEMA)

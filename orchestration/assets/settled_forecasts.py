@@ -1,12 +1,15 @@
 """What was published before kick-off, with what then happened."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pandas as pd
 
 from features.io.clock import Clock
 from features.io.store import Lake, week_of
+from monitoring.claims import Suite
 from monitoring.settlement import SCHEMA, settle
-from orchestration import display, published
+from orchestration import checks, display, published
 from orchestration.automation import FOLLOW_EVERY_WEEK
 from orchestration.partitions import weeks
 from orchestration.references import plain_elo
@@ -22,6 +25,7 @@ _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "hom
         dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
     ],
     backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=checks.specs("settled_forecasts"),
     automation_condition=FOLLOW_EVERY_WEEK,
     group_name="judgement",
     pool="settlement",
@@ -29,7 +33,7 @@ _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "hom
 )
 def settled_forecasts(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
-) -> None:
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """The forecasts of a week's played matches, scored once and for all against the base rate, plain Elo and the odds.
 
     A match counts in the week in which it was played, by the last forecast published before its kick-off. Postponed
@@ -40,12 +44,15 @@ def settled_forecasts(
     already = published.settled(lake)
     now = settle(rows, table, elo, clock.as_of(), already=set(already["match_id"]))
     played_in = now.settled["kick_off"].map(week_of)
+    frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:
         mine = published.week(lake, "settled_forecasts", week, SCHEMA)
-        filled = [part for part in (mine, now.settled[played_in == week]) if not part.empty]
-        frame = pd.concat(filled, ignore_index=True) if filled else published.empty(SCHEMA)
-        # Another run may have settled a match since this one looked.
-        frame = frame.drop_duplicates("match_id", keep="first").sort_values(["kick_off", "match_id"], ignore_index=True)
+        frame = _together([mine, now.settled[played_in == week]]).drop_duplicates("match_id", keep="first")
+        frames[week] = frame.sort_values(["kick_off", "match_id"], ignore_index=True)
+    others = [name for name in lake.partitions("settled_forecasts") if name not in frames]
+    rest = [published.week(lake, "settled_forecasts", name, SCHEMA) for name in others]
+    yield from checks.verify("settled_forecasts", {Suite.SETTLED: _together([*rest, *frames.values()])}, clock.as_of())
+    for week, frame in frames.items():
         lake.write_table("settled_forecasts", week, frame, schema=SCHEMA)
         announced = set(published.week(lake, "forecasts", week)["match_id"])
         open_ = now.unsettled[now.unsettled["match_id"].isin(announced - set(frame["match_id"]))]
@@ -53,6 +60,12 @@ def settled_forecasts(
         if len(frame):
             seen["rps"] = float(frame["rps"].mean())
         context.add_asset_metadata(seen, partition_key=week)
+    yield dg.MaterializeResult()
+
+
+def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [part for part in parts if not part.empty]
+    return pd.concat(filled, ignore_index=True) if filled else published.empty(SCHEMA)
 
 
 def _reasons(unsettled: pd.DataFrame) -> dg.MarkdownMetadataValue:

@@ -15,7 +15,7 @@ from features.forecasts import SCHEMA
 from features.io.sources import bundled
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURES, GOAL_FEATURES
-from monitoring.claims import Severity, Suite, claims, fixtures_of, results_of
+from monitoring.claims import Severity, Suite, claims, fixtures_of, published_results, results_of
 from monitoring.expectations import EXAMPLES, CheckResult, validate
 
 AS_OF = bundled.REPLAY_AS_OF
@@ -29,6 +29,10 @@ def sound_results() -> pd.DataFrame:
         rows[f"{side}_shots_on_target"] = rows[f"{side}_goals"] + 3
         rows[f"{side}_shots"] = rows[f"{side}_goals"] + 9
     return rows.assign(odds_home=2.1, odds_draw=3.4, odds_away=3.6)
+
+
+def sound_published() -> pd.DataFrame:
+    return published_results(sound_results().iloc[:-10], sound_results())
 
 
 def sound_fixtures() -> pd.DataFrame:
@@ -54,11 +58,21 @@ def sound_forecasts() -> pd.DataFrame:
     )[SCHEMA.names]
 
 
+def sound_settled() -> pd.DataFrame:
+    rows = sound_forecasts().reset_index(drop=True)
+    goals = sound_results()[["home_goals", "away_goals"]].head(len(rows)).reset_index(drop=True)
+    outcome = 1 - np.sign(goals["home_goals"] - goals["away_goals"]).astype(int)
+    scores = {"rps": 0.2, "log_loss": 0.9, "brier": 0.6, "settled_at": pd.Timestamp(AS_OF)}
+    return rows.assign(**goals, outcome=outcome, **scores)
+
+
 SOUND: dict[Suite, Callable[[], pd.DataFrame]] = {
     Suite.RESULTS: sound_results,
+    Suite.PUBLISHED: sound_published,
     Suite.FIXTURES: sound_fixtures,
     Suite.FEATURES: sound_features,
     Suite.FORECASTS: sound_forecasts,
+    Suite.SETTLED: sound_settled,
 }
 
 
@@ -133,6 +147,7 @@ PLANTS: dict[Suite, dict[str, Plant]] = {
         "odds_away_are_decimal": cell("odds_away", 40000.0),
         "odds_have_a_margin": cell("odds_home", 1.2),
     },
+    Suite.PUBLISHED: {"results_are_kept": lambda rows: published_results(rows, rows.drop(rows.index[7]))},
     Suite.FIXTURES: {
         **IDENTITY,
         "status_is_known": cell("status", "abandoned"),
@@ -163,6 +178,15 @@ PLANTS: dict[Suite, dict[str, Plant]] = {
         "features_as_of_lies_before_kick_off": shifted("features_as_of", "kick_off", 1),
         "forecasts_differ": column("home", 0.45),
         "home_wins_are_usual": lambda rows: rows.assign(home=rows["away"], away=rows["home"] + 0.2),
+    },
+    Suite.SETTLED: {
+        "columns_are_complete": without("settled_at"),
+        "match_ids_are_unique": twice,
+        "published_at_lies_before_kick_off": shifted("published_at", "kick_off", 0),
+        "trained_through_lies_before_kick_off": shifted("trained_through", "kick_off", 1),
+        "features_as_of_lies_before_kick_off": shifted("features_as_of", "kick_off", 1),
+        "outcome_is_that_of_the_score": lambda rows: cell("outcome", (rows["outcome"].iloc[7] + 1) % 3)(rows),
+        "rps_is_a_score": cell("rps", 1.2),
     },
 }
 
@@ -236,3 +260,19 @@ def test_the_real_seasons_are_sound() -> None:
     table = as_known_at(bundled.load(), AS_OF)
     for suite, rows in ((Suite.RESULTS, results_of(table)), (Suite.FIXTURES, fixtures_of(table))):
         assert failed(validate(suite, rows, AS_OF)) == set()
+
+
+def test_a_published_result_that_is_gone_or_open_again_is_lost() -> None:
+    before = sound_results()
+    reopened = cell("status", Status.SCHEDULED.value)(before)
+    for now in (before.drop(before.index[7]), reopened):
+        lost = validate(Suite.PUBLISHED, published_results(before, now), AS_OF)[0]
+        assert (lost.blocks, lost.failed_rows) == (True, 1)
+        assert lost.examples[0]["match_id"] == before["match_id"].iloc[7]
+    assert validate(Suite.PUBLISHED, published_results(before, before.iloc[:0]), AS_OF)[0].failed_rows == ROWS
+
+
+def test_another_source_that_was_chosen_loses_nothing() -> None:
+    before = sound_results()
+    other = before.tail(100).assign(source="files")
+    assert not failed(validate(Suite.PUBLISHED, published_results(before, other), AS_OF))

@@ -19,6 +19,7 @@ from orchestration.assessment import critical_checks
 from orchestration.assets.match_features import match_features
 from orchestration.assets.matches import matches
 from orchestration.partitions import register_competitions
+from orchestration.settings import PipelineSettings
 
 LEAGUE = bundled.COMPETITION
 AS_OF = datetime(2015, 6, 1, tzinfo=UTC)
@@ -49,11 +50,17 @@ def season() -> pd.DataFrame:
     return bundled.load().query("season == '2014-15'").reset_index(drop=True)
 
 
-def refresh(lake: Lake, table: pd.DataFrame, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+def refresh(lake: Lake, table: pd.DataFrame, instance: dg.DagsterInstance, **config: bool) -> dg.ExecuteInProcessResult:
     register_competitions(instance, (LEAGUE,))
-    resources = {"source": Source(table), "clock": At(), "lake": lake}
+    settings = PipelineSettings(first_season=2014, mlflow_tracking_uri="http://127.0.0.1:9")
+    resources = {"source": Source(table), "clock": At(), "lake": lake, "settings": settings}
     return dg.materialize(
-        [matches, match_features], partition_key=LEAGUE, instance=instance, resources=resources, raise_on_error=False
+        [matches, match_features],
+        partition_key=LEAGUE,
+        instance=instance,
+        resources=resources,
+        run_config={"ops": {"matches": {"config": config}}},
+        raise_on_error=False,
     )
 
 
@@ -64,7 +71,7 @@ def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(t
         assert good.success
         evaluations = good.get_asset_check_evaluations()
         assert {one.check_name for one in evaluations if not one.passed} == set()
-        assert len(evaluations) == sum(len(claims(suite)) for suite in (Suite.RESULTS, Suite.FIXTURES, Suite.FEATURES))
+        assert len(evaluations) == sum(len(claims(suite)) for suite in (*checks.SUITES["matches"], Suite.FEATURES))
         before = {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in ("matches", "match_features")}
 
         broken = season.copy()
@@ -102,7 +109,26 @@ def test_a_new_competition_needs_no_result_but_one_that_had_some_does_not_lose_t
         lost = refresh(lake, ahead, instance)
         assert not lost.success
         error = next(event for event in lost.all_events if event.is_step_failure).step_failure_data.error
-        assert "380 are published: left as it was" in error.to_string()
+        assert "380 of 380 rows contradict it" in error.to_string()
+
+
+def test_a_feed_that_lost_results_is_refused_until_a_person_says_that_it_is_right(tmp_path, season) -> None:
+    lake = Lake(str(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert refresh(lake, season, instance).success
+        before = {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in ("matches", "match_features")}
+        fewer = season.drop(season.index[[3, 200]])
+        refused = refresh(lake, fewer, instance)
+        assert [one.check_name for one in refused.get_asset_check_evaluations() if not one.passed] == [
+            "published_results_are_kept"
+        ]
+        assert not any(event.is_step_success for event in refused.all_events), "nothing downstream may run"
+        assert before == {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in before}
+        assert not critical_checks(instance, checks.CRITICAL)["matches: published_results_are_kept"]
+
+        assert refresh(lake, fewer, instance, accept_lost_results=True).success
+        assert len(lake.read_table("matches", LEAGUE)) == len(season) - 2
+        assert refresh(lake, fewer, instance).success, "what a person has accepted is the new state"
 
 
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:

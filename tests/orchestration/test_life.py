@@ -12,6 +12,7 @@ import pytest
 
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING
 from monitoring.gate import Policy
+from monitoring.settlement import SCHEMA as SETTLED
 from orchestration import promotion
 from orchestration.definitions import build
 from orchestration.partitions import RANGE_END, RANGE_START
@@ -162,6 +163,24 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert "no previous version" in failure(
         life.decide("rollback_production", "restore_previous", name="Ada", reason="again")
     )
+
+
+def test_a_match_that_is_in_two_settled_weeks_stops_settlement_and_is_not_scored_twice(life: Life) -> None:
+    lake, weeks = life.home.lake, ("2026-02-23", "2026-03-02")
+    first, second = (lake.read_table("settled_forecasts", week, schema=SETTLED) for week in weeks)
+    lake.write_table("settled_forecasts", weeks[1], pd.concat([second, first.iloc[[0]]]), schema=SETTLED)
+    before = {name: lake.read_bytes(f"reports/{name}.json") for name in ("performance", "gate")}
+    try:
+        settling = life.run("settle_forecasts", tags={RANGE_START: "2026-03-09", RANGE_END: "2026-03-09"})
+        assert "no match is there twice" in failure(settling)
+        assert not life.run("judge_forecasts").success
+        assert not life.run("judge_candidate").success
+        assert before == {name: lake.read_bytes(f"reports/{name}.json") for name in before}
+    finally:
+        lake.write_table("settled_forecasts", weeks[1], second, schema=SETTLED)
+    assert life.run("settle_forecasts", tags={RANGE_START: weeks[0], RANGE_END: "2026-03-09"}).success
+    after = pd.concat(lake.read_table("settled_forecasts", week, schema=SETTLED) for week in weeks)
+    pd.testing.assert_frame_equal(after, pd.concat([first, second]))
 
 
 def test_a_review_is_written_beside_its_report(life: Life) -> None:
