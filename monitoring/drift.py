@@ -327,10 +327,10 @@ def _preface(summary: dict[str, Any]) -> str:
     if summary["columns"]:
         cells = "".join(
             f"<tr><td>{html.escape(one['column'])}</td><td>{one['kind']}</td><td>{_spell(one['p_value'])}</td>"
-            f"<td>{_spell(one['threshold'])}</td><td>{'drifted' if one['drifted'] else ''}</td></tr>"
+            f"<td>{_spell(one['threshold'])}</td><td>{'drifted' if one['drifted'] else 'no drift'}</td></tr>"
             for one in summary["columns"]
         )
-        head = "<tr><th>column</th><th>kind</th><th>p-value</th><th>threshold</th><th></th></tr>"
+        head = "<tr><th>column</th><th>kind</th><th>p-value</th><th>threshold</th><th>verdict</th></tr>"
         lines.append(f"{_TABLE}{head}{cells}</table>")
     lines.append("<h2>How far to trust this</h2>")
     if trust["false_alarm_rate"] is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -60,6 +61,16 @@ def _inspect(competitions: Sequence[str]) -> int:
 
 
 def _advance(weeks: int) -> int:
+    from features.io.settings import Settings
+
+    logs = Settings().home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    # Dagster, MLflow and their libraries tell every step on stderr; a person wants the steps of the pipeline.
+    with (logs / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
+        return _move_on(weeks)
+
+
+def _move_on(weeks: int) -> int:
     from features.io.clock import Clock
     from features.io.registry import Registry
     from orchestration.local import LocalSettings
