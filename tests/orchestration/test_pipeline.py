@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -15,6 +16,8 @@ from features.io.registry import PRODUCTION, STAGING
 from features.io.sources import bundled
 from features.matches import OUTCOMES, RESULT_COLUMNS, Status
 from features.replay import STATE_COLUMNS
+from orchestration import published
+from orchestration.training import IDENTITY, Recipe, train
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
 
@@ -63,6 +66,17 @@ def test_the_first_good_version_is_in_production_and_explains_itself(installed) 
     assert summary["scores"]["model"]["rps"] < summary["scores"]["elo"]["rps"] < summary["scores"]["base"]["rps"]
     logged = installed.registry.metrics(production)
     assert {"rps", "log_loss", "brier", "ece", "elo_rps", "base_rps", "skill"} <= set(logged)
+
+
+def test_the_registered_model_comes_out_again_from_what_the_registry_recorded(installed) -> None:
+    version = installed.registry.by_alias(PRODUCTION)
+    tables = published.matches(installed.lake), published.features(installed.lake)
+    recipe = Recipe(**json.loads(version.tags["recipe"]))
+    again = train(*tables, recipe, datetime.fromisoformat(version.tags["trained_as_of"]), "lake")
+    assert {name: again.tags[name] for name in IDENTITY} == {name: version.tags[name] for name in IDENTITY}
+    x = again.dataset[list(recipe.features)].to_numpy(float)
+    registered = installed.registry.load(version).predict_proba(x)
+    np.testing.assert_array_equal(again.estimator.predict_proba(x), registered)
 
 
 def test_the_final_table_is_simulated_from_the_same_model(installed) -> None:
