@@ -22,7 +22,7 @@ GATE = "reports/gate.json"
 @dg.asset(
     deps=["outcome_model", "shadow_forecasts", "performance", "drift_report"],
     automation_condition=FOLLOW,
-    group_name="model",
+    group_name="promotion",
     kinds={"json"},
 )
 def gate(

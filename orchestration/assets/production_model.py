@@ -17,7 +17,7 @@ from orchestration.settings import PipelineSettings
 from orchestration.training import refused_as_first
 
 
-@dg.asset(deps=["outcome_model", "gate"], group_name="model", kinds={"mlflow"}, pool="promotion")
+@dg.asset(deps=["outcome_model", "gate"], group_name="promotion", kinds={"mlflow"}, pool="promotion")
 def production_model(
     context: dg.AssetExecutionContext,
     registry: dg.ResourceParam[Registry],

@@ -44,16 +44,18 @@ def settled_forecasts(
     already = published.settled(lake)
     now = settle(rows, table, elo, clock.as_of(), already=set(already["match_id"]))
     played_in = now.settled["kick_off"].map(week_of)
+    before = {week: published.week(lake, "settled_forecasts", week, SCHEMA) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:
-        mine = published.week(lake, "settled_forecasts", week, SCHEMA)
-        frame = _together([mine, now.settled[played_in == week]]).drop_duplicates("match_id", keep="first")
+        frame = _together([before[week], now.settled[played_in == week]]).drop_duplicates("match_id", keep="first")
         frames[week] = frame.sort_values(["kick_off", "match_id"], ignore_index=True)
     others = [name for name in lake.partitions("settled_forecasts") if name not in frames]
     rest = [published.week(lake, "settled_forecasts", name, SCHEMA) for name in others]
     yield from checks.verify("settled_forecasts", {Suite.SETTLED: _together([*rest, *frames.values()])}, clock.as_of())
+    there = set(lake.partitions("settled_forecasts"))
     for week, frame in frames.items():
-        lake.write_table("settled_forecasts", week, frame, schema=SCHEMA)
+        if not frame.equals(before[week]) or (week not in there and week <= week_of(clock.as_of())):
+            lake.write_table("settled_forecasts", week, frame, schema=SCHEMA)
         announced = set(published.week(lake, "forecasts", week)["match_id"])
         open_ = now.unsettled[now.unsettled["match_id"].isin(announced - set(frame["match_id"]))]
         seen = {**display.of_table(frame, frame[_SHOWN]), "not_scored": _reasons(open_)}
