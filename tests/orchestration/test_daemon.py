@@ -23,7 +23,7 @@ from orchestration.partitions import RANGE_END, RANGE_START
 from orchestration.promotion import history
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
-PATIENCE = 420
+PATIENCE = 600
 COMPLETED = BulkActionStatus.COMPLETED_SUCCESS
 
 
