@@ -47,6 +47,8 @@ local_artifact_storage:
   class: LocalArtifactStorage
   config:
     base_dir: /tmp/dagster
+nux:
+  enabled: false
 telemetry:
   enabled: false
 {{- end }}
