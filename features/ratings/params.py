@@ -94,7 +94,7 @@ TIERED = RatingParams(
     pi=PiParams(rate=0.03, carry=0.9, newcomer=-0.15),
     poisson=PoissonParams(rate=0.04, division_rate=0.004, newcomer=-0.15, pull=0.0),
     shots_on_target=PoissonParams(rate=0.06, division_rate=0.004, level=1.45, home=0.2, newcomer=-0.05, pull=0.1),
-    shots=PoissonParams(rate=0.08, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.4),
+    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.4),
     gain=GainParams(summer=0.5, newcomer=1.0),
 )
 """For a country with several tiers in the data: clubs keep their ratings when they move between them.
