@@ -30,9 +30,9 @@ while True:
 """
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(str(tmp_path / "lake"))
+@pytest.fixture(params=["folder", "s3"])
+def lake(request: pytest.FixtureRequest) -> Lake:
+    return request.getfixturevalue(f"{request.param}_lake")  # type: ignore[no-any-return]
 
 
 def is_whole(content: bytes) -> bool:
@@ -57,29 +57,29 @@ def test_a_reader_sees_the_old_or_the_new_while_the_writer_is_killed(lake: Lake,
         assert lake.list("noun") == ["doc"], "what a killed writer leaves must stay invisible"
 
 
-def test_what_a_killed_writer_left_is_removed_once_nobody_can_be_writing_it(lake: Lake) -> None:
-    lake.write_bytes("noun/doc", b"old")
-    old, young = Path(lake.root, "noun/.doc.old"), Path(lake.root, "noun/.doc.young")
+def test_what_a_killed_writer_left_is_removed_once_nobody_can_be_writing_it(folder_lake: Lake) -> None:
+    folder_lake.write_bytes("noun/doc", b"old")
+    old, young = Path(folder_lake.root, "noun/.doc.old"), Path(folder_lake.root, "noun/.doc.young")
     old.write_bytes(b"half")
     young.write_bytes(b"half")
     long_ago = time.time() - ABANDONED_AFTER - 1
     os.utime(old, (long_ago, long_ago))
-    lake.write_bytes("noun/doc", b"new")
+    folder_lake.write_bytes("noun/doc", b"new")
     assert not old.exists()
     assert young.exists()
 
 
-def test_a_publish_that_fails_leaves_the_old_and_no_rest(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    lake.write_bytes("noun/doc", b"old")
+def test_a_publish_that_fails_leaves_the_old_and_no_rest(folder_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder_lake.write_bytes("noun/doc", b"old")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        lake.write_bytes("noun/doc", b"new")
-    assert lake.read_bytes("noun/doc") == b"old"
-    assert [path.name for path in Path(lake.root, "noun").iterdir()] == ["doc"]
+        folder_lake.write_bytes("noun/doc", b"new")
+    assert folder_lake.read_bytes("noun/doc") == b"old"
+    assert [path.name for path in Path(folder_lake.root, "noun").iterdir()] == ["doc"]
 
 
 def test_many_writers_of_one_object_leave_one_whole_object(lake: Lake) -> None:
@@ -108,8 +108,21 @@ def test_the_stamp_changes_with_each_publication(lake: Lake) -> None:
     assert lake.table_stamp("ratings", "a") is None
     lake.write_table("ratings", "a", pd.DataFrame({"x": [1]}))
     first = lake.table_stamp("ratings", "a")
+    assert lake.table_stamp("ratings", "a") == first
     lake.write_table("ratings", "a", pd.DataFrame({"x": [2]}))
-    assert lake.table_stamp("ratings", "a") != first
+    second = lake.table_stamp("ratings", "a")
+    assert first is not None
+    assert second is not None
+    assert second != first
+    assert second.modified_ns >= first.modified_ns
+
+
+def test_an_equally_large_publication_in_the_same_second_changes_the_stamp(lake: Lake) -> None:
+    seen = set()
+    for letter in b"abcdefgh":
+        lake.write_bytes("noun/doc", bytes([letter]) * 100)
+        seen.add(lake.stamp("noun/doc"))
+    assert len(seen) == 8
 
 
 @pytest.mark.parametrize("damage", [b"", b"not parquet", b"PAR1" + b"\0" * 40 + b"PAR1"])

@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -18,27 +16,9 @@ from features.io.settings import Settings
 from features.io.store import Lake
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def lake(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lake:
-    import boto3
-
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    bucket = tmp_path.name.replace("_", "-").lower()[:40]
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
-    return Lake(Settings(lake=f"s3://{bucket}/lake", s3_endpoint=endpoint).lake_root)
+def lake(s3_lake: Lake) -> Lake:
+    return s3_lake
 
 
 def test_tables_and_documents_are_published_and_found(lake: Lake) -> None:
@@ -90,11 +70,11 @@ class Gate:
                 sink.sendall(data)
 
 
-def test_a_writer_killed_while_it_publishes_leaves_the_old_object(lake: Lake, endpoint: str) -> None:
+def test_a_writer_killed_while_it_publishes_leaves_the_old_object(lake: Lake, s3_endpoint: str) -> None:
     """25 of 40 MB are with the server when the process dies: two of four parts and a half."""
     lake.write_bytes("noun/doc", b"old")
     before = lake.stamp("noun/doc")
-    gate = Gate(endpoint.removeprefix("http://"), 25_000_000)
+    gate = Gate(s3_endpoint.removeprefix("http://"), 25_000_000)
     root = Settings(lake=lake.root.partition("?")[0], s3_endpoint=f"http://{gate.address}").lake_root
     publish = f"from features.io.store import Lake; Lake({root!r}).write_bytes('noun/doc', b'new' * 13_333_333)"
     writer = subprocess.Popen([sys.executable, "-c", publish])
