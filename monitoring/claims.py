@@ -18,6 +18,7 @@ import pandas as pd
 from features import forecasts, matches
 from features.matches import OUTCOMES, Status
 from features.matrix import FEATURES, GOAL_FEATURES
+from features.ratings.ledger import STATE_COLUMNS
 
 ENOUGH = 50
 """Rows below which a mean or a spread says nothing."""
@@ -37,6 +38,7 @@ class Suite(StrEnum):
     PUBLISHED = "published"
     FIXTURES = "fixtures"
     FEATURES = "features"
+    STATES = "states"
     FORECASTS = "forecasts"
     SETTLED = "settled"
 
@@ -277,7 +279,7 @@ _FEATURES = (
     _unique(),
     *(
         claim
-        for name in GOAL_FEATURES
+        for name in FEATURES
         for claim in (
             _critical(f"{name}_is_known", "every match has the feature", "ExpectColumnValuesToNotBeNull", column=name),
             _critical(
@@ -288,15 +290,18 @@ _FEATURES = (
                 min_value=-10,
                 max_value=10,
             ),
-            _warning(
-                f"{name}_varies",
-                "the feature is not stuck at one value",
-                "ExpectColumnStdevToBeBetween",
-                ENOUGH,
-                column=name,
-                min_value=0.005,
-            ),
         )
+    ),
+    *(
+        _warning(
+            f"{name}_varies",
+            "the feature is not stuck at one value",
+            "ExpectColumnStdevToBeBetween",
+            ENOUGH,
+            column=name,
+            min_value=0.005,
+        )
+        for name in GOAL_FEATURES  # where a source has no shots, ratings of shots never move
     ),
     _warning(
         "home_advantage_is_seen",
@@ -306,6 +311,33 @@ _FEATURES = (
         column="elo",
         min_value=0.0,
         max_value=0.5,
+    ),
+)
+
+_STATES = (
+    _columns(["competition", "season", "team", "features_as_of", *STATE_COLUMNS]),
+    _critical("states_exist", "there is at least one club", "ExpectTableRowCountToBeBetween", 0, min_value=1),
+    _critical("clubs_are_unique", "no club is there twice", "ExpectColumnValuesToBeUnique", column="_club"),
+    _critical(
+        "ratings_are_known",
+        "every rating of every club is a number",
+        "ExpectColumnValuesToBeInSet",
+        column="_unknown",
+        value_set=[""],
+    ),
+    _critical(
+        "ratings_are_plausible",
+        "Elo lies between 0 and 4,000, matches played are not negative, every other rating lies between -10 and 10",
+        "ExpectColumnValuesToBeInSet",
+        column="_implausible",
+        value_set=[""],
+    ),
+    _critical(
+        "results_are_past",
+        "no club's rating has seen a result that is yet to come",
+        "ExpectColumnValuesToBeBetween",
+        column="_hours_since_features_as_of",
+        min_value=0,
     ),
 )
 
@@ -429,6 +461,7 @@ _CLAIMS: Mapping[Suite, tuple[Claim, ...]] = {
     Suite.PUBLISHED: _PUBLISHED,
     Suite.FIXTURES: _FIXTURES,
     Suite.FEATURES: _FEATURES,
+    Suite.STATES: _STATES,
     Suite.FORECASTS: _FORECASTS,
     Suite.SETTLED: _SETTLED,
 }
@@ -479,6 +512,26 @@ def _outcome_agrees(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
     return pd.Series(frame["outcome"] == 1 - np.sign(frame["home_goals"] - frame["away_goals"]))
 
 
+def _named(wrong: pd.DataFrame) -> pd.Series[Any]:
+    """In each row the names of the columns that are wrong, so that whoever sees the row need not search."""
+    return pd.Series([", ".join(wrong.columns[row]) for row in wrong.to_numpy(bool)], wrong.index, dtype="str")
+
+
+def _unknown(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
+    ratings = frame[list(STATE_COLUMNS)]
+    return _named(ratings.isna() | ratings.isin([np.inf, -np.inf]))
+
+
+def _implausible(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
+    """Names of ratings out of bounds; what is unknown is another claim's business."""
+    ratings = frame[list(STATE_COLUMNS)]
+    wrong = ratings.abs() > 10
+    for name in ("elo", "elo_plain"):
+        wrong[name] = (ratings[name] < 0) | (ratings[name] > 4000)
+    wrong["played"] = ratings["played"] < 0
+    return _named(wrong)
+
+
 _HOURS_BEFORE: Mapping[str, Derived] = {
     "_hours_from_published_at": lambda frame, _: _hours(frame["kick_off"], frame["published_at"]),
     "_hours_from_trained_through": lambda frame, _: _hours(frame["kick_off"], frame["trained_through"]),
@@ -495,6 +548,12 @@ _DERIVED: Mapping[Suite, Mapping[str, Derived]] = {
     Suite.PUBLISHED: {},
     Suite.FIXTURES: {**_MATCH_COLUMNS, "_hours_overdue": _hours_overdue},
     Suite.FEATURES: {},
+    Suite.STATES: {
+        "_club": lambda frame, _: frame["competition"] + "/" + frame["team"],
+        "_unknown": _unknown,
+        "_implausible": _implausible,
+        "_hours_since_features_as_of": lambda frame, as_of: _hours(pd.Timestamp(as_of), frame["features_as_of"]),
+    },
     Suite.FORECASTS: {
         "_sum": lambda frame, _: frame[list(OUTCOMES)].sum(axis=1, skipna=False),
         "_agrees": _agrees,

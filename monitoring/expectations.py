@@ -53,7 +53,7 @@ def validate(suite: Suite, table: pd.DataFrame, as_of: datetime) -> list[CheckRe
     Parameters
     ----------
     table : the rows that the suite is about: `claims.results_of(matches)`, `claims.fixtures_of(matches)`, the features
-        table, published forecasts.
+        table, the clubs' states, published forecasts.
     as_of : the moment that "past" and "overdue" refer to.
 
     Returns
@@ -150,7 +150,7 @@ def _seen(result: Mapping[str, Any], error: str | None) -> str:
 
 
 def _example(rows: pd.DataFrame, position: int, claim: Claim, result: Mapping[str, Any], i: int) -> dict[str, Any]:
-    keys = [name for name in ("match_id", "home_team", "away_team") if name in rows]
+    keys = [name for name in ("match_id", "home_team", "away_team", "team") if name in rows]
     values = result.get("unexpected_list") or []
     row = {name: _plain(rows[name].iloc[position]) for name in keys}
     column = str(claim.arguments.get("column", f"{claim.arguments.get('column_A')}, {claim.arguments.get('column_B')}"))

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 SUITES: Mapping[str, tuple[Suite, ...]] = {
     "matches": (Suite.RESULTS, Suite.PUBLISHED, Suite.FIXTURES),
     "match_features": (Suite.FEATURES,),
+    "team_states": (Suite.STATES,),
     "forecasts": (Suite.FORECASTS,),
     "settled_forecasts": (Suite.SETTLED,),
 }
 """Suites by the asset that they guard."""
+
+_GUARDED = {suite: asset for asset, suites in SUITES.items() for suite in suites}
 
 
 def _name(suite: Suite, claim: str) -> str:
@@ -50,15 +53,15 @@ CRITICAL = [spec.key for asset in SUITES for spec in specs(asset) if spec.blocki
 """Checks whose newest results the gate asks for."""
 
 
-def verify(asset: str, tables: Mapping[Suite, pd.DataFrame], as_of: datetime) -> Iterator[dg.AssetCheckResult]:
-    """Yield the result of every check, then stop the asset if a critical one failed."""
+def verify(tables: Mapping[Suite, pd.DataFrame], as_of: datetime) -> Iterator[dg.AssetCheckResult]:
+    """Yield the result of every check, then stop whatever was going to be published if a critical one failed."""
     # Great Expectations takes seconds to import; only runs that publish tables need it.
     from monitoring.expectations import validate
 
     broken: list[str] = []
     for suite, table in tables.items():
         for result in validate(suite, table, as_of):
-            yield _shown(asset, result)
+            yield _shown(_GUARDED[suite], result)
             if result.blocks:
                 broken.append(f"{result.sentence} ({result.error or result.seen})")
     if broken:

@@ -6,11 +6,11 @@ from orchestration.assets import (
     drift_report,
     forecasts,
     gate,
-    match_features,
     matches,
     outcome_model,
     performance,
     production_model,
+    ratings,
     season_forecast,
     settled_forecasts,
 )
@@ -22,7 +22,7 @@ from orchestration.settings import PipelineSettings
 
 ASSETS = [
     matches,
-    match_features,
+    ratings,
     outcome_model,
     forecasts,
     season_forecast,

@@ -63,7 +63,7 @@ def forecasts(
             frames[week] = forecasts_of_week(model, table, week, as_of, clock.replaying, before[week])
         except LeakageError as error:
             raise dg.Failure(f"week {week}: {error}") from error
-    yield from checks.verify("forecasts", {Suite.FORECASTS: _each_match_once(frames)}, as_of)
+    yield from checks.verify({Suite.FORECASTS: _each_match_once(frames)}, as_of)
     there = set(lake.partitions("forecasts"))
     for week, frame in frames.items():
         # Writing waits for the disk: history that stands, and weeks that nobody asks for yet, are left alone.

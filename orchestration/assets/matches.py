@@ -55,7 +55,7 @@ def matches(
         Suite.PUBLISHED: published_results(before, table),
         Suite.FIXTURES: fixtures_of(table),
     }
-    yield from checks.verify("matches", tables, as_of)
+    yield from checks.verify(tables, as_of)
     lake.write_table("quarantine", competition, found.quarantine, schema=QUARANTINE_SCHEMA)
     lake.write_table("matches", competition, table, schema=SCHEMA)
     played = table[table["status"] == Status.PLAYED]

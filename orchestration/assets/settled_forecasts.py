@@ -51,7 +51,7 @@ def settled_forecasts(
         frames[week] = frame.sort_values(["kick_off", "match_id"], ignore_index=True)
     others = [name for name in lake.partitions("settled_forecasts") if name not in frames]
     rest = [published.week(lake, "settled_forecasts", name, SCHEMA) for name in others]
-    yield from checks.verify("settled_forecasts", {Suite.SETTLED: _together([*rest, *frames.values()])}, clock.as_of())
+    yield from checks.verify({Suite.SETTLED: _together([*rest, *frames.values()])}, clock.as_of())
     there = set(lake.partitions("settled_forecasts"))
     for week, frame in frames.items():
         if not frame.equals(before[week]) or (week not in there and week <= week_of(clock.as_of())):

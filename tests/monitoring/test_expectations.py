@@ -15,6 +15,7 @@ from features.forecasts import SCHEMA
 from features.io.sources import bundled
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURES, GOAL_FEATURES
+from features.replay import replay
 from monitoring.claims import Severity, Suite, claims, fixtures_of, published_results, results_of
 from monitoring.expectations import EXAMPLES, CheckResult, validate
 
@@ -45,6 +46,10 @@ def sound_features() -> pd.DataFrame:
     return rows.assign(**dict(zip(FEATURES, values.T, strict=True)))
 
 
+def sound_states() -> pd.DataFrame:
+    return replay(as_known_at(bundled.load(), AS_OF)).team_states
+
+
 def sound_forecasts() -> pd.DataFrame:
     rows = sound_fixtures()[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]]
     p = np.random.default_rng(0).dirichlet([9, 5, 6], len(rows))
@@ -71,6 +76,7 @@ SOUND: dict[Suite, Callable[[], pd.DataFrame]] = {
     Suite.PUBLISHED: sound_published,
     Suite.FIXTURES: sound_fixtures,
     Suite.FEATURES: sound_features,
+    Suite.STATES: sound_states,
     Suite.FORECASTS: sound_forecasts,
     Suite.SETTLED: sound_settled,
 }
@@ -160,10 +166,18 @@ PLANTS: dict[Suite, dict[str, Plant]] = {
         "columns_are_complete": without("elo"),
         "features_exist": empty,
         "match_ids_are_unique": twice,
-        **{f"{name}_is_known": cell(name, np.nan) for name in GOAL_FEATURES},
-        **{f"{name}_is_plausible": cell(name, np.inf) for name in GOAL_FEATURES},
+        **{f"{name}_is_known": cell(name, np.nan) for name in FEATURES},
+        **{f"{name}_is_plausible": cell(name, np.inf) for name in FEATURES},
         **{f"{name}_varies": column(name, 0.2) for name in GOAL_FEATURES},
         "home_advantage_is_seen": lambda rows: rows.assign(elo=-rows["elo"]),
+    },
+    Suite.STATES: {
+        "columns_are_complete": without("attack_shots"),
+        "states_exist": empty,
+        "clubs_are_unique": twice,
+        "ratings_are_known": cell("pi_away", np.nan),
+        "ratings_are_plausible": cell("level", 11.0),
+        "results_are_past": cell("features_as_of", pd.Timestamp(AS_OF) + pd.Timedelta(hours=1)),
     },
     Suite.FORECASTS: {
         "columns_are_complete": without("model_version"),
@@ -237,6 +251,27 @@ def test_a_claim_that_cannot_be_tested_fails_and_says_why() -> None:
     assert found.blocks
     assert found.error
     assert found.seen == "could not be tested"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "claim"),
+    [
+        ("gain", np.nan, "ratings_are_known"),
+        ("elo", np.inf, "ratings_are_known"),
+        ("elo", 1e6, "ratings_are_plausible"),
+        ("elo_plain", -1.0, "ratings_are_plausible"),
+        ("played", -1.0, "ratings_are_plausible"),
+        ("defence_shots", -40.0, "ratings_are_plausible"),
+    ],
+)
+def test_a_rating_that_cannot_be_is_shown_with_its_club_and_name(name: str, value: float, claim: str) -> None:
+    rows = cell(name, value)(sound_states())
+    found = {result.name: result for result in validate(Suite.STATES, rows, AS_OF)}[claim]
+    assert (found.blocks, found.failed_rows) == (True, 1)
+    assert found.examples[0] == {
+        "team": rows["team"].iloc[7],
+        claim.removeprefix("ratings_are_").replace("known", "unknown").replace("plausible", "implausible"): name,
+    }
 
 
 def test_no_fixtures_left_at_the_end_of_a_season_is_no_fault() -> None:

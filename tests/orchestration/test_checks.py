@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,8 +17,10 @@ from features.matches import RESULT_COLUMNS, Status
 from monitoring.claims import Severity, Suite, claims
 from orchestration import checks
 from orchestration.assessment import critical_checks
-from orchestration.assets.match_features import match_features
+from orchestration.assets import ratings as ratings_module
 from orchestration.assets.matches import matches
+from orchestration.assets.ratings import ratings
+from orchestration.definitions import build
 from orchestration.partitions import register_competitions
 from orchestration.settings import PipelineSettings
 
@@ -55,13 +58,18 @@ def refresh(lake: Lake, table: pd.DataFrame, instance: dg.DagsterInstance, **con
     settings = PipelineSettings(first_season=2014, mlflow_tracking_uri="http://127.0.0.1:9")
     resources = {"source": Source(table), "clock": At(), "lake": lake, "settings": settings}
     return dg.materialize(
-        [matches, match_features],
+        [matches, ratings],
         partition_key=LEAGUE,
         instance=instance,
         resources=resources,
         run_config={"ops": {"matches": {"config": config}}},
         raise_on_error=False,
     )
+
+
+def published(lake: Lake) -> dict[str, bytes]:
+    """What readers of the league's tables see."""
+    return {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in ("matches", "match_features", "team_states")}
 
 
 def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(tmp_path, season: pd.DataFrame) -> None:
@@ -71,8 +79,10 @@ def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(t
         assert good.success
         evaluations = good.get_asset_check_evaluations()
         assert {one.check_name for one in evaluations if not one.passed} == set()
-        assert len(evaluations) == sum(len(claims(suite)) for suite in (*checks.SUITES["matches"], Suite.FEATURES))
-        before = {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in ("matches", "match_features")}
+        assert len(evaluations) == sum(
+            len(claims(suite)) for suite in (*checks.SUITES["matches"], Suite.FEATURES, Suite.STATES)
+        )
+        before = published(lake)
 
         broken = season.copy()
         broken.loc[7, "home_goals"] = 99
@@ -86,7 +96,7 @@ def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(t
         error = next(event for event in bad.all_events if event.is_step_failure).step_failure_data.error
         assert "what was there before stays" in error.to_string()
         assert not any(event.is_step_success for event in bad.all_events), "nothing downstream may run"
-        assert before == {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in before}
+        assert published(lake) == before
 
         seen = critical_checks(instance, checks.CRITICAL)
         assert not seen["matches: results_home_goals_are_plausible"]
@@ -116,19 +126,60 @@ def test_a_feed_that_lost_results_is_refused_until_a_person_says_that_it_is_righ
     lake = Lake(str(tmp_path))
     with dg.DagsterInstance.ephemeral() as instance:
         assert refresh(lake, season, instance).success
-        before = {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in ("matches", "match_features")}
+        before = published(lake)
         fewer = season.drop(season.index[[3, 200]])
         refused = refresh(lake, fewer, instance)
         assert [one.check_name for one in refused.get_asset_check_evaluations() if not one.passed] == [
             "published_results_are_kept"
         ]
         assert not any(event.is_step_success for event in refused.all_events), "nothing downstream may run"
-        assert before == {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in before}
+        assert published(lake) == before
         assert not critical_checks(instance, checks.CRITICAL)["matches: published_results_are_kept"]
 
         assert refresh(lake, fewer, instance, accept_lost_results=True).success
         assert len(lake.read_table("matches", LEAGUE)) == len(season) - 2
         assert refresh(lake, fewer, instance).success, "what a person has accepted is the new state"
+
+
+@pytest.mark.parametrize("broken", ["match_features", "team_states"])
+def test_ratings_that_contradict_a_critical_claim_are_not_published_and_nothing_follows_from_them(
+    tmp_path, season: pd.DataFrame, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(str(tmp_path))
+    definitions = build(PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9"))
+    whole = {"match_features": ratings_module.feature_frame, "team_states": ratings_module.replay}
+
+    def plant(*arguments: object) -> object:
+        made = whole[broken](*arguments)
+        table = made if isinstance(made, pd.DataFrame) else made.team_states
+        table.loc[3, "elo"] = np.inf
+        return made
+
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def asked_for_forecasts(cursor: object) -> tuple[int, object]:
+            seen = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
+            return seen.get_num_requested(dg.AssetKey("forecasts")), seen.cursor
+
+        instance.report_runless_asset_event(dg.AssetMaterialization("outcome_model"))
+        assert refresh(lake, season.iloc[:-20], instance).success
+        _, cursor = asked_for_forecasts(None)
+        before = published(lake)
+
+        monkeypatch.setattr(ratings_module, "feature_frame" if broken == "match_features" else "replay", plant)
+        bad = refresh(lake, season.iloc[:-10], instance)
+        failed = {one.check_name for one in bad.get_asset_check_evaluations() if not one.passed}
+        assert {"match_features": "features_elo_is_plausible", "team_states": "states_ratings_are_known"}[
+            broken
+        ] in failed
+        assert {name for name, content in published(lake).items() if content != before[name]} == {"matches"}
+        asked, cursor = asked_for_forecasts(cursor)
+        assert asked == 0
+
+        monkeypatch.undo()
+        assert refresh(lake, season, instance).success
+        asked, cursor = asked_for_forecasts(cursor)
+        assert asked > 0, "sound ratings are followed"
 
 
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:

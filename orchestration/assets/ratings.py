@@ -1,0 +1,88 @@
+"""From matches to what a model sees: the ratings before each match, and every club's state now."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from features.io.clock import Clock
+from features.io.store import Lake
+from features.matches import Status
+from features.matrix import feature_frame
+from features.replay import replay
+from monitoring.claims import Suite
+from orchestration import checks, display, published
+from orchestration.automation import FOLLOW
+from orchestration.partitions import competitions
+from orchestration.training import digest
+
+_ALL_MATCHES = dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping())
+"""Results of one tier move the ratings of the others of its country, so each competition follows all of them."""
+
+
+def _spec(name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        deps=[_ALL_MATCHES],
+        description=description,
+        group_name="data",
+        kinds={"parquet"},
+        automation_condition=FOLLOW,
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        _spec(
+            "match_features",
+            "The model's input for every match of a competition, made only from what stood on the evening before it.",
+        ),
+        _spec(
+            "team_states",
+            "Where every club stands after the last result: the ratings from which the next matches are forecast.",
+        ),
+    ],
+    partitions_def=competitions,
+    check_specs=[*checks.specs("match_features"), *checks.specs("team_states")],
+)
+def ratings(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    """Both come from one pass through the results and are verified together: neither is published without the other."""
+    competition = context.partition_key
+    table = published.matches(lake, published.rated_together(lake, competition))
+    seen = replay(table)
+    frame, states = feature_frame(table, seen.home, seen.away), seen.team_states
+    frame, states = (one[one["competition"] == competition].reset_index(drop=True) for one in (frame, states))
+    yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())
+    lake.write_table("match_features", competition, frame)
+    lake.write_table("team_states", competition, states)
+    yield _features_shown(frame)
+    yield _states_shown(states)
+
+
+def _features_shown(frame: pd.DataFrame) -> dg.MaterializeResult[None]:
+    played = frame[frame["status"] == Status.PLAYED]
+    return dg.MaterializeResult(
+        asset_key="match_features",
+        metadata={
+            **display.of_table(frame, sample=played.drop(columns=["match_id", "competition"]).tail(5)),
+            "summary": dg.MetadataValue.md(
+                display.markdown(played.describe().T.rename_axis("feature").reset_index().drop(columns="count"))
+            ),
+        },
+        data_version=dg.DataVersion(digest(frame)),
+    )
+
+
+def _states_shown(states: pd.DataFrame) -> dg.MaterializeResult[None]:
+    last = states["features_as_of"].max()
+    ranked = states.sort_values("elo", ascending=False)[["team", "elo", "pi_home", "pi_away", "attack", "defence"]]
+    return dg.MaterializeResult(
+        asset_key="team_states",
+        metadata={
+            **display.of_table(states, sample=ranked),
+            "features_as_of": "no result yet" if pd.isna(last) else dg.MetadataValue.timestamp(last.to_pydatetime()),
+        },
+        data_version=dg.DataVersion(digest(states)),
+    )
