@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -14,6 +16,38 @@ class Kind(StrEnum):
     PROMOTION = "promotion"
     PLAY_OFF = "play_off"
     RELEGATION = "relegation"
+
+
+class Tie(StrEnum):
+    """What may part clubs level on points: over the whole season, or in the matches between them (`direct`)."""
+
+    POINTS = "points"
+    DIFFERENCE = "difference"
+    GOALS = "goals"
+    AWAY_GOALS = "away_goals"
+    WINS = "wins"
+    DIRECT_POINTS = "direct_points"
+    DIRECT_DIFFERENCE = "direct_difference"
+    DIRECT_AWAY_GOALS = "direct_away_goals"
+
+    @property
+    def direct(self) -> bool:
+        """Whether only the matches between the clubs in question count."""
+        return self.value.startswith("direct_")
+
+    @property
+    def counts(self) -> Tie:
+        """What is counted in those matches, or in all."""
+        return Tie(self.value.removeprefix("direct_"))
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """Points that a club was awarded or, below zero, deducted off the pitch, and when this was decided."""
+
+    club: str
+    points: int
+    decided: datetime
 
 
 @dataclass(frozen=True)
@@ -36,10 +70,11 @@ class Rules:
     """How a table is ordered and what its places mean.
 
     European places are those by league position alone: cup winners and places that UEFA adds for a season come on top.
+    Clubs that `ties` leave level are parted by lot: cards are not in the data, and a play-off is as open.
     """
 
     places: tuple[Place, ...]
-    head_to_head: bool = False
+    ties: tuple[Tie, ...] = (Tie.DIFFERENCE, Tie.GOALS)
 
     @property
     def relegated(self) -> int:
@@ -57,35 +92,86 @@ def _down(clubs: int, play_off: int = 0) -> tuple[Place, ...]:
     return (Place("Relegation play-off", Kind.PLAY_OFF, -clubs - play_off, -clubs - 1), below) if play_off else (below,)
 
 
-def _first_tier(europe: int, down: tuple[Place, ...], head_to_head: bool = False) -> Rules:
+def _first_tier(europe: int, down: tuple[Place, ...], ties: tuple[Tie, ...]) -> Rules:
     places = (Place("Champions League", Kind.TOP, 1, 4), Place("Europe", Kind.TOP, 1, europe))
-    return Rules((_title(), *places, *down), head_to_head)
+    return Rules((_title(), *places, *down), ties)
 
 
-def _lower_tier(up: int, play_off: int, down: tuple[Place, ...], head_to_head: bool = False) -> Rules:
+def _lower_tier(up: int, play_off: int, down: tuple[Place, ...], ties: tuple[Tie, ...]) -> Rules:
     """The first `up` go up, those down to place `play_off` play for it."""
     places = (Place("Promotion", Kind.PROMOTION, 1, up), Place("Promotion play-off", Kind.PLAY_OFF, up + 1, play_off))
-    return Rules((_title(), *places, *down), head_to_head)
+    return Rules((_title(), *places, *down), ties)
 
+
+_SEASON = (Tie.DIFFERENCE, Tie.GOALS)
+_DIRECT = (Tie.DIRECT_POINTS, Tie.DIRECT_DIFFERENCE)
+_ENGLAND = (*_SEASON, Tie.DIRECT_POINTS, Tie.DIRECT_AWAY_GOALS)
+_GERMANY = (*_SEASON, Tie.DIRECT_DIFFERENCE, Tie.DIRECT_AWAY_GOALS, Tie.AWAY_GOALS)
+_SPAIN = _ITALY = (*_DIRECT, *_SEASON)
+_FRANCE = (Tie.DIFFERENCE, *_DIRECT, Tie.GOALS, Tie.WINS)
 
 _RULES = {
-    "eng-premier-league": _first_tier(5, _down(3)),
-    "eng-championship": _lower_tier(2, 6, _down(3)),
-    "eng-league-one": _lower_tier(2, 6, _down(4)),
-    "eng-league-two": _lower_tier(3, 7, _down(2)),
-    "ger-bundesliga": _first_tier(6, _down(2, play_off=1)),
-    "ger-2-bundesliga": _lower_tier(2, 3, _down(2, play_off=1)),
-    "esp-la-liga": _first_tier(6, _down(3), head_to_head=True),
-    "esp-segunda": _lower_tier(2, 6, _down(4), head_to_head=True),
-    "ita-serie-a": _first_tier(6, _down(3), head_to_head=True),
-    "ita-serie-b": _lower_tier(2, 8, _down(3, play_off=2), head_to_head=True),
-    "fra-ligue-1": _first_tier(6, _down(2, play_off=1)),
-    "fra-ligue-2": _lower_tier(2, 5, _down(2, play_off=1)),
+    "eng-premier-league": _first_tier(5, _down(3), _ENGLAND),
+    "eng-championship": _lower_tier(2, 6, _down(3), _ENGLAND),
+    "eng-league-one": _lower_tier(2, 6, _down(4), _ENGLAND),
+    "eng-league-two": _lower_tier(3, 7, _down(2), _ENGLAND),
+    "ger-bundesliga": _first_tier(6, _down(2, play_off=1), _GERMANY),
+    "ger-2-bundesliga": _lower_tier(2, 3, _down(2, play_off=1), _GERMANY),
+    "esp-la-liga": _first_tier(6, _down(3), _SPAIN),
+    "esp-segunda": _lower_tier(2, 6, _down(4), _SPAIN),
+    "ita-serie-a": _first_tier(6, _down(3), _ITALY),
+    "ita-serie-b": _lower_tier(2, 8, _down(3, play_off=2), _ITALY),
+    "fra-ligue-1": _first_tier(6, _down(2, play_off=1), _FRANCE),
+    "fra-ligue-2": _lower_tier(2, 5, _down(2, play_off=1), _FRANCE),
 }
 """As in 2025/26. A season's own exceptions (a play-off that is left out, say) are not in here."""
 
+_FRANCE_BEFORE = (Tie.DIFFERENCE, *_DIRECT, Tie.DIRECT_AWAY_GOALS, Tie.GOALS, Tie.AWAY_GOALS)
+_OTHER_TIES = {"fra-ligue-1": ("2025-26", _FRANCE_BEFORE), "fra-ligue-2": ("2025-26", _FRANCE_BEFORE)}
+"""Ties by another order before the season that is named."""
 
-def rules_of(competition: str) -> Rules:
-    """Rules of a competition; of one that is not listed only the first, the top four and the last three are told."""
+
+def _ruling(club: str, points: int, year: int, month: int, day: int) -> Ruling:
+    return Ruling(club, points, datetime(year, month, day, tzinfo=UTC))
+
+
+_RULINGS: Mapping[tuple[str, str], tuple[Ruling, ...]] = {
+    ("eng-premier-league", "2009-10"): (_ruling("Portsmouth", -9, 2010, 3, 17),),
+    ("eng-premier-league", "2023-24"): (
+        _ruling("Everton", -10, 2023, 11, 17),
+        _ruling("Everton", 4, 2024, 2, 26),
+        _ruling("Nottingham Forest", -4, 2024, 3, 18),
+        _ruling("Everton", -2, 2024, 4, 8),
+    ),
+    ("ita-serie-a", "2018-19"): (_ruling("Chievo Verona", -3, 2018, 9, 13),),
+    ("ita-serie-a", "2020-21"): (  # Verona and Roma drew, and the match was awarded to Verona
+        _ruling("Hellas Verona", 2, 2020, 9, 22),
+        _ruling("AS Roma", -1, 2020, 9, 22),
+    ),
+    ("ita-serie-a", "2022-23"): (
+        _ruling("Juventus", -15, 2023, 1, 20),
+        _ruling("Juventus", 15, 2023, 4, 20),
+        _ruling("Juventus", -10, 2023, 5, 22),
+    ),
+    ("fra-ligue-1", "2021-22"): (
+        _ruling("OGC Nice", -1, 2021, 9, 8),
+        _ruling("Olympique Lyonnais", -1, 2021, 12, 8),
+    ),
+    ("fra-ligue-1", "2023-24"): (_ruling("Montpellier HSC", -1, 2023, 11, 8),),
+}
+"""Of the seasons whose forecasts the back-test scores, and the one that the Premier League had before."""
+
+
+def rules_of(competition: str, season: str | None = None) -> Rules:
+    """Rules of a competition, now or in a season; of one that is not listed only the first, the top four and the last
+    three are told.
+    """
     usual = Rules((_title(), Place("Top four", Kind.TOP, 1, 4), Place("Last three", Kind.RELEGATION, -3, -1)))
-    return _RULES.get(competition, usual)
+    rules = _RULES.get(competition, usual)
+    changed, before = _OTHER_TIES.get(competition, ("", ()))
+    return replace(rules, ties=before) if season is not None and season < changed else rules
+
+
+def rulings_of(competition: str, season: str, moment: datetime) -> tuple[Ruling, ...]:
+    """What had been decided off the pitch by then."""
+    return tuple(one for one in _RULINGS.get((competition, season), ()) if one.decided <= moment)

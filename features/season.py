@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from features.errors import InvalidInput
 from features.matches import OUTCOMES, Status
-from features.places import Rules, rules_of
+from features.places import Rules, rules_of, rulings_of
 from features.scorelines import MOST_GOALS, scorelines
+from features.standings import standings
 
 Ints = NDArray[np.int64]
 
@@ -46,7 +47,7 @@ def simulate(
     """
     if season[["competition", "season"]].drop_duplicates().shape[0] != 1:
         raise InvalidInput("simulate takes the matches of one competition and season")
-    rules = rules or rules_of(str(season["competition"].iloc[0]))
+    rules = rules or rules_of(str(season["competition"].iloc[0]), str(season["season"].iloc[0]))
     clubs = pd.Index(sorted(set(season["home_team"]) | set(season["away_team"])))
     played = (season["status"] == Status.PLAYED).to_numpy()
     to_come = season[~played]
@@ -58,8 +59,9 @@ def simulate(
     drawn = _draw(forecasts[list(OUTCOMES)].to_numpy(float)[order], log_rates[order], runs, seed)
     goals = np.empty((runs, len(season), 2), dtype=np.int64)
     goals[:, played], goals[:, ~played] = now, drawn
-    points, position = _tables(home, away, goals, len(clubs), rules, seed)
-    so_far, _ = _tables(home[played], away[played], now[None], len(clubs), Rules(()), seed)
+    rulings = _rulings(season, played, clubs)
+    points, position = standings(home, away, goals, rules.ties, rulings, seed)
+    so_far, _ = standings(home[played], away[played], now[None], (), rulings)
     share = np.stack([(position == place).mean(axis=0) for place in range(len(clubs))], axis=1)
     games = np.bincount(home[played], minlength=len(clubs)) + np.bincount(away[played], minlength=len(clubs))
     table = pd.DataFrame(
@@ -90,28 +92,11 @@ def _draw(p: NDArray[np.float64], log_rates: NDArray[np.float64], runs: int, see
     return np.stack([cell // (MOST_GOALS + 1), cell % (MOST_GOALS + 1)], axis=2)
 
 
-def _tables(home: Ints, away: Ints, goals: Ints, n_clubs: int, rules: Rules, seed: int) -> tuple[Ints, Ints]:
-    """Points and final positions from 0, both (runs, n_clubs)."""
-    runs = len(goals)
-    points, difference, scored = (np.zeros((runs, n_clubs), dtype=np.int64) for _ in range(3))
-    between = np.zeros((runs, n_clubs, n_clubs), dtype=np.int16)
-    for match, (h, a) in enumerate(zip(home, away, strict=True)):
-        mine, theirs = goals[:, match, 0], goals[:, match, 1]
-        won, lost = 3 * (mine > theirs) + (mine == theirs), 3 * (mine < theirs) + (mine == theirs)
-        points[:, h] += won
-        points[:, a] += lost
-        difference[:, h] += mine - theirs
-        difference[:, a] += theirs - mine
-        scored[:, h] += mine
-        scored[:, a] += theirs
-        between[:, h, a] += won.astype(np.int16)
-        between[:, a, h] += lost.astype(np.int16)
-    direct = np.zeros_like(points)
-    if rules.head_to_head:
-        level = points[:, :, None] == points[:, None, :]
-        direct = (between * level).sum(axis=2).astype(np.int64)
-    key = ((points * 1000 + direct) * 1000 + difference + 500) * 1000 + scored
-    # clubs level in everything are ordered by lot
-    lot = np.random.default_rng(seed + 1).random(key.shape)
-    order = np.lexsort((lot, -key), axis=1)
-    return points, np.argsort(order, axis=1)
+def _rulings(season: pd.DataFrame, played: NDArray[np.bool_], clubs: pd.Index[str]) -> Ints:
+    """Points (n_clubs,) awarded or deducted off the pitch, as far as decided when the last result came in."""
+    points = np.zeros(len(clubs), dtype=np.int64)
+    if played.any():
+        moment = season.loc[played, "kick_off"].max().to_pydatetime()
+        for one in rulings_of(str(season["competition"].iloc[0]), str(season["season"].iloc[0]), moment):
+            points[clubs == one.club] += one.points
+    return points

@@ -9,7 +9,7 @@ import pytest
 from features import midseason
 from features.errors import InvalidInput
 from features.matches import Status, as_known_at
-from features.places import Rules
+from features.places import rules_of
 from features.season import COLUMNS, simulate
 
 
@@ -51,6 +51,17 @@ def test_a_finished_season_is_its_table(premier_league: pd.DataFrame) -> None:
     assert table["points"].tolist()[:3] == [91, 89, 82]
     assert table["p_title"].tolist()[0] == 1
     assert set(table.nlargest(3, "p_relegation")["team"]) == {"Luton Town", "Burnley", "Sheffield United"}
+    docked = table.set_index("team")["points"]
+    assert (docked["Everton"], docked["Nottingham Forest"]) == (40, 32), "eight and four points were deducted"
+
+
+def test_points_are_deducted_from_the_day_of_the_ruling(premier_league: pd.DataFrame) -> None:
+    season = premier_league[premier_league["season"] == "2023-24"]
+    told = {}
+    for day in ("2023-11-13", "2023-11-27", "2024-02-28", "2024-05-20"):
+        half = season[season["kick_off"] < day].reset_index(drop=True)
+        told[day] = simulate(half, *_forecasts(half), runs=1).set_index("team").loc["Everton", "points"]
+    assert list(told.values()) == [14, 4, 25, 40]
 
 
 def test_the_same_seed_gives_the_same_table(season: pd.DataFrame) -> None:
@@ -70,10 +81,10 @@ def test_where_head_to_head_counts_it_goes_before_goal_difference(premier_league
     four["home_goals"], four["away_goals"] = [1, 1, 9, 9, 1, 1], 0  # A and B have six points, and A beat B
     none, rates = _forecasts(four)
     best = {
-        rule: simulate(four, none, rates, Rules((), rule), runs=1).nlargest(1, "p_title")["team"].item()
-        for rule in (False, True)
+        competition: simulate(four, none, rates, rules_of(competition), runs=1).nlargest(1, "p_title")["team"].item()
+        for competition in ("eng-premier-league", "esp-la-liga")
     }
-    assert best == {False: "B", True: "A"}
+    assert best == {"eng-premier-league": "B", "esp-la-liga": "A"}
 
 
 def test_forecasts_at_mid_season_are_scored_by_how_the_season_ended(premier_league: pd.DataFrame) -> None:
