@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import threading
-import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import Celery, signals
@@ -16,6 +16,9 @@ from kombu.entity import Exchange, Queue
 from serving import calls, heartbeat, observed, tracing
 from serving.broker import QUEUE_ARGUMENTS
 from serving.settings import QUEUE, ServingSettings
+
+if TYPE_CHECKING:
+    from serving.predictor import Predictor
 
 log = structlog.get_logger(__name__)
 
@@ -97,28 +100,50 @@ def _preload(**_: Any) -> None:
 @signals.worker_process_init.connect
 def _warm_up(**_: Any) -> None:
     tracing.configure(calls.settings().otlp_endpoint, "worker")
-    threading.Thread(target=_follow, name="follow-model", daemon=True).start()
+    threading.Thread(target=_begin, daemon=True).start()
 
 
-def _follow() -> None:
-    """Keep this child's model and states up to date, and say that it lives. Ends with the process."""
-    settings = calls.settings()
-    predictor = calls.the_predictor()
-    while True:
-        try:
-            if predictor.follow():
-                serving = predictor.serving
-                log.info("model.swapped", version=serving.version if serving else None)
-            predictor.refresh_states()
-        except Exception as error:
-            log.warning("model.not_refreshed", error=str(error))
+def _begin() -> None:
+    look_after(calls.the_predictor(), calls.settings(), ended=threading.Event())  # it ends with the process
+
+
+def look_after(predictor: Predictor, settings: ServingSettings, ended: threading.Event) -> None:
+    """Keep this child's model and states up to date, and say that it lives.
+
+    Three threads: a registry or a lake that does not answer holds up neither the other nor the heartbeat.
+    """
+
+    def follow() -> None:
+        if predictor.follow():
+            log.info("model.swapped", version=predictor.serving.version if predictor.serving else None)
+            report()
+
+    def report() -> None:
         if predictor.serving is not None:
             heartbeat.renew(settings.heartbeat_dir, heartbeat.MODEL)
         _say_alive(predictor)
-        time.sleep(settings.model_poll_seconds)
+
+    every = settings.model_poll_seconds
+    works = (
+        ("follow-model", follow, every),
+        ("refresh-states", predictor.refresh_states, every),
+        ("report", report, min(every, heartbeat.INTERVAL)),
+    )
+    for work in works:
+        threading.Thread(target=_repeat, args=(*work, ended), name=work[0], daemon=True).start()
 
 
-def _say_alive(predictor: Any) -> None:
+def _repeat(name: str, work: Callable[[], object], seconds: float, ended: threading.Event) -> None:
+    while True:
+        try:
+            work()
+        except Exception as error:
+            log.warning("model.not_refreshed", work=name, error=str(error))
+        if ended.wait(seconds):
+            return
+
+
+def _say_alive(predictor: Predictor) -> None:
     import orjson
     from redis import RedisError
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -16,7 +19,9 @@ from features.errors import ModelUnavailable
 from features.io.registry import PRODUCTION
 from features.io.sources.bundled import COMPETITION
 from features.io.store import Lake
+from serving import calls, heartbeat, worker
 from serving.predictor import Fixture, Predictor
+from serving.settings import ServingSettings
 from tests.serving.stage import Service, World
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
@@ -105,6 +110,37 @@ def test_while_the_registry_is_away_the_loaded_model_goes_on(master: World) -> N
     assert predictor.take_swaps() == {}
 
 
+def test_a_registry_that_never_answers_holds_up_neither_the_states_nor_the_heartbeat(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, ended = _Hanging(world), threading.Event()
+    spoken = SimpleNamespace(hset=lambda *_: None)
+    monkeypatch.setattr(calls, "results", lambda: spoken)
+    predictor = Predictor(registry, Lake(str(world.lake_root)))  # type: ignore[arg-type]
+    before = predictor.predict([FIXTURE]).answers[0]
+    registry.hangs = True
+    heartbeat_file = tmp_path / "beats" / heartbeat.MODEL
+    try:
+        worker.look_after(predictor, ServingSettings(model_poll_seconds=0.05, heartbeat_dir=tmp_path / "beats"), ended)
+        assert registry.asked.wait(20)
+        states = world.lake.read_table("team_states", COMPETITION)
+        world.lake.write_table("team_states", COMPETITION, states.assign(elo=states["elo"].to_numpy()[::-1]))
+        soon(lambda: predictor.predict([FIXTURE]).answers[0] != before)
+        heartbeat_file.unlink()
+        soon(heartbeat_file.exists)
+    finally:
+        ended.set()
+        registry.answers.set()
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, 20 s at most."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_states_that_cannot_be_read_leave_the_last_good_ones_in_use(world: World) -> None:
     predictor = Predictor(world.registry, Lake(str(world.lake_root)))
     before = predictor.predict([FIXTURE]).answers[0]
@@ -165,3 +201,18 @@ class _Failing:
 
     def __getattr__(self, name: str):
         return getattr(self._real, name)
+
+
+class _Hanging(_Failing):
+    """A registry behind a network that drops what is sent, from some moment on."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.away, self.hangs = False, False
+        self.asked, self.answers = threading.Event(), threading.Event()
+
+    def by_alias(self, alias: str):
+        if self.hangs:
+            self.asked.set()
+            self.answers.wait()
+        return super().by_alias(alias)
