@@ -86,7 +86,7 @@ class Pipeline:
             published = conform(self._lake.read_table("matches", competition, schema=SCHEMA))
         except (NotPublished, DamagedArtefact):
             return True
-        return not published.equals(as_known_at(self._source.load(competition).matches, as_of))
+        return not published.equals(as_known_at(self._source.load(competition, self._say).matches, as_of))
 
     def _unrated(self, competition: str) -> bool:
         """Whether the ratings are older than the matches of any tier that they are made from."""

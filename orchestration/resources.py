@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from features.io import sources
@@ -19,9 +20,9 @@ class MatchSource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def load(self, competition: str) -> SourceResult:
+    def load(self, competition: str, say: Callable[[str], None]) -> SourceResult:
         """Everything the source knows of one competition; raises SourceError rather than give part of a broken file."""
-        return sources.load(self._settings, competition)
+        return sources.load(self._settings, competition, say=say)
 
 
 def resources(settings: PipelineSettings) -> dict[str, Any]:

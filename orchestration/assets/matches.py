@@ -46,7 +46,7 @@ def matches(
     A feed that has lost results is refused, unless a person says that it is right (`accept_lost_results`).
     """
     competition, as_of = context.partition_key, clock.as_of()
-    found = source.load(competition)
+    found = source.load(competition, context.log.info)
     table = as_known_at(found.matches, as_of)
     before = published.empty(SCHEMA) if config.accept_lost_results else _published(lake, competition)
     before = as_known_at(before[before["season"].str[:4] >= str(settings.first_season)], as_of)

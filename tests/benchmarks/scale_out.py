@@ -11,6 +11,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -40,7 +41,7 @@ class Copies(MatchSource):
         super().__init__(settings)
         self._original = load_source(settings, BUNDLED)
 
-    def load(self, competition: str) -> SourceResult:
+    def load(self, competition: str, say: Callable[[str], None]) -> SourceResult:
         """The bundled matches, renamed."""
         table = self._original.matches
         ids = pd.Series([one.replace(BUNDLED, competition, 1) for one in table["match_id"]], index=table.index)

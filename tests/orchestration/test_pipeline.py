@@ -121,7 +121,7 @@ def test_a_second_start_does_nothing_and_a_week_later_only_what_is_new(fresh) ->
 def test_a_source_that_cannot_be_read_is_one_sentence_and_leaves_what_was_published(fresh, monkeypatch) -> None:
     from orchestration.resources import MatchSource
 
-    def broken(self: MatchSource, competition: str) -> None:
+    def broken(*_: object) -> None:
         raise TouchlineError("the file is an HTML page")
 
     home = fresh(datetime(2025, 9, 1, tzinfo=UTC))

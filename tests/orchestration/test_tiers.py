@@ -48,7 +48,7 @@ def test_both_tiers_are_rated_with_all_matches_and_online_equals_batch(fresh, mo
 
     home = fresh(AS_OF)
     home.settings = home.settings.model_copy(update={"competitions": (FIRST, SECOND)})
-    monkeypatch.setattr(MatchSource, "load", lambda _, name: SourceResult(tier(name), quarantine_table([])))
+    monkeypatch.setattr(MatchSource, "load", lambda _, name, say: SourceResult(tier(name), quarantine_table([])))
     monkeypatch.setattr("orchestration.assets.outcome_model.train", no_training)
     with pytest.raises(TouchlineError, match="needs no trained model"):
         home.run()

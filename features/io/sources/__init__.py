@@ -14,6 +14,8 @@ from features.io.settings import Settings
 from features.io.sources import bundled, files
 from features.io.sources.merge import merge
 from features.io.sources.result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
+from features.io.sources.versions import Versions
+from features.io.store import Lake
 from features.teams import nearest
 
 __all__ = ["QUARANTINE_SCHEMA", "SourceResult", "competitions", "load", "names"]
@@ -68,10 +70,11 @@ def load(
     if competition not in (offered := competitions(settings)):
         close = nearest(competition, offered) or offered[:3]
         raise InvalidInput(f"source {settings.source!r} does not have {competition!r}; nearest: {', '.join(close)}")
-    moment = now or settings.as_of or datetime.now(UTC)
+    clock = datetime.now(UTC)
+    moment = now or settings.as_of or clock
     tables, defects, reports = [], [], []
     for name in names(settings):
-        table, found, report = _one(name, settings, competition, moment, say)
+        table, found, report = _one(name, settings, competition, moment, clock, say)
         tables.append(table)
         defects += found
         reports.append(report)
@@ -82,19 +85,19 @@ def load(
 
 
 def _one(
-    name: str, settings: Settings, competition: str, now: datetime, say: Callable[[str], None]
+    name: str, settings: Settings, competition: str, now: datetime, clock: datetime, say: Callable[[str], None]
 ) -> tuple[pd.DataFrame, list[Defect], dict[str, Any]]:
     """Matches, defects and report of one source; nothing where it does not have the competition."""
     if name == "bundled":
         table = bundled.load() if competition == bundled.COMPETITION else pd.DataFrame()
         return table, [], {"source": name, "files": 1, "rows": len(table)}
     if name == "files":
-        found = files.paths(settings.files)
+        found = files.contents(settings.files, Versions(Lake(settings.lake_root)), now, clock)
         table, defects, rows = files.parse_all(found, competition, settings.files_columns)
         return table, defects, {"source": name, "files": len(found), "rows": rows}
     from features.io.sources import remote  # httpx is not installed where only bundled data is read
 
-    return remote.load(name, settings, competition, now, say)
+    return remote.load(name, settings, competition, now, clock, say)
 
 
 def _report(

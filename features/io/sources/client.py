@@ -1,25 +1,23 @@
-"""The one HTTP client of all sources: retries, conditional requests, and everything it ever got kept on disk."""
+"""The one HTTP client of all sources: retries, conditional requests, and everything it ever got kept in the lake."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from datetime import datetime
+from http import HTTPStatus
 
 import httpx
 
 from features.errors import SourceError
+from features.io.sources.versions import Version, Versions
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 LARGEST = 50_000_000
 """Bytes of a file; the largest real one has a hundredth of that."""
+LONGEST = 180.0
+"""Seconds for a file, with all attempts; real ones take a second or two."""
 
 
 @dataclass(frozen=True)
@@ -39,28 +37,40 @@ class Fetched:
     stale: str = ""
 
 
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+
 class Client:
     """Fetches files and keeps each version that differs, so that what was known at a moment can be had again.
 
     Parameters
     ----------
-    cache : folder of the versions.
+    versions : where what was fetched is kept.
+    timeout : seconds that the server may be silent.
     retries : attempts after the first, with doubling pauses.
     pause : seconds before the first retry.
+    largest : bytes of a file.
+    longest : seconds for a file, with all attempts.
     say : told what is fetched.
     """
 
     def __init__(
         self,
-        cache: Path,
+        versions: Versions,
         timeout: float = 20.0,
         retries: int = 3,
         pause: float = 0.5,
+        largest: int = LARGEST,
+        longest: float = LONGEST,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._cache = cache
-        self._retries = retries
-        self._pause = pause
+        self._kept = versions
+        self._retries, self._pause = retries, pause
+        self._largest, self._longest = largest, longest
         self._say = say
         self._http = httpx.Client(timeout=timeout, follow_redirects=True, headers={"User-Agent": "touchline"})
 
@@ -80,85 +90,60 @@ class Client:
         SourceError
             If it cannot be had and was never had before.
         """
-        versions = self._versions(url)
-        last = versions[-1] if versions else None
+        last = self._kept.last(url)
         try:
-            response = self._ask(url, last)
+            answer = self._ask(url, last)
         except (httpx.HTTPError, SourceError) as error:
             if last is None:
                 raise SourceError(f"{url} cannot be fetched: {error}") from error
-            return self._stored(url, last, f"{type(error).__name__}: {error}")
-        if response.status_code in (404, 410):
-            return self._stored(url, last, f"the server answered {response.status_code}") if last else None
-        if response.status_code == httpx.codes.NOT_MODIFIED and last is not None:
-            return self._stored(url, last)
-        digest = hashlib.sha256(response.content).hexdigest()
-        if last is not None and last["sha256"] == digest:
-            return self._stored(url, last)
-        self._keep(url, response, digest, now, versions)
-        return Fetched(url, response.content, now, changed=True)
+            return self._stored(last, f"{type(error).__name__}: {error}")
+        if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            return self._stored(last, f"the server answered {answer.status}") if last else None
+        if last is not None and answer.status == HTTPStatus.NOT_MODIFIED:
+            return self._stored(last)
+        etag, modified = (answer.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+        version = Version.of(url, answer.content, now, etag, modified)
+        if last is not None and last.sha256 == version.sha256:
+            return self._stored(last)
+        self._kept.keep(version, answer.content)
+        return Fetched(url, answer.content, now, changed=True)
 
     def known_at(self, url: str, moment: datetime) -> Fetched | None:
         """The newest version that had been fetched by `moment`, without asking the network; None if there is none."""
-        known = [one for one in self._versions(url) if datetime.fromisoformat(one["fetched_at"]) <= moment]
-        return self._stored(url, known[-1]) if known else None
+        version = self._kept.last(url, moment)
+        return self._stored(version) if version else None
 
-    def _ask(self, url: str, last: dict[str, Any] | None) -> httpx.Response:
-        headers = {}
-        if last is not None:
-            conditions = {"If-None-Match": last["etag"], "If-Modified-Since": last["last_modified"]}
-            headers = {name: value for name, value in conditions.items() if value}
+    def _ask(self, url: str, last: Version | None) -> _Answer:
+        conditions = {"If-None-Match": last.etag, "If-Modified-Since": last.last_modified} if last else {}
+        headers = {name: value for name, value in conditions.items() if value}
+        deadline = time.monotonic() + self._longest
         self._say(f"fetching {url}")
         for attempt in range(self._retries + 1):
             try:
-                response = self._http.get(url, headers=headers)
+                answer = self._attempt(url, headers, deadline)
             except httpx.TransportError:
                 if attempt == self._retries:
                     raise
             else:
-                if response.status_code not in RETRIED or attempt == self._retries:
+                if answer.status not in RETRIED or attempt == self._retries:
                     break
-            time.sleep(self._pause * 2**attempt)
-        if response.status_code not in (200, 304, 404, 410):
-            raise SourceError(f"the server answered {response.status_code} {response.reason_phrase}")
-        if len(response.content) > LARGEST:
-            raise SourceError(f"the file has {len(response.content)} bytes, more than {LARGEST}")
-        return response
+            time.sleep(min(self._pause * 2**attempt, max(deadline - time.monotonic(), 0)))
+        if answer.status not in (200, 304, 404, 410):
+            raise SourceError(f"the server answered {answer.status} {httpx.codes.get_reason_phrase(answer.status)}")
+        return answer
 
-    def _folder(self, url: str) -> Path:
-        return self._cache / hashlib.sha256(url.encode()).hexdigest()[:24]
+    def _attempt(self, url: str, headers: dict[str, str], deadline: float) -> _Answer:
+        """One request, given up as soon as it is too large or takes too long."""
+        content = bytearray()
+        with self._http.stream("GET", url, headers=headers) as response:
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > self._largest:
+                    raise SourceError(f"the file has more than {self._largest} bytes")
+                if time.monotonic() > deadline:
+                    raise SourceError(f"it was not here after {self._longest:.0f} seconds")
+        return _Answer(response.status_code, response.headers, bytes(content))
 
-    def _versions(self, url: str) -> list[dict[str, Any]]:
-        """Versions of a file, oldest first."""
-        try:
-            versions = list(json.loads((self._folder(url) / "versions.json").read_text())["versions"])
-            return sorted(versions, key=lambda one: datetime.fromisoformat(one["fetched_at"]))
-        except FileNotFoundError:
-            return []
-        except (ValueError, KeyError) as error:
-            raise SourceError(f"the cache in {self._folder(url)} is damaged; delete that folder") from error
-
-    def _keep(self, url: str, response: httpx.Response, digest: str, now: datetime, versions: list[Any]) -> None:
-        folder = self._folder(url)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / digest, response.content)
-        version = {
-            "fetched_at": now.astimezone(UTC).isoformat(),
-            "sha256": digest,
-            "etag": response.headers.get("ETag", ""),
-            "last_modified": response.headers.get("Last-Modified", ""),
-        }
-        document = {"url": url, "versions": [*versions, version]}
-        _write(folder / "versions.json", json.dumps(document, indent=2).encode())
-
-    def _stored(self, url: str, version: dict[str, Any], stale: str = "") -> Fetched:
-        content = (self._folder(url) / version["sha256"]).read_bytes()
-        return Fetched(url, content, datetime.fromisoformat(version["fetched_at"]), changed=False, stale=stale)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside, then rename: a reader never sees half a file."""
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".")
-    with os.fdopen(handle, "wb") as sink:
-        sink.write(content)
-    Path(unfinished).replace(path)
+    def _stored(self, version: Version, stale: str = "") -> Fetched:
+        content = self._kept.content(version)
+        return Fetched(version.url, content, version.fetched_at, changed=False, stale=stale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -13,6 +14,7 @@ from features.errors import SourceError, UnknownTeam
 from features.io.sources.clubs import canonical
 from features.io.sources.result import Defect
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off
+from features.io.sources.versions import Version, Versions, lies_back
 from features.matches import RESULT_COLUMNS, Status, with_match_ids
 
 SOURCE = "files"
@@ -38,18 +40,30 @@ def paths(given: Path | None) -> list[Path]:
     return found
 
 
+def contents(given: Path | None, versions: Versions, now: datetime, clock: datetime) -> dict[str, bytes]:
+    """Each file by its name, as it was known at `now`; what is new at `clock`, the real time, is kept from now on."""
+    found = {path.name: _read(path) for path in paths(given)}
+    for name, content in found.items():
+        current, last = Version.of(f"files:{name}", content, clock), versions.last(f"files:{name}")
+        if last is None or last.sha256 != current.sha256:
+            versions.keep(current, content)
+        then = versions.last(current.url, now) if lies_back(now, clock) else None
+        found[name] = versions.content(then) if then else content
+    return found
+
+
 def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, ...]:
     """Slugs of the competitions in the files."""
-    slugs = {str(one) for path in paths(given) for one in _table(path, columns)["competition"]}
+    slugs = {str(one) for path in paths(given) for one in _table(path.name, _read(path), columns)["competition"]}
     return tuple(sorted(one for one in slugs if _is_slug(one)))
 
 
 def parse_all(
-    found: list[Path], competition: str, columns: Mapping[str, str]
+    found: Mapping[str, bytes], competition: str, columns: Mapping[str, str]
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches of one competition, defects and the number of its rows in all files together, each match once."""
     seen: dict[tuple[object, ...], str] = {}
-    parsed = [_parse(path, competition, columns, seen) for path in found]
+    parsed = [_parse(name, content, competition, columns, seen) for name, content in found.items()]
     tables = [table for table, _, _ in parsed if len(table)]
     # a pair's second meeting may be in another file than its first, so they are counted anew over all
     matches = with_match_ids(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
@@ -57,17 +71,17 @@ def parse_all(
 
 
 def _parse(
-    path: Path, competition: str, columns: Mapping[str, str], seen: dict[tuple[object, ...], str]
+    file: str, content: bytes, competition: str, columns: Mapping[str, str], seen: dict[tuple[object, ...], str]
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """One file; `seen` tells where each match was met, and takes in those of this file."""
-    reading = Reading(SOURCE, path.name)
-    for row, cells in enumerate(_table(path, columns).to_dict("records"), start=2):
+    reading = Reading(SOURCE, file)
+    for row, cells in enumerate(_table(file, content, columns).to_dict("records"), start=2):
         if cells["competition"] != competition:
             continue
         reading.rows += 1
         named = {str(name): str(value).strip() for name, value in cells.items()}
         try:
-            match = _match(named, competition, f"{path.name} row {row}")
+            match = _match(named, competition, f"{file} row {row}")
         except (BadRowError, UnknownTeam) as error:
             reading.refuse(row, str(error), named)
             continue
@@ -75,25 +89,33 @@ def _parse(
         if key in seen:
             reading.leave_out(row, f"the same match as in {seen[key]}", named)
             continue
-        seen[key] = f"{path.name} row {row}"
+        seen[key] = f"{file} row {row}"
         reading.good.append(match)
     if reading.rows == reading.not_played:  # nothing of this competition, or nothing that is not in another file
         return pd.DataFrame(), reading.defects, reading.rows
     return reading.matches(), reading.defects, reading.rows
 
 
-def _table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error}") from error
+
+
+def _table(file: str, content: bytes, columns: Mapping[str, str]) -> pd.DataFrame:
     """All cells as text, named as we name them."""
+    raw = io.BytesIO(content)
     try:
         table = (
-            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype="str", encoding="utf-8-sig")
+            pd.read_parquet(raw) if file.endswith(".parquet") else pd.read_csv(raw, dtype="str", encoding="utf-8-sig")
         )
     except (OSError, ValueError) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+        raise SourceError(f"{file} cannot be read: {error}") from error
     table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
     if missing := [name for name in NEEDED if name not in table]:
         raise SourceError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
+            f"{file} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
             "Name them in TOUCHLINE_FILES_COLUMNS"
         )
     return table.astype("str").where(table.notna(), "")

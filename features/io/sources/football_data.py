@@ -43,7 +43,8 @@ def parse(
     ----------
     file : name in messages.
     division : what the column `Div` must hold; other rows of a fixtures file are passed over.
-    fixtures : rows without a score are matches to come; in a file of results they are refused.
+    fixtures : rows without a score are matches to come; in a file of results they are refused. Rows of another season
+        are left out, and nothing at all may be to come.
 
     Raises
     ------
@@ -59,6 +60,9 @@ def parse(
             continue
         reading.rows += 1
         try:
+            if fixtures and _is_of_another_season(cells, season):
+                reading.leave_out(row, f"{cells['Date']} is not in the season {season}", cells)
+                continue
             match = _match(cells, row, reading, competition, season, fixtures)
         except (BadRowError, UnknownTeam) as error:
             reading.refuse(row, str(error), cells)
@@ -69,8 +73,8 @@ def parse(
             continue
         seen[key] = row
         reading.good.append(match)
-    if fixtures and not reading.rows:
-        return pd.DataFrame(), reading.defects, 0
+    if fixtures and not reading.good and reading.is_trusted():  # between two seasons nothing is to come
+        return pd.DataFrame(), reading.defects, reading.rows
     if others and not fixtures:
         raise SourceError(f"{file} holds division {', '.join(sorted(others))}, not {division}")
     return reading.matches(), reading.defects, reading.rows
@@ -84,7 +88,8 @@ def _rows(content: bytes, file: str, reading: Reading) -> Iterator[tuple[int, di
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
-    lines = csv.reader(io.StringIO(text))
+    # some files hold a byte order mark that was taken for three letters and encoded once more
+    lines = csv.reader(io.StringIO(text.removeprefix("ï»¿")))
     header = [_OLD_NAMES.get(name.strip(), name.strip()) for name in next(lines, [])]
     if missing := [name for name in _NEEDED if name not in header]:
         raise SourceError(f"{file} has no column {', '.join(missing)}; it has {', '.join(header[:10])}")
@@ -97,6 +102,12 @@ def _rows(content: bytes, file: str, reading: Reading) -> Iterator[tuple[int, di
         if any(cell.strip() for cell in cells[len(header) :]):
             reading.repair(lines.line_num, "more cells than the header has columns: the surplus is ignored", cells)
         yield lines.line_num, named
+
+
+def _is_of_another_season(cells: dict[str, str], season: str) -> bool:
+    """The one file of fixtures stays as it is over the summer."""
+    first, last = season_window(season)
+    return not first <= a_date(cells.get("Date", ""), _DATES) <= last
 
 
 def _match(

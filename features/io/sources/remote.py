@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,11 @@ from features.io.settings import Settings
 from features.io.sources import football_data, openfootball
 from features.io.sources.client import Client, Fetched
 from features.io.sources.result import Defect
+from features.io.sources.versions import Versions, lies_back
+from features.io.store import Lake
+
+FIXTURES = "/fixtures.csv"
+"""The file of all that is to come; football-data.co.uk writes it anew a few times a week."""
 
 Parsed = tuple[pd.DataFrame, list[Defect], int]
 
@@ -26,18 +31,18 @@ def seasons(first: int, now: datetime) -> list[str]:
 
 
 def load(
-    name: str, settings: Settings, competition: str, now: datetime, say: Callable[[str], None]
+    name: str, settings: Settings, competition: str, now: datetime, clock: datetime, say: Callable[[str], None]
 ) -> tuple[pd.DataFrame, list[Defect], dict[str, Any]]:
-    """Fetch and parse all files of a competition from one remote source."""
+    """Fetch at `clock`, the real time, and parse all files of a competition as they were known at `now`."""
     league = look_up(competition)
     report: dict[str, Any] = {"source": name, "files": 0, "rows": 0, "stale": [], "missing": [], "changed": []}
     tables, defects = [], []
-    # Standing in the past means the files as they were then; a day's grace lets a run take what it fetched itself.
-    clock = datetime.now(UTC)
-    past = now < clock - timedelta(days=1)
-    with Client(settings.home / "sources", say=say) as client:
+    past = lies_back(now, clock)
+    with Client(Versions(Lake(settings.lake_root)), say=say) as client:
         for url, parse in _files(name, settings, league, now):
-            fetched = (client.known_at(url, now) if past else None) or client.get(url, clock)
+            fetched = client.known_at(url, now) if past else None
+            if fetched is None and not (past and url.endswith(FIXTURES)):  # today's fixtures were not those of then
+                fetched = client.get(url, clock)
             if fetched is None:
                 report["missing"].append(url)
                 continue
@@ -70,7 +75,7 @@ def _files(
         return [(openfootball.address(base, code, season), _openfootball(league, season)) for season in running]
     base, code = settings.football_data_url, str(league.football_data)
     found = [(football_data.address(base, code, season), _football_data(league, season)) for season in running]
-    coming = f"{base.rstrip('/')}/fixtures.csv"
+    coming = f"{base.rstrip('/')}{FIXTURES}"
     return [*found, (coming, _football_data(league, running[-1], fixtures=True))]
 
 

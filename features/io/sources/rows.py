@@ -49,6 +49,13 @@ class Reading:
         """Note that a row was kept with something put right."""
         self.defects.append(Defect(self.source, self.file, row, reason, str(content)[:500], repaired=True))
 
+    def is_trusted(self) -> bool:
+        """Whether few enough rows were refused; of a handful any number may be."""
+        return self.rows < 20 or len(self._refused()) - self.not_played <= WORST_SHARE * self.rows
+
+    def _refused(self) -> list[tuple[int, str]]:
+        return sorted({(defect.row, defect.reason) for defect in self.defects if not defect.repaired})
+
     def matches(self) -> pd.DataFrame:
         """The good rows as a matches table.
 
@@ -57,8 +64,8 @@ class Reading:
         SourceError
             If there is no good row, or too many were refused for the file to be trusted.
         """
-        refused = sorted({(defect.row, defect.reason) for defect in self.defects if not defect.repaired})
-        if not self.good or (self.rows >= 20 and len(refused) - self.not_played > WORST_SHARE * self.rows):
+        if not self.good or not self.is_trusted():
+            refused = self._refused()
             first = f"; first: row {refused[0][0]}, {refused[0][1]}" if refused else ""
             raise SourceError(f"{self.file}: {len(refused)} of {self.rows} rows cannot be used{first}")
         return conform(with_match_ids(pd.DataFrame(self.good)))

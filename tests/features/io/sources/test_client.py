@@ -1,19 +1,23 @@
 """The HTTP client: asks politely, tries again, and forgets nothing."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from features.errors import SourceError
+from features.io.settings import Settings
 from features.io.sources.client import Client
+from features.io.sources.versions import Versions
+from features.io.store import Lake
 
 NOW = datetime(2026, 3, 13, tzinfo=UTC)
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Client:
-    return Client(tmp_path, timeout=5, retries=2, pause=0.0)
+def client(versions: Versions) -> Client:
+    return Client(versions, timeout=5, retries=2, pause=0.0)
 
 
 def test_an_unchanged_file_is_asked_for_with_its_etag_and_not_sent_again(site, client) -> None:
@@ -66,10 +70,61 @@ def test_a_file_that_we_have_is_stale_when_the_server_loses_it(site, client) -> 
     assert (stale.content, stale.stale) == (b"one", "the server answered 404")
 
 
-def test_a_damaged_cache_says_which_folder_to_delete(site, client, tmp_path: Path) -> None:
+def test_a_damaged_version_says_which_file_to_delete(site, client, tmp_path: Path) -> None:
     site.files["/E0.csv"] = b"one"
     client.get(f"{site.url}/E0.csv", NOW)
-    (index,) = tmp_path.glob("*/versions.json")
-    index.write_text("{")
-    with pytest.raises(SourceError, match="delete that folder"):
+    (version,) = tmp_path.glob("lake/sources/*/*.json")
+    version.write_text("{")
+    with pytest.raises(SourceError, match=r"delete that file") as told:
         client.get(f"{site.url}/E0.csv", NOW)
+    assert str(version) in str(told.value)
+
+
+def test_two_machines_with_one_lake_share_what_each_has_fetched(site, tmp_path: Path) -> None:
+    lake, url = str(tmp_path / "lake"), f"{site.url}/E0.csv"
+    one, two = (Client(Versions(Lake(Settings(home=tmp_path / name, lake=lake).lake_root))) for name in "ab")
+    site.files["/E0.csv"] = b"one"
+    assert one.get(url, NOW).changed
+    assert not two.get(url, NOW + timedelta(days=1)).changed
+    assert [status for _, status in site.asked] == [200, 304]
+    site.files["/E0.csv"] = b"two"
+    assert two.get(url, NOW + timedelta(days=2)).changed
+    assert one.known_at(url, NOW + timedelta(days=1)).content == b"one"
+    assert one.known_at(url, NOW + timedelta(days=2)).content == b"two"
+
+
+def test_a_site_that_knows_only_when_a_file_changed_is_asked_by_that(site, client) -> None:
+    site.files["/E0.csv"], site.modified = b"one", "Fri, 13 Mar 2026 06:00:00 GMT"
+    for day in range(2):
+        client.get(f"{site.url}/E0.csv", NOW + timedelta(days=day))
+    assert [status for _, status in site.asked] == [200, 304]
+
+
+def test_a_site_that_only_drips_is_given_up_after_a_while(site, versions) -> None:
+    site.files["/E0.csv"], site.drip = b"x" * 100, 0.1
+    begin = time.monotonic()
+    with pytest.raises(SourceError, match="not here after"):
+        Client(versions, timeout=5, longest=0.5).get(f"{site.url}/E0.csv", NOW)
+    assert time.monotonic() - begin < 4
+
+
+def test_a_file_that_is_too_large_is_given_up_before_it_is_all_there(site, versions) -> None:
+    site.files["/E0.csv"], site.drip = b"x" * 5000, 0.01  # would take fifty seconds
+    begin = time.monotonic()
+    with pytest.raises(SourceError, match="more than 10 bytes"):
+        Client(versions, timeout=5, largest=10).get(f"{site.url}/E0.csv", NOW)
+    assert time.monotonic() - begin < 4
+
+
+def test_a_silent_server_and_one_that_refuses_are_errors_that_name_the_address(site, versions, free_port) -> None:
+    site.files["/E0.csv"], site.drip = b"x", 5.0
+    with pytest.raises(SourceError, match=r"E0.csv cannot be fetched.*timed out"):
+        Client(versions, timeout=0.2, retries=1, pause=0.0).get(f"{site.url}/E0.csv", NOW)
+    with pytest.raises(SourceError, match=r"E0.csv cannot be fetched.*refused"):
+        Client(versions, retries=1, pause=0.0).get(f"http://127.0.0.1:{free_port()}/E0.csv", NOW)
+
+
+def test_each_file_is_told_as_it_is_fetched(site, versions) -> None:
+    said: list[str] = []
+    Client(versions, say=said.append).get(f"{site.url}/E0.csv", NOW)
+    assert said == [f"fetching {site.url}/E0.csv"]

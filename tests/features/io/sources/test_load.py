@@ -12,8 +12,11 @@ from features.forecasts import forecast
 from features.io.settings import Settings
 from features.io.sources import QUARANTINE_SCHEMA, competitions, load
 from features.io.sources.client import Client
+from features.io.sources.files import contents
 from features.io.sources.inspect import inspect_source
 from features.io.sources.merge import merge
+from features.io.sources.versions import Versions
+from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at
 from features.replay import replay
 
@@ -45,12 +48,40 @@ def _remote(site, tmp_path: Path, **more: object) -> Settings:
     return Settings(source="football_data", football_data_url=site.url, home=tmp_path, first_season=2025, **more)
 
 
+def _fetch(settings: Settings, site, moment: datetime) -> None:
+    """Fetch all files as they are, as of a moment."""
+    with Client(Versions(Lake(settings.lake_root))) as client:
+        for path in site.files:
+            client.get(f"{site.url}{path}", moment)
+
+
 def test_results_and_fixtures_of_the_running_season_come_together(site, tmp_path: Path) -> None:
     site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,16/08/2025,Arsenal,Chelsea,2,1\n").encode()
     site.files["/fixtures.csv"] = (HEADER + "E0,14/03/2026,Chelsea,Arsenal,,\nE1,14/03/2026,Hull,Stoke,,\n").encode()
-    result = load(_remote(site, tmp_path), PL, now=datetime(2026, 3, 13, tzinfo=UTC))
+    settings, moment = _remote(site, tmp_path), datetime(2026, 3, 13, tzinfo=UTC)
+    _fetch(settings, site, moment)
+    result = load(settings, PL, now=moment)
     assert result.matches["status"].tolist() == ["played", "scheduled"]
     assert list(result.matches.columns) == SCHEMA.names
+
+
+def test_in_summer_the_fixtures_file_still_holds_last_season_and_nothing_is_to_come(site, tmp_path: Path) -> None:
+    settings, july = _remote(site, tmp_path), datetime(2026, 7, 1, 6, tzinfo=UTC)
+    site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,24/05/2026,Arsenal,Chelsea,2,1\n").encode()
+    site.files["/fixtures.csv"] = (HEADER + "E0,24/05/2026,Chelsea,Arsenal,,\n" * 30).encode()
+    _fetch(settings, site, july)
+    result = load(settings, PL, now=july)
+    assert result.matches["status"].tolist() == ["played"]
+    assert result.quarantine["reason"].unique().tolist() == ["24/05/2026 is not in the season 2026-27"]
+
+
+def test_standing_in_the_past_fixtures_of_today_are_not_asked_for(site, tmp_path: Path) -> None:
+    site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,16/08/2025,Arsenal,Chelsea,2,1\n").encode()
+    site.files["/fixtures.csv"] = (HEADER + "E0,14/03/2026,Chelsea,Arsenal,,\n").encode()
+    result = load(_remote(site, tmp_path), PL, now=datetime(2025, 9, 1, tzinfo=UTC))
+    assert result.matches["status"].tolist() == ["played"]
+    assert "/fixtures.csv" not in [path for path, _ in site.asked]
+    assert result.report["missing"] == [f"{site.url}/fixtures.csv"]
 
 
 def test_what_was_known_a_week_ago_can_be_had_again(site, tmp_path: Path) -> None:
@@ -75,9 +106,7 @@ def test_an_old_forecast_can_be_made_again_after_the_source_has_corrected_itself
             known.iloc[5, known.columns.get_loc("home_goals")] += 3  # what had been told wrongly
         site.files["/mmz4281/2526/E0.csv"] = _as_csv(known)
         site.files["/fixtures.csv"] = _as_csv(season[season["kick_off"] >= moment], scores=False)
-        for path in site.files:
-            with Client(settings.home / "sources") as client:
-                client.get(f"{site.url}{path}", moment)
+        _fetch(settings, site, moment)
         if not week:
             published = _forecasts(settings, first)
     pd.testing.assert_frame_equal(_forecasts(settings, first), published)
@@ -111,14 +140,9 @@ def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path)
     past, settings = datetime(2026, 3, 13, tzinfo=UTC), _remote(site, tmp_path)
     site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,16/08/2025,Arsenal,Chelsea,2,1\n").encode()
     load(settings, PL, now=past)
-    with Client(settings.home / "sources") as client:
-        assert client.known_at(f"{site.url}/mmz4281/2526/E0.csv", past) is None
-        assert client.known_at(f"{site.url}/mmz4281/2526/E0.csv", datetime.now(UTC)) is not None
-
-
-def _fetch(settings: Settings, site, moment: datetime) -> None:
-    with Client(settings.home / "sources") as client:
-        assert client.get(f"{site.url}/mmz4281/2526/E0.csv", moment).changed
+    versions = Versions(Lake(settings.lake_root))
+    assert versions.last(f"{site.url}/mmz4281/2526/E0.csv", past) is None
+    assert versions.last(f"{site.url}/mmz4281/2526/E0.csv", datetime.now(UTC)) is not None
 
 
 def test_a_web_page_in_place_of_a_file_fails_the_competition(site, tmp_path: Path) -> None:
@@ -144,9 +168,11 @@ def own(tmp_path: Path) -> Path:
     return path
 
 
-def test_own_files_are_read_through_a_column_map(own: Path) -> None:
+def test_own_files_are_read_through_a_column_map(own: Path, tmp_path: Path) -> None:
     columns = {"competition": "league", "kick_off": "when", "home_team": "home", "away_team": "away"}
-    settings = Settings(source="files", files=own, files_columns=columns | {"home_goals": "hg", "away_goals": "ag"})
+    settings = Settings(
+        home=tmp_path, source="files", files=own, files_columns=columns | {"home_goals": "hg", "away_goals": "ag"}
+    )
     assert competitions(settings) == ("atl-island-league",)
     result = load(settings, "atl-island-league")
     assert result.matches["status"].tolist() == ["played", "scheduled"]
@@ -170,7 +196,9 @@ def test_own_parquet_files_keep_their_types(tmp_path: Path) -> None:
         }
     )
     table.to_parquet(tmp_path / "mine.parquet")
-    found = load(Settings(source="files", files=tmp_path, files_columns={"kick_off": "when"}), "atl-island-league")
+    found = load(
+        Settings(home=tmp_path, source="files", files=tmp_path, files_columns={"kick_off": "when"}), "atl-island-league"
+    )
     assert found.quarantine.empty
     assert found.matches["status"].tolist() == ["played", "scheduled"]
     assert found.matches["kick_off"].iloc[0].isoformat() == "2025-05-01T16:30:00+00:00"
@@ -184,11 +212,23 @@ def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tm
     first = "atl-island-league,2025,2025-05-01,Reef United,Lagoon,1,0\n"
     (tmp_path / "a.csv").write_text(header + first + first)
     (tmp_path / "b.csv").write_text(header + first + first.replace("05-01", "09-01"))
-    result = load(Settings(source="files", files=tmp_path), "atl-island-league")
+    result = load(Settings(home=tmp_path, source="files", files=tmp_path), "atl-island-league")
     assert len(result.matches) == 2
     assert result.matches["match_id"].is_unique
     assert [(one.file, one.row) for one in result.quarantine.itertuples()] == [("a.csv", 3), ("b.csv", 2)]
     assert result.quarantine["reason"].eq("the same match as in a.csv row 2").all()
+
+
+def test_own_files_are_read_as_they_were_known(tmp_path: Path) -> None:
+    header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
+    path, first = tmp_path / "mine.csv", datetime(2025, 6, 1, tzinfo=UTC)
+    settings = Settings(home=tmp_path, source="files", files=path)
+    told = [f"atl-island-league,2025,2025-05-01,Reef United,Lagoon,{goals},0\n" for goals in (1, 2)]
+    for week, row in enumerate(told):
+        path.write_text(header + row)
+        contents(path, Versions(Lake(settings.lake_root)), NOW, first + timedelta(weeks=week))
+    then, now = (load(settings, "atl-island-league", now=moment) for moment in (first, NOW))
+    assert (then.matches["home_goals"].item(), now.matches["home_goals"].item()) == (1, 2)
 
 
 def test_own_files_without_the_map_say_what_they_have(own: Path) -> None:

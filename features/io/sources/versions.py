@@ -1,0 +1,89 @@
+"""Every version of every file that a source ever gave, in the lake: there each pod finds what another one fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+from features.errors import DamagedArtefact, NotPublished, SourceError
+from features.io.store import Lake
+
+FOLDER = "sources"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a file: when it was fetched, and what the server said about it."""
+
+    url: str
+    fetched_at: datetime
+    sha256: str
+    etag: str = ""
+    last_modified: str = ""
+
+    @staticmethod
+    def of(url: str, content: bytes, now: datetime, etag: str = "", last_modified: str = "") -> Version:
+        """The version that this content is."""
+        return Version(url, now.astimezone(UTC), hashlib.sha256(content).hexdigest(), etag, last_modified)
+
+
+class Versions:
+    """Versions of files by address and time.
+
+    A version is an object of its own, named by its time, beside the contents: two writers never overwrite each other.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    def last(self, url: str, moment: datetime | None = None) -> Version | None:
+        """The newest version, or the newest of those fetched by `moment`; None if there is none.
+
+        Raises
+        ------
+        SourceError
+            If what is kept cannot be read.
+        """
+        latest = None if moment is None else _name(moment)
+        names = [one for one in self._lake.list(_folder(url)) if one.endswith(".json")]
+        known = [one for one in names if latest is None or one <= latest]
+        if not known:
+            return None
+        path = f"{_folder(url)}/{known[-1]}"
+        try:
+            kept = self._lake.read_json(path)
+            return Version(**{**kept, "fetched_at": datetime.fromisoformat(kept["fetched_at"])})
+        except (DamagedArtefact, NotPublished, TypeError, ValueError, KeyError) as error:
+            raise SourceError(f"{self._lake.root}/{path} is damaged; delete that file") from error
+
+    def keep(self, version: Version, content: bytes) -> None:
+        """Keep a version; the content first, so that no version ever stands without it."""
+        folder = _folder(version.url)
+        self._lake.write_bytes(f"{folder}/{version.sha256}", content)
+        document = {**asdict(version), "fetched_at": version.fetched_at.isoformat()}
+        self._lake.write_bytes(f"{folder}/{_name(version.fetched_at)}", json.dumps(document, indent=2).encode())
+
+    def content(self, version: Version) -> bytes:
+        """What a version holds."""
+        path = f"{_folder(version.url)}/{version.sha256}"
+        try:
+            return self._lake.read_bytes(path)
+        except NotPublished as error:
+            folder = f"{self._lake.root}/{_folder(version.url)}"
+            raise SourceError(f"{folder} lacks the content of {version.url}; delete that folder") from error
+
+
+def lies_back(now: datetime, clock: datetime) -> bool:
+    """Whether files count as they were at `now`; a day's grace lets a run take what it fetched itself."""
+    return now < clock - timedelta(days=1)
+
+
+def _folder(url: str) -> str:
+    return f"{FOLDER}/{hashlib.sha256(url.encode()).hexdigest()[:24]}"
+
+
+def _name(moment: datetime) -> str:
+    """Names sort as the moments do."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H%M%S.%f}Z.json"
