@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.competitions import pool_of, tier_of
@@ -26,7 +27,7 @@ from features.ratings.ledger import STATE_COLUMNS, Ledger, Rules
 from features.ratings.params import ALONE, TIERED, RatingParams
 from features.splits import season_starts
 
-__all__ = ["STATE_COLUMNS", "Checkpoint", "RatingParams", "Replay", "replay"]
+__all__ = ["STATES", "STATE_COLUMNS", "Checkpoint", "RatingParams", "Replay", "replay"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,6 +49,16 @@ class Checkpoint:
     members: pd.DataFrame
     last_result: pd.Timestamp | None
     last_day: int
+
+
+STATES = pa.schema(
+    [
+        *(pa.field(name, pa.string(), nullable=False) for name in ("competition", "season", "team")),
+        pa.field("features_as_of", pa.timestamp("us", tz="UTC")),
+        *(pa.field(name, pa.float64(), nullable=False) for name in STATE_COLUMNS),
+    ]
+)
+"""A competition's table of team states in the lake."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Knows neither HTTP nor the broker. The model is loaded on first need and once pe
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -31,11 +32,14 @@ from features.forecasts import probabilities
 from features.io.registry import MODEL_NAME, PRODUCTION, LoadedModel, Registry
 from features.io.store import Lake, Stamp
 from features.matches import OUTCOMES
-from features.replay import STATE_COLUMNS
+from features.matrix import FEATURES
+from features.replay import STATE_COLUMNS, STATES
 from features.teams import nearest
 
 _RETRY_SECONDS = 2.0
 """After a failed load, callers are told so for this long before the registry is asked again."""
+_LOAD_PATIENCE = 10.0
+"""Seconds a caller is kept waiting for the first load: a registry that hangs must not use up the caller's own."""
 
 
 class Fixture(TypedDict):
@@ -99,11 +103,19 @@ class Predictor:
         self._lake = lake
         self._serving: Serving | None = None
         self._states: States | None = None
-        self._stamps: dict[str, Stamp | None] = {}
+        self._tables: dict[str, tuple[Stamp | None, pd.DataFrame]] = {}
         self._loading = threading.Lock()
+        self._first: threading.Thread | None = None
+        self._first_since = 0.0
         self._failed_at = float("-inf")
         self._swaps: Counter[str] = Counter()
-        self.error: str | None = None
+        self.model_error: str | None = None
+        self.states_error: str | None = None
+
+    @property
+    def error(self) -> str | None:
+        """What keeps the model or the states from being what the registry and the lake have now."""
+        return self.model_error or self.states_error
 
     @property
     def serving(self) -> Serving | None:
@@ -142,30 +154,46 @@ class Predictor:
             return self._load()
 
     def refresh_states(self) -> States:
-        """Read the clubs' states if they were published anew; what cannot be read leaves the last good ones in use."""
-        parts = self._lake.partitions("team_states")
-        stamps = {part: self._lake.table_stamp("team_states", part) for part in parts}
-        if self._states is not None and stamps == self._stamps:
-            return self._states
-        try:
-            if not parts:
-                raise NotPublished("no club has a state yet; run the pipeline first")
-            self._states = _states(pd.concat([self._lake.read_table("team_states", part) for part in parts]))
-            self._stamps = stamps
-        except (NotPublished, DamagedArtefact) as error:
-            self.error = str(error)
-            if self._states is None:
-                raise
+        """Read the clubs' states that were published anew; of what is missing or unreadable the last good ones stay."""
+        changed, problems = False, []
+        published = self._lake.partitions("team_states")
+        for part in sorted({*published, *self._tables}):
+            try:
+                changed |= self._read(part)
+            except (NotPublished, DamagedArtefact) as error:
+                problems.append(error)
+        self.states_error = str(problems[0]) if problems else None
+        if changed:
+            self._states = _states(pd.concat([table for _, table in self._tables.values()]))
+        if self._states is None:
+            raise problems[0] if problems else NotPublished("no club has a state yet; run the pipeline first")
         return self._states
 
+    def _read(self, part: str) -> bool:
+        stamp, (known, _) = self._lake.table_stamp("team_states", part), self._tables.get(part, (None, None))
+        if stamp is not None and stamp == known:
+            return False
+        table = self._lake.read_table("team_states", part, schema=STATES)
+        if not np.isfinite(table[list(STATE_COLUMNS)].to_numpy()).all():
+            raise DamagedArtefact(f"team_states/{part} has states that are not finite")
+        self._tables[part] = stamp, table
+        return True
+
     def _first_load(self) -> Serving:
-        with self._loading:
-            if self._serving is None:
-                if time.monotonic() - self._failed_at < _RETRY_SECONDS:
-                    raise ModelUnavailable(self.error or "no model could be loaded")
-                self._load()
-            assert self._serving is not None
-            return self._serving
+        """The model as soon as there is one; loading goes on where this caller has to give up."""
+        if time.monotonic() - self._failed_at >= _RETRY_SECONDS:
+            if self._first is None or not self._first.is_alive():
+                self._first = threading.Thread(target=self._try_to_follow, name="first-load", daemon=True)
+                self._first_since = time.monotonic()
+                self._first.start()
+            self._first.join(max(0.0, self._first_since + _LOAD_PATIENCE - time.monotonic()))
+        if self._serving is None:
+            raise ModelUnavailable(self.model_error or "the model registry has not answered yet")
+        return self._serving
+
+    def _try_to_follow(self) -> None:
+        with contextlib.suppress(ModelUnavailable):  # callers find the reason in `error`
+            self.follow()
 
     def _load(self) -> bool:
         try:
@@ -175,19 +203,15 @@ class Predictor:
                     return False
                 raise ModelUnavailable(f"no version of {MODEL_NAME} is in {PRODUCTION} yet")
             if self._serving is not None and self._serving.version == found.version:
-                self.error = None
+                self.model_error = None
                 return False
-            model = self._registry.load(found)
-            model.predict_proba(np.zeros((1, len(model.features))))  # a model that cannot predict never takes over
-        except TouchlineError as error:
-            self.error, self._failed_at = str(error), time.monotonic()
-            self._swaps["failure"] += 1
-            raise
+            serving = _proven(self._registry.load(found))
         except Exception as error:
-            self.error, self._failed_at = f"version cannot be used: {error}", time.monotonic()
+            own = isinstance(error, TouchlineError)
+            self.model_error, self._failed_at = str(error) if own else f"version cannot be used: {error!r}", time.monotonic()
             self._swaps["failure"] += 1
-            raise ModelUnavailable(self.error) from error
-        self._serving, self.error = Serving(model, datetime.now(UTC)), None
+            raise ModelUnavailable(self.model_error) from error
+        self._serving, self.model_error = serving, None
         self._swaps["success"] += 1
         return True
 
@@ -197,10 +221,22 @@ class Predictor:
         return dict(taken)
 
 
+def _proven(model: LoadedModel) -> Serving:
+    """A version that has answered as every request will ask it: one that cannot never takes over."""
+    serving = Serving(model, datetime.now(UTC))
+    named = f"version {serving.version} cannot be used"
+    if "trained_through" not in model.version.tags or serving.trained_through.tzinfo is None:
+        raise ModelUnavailable(f"{named}: its tag trained_through is no moment with a time zone")
+    if unknown := sorted(set(model.features) - set(FEATURES)):
+        raise ModelUnavailable(f"{named}: it wants the features {unknown}, which nobody computes")
+    clubs = np.zeros((2, len(STATE_COLUMNS)))
+    p = probabilities(model, clubs, clubs, np.array([False, True]))
+    if p.shape != (2, len(OUTCOMES)) or not np.allclose(p.sum(axis=1), 1) or (p < 0).any():
+        raise ModelUnavailable(f"{named}: it gave {p.tolist()} in place of three probabilities a match")
+    return serving
+
+
 def _states(table: pd.DataFrame) -> States:
-    missing = {"competition", "team", "features_as_of", *STATE_COLUMNS} - set(table.columns)
-    if missing:
-        raise DamagedArtefact(f"team_states lacks {sorted(missing)}: it was written by an older version")
     keys = zip(table["competition"].tolist(), table["team"].tolist(), strict=True)
     return States(
         {key: row for row, key in enumerate(keys)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -115,7 +116,19 @@ class Registry:
 
     def by_alias(self, alias: str) -> ModelVersion | None:
         """The version that bears an alias; None if none does."""
-        return next((version for version in self.versions() if alias in version.aliases), None)
+
+        def look() -> ModelVersion | None:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                return _as_version(self._client().get_model_version_by_alias(MODEL_NAME, alias))
+            except MlflowException as error:
+                # no such model, and such a model without the alias
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None
+                raise
+
+        return self._reach(look)
 
     def version(self, number: int) -> ModelVersion | None:
         """One version by number; None if there is no such version."""
@@ -135,7 +148,8 @@ class Registry:
                     return []
                 raise
             found = client.search_model_versions(f"name='{MODEL_NAME}'")
-            return sorted((_as_version(one, aliases) for one in found), key=lambda one: -one.version)
+            made = [_as_version(one, [name for name in aliases if int(aliases[name]) == int(one.version)]) for one in found]
+            return sorted(made, key=lambda one: -one.version)
 
         return self._reach(search)
 
@@ -143,14 +157,16 @@ class Registry:
         """Load a version's estimator and the column order of its signature."""
 
         def fetch() -> LoadedModel:
-            import mlflow
+            import mlflow.artifacts
             import mlflow.sklearn
 
             mlflow.set_tracking_uri(self.tracking_uri)
             uri = f"models:/{MODEL_NAME}/{version.version}"
-            signature = mlflow.models.get_model_info(uri).signature
-            columns = tuple(signature.inputs.input_names())
-            return LoadedModel(version, mlflow.sklearn.load_model(uri), columns)
+            # Left to itself, MLflow fetches the model twice and leaves both copies behind.
+            with tempfile.TemporaryDirectory(prefix="touchline-model-") as folder:
+                path = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
+                columns = tuple(mlflow.models.get_model_info(path).signature.inputs.input_names())
+                return LoadedModel(version, mlflow.sklearn.load_model(path), columns)
 
         return self._reach(fetch)
 
@@ -218,12 +234,11 @@ class Registry:
             raise ModelUnavailable(f"model registry at {self.tracking_uri}: {error}") from error
 
 
-def _as_version(one: Any, aliases: Mapping[str, Any]) -> ModelVersion:
-    number = int(one.version)
+def _as_version(one: Any, aliases: Iterable[str] | None = None) -> ModelVersion:
     return ModelVersion(
-        version=number,
+        version=int(one.version),
         run_id=one.run_id,
         created_at=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
         tags=dict(one.tags),
-        aliases=tuple(sorted(alias for alias, bearer in aliases.items() if int(bearer) == number)),
+        aliases=tuple(sorted(one.aliases if aliases is None else aliases)),
     )

@@ -25,7 +25,7 @@ from features.matches import OUTCOMES, SCHEMA, as_known_at, outcomes
 from features.matrix import FEATURES, model_input
 from features.metrics import brier, log_loss, rps
 from features.models import outcome_model
-from features.replay import replay
+from features.replay import STATES, replay
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SEASON = "2025-26"
@@ -67,7 +67,7 @@ def publish(world: World, as_of: datetime = REPLAY_AS_OF, weeks: int = 6) -> Non
     matches = as_known_at(everything, as_of)
     lake, model = world.lake, _production(world)
     lake.write_table("matches", COMPETITION, matches, SCHEMA)
-    lake.write_table("team_states", COMPETITION, replay(matches).team_states)
+    lake.write_table("team_states", COMPETITION, replay(matches).team_states, STATES)
     for offset in range(-weeks, 4):
         monday = datetime.fromisoformat(week_of(as_of + timedelta(weeks=offset))).replace(tzinfo=UTC)
         moment = min(as_of, monday)
