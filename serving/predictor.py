@@ -207,8 +207,9 @@ class Predictor:
                 return False
             serving = _proven(self._registry.load(found))
         except Exception as error:
-            own = isinstance(error, TouchlineError)
-            self.model_error, self._failed_at = str(error) if own else f"version cannot be used: {error!r}", time.monotonic()
+            explained = isinstance(error, TouchlineError)
+            self.model_error = str(error) if explained else f"version cannot be used: {error!r}"
+            self._failed_at = time.monotonic()
             self._swaps["failure"] += 1
             raise ModelUnavailable(self.model_error) from error
         self._serving, self.model_error = serving, None

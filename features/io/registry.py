@@ -148,8 +148,7 @@ class Registry:
                     return []
                 raise
             found = client.search_model_versions(f"name='{MODEL_NAME}'")
-            made = [_as_version(one, [name for name in aliases if int(aliases[name]) == int(one.version)]) for one in found]
-            return sorted(made, key=lambda one: -one.version)
+            return sorted((_as_version(one, _borne(aliases, one)) for one in found), key=lambda one: -one.version)
 
         return self._reach(search)
 
@@ -232,6 +231,10 @@ class Registry:
             return call()
         except (MlflowException, OSError) as error:
             raise ModelUnavailable(f"model registry at {self.tracking_uri}: {error}") from error
+
+
+def _borne(aliases: Mapping[str, Any], one: Any) -> list[str]:
+    return [name for name, bearer in aliases.items() if int(bearer) == int(one.version)]
 
 
 def _as_version(one: Any, aliases: Iterable[str] | None = None) -> ModelVersion:

@@ -9,7 +9,7 @@ from features.io.clock import Clock
 from features.io.store import Lake
 from features.matches import Status
 from features.matrix import feature_frame
-from features.replay import replay
+from features.replay import STATES, replay
 from monitoring.claims import Suite
 from orchestration import checks, display, published
 from orchestration.automation import FOLLOW
@@ -56,7 +56,7 @@ def ratings(
     frame, states = (one[one["competition"] == competition].reset_index(drop=True) for one in (frame, states))
     yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())
     lake.write_table("match_features", competition, frame)
-    lake.write_table("team_states", competition, states)
+    lake.write_table("team_states", competition, states, STATES)
     yield _features_shown(frame)
     yield _states_shown(states)
 
