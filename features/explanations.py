@@ -63,6 +63,15 @@ def explain(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Expl
     ]
 
 
+def of_both_orders(there: Explanation, back: Explanation) -> Explanation:
+    """What moved a forecast on neutral ground: half the difference between one order of the clubs and the other."""
+    return Explanation(
+        average=(there.average - back.average) / 2,
+        shares={system: (share - back.shares[system]) / 2 for system, share in there.shares.items()},
+        log_odds=(there.log_odds - back.log_odds) / 2,
+    )
+
+
 def _log_odds(model: RatingBlend, x: Floats) -> Floats:
     """What each member adds to the blend's log-odds of home against away, (n_members, n)."""
     members = model.member_log_probabilities(x)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from features.errors import LeakageError, UnknownTeam
 from features.insights import FIELDS, insights
 from features.matches import OUTCOMES
-from features.matrix import FEATURES, model_input
+from features.matrix import FEATURES, exchanged, model_input
 from features.replay import STATE_COLUMNS
 from features.teams import nearest
 
@@ -67,10 +67,24 @@ def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Serie
 
 def probabilities(model: Model, home: Floats, away: Floats, neutral: NDArray[np.bool_]) -> Floats:
     """Probabilities (n, 3) ordered home, draw, away from states (n, len(STATE_COLUMNS)): batch and online alike."""
-    if not len(home):  # estimators refuse an empty table
+    return predict(model, model_input(home, away, neutral), neutral)
+
+
+def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
+    """Probabilities (n, 3) from model input (n, len(FEATURES)).
+
+    A model knows matches with a home side only. On neutral ground it is asked twice, with either club named first, and
+    both answers are pooled: which one comes first then makes no difference.
+    """
+    if not len(x):  # estimators refuse an empty table
         return np.empty((0, 3))
-    x = model_input(home, away, neutral)
-    return model.predict_proba(x[:, [FEATURES.index(name) for name in model.features]])
+    columns = [FEATURES.index(name) for name in model.features]
+    p = model.predict_proba(x[:, columns])
+    if neutral.any():
+        back = model.predict_proba(exchanged(x[neutral])[:, columns])[:, ::-1]
+        both = np.sqrt(p[neutral] * back)  # the mean of the log-odds, so that explanations still sum up
+        p[neutral] = both / both.sum(axis=1, keepdims=True)
+    return p
 
 
 def forecast(
@@ -107,7 +121,8 @@ def forecast(
         )
     neutral = fixtures["neutral"].to_numpy(bool)
     before, after = (side[list(STATE_COLUMNS)].to_numpy(float) for side in (home, away))
-    p = probabilities(model, before, after, neutral)
+    x = model_input(before, after, neutral)
+    p = predict(model, x, neutral)
     out = fixtures[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]].reset_index(drop=True)
     for column, outcome in enumerate(OUTCOMES):
         out[outcome] = p[:, column]
@@ -116,5 +131,5 @@ def forecast(
     out["trained_through"] = pd.Timestamp(trained_through)
     out["features_as_of"] = features_as_of
     out["published_at"] = pd.Timestamp(published_at)
-    behind = insights(model, model_input(before, after, neutral), p, before, after) if len(p) else None
+    behind = insights(model, x, neutral, p, before, after) if len(p) else None
     return out.reindex(columns=PUBLISHED.names) if behind is None else pd.concat([out, behind], axis=1)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
-from features.explanations import explain
-from features.matrix import FEATURES
+from features.explanations import explain, of_both_orders
+from features.matrix import FEATURES, exchanged
 from features.ratings.ledger import PLAYED
 from features.scorelines import scorelines
 
@@ -34,18 +34,19 @@ FIELDS = (
 """Columns beside a published forecast; null in rows that an older version published."""
 
 
-def insights(model: Any, x: Floats, p: Floats, home: Floats, away: Floats) -> pd.DataFrame:
+def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home: Floats, away: Floats) -> pd.DataFrame:
     """The columns `FIELDS` of n forecasts.
 
     Parameters
     ----------
     model : what made them, with `features` and, where it can be explained, `estimator`.
     x : (n, len(FEATURES)) model input.
+    neutral : (n,) True where neither club is at home.
     p : (n, 3) the forecasts, with which everything here agrees.
     home, away : (n, len(STATE_COLUMNS)) states of the clubs.
     """
     scores = scorelines(p, x[:, [FEATURES.index(name) for name in ("log_home_goals", "log_away_goals")]])
-    told = _explained(model, x)
+    told = _explained(model, x, neutral)
     return pd.DataFrame(
         {
             "home_matches": home[:, PLAYED].astype(int),
@@ -62,12 +63,16 @@ def insights(model: Any, x: Floats, p: Floats, home: Floats, away: Floats) -> pd
     )
 
 
-def _explained(model: Any, x: Floats) -> list[tuple[float | None, list[dict[str, Any]] | None]]:
+def _explained(
+    model: Any, x: Floats, neutral: NDArray[np.bool_]
+) -> list[tuple[float | None, list[dict[str, Any]] | None]]:
     estimator = getattr(model, "estimator", None)
     if not isinstance(estimator, RatingBlend):
         return [(None, None)] * len(x)
-    own = x[:, [FEATURES.index(name) for name in model.features]]
-    return [
-        (one.average, [{"rating": name, "share": share} for name, share in one.shares.items()])
-        for one in explain(estimator, own, model.features)
-    ]
+    columns = [FEATURES.index(name) for name in model.features]
+    told = explain(estimator, x[:, columns], model.features)
+    if neutral.any():
+        back = explain(estimator, exchanged(x[neutral])[:, columns], model.features)
+        for row, other in zip(np.flatnonzero(neutral), back, strict=True):
+            told[row] = of_both_orders(told[row], other)
+    return [(one.average, [{"rating": name, "share": share} for name, share in one.shares.items()]) for one in told]

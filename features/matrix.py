@@ -35,6 +35,12 @@ FEATURE_GROUPS = {FeatureGroup.GOALS: GOAL_FEATURES, FeatureGroup.SHOTS: (*GOAL_
 FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, REFERENCE_FEATURE)
 """Columns of `model_input`. Which of them a model uses is written in its signature."""
 
+_PAIRS = [
+    (FEATURES.index(f"log_home_{count}"), FEATURES.index(f"log_away_{count}"))
+    for count in ("goals", "on_target", "shots")
+]
+"""Columns of what each side is expected to do; every other feature is a difference between home and away."""
+
 SYSTEMS = {
     "elo": ("elo",),
     "pi": ("pi", "pi_reverse"),
@@ -45,7 +51,8 @@ SYSTEMS = {
 """Which features each rating system gives."""
 
 HOME_POINTS = 60.0
-"""Elo points for playing at home. A model finds its own intercept; this tells it what neutral ground takes away."""
+"""Elo points for playing at home. A model finds its own intercept; this tells it what neutral ground takes away, and
+what it leaves goes when both orders of the clubs are asked for (`features.forecasts.predict`)."""
 
 
 def _expected_goals(rating: Floats) -> Floats:
@@ -64,9 +71,20 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_]) -> Float
     elo = (home[:, ELO] + ground * HOME_POINTS - away[:, ELO]) / 400.0
     pi = _expected_goals(home[:, PI_HOME]) - _expected_goals(away[:, PI_AWAY])
     pi_reverse = _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME])
+    if neutral.any():  # a club is there what it is on average
+        means = [_expected_goals((side[:, PI_HOME] + side[:, PI_AWAY]) / 2) for side in (home, away)]
+        pi, pi_reverse = (np.where(neutral, means[0] - means[1], one) for one in (pi, pi_reverse))
     rates = [rate for engine in range(ENGINES) for rate in log_rates(home, away, ground, engine)]
     plain = (home[:, ELO_PLAIN] + ground * HOME_POINTS - away[:, ELO_PLAIN]) / 400.0
     return np.column_stack([elo, pi, pi_reverse, *rates, plain])
+
+
+def exchanged(x: Floats) -> Floats:
+    """Model input (n, len(FEATURES)) of the same matches on neutral ground with the clubs in the other order."""
+    out = -x
+    for mine, theirs in _PAIRS:
+        out[:, [mine, theirs]] = x[:, [theirs, mine]]
+    return out
 
 
 def log_rates(home: Floats, away: Floats, ground: Floats, engine: int = 0) -> tuple[Floats, Floats]:

@@ -88,9 +88,14 @@ def _elo(h, a, d, bh, ba, ground, difference, clubs, total, step):  # type: igno
 
 
 @njit(cache=True)
-def _pi(h, a, d, bh, ba, difference, clubs, total, step):  # type: ignore[no-untyped-def]
-    move = step[_PI_RATE] * pi_surprise(bh[PI_HOME], ba[PI_AWAY], difference)
-    carried = step[_PI_CARRY] * move
+def _pi(h, a, d, bh, ba, neutral, difference, clubs, total, step):  # type: ignore[no-untyped-def]
+    if neutral:  # both clubs are what they are on average, and both of their ratings learn alike
+        mine, theirs = (bh[PI_HOME] + bh[PI_AWAY]) / 2, (ba[PI_HOME] + ba[PI_AWAY]) / 2
+        move = step[_PI_RATE] * (1.0 + step[_PI_CARRY]) / 2 * pi_surprise(mine, theirs, difference)
+        carried = move
+    else:
+        move = step[_PI_RATE] * pi_surprise(bh[PI_HOME], ba[PI_AWAY], difference)
+        carried = step[_PI_CARRY] * move
     _add(h, d, PI_HOME, bh[GAIN] * move, clubs, total)
     _add(h, d, PI_AWAY, bh[GAIN] * carried, clubs, total)
     _add(a, d, PI_AWAY, -ba[GAIN] * move, clubs, total)
@@ -154,7 +159,7 @@ def book(  # type: ignore[no-untyped-def]
             difference = counts[i, 0, 0] - counts[i, 0, 1]
             ground = 0.0 if neutral[i] else 1.0
             _elo(h, a, d, bh, ba, ground, difference, clubs, total, step)
-            _pi(h, a, d, bh, ba, difference, clubs, total, step)
+            _pi(h, a, d, bh, ba, neutral[i], difference, clubs, total, step)
             for engine in range(ENGINES):
                 home_count, away_count = counts[i, engine, 0], counts[i, engine, 1]
                 if not (np.isnan(home_count) or np.isnan(away_count)):

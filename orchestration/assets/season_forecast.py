@@ -2,9 +2,11 @@
 
 import dagster as dg
 
+from features.forecasts import predict
 from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
 from features.matches import OUTCOMES, Status
+from features.matrix import FEATURES
 from features.season import simulate
 from orchestration import display, published
 from orchestration.partitions import competitions
@@ -37,11 +39,10 @@ def season_forecast(
     competition = context.partition_key
     table = published.matches(lake, [competition])
     season = table[table["season"] == table["season"].max()].reset_index(drop=True)
-    to_come = season.loc[season["status"] != Status.PLAYED, ["match_id"]]
+    to_come = season.loc[season["status"] != Status.PLAYED, ["match_id", "neutral"]]
     rows = to_come.merge(lake.read_table("match_features", competition), on="match_id", validate="one_to_one")
-    model = registry.load(production)
-    p = model.predict_proba(rows[list(model.features)].to_numpy(float)) if len(rows) else rows[_RATES].to_numpy(float)
-    chances = rows[["match_id"]].assign(**{one: p[:, i] if len(rows) else 0.0 for i, one in enumerate(OUTCOMES)})
+    p = predict(registry.load(production), rows[list(FEATURES)].to_numpy(float), rows["neutral"].to_numpy(bool))
+    chances = rows[["match_id"]].assign(**dict(zip(OUTCOMES, p.T, strict=True)))
     final = simulate(season, chances, rows[_RATES].to_numpy(float), seed=settings.seed)
     lake.write_table("season_forecast", competition, final)
     return dg.MaterializeResult(metadata={**display.of_table(final, final[_SHOWN]), "matches_to_come": len(rows)})

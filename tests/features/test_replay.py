@@ -8,8 +8,9 @@ import pytest
 
 from features.errors import InvalidInput, LeakageError, UnknownTeam
 from features.forecasts import forecast, probabilities, states_of
+from features.io.registry import LoadedModel, ModelVersion
 from features.matches import Status, as_known_at, outcomes
-from features.matrix import FEATURES, GOAL_FEATURES, feature_frame, model_input
+from features.matrix import GOAL_FEATURES, exchanged, feature_frame, model_input
 from features.models import outcome_model
 from features.replay import STATE_COLUMNS, replay
 
@@ -124,12 +125,53 @@ def test_the_league_has_twenty_states_and_elo_points_stay_in_it(premier_league: 
     assert states["elo"].between(1200, 1900).all()
 
 
-def test_on_neutral_ground_exchanging_the_clubs_exchanges_the_elo(premier_league: pd.DataFrame) -> None:
+def test_on_neutral_ground_it_does_not_matter_who_is_named_first(premier_league: pd.DataFrame, model: _Model) -> None:
     run = replay(premier_league)
-    there = model_input(run.home[-5:], run.away[-5:], np.ones(5, bool))
-    back = model_input(run.away[-5:], run.home[-5:], np.ones(5, bool))
-    elo = FEATURES.index("elo")
-    np.testing.assert_allclose(there[:, elo], -back[:, elo])
+    home, away, neutral = run.home[-380:], run.away[-380:], np.ones(380, bool)
+    np.testing.assert_allclose(
+        model_input(away, home, neutral), exchanged(model_input(home, away, neutral)), rtol=0, atol=1e-12
+    )
+    there, back = probabilities(model, home, away, neutral), probabilities(model, away, home, neutral)
+    np.testing.assert_allclose(there, back[:, ::-1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(there.sum(axis=1), 1, rtol=0, atol=1e-12)
+    at_home = probabilities(model, home, away, ~neutral)
+    assert (there[:, 0] < at_home[:, 0]).all()
+    assert (there[:, 2] > at_home[:, 2]).all()
+    mixed = np.arange(380) % 2 == 0
+    np.testing.assert_allclose(
+        probabilities(model, home, away, mixed), np.where(mixed[:, None], there, at_home), rtol=0, atol=1e-12
+    )
+
+
+def test_a_match_on_neutral_ground_moves_the_ratings_alike_in_either_order(premier_league: pd.DataFrame) -> None:
+    early = premier_league.head(400).reset_index(drop=True)
+    early.loc[380:, "neutral"] = True
+    other = early.copy()
+    for count in ("team", "goals", "shots", "shots_on_target"):
+        sides = [f"home_{count}", f"away_{count}"]
+        other.loc[380:, sides] = early.loc[380:, sides[::-1]].to_numpy()
+    once, again = replay(early).team_states, replay(other).team_states
+    at_home = replay(early.assign(neutral=False)).team_states
+    np.testing.assert_allclose(
+        once[list(STATE_COLUMNS)].to_numpy(float), again[list(STATE_COLUMNS)].to_numpy(float), rtol=0, atol=1e-9
+    )
+    assert not np.allclose(once["pi_home"], at_home["pi_home"], atol=1e-3)
+
+
+def test_a_forecast_on_neutral_ground_is_explained_and_has_scores_that_agree(premier_league: pd.DataFrame) -> None:
+    known = as_known_at(premier_league, MOMENT)
+    states = replay(known).team_states
+    there = known[known["status"] == Status.SCHEDULED].assign(neutral=True)
+    back = there.rename(columns={"home_team": "away_team", "away_team": "home_team"})
+    fitted = _Model(premier_league[premier_league["season"] < "2025-26"])
+    named = LoadedModel(ModelVersion(1, "run", datetime(2025, 6, 1, tzinfo=UTC), {}), fitted.head, GOAL_FEATURES)
+    rows, turned = (forecast(named, one, states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT) for one in (there, back))
+    for row, other in zip(rows.itertuples(), turned.itertuples(), strict=True):
+        shares = {one["rating"]: one["share"] for one in row.shares}
+        assert row.usual_log_odds == pytest.approx(0, abs=1e-12), "two average clubs are equal there"
+        assert sum(shares.values()) == pytest.approx(np.log(row.home / row.away), abs=1e-9)
+        assert shares == pytest.approx({one["rating"]: -one["share"] for one in other.shares}, abs=1e-12)
+        assert row.expected_home_goals == pytest.approx(other.expected_away_goals, abs=1e-12)
 
 
 def test_going_on_from_a_checkpoint_gives_the_same_as_one_pass(premier_league: pd.DataFrame) -> None:
