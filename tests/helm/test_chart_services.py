@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import time
 import uuid
@@ -20,9 +19,14 @@ from psycopg2 import extensions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.serving.rabbit import SERVER as RABBITMQ
+from tests.serving.rabbit import Rabbit
+from tests.serving.stage import port
+
 Thing = dict[str, Any]
 SERVER = {"host": "127.0.0.1", "port": "5432", "user": "postgres", "dbname": "postgres", "connect_timeout": 3}
 NOBODY = 65534
+NEWER = ("default_queue_type", "quorum_queue.")
 
 
 def named(things: list[Thing], kind: str, name: str) -> Thing:
@@ -53,6 +57,37 @@ def test_a_node_of_rabbitmq_gets_its_cookie_at_every_start(chart: Any, tmp_path:
         subprocess.run([*command[:-1], script], check=True, timeout=20, **user)
         kept = home / ".erlang.cookie"
         assert (kept.read_text(), kept.stat().st_mode & 0o777) == (cookie, 0o400)
+
+
+def rabbitmq_conf(chart: Any, *values: str) -> str:
+    """The rendered configuration of a node."""
+    return str(named(chart.render(values=values), "ConfigMap", "rabbitmq")["data"]["rabbitmq.conf"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "size"), [("1Gi", 2**30), ("1536Mi", 1536 * 2**20), ("2G", 2 * 10**9), ("3000000000", 3 * 10**9)]
+)
+def test_a_node_of_rabbitmq_knows_the_memory_of_its_pod(chart: Any, limit: str, size: int) -> None:
+    conf = rabbitmq_conf(chart, f'rabbitmq={{"resources":{{"limits":{{"memory":"{limit}"}}}}}}')
+    assert f"total_memory_available_override_value = {size}\n" in conf
+
+
+@pytest.mark.rabbitmq
+def test_a_node_of_rabbitmq_stops_taking_messages_before_its_pod_is_full(
+    chart: Any, require: Callable[[object, str], None], tmp_path: Path
+) -> None:
+    require(RABBITMQ.exists(), "RabbitMQ is not installed")
+    conf = rabbitmq_conf(chart, 'rabbitmq={"resources":{"limits":{"memory":"777Mi"}}}')
+    node = Rabbit(tmp_path, port)
+    # Less what needs a cluster, or is newer than Debian's RabbitMQ.
+    alone = [line for line in conf.splitlines() if not line.startswith(("cluster_formation.", *NEWER))]
+    (tmp_path / "rabbitmq.conf").write_text("\n".join([*alone, ""]))
+    try:
+        node.start()
+        assert int(node.evaluate("vm_memory_monitor:get_memory_limit().")) == int(0.6 * 777 * 2**20)
+        assert int(node.evaluate("rabbit_disk_monitor:get_disk_free_limit().")) == 10**9
+    finally:
+        node.stop()
 
 
 @pytest.fixture
@@ -117,18 +152,16 @@ def test_the_result_store_starts_as_told_and_wants_its_password(chart: Any, tmp_
     (tmp_path / "users.acl").write_text(secret["users.acl"])
     data = tmp_path / "data"
     data.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    where = port()
     places = {"/data": str(data), "/etc/valkey/users.acl": str(tmp_path / "users.acl")}
     arguments = [places.get(one, str(one)) for one in container["args"]]
     log = (tmp_path / "log").open("wb")
     server = subprocess.Popen(
-        [str(get_binary_path()), *arguments, "--bind", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log
+        [str(get_binary_path()), *arguments, "--bind", "127.0.0.1", "--port", str(where)], stdout=log, stderr=log
     )
     try:
         once = Retry(NoBackoff(), 0)
-        client = redis.Redis(port=port, password=secret["password"], retry=once)
+        client = redis.Redis(port=where, password=secret["password"], retry=once)
         for _ in range(200):
             with contextlib.suppress(redis.ConnectionError):
                 if client.ping():
@@ -140,7 +173,7 @@ def test_the_result_store_starts_as_told_and_wants_its_password(chart: Any, tmp_
         assert client.config_get("appendonly") == {"appendonly": "yes"}
         assert list(data.rglob("*.aof"))
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=port, retry=once).ping()
+            redis.Redis(port=where, retry=once).ping()
     finally:
         server.terminate()
         server.wait(20)

@@ -92,8 +92,11 @@ def test_the_schema_is_closed_at_every_level() -> None:
         ('global={"competitions":[]}', "/global/competitions"),
         ('api={"autoscaling":{"minReplicas":0}}', "/api/autoscaling/minReplicas"),
         ('api={"autoscaling":{"enabled":"yes"}}', "/api/autoscaling/enabled"),
-        ('api={"resources":{"requests":{"cpu":"1"}}}', ""),
         ('api={"resources":{"requests":{"memory":"much"}}}', "/api/resources/requests/memory"),
+        ('api={"resources":{"requests":{"memory":"512m"}}}', "/api/resources/requests/memory"),
+        ('api={"resources":{"requests":{"cpu":"5Gi"}}}', "/api/resources/requests/cpu"),
+        ('api={"resources":{"requests":{"cpu":"1.5.2"}}}', "/api/resources/requests/cpu"),
+        ('worker={"settings":{"modelPollSeconds":0}}', "/worker/settings/modelPollSeconds"),
         ('api={"settings":{"maxWaitt":3}}', "/api/settings"),
         ('dagster={"settings":{"promotionPolicy":"never"}}', "/dagster/settings/promotionPolicy"),
         ('networkPolicy={"external":{"broker":{"cidrs":["everywhere"]}}}', "/networkPolicy/external/broker/cidrs"),
@@ -102,10 +105,16 @@ def test_the_schema_is_closed_at_every_level() -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_its_path(chart: Any, value: str, path: str) -> None:
-    if path == "" and value.startswith("api"):
-        chart.render(values=(value,))  # limits come from the defaults: a part of a map may be set alone
-        return
     assert f"at '{path}" in chart.refuses(value)
+
+
+@pytest.mark.parametrize("cpu", ["1", "250m", "0.5", 2])
+def test_a_part_of_a_map_may_be_set_alone(chart: Any, cpu: str | int) -> None:
+    things = chart.render(values=(f'api={{"resources":{{"requests":{{"cpu":{json.dumps(cpu)}}}}}}}',))
+    api = next(one for one in things if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-api")
+    resources = api["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert resources["requests"]["cpu"] == cpu
+    assert resources["limits"]["memory"]  # from the defaults
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,10 @@ class Rabbit:
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
-    def start(self, seconds: float = 60.0) -> None:
-        """Return when the node takes connections."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the node, and a tool that asks it, must be told."""
+        return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "RABBITMQ_NODENAME": f"touchline{self.port}@localhost",
@@ -47,9 +48,12 @@ class Rabbit:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
         }
+
+    def start(self, seconds: float = 60.0) -> None:
+        """Return when the node takes connections."""
         output = (self.folder / "output").open("ab")
         self._process = subprocess.Popen(
-            [str(SERVER)], env=environment, stdout=output, stderr=output, start_new_session=True
+            [str(SERVER)], env=self.environment, stdout=output, stderr=output, start_new_session=True
         )
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -75,6 +79,14 @@ class Rabbit:
             capture_output=True,
             check=False,
         )
+
+    def evaluate(self, erlang: str) -> str:
+        """Value of an expression on the running node."""
+        command = [str(SERVER.with_name("rabbitmqctl")), "-n", self.environment["RABBITMQ_NODENAME"], "eval", erlang]
+        told = subprocess.run(
+            command, env=self.environment, cwd="/", capture_output=True, text=True, timeout=60, check=True
+        )
+        return told.stdout.strip()
 
     def _answers(self) -> bool:
         try:
