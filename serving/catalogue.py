@@ -12,44 +12,56 @@ from itertools import count
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 import structlog
 
 from features.competitions import CATALOGUE
 from features.errors import DamagedArtefact, NotPublished, StorageUnavailable, UnknownCompetition
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA, build_match_id
+from features.replay import STATES
 from features.teams import nearest
 from serving.errors import BadField
 from serving.published import Published
 
 log = structlog.get_logger(__name__)
 _PAIRS = 20_000
-_FORECAST = (
-    "competition",
-    "season",
-    "kick_off",
-    "home_team",
-    "away_team",
-    "home",
-    "draw",
-    "away",
-    "predicted_outcome",
-    "model_version",
-    "trained_through",
-    "features_as_of",
-    "published_at",
+
+
+def _schema(**types: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+
+
+_TEXT, _WHOLE, _REAL, _MOMENT = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
+# What the API tells of each row. `features.forecasts` has the whole schema, and imports scikit-learn.
+_FORECAST = _schema(
+    match_id=_TEXT,
+    competition=_TEXT,
+    season=_TEXT,
+    kick_off=_MOMENT,
+    home_team=_TEXT,
+    away_team=_TEXT,
+    home=_REAL,
+    draw=_REAL,
+    away=_REAL,
+    predicted_outcome=_TEXT,
+    model_version=_WHOLE,
+    trained_through=_MOMENT,
+    features_as_of=_MOMENT,
+    published_at=_MOMENT,
 )
-_SETTLED = (
-    "competition",
-    "season",
-    "home_team",
-    "away_team",
-    "home_goals",
-    "away_goals",
-    "outcome",
-    "rps",
-    "log_loss",
-    "brier",
+_SETTLED = _schema(
+    match_id=_TEXT,
+    competition=_TEXT,
+    season=_TEXT,
+    home_team=_TEXT,
+    away_team=_TEXT,
+    home_goals=_WHOLE,
+    away_goals=_WHOLE,
+    outcome=_WHOLE,
+    rps=_REAL,
+    log_loss=_REAL,
+    brier=_REAL,
 )
 
 
@@ -67,6 +79,9 @@ class MatchRow(NamedTuple):
     status: str
     home_goals: int | None
     away_goals: int | None
+
+
+_MATCHES = pa.schema([field for field in SCHEMA if field.name in MatchRow._fields and not field.nullable])
 
 
 class Meeting(NamedTuple):
@@ -103,47 +118,52 @@ class Snapshot:
 
 
 class Catalogue:
-    """One per API process."""
+    """One per API process. A table that vanishes stays in use until the process ends, like one that is damaged."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self.forecasts = Published(lake, "forecasts", _FORECAST)
         self.settled = Published(lake, "settled_forecasts", _SETTLED)
-        self._tables: dict[tuple[str, str], tuple[Stamp, Any]] = {}
-        self.damaged: dict[str, str] = {}
+        self._tables: dict[tuple[str, str], tuple[Stamp | None, Any]] = {}
+        self._damaged: dict[str, str] = {}
         self._changed = False
         self.snapshot = Snapshot()
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """What is missing or unreadable, and why: of these the last good ones are in use."""
+        weekly = {
+            f"{noun}/{week}": why
+            for noun, part in (("forecasts", self.forecasts), ("settled_forecasts", self.settled))
+            for week, why in part.damaged.items()
+        }
+        return {**self._damaged, **weekly}
 
     def refresh(self) -> None:
         """Read what was published anew. What cannot be read stays as it was and is named in `damaged`."""
         self.forecasts.refresh()
         self.settled.refresh()
         try:
-            self._read("matches", _match_rows)
-            self._read("team_states", _clubs)
+            for noun, make, schema in (("matches", _match_rows, _MATCHES), ("team_states", _clubs, STATES)):
+                known = {part for there, part in self._tables if there == noun}
+                for part in sorted({*self.lake.partitions(noun), *known}):
+                    self._read(noun, part, make, schema)
         finally:  # what was read counts as read, whatever happened to the rest
             if self._changed:
                 self.snapshot, self._changed = self._combine(), False
 
-    def _read(self, noun: str, make: Callable[[pd.DataFrame], Any]) -> None:
-        published = self.lake.partitions(noun)
-        gone = [key for key in self._tables if key[0] == noun and key[1] not in published]
-        for key in gone:
-            del self._tables[key]
-            self._changed = True
-        for part in published:
-            try:
-                stamp = self.lake.table_stamp(noun, part)
-                known = self._tables.get((noun, part))
-                if stamp is None or (known is not None and known[0] == stamp):
-                    continue
-                self._tables[noun, part] = stamp, make(self.lake.read_table(noun, part))
-                self.damaged.pop(f"{noun}/{part}", None)
+    def _read(self, noun: str, part: str, make: Callable[[pd.DataFrame], Any], schema: pa.Schema) -> None:
+        try:
+            stamp, known = self.lake.table_stamp(noun, part), self._tables.get((noun, part))
+            if stamp is None or known is None or known[0] != stamp:
+                table = self.lake.read_table(noun, part, schema=schema)
+                self._tables[noun, part] = stamp, _made(make, table, schema)
                 self._changed = True
-            except (NotPublished, DamagedArtefact, StorageUnavailable, KeyError) as error:
-                if self.damaged.get(f"{noun}/{part}") != str(error):
-                    log.warning("catalogue.unreadable", noun=noun, partition=part, error=str(error))
-                self.damaged[f"{noun}/{part}"] = str(error)
+            self._damaged.pop(f"{noun}/{part}", None)
+        except (NotPublished, DamagedArtefact, StorageUnavailable) as error:
+            if self._damaged.get(f"{noun}/{part}") != str(error):
+                log.warning("catalogue.unreadable", noun=noun, partition=part, error=str(error))
+            self._damaged[f"{noun}/{part}"] = str(error)
 
     def _combine(self) -> Snapshot:
         matches = tuple(
@@ -255,10 +275,17 @@ def competition_name(slug: str) -> tuple[str, str]:
     return (found.name, found.country) if found else (slug, slug.split("-", 1)[0])
 
 
+def _made(make: Callable[[pd.DataFrame], Any], table: pd.DataFrame, schema: pa.Schema) -> Any:
+    """The rows of a table; raises DamagedArtefact where another version wrote what today's cannot use."""
+    if gaps := [field.name for field in schema if not field.nullable and table[field.name].isna().any()]:
+        raise DamagedArtefact(f"{gaps} have gaps: it was written by another version")
+    try:
+        return make(table)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DamagedArtefact(f"it was written by another version: {error}") from error
+
+
 def _match_rows(table: pd.DataFrame) -> list[MatchRow]:
-    missing = {one.name for one in SCHEMA if not one.nullable} - set(table.columns)
-    if missing:
-        raise DamagedArtefact(f"lacks {sorted(missing)}: written by an older version")
     columns = [_values(table, name) for name in MatchRow._fields]
     return [MatchRow(*row) for row in zip(*columns, strict=True)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ log = structlog.get_logger(__name__)
 class _Part:
     """One week: hashes of its match_ids and its rows, repeated values stored once."""
 
-    stamp: Stamp
+    stamp: Stamp | None
     hashes: NDArray[np.uint64]
     rows: pa.Table
 
@@ -39,12 +38,16 @@ class _Index:
 
 
 class Published:
-    """One weekly table of the lake, kept up to date by `refresh`; readers never see half of one."""
+    """One weekly table of the lake, kept up to date by `refresh`; readers never see half of one.
 
-    def __init__(self, lake: Lake, noun: str, columns: tuple[str, ...]) -> None:
+    A week that vanishes from the lake stays in use until the process ends, like one that is damaged: nobody can tell a
+    week that was taken away from one that was lost.
+    """
+
+    def __init__(self, lake: Lake, noun: str, schema: pa.Schema) -> None:
         self._lake = lake
         self._noun = noun
-        self._columns = columns
+        self._schema = schema
         self._parts: dict[str, _Part] = {}
         self._index = _index({})
         self.damaged: dict[str, str] = {}
@@ -66,43 +69,39 @@ class Published:
         return None
 
     def refresh(self) -> bool:
-        """Read the weeks that were published anew; a week that cannot be read stays as it was."""
-        weeks = self._lake.partitions(self._noun)
-        changed = [week for week in self._parts if week not in weeks]
-        for week in changed:
-            del self._parts[week]
+        """Read the weeks that were published anew; one that is missing or cannot be read stays as it was."""
+        changed = False
         try:
-            for week, part in self._changed(weeks):
-                self._parts[week] = part
-                changed.append(week)
+            for week in sorted({*self._lake.partitions(self._noun), *self._parts}):
+                changed |= self._read(week)
         finally:  # what was read counts as read, whatever happened to the rest
             if changed:
                 self._index = _index(self._parts)
                 pa.default_memory_pool().release_unused()
-        return bool(changed)
+        return changed
 
-    def _changed(self, weeks: list[str]) -> Iterator[tuple[str, _Part]]:
-        for week in weeks:
-            try:
-                stamp = self._lake.table_stamp(self._noun, week)
-                known = self._parts.get(week)
-                if stamp is None or (known is not None and known.stamp == stamp):
-                    continue
-                yield week, _part(stamp, self._lake.read_arrow(self._noun, week), self._columns)
-                self.damaged.pop(week, None)
-            except (NotPublished, DamagedArtefact, StorageUnavailable) as error:
-                if self.damaged.get(week) != str(error):
-                    log.warning("published.unreadable", noun=self._noun, week=week, error=str(error))
-                self.damaged[week] = str(error)
+    def _read(self, week: str) -> bool:
+        try:
+            stamp, known = self._lake.table_stamp(self._noun, week), self._parts.get(week)
+            new = stamp is None or known is None or known.stamp != stamp
+            if new:
+                table = self._lake.read_arrow(self._noun, week, schema=self._schema)
+                self._parts[week] = _part(stamp, table.select(self._schema.names), self._schema)
+            self.damaged.pop(week, None)
+            return new
+        except (NotPublished, DamagedArtefact, StorageUnavailable) as error:
+            if self.damaged.get(week) != str(error):
+                log.warning("published.unreadable", noun=self._noun, week=week, error=str(error))
+            self.damaged[week] = str(error)
+            return False
 
 
-def _part(stamp: Stamp, table: pa.Table, columns: tuple[str, ...]) -> _Part:
-    missing = {"match_id", *columns} - set(table.column_names)
-    if missing:
-        raise DamagedArtefact(f"lacks {sorted(missing)}: written by an older version")
+def _part(stamp: Stamp | None, table: pa.Table, schema: pa.Schema) -> _Part:
+    if gaps := [field.name for field in schema if table.column(field.name).null_count]:
+        raise DamagedArtefact(f"{gaps} have gaps: it was written by another version")
     hashes = _hashes(table.column("match_id").to_pylist())
     kept = {}
-    for name in columns:
+    for name in schema.names[1:]:
         column = table.column(name).combine_chunks()
         exact = pa.types.is_floating(column.type)
         kept[name] = column if exact else pc.dictionary_encode(column)

@@ -26,37 +26,58 @@ from tests.serving.stage import World
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
 
 
-@pytest.mark.parametrize("noun", ["forecasts", "settled_forecasts", "matches", "team_states"])
-def test_a_table_that_is_truncated_or_of_an_older_schema_leaves_the_last_good_one_in_use(
+COLUMN = {"forecasts": "home", "settled_forecasts": "rps", "matches": "kick_off", "team_states": "elo"}
+
+
+@pytest.mark.parametrize("noun", COLUMN)
+def test_of_a_table_that_is_missing_truncated_or_of_an_older_schema_the_last_good_one_stays_in_use(
     world: World, noun: str
 ) -> None:
     catalogue = Catalogue(world.lake)
-    catalogue.refresh()
-    before = published(catalogue, SETTLED), len(catalogue.snapshot.matches), catalogue.fixture("Arsenal", "Everton")
+
+    def seen() -> object:
+        catalogue.refresh()
+        matches = len(catalogue.snapshot.matches)
+        return published(catalogue, SETTLED), matches, catalogue.fixture("Arsenal", "Everton")
+
+    before = seen()
     files = sorted((world.lake_root / noun).rglob("*.parquet"))
     whole = {file: file.read_bytes() for file in files}
-    for file, content in whole.items():
-        file.write_bytes(content[: len(content) // 2])
-    catalogue.refresh()
-    assert {**catalogue.damaged, **catalogue.forecasts.damaged, **catalogue.settled.damaged}
-    assert (
-        published(catalogue, SETTLED),
-        len(catalogue.snapshot.matches),
-        catalogue.fixture("Arsenal", "Everton"),
-    ) == before
+    frames = {file: pd.read_parquet(file) for file in files}
+    column = COLUMN[noun]
+    for harm in (
+        lambda file: file.unlink(),
+        lambda file: file.write_bytes(whole[file][: len(whole[file]) // 2]),
+        lambda file: file.write_bytes(b""),
+        lambda file: frames[file].drop(columns=column).to_parquet(file),
+        lambda file: frames[file].assign(**{column: "some text"}).to_parquet(file),
+        lambda file: frames[file].assign(**{column: None}).to_parquet(file),
+        lambda file: frames[file].assign(season=2025, competition=None).to_parquet(file),
+    ):
+        for file in files:
+            harm(file)
+        assert seen() == before
+        assert {file.stem.removeprefix("week=") for file in files if len(frames[file])} <= {
+            name.removeprefix(f"{noun}/") for name in catalogue.damaged
+        }
+        assert all(name.startswith(noun) for name in catalogue.damaged)
     for file, content in whole.items():
         file.write_bytes(content)
-        pd.read_parquet(file).drop(columns=["competition"]).to_parquet(file)
+    assert seen() == before
+    assert not catalogue.damaged
+
+
+def test_a_lake_that_is_gone_goes_on_in_memory_and_what_comes_back_is_read(world: World) -> None:
+    catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    assert (
-        published(catalogue, SETTLED),
-        len(catalogue.snapshot.matches),
-        catalogue.fixture("Arsenal", "Everton"),
-    ) == before
-    for file, content in whole.items():
-        file.write_bytes(content)
+    before = published(catalogue, SETTLED), catalogue.snapshot.matches
+    world.lake_root.rename(world.lake_root.with_name("away"))
     catalogue.refresh()
-    assert not {**catalogue.damaged, **catalogue.forecasts.damaged, **catalogue.settled.damaged}
+    assert (published(catalogue, SETTLED), catalogue.snapshot.matches) == before
+    assert f"matches/{COMPETITION}" in catalogue.damaged
+    world.lake_root.with_name("away").rename(world.lake_root)
+    catalogue.refresh()
+    assert not catalogue.damaged
 
 
 def test_an_empty_lake_is_no_fault(tmp_path) -> None:
