@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
@@ -31,7 +31,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue, ValueClass
 
-from features.errors import DamagedArtefact, NotPublished
+from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
 
 if TYPE_CHECKING:  # the worker counts without reading, and is spared pandas
     from features.io.store import Lake
@@ -219,7 +219,7 @@ class BatchCollector(Collector):
     """Figures of the batch side, read from the lake's documents at most once in `cache_seconds`.
 
     A document that is not there yet exports nothing; one that cannot be read exports
-    `touchline_report_readable{report} 0` and leaves the others alone.
+    `touchline_report_readable{report} 0` and leaves the others alone, as does storage that is away.
     """
 
     def __init__(self, lake: Lake, cache_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -241,28 +241,35 @@ class BatchCollector(Collector):
         return self._families
 
     def _read(self) -> Iterator[Metric]:
+        """Figures of every report; storage that is away is asked once, since each answer that fails takes seconds."""
         readable = GaugeMetricFamily(
             "touchline_report_readable", "1 if the report in the lake can be read.", labels=["report"]
         )
-        drift = self._latest_drift()
-        for report, path, families in (
-            ("freshness", "reports/freshness.json", _freshness),
-            ("performance", "reports/performance.json", _performance),
-            ("drift", f"{drift}/summary.json", _drift),
-            ("review", f"{drift}/review.json", partial(_review, self._of_report(f"{drift}/summary.json"))),
-            ("gate", "reports/gate.json", _gate),
-            ("promotions", "reports/promotions.json", _promotions),
-        ):
+        away = False
+        for report, families in self._reports().items():
             try:
-                found = list(families(self._lake.read_json(path)))
+                found = [] if away else list(families())
             except NotPublished:
                 continue
+            except StorageUnavailable:
+                away = True
             except (DamagedArtefact, KeyError, TypeError, ValueError, AttributeError):
                 readable.add_metric([report], 0)
                 continue
-            readable.add_metric([report], 1)
-            yield from found
+            readable.add_metric([report], float(not away))
+            yield from () if away else found
         yield readable
+
+    def _reports(self) -> dict[str, Callable[[], Iterator[Metric]]]:
+        drift, read = cache(self._latest_drift), self._lake.read_json
+        return {
+            "freshness": lambda: _freshness(read("reports/freshness.json")),
+            "performance": lambda: _performance(read("reports/performance.json")),
+            "drift": lambda: _drift(read(f"{drift()}/summary.json")),
+            "review": lambda: _review(self._of_report(f"{drift()}/summary.json"), read(f"{drift()}/review.json")),
+            "gate": lambda: _gate(read("reports/gate.json")),
+            "promotions": lambda: _promotions(read("reports/promotions.json")),
+        }
 
     def _of_report(self, path: str) -> str | None:
         """What a review of the report as it is now refers to; None where it cannot be read: then no review counts."""
@@ -307,6 +314,8 @@ def _freshness(document: dict[str, Any]) -> Iterator[Metric]:
         ("fixtures", "touchline_fixtures_matches", "Fixtures in the lake."),
         ("overdue", "touchline_overdue_results_matches", "Matches that should be over for a day and have no result."),
         ("without_forecast", "touchline_unforecast_fixtures_matches", "Fixtures of the next days without a forecast."),
+        ("stale", "touchline_stale_forecasts_matches", "Fixtures of the next days whose forecast is out of date."),
+        ("unlisted", "touchline_unlisted_matches", "Matches that the running season lacks, while none is to come."),
         ("quarantined", "touchline_quarantined_rows", "Rows of the source that were put aside."),
     ):
         rows = [((slug,), one[key]) for slug, one in document["competitions"].items()]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from features.errors import NotPublished
 from features.io.clock import Clock
+from features.io.registry import PRODUCTION, Registry
 from features.io.sources import QUARANTINE_SCHEMA
 from features.io.store import Lake
 from monitoring.freshness import freshness as measure
@@ -52,9 +53,17 @@ def _weeks(document: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@dg.asset(deps=["forecasts", "settled_forecasts"], automation_condition=FOLLOW, group_name="judgement", kinds={"json"})
-def freshness(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
+@dg.asset(
+    deps=["matches", "forecasts", "settled_forecasts"],
+    automation_condition=FOLLOW,
+    group_name="judgement",
+    kinds={"json"},
+)
+def freshness(
+    lake: dg.ResourceParam[Lake], registry: dg.ResourceParam[Registry], clock: dg.ResourceParam[Clock]
+) -> dg.MaterializeResult[None]:
     """What is in the lake, what is overdue and what is missing: the figures behind the alerts on stale data."""
+    production = registry.by_alias(PRODUCTION)
     document = measure(
         published.matches(lake),
         published.weeks(lake, "forecasts"),
@@ -62,6 +71,7 @@ def freshness(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> d
         {name: _quarantined(lake, name) for name in lake.partitions("matches")},
         clock.as_of(),
         clock.now(),
+        production.version if production else None,
     )
     lake.write_json("reports/freshness.json", document)
     table = pd.DataFrame([{"competition": name, **one} for name, one in document["competitions"].items()])

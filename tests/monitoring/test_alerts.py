@@ -21,46 +21,119 @@ PROBES = 'touchline_requests_total{method="GET",route="/healthcheck/ready",statu
 DIFFERENCE = 'touchline_rps_difference{competition="all",window="%s",reference="%s",bound="%s"}'
 ENOUGH = 'touchline_scored_matches{competition="all",window="%s"}'
 CALIBRATION = 'touchline_calibration_%s_ratio{competition="all",window="season"}'
+UNFORECAST, STALE, OVERDUE, UNLISTED = (
+    f'touchline_{noun}_matches{{competition="eng-premier-league"}}'
+    for noun in ("unforecast_fixtures", "stale_forecasts", "overdue_results", "unlisted")
+)
 
 Series = dict[str, str]
 
 
-def latency(within_50: int, within_200: int, total: int = 100, steps: int = 900) -> Series:
-    """So many synchronous predictions a minute within 50 and 200 ms."""
-    name = 'touchline_request_duration_seconds_%s{method="POST",route="/predict"%s}'
+Segment = tuple[int, float, int]
+"""So many minutes with such a share of bad requests, at such a multiple of the usual traffic."""
+
+
+def counted(segments: list[Segment], bad: bool, step: int) -> str:
+    """A counter of the bad or of all requests, in promtool's notation, a sample every `step` minutes."""
+    total, parts = 0.0, ["0"]
+    for minutes, share, traffic in segments:
+        grows = 1000.0 * traffic * step * (share if bad else 1)
+        parts.append(f"{total + grows:.3f}+{grows:.3f}x{minutes // step - 1}")
+        total += grows * (minutes // step)
+    return " ".join(parts)
+
+
+def availability(segments: list[Segment], step: int) -> Series:
+    good = [(minutes, 1 - share, traffic) for minutes, share, traffic in segments]
+    return {ALL: counted(good, True, step), FAILED: counted(segments, True, step)}
+
+
+def latency(seconds: str) -> Callable[[list[Segment], int], Series]:
+    """Synchronous predictions, those within so many seconds being good."""
+
+    def series(segments: list[Segment], step: int) -> Series:
+        name = 'touchline_request_duration_seconds_%s{method="POST",route="/predict"%s}'
+        good = [(minutes, 1 - share, traffic) for minutes, share, traffic in segments]
+        return {
+            name % ("bucket", f',le="{seconds}"'): counted(good, True, step),
+            name % ("count", ""): counted(segments, False, step),
+        }
+
+    return series
+
+
+def burns(
+    name: str, series: Callable[[list[Segment], int], Series], shares: tuple[float, ...], never: list[Series]
+) -> dict[str, Any]:
+    """Cases in which one pair of windows alone decides: no clause, and no half of one, can go unnoticed.
+
+    `shares` lie a little above the four limits, from the quickest burn to the slowest, and below the next higher one;
+    `never` is to keep quiet too.
+    """
+    hot, warm, mild, low = shares
+    fast = (
+        [[(420, 0, 1), (60, hot, 1)], [(480, warm, 1)]],
+        [
+            [(420, 0, 3), (50, hot, 3), (10, 0, 1)],  # an hour that was bad and is over
+            [(120, 0, 1), (300, 1.2 * warm, 1), (60, 0, 1)],  # six hours that were bad and are over
+            [(452, 0, 1), (28, hot, 1)],  # may be over in a moment
+            [(480, 0.9 * mild, 1)],
+        ],
+    )
+    slow = (
+        [[(2880, 0, 10), (1440, 1.3 * mild, 1)], [(4320, low, 1)]],
+        [
+            [(1520, 0, 1), (2400, 1.5 * mild, 1), (400, 0, 1)],  # days that were bad and are over
+            [(3960, 0, 1), (360, 1.5 * mild, 1)],  # may be over by tonight
+            [(4320, 0.8 * low, 1)],
+        ],
+    )
     return {
-        name % ("bucket", ',le="0.05"'): f"0+{within_50}x{steps}",
-        name % ("bucket", ',le="0.2"'): f"0+{within_200}x{steps}",
-        name % ("count", ""): f"0+{total}x{steps}",
+        f"{name}{speed}": (
+            [series(segments, step) for segments in fires],
+            [*(series(segments, step) for segments in quiet), *never],
+            moment,
+            {},
+        )
+        for speed, (fires, quiet), step, moment in (("BurnsFast", fast, 1, "8h"), ("BurnsSlowly", slow, 5, "72h"))
     }
-
-
-def answers(good: int, bad: int, steps: int = 900) -> Series:
-    return {ALL: f"0+{good}x{steps}", FAILED: f"0+{bad}x{steps}"}
 
 
 def constant(value: float, minutes: int = 3000) -> str:
     return f"{value}+0x{minutes}"
 
 
+def feed(unlisted: int, days_since_result: int) -> Series:
+    """A feed that announces nothing, and whose pipeline stands at a moment in 2027."""
+    return {
+        OVERDUE: constant(0),
+        UNLISTED: constant(unlisted),
+        "touchline_pipeline_as_of_timestamp_seconds": constant(1_800_000_000),
+        'touchline_result_timestamp_seconds{competition="eng-premier-league"}': constant(
+            1_800_000_000 - days_since_result * 86400
+        ),
+    }
+
+
 # alert -> (fires, keeps quiet, when to look, labels of the alert beside its severity)
 CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
-    "TouchlineAvailabilityBurnsFast": (
-        [answers(80, 20), {ALL: "0+100x240 24000+80x59", FAILED: "0+0x240 0+20x59"}],
+    **burns(
+        "TouchlineAvailability",
+        availability,
+        (0.2, 0.08, 0.05, 0.012),
+        [{ALL: "0+500x900", PROBES: "0+500x900"}],
+    ),
+    **burns("TouchlineTailLatency", latency("0.2"), (0.2, 0.08, 0.05, 0.012), [{}]),
+    **burns("TouchlineMedianLatency", latency("0.05"), (1.0, 0.8, 0.66, 0.55), [{}]),
+    "TouchlineUnobserved": (
         [
-            answers(97, 3),
-            {**answers(100, 0), PROBES: "0+50x900"},
-            {ALL: "0+100x100 10000+50x30 11500+100x300", FAILED: "0+0x100 0+50x30 1500+0x300"},  # over for long
+            {},
+            {"touchline_batch_size_matches_count": constant(5), 'touchline_errors_total{kind="internal"}': constant(1)},
         ],
-        "299m",
+        [{PROBES: constant(1)}],
+        "10m",
         {},
     ),
-    "TouchlineAvailabilityBurnsSlowly": ([answers(96, 4)], [answers(999, 1)], "72h", {}),
-    "TouchlineTailLatencyBurnsFast": ([latency(50, 80)], [latency(90, 98), {}], "8h", {}),
-    "TouchlineTailLatencyBurnsSlowly": ([latency(90, 96)], [latency(900, 995, 1000)], "72h", {}),
-    "TouchlineMedianLatencyBurnsFast": ([latency(5, 100)], [latency(40, 100)], "8h", {}),
-    "TouchlineMedianLatencyBurnsSlowly": ([latency(30, 100)], [latency(60, 100)], "72h", {}),
-    "TouchlineUnobserved": ([{}], [{"touchline_batch_size_tasks_count": constant(0)}], "10m", {}),
     "TouchlineModelNotLoaded": (
         [{'touchline_model_loaded{model="match-outcome"}': constant(0)}],
         [
@@ -164,20 +237,28 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         {},
     ),
     "TouchlinePipelineSilent": (
-        [{"touchline_pipeline_run_timestamp_seconds": constant(0)}],
-        [{"touchline_pipeline_run_timestamp_seconds": constant(86400)}],
-        "37h",
+        [{"touchline_pipeline_run_timestamp_seconds": constant(0)}, {PROBES: constant(1)}],
+        [{"touchline_pipeline_run_timestamp_seconds": constant(86400), PROBES: constant(1)}, {}],
+        "38h",
         {},
     ),
     "TouchlineForecastsStale": (
-        [{'touchline_unforecast_fixtures_matches{competition="eng-premier-league"}': constant(10)}],
-        [{'touchline_unforecast_fixtures_matches{competition="eng-premier-league"}': "10+0x300 0+0x300"}],
+        [{UNFORECAST: constant(10)}, {UNFORECAST: constant(0), STALE: constant(3)}],
+        [{UNFORECAST: "10+0x200 0+0x400", STALE: "0+0x400 4+0x200"}],  # for three hours, for twenty minutes
         "7h",
         {"competition": "eng-premier-league"},
     ),
     "TouchlineFeedSilent": (
-        [{'touchline_overdue_results_matches{competition="eng-premier-league"}': constant(3)}],
-        [{'touchline_overdue_results_matches{competition="eng-premier-league"}': constant(0)}],
+        [
+            {OVERDUE: constant(3)},
+            feed(unlisted=100, days_since_result=22),
+            feed(unlisted=0, days_since_result=121),
+        ],
+        [
+            {OVERDUE: constant(0)},
+            feed(unlisted=100, days_since_result=20),
+            feed(unlisted=0, days_since_result=100),
+        ],
         "13h",
         {"competition": "eng-premier-league"},
     ),

@@ -179,8 +179,9 @@ def drift_frame() -> pd.DataFrame:
 def fill(lake: Lake) -> None:
     """Every document that the batch side leaves in the lake, made by what makes them."""
     matches = as_known_at(bundled.load(), AS_OF)
-    forecasts = pd.DataFrame({"match_id": matches["match_id"].tail(100), "published_at": pd.Timestamp(AS_OF)})
-    fresh = freshness(matches, forecasts, 90, {bundled.COMPETITION: 1}, AS_OF, datetime.now(UTC))
+    moments = dict.fromkeys(("published_at", "features_as_of"), pd.Timestamp(AS_OF))
+    forecasts = pd.DataFrame({"match_id": matches["match_id"].tail(100), "model_version": 1, **moments})
+    fresh = freshness(matches, forecasts, 90, {bundled.COMPETITION: 1}, AS_OF, datetime.now(UTC), 1)
     lake.write_json("reports/freshness.json", fresh)
     rows = settled()
     lake.write_json("reports/performance.json", report(rows, AS_OF))

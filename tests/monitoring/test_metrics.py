@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from features.errors import StorageUnavailable
 from features.io.store import Lake
 from monitoring import metrics
 
@@ -131,6 +133,43 @@ def test_a_damaged_report_is_flagged_and_leaves_the_others_alone(tmp_path: Path,
     assert found["touchline_report_readable", (("report", "performance"),)] == 0
     assert found["touchline_report_readable", (("report", "promotions"),)] == 1
     assert found["touchline_promotions", (("action", "promote"),)] == 1
+
+
+class Away(Lake):
+    """A lake whose storage does not answer."""
+
+    asked = 0
+
+    def read_bytes(self, path: str) -> bytes:
+        self.asked += 1
+        raise StorageUnavailable(f"{path} cannot be read")
+
+    def list(self, folder: str) -> list[str]:
+        return self.read_bytes(folder)  # type: ignore[return-value]  # it raises
+
+
+def test_storage_that_is_away_is_flagged_once_and_takes_nothing_else_down(tmp_path: Path) -> None:
+    lake = Away(str(tmp_path))
+    metrics.QUEUE_LENGTH.labels("ml").set(4)
+    found = samples(metrics.exposition(metrics.registry(metrics.BatchCollector(lake))).decode())
+    reports = {dict(labels)["report"]: value for (name, labels), value in found.items() if name.endswith("_readable")}
+    assert reports == dict.fromkeys(("freshness", "performance", "drift", "review", "gate", "promotions"), 0)
+    assert found["touchline_queue_length", (("queue", "ml"),)] == 4
+    assert lake.asked == 1, "every further question would wait for the same silence"
+
+
+def test_storage_that_goes_away_half_way_leaves_what_was_read(tmp_path: Path) -> None:
+    class Leaving(Lake):
+        def read_json(self, path: str) -> dict[str, Any]:
+            if path == "reports/promotions.json":
+                raise StorageUnavailable("gone")
+            return super().read_json(path)
+
+    lake = Leaving(str(tmp_path))
+    lake.write_json("reports/performance.json", {"groups": []})
+    found = samples(metrics.exposition(metrics.registry(metrics.BatchCollector(lake))).decode())
+    reports = {dict(labels)["report"]: value for (name, labels), value in found.items() if name.endswith("_readable")}
+    assert reports == {"performance": 1, "promotions": 0}
 
 
 def test_the_lake_is_read_at_most_once_per_cache_time(tmp_path: Path) -> None:

@@ -170,6 +170,7 @@ def test_everything_follows_from_new_results_step_by_step(settings) -> None:
         evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
         assert evaluation.get_requested_partitions(dg.AssetKey("match_features")) == {LEAGUE}
         assert evaluation.get_requested_partitions(dg.AssetKey("team_states")) == {LEAGUE}
+        assert evaluation.get_num_requested(dg.AssetKey("freshness")) == 1, "ratings that fail must not hide staleness"
         for noun in ("match_features", "team_states"):
             instance.report_runless_asset_event(dg.AssetMaterialization(noun, partition=LEAGUE))
         instance.report_runless_asset_event(dg.AssetMaterialization("outcome_model"))
