@@ -11,7 +11,11 @@ from features.errors import UnknownCompetition
 
 @dataclass(frozen=True)
 class Competition:
-    """One league. Clubs move between the tiers of one `country` and keep their ratings."""
+    """One league. Clubs move between the tiers of one `country` and keep their ratings.
+
+    `meetings` is how often each pair meets at each ground in a season, None where a season has another shape (a split
+    after some rounds, say) or another one every few years.
+    """
 
     slug: str
     name: str
@@ -20,6 +24,7 @@ class Competition:
     timezone: str
     football_data: str | None = None
     openfootball: str | None = None
+    meetings: int | None = 1
 
 
 CATALOGUE: tuple[Competition, ...] = (
@@ -35,6 +40,16 @@ CATALOGUE: tuple[Competition, ...] = (
     Competition("ita-serie-b", "Serie B", "ita", 2, "Europe/Rome", "I2", "it.2"),
     Competition("fra-ligue-1", "Ligue 1", "fra", 1, "Europe/Paris", "F1", "fr.1"),
     Competition("fra-ligue-2", "Ligue 2", "fra", 2, "Europe/Paris", "F2", "fr.2"),
+    Competition("eng-national-league", "National League", "eng", 5, "Europe/London", "EC"),
+    Competition("ned-eredivisie", "Eredivisie", "ned", 1, "Europe/Amsterdam", "N1"),
+    Competition("por-primeira-liga", "Primeira Liga", "por", 1, "Europe/Lisbon", "P1"),
+    Competition("tur-super-lig", "Süper Lig", "tur", 1, "Europe/Istanbul", "T1"),
+    Competition("bel-pro-league", "Pro League", "bel", 1, "Europe/Brussels", "B1", meetings=None),
+    Competition("gre-super-league", "Super League", "gre", 1, "Europe/Athens", "G1", meetings=None),
+    Competition("sco-premiership", "Premiership", "sco", 1, "Europe/London", "SC0", meetings=None),
+    Competition("sco-championship", "Championship", "sco", 2, "Europe/London", "SC1", meetings=2),
+    Competition("sco-league-one", "League One", "sco", 3, "Europe/London", "SC2", meetings=2),
+    Competition("sco-league-two", "League Two", "sco", 4, "Europe/London", "SC3", meetings=2),
 )
 
 _BY_SLUG = {competition.slug: competition for competition in CATALOGUE}
@@ -56,3 +71,8 @@ def pool_of(slug: str) -> str:
 def tier_of(slug: str) -> int:
     """Level of a competition in its country, 1 where the catalogue does not say."""
     return _BY_SLUG[slug].tier if slug in _BY_SLUG else 1
+
+
+def meetings_of(slug: str) -> int | None:
+    """How often each pair meets at each ground in a season; None where nobody can say."""
+    return _BY_SLUG[slug].meetings if slug in _BY_SLUG else None

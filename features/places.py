@@ -115,6 +115,7 @@ _RULES = {
     "eng-championship": _lower_tier(2, 6, _down(3), _ENGLAND),
     "eng-league-one": _lower_tier(2, 6, _down(4), _ENGLAND),
     "eng-league-two": _lower_tier(3, 7, _down(2), _ENGLAND),
+    "eng-national-league": _lower_tier(1, 7, _down(4), _ENGLAND),
     "ger-bundesliga": _first_tier(6, _down(2, play_off=1), _GERMANY),
     "ger-2-bundesliga": _lower_tier(2, 3, _down(2, play_off=1), _GERMANY),
     "esp-la-liga": _first_tier(6, _down(3), _SPAIN),
@@ -160,6 +161,11 @@ _RULINGS: Mapping[tuple[str, str], tuple[Ruling, ...]] = {
     ("fra-ligue-1", "2023-24"): (_ruling("Montpellier HSC", -1, 2023, 11, 8),),
 }
 """Of the seasons whose forecasts the back-test scores, and the one that the Premier League had before."""
+
+
+def has_rules(competition: str) -> bool:
+    """Whether it is known here what the places of a competition mean."""
+    return competition in _RULES
 
 
 def rules_of(competition: str, season: str | None = None) -> Rules:

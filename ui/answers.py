@@ -244,6 +244,8 @@ class SeasonTable(Answer):
     """The simulated final table of one competition; each row has a chance for each of its places."""
 
     competition: str
+    complete: bool = True
+    places_known: bool = True
     places: list[Place] = []
     items: list[TableRow]
 

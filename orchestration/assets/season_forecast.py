@@ -1,24 +1,27 @@
 """Where each club may finish."""
 
 import dagster as dg
+import numpy as np
 
-from features.forecasts import predict
+from features.fixtures import is_whole, with_unlisted
+from features.forecasts import probabilities, states_of
 from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
 from features.matches import OUTCOMES, Status
-from features.matrix import FEATURES
+from features.matrix import log_rates
+from features.places import has_rules
+from features.replay import STATE_COLUMNS
 from features.season import simulate
 from orchestration import display, published
 from orchestration.partitions import competitions
 from orchestration.settings import PipelineSettings
 
 _SHOWN = ["team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation"]
-_RATES = ["log_home_goals", "log_away_goals"]
 
 
 @dg.asset(
     partitions_def=competitions,
-    deps=["match_features", "outcome_model"],
+    deps=["matches", "team_states", "outcome_model"],
     automation_condition=dg.AutomationCondition.eager(),
     group_name="forecasts",
     kinds={"parquet"},
@@ -32,17 +35,33 @@ def season_forecast(
     """The final table, simulated: the season's remaining matches are played ten thousand times.
 
     Each match is won as often as the version in production says; ties are broken by the competition's own rules.
+    Matches that the source does not list yet are added where the competition's format is known. Where it is not, and
+    pairs are missing, `complete` is false: then only the matches that are listed were played.
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
     competition = context.partition_key
     table = published.matches(lake, [competition])
-    season = table[table["season"] == table["season"].max()].reset_index(drop=True)
-    to_come = season.loc[season["status"] != Status.PLAYED, ["match_id", "neutral"]]
-    rows = to_come.merge(lake.read_table("match_features", competition), on="match_id", validate="one_to_one")
-    p = predict(registry.load(production), rows[list(FEATURES)].to_numpy(float), rows["neutral"].to_numpy(bool))
-    chances = rows[["match_id"]].assign(**dict(zip(OUTCOMES, p.T, strict=True)))
-    final = simulate(season, chances, rows[_RATES].to_numpy(float), seed=settings.seed)
+    season = with_unlisted(table[table["season"] == table["season"].max()].reset_index(drop=True))
+    to_come = season[season["status"] != Status.PLAYED]
+    states = lake.read_table("team_states", competition)
+    home, away = (
+        states_of(states, to_come[side], to_come["competition"])[list(STATE_COLUMNS)].to_numpy(float)
+        for side in ("home_team", "away_team")
+    )
+    neutral = to_come["neutral"].to_numpy(bool)
+    p = probabilities(registry.load(production), home, away, neutral)
+    chances = to_come[["match_id"]].assign(**{one: p[:, i] for i, one in enumerate(OUTCOMES)})
+    rates = np.stack(log_rates(home, away, np.where(neutral, 0.0, 1.0)), axis=1)
+    complete = is_whole(season)
+    final = simulate(season, chances, rates, seed=settings.seed).assign(complete=complete)
     lake.write_table("season_forecast", competition, final)
-    return dg.MaterializeResult(metadata={**display.of_table(final, final[_SHOWN]), "matches_to_come": len(rows)})
+    return dg.MaterializeResult(
+        metadata={
+            **display.of_table(final, final[_SHOWN]),
+            "matches_to_come": len(to_come),
+            "complete": complete,
+            "places_known": has_rules(competition),
+        }
+    )

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query
 
 from features.errors import UnknownMatch
 from features.matches import Status, parse_match_id
-from features.places import Place, rules_of
+from features.places import Place, has_rules, rules_of
 from features.teams import nearest
 from serving.answers import Json
 from serving.catalogue import Catalogue, MatchRow, competition_name
@@ -138,7 +138,12 @@ def season_table(competition: Annotated[Slug, Path()], catalogue: CatalogueDep, 
     catalogue.check_competition(competition)
     table = lake.read_table("season_forecast", competition)
     places = [one.among(len(table)) for one in rules_of(competition).places]
-    return Json({"competition": competition, "places": places, "items": _table(table, places)})
+    head = {
+        "competition": competition,
+        "complete": "complete" not in table or bool(table["complete"].all()),  # earlier versions did not ask
+        "places_known": has_rules(competition),
+    }
+    return Json({**head, "places": places, "items": _table(table, places)})
 
 
 def _table(table: pd.DataFrame, places: list[Place]) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     table = as_known_at(load(), REPLAY_AS_OF).assign(competition=LEAGUE)
     season = table[table["season"] == "2025-26"].reset_index(drop=True)
     ahead = season.loc[season["status"] != Status.PLAYED, ["match_id"]].assign(home=0.45, draw=0.27, away=0.28)
-    final = simulate(season, ahead, np.tile(np.log([1.5, 1.2]), (len(ahead), 1)), runs=300)
+    final = simulate(season, ahead, np.tile(np.log([1.5, 1.2]), (len(ahead), 1)), runs=300).assign(complete=True)
     lake.write_table("matches", LEAGUE, season, SCHEMA)
     lake.write_table("season_forecast", LEAGUE, final)
     app = create_app(ServingSettings(home=home, lake=str(home / "lake")))
@@ -35,6 +35,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
 
 def test_chances_are_those_of_the_places_that_the_competition_has(client: TestClient) -> None:
     table = client.get(f"/competitions/{LEAGUE}/table").json()
+    assert (table["complete"], table["places_known"]) == (True, True)
     spans = {one["name"]: (one["first"], one["last"]) for one in table["places"]}
     assert spans == {
         "Title": (1, 1),

@@ -146,6 +146,7 @@ class FakeApi:
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.mode = "ok"
         self.away_matches = 380
+        self.season = {"complete": True, "places_known": True}
         self.rows = rows
         self.polls: dict[str, int] = {}
         self.drift_weeks = [
@@ -277,7 +278,7 @@ class FakeApi:
         if not self._rows():
             return problem(404, f"season_forecast/{competition} has not been published yet")
         rows = standings([team["name"] for team in self.teams()["items"]])
-        return {"competition": competition, "places": PLACES, "items": rows}
+        return {"competition": competition, **self.season, "places": PLACES, "items": rows}
 
     def model_info(self) -> Any:
         if not self._rows():

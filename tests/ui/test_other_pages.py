@@ -39,6 +39,15 @@ def test_the_table_lists_every_club_by_expected_points(api, open_page, text) -> 
     assert shown.index("AFC Bournemouth") < shown.index("Wolverhampton Wanderers")
 
 
+def test_the_table_says_what_is_not_known_of_a_competition(api, open_page, text) -> None:
+    api.season = {"complete": False, "places_known": False}
+    shown = text(open_page("table"))
+    assert "Not the whole season" in shown
+    assert "Who goes up, down or to Europe from this competition is not known" in shown
+    api.season = {"complete": True, "places_known": True}
+    assert "not known" not in text(open_page("table"))
+
+
 def test_the_model_page_compares_with_the_references_and_shows_calibration(api, open_page, text) -> None:
     app = open_page("model")
     assert not app.exception

@@ -26,6 +26,15 @@ def page() -> None:
         "finishes at each place, from first on the left to last on the right: the stronger the colour, the more often."
         + (" European places are those by league position; what cup winners earn comes on top." if europe else "")
     )
+    if not table.complete:
+        st.caption(
+            "Not the whole season: how this competition continues is not known, so only the matches that are listed "
+            "were played out."
+        )
+    if not table.places_known:
+        st.caption(
+            "Who goes up, down or to Europe from this competition is not known here: its first and last stand in."
+        )
     st.html(standings.table(table))
 
 

@@ -1,0 +1,62 @@
+"""What a season has still to come, beyond the fixtures that a source lists."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from features.competitions import meetings_of
+from features.matches import Status, build_match_id, conform
+
+
+def with_unlisted(season: pd.DataFrame) -> pd.DataFrame:
+    """A season with every match that its competition's format asks for and the source has not announced yet.
+
+    Parameters
+    ----------
+    season : all known matches of one competition and season. Where the catalogue does not tell the format, it is
+        returned as it is.
+
+    Returns
+    -------
+    DataFrame: the matches table, the added fixtures at its end. Their days are not known, so they bear the last one.
+    """
+    competition, year = str(season["competition"].iloc[0]), str(season["season"].iloc[0])
+    meetings = meetings_of(competition)
+    if meetings is None:
+        return season
+    counts = _meetings(season)
+    wanted = [(pair, n) for pair, known in counts.items() for n in range(known + 1, meetings + 1)]
+    if not wanted:
+        return season
+    added = pd.DataFrame(
+        [
+            {
+                "match_id": build_match_id(competition, year, home, away, n),
+                "competition": competition,
+                "season": year,
+                "kick_off": season["kick_off"].max(),
+                "kick_off_exact": False,
+                "home_team": home,
+                "away_team": away,
+                "neutral": False,
+                "status": Status.SCHEDULED.value,
+                "awarded": False,
+                "source": "format",
+            }
+            for (home, away), n in wanted
+        ]
+    )
+    return pd.concat([season, conform(added)], ignore_index=True)
+
+
+def is_whole(season: pd.DataFrame) -> bool:
+    """Whether every club meets every other equally often at each ground: then no match can be missing."""
+    counts = _meetings(season)
+    return len(set(counts.values())) == 1 and 0 not in counts.values()
+
+
+def _meetings(season: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """How often each pair of clubs stands in a season, by home and away club."""
+    clubs = sorted(set(season["home_team"]) | set(season["away_team"]))
+    known = season.groupby(["home_team", "away_team"]).size().to_dict()
+    return {(home, away): int(known.get((home, away), 0)) for home in clubs for away in clubs if home != away}

@@ -1,0 +1,86 @@
+"""The simulated final table, from what the lake holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.io.registry import LoadedModel, ModelVersion
+from features.io.sources import bundled
+from features.io.store import Lake
+from features.matches import SCHEMA, Status, as_known_at
+from features.matrix import GOAL_FEATURES
+from features.replay import replay
+from orchestration.assets.season_forecast import season_forecast
+from orchestration.settings import PipelineSettings
+
+AS_OF = bundled.REPLAY_AS_OF
+
+
+class Elo:
+    """A model that needs no training."""
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        home = 1 / (1 + np.exp(-4 * x[:, 0]))
+        return np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
+
+
+class OneVersion:
+    """A registry with one version, in production."""
+
+    version = ModelVersion(1, "run", AS_OF, {"trained_through": "2025-05-25T15:00:00+00:00"})
+
+    def by_alias(self, _: str) -> ModelVersion:
+        return self.version
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        return LoadedModel(version, Elo(), GOAL_FEATURES)
+
+
+def simulated(home: Path, matches: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The published table and the metadata, from these matches alone."""
+    settings = PipelineSettings(home=home)
+    lake, (competition,) = Lake(settings.lake_root), matches["competition"].unique()
+    lake.write_table("matches", competition, matches, SCHEMA)
+    lake.write_table("team_states", competition, replay(matches).team_states)
+    context = dg.build_asset_context(partition_key=competition)
+    told = season_forecast(context, lake=lake, registry=OneVersion(), settings=settings)
+    return lake.read_table("season_forecast", competition), told.metadata
+
+
+@pytest.fixture(scope="module")
+def known() -> pd.DataFrame:
+    return as_known_at(bundled.load(), AS_OF)
+
+
+def without_far_fixtures(matches: pd.DataFrame) -> pd.DataFrame:
+    """Only the next fortnight is listed."""
+    near = matches["kick_off"] < pd.Timestamp(AS_OF) + pd.Timedelta(days=14)
+    return matches[near | (matches["status"] == Status.PLAYED)].reset_index(drop=True)
+
+
+def test_far_fixtures_that_the_source_does_not_list_are_played_too(known, tmp_path) -> None:
+    listed, all_listed = simulated(tmp_path / "all", known)
+    cut, some_listed = simulated(tmp_path / "some", without_far_fixtures(known))
+    assert all_listed["matches_to_come"] == some_listed["matches_to_come"] > 80
+    assert listed["complete"].all()
+    assert cut["complete"].all()
+    points = [one.set_index("team")["expected_points"].sort_index() for one in (listed, cut)]
+    np.testing.assert_allclose(*points, atol=0.25)
+
+
+def test_of_a_competition_with_another_format_it_says_that_matches_may_be_missing(known, tmp_path) -> None:
+    final, told = simulated(tmp_path, without_far_fixtures(known.assign(competition="sco-premiership")))
+    assert not final["complete"].any()
+    assert told["complete"] is False
+
+
+def test_a_season_that_is_over_is_its_table(tmp_path) -> None:
+    final, told = simulated(tmp_path, bundled.load())
+    assert told["matches_to_come"] == 0
+    assert final["p_title"].max() == 1
