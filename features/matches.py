@@ -65,6 +65,10 @@ RESULT_COLUMNS = (
 """Columns that exist only once a match is over (closing odds: once it has begun)."""
 
 
+PAIR = ["competition", "season", "home_team", "away_team"]
+"""Columns that tell a match where a pair meets once at each ground."""
+
+
 class Outcome(IntEnum):
     """Result of a match from the home side's view; also the class labels of every model, in this order."""
 
@@ -136,13 +140,12 @@ def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
     second meeting keeps its matchday, and so its id.
     """
     ordered = matches.sort_values(["kick_off", "home_team", "away_team"], kind="stable").reset_index(drop=True)
-    pair = ["competition", "season", "home_team", "away_team"]
     counted = ordered.sort_values("matchday", kind="stable") if "matchday" in ordered else ordered
-    meeting = (counted.groupby(pair, sort=False).cumcount() + 1).sort_index()
+    meeting = (counted.groupby(PAIR, sort=False).cumcount() + 1).sort_index()
     ids = [
         build_match_id(competition, season, home, away, n)
         for (competition, season, home, away), n in zip(
-            ordered[pair].itertuples(index=False, name=None), meeting, strict=True
+            ordered[PAIR].itertuples(index=False, name=None), meeting, strict=True
         )
     ]
     return ordered.assign(match_id=ids)

@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     files_columns: dict[str, str] = Field(
         {}, description='What your columns are called, as JSON: {"home_team": "Home", "kick_off": "Date"}.'
     )
+    aliases: Path | None = Field(
+        None,
+        description="Your own club names beside those that are known: a CSV with the columns country (or competition), "
+        "alias, canonical.",
+    )
     competitions: Annotated[tuple[str, ...], NoDecode] = Field(
         ("eng-premier-league",), description="Competitions to follow, separated by commas."
     )

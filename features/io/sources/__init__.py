@@ -12,6 +12,7 @@ from features.competitions import CATALOGUE
 from features.errors import InvalidInput, SourceError
 from features.io.settings import Settings
 from features.io.sources import bundled, files
+from features.io.sources.clubs import alike, clubs
 from features.io.sources.merge import merge
 from features.io.sources.result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
 from features.io.sources.versions import Versions
@@ -81,7 +82,10 @@ def load(
     matches, disagreements = merge(tables)
     if matches.empty:
         raise SourceError(f"source {settings.source!r} has no match of {competition!r}")
-    return SourceResult(matches, quarantine_table(defects), _report(reports, defects, matches, disagreements))
+    report = _report(reports, defects, matches, disagreements)
+    if not clubs(settings.aliases).know_all(competition):
+        report["alike"] = [f"{one} / {other}" for one, other in alike(matches)]
+    return SourceResult(matches, quarantine_table(defects), report)
 
 
 def _one(
@@ -93,7 +97,7 @@ def _one(
         return table, [], {"source": name, "files": 1, "rows": len(table)}
     if name == "files":
         found = files.contents(settings.files, Versions(Lake(settings.lake_root)), now, clock)
-        table, defects, rows = files.parse_all(found, competition, settings.files_columns)
+        table, defects, rows = files.parse_all(found, competition, settings.files_columns, clubs(settings.aliases))
         return table, defects, {"source": name, "files": len(found), "rows": rows}
     from features.io.sources import remote  # httpx is not installed where only bundled data is read
 
@@ -112,6 +116,7 @@ def _report(
         "quarantined": len(defects) - repaired,
         "repaired": repaired,
         "disagreements": disagreements.to_dict("records"),
+        "alike": [],
         "stale": [text for one in reports for text in one.get("stale", [])],
         "missing": [text for one in reports for text in one.get("missing", [])],
         "changed": [text for one in reports for text in one.get("changed", [])],

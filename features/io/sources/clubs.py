@@ -2,34 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import combinations
+from pathlib import Path
 
 import pandas as pd
+from rapidfuzz import fuzz, utils
 
 from features.competitions import pool_of
+from features.errors import SourceError
 from features.teams import resolve
 
-
-@cache
-def _tables() -> dict[str, dict[str, str]]:
-    path = files("features.io.sources") / "data" / "team_aliases.csv"
-    table = pd.read_csv(str(path), keep_default_na=False)
-    return {
-        str(country): dict(zip(group["alias"], group["canonical"], strict=True))
-        for country, group in table.groupby("country")
-    }
+COLUMNS = ("country", "alias", "canonical")
+ALIKE = 80
+"""How much two names have in common, of 100, where they may be one club's."""
 
 
-def canonical(name: str, competition: str, where: str) -> str:
-    """The canonical name of a club of a competition; in countries without an alias table names stay as they are.
+@dataclass(frozen=True)
+class Clubs:
+    """Aliases of clubs by country, or by competition where a name means another club elsewhere in its country.
+
+    In the countries of `whole` every club is listed, so that a name which is not is a mistake; in others, names that
+    are not listed stay as they are.
+    """
+
+    tables: Mapping[str, Mapping[str, str]]
+    whole: frozenset[str]
+
+    def canonical(self, name: str, competition: str, where: str) -> str:
+        """The canonical name of a club.
+
+        Raises
+        ------
+        UnknownTeam
+            Naming the value, where it stands, and the nearest known clubs of the country.
+        """
+        aliases = {**self.tables.get(pool_of(competition), {}), **self.tables.get(competition, {})}
+        if not self.know_all(competition):
+            return aliases.get(name, name)
+        return aliases.get(name) or resolve(name, set(aliases.values()), aliases, where)
+
+    def know_all(self, competition: str) -> bool:
+        """Whether every club of a competition is listed."""
+        return pool_of(competition) in self.whole
+
+
+def clubs(own: Path | None = None) -> Clubs:
+    """The aliases inside the package, and a user's own table beside them, which takes precedence.
 
     Raises
     ------
-    UnknownTeam
-        Naming the value, where it stands, and the nearest known clubs of the country.
+    SourceError
+        If the user's table cannot be read.
     """
-    aliases = _tables().get(pool_of(competition))
-    if aliases is None:
-        return name
-    return aliases.get(name) or resolve(name, set(aliases.values()), aliases, where)
+    if own is None:
+        return _bundled()
+    added = _read(own)
+    ours = _bundled()
+    tables = {name: {**ours.tables.get(name, {}), **table} for name, table in added.items()}
+    return Clubs({**ours.tables, **tables}, ours.whole)
+
+
+@cache
+def _bundled() -> Clubs:
+    tables = _read(Path(str(files("features.io.sources") / "data" / "team_aliases.csv")))
+    return Clubs(tables, frozenset(pool_of(name) for name in tables))
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        table = pd.read_csv(path, keep_default_na=False, dtype="str", encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise SourceError(f"the alias table {path} cannot be read: {error}") from error
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise SourceError(f"the alias table {path} has no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+    return {
+        str(where): dict(zip(group["alias"], group["canonical"], strict=True))
+        for where, group in table.groupby("country")
+    }
+
+
+def alike(matches: pd.DataFrame) -> list[tuple[str, str]]:
+    """Pairs of names that may be one club's: they are much alike, and never play each other."""
+    sides = matches[["home_team", "away_team"]].drop_duplicates()
+    met = {frozenset(pair) for pair in sides.itertuples(index=False, name=None)}
+    names: Collection[str] = sorted(set(sides["home_team"]) | set(sides["away_team"]))
+    return [
+        (one, other)
+        for one, other in combinations(names, 2)
+        if frozenset((one, other)) not in met
+        and fuzz.WRatio(one, other, processor=utils.default_process, score_cutoff=ALIKE)
+    ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from features.errors import SourceError, UnknownTeam
-from features.io.sources.clubs import canonical
+from features.io.sources.clubs import Clubs, clubs
 from features.io.sources.result import Defect
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off
 from features.io.sources.versions import Version, Versions, lies_back
@@ -59,11 +59,11 @@ def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, .
 
 
 def parse_all(
-    found: Mapping[str, bytes], competition: str, columns: Mapping[str, str]
+    found: Mapping[str, bytes], competition: str, columns: Mapping[str, str], known: Clubs | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches of one competition, defects and the number of its rows in all files together, each match once."""
     seen: dict[tuple[object, ...], str] = {}
-    parsed = [_parse(name, content, competition, columns, seen) for name, content in found.items()]
+    parsed = [_parse(name, content, competition, columns, seen, known or clubs()) for name, content in found.items()]
     tables = [table for table, _, _ in parsed if len(table)]
     # a pair's second meeting may be in another file than its first, so they are counted anew over all
     matches = with_match_ids(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
@@ -71,17 +71,22 @@ def parse_all(
 
 
 def _parse(
-    file: str, content: bytes, competition: str, columns: Mapping[str, str], seen: dict[tuple[object, ...], str]
+    file: str,
+    content: bytes,
+    competition: str,
+    columns: Mapping[str, str],
+    seen: dict[tuple[object, ...], str],
+    known: Clubs,
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """One file; `seen` tells where each match was met, and takes in those of this file."""
-    reading = Reading(SOURCE, file)
+    reading = Reading(SOURCE, file, known)
     for row, cells in enumerate(_table(file, content, columns).to_dict("records"), start=2):
         if cells["competition"] != competition:
             continue
         reading.rows += 1
         named = {str(name): str(value).strip() for name, value in cells.items()}
         try:
-            match = _match(named, competition, f"{file} row {row}")
+            match = _match(named, competition, f"{file} row {row}", known)
         except (BadRowError, UnknownTeam) as error:
             reading.refuse(row, str(error), named)
             continue
@@ -125,13 +130,13 @@ def _is_slug(text: str) -> bool:
     return re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text) is not None
 
 
-def _match(cells: Mapping[str, str], competition: str, where: str) -> dict[str, object]:
+def _match(cells: Mapping[str, str], competition: str, where: str, known: Clubs) -> dict[str, object]:
     if not _is_slug(competition):
         raise BadRowError(f"competition {competition!r} is no slug like eng-premier-league")
     if not re.fullmatch(r"\d{4}(-\d{2})?", cells["season"]):
         raise BadRowError(f"season {cells['season']!r} is neither like 2025-26 nor like 2025")
     moment, exact = _kick_off(cells["kick_off"])
-    home, away = (canonical(cells[side], competition, where) for side in ("home_team", "away_team"))
+    home, away = (known.canonical(cells[side], competition, where) for side in ("home_team", "away_team"))
     if home == away or not home or not away:
         raise BadRowError(f"{home!r} against {away!r} is no match")
     counts = {name: a_count(cells[name], name, 100) for name in _COUNTS if cells.get(name)}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import SourceError, UnknownTeam
-from features.io.sources.clubs import canonical
+from features.io.sources.clubs import Clubs, clubs
 from features.io.sources.result import Defect
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off, season_window
 from features.matches import Status
@@ -35,7 +35,13 @@ def address(base: str, division: str, season: str) -> str:
 
 
 def parse(
-    content: bytes, file: str, competition: str, season: str, division: str, fixtures: bool = False
+    content: bytes,
+    file: str,
+    competition: str,
+    season: str,
+    division: str,
+    fixtures: bool = False,
+    known: Clubs | None = None,
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches, defects and the number of rows of one file.
 
@@ -45,13 +51,14 @@ def parse(
     division : what the column `Div` must hold; other rows of a fixtures file are passed over.
     fixtures : rows without a score are matches to come; in a file of results they are refused. Rows of another season
         are left out, and nothing at all may be to come.
+    known : what clubs are called, default the aliases inside the package.
 
     Raises
     ------
     SourceError
         If the file as a whole is unusable: not a CSV of matches, of another division, or bad in too many rows.
     """
-    reading = Reading(SOURCE, file)
+    reading = Reading(SOURCE, file, known or clubs())
     seen: dict[tuple[object, ...], int] = {}
     others: set[str] = set()
     for row, cells in _rows(content, file, reading):
@@ -121,7 +128,7 @@ def _match(
     if not first <= day <= last:
         raise BadRowError(f"{day} is not in the season {season}")
     moment, exact = kick_off(day, cells.get("Time", ""), TIMEZONE)
-    home, away = (canonical(cells[side], competition, where) for side in ("HomeTeam", "AwayTeam"))
+    home, away = (reading.clubs.canonical(cells[side], competition, where) for side in ("HomeTeam", "AwayTeam"))
     if home == away:
         raise BadRowError(f"{home} plays itself")
     match: dict[str, object] = {

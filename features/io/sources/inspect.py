@@ -40,6 +40,7 @@ def describe(slug: str, result: SourceResult) -> str:
     ]
     lines += [f"  not refreshed: {text}" for text in report["stale"]]
     lines += [f"  not there: {url}" for url in report["missing"]]
+    lines += [f"  one club or two? {pair}: if one, tell it in TOUCHLINE_ALIASES" for pair in report["alike"]]
     lines += _defects(result.quarantine)
     lines += [
         f"  {one['match_id']}: {one['field']} {one['value']} ({one['source']}) against {one['other_value']} "

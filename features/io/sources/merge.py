@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from features.matches import SCHEMA, Status, conform
+from features.matches import PAIR, SCHEMA, Status, build_match_id, conform
 
 DISAGREEMENT_COLUMNS = ("match_id", "field", "source", "value", "other_source", "other_value", "kept")
 
@@ -30,12 +30,39 @@ def merge(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
         return pd.DataFrame(), pd.DataFrame(columns=list(DISAGREEMENT_COLUMNS))
     merged, found = given[0].set_index("match_id"), []
     for table in given[1:]:
-        other = table.set_index("match_id")
+        other = _counted_alike(merged, table).set_index("match_id")
         common = merged.index.intersection(other.index)
         found += _disagreements(merged.loc[common], other.loc[common])
         merged = _filled(merged, other, common)
     out = merged.reset_index().sort_values(["kick_off", "match_id"], kind="stable")
     return conform(out), pd.DataFrame(found, columns=list(DISAGREEMENT_COLUMNS))
+
+
+def _counted_alike(mine: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose matches bear the ids that those of the same pair and day bear already.
+
+    One source counts the meetings at a ground by matchday, another by date: a first meeting that is played last is
+    then the first to the one and the last to the other.
+    """
+    again = pd.concat([one[one.duplicated(PAIR)] for one in (mine, table)])[PAIR].drop_duplicates()
+    if again.empty:
+        return table
+    ids = table["match_id"].copy()
+    for competition, season, home, away in again.itertuples(index=False, name=None):
+        pair = (competition, season, home, away)
+        theirs, ours = (one[(one[PAIR] == pair).all(axis=1)].sort_values("kick_off") for one in (table, mine))
+        if theirs.empty:
+            continue
+        days = {moment.floor("D"): name for name, moment in ours["kick_off"].items()}
+        same = theirs["kick_off"].dt.floor("D").map(days)
+        most = len(ours) + len(theirs)
+        free = [
+            one
+            for n in range(1, most + 1)
+            if (one := build_match_id(competition, season, home, away, n)) not in set(same)
+        ]
+        ids[theirs.index] = [free.pop(0) if pd.isna(one) else one for one in same]
+    return table.assign(match_id=ids)
 
 
 def _filled(mine: pd.DataFrame, other: pd.DataFrame, common: pd.Index[str]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import SourceError, UnknownTeam
-from features.io.sources.clubs import canonical
+from features.io.sources.clubs import Clubs, clubs
 from features.io.sources.result import Defect
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, kick_off, season_window
 from features.matches import Status
@@ -27,7 +27,7 @@ def address(base: str, league: str, season: str) -> str:
 
 
 def parse(
-    content: bytes, file: str, competition: str, season: str, timezone: str
+    content: bytes, file: str, competition: str, season: str, timezone: str, known: Clubs | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches, defects and the number of entries of one file; `row` of a defect counts the entries from 1.
 
@@ -36,7 +36,7 @@ def parse(
     SourceError
         If the file as a whole is unusable.
     """
-    reading = Reading(SOURCE, file)
+    reading = Reading(SOURCE, file, known or clubs())
     entries = _entries(content, file)
     begin = _first_day(entries)
     seen: dict[tuple[object, ...], int] = {}
@@ -86,15 +86,15 @@ def _match(
 ) -> dict[str, object]:
     status, number = str(entry.get("status", "")), _round(entry)
     where = f"{reading.file} row {row}"
-    clubs = []
+    names = []
     for side in ("team1", "team2"):
         value = entry.get(side)
         name = value.get("name", "") if isinstance(value, dict) else value
         if not name:
             raise BadRowError("a club is missing")
-        clubs.append(canonical(str(name), competition, where))
-    if clubs[0] == clubs[1]:
-        raise BadRowError(f"{clubs[0]} plays itself")
+        names.append(reading.clubs.canonical(str(name), competition, where))
+    if names[0] == names[1]:
+        raise BadRowError(f"{names[0]} plays itself")
     day = _day(entry, row, reading, season, number, begin)
     moment, exact = kick_off(day, str(entry.get("time", "")), timezone)
     score = _score(entry)
@@ -107,8 +107,8 @@ def _match(
         "matchday": number,
         "kick_off": moment,
         "kick_off_exact": exact,
-        "home_team": clubs[0],
-        "away_team": clubs[1],
+        "home_team": names[0],
+        "away_team": names[1],
         "neutral": False,
         "status": state.value,
         "awarded": status == "awarded",

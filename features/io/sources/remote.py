@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -14,12 +14,17 @@ from features.errors import SourceError
 from features.io.settings import Settings
 from features.io.sources import football_data, openfootball
 from features.io.sources.client import Client, Fetched
+from features.io.sources.clubs import Clubs, clubs
 from features.io.sources.result import Defect
 from features.io.sources.versions import Versions, lies_back
 from features.io.store import Lake
+from features.matches import PAIR, Status, conform, with_match_ids
 
 FIXTURES = "/fixtures.csv"
 """The file of all that is to come; football-data.co.uk writes it anew a few times a week."""
+
+SAME_DAYS = timedelta(days=3)
+"""A fixture and a result of one pair that lie no further apart are one match."""
 
 Parsed = tuple[pd.DataFrame, list[Defect], int]
 
@@ -37,9 +42,10 @@ def load(
     league = look_up(competition)
     report: dict[str, Any] = {"source": name, "files": 0, "rows": 0, "stale": [], "missing": [], "changed": []}
     tables, defects = [], []
+    known = clubs(settings.aliases)
     past = lies_back(now, clock)
     with Client(Versions(Lake(settings.lake_root)), say=say) as client:
-        for url, parse in _files(name, settings, league, now):
+        for url, parse in _files(name, settings, league, now, known):
             fetched = client.known_at(url, now) if past else None
             if fetched is None and not (past and url.endswith(FIXTURES)):  # today's fixtures were not those of then
                 fetched = client.get(url, clock)
@@ -53,7 +59,7 @@ def load(
     filled = [one for one in tables if len(one)]
     if not filled:
         raise SourceError(f"{name} has no match of {competition}; not there: {', '.join(report['missing'])}")
-    return _latest(pd.concat(filled, ignore_index=True)), defects, report
+    return _together(filled, league.meetings), defects, report
 
 
 def _count(report: dict[str, Any], fetched: Fetched, rows: int) -> None:
@@ -66,38 +72,47 @@ def _count(report: dict[str, Any], fetched: Fetched, rows: int) -> None:
 
 
 def _files(
-    name: str, settings: Settings, league: Competition, now: datetime
+    name: str, settings: Settings, league: Competition, now: datetime, known: Clubs
 ) -> list[tuple[str, Callable[[Fetched], Parsed]]]:
     """Address and parser of each file."""
     running = seasons(settings.first_season, now)
     if name == "openfootball":
         base, code = settings.openfootball_url, str(league.openfootball)
-        return [(openfootball.address(base, code, season), _openfootball(league, season)) for season in running]
+        return [(openfootball.address(base, code, season), _openfootball(league, season, known)) for season in running]
     base, code = settings.football_data_url, str(league.football_data)
-    found = [(football_data.address(base, code, season), _football_data(league, season)) for season in running]
+    found = [(football_data.address(base, code, season), _football_data(league, season, known)) for season in running]
     coming = f"{base.rstrip('/')}{FIXTURES}"
-    return [*found, (coming, _football_data(league, running[-1], fixtures=True))]
+    return [*found, (coming, _football_data(league, running[-1], known, fixtures=True))]
 
 
-def _football_data(league: Competition, season: str, fixtures: bool = False) -> Callable[[Fetched], Parsed]:
+def _football_data(
+    league: Competition, season: str, known: Clubs, fixtures: bool = False
+) -> Callable[[Fetched], Parsed]:
     def parse(fetched: Fetched) -> Parsed:
         file = fetched.url.split("/", 3)[-1]
         division = str(league.football_data)
-        return football_data.parse(fetched.content, file, league.slug, season, division, fixtures)
+        return football_data.parse(fetched.content, file, league.slug, season, division, fixtures, known)
 
     return parse
 
 
-def _openfootball(league: Competition, season: str) -> Callable[[Fetched], Parsed]:
+def _openfootball(league: Competition, season: str, known: Clubs) -> Callable[[Fetched], Parsed]:
     def parse(fetched: Fetched) -> Parsed:
         file = "/".join(fetched.url.split("/")[-2:])
-        return openfootball.parse(fetched.content, file, league.slug, season, league.timezone)
+        return openfootball.parse(fetched.content, file, league.slug, season, league.timezone, known)
 
     return parse
 
 
-def _latest(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a match: where a fixture and its result are both there, the result."""
-    known = table["home_goals"].notna()
-    ordered = table.assign(_known=known).sort_values(["match_id", "_known"], kind="stable")
-    return ordered.drop_duplicates("match_id", keep="last").drop(columns="_known").reset_index(drop=True)
+def _together(tables: Sequence[pd.DataFrame], meetings: int | None) -> pd.DataFrame:
+    """All files as one table, one row a match: where a fixture and its result are both there, the result.
+
+    They are one match where a pair meets once at each ground, or else when they are of the same days. Meetings are
+    counted anew: the second one at a ground may be in another file than the first.
+    """
+    table = pd.concat(tables, ignore_index=True)
+    played = table["status"] == Status.PLAYED
+    results = table.loc[played, [*PAIR, "kick_off"]].rename(columns={"kick_off": "result"})
+    both = table.loc[~played, [*PAIR, "kick_off"]].reset_index().merge(results, on=PAIR)
+    same = both if meetings == 1 else both[(both["kick_off"] - both["result"]).abs() <= SAME_DAYS]
+    return conform(with_match_ids(table[~table.index.isin(same["index"])]))

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from features.errors import SourceError
+from features.io.sources.clubs import Clubs, clubs
 from features.io.sources.result import Defect
 from features.matches import conform, with_match_ids
 
@@ -31,6 +32,7 @@ class Reading:
 
     source: str
     file: str
+    clubs: Clubs = field(default_factory=clubs)
     good: list[dict[str, object]] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
     rows: int = 0

@@ -13,11 +13,12 @@ from features.io.settings import Settings
 from features.io.sources import QUARANTINE_SCHEMA, competitions, load
 from features.io.sources.client import Client
 from features.io.sources.files import contents
+from features.io.sources.football_data import parse
 from features.io.sources.inspect import inspect_source
 from features.io.sources.merge import merge
 from features.io.sources.versions import Versions
 from features.io.store import Lake
-from features.matches import SCHEMA, as_known_at
+from features.matches import SCHEMA, as_known_at, conform, with_match_ids
 from features.replay import replay
 
 PL = "eng-premier-league"
@@ -145,6 +146,27 @@ def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path)
     assert versions.last(f"{site.url}/mmz4281/2526/E0.csv", datetime.now(UTC)) is not None
 
 
+@pytest.mark.shared
+def test_a_second_meeting_at_one_ground_that_is_still_to_come_is_a_match_of_its_own(
+    site, tmp_path: Path, shared_data: Path
+) -> None:
+    text = (shared_data / "defects/SC0_1920.csv").read_text("cp1252")
+    header, *rows = [line for line in text.splitlines() if line.strip()]
+    goals = [header.split(",").index(name) for name in ("FTHG", "FTAG")]
+    # the last one played is still in the file of fixtures too
+    ahead = [",".join(cell for i, cell in enumerate(row.split(",")) if i < min(goals)) for row in rows[149:]]
+    site.files["/mmz4281/1920/SC0.csv"] = "\n".join([header, *rows[:150]]).encode()
+    site.files["/fixtures.csv"] = "\n".join([header, *ahead]).encode()
+    settings = _remote(site, tmp_path).model_copy(update={"first_season": 2019})
+    moment = datetime(2020, 2, 20, tzinfo=UTC)
+    _fetch(settings, site, moment)
+    found = load(settings, "sco-premiership", now=moment).matches
+    whole, _, _ = parse("\n".join([header, *rows]).encode(), "SC0.csv", "sco-premiership", "2019-20", "SC0")
+    assert sorted(found["match_id"]) == sorted(whole["match_id"])
+    assert found.set_index("match_id")["kick_off"].to_dict() == whole.set_index("match_id")["kick_off"].to_dict()
+    assert (found["status"] == "played").sum() == 150
+
+
 def test_a_web_page_in_place_of_a_file_fails_the_competition(site, tmp_path: Path) -> None:
     site.files["/mmz4281/2526/E0.csv"] = b"<html>gone</html>"
     with pytest.raises(SourceError, match="web page"):
@@ -231,6 +253,60 @@ def test_own_files_are_read_as_they_were_known(tmp_path: Path) -> None:
     assert (then.matches["home_goals"].item(), now.matches["home_goals"].item()) == (1, 2)
 
 
+ISLES = "atl-island-league"
+
+
+@pytest.fixture
+def spelt_twice(tmp_path: Path) -> Settings:
+    """A club that is spelt in two ways."""
+    header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
+    rows = "".join(
+        f"{ISLES},2025,2025-05-{day:02d},{home},{away},1,0\n"
+        for day, (home, away) in enumerate(
+            [("Reef United", "Lagoon"), ("Lagoon", "Reef Utd"), ("Lagoon", "Cape"), ("Cape", "Reef Utd")], start=1
+        )
+    )
+    (tmp_path / "mine.csv").write_text(header + rows)
+    return Settings(home=tmp_path, source="files", files=tmp_path / "mine.csv", competitions=(ISLES,))
+
+
+def test_names_that_may_be_one_clubs_are_told(spelt_twice: Settings) -> None:
+    assert load(spelt_twice, ISLES).report["alike"] == ["Reef United / Reef Utd"]
+    assert "one club or two? Reef United / Reef Utd" in inspect_source(spelt_twice)
+
+
+def test_own_aliases_make_two_spellings_one_club(spelt_twice: Settings) -> None:
+    table = spelt_twice.home / "aliases.csv"
+    table.write_text("country,alias,canonical\natl,Reef Utd,Reef United\n")
+    result = load(spelt_twice.model_copy(update={"aliases": table}), ISLES)
+    assert sorted(set(result.matches["home_team"]) | set(result.matches["away_team"])) == [
+        "Cape",
+        "Lagoon",
+        "Reef United",
+    ]
+    assert result.report["alike"] == []
+
+
+def test_own_aliases_add_to_the_known_ones_and_unknown_clubs_stay_unknown(site, tmp_path: Path) -> None:
+    rows = "E0,16/08/2025,The Gunners,Chelsea,2,1\nE0,17/08/2025,Man City,The Spurs,2,1\n"
+    site.files["/mmz4281/2526/E0.csv"] = (HEADER + rows).encode()
+    (tmp_path / "aliases.csv").write_text("country,alias,canonical\neng,The Gunners,Arsenal\n")
+    result = load(_remote(site, tmp_path, aliases=tmp_path / "aliases.csv"), PL)
+    assert result.matches["home_team"].tolist() == ["Arsenal"]
+    assert "The Spurs" in result.quarantine["reason"].item()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "cannot be read"), ("name,alias\n", "no column country, canonical")]
+)
+def test_an_alias_table_that_cannot_be_used_says_why(spelt_twice: Settings, content: str | None, told: str) -> None:
+    table = spelt_twice.home / "aliases.csv"
+    if content:
+        table.write_text(content)
+    with pytest.raises(SourceError, match=told):
+        load(spelt_twice.model_copy(update={"aliases": table}), ISLES)
+
+
 def test_own_files_without_the_map_say_what_they_have(own: Path) -> None:
     with pytest.raises(SourceError, match="TOUCHLINE_FILES_COLUMNS"):
         competitions(Settings(source="files", files=own))
@@ -245,6 +321,24 @@ def test_the_first_source_takes_precedence_the_second_fills_and_both_are_reporte
     assert merged.set_index("match_id")["home_goals"].equals(one.set_index("match_id")["home_goals"])
     (found,) = disagreements.to_dict("records")
     assert (found["field"], found["source"], found["other_source"]) == ("score", "bundled", "other")
+
+
+def test_sources_that_count_a_pairs_meetings_differently_mean_the_match_of_the_same_day(premier_league) -> None:
+    first, second, third = ("2025-10-04", "2026-02-07", "2026-05-02")
+
+    def table(source: str, days: tuple[str, ...], matchdays: tuple[float, ...]) -> pd.DataFrame:
+        rows = premier_league.tail(len(days)).assign(home_team="Hearts", away_team="Hibernian", source=source)
+        return conform(with_match_ids(rows.assign(kick_off=pd.to_datetime(days, utc=True), matchday=matchdays)))
+
+    # by matchday the postponed meeting of October, played in May, is still the first
+    one, two = table("one", (second, third), (20, 5)), table("two", (second, third), (float("nan"),) * 2)
+    merged, disagreements = merge([one, two])
+    assert merged.set_index("match_id")["kick_off"].to_dict() == one.set_index("match_id")["kick_off"].to_dict()
+    assert [one for one in disagreements["field"] if one == "day"] == []
+    # one that only the second source has keeps a number of its own
+    merged, _ = merge([one, table("two", (first, second, third), (float("nan"),) * 3)])
+    assert len(merged) == merged["match_id"].nunique() == 3
+    assert merged["kick_off"].dt.strftime("%Y-%m-%d").tolist() == [first, second, third]
 
 
 def test_of_an_awarded_match_the_score_as_played_is_kept_and_the_award_flagged(premier_league) -> None:
@@ -277,11 +371,12 @@ def test_three_sources_agree_on_a_season_of_the_premier_league(site, tmp_path: P
 def test_inspecting_a_file_with_hundreds_of_defects_tells_each_kind_once_what_is_lost_first(
     site, tmp_path: Path, shared_data: Path
 ) -> None:
-    site.files["/2025-26/en.3.json"] = (shared_data / "openfootball/2025-26/en.3.json").read_bytes()
+    content = (shared_data / "openfootball/2025-26/en.3.json").read_bytes()
+    site.files["/2025-26/en.3.json"] = content.replace(b'"AFC"', b'"AFX"')
     settings = Settings(source="openfootball", openfootball_url=site.url, home=tmp_path, first_season=2025)
     settings = settings.model_copy(update={"as_of": datetime(2026, 3, 13, tzinfo=UTC)})
     lost, mended = [line for line in inspect_source(settings, ["eng-league-one"]).splitlines() if " row " in line]
-    assert lost.startswith("  refused: 2025-26/en.3.json row 279: club 'AFC'")
+    assert lost.startswith("  refused: 2025-26/en.3.json row 279: club 'AFX'")
     assert mended.startswith("  repaired: 2025-26/en.3.json row 277")
     assert mended.endswith("(and 271 more like it)")
 
