@@ -71,7 +71,9 @@ class ErrorKind(StrEnum):
     TOO_LARGE = "too_large"
     SHED = "shed"
     TIMEOUT = "timeout"
+    CALLER_GONE = "caller_gone"
     BROKER_UNAVAILABLE = "broker_unavailable"
+    NO_WORKER = "no_worker"
     MODEL_UNAVAILABLE = "model_unavailable"
     DAMAGED_ARTEFACT = "damaged_artefact"
     INTERNAL = "internal"
@@ -138,7 +140,7 @@ STAGE_DURATION = Histogram(
     registry=PROCESS_REGISTRY,
 )
 BATCH_SIZE = Histogram(
-    "touchline_batch_size_tasks", "Tasks answered by one model call.", buckets=_BATCH, registry=PROCESS_REGISTRY
+    "touchline_batch_size_matches", "Matches answered by one model call.", buckets=_BATCH, registry=PROCESS_REGISTRY
 )
 TIMEOUTS = Counter(
     "touchline_timeouts", "Requests whose answer did not come in time.", ["route"], registry=PROCESS_REGISTRY

@@ -23,7 +23,8 @@ from serving.settings import ServingSettings
 if TYPE_CHECKING:
     from serving.predictor import Prediction, Predictor
 
-PREDICT, PREDICT_BATCH = "serving.predict", "serving.predict_batch"
+PREDICT, PREDICT_TOGETHER, PREDICT_BATCH = "serving.predict", "serving.predict_together", "serving.predict_batch"
+_MODES = {PREDICT: "async", PREDICT_TOGETHER: "sync", PREDICT_BATCH: "batch"}
 _STORE_PATIENCE = 60.0
 log = structlog.get_logger(__name__)
 
@@ -35,8 +36,8 @@ class Call:
     task_id: str
     task: str
     args: list[Any]
-    request_id: str | None = None
-    traceparent: str | None = None
+    request_ids: tuple[str, ...] = ()
+    traceparents: tuple[str, ...] = ()
     sent_at: float | None = None
     track: bool = False
     received_at: float = 0.0
@@ -46,7 +47,7 @@ class Call:
 class Report:
     """What the main process learns of a batch: it keeps the worker's metrics."""
 
-    tasks: int
+    matches: int
     outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
     """By kind, of tasks that no caller waits for; the API itself counts those that it answers with an error."""
@@ -107,16 +108,15 @@ def run(calls: list[Call]) -> Report:
     with tracing.task_spans(calls):
         answers, prediction = _answers(calls)
     _store({call.task_id: answer for call, answer in zip(calls, answers, strict=True)})
-    log.info("tasks.answered", tasks=len(calls), request_ids=[call.request_id for call in calls])
+    log.info("tasks.answered", tasks=len(calls), request_ids=[one for call in calls for one in call.request_ids])
     waits = tuple(max(0.0, started - call.sent_at) for call in calls if call.sent_at)
     outcomes: dict[tuple[str, str], int] = {}
     for call, answer in zip(calls, answers, strict=True):
         for one in _forecasts_in(answer):
-            mode = "batch" if call.task == PREDICT_BATCH else "async" if call.track else "sync"
-            key = (mode, one["predicted_outcome"])
+            key = (_MODES[call.task], one["predicted_outcome"])
             outcomes[key] = outcomes.get(key, 0) + 1
     return Report(
-        tasks=len(calls),
+        matches=sum(len(_fixtures(call)) for call in calls),
         outcomes=outcomes,
         errors=Counter(
             str(kind_of(answer))
@@ -138,7 +138,7 @@ def _forecasts_in(answer: Any) -> list[dict[str, Any]]:
 
 def _answers(calls: list[Call]) -> tuple[list[Any], Prediction | None]:
     """One answer per task: a forecast, a list of forecasts and errors for a batch request, or an exception."""
-    items = [call.args[0] if call.task == PREDICT_BATCH else [call.args[0]] for call in calls]
+    items = [_fixtures(call) for call in calls]
     try:
         prediction = the_predictor().predict([fixture for one in items for fixture in one])
     except TouchlineError as error:
@@ -147,15 +147,19 @@ def _answers(calls: list[Call]) -> tuple[list[Any], Prediction | None]:
         if len(calls) > 1:  # find out whose fault it is
             alone = [_answers([call]) for call in calls]
             return [one[0][0] for one in alone], next((one[1] for one in alone if one[1]), None)
-        log.exception("task.crashed", task_id=calls[0].task_id, request_id=calls[0].request_id)
+        log.exception("task.crashed", task_id=calls[0].task_id, request_ids=calls[0].request_ids)
         return [error], None
     answers: list[Any] = []
     at = 0
     for call, one in zip(calls, items, strict=True):
         part = prediction.answers[at : at + len(one)]
         at += len(one)
-        answers.append([_plain(answer) for answer in part] if call.task == PREDICT_BATCH else part[0])
+        answers.append(part[0] if call.task == PREDICT else [_plain(answer) for answer in part])
     return answers, prediction
+
+
+def _fixtures(call: Call) -> list[Any]:
+    return [call.args[0]] if call.task == PREDICT else list(call.args[0])
 
 
 def _plain(answer: dict[str, Any] | TouchlineError) -> dict[str, Any]:

@@ -22,6 +22,17 @@ class ResultsUnavailable(TouchlineError):
 class Overloaded(TouchlineError):
     """The queue is too deep to answer in time."""
 
+    retry_after = 2
+    """Seconds after which a caller may try again."""
+
+
+class NoWorker(TouchlineError):
+    """Nobody takes tasks from the queue."""
+
+
+class CallerGone(TouchlineError):
+    """The client hung up; its answer reaches nobody."""
+
 
 class NoAnswerInTime(TouchlineError):
     """The worker did not answer while the caller waited."""
@@ -68,6 +79,8 @@ _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
     TooSlow: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.INVALID_INPUT),
     Unauthorised: (HTTPStatus.UNAUTHORIZED, ErrorKind.UNAUTHORISED),
     Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.SHED),
+    NoWorker: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
+    CallerGone: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.CALLER_GONE),
     BrokerUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
     ResultsUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
     domain.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.MODEL_UNAVAILABLE),

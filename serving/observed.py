@@ -43,7 +43,7 @@ def configure_logging(level: str) -> None:
 
 def observe(report: Report) -> None:
     """Count what a child did."""
-    metrics.BATCH_SIZE.observe(report.tasks)
+    metrics.BATCH_SIZE.observe(report.matches)
     for seconds in report.queue_seconds:
         metrics.STAGE_DURATION.labels(metrics.Stage.QUEUE).observe(seconds)
     if report.version is not None:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from features.errors import TouchlineError
 from monitoring.metrics import ERRORS, ErrorKind
-from serving.errors import BadField, classify
+from serving.errors import BadField, Overloaded, classify
 from serving.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -52,7 +52,7 @@ def respond(document: Problem, headers: Mapping[str, str] | None = None) -> Resp
     """A problem document as a response."""
     extra = dict(headers or {})
     if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        extra["retry-after"] = _RETRY_AFTER
+        extra.setdefault("retry-after", _RETRY_AFTER)
     if document.status == HTTPStatus.UNAUTHORIZED:
         extra["www-authenticate"] = "Bearer"
     return Response(document.model_dump_json(), document.status, extra, MEDIA_TYPE)
@@ -66,7 +66,8 @@ def install(app: FastAPI) -> None:
         ERRORS.labels(cause).inc()
         if document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("request.failed", path=request.url.path, status=document.status, error=str(error))
-        return respond(document)
+        retry = {"retry-after": str(error.retry_after)} if isinstance(error, Overloaded) else None
+        return respond(document, retry)
 
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("request.crashed", path=request.url.path, exc_info=error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.calls import PREDICT, PREDICT_BATCH, Call, run
+from serving.calls import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER, Call, run
 from serving.worker import app
 
 STRATEGY = "serving.batching:strategy"
@@ -14,6 +14,12 @@ STRATEGY = "serving.batching:strategy"
 def predict(self: Any, fixture: dict[str, Any]) -> None:
     """Forecast one match."""
     run([Call(self.request.id, PREDICT, [fixture])])
+
+
+@app.task(name=PREDICT_TOGETHER, bind=True, Strategy=STRATEGY)
+def predict_together(self: Any, fixtures: list[dict[str, Any]]) -> None:
+    """Forecast what several callers asked for at the same time, with an error in place of each that cannot be."""
+    run([Call(self.request.id, PREDICT_TOGETHER, [fixtures])])
 
 
 @app.task(name=PREDICT_BATCH, bind=True, Strategy=STRATEGY)

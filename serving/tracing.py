@@ -53,18 +53,35 @@ def span(name: str, parent: Mapping[str, str] | None = None, **attributes: Any) 
         yield carrier
 
 
+def carrier() -> dict[str, str]:
+    """The current span, for a span that begins elsewhere."""
+    if _provider is None:
+        return {}
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    found: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(found)
+    return found
+
+
+@contextmanager
+def spans(name: str, parents: Sequence[Mapping[str, str]], **attributes: Any) -> Iterator[list[dict[str, str]]]:
+    """A span around a block below each parent, for work that is done for several at once; yields their carriers."""
+    if _provider is None:
+        yield []
+        return
+    with ExitStack() as stack:
+        yield [stack.enter_context(span(name, parent, **attributes)) for parent in parents]
+
+
 @contextmanager
 def task_spans(calls: Sequence[Call]) -> Iterator[None]:
-    """One span per task of a batch, each below the request that sent it."""
+    """A span for each request that a batch of tasks answers, below the one that sent it."""
     if _provider is None:
         yield
         return
     with ExitStack() as stack:
         for call in calls:
-            parent = {"traceparent": call.traceparent} if call.traceparent else None
-            stack.enter_context(
-                span(
-                    f"run {call.task}", parent, task_id=call.task_id, request_id=call.request_id or "", batch=len(calls)
-                )
-            )
+            parents = [{"traceparent": parent} for parent in call.traceparents]
+            stack.enter_context(spans(f"run {call.task}", parents, task_id=call.task_id, batch=len(calls)))
         yield

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Header, Path, Request
 from features.errors import UnknownMatch
 from features.matches import parse_match_id
 from serving.answers import Json
-from serving.calls import PREDICT, PREDICT_BATCH
+from serving.calls import PREDICT
 from serving.catalogue import Catalogue
 from serving.dependencies import CatalogueDep, DeskDep, Principal, RequestId, problems
 from serving.errors import BadField, from_task
 from serving.forecasts import published
+from serving.gathering import Caller
 from serving.problems import problem
 from serving.schemas import (
     BatchRequest,
@@ -41,7 +42,11 @@ async def predict(wanted: PredictRequest, request: Request) -> Any:
     # The hot path takes its parts without FastAPI's dependencies, which cost more than the publishing.
     state = request.app.state
     fixture = _fixture(state.catalogue, wanted)
-    return Json(await state.desk.ask(PREDICT, [fixture], "/predict", request.scope["request_id"]))
+    return Json(await state.desk.ask(fixture, _caller(request, "/predict")))
+
+
+def _caller(request: Request, route: str) -> Caller:
+    return Caller(route, request.scope["request_id"], request.is_disconnected)
 
 
 @router.post("/predict/async/", status_code=202, response_model=TaskAccepted, responses=problems(*_BODY, 404, 503))
@@ -50,14 +55,14 @@ async def predict_async(
     wanted: PredictRequest,
     catalogue: CatalogueDep,
     desk: DeskDep,
-    request_id: RequestId,
+    request: Request,
     principal: Principal,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Any:
     """Queue a forecast; its task's status tells when it is there. The same Idempotency-Key gives the same task."""
-    args = [_fixture(catalogue, wanted)]
+    fixture, caller = _fixture(catalogue, wanted), _caller(request, "/predict/async")
     if idempotency_key is None:
-        task_id = await desk.submit(PREDICT, args, "/predict/async", request_id)
+        task_id = await desk.submit(fixture, caller, PREDICT)
         return Json({"task_id": task_id, "status": "queued"}, 202)
     key = f"touchline:idempotency:{_digest(principal or '', idempotency_key)}"
     task_id, body = desk.results.new_task_id(), _digest(wanted.model_dump_json())
@@ -70,7 +75,7 @@ async def predict_async(
             return Json({"task_id": task_id, "status": "queued"}, 202)
     # A claim that nobody completed may stand for a task that never reached the queue. Under the same id it can safely
     # be put there again: a result is kept once.
-    await desk.submit(PREDICT, args, "/predict/async", request_id, task_id)
+    await desk.submit(fixture, caller, PREDICT, task_id)
     await desk.results.complete(key, f"{task_id} {body} taken")
     return Json({"task_id": task_id, "status": "queued"}, 202)
 
@@ -81,7 +86,9 @@ def _digest(*parts: str) -> str:
 
 @router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
 @router.post("/predict/batch/", include_in_schema=False)
-async def predict_batch(wanted: BatchRequest, catalogue: CatalogueDep, desk: DeskDep, request_id: RequestId) -> Any:
+async def predict_batch(
+    wanted: BatchRequest, catalogue: CatalogueDep, desk: DeskDep, request: Request, request_id: RequestId
+) -> Any:
     """Forecast up to 1,000 matches by one task. An item that cannot be forecast has an error instead."""
     items: list[dict[str, Any]] = []
     fixtures = []
@@ -93,7 +100,7 @@ async def predict_batch(wanted: BatchRequest, catalogue: CatalogueDep, desk: Des
         except BadField as error:
             item["error"] = problem(error, request_id)[0].model_dump()
         items.append(item)
-    answers = await desk.ask(PREDICT_BATCH, [fixtures], "/predict/batch", request_id) if fixtures else []
+    answers = await desk.ask_many(fixtures, _caller(request, "/predict/batch")) if fixtures else []
     for item in items:
         at = item.pop("at", None)
         if at is not None and "exc_type" in answers[at]:

@@ -91,7 +91,7 @@ def test_each_metric_tells_what_was_done(observed: tuple[Service, Collector, int
     for found in (api, worker):  # processes that share a folder of metrics tell the sum, whichever is asked
         predicted = {key[1]: value for key, value in found.items() if key[0] == "touchline_predictions_total"}
         assert predicted == {"sync": 3, "batch": 10}
-        assert found["touchline_batch_size_tasks_sum",] == 4
+        assert found["touchline_batch_size_matches_sum",] == 13
         for stage in ("queue", "features", "model"):
             assert found["touchline_stage_duration_seconds_count", stage] >= 1
 
@@ -107,7 +107,7 @@ def test_one_trace_goes_through_api_broker_and_worker(observed: tuple[Service, C
         return found if len(found) == 3 else None
 
     spans = wait_until(whole)
-    request, publish, run = spans["POST /predict"], spans["publish"], spans["run serving.predict"]
+    request, publish, run = spans["POST /predict"], spans["publish"], spans["run serving.predict_together"]
     assert (request[0], run[0]) == ("touchline-api", "touchline-worker")
     assert request[4].hex() == "b7ad6b7169203331"
     assert publish[4] == request[3]
