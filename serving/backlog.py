@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-_SATURATED = 1.0
+_LATE = 1.0
 """Seconds after which an unanswered request means that requests come faster than they are answered."""
-_LEAST_RATE = 50.0
+_LEAST_DRAIN = 50.0
 """Tasks a second that a queue is taken to lose while nothing better is known."""
 
 
 class Backlog:
-    """Rates of answers and of the queue, looked at once a second."""
+    """What was answered and how fast, looked at once a second."""
 
     def __init__(self) -> None:
         self.outstanding = 0
         """Matches that callers of this process wait for."""
         self._answered = 0
+        self._fastest = 0.0
         self._rate = 0.0
+        self._capacity = 0.0
         self._published = 0
         self._depth = 0
         self._drain = 0.0
 
-    def answered(self, matches: int) -> None:
-        """Count answers."""
+    def answered(self, matches: int, seconds: float) -> None:
+        """Count the answers of one task, which took `seconds`: at least so many a second are possible."""
         self._answered += matches
+        self._fastest = max(self._fastest, matches / max(seconds, 1e-4))
+        self._capacity = max(self._capacity, self._fastest)
 
     def published(self) -> None:
         """Count a task that the queue took."""
@@ -30,17 +34,21 @@ class Backlog:
 
     def tick(self, seconds: float, depth: int) -> None:
         """Take the rates of the last `seconds`; `depth` is how many tasks wait in the queue now."""
-        rate = self._answered / seconds
-        self._rate = rate if rate > self._rate else 0.7 * self._rate + 0.3 * rate
+        self._rate = _faded(self._rate, self._answered / seconds)
+        if self._answered or self.outstanding:  # rest tells nothing
+            self._capacity = _faded(self._capacity, max(self._rate, self._fastest))
         # What other processes published meanwhile is not known, so the queue may lose more than this.
-        drain = max(0.0, (self._published + self._depth - depth) / seconds)
-        self._drain = drain if drain > self._drain else 0.8 * self._drain + 0.2 * drain
+        self._drain = _faded(self._drain, max(0.0, (self._published + self._depth - depth) / seconds))
         self._answered = self._published = 0
+        self._fastest = 0.0
         self._depth = depth
 
     def wait(self, oldest: float) -> float:
         """Seconds that a request would wait; `oldest` is the age of the oldest unanswered one in seconds."""
-        queued = self._depth / max(self._drain, _LEAST_RATE)
-        if oldest < _SATURATED:
-            return max(oldest, queued)
-        return max(oldest, queued, self.outstanding / self._rate if self._rate else 0.0)
+        queued = self._depth / max(self._drain, _LEAST_DRAIN)
+        rate = self._capacity if oldest < _LATE else self._rate
+        return max(oldest, queued, self.outstanding / rate if rate else 0.0)
+
+
+def _faded(before: float, now: float) -> float:
+    return now if now > before else 0.7 * before + 0.3 * now

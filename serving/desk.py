@@ -8,7 +8,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -37,6 +37,11 @@ class _Errand:
     task_id: str
     seats: Sequence[Seat]
     result: asyncio.Future[bytes]
+    sent_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def matches(self) -> int:
+        return sum(len(seat.fixtures) for seat in self.seats)
 
     @property
     def awaited(self) -> bool:
@@ -75,9 +80,7 @@ class Desk:
                 await self._send(PREDICT_BATCH, [seat])
             else:
                 self._gathering.add(seat)
-            answers = await seat.answers
-            self._backlog.answered(len(answers))
-            return answers
+            return await seat.answers
         finally:
             self._backlog.outstanding -= len(seat.fixtures)
 
@@ -116,13 +119,18 @@ class Desk:
             timer.cancel()
             self._errands.pop(errand.task_id, None)
             if not result.cancelled():
-                self._hand_out(errand.seats, result.result())
+                self._hand_out(errand, orjson.loads(result.result()))
 
         errand.result.add_done_callback(answered)
 
-    def _hand_out(self, seats: Sequence[Seat], raw: bytes) -> None:
+    def _hand_out(self, errand: _Errand, meta: dict[str, Any]) -> None:
+        seats = errand.seats
+        if meta["status"] == "REVOKED":  # it expired on its way: the patience ended there a moment earlier than here
+            self._out_of_patience(seats)
+            return
+        self._backlog.answered(errand.matches, time.monotonic() - errand.sent_at)
         try:
-            answers = answer_of(orjson.loads(raw))
+            answers = answer_of(meta)
         except TaskGivenUp as error:
             if len(seats) == 1:
                 _failed(seats, error)
@@ -157,7 +165,10 @@ class Desk:
         if errand.result.done():
             return
         self._abandon(errand)
-        for seat in errand.seats:
+        self._out_of_patience(errand.seats)
+
+    def _out_of_patience(self, seats: Sequence[Seat]) -> None:
+        for seat in seats:
             patience = self._settings.sync_timeout
             if seat.fail(NoAnswerInTime(f"no worker answered within {patience:g} s; the task was revoked")):
                 TIMEOUTS.labels(seat.caller.route).inc()
@@ -203,17 +214,17 @@ class Desk:
                 await self._notice_gone()
                 await self._revoke()
                 await self._bury()
-                self._workerless = await self._nobody_works()
             except Exception as error:  # whatever it is: the next second tries again
                 log.warning("desk.not_watched", error=str(error), exc_info=error)
             at = now
 
     async def look(self) -> None:
-        """Ask the broker for its queues; what it says stays in `depths`, why it does not in `broker_error`."""
+        """Ask the broker for its queues, and whether anybody works; why it does not answer is in `broker_error`."""
         try:
             self.depths, self.broker_error = await self._broker.depths(), None
         except BrokerUnavailable as error:
             self.depths, self.broker_error = [], str(error)
+        self._workerless = await self._nobody_works()
 
     def _queued(self) -> int:
         return next((depth.messages for depth in self.depths if depth.name == QUEUE), 0)

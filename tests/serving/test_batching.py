@@ -86,7 +86,7 @@ def test_a_task_goes_at_once_and_those_that_wait_meanwhile_go_together() -> None
     assert pool.batches == [["a"], ["b", "c", "d"]]
     pool.succeed(Report(3))
     assert {task.outcome for task in tasks} == {"acknowledged"}
-    assert [report.tasks for report in reports] == [1, 3]
+    assert [report.matches for report in reports] == [1, 3]
 
 
 def test_no_batch_is_larger_than_the_limit_and_revoked_tasks_do_not_run() -> None:

@@ -1,0 +1,48 @@
+"""The estimate behind load shedding: what is known of waiting, and what is not assumed."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving.backlog import Backlog
+
+
+def test_a_quick_answer_tells_what_is_possible_however_few_were_asked_for() -> None:
+    backlog = Backlog()
+    backlog.answered(1, 0.0025)
+    for _ in range(100):
+        backlog.tick(1, 0)  # rest changes nothing
+    backlog.outstanding = 2_000
+    assert backlog.wait(0.2) == pytest.approx(5)
+    backlog.answered(1_000, 0.02)
+    assert backlog.wait(0.2) == 0.2
+
+
+def test_before_anything_is_known_nobody_is_turned_away() -> None:
+    backlog = Backlog()
+    backlog.outstanding = 5_000
+    assert backlog.wait(0) == 0
+
+
+def test_late_answers_and_a_known_rate_give_the_wait() -> None:
+    backlog = Backlog()
+    backlog.answered(100, 0.01)
+    backlog.tick(1, 0)
+    backlog.outstanding = 2_000
+    assert backlog.wait(1.5) == pytest.approx(20)
+
+
+def test_when_nothing_is_answered_at_all_the_oldest_tells_how_long_it_takes() -> None:
+    backlog = Backlog()
+    backlog.outstanding = 3
+    assert backlog.wait(12) == 12
+
+
+def test_the_queue_is_judged_by_how_fast_it_empties() -> None:
+    backlog = Backlog()
+    backlog.tick(1, 30_000)
+    assert backlog.wait(0) == pytest.approx(30_000 / 50)  # nothing known: careful
+    for _ in range(100):
+        backlog.published()
+    backlog.tick(1, 28_000)  # 2,100 a second left it
+    assert backlog.wait(0) == pytest.approx(28_000 / 2_100)

@@ -1,0 +1,233 @@
+"""Requests that wait together share one task; each has its own answer, its own patience and its own end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from serving.broker import Depth, Message
+from serving.desk import Desk
+from serving.errors import BrokerUnavailable, CallerGone, NoAnswerInTime, NoWorker, Overloaded, TaskGivenUp
+from serving.gathering import MOST, Caller
+from serving.settings import QUEUE, ServingSettings
+
+
+class Broker:
+    """Confirms when it is told to."""
+
+    def __init__(self) -> None:
+        self.taken: list[Message] = []
+        self.confirm = asyncio.Event()
+        self.confirm.set()
+        self.error: Exception | None = None
+        self.consumers: int | None = 1
+
+    async def publish(self, message: Message) -> None:
+        self.taken.append(message)
+        await self.confirm.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def depths(self) -> list[Depth]:
+        return [Depth(QUEUE, 0, self.consumers)]
+
+
+class Results:
+    """Futures by task id."""
+
+    def __init__(self) -> None:
+        self.futures: dict[str, asyncio.Future[bytes]] = {}
+        self.stored: dict[str, bytes] = {}
+
+    def new_task_id(self) -> str:
+        return f"task-{len(self.futures)}"
+
+    def expect(self, task_id: str) -> asyncio.Future[bytes]:
+        self.futures[task_id] = asyncio.get_running_loop().create_future()
+        return self.futures[task_id]
+
+    async def status(self, task_id: str) -> tuple[bytes | None, bytes | None]:
+        return self.stored.get(task_id), None
+
+    async def workers(self) -> list[dict[str, Any]]:
+        return []
+
+
+class Stage:
+    """A desk between a broker and results that do as they are told."""
+
+    def __init__(self, patience: float = 30) -> None:
+        self.broker, self.results = Broker(), Results()
+        settings = ServingSettings(sync_timeout=patience)
+        self.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]
+        self.gone: set[str] = set()
+
+    def ask(self, name: str) -> asyncio.Task[Any]:
+        async def gone() -> bool:
+            return name in self.gone
+
+        return asyncio.create_task(self.desk.ask({"match_id": name}, Caller("/predict", name, gone)))
+
+    def answer(self, number: int, answers: Sequence[Any] | None = None) -> None:
+        message = self.broker.taken[number]
+        found = [{"for": one["match_id"]} for one in message.args[0]] if answers is None else answers
+        document = {"status": "SUCCESS", "result": found}
+        self.results.futures[message.task_id].set_result(orjson.dumps(document))
+
+    def give_up(self, number: int) -> None:
+        error = {"exc_type": "WorkerLostError", "exc_message": ["it crashed"]}
+        document = {"status": "FAILURE", "result": error}
+        self.results.futures[self.broker.taken[number].task_id].set_result(orjson.dumps(document))
+
+    def tasks(self) -> list[list[str]]:
+        return [[one["match_id"] for one in message.args[0]] for message in self.broker.taken]
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.anyio
+async def test_a_request_goes_at_once_and_those_that_come_meanwhile_go_together() -> None:
+    stage = Stage()
+    stage.broker.confirm.clear()
+    first = stage.ask("a")
+    await turns()
+    assert stage.tasks() == [["a"]]
+    others = [stage.ask(name) for name in "bcd"]
+    await turns()
+    assert stage.tasks() == [["a"]]
+    stage.broker.confirm.set()
+    await turns()
+    assert stage.tasks() == [["a"], ["b", "c", "d"]]
+    assert stage.broker.taken[1].headers["request_ids"] == ["b", "c", "d"]
+    stage.answer(1)
+    stage.answer(0)
+    assert [answer["for"] for answer in await asyncio.gather(first, *others)] == list("abcd")
+
+
+@pytest.mark.anyio
+async def test_requests_of_one_turn_of_the_loop_share_a_task_up_to_its_limit() -> None:
+    stage = Stage()
+    asked = [stage.ask(str(number)) for number in range(MOST + 3)]
+    await turns()
+    assert [len(task) for task in stage.tasks()] == [MOST, 3]
+    stage.answer(0)
+    stage.answer(1)
+    assert [answer["for"] for answer in await asyncio.gather(*asked)] == [str(n) for n in range(MOST + 3)]
+
+
+@pytest.mark.anyio
+async def test_an_error_of_one_is_not_an_error_of_the_others() -> None:
+    stage = Stage()
+    asked = [stage.ask(name) for name in "ab"]
+    await turns()
+    error = {"exc_type": "LeakageError", "exc_message": ["too late"], "exc_module": "features.errors"}
+    stage.answer(0, [error, {"for": "b"}])
+    refused, answered = await asyncio.gather(*asked, return_exceptions=True)
+    assert str(refused) == "too late"
+    assert answered == {"for": "b"}
+
+
+@pytest.mark.anyio
+async def test_when_a_shared_task_takes_workers_down_each_request_goes_on_alone() -> None:
+    stage = Stage()
+    asked = [stage.ask(name) for name in "ab"]
+    await turns()
+    stage.give_up(0)
+    await turns()
+    assert stage.tasks() == [["a", "b"], ["a"], ["b"]]
+    stage.give_up(1)
+    stage.answer(2)
+    blamed, innocent = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(blamed, TaskGivenUp)
+    assert innocent == {"for": "b"}
+
+
+@pytest.mark.anyio
+async def test_a_broker_that_is_away_is_told_to_all_who_wait_at_once() -> None:
+    stage = Stage()
+    stage.broker.confirm.clear()
+    stage.broker.error = BrokerUnavailable("connection refused")
+    first = stage.ask("a")
+    await turns()
+    second = stage.ask("b")
+    await turns()
+    stage.broker.confirm.set()
+    for error in await asyncio.gather(first, second, return_exceptions=True):
+        assert isinstance(error, BrokerUnavailable)
+        assert str(error) == "connection refused"
+    assert stage.tasks() == [["a"]]
+    stage.broker.error = None
+    third = stage.ask("c")
+    await turns()
+    stage.answer(1)
+    assert await third == {"for": "c"}
+
+
+@pytest.mark.anyio
+async def test_patience_ends_with_an_error_unless_the_result_is_there_after_all() -> None:
+    stage = Stage(patience=0.05)
+    with pytest.raises(NoAnswerInTime):
+        await stage.ask("a")
+    assert list(stage.desk._abandoned) == ["task-0"]
+    asked = stage.ask("b")
+    await turns()
+    stage.results.stored["task-1"] = orjson.dumps({"status": "SUCCESS", "result": [{"for": "b"}]})
+    assert await asked == {"for": "b"}  # its announcement was missed
+    assert list(stage.desk._abandoned) == ["task-0"]
+
+
+@pytest.mark.anyio
+async def test_a_task_is_abandoned_when_the_last_of_its_callers_has_hung_up() -> None:
+    stage = Stage()
+    asked = [stage.ask(name) for name in "ab"]
+    await turns()
+    stage.gone = {"a"}
+    await stage.desk._notice_gone()
+    assert not stage.desk._abandoned
+    stage.gone = {"a", "b"}
+    await stage.desk._notice_gone()
+    assert list(stage.desk._abandoned) == ["task-0"]
+    for error in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(error, CallerGone)
+
+
+@pytest.mark.anyio
+async def test_without_a_worker_a_caller_is_told_so_instead_of_waiting() -> None:
+    stage = Stage()
+    stage.broker.consumers = 0
+    await stage.desk.look()
+    with pytest.raises(NoWorker):
+        await stage.ask("a")
+    stage.broker.consumers = 1
+    await stage.desk.look()
+    asked = stage.ask("b")
+    await turns()
+    stage.answer(0)
+    assert await asked == {"for": "b"}
+
+
+@pytest.mark.anyio
+async def test_a_burst_is_shed_once_answers_are_late_and_more_wait_than_can_be_answered() -> None:
+    stage = Stage()
+    asked = [stage.ask(str(number)) for number in range(200)]
+    await turns()
+    stage.answer(0)
+    await asyncio.gather(*asked)
+    stage.desk._backlog.tick(20, 0)  # ten matches a second
+    waiting = [stage.ask(str(number)) for number in range(150)]
+    await turns()
+    for errand in stage.desk._errands.values():
+        for seat in errand.seats:
+            seat.asked_at -= 2
+    with pytest.raises(Overloaded, match="about 15 s") as refused:
+        await stage.ask("late")
+    assert refused.value.retry_after == 6
+    stage.answer(1)
+    assert len(await asyncio.gather(*waiting)) == 150

@@ -1,0 +1,132 @@
+"""Nothing is computed for a caller who left; who cannot be answered is told so; who is let in is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import psutil
+import pytest
+
+from tests.serving.rabbit import Rabbit
+from tests.serving.stage import Service, World, wait_until
+
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+PATIENCE = 3.0
+pytestmark = pytest.mark.rabbitmq
+
+
+@pytest.fixture(scope="module")
+def impatient(
+    master: World, rabbit: Rabbit, valkey: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A service on RabbitMQ whose callers wait three seconds."""
+    extra = {"TOUCHLINE_SYNC_TIMEOUT": str(PATIENCE), "TOUCHLINE_MAX_WAIT": "0.6"}
+    service = Service(master, rabbit.url, f"{valkey}/9", tmp_path_factory.mktemp("impatient"), extra)
+    service.start_api()
+    service.start_worker()
+    service.wait_ready(180)
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def stopped(impatient: Service) -> Iterator[psutil.Process]:
+    """The worker's child, which takes no work until it is resumed."""
+    child = psutil.Process(impatient.processes["worker"].pid).children()[0]
+    with ExitStack() as stack:
+        child.suspend()
+        stack.callback(child.resume)
+        yield child
+
+
+def test_after_504_the_task_is_not_computed(impatient: Service, stopped: psutil.Process) -> None:
+    started = time.monotonic()
+    answers = [
+        httpx.post(f"{impatient.url}/predict", json=PAIR, headers={"X-Request-ID": name}, timeout=20)
+        for name in ("held-by-the-child", "left-behind")
+    ]
+    assert [answer.status_code for answer in answers] == [504, 504]
+    assert answers[1].json()["title"] == "No answer in time"
+    assert 2 * PATIENCE - 0.5 < time.monotonic() - started < 2 * PATIENCE + 6
+    assert httpx.get(f"{impatient.url}/healthcheck/").status_code == 200
+    stopped.resume()
+    _asks(impatient, "afterwards")
+    assert "left-behind" not in _answered(impatient)
+    text = httpx.get(f"{impatient.url}/metrics").text
+    assert 'touchline_timeouts_total{route="/predict"} 2.0' in text
+
+
+def test_a_client_that_hangs_up_is_not_computed_for(impatient: Service, stopped: psutil.Process) -> None:
+    service = impatient
+    body = json.dumps(PAIR).encode()
+    for name in ("holds-the-child", "hung-up"):
+        head = (
+            f"POST /predict HTTP/1.1\r\nhost: x\r\nx-request-id: {name}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", service.port), 10) as leaving:
+            leaving.sendall(head.encode() + body)
+            time.sleep(0.2)
+    wait_until(lambda: 'touchline_errors_total{kind="caller_gone"} 2.0' in httpx.get(f"{service.url}/metrics").text)
+    time.sleep(0.5)  # the revocation reaches the worker
+    stopped.resume()
+    _asks(service, "after-hanging-up")
+    assert "hung-up" not in _answered(service)
+
+
+def test_under_more_than_can_be_answered_who_is_let_in_is_answered_in_time(impatient: Service) -> None:
+    whole = {"matches": [PAIR] * 1000}
+    assert httpx.post(f"{impatient.url}/predict/batch", json=whole, timeout=20).status_code == 200
+
+    async def flood() -> tuple[Counter[int], set[str]]:
+        statuses: Counter[int] = Counter()
+        retry: set[str] = set()
+        until = time.monotonic() + 12
+
+        async def client() -> None:
+            async with httpx.AsyncClient(base_url=impatient.url, timeout=30) as asking:
+                while time.monotonic() < until:
+                    answer = await asking.post("/predict/batch", json=whole)
+                    statuses[answer.status_code] += 1
+                    if answer.status_code == 503:
+                        retry.add(answer.headers["retry-after"])
+                        await asyncio.sleep(0.2)
+
+        await asyncio.gather(*(client() for _ in range(150)))
+        return statuses, retry
+
+    child = psutil.Process(impatient.processes["worker"].pid).children()[0]
+    child.suspend()  # a backlog to begin with
+    statuses, retry = asyncio.run(_resume_after(child, 1.5, flood()))
+    assert set(statuses) == {200, 503}, statuses
+    assert statuses[200] > 20
+    assert all(1 <= int(seconds) <= 30 for seconds in retry)
+    _asks(impatient, "after-the-flood")
+
+
+async def _resume_after(child: psutil.Process, seconds: float, flood: object) -> tuple[Counter[int], set[str]]:
+    asyncio.get_running_loop().call_later(seconds, child.resume)
+    return await flood  # type: ignore[misc,no-any-return]
+
+
+def _asks(service: Service, name: str) -> None:
+    def asks() -> bool:
+        headers = {"X-Request-ID": name}
+        return httpx.post(f"{service.url}/predict", json=PAIR, headers=headers, timeout=20).status_code == 200
+
+    wait_until(asks, 20)
+    wait_until(lambda: name in _answered(service), 20)  # it is logged after it is answered
+
+
+def _answered(service: Service) -> set[str]:
+    """Request ids that the worker computed something for."""
+    lines = (service.folder / "worker.log").read_text().splitlines()
+    documents = [json.loads(line) for line in lines if line.startswith("{")]
+    return {one for document in documents if document["event"] == "tasks.answered" for one in document["request_ids"]}
