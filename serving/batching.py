@@ -28,6 +28,8 @@ LOSSES = 3
 """Children that a task may take down before it is given up."""
 TIME_LIMIT = 120.0
 """Seconds after which a child is taken for stuck."""
+MATCHES = 1000
+"""Most matches that share one call, unless a single task has more: the next tasks wait for all of them."""
 
 
 class Batcher:
@@ -40,6 +42,11 @@ class Batcher:
         self._on_report = on_report
         self._waiting: deque[Request] = deque()
         self._running = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether tasks wait or run."""
+        return bool(self._waiting or self._running)
 
     def add(self, request: Request) -> None:
         """Take a task over; it runs now if a child is free."""
@@ -55,11 +62,14 @@ class Batcher:
 
     def _next(self) -> list[Request]:
         batch: list[Request] = []
+        matches = 0
         while self._waiting and len(batch) < self._limit:
-            alone = self._waiting[0].delivery_info.get("redelivered")
-            if alone and batch:
+            request = self._waiting[0]
+            alone = request.delivery_info.get("redelivered")
+            matches += _matches(request)
+            if batch and (alone or matches > MATCHES):
                 break
-            request = self._waiting.popleft()
+            self._waiting.popleft()
             if not request.revoked():  # revoked or expired: reported and acknowledged by Celery
                 batch.append(request)
             if alone:
@@ -129,6 +139,11 @@ class Batcher:
             log.warning("losses of %s not counted: %s", request.id, away)
             return False
         return True
+
+
+def _matches(request: Request) -> int:
+    asked = request.args[0] if request.args else None
+    return len(asked) if isinstance(asked, list) else 1
 
 
 def _call(request: Request) -> Call:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 PREDICT, PREDICT_TOGETHER, PREDICT_BATCH = "serving.predict", "serving.predict_together", "serving.predict_batch"
 _MODES = {PREDICT: "async", PREDICT_TOGETHER: "sync", PREDICT_BATCH: "batch"}
 _STORE_PATIENCE = 60.0
+_STORE_AND_TELL = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
+    redis.call('PUBLISH', KEYS[1], ARGV[1])
+else
+    redis.call('PUBLISH', KEYS[1], redis.call('GET', KEYS[1]))
+end
+"""
 log = structlog.get_logger(__name__)
 
 
@@ -171,7 +178,7 @@ def _error(error: Exception) -> dict[str, Any]:
 
 
 def _store(answers: Mapping[str, Any]) -> None:
-    """Store and announce results in Celery's format, each only if there is none yet."""
+    """Store results in Celery's format, each only if there is none yet, and announce the one that is stored."""
     from serving.results import result_key
 
     now = datetime.now(UTC).isoformat()
@@ -191,8 +198,7 @@ def _store(answers: Mapping[str, Any]) -> None:
 
     def commands(pipe: Any) -> None:
         for key, document in documents.items():
-            pipe.set(key, document, ex=settings().task_lifetime, nx=True)
-            pipe.publish(key, document)
+            pipe.eval(_STORE_AND_TELL, 1, key, document, settings().task_lifetime)
 
     _persist(commands)
 

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from serving.errors import ResultsUnavailable
 
 WORKERS = "touchline:workers"
-LIVENESS = timedelta(seconds=20)
+LIVENESS = timedelta(seconds=10)
 """A worker process that has not been heard of for this long counts as gone."""
 log = structlog.get_logger(__name__)
 
@@ -87,8 +87,8 @@ class Results:
             raise ResultsUnavailable("the result backend answers, the subscription to results is being renewed")
 
     async def accept(self, task_id: str) -> None:
-        """Remember that a task was accepted."""
-        await self._call(self._redis.set(accepted_key(task_id), "queued", ex=self._lifetime))
+        """Remember that a task was accepted, for longer than it may wait: one that expires must not be unknown."""
+        await self._call(self._redis.set(accepted_key(task_id), "queued", ex=2 * self._lifetime))
 
     async def forget(self, task_id: str) -> None:
         """The task was not accepted after all."""
@@ -123,6 +123,11 @@ class Results:
         if await self._call(self._redis.set(key, document, nx=True, ex=self._lifetime)):
             await self._call(self._redis.publish(key, document))
 
+    async def stored(self, task_id: str) -> bytes | None:
+        """The stored result, for a caller who would else give up waiting for its announcement."""
+        result: bytes | None = await self._call(self._redis.get(result_key(task_id)))
+        return result
+
     async def status(self, task_id: str) -> tuple[bytes | None, bytes | None]:
         """The stored result, and whether the id was accepted (`queued`, `started`, None)."""
         result, accepted = await self._call(self._redis.mget(result_key(task_id), accepted_key(task_id)))
@@ -148,19 +153,24 @@ class Results:
     async def _listen(self) -> None:
         while True:
             try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+                async with self._redis.pubsub() as channel:
                     await channel.psubscribe(result_key(self._prefix) + "*")
-                    self._subscribed.set()
-                    await self._catch_up()
                     while True:
                         message = await channel.get_message(timeout=10)
-                        if message is not None and message["type"] == "pmessage":
-                            self._resolve(message["channel"], message["data"])
+                        if message is not None:
+                            await self._hear(message)
             except Exception as error:  # whatever it is: without this subscription nobody gets an answer
                 log.warning("results.subscription_lost", error=str(error), waiting=len(self._waiting))
             finally:
                 self._subscribed.clear()
             await asyncio.sleep(0.2)
+
+    async def _hear(self, message: dict[str, Any]) -> None:
+        if message["type"] == "pmessage":
+            self._resolve(message["channel"], message["data"])
+        elif message["type"] == "psubscribe":  # confirmed: from here on no announcement is missed
+            self._subscribed.set()
+            await self._catch_up()
 
     async def _catch_up(self) -> None:
         """Results that were announced while nobody listened."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from serving.predictor import Predictor
 
 log = structlog.get_logger(__name__)
+_SIGN_OF_LIFE = 2.0
+"""Seconds between two signs of life of a child: see `serving.results.LIVENESS`."""
 
 
 def configuration() -> dict[str, Any]:
@@ -52,7 +55,9 @@ def configuration() -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "result_expires": settings.task_lifetime,
         "result_backend_always_retry": True,
-        "result_backend_transport_options": transport,
+        "redis_socket_timeout": transport["socket_timeout"],
+        "redis_socket_connect_timeout": transport["socket_connect_timeout"],
+        "redis_socket_keepalive": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_heartbeat": 10,
@@ -103,6 +108,16 @@ def _warm_up(**_: Any) -> None:
     threading.Thread(target=_begin, daemon=True).start()
 
 
+@signals.worker_process_shutdown.connect
+def _say_goodbye(**_: Any) -> None:
+    from redis import RedisError
+
+    from serving.results import WORKERS
+
+    with contextlib.suppress(RedisError, OSError):  # it is forgotten a little later then
+        calls.results().hdel(WORKERS, _name())
+
+
 def _begin() -> None:
     look_after(calls.the_predictor(), calls.settings(), ended=threading.Event())  # it ends with the process
 
@@ -127,7 +142,7 @@ def look_after(predictor: Predictor, settings: ServingSettings, ended: threading
     works = (
         ("follow-model", follow, every),
         ("refresh-states", predictor.refresh_states, every),
-        ("report", report, min(every, heartbeat.INTERVAL)),
+        ("report", report, min(every, _SIGN_OF_LIFE)),
     )
     for work in works:
         threading.Thread(target=_repeat, args=(*work, ended), name=work[0], daemon=True).start()
@@ -143,6 +158,10 @@ def _repeat(name: str, work: Callable[[], object], seconds: float, ended: thread
             return
 
 
+def _name() -> str:
+    return f"{os.uname().nodename}/{os.getpid()}"
+
+
 def _say_alive(predictor: Predictor) -> None:
     import orjson
     from redis import RedisError
@@ -150,7 +169,7 @@ def _say_alive(predictor: Predictor) -> None:
     from serving.results import WORKERS
 
     serving = predictor.serving
-    name = f"{os.uname().nodename}/{os.getpid()}"
+    name = _name()
     document: dict[str, Any] = {
         "name": name,
         "pid": os.getpid(),

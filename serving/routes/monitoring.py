@@ -29,7 +29,7 @@ TaskId = Annotated[str, Path(description="As answered when the task was accepted
 async def task_status(task_id: TaskId, desk: DeskDep, request_id: RequestId) -> Any:
     """How far an asynchronous task is: pending, started, success with its result, or failure with its error."""
     stored, accepted = await desk.results.status(task_id) if _TASK_ID.fullmatch(task_id) else (None, None)
-    if accepted is None:
+    if accepted is None and stored is None:
         raise UnknownTask(f"task {task_id[:100]} was never accepted, or so long ago that it is forgotten")
     status: dict[str, Any] = {"task_id": task_id, "status": "pending", "result": None, "error": None}
     if stored is None:

@@ -69,6 +69,13 @@ class Rabbit:
             self._process.wait()
             self._process = None
 
+    def shut_down(self) -> None:
+        """An orderly stop, as an upgrade begins with."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait(60)
+            self._process = None
+
     def stop(self) -> None:
         """End the node and the port mapper that it started."""
         self.kill()

@@ -182,8 +182,8 @@ class Service:
         self.start(name, "serving.app")
         wait_until(lambda: httpx.get(f"{self.url}/healthcheck/").status_code == 200)
 
-    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
-        return self.start(name, "serving.worker")
+    def start_worker(self, name: str = "worker", module: str = "serving.worker") -> subprocess.Popen[bytes]:
+        return self.start(name, module)
 
     def wait_ready(self, seconds: float = 60.0) -> None:
         wait_until(lambda: httpx.get(f"{self.url}/healthcheck/ready").status_code == 200, seconds)

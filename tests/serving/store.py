@@ -1,4 +1,4 @@
-"""A Valkey of the test's own that keeps what it was told: kill it and start it again on the same data."""
+"""A Valkey or Redis of the test's own that keeps what it was told: kill it and start it again on the same data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from tests.serving.stage import port, wait_until
 class Store:
     """Every write is on the disk before it is answered."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, binary: str | None = None) -> None:
         self.port = port()
+        self._binary = binary or str(get_binary_path())
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -26,7 +27,7 @@ class Store:
     def start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         command = [
-            str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder),
+            self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder),
             "--appendonly", "yes", "--appendfsync", "always", "--save", "",
         ]  # fmt: skip
         output = (self._folder / "output").open("ab")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +17,14 @@ import pytest
 from redis import Redis
 
 from serving.app import create_app
-from serving.broker import DEAD_LETTERS, QUEUE, Message, RabbitMQ
+from serving.broker import DEAD_LETTERS, DELIVERY_LIMIT, QUEUE, Message, RabbitMQ
 from serving.desk import Desk
-from serving.errors import BrokerUnavailable
+from serving.errors import BrokerUnavailable, ResultsUnavailable
 from serving.keys import create
-from serving.results import WORKERS, Results
+from serving.results import WORKERS, Results, result_key
 from serving.settings import ServingSettings
 from tests.serving.rabbit import Rabbit
+from tests.serving.store import Store
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 MESSAGE = Message("0" * 36, "serving.predict", [{}], None, {})
@@ -139,3 +142,92 @@ async def test_a_task_without_a_queue_is_refused_and_the_next_one_finds_a_new_qu
     await broker.publish(MESSAGE)
     assert [(depth.name, depth.messages) for depth in await broker.depths()] == [(QUEUE, 1), (DEAD_LETTERS, 0)]
     await broker.close()
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.anyio
+async def test_a_task_that_ended_every_worker_is_reported_as_failed_and_why(
+    rabbit: Rabbit, store: str, tmp_path: Path
+) -> None:
+    api = Api(store, tmp_path)
+    broker = RabbitMQ(rabbit.url)
+    desk = Desk(ServingSettings(), broker, api.results)
+    api.app.state.desk = desk
+    await desk.look()
+    async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
+        await (await channel.get_queue(QUEUE)).purge()
+    task_id = await desk.submit("serving.predict", [PAIR], "/predict/async/", "request")
+    async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
+        queue = await channel.get_queue(QUEUE)
+        for _ in range(DELIVERY_LIMIT + 1):  # as a worker's death does
+            letter = await queue.get(timeout=5)
+            assert letter is not None
+            await letter.reject(requeue=True)
+        assert await queue.get(fail=False) is None
+    for _ in range(50):
+        await desk.look()
+        if any(depth.name == DEAD_LETTERS and depth.messages for depth in desk.depths):
+            break
+        await asyncio.sleep(0.1)
+    assert (await api.call("GET", f"/monitoring/task_status/{task_id}")).json()["status"] == "pending"
+    await desk._bury()
+    told = (await api.call("GET", f"/monitoring/task_status/{task_id}")).json()
+    assert told["status"] == "failure"
+    assert "every worker" in told["error"]["detail"]
+    assert (DEAD_LETTERS, 0) in [(depth.name, depth.messages) for depth in await broker.depths()]
+    await broker.close()
+    await api.results.close()
+
+
+@pytest.mark.anyio
+async def test_a_task_that_has_a_result_is_not_given_up(store: str) -> None:
+    results = Results(store, 60)
+    Redis.from_url(store).set(result_key("a"), b"answered")
+    await results.give_up("a")
+    assert await results.stored("a") == b"answered"
+    await results.close()
+
+
+@pytest.mark.anyio
+async def test_a_task_that_expired_before_a_worker_had_it_is_told_for_as_long_as_it_could_have_run(
+    store: str, tmp_path: Path
+) -> None:
+    results = Results(store, 1)
+    api = Api(store, tmp_path)
+    await results.accept("0" * 36)
+    await asyncio.sleep(1.2)
+    assert (await api.call("GET", f"/monitoring/task_status/{'0' * 36}")).json()["status"] == "pending"
+    await results.close()
+    await api.results.close()
+
+
+@pytest.mark.anyio
+async def test_no_caller_may_wait_before_the_subscription_is_confirmed_and_one_that_was_lost_is_caught_up(
+    tmp_path: Path,
+) -> None:
+    server = Store(tmp_path)
+    server.start()
+    results = Results(server.url, 60)
+    results.start()
+    try:
+        with pytest.raises(ResultsUnavailable):
+            results.expect(results.new_task_id())
+        await _soon(results.ping)
+        task_id = results.new_task_id()
+        future = results.expect(task_id)
+        server.kill()
+        await asyncio.sleep(0.3)
+        server.start()
+        Redis.from_url(server.url).set(result_key(task_id), b"answer")  # stored, and announced to nobody
+        assert await asyncio.wait_for(future, 10) == b"answer"
+    finally:
+        await results.close()
+        server.kill()
+
+
+async def _soon(call: Callable[[], Awaitable[None]]) -> None:
+    for _ in range(100):
+        with contextlib.suppress(ResultsUnavailable):
+            return await call()
+        await asyncio.sleep(0.05)
+    raise AssertionError("not within 5 s")

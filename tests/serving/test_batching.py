@@ -9,7 +9,7 @@ from typing import Any
 from billiard.exceptions import WorkerLostError
 from redis import RedisError
 
-from serving.batching import LOSSES, Batcher
+from serving.batching import LOSSES, MATCHES, Batcher
 from serving.calls import Report
 
 
@@ -50,9 +50,11 @@ class Backend:
 class Task:
     """A task's message as the batcher sees it."""
 
-    def __init__(self, name: str, backend: Backend, redelivered: bool = False, revoked: bool = False) -> None:
+    def __init__(
+        self, name: str, backend: Backend, redelivered: bool = False, revoked: bool = False, matches: int = 0
+    ) -> None:
         self.id = name
-        self.type, self.args, self.request_dict = "serving.predict", [{}], {}
+        self.type, self.args, self.request_dict = "serving.predict", [[{}] * matches if matches else {}], {}
         self.delivery_info = {"redelivered": redelivered}
         self.task = SimpleNamespace(backend=backend)
         self._context, self._revoked = None, revoked
@@ -96,6 +98,15 @@ def test_no_batch_is_larger_than_the_limit_and_revoked_tasks_do_not_run() -> Non
     pool.succeed(Report(1))
     pool.succeed(Report(2))
     assert pool.batches == [["a"], ["b", "d"], ["e"]]
+
+
+def test_no_call_has_more_matches_than_the_largest_task_may_bring() -> None:
+    batcher, pool, _ = _batcher()
+    for name, matches in (("a", 0), ("b", 600), ("c", 400), ("d", 0), ("e", MATCHES), ("f", 2 * MATCHES), ("g", 0)):
+        batcher.add(Task(name, Backend(), matches=matches))  # type: ignore[arg-type]
+    while batcher.busy:
+        pool.succeed(Report(1))
+    assert pool.batches == [["a"], ["b", "c"], ["d"], ["e"], ["f"], ["g"]]
 
 
 def test_tasks_of_a_dead_child_return_to_the_queue_and_then_run_alone() -> None:

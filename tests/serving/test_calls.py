@@ -1,0 +1,34 @@
+"""What a worker's child stores and announces."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from redis import Redis
+
+from serving import calls
+from serving.results import result_key
+from serving.settings import ServingSettings
+
+
+def test_a_task_that_runs_twice_keeps_its_first_answer_and_announces_no_other(
+    valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Redis.from_url(f"{valkey}/13")
+    monkeypatch.setattr(calls, "results", lambda: store)
+    monkeypatch.setattr(calls, "settings", ServingSettings)
+    heard = store.pubsub(ignore_subscribe_messages=True)
+    heard.subscribe(result_key("twice"))
+    calls._store({"twice": {"home": 0.5}})
+    calls._store({"twice": {"home": 0.9}})
+    kept = store.get(result_key("twice"))
+    announced: list[bytes] = []
+    deadline = time.monotonic() + 10
+    while len(announced) < 2 and time.monotonic() < deadline:
+        message = heard.get_message(timeout=1)
+        announced += [message["data"]] if message else []
+    assert announced == [kept, kept]
+    assert b"0.5" in kept
+    assert 0 < store.ttl(result_key("twice")) <= ServingSettings().task_lifetime
+    store.flushdb()
