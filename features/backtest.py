@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +17,7 @@ from features.matches import outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
 from features.metrics import base_rate, rps, summary
 from features.models import outcome_model, reference_model
-from features.odds import pool_weights, pooled, shin
+from features.odds import CLOSING_ODDS, ODDS, pool_weights, pooled, shin
 from features.ratings import dixon_coles
 from features.replay import replay
 from features.splits import by_month, season_starts, walk_forward
@@ -26,8 +26,38 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 SHOTS_MODEL = FEATURE_GROUPS[FeatureGroup.SHOTS]
+SHOTS = ("home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target")
 LEARN_WEIGHTS = 10
 """Seasons of forecasts from which the weights of odds and ratings are learnt."""
+
+
+CLOSING = "closing odds"
+METRICS = {"rps": "RPS", "log_loss": "log loss", "ece": "ECE"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A score, one of `METRICS`, that a forecaster is to reach: at most `limit`, to four digits."""
+
+    forecaster: str
+    metric: str
+    limit: float
+
+
+PREMIER_LEAGUE = (
+    Target("model, goals", "rps", 0.2005),
+    Target("model, goals", "log_loss", 0.9765),
+    Target("model, goals", "ece", 0.026),
+)
+"""Seasons 2021/22 to 2025/26."""
+
+TOP_FIVE = (
+    Target("model, goals", "rps", 0.2010),
+    Target("model, shots", "rps", 0.2000),
+    Target("model, shots", "log_loss", 0.985),
+    Target("model, odds", "rps", 0.1960),
+)
+"""First tiers of five countries, seasons 2019/20 to 2023/24."""
 
 
 @dataclass(frozen=True)
@@ -60,27 +90,32 @@ class Forecasts:
         }
 
 
-def walk(matches: pd.DataFrame, x: Floats, first: int, head: Callable[[], RatingBlend] = outcome_model) -> Floats:
-    """Probabilities (n, 3) from season `first` on by a model refit before each month, NaN for other rows.
+def walk(
+    matches: pd.DataFrame,
+    x: Floats,
+    first: int,
+    asked: NDArray[np.bool_] | None = None,
+    head: Callable[[], RatingBlend] = outcome_model,
+) -> Floats:
+    """Probabilities (n, 3) from season `first` on by a model refit before each month, NaN for rows not `asked` for.
 
-    The platform retrains every week; what a month learns in more weeks is too little to see.
+    As on the platform one model learns from all competitions, lower tiers too. It retrains every week there; what a
+    month learns in more weeks is too little to see.
     """
     y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
     for train, test in by_month(matches, first):
-        p[test] = head().fit(x[train], y[train]).predict_proba(x[test])
+        rows = test if asked is None else test[asked[test]]
+        if len(rows):
+            p[rows] = head().fit(x[train], y[train]).predict_proba(x[rows])
     return p
 
 
-def walk_each(matches: pd.DataFrame, x: Floats, first: int) -> Floats:
-    """The same with a model for each competition, where `walk` has one for all.
-
-    One for all is what the platform trains: on 2011/12 to 2018/19 its RPS was .1979, theirs .1980, and it is there at
-    once for a league without seasons of its own.
-    """
+def walk_each(matches: pd.DataFrame, x: Floats, first: int, asked: NDArray[np.bool_]) -> Floats:
+    """The same with a model for each competition, where `walk` has one for all."""
     p = np.full((len(matches), 3), np.nan)
-    for competition in matches["competition"].unique():
+    for competition in matches["competition"][asked].unique():
         rows = np.flatnonzero(matches["competition"] == competition)
-        p[rows] = walk(matches.iloc[rows], x[rows], first)
+        p[rows] = walk(matches.iloc[rows], x[rows], first, asked[rows])
     return p
 
 
@@ -93,69 +128,93 @@ def with_odds(matches: pd.DataFrame, odds: Floats, ratings: Floats, first: int) 
     """
     y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
     usable = np.asarray(np.isfinite(odds + ratings).all(axis=1))
-    for _, train, test in walk_forward(matches["season"], first):
+    for _, train, test in walk_forward(matches, first):
         learn, ask = train[usable[train]], test[usable[test]]
         p[ask] = pooled(odds[ask], ratings[ask], pool_weights(odds[learn], ratings[learn], y[learn]))
     return p
 
 
-def references(matches: pd.DataFrame, plain: Floats, first: int) -> dict[str, Floats]:
-    """Base rate, plain Elo and Dixon-Coles."""
-    y = outcomes(matches)
-    base = np.full((len(matches), 3), np.nan)
-    for _, train, test in walk_forward(matches["season"], first):
-        base[test] = base_rate(y[train])
-    strengths, _ = dixon_coles.walk_forward_forecasts(matches, first)
-    return {
-        "base rate": base,
-        "plain Elo (K=20)": walk(matches, plain, first, reference_model),
-        "Dixon-Coles": strengths,
-    }
+def base_rates(matches: pd.DataFrame, first: int, asked: NDArray[np.bool_]) -> Floats:
+    """Shares (n, 3) of the outcomes in the seasons before, of the rows that are `asked` for."""
+    y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
+    for _, train, test in walk_forward(matches, first):
+        p[test[asked[test]]] = base_rate(y[train[asked[train]]])
+    return p
 
 
-def evaluate(matches: pd.DataFrame, first: int, last: int, with_extras: bool) -> Forecasts:
+def _known(matches: pd.DataFrame, columns: Sequence[str]) -> bool:
+    return bool(matches[list(columns)].notna().all(axis=1).any())
+
+
+def top_tier(matches: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows (n,) of first tiers."""
+    return np.asarray(matches["competition"].map(tier_of).eq(1))
+
+
+def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
     """Forecast the top-tier matches of seasons `first` to `last` in all ways that the data allows.
 
     Parameters
     ----------
-    matches : played matches up to season `last`; lower tiers feed the ratings and are not forecast.
-    with_extras : whether shots and odds are there.
+    matches : played matches up to season `last`; lower tiers feed ratings and models and are not forecast.
 
     Raises
     ------
     LeakageError
         If a model is better than the closing odds, or than closing odds ever are.
     """
-    matches = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
-    run = replay(matches)
-    top = matches["competition"].map(tier_of).eq(1).to_numpy()
-    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[top]
-    table = matches[top].reset_index(drop=True)
-    column = {name: number for number, name in enumerate(FEATURES)}
-    goals = x[:, [column[name] for name in GOAL_FEATURES]]
+    table = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
+    run, top = replay(table), top_tier(table)
+    x = model_input(run.home, run.away, table["neutral"].to_numpy(bool))
+    goals, shots, plain = (
+        x[:, [FEATURES.index(name) for name in names]] for names in (GOAL_FEATURES, SHOTS_MODEL, [REFERENCE_FEATURE])
+    )
     blend = partial(outcome_model, features=GOAL_FEATURES, blend=True)
-    found = {"model, goals": walk(table, goals, first), "blend, goals": walk(table, goals, first, blend)}
-    if table["competition"].nunique() > 1:
-        found["one a league, goals"] = walk_each(table, goals, first)
-    if with_extras:
+    found = {"model, goals": walk(table, goals, first, top), "blend, goals": walk(table, goals, first, top, blend)}
+    if table["competition"][top].nunique() > 1:
+        found["one a league, goals"] = walk_each(table, goals, first, top)
+    before, closing = (shin(table[list(columns)].to_numpy(float)) for columns in (ODDS, CLOSING_ODDS))
+    if _known(table, SHOTS):
         # from earlier on: what the odds are pooled with must be forecasts too
-        ratings = walk(table, x[:, [column[name] for name in SHOTS_MODEL]], first - LEARN_WEIGHTS)
-        before = shin(table[["odds_home", "odds_draw", "odds_away"]].to_numpy(float))
-        found |= {"model, shots": ratings, "model, odds": with_odds(table, before, ratings, first)}
-    found |= references(table, x[:, [column[REFERENCE_FEATURE]]], first)
-    if with_extras:
-        prices = table[["closing_home", "closing_draw", "closing_away"]].to_numpy(float)
-        found |= {"odds before the match": before, "closing odds": shin(prices)}
-    judged = season_starts(table["season"]) >= first
+        found["model, shots"] = walk(table, shots, first - LEARN_WEIGHTS, top)
+        if _known(table, ODDS):
+            found["model, odds"] = with_odds(table, before, found["model, shots"], first)
+    found |= {
+        "base rate": base_rates(table, first, top),
+        "plain Elo (K=20)": walk(table, plain, first, top, reference_model),
+        "Dixon-Coles": dixon_coles.walk_forward_forecasts(table, first),
+    }
+    found |= {name: p for name, p in (("odds before the match", before), (CLOSING, closing)) if np.isfinite(p).any()}
+    judged = top & (season_starts(table["season"]) >= first)
     result = Forecasts(
         table[judged].reset_index(drop=True), outcomes(table[judged]), {name: p[judged] for name, p in found.items()}
     )
-    closing = result.probabilities.get("closing odds")
     for name, p in result.probabilities.items():
         if name.startswith("model"):
             has = ~np.isnan(p).any(axis=1)
-            stop_at_leak(p[has], result.outcomes[has], closing[has] if closing is not None else None)
+            odds = result.probabilities.get(CLOSING)
+            stop_at_leak(p[has], result.outcomes[has], odds[has] if odds is not None else None)
     return result
+
+
+def pools(matches: pd.DataFrame, first: int) -> Forecasts:
+    """One model for all competitions, one for all first tiers, or one for each: on goals, for every tier."""
+    run = replay(matches)
+    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))
+    x = x[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
+    top, everyone, y = top_tier(matches), np.ones(len(matches), bool), outcomes(matches)
+    first_tiers = np.full((len(matches), 3), np.nan)
+    month = matches["kick_off"].dt.strftime("%Y-%m")
+    for train, test in by_month(matches[top], first):
+        rows = np.flatnonzero(top)[train]
+        now = np.flatnonzero(month == month.iloc[np.flatnonzero(top)[test[0]]])
+        first_tiers[now] = outcome_model().fit(x[rows], y[rows]).predict_proba(x[now])
+    found = {
+        "one for all": walk(matches, x, first),
+        "one for first tiers": first_tiers,
+        "one for each": walk_each(matches, x, first, everyone),
+    }
+    return Forecasts(matches, y, found)
 
 
 def report(title: str, forecasts: Forecasts, model: str) -> str:
@@ -174,5 +233,17 @@ def report(title: str, forecasts: Forecasts, model: str) -> str:
         for one in lines
     ]
     base = {str(one["forecaster"]): one for one in lines}
-    skill = 1 - float(base[model]["rps"]) / float(base["base rate"]["rps"])
-    return "\n".join([*out, f"skill of '{model}' over the base rate: {skill:.3f}"])
+    if "base rate" in base:
+        skill = 1 - float(base[model]["rps"]) / float(base["base rate"]["rps"])
+        out.append(f"skill of '{model}' over the base rate: {skill:.3f}")
+    return "\n".join(out)
+
+
+def verdicts(forecasts: Forecasts, targets: Sequence[Target]) -> str:
+    """Each target, what was reached, and whether that is enough."""
+    out = []
+    for one in targets:
+        reached = round(float(forecasts.line(one.forecaster, one.forecaster)[one.metric]), 4)
+        over = f"missed by {reached - one.limit:.4f}" if reached > one.limit else "met"
+        out.append(f"target {METRICS[one.metric]} of '{one.forecaster}' <= {one.limit:.4f}: {reached:.4f}, {over}")
+    return "\n".join(out)

@@ -17,6 +17,7 @@ from features.leaks import stop_at_leak
 from features.matches import OUTCOMES, outcomes
 from features.matrix import SYSTEMS
 from features.metrics import base_rate
+from features.odds import CLOSING_ODDS, shin
 from features.splits import walk_forward
 
 Floats = NDArray[np.float64]
@@ -73,7 +74,8 @@ def walk_forward_forecasts(
 
     Parameters
     ----------
-    matches : played matches, n rows, in the row order of `x`.
+    matches : played matches, n rows, in the row order of `x`; where they have closing odds, these are the line that no
+        honest model is better than.
     x : (n, n_features) model input, and the plain Elo.
     elo_column : column of `x` that is the one feature of the plain-Elo reference; the model gets all the others.
     features : names of the model's columns, see `outcome_model`.
@@ -89,8 +91,9 @@ def walk_forward_forecasts(
     """
     y = outcomes(matches)
     own = np.delete(x, elo_column, axis=1)
-    parts = []
-    for _, train, test in walk_forward(matches["season"], first):
+    closing = shin(matches.reindex(columns=list(CLOSING_ODDS)).to_numpy(float))
+    parts, tested = [], []
+    for _, train, test in walk_forward(matches, first):
         one = x[:, [elo_column]]
         forecasts = {
             "model": outcome_model(regularisation, seed, features).fit(own[train], y[train]).predict_proba(own[test]),
@@ -102,9 +105,10 @@ def walk_forward_forecasts(
             for column, outcome in enumerate(OUTCOMES):
                 part[f"{name}_{outcome}"] = p[:, column]
         parts.append(part)
+        tested.append(test)
     if not parts:
         raise InvalidInput(f"no season from {first} on has earlier seasons to learn from")
     forecasts_of_all = pd.concat(parts, ignore_index=True)
     model = forecasts_of_all[[f"model_{outcome}" for outcome in OUTCOMES]].to_numpy(float)
-    stop_at_leak(model, forecasts_of_all["outcome"].to_numpy(np.int64))
+    stop_at_leak(model, forecasts_of_all["outcome"].to_numpy(np.int64), closing[np.concatenate(tested)])
     return forecasts_of_all

@@ -11,6 +11,10 @@ from features.metrics import log_loss
 
 Floats = NDArray[np.float64]
 
+ODDS = ("odds_home", "odds_draw", "odds_away")
+CLOSING_ODDS = ("closing_home", "closing_draw", "closing_away")
+"""Columns of a matches table."""
+
 
 def shin(odds: Floats, iterations: int = 60) -> Floats:
     """Probabilities (n, 3) behind decimal odds (n, 3), NaN where odds are missing or below a fair book; Shin (1993).

@@ -14,30 +14,32 @@ def season_starts(seasons: pd.Series) -> NDArray[np.int64]:
     return np.asarray(seasons.str[:4].astype("int64"), dtype=np.int64)
 
 
-def walk_forward(
-    seasons: pd.Series, first: int, skip: int = 1
-) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+def settled(matches: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows (n,) to learn from: a competition's first season is none, its ratings are still finding their level."""
+    start = pd.Series(season_starts(matches["season"]), index=matches.index)
+    return np.asarray(start > start.groupby(matches["competition"]).transform("min"))
+
+
+def walk_forward(matches: pd.DataFrame, first: int) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
     """Yield (season start, training rows, test rows) for each season from `first` on.
 
-    The first `skip` seasons of the data never train: the ratings have not settled there yet. Seasons with nothing to
-    learn from before them are left out.
+    Only `settled` rows train. Seasons with nothing to learn from before them are left out.
     """
-    start = season_starts(seasons)
-    settled = start >= start.min() + skip
+    start, usable = season_starts(matches["season"]), settled(matches)
     for season in sorted(set(start[start >= first])):
-        train = np.flatnonzero(settled & (start < season))
+        train = np.flatnonzero(usable & (start < season))
         if len(train):
             yield int(season), train, np.flatnonzero(start == season)
 
 
-def by_month(matches: pd.DataFrame, first: int, skip: int = 1) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def by_month(matches: pd.DataFrame, first: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield (training rows, test rows) for each month from season `first` on: what was played before it, and in it.
 
-    As in `walk_forward`, the first `skip` seasons never train.
+    As in `walk_forward`, only `settled` rows train.
     """
     start, month = season_starts(matches["season"]), matches["kick_off"].dt.strftime("%Y-%m").to_numpy()
-    settled, asked = start >= start.min() + skip, start >= first
+    usable, asked = settled(matches), start >= first
     for one in sorted(set(month[asked])):
-        train = np.flatnonzero(settled & (month < one))
+        train = np.flatnonzero(usable & (month < one))
         if len(train):
             yield train, np.flatnonzero(asked & (month == one))

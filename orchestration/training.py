@@ -21,7 +21,7 @@ from features.matches import OUTCOMES, Status, outcomes
 from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
 from features.metrics import rps, summary
 from features.models import REGULARISATION, outcome_model, walk_forward_forecasts
-from features.splits import season_starts
+from features.splits import settled
 from monitoring.gate import first_version_shut
 from monitoring.performance import Difference, paired_difference
 
@@ -78,9 +78,8 @@ def train(
     if set(recipe.features) & set(SHOT_FEATURES):
         _need_shots(rows)
     table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
-    starts = season_starts(table["season"])
-    settled = table[starts > starts.min()]  # in the first season the ratings are still finding their level
-    if settled.empty:
+    learnt = table[settled(table)]
+    if learnt.empty:
         raise InvalidInput(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
     x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
     reference = len(recipe.features)
@@ -89,11 +88,11 @@ def train(
     )
     scores = evaluation(judged)
     estimator = outcome_model(recipe.regularisation, recipe.seed, recipe.features)
-    estimator.fit(settled[list(recipe.features)].to_numpy(float), outcomes(settled))
+    estimator.fit(learnt[list(recipe.features)].to_numpy(float), outcomes(learnt))
     return Training(
         estimator=estimator,
-        input_example=settled[list(recipe.features)].tail(3).reset_index(drop=True),
-        dataset=settled[["match_id", "season", *recipe.features]].assign(outcome=outcomes(settled)),
+        input_example=learnt[list(recipe.features)].tail(3).reset_index(drop=True),
+        dataset=learnt[["match_id", "season", *recipe.features]].assign(outcome=outcomes(learnt)),
         dataset_source=source,
         params={
             "regularisation": recipe.regularisation,
@@ -104,12 +103,12 @@ def train(
         },
         metrics=_flat(scores),
         tags={
-            "trained_through": settled["kick_off"].max().isoformat(),
+            "trained_through": learnt["kick_off"].max().isoformat(),
             "trained_as_of": as_of.isoformat(),
-            "training_matches": str(len(settled)),
-            "seasons": f"{settled['season'].min()} to {settled['season'].max()}",
-            "competitions": ",".join(sorted(settled["competition"].unique())),
-            "data_digest": digest(settled[["match_id", *recipe.features]].assign(outcome=outcomes(settled))),
+            "training_matches": str(len(learnt)),
+            "seasons": f"{learnt['season'].min()} to {learnt['season'].max()}",
+            "competitions": ",".join(sorted(learnt["competition"].unique())),
+            "data_digest": digest(learnt[["match_id", *recipe.features]].assign(outcome=outcomes(learnt))),
             "code_revision": code_revision(),
             "recipe": json.dumps(asdict(recipe), sort_keys=True),
             "trained_because": reason,

@@ -61,7 +61,7 @@ def test_figures_of_the_match_itself_stop_the_evaluation(shared_data: Path, colu
     seasons = [pd.read_csv(shared_data / "footballdata" / f"E0_{y}{y + 1}.csv").assign(y=y) for y in range(15, 24)]
     raw = pd.concat(seasons).dropna(subset=["FTHG"]).reset_index(drop=True)
     matches = pd.DataFrame({"match_id": raw.index.astype(str), "season": [f"20{y}-{y + 1}" for y in raw["y"]]})
-    matches = matches.assign(home_goals=raw["FTHG"], away_goals=raw["FTAG"])
+    matches = matches.assign(competition="eng-premier-league", home_goals=raw["FTHG"], away_goals=raw["FTAG"])
     planted = (raw[columns[0]] - raw[columns[1]]).to_numpy(float)
     with pytest.raises(LeakageError):
         _evaluate(matches, planted)
@@ -71,6 +71,14 @@ def test_the_honest_model_raises_no_alarm(premier_league: pd.DataFrame) -> None:
     run = replay(premier_league)
     x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))
     assert len(walk_forward_forecasts(premier_league, x, ELO, 2021)) == 1900
+
+
+def test_an_evaluation_better_than_the_closing_odds_it_was_given_is_stopped(premier_league: pd.DataFrame) -> None:
+    run = replay(premier_league)
+    x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))
+    blunt = premier_league.assign(closing_home=2.2, closing_draw=3.6, closing_away=3.3)
+    with pytest.raises(LeakageError, match="the closing odds of the same matches"):
+        walk_forward_forecasts(blunt, x, ELO, 2021)
 
 
 def test_better_than_the_closing_odds_of_the_same_matches_is_an_alarm() -> None:

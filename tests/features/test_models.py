@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.backtest import evaluate, report
 from features.blend import RatingBlend
 from features.explanations import explain
 from features.forecasts import forecast
 from features.io.registry import LoadedModel, ModelVersion
 from features.matches import outcomes
 from features.matrix import GOAL_FEATURES, log_rates, model_input
-from features.metrics import base_rate, rps
+from features.metrics import base_rate
 from features.models import outcome_model
 from features.odds import pool_weights, pooled, shin
 from features.ratings.ledger import ATTACK, DEFENCE, ELO, PI_AWAY, PI_HOME, PLAYED
@@ -145,17 +144,6 @@ def test_ratings_that_know_nothing_leave_the_odds_as_they_are() -> None:
     np.testing.assert_allclose(found, [1, 0], atol=0.05)
     np.testing.assert_allclose(pooled(odds, noise, np.array([1.0, 0.0])), odds)
     assert pool_weights(noise, odds, y)[1] > 0.95
-
-
-def test_the_back_test_compares_all_forecasters_on_the_same_matches(premier_league: pd.DataFrame) -> None:
-    found = evaluate(premier_league, 2025, 2025, with_extras=False)
-    told = report("Premier League", found, "model, goals")
-    assert len(found.matches) == 380
-    assert {"model, goals", "base rate", "plain Elo (K=20)", "Dixon-Coles"} <= set(found.probabilities)
-    model, base = (rps(found.probabilities[name], found.outcomes).mean() for name in ("model, goals", "base rate"))
-    assert model < base
-    for name in found.probabilities:
-        assert name in told
 
 
 def test_other_parameters_give_other_ratings_and_are_not_mixed_up(premier_league: pd.DataFrame, run: Replay) -> None:

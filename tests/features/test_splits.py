@@ -2,13 +2,15 @@
 
 import pandas as pd
 
-from features.splits import by_month, season_starts, walk_forward
+from features.splits import by_month, season_starts, settled, walk_forward
 
-SEASONS = pd.Series(["2019-20", "2020-21", "2020-21", "2021-22", "2022-23"])
+SEASONS = pd.DataFrame(
+    {"season": ["2019-20", "2020-21", "2020-21", "2021-22", "2022-23"], "competition": "eng-premier-league"}
+)
 
 
 def test_training_rows_come_from_earlier_seasons_and_never_from_the_first() -> None:
-    start = season_starts(SEASONS)
+    start = season_starts(SEASONS["season"])
     for season, train, test in walk_forward(SEASONS, first=2021):
         assert (start[train] < season).all()
         assert (start[train] > 2019).all()
@@ -27,6 +29,14 @@ def test_a_month_is_forecast_by_the_months_before_it() -> None:
     days = pd.to_datetime(
         ["2019-08-03", "2020-09-12", "2020-10-31", "2020-11-01", "2020-11-28", "2020-12-01"], utc=True
     )
-    matches = pd.DataFrame({"season": ["2019-20", *["2020-21"] * 5], "kick_off": days})
+    seasons = ["2019-20", *["2020-21"] * 5]
+    matches = pd.DataFrame({"season": seasons, "competition": "eng-premier-league", "kick_off": days})
     found = [(train.tolist(), test.tolist()) for train, test in by_month(matches, first=2020)]
     assert found == [([1], [2]), ([1, 2], [3, 4]), ([1, 2, 3, 4], [5])], "the first season never trains"
+
+
+def test_a_competition_that_joins_later_has_a_first_season_of_its_own() -> None:
+    later = SEASONS.assign(competition=["eng-premier-league"] * 2 + ["eng-championship"] * 3)
+    assert settled(later).tolist() == [False, True, False, True, True]
+    (_, train, _), *_ = walk_forward(later, first=2022)
+    assert train.tolist() == [1, 3]

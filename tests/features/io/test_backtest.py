@@ -1,0 +1,67 @@
+"""The command that prints every figure, and its alarm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features import backtest, tuning
+from features.io import backtest as command
+from features.io.sources import bundled
+from features.matches import outcomes
+from features.matrix import model_input
+from features.odds import CLOSING_ODDS, ODDS
+from features.ratings.params import ALONE, TIERED
+
+
+def test_a_planted_leak_stops_the_command_with_an_explanation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recent = bundled.load().tail(5 * 380).reset_index(drop=True)
+
+    def leaky(home: np.ndarray, away: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+        x = model_input(home, away, neutral)
+        x[:, 0] += 0.3 * (1 - outcomes(recent))
+        return x
+
+    monkeypatch.setattr(bundled, "load", lambda: recent)
+    monkeypatch.setattr(backtest, "model_input", leaky)
+    assert command.main([]) == 1
+    told = capsys.readouterr().err
+    assert "STOPPED: RPS" in told
+    assert "a rating after the match" in told
+
+
+@pytest.mark.parametrize(("again", "code"), [((ALONE, TIERED), 0), ((ALONE, replace(TIERED, gain=ALONE.gain)), 1)])
+def test_a_search_that_finds_other_parameters_than_the_recorded_ones_fails(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    again: tuple[object, object],
+    code: int,
+) -> None:
+    found = iter([one for one in again for _ in range(2)])  # ratings of goals first, then those of shots
+    monkeypatch.setattr(tuning, "choose", lambda *_, **__: tuning.Choice(next(found), {}, 0, 0))
+    monkeypatch.setattr(tuning, "penalty", lambda *_: {})
+    monkeypatch.setattr(backtest, "pools", lambda *_: None)
+    monkeypatch.setattr(backtest, "report", lambda *_: "")
+    monkeypatch.setattr(command, "read", lambda _: bundled.load())
+    monkeypatch.setattr(command, "_report", lambda _: None)
+    assert command.main(["--tune", "--data", str(tmp_path)]) == code
+    assert ("recorded: " in capsys.readouterr().out) == bool(code)
+
+
+@pytest.mark.shared
+def test_bundled_matches_get_the_odds_of_the_same_matches(shared_data: Path) -> None:
+    market = command.read(shared_data / "footballdata", ("eng-premier-league",))
+    both = command.with_market(bundled.load(), market)
+    pd.testing.assert_frame_equal(
+        both.drop(columns=[*ODDS, *CLOSING_ODDS]), bundled.load().drop(columns=[*ODDS, *CLOSING_ODDS])
+    )
+    priced = both[list(ODDS)].notna().all(axis=1).groupby(both["season"]).sum()
+    assert (priced.loc[:"2023-24"] == 380).all()
+    assert (priced.loc["2024-25":] == 0).all()
