@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from features.blend import RatingBlend
 from features.competitions import tier_of
@@ -164,6 +165,22 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
         If a model is better than the closing odds, or than closing odds ever are.
     """
     table = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
+    with threadpool_limits(1):  # the problems are small: threads would wait for each other most of the time
+        found = _forecasts(table, first)
+    judged = top_tier(table) & (season_starts(table["season"]) >= first)
+    result = Forecasts(
+        table[judged].reset_index(drop=True), outcomes(table[judged]), {name: p[judged] for name, p in found.items()}
+    )
+    for name, p in result.probabilities.items():
+        if name.startswith("model"):
+            has = ~np.isnan(p).any(axis=1)
+            odds = result.probabilities.get(CLOSING)
+            stop_at_leak(p[has], result.outcomes[has], odds[has] if odds is not None else None)
+    return result
+
+
+def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
+    """Probabilities (n, 3) by each forecaster, NaN where it has none."""
     run, top = replay(table), top_tier(table)
     x = model_input(run.home, run.away, table["neutral"].to_numpy(bool))
     goals, shots, plain = (
@@ -184,17 +201,8 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
         "plain Elo (K=20)": walk(table, plain, first, top, reference_model),
         "Dixon-Coles": dixon_coles.walk_forward_forecasts(table, first),
     }
-    found |= {name: p for name, p in (("odds before the match", before), (CLOSING, closing)) if np.isfinite(p).any()}
-    judged = top & (season_starts(table["season"]) >= first)
-    result = Forecasts(
-        table[judged].reset_index(drop=True), outcomes(table[judged]), {name: p[judged] for name, p in found.items()}
-    )
-    for name, p in result.probabilities.items():
-        if name.startswith("model"):
-            has = ~np.isnan(p).any(axis=1)
-            odds = result.probabilities.get(CLOSING)
-            stop_at_leak(p[has], result.outcomes[has], odds[has] if odds is not None else None)
-    return result
+    market = {"odds before the match": before, CLOSING: closing}
+    return found | {name: p for name, p in market.items() if np.isfinite(p).any()}
 
 
 def pools(matches: pd.DataFrame, first: int) -> Forecasts:

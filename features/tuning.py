@@ -36,17 +36,20 @@ GAIN = {
     "fade": (0.8, 0.85, 0.9, 0.95, 0.97),
 }
 
+# Elo's home advantage and the carry of pi end where such systems have been seen to work. Without these bounds the
+# search goes on to no home advantage at all and a carry of 0.3 for .00002 in log loss; the Premier League of 2021 to
+# 2025 is then forecast no better (log loss .9766 for .9765).
 GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
     "elo": {
         "k": (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12, 14, 17, 20, 24),
         "gamma": (0.0, 0.25, 0.5, 0.75, 1.0),
         "newcomer": (-200, -175, -150, -125, -100, -75, -50, -30, -15, 0),
         "pull": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
-        "home_advantage": (0, 20, 30, 40, 50, 60, 70, 80),
+        "home_advantage": (40, 50, 60, 70, 80),
     },
     "pi": {
         "rate": (0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, 0.1),
-        "carry": (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+        "carry": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
         "newcomer": (-0.4, -0.3, -0.2, -0.15, -0.1, -0.05, 0.0),
     },
     **{

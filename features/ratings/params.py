@@ -9,8 +9,8 @@ from typing import NamedTuple
 class EloParams(NamedTuple):
     """Points.
 
-    `newcomer` is added to the division's mean, `pull` is the share taken back to it each summer, `tier_step` is how
-    much lower each tier begins where nothing is known yet.
+    `newcomer` is added to the division's mean for a club that was nowhere in the data the season before, `pull` is the
+    share taken back to the mean each summer, `tier_step` is how much lower each tier begins where nothing is known yet.
     """
 
     k: float = 10.0
@@ -53,9 +53,11 @@ class PoissonParams(NamedTuple):
 
 
 class GainParams(NamedTuple):
-    """Ratings move faster when less is known: by `summer` more at a season's start, by `newcomer` after a promotion.
+    """Ratings move faster when less is known: by `summer` more at a season's start, by `newcomer` for a newcomer.
 
-    The surplus fades by the factor `fade` with each match.
+    A newcomer is a club that was nowhere in the data the season before: a promoted one where its lower tier is not
+    followed. Where it is, the club is known, and its ratings move by `summer` only. The surplus fades by the factor
+    `fade` with each match.
     """
 
     summer: float
@@ -80,8 +82,8 @@ ALONE = RatingParams(
     elo=EloParams(k=4, gamma=0.25, home_advantage=40, newcomer=-100, pull=0.05),
     pi=PiParams(rate=0.03, carry=0.5, newcomer=-0.3),
     poisson=PoissonParams(rate=0.04, division_rate=0.004, newcomer=-0.2, pull=0.1),
-    shots_on_target=PoissonParams(rate=0.05, division_rate=0.004, level=1.45, home=0.2, newcomer=-0.1, pull=0.2),
-    shots=PoissonParams(rate=0.12, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.4),
+    shots_on_target=PoissonParams(rate=0.06, division_rate=0.004, level=1.45, home=0.2, newcomer=-0.1, pull=0.05),
+    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, newcomer=0.05, pull=0.6),
     gain=GainParams(summer=0.25, newcomer=1.5),
 )
 """For a league without its lower tiers: promoted clubs begin as newcomers of the division usually are.
@@ -93,8 +95,8 @@ TIERED = RatingParams(
     elo=EloParams(k=2, gamma=0.5, home_advantage=40, newcomer=-50, pull=0.15, tier_step=100),
     pi=PiParams(rate=0.03, carry=0.9, newcomer=-0.15),
     poisson=PoissonParams(rate=0.04, division_rate=0.004, newcomer=-0.15, pull=0.0),
-    shots_on_target=PoissonParams(rate=0.06, division_rate=0.004, level=1.45, home=0.2, newcomer=-0.05, pull=0.1),
-    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, newcomer=0.0, pull=0.4),
+    shots_on_target=PoissonParams(rate=0.05, division_rate=0.004, level=1.45, home=0.2, newcomer=0.0, pull=0.0),
+    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, newcomer=-0.05, pull=0.6),
     gain=GainParams(summer=0.5, newcomer=1.0),
 )
 """For a country with several tiers in the data: clubs keep their ratings when they move between them.
