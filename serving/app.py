@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from features.io.store import Lake
 from monitoring.metrics import BatchCollector, registry
-from serving import problems, tracing
+from serving import memory, problems, tracing
 from serving.broker import connect
 from serving.catalogue import Catalogue
 from serving.desk import Desk
@@ -66,6 +65,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServingSettings = app.state.settings
     configure_logging(settings.log_level)
+    memory.use_one_allocator()
     tracing.configure(settings.otlp_endpoint, "api")
     results = Results(settings.results_url, settings.task_lifetime)
     broker = connect(settings)
@@ -95,16 +95,10 @@ async def _follow(catalogue: Catalogue, seconds: float) -> None:
             try:
                 await loop.run_in_executor(thread, catalogue.refresh)
                 if catalogue.snapshot is not before:
-                    await loop.run_in_executor(thread, _settle_heap)
+                    await loop.run_in_executor(thread, memory.settle)
             except Exception as error:
                 log.warning("catalogue.not_refreshed", error=str(error), exc_info=error)
             await asyncio.sleep(seconds)
-
-
-def _settle_heap() -> None:
-    """Hide what stays from the garbage collector: under load it took a tenth of a second, twice a second."""
-    gc.collect()
-    gc.freeze()
 
 
 def main() -> None:

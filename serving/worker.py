@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import threading
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import structlog
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
-from serving import calls, heartbeat, observed, tracing
+from serving import calls, heartbeat, memory, observed, tracing
 from serving.broker import QUEUE_ARGUMENTS
 from serving.settings import QUEUE, ServingSettings
 
@@ -98,8 +97,8 @@ def _expose(**_: Any) -> None:
 def _preload(**_: Any) -> None:
     """Import before the fork what every child needs: one that replaces a killed one is there at once."""
     calls.preload()
-    gc.collect()
-    gc.freeze()  # a collection in a child would copy all these pages
+    memory.use_one_allocator()
+    memory.settle()
 
 
 @signals.worker_process_init.connect
