@@ -110,17 +110,22 @@ async def closed(url: str, bodies: Sequence[bytes | None], connections: int, sec
     return outcome
 
 
-async def opened(url: str, bodies: Sequence[bytes | None], rate: float, seconds: float) -> Outcome:
+async def opened(urls: str | Sequence[str], bodies: Sequence[bytes | None], rate: float, seconds: float) -> Outcome:
     """Requests start on a schedule whether or not earlier ones were answered; latency counts from the schedule."""
-    requests = [encode(url, body) for body in bodies]
+    urls = [urls] if isinstance(urls, str) else urls
+    requests = [encode(url, body) for url in urls for body in bodies]
     host, port, _ = requests[0]
     idle = deque([await _connect(host, port) for _ in range(32)])
     outcome = Outcome(seconds)
     running: set[asyncio.Task[None]] = set()
 
     async def one(due: float, request: bytes) -> None:
-        connection = idle.popleft() if idle else await _connect(host, port)
-        status = await connection.ask(request)
+        try:
+            connection = idle.popleft() if idle else await _connect(host, port)
+            status = await connection.ask(request)
+        except OSError:
+            outcome.failures += 1
+            return
         _count(outcome, status, time.perf_counter() - due)
         idle.append(connection)
 
