@@ -23,7 +23,11 @@ SHOT_FEATURES = ("log_home_on_target", "log_away_on_target", "log_home_shots", "
 
 
 class FeatureGroup(StrEnum):
-    """What the served model is trained on. Odds are no group: a match that is asked for online has none."""
+    """What the served model is trained on.
+
+    Odds are a group of the back-test only: a worker sees states of clubs and no odds of a match, and the odds of past
+    matches bear no time at which they were known.
+    """
 
     GOALS = "goals"
     SHOTS = "shots"

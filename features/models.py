@@ -5,7 +5,7 @@ The import paths of this module are a contract with every model version that was
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,9 +66,7 @@ def walk_forward_forecasts(
     x: Floats,
     elo_column: int,
     first: int,
-    regularisation: float = REGULARISATION,
-    seed: int = 0,
-    features: Sequence[str] | None = None,
+    head: Callable[[], RatingBlend] = outcome_model,
 ) -> pd.DataFrame:
     """Out-of-sample probabilities of the model and both references for every played match from season `first` on.
 
@@ -78,7 +76,7 @@ def walk_forward_forecasts(
         honest model is better than.
     x : (n, n_features) model input, and the plain Elo.
     elo_column : column of `x` that is the one feature of the plain-Elo reference; the model gets all the others.
-    features : names of the model's columns, see `outcome_model`.
+    head : makes the model that is fitted anew before each season.
 
     Returns
     -------
@@ -96,7 +94,7 @@ def walk_forward_forecasts(
     for _, train, test in walk_forward(matches, first):
         one = x[:, [elo_column]]
         forecasts = {
-            "model": outcome_model(regularisation, seed, features).fit(own[train], y[train]).predict_proba(own[test]),
+            "model": head().fit(own[train], y[train]).predict_proba(own[test]),
             "elo": reference_model().fit(one[train], y[train]).predict_proba(one[test]),
             "base": np.tile(base_rate(y[train]), (len(test), 1)),
         }

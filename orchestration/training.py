@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.blend import RatingBlend
 from features.errors import InvalidInput
 from features.io.registry import Training
 from features.matches import OUTCOMES, Status, outcomes
@@ -48,6 +49,11 @@ class Recipe:
     regularisation: float = REGULARISATION
     include_running_season: bool = False
     features: tuple[str, ...] = GOAL_FEATURES
+    blend: bool = False
+
+    def head(self) -> RatingBlend:
+        """The model, not yet fitted."""
+        return outcome_model(self.regularisation, self.seed, self.features, self.blend)
 
 
 def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> NDArray[np.bool_]:
@@ -83,12 +89,9 @@ def train(
         raise InvalidInput(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
     x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
     reference = len(recipe.features)
-    judged = walk_forward_forecasts(
-        table, x, reference, recipe.evaluate_from, recipe.regularisation, recipe.seed, recipe.features
-    )
+    judged = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.head)
     scores = evaluation(judged)
-    estimator = outcome_model(recipe.regularisation, recipe.seed, recipe.features)
-    estimator.fit(learnt[list(recipe.features)].to_numpy(float), outcomes(learnt))
+    estimator = recipe.head().fit(learnt[list(recipe.features)].to_numpy(float), outcomes(learnt))
     return Training(
         estimator=estimator,
         input_example=learnt[list(recipe.features)].tail(3).reset_index(drop=True),
@@ -100,6 +103,7 @@ def train(
             "include_running_season": recipe.include_running_season,
             "evaluate_from": recipe.evaluate_from,
             "features": ",".join(recipe.features),
+            "blend": recipe.blend,
         },
         metrics=_flat(scores),
         tags={

@@ -17,10 +17,14 @@ from orchestration.training import IDENTITY, Recipe, refused_as_first, train
 
 
 class TrainingConfig(dg.Config):
-    """How to train; the defaults give a model that may forecast every week of the running season."""
+    """How to train; the defaults give a model that may forecast every week of the running season.
+
+    With `blend` each rating system gets a model of its own, and these are pooled with equal weights.
+    """
 
     regularisation: float = REGULARISATION
     include_running_season: bool = False
+    blend: bool = False
     reason: str = "asked for by a person"
 
 
@@ -44,6 +48,7 @@ def outcome_model(
         regularisation=config.regularisation,
         include_running_season=config.include_running_season,
         features=FEATURE_GROUPS[settings.features],
+        blend=config.blend,
     )
     table, features = published.matches(lake), published.features(lake)
     training = train(table, features, recipe, clock.as_of(), f"{lake.root}/match_features", config.reason)

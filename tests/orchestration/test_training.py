@@ -79,6 +79,17 @@ def test_weekly_retrainings_can_be_made_again_bit_for_bit_from_what_was_recorded
     assert again.documents == weeks[1].documents
 
 
+def test_a_blend_is_trained_judged_and_recorded_as_one(
+    matches: pd.DataFrame, features: pd.DataFrame, trained: Training
+) -> None:
+    blended = train(matches, features, replace(RECIPE, blend=True), AS_OF, "lake")
+    assert len(blended.estimator.members_) == 3 > len(trained.estimator.members_)
+    assert blended.metrics["rps"] != trained.metrics["rps"]
+    assert json.loads(blended.tags["recipe"])["blend"]
+    again = from_records(blended.tags)
+    assert pickle.dumps(again.estimator) == pickle.dumps(blended.estimator)
+
+
 def test_changed_data_changes_the_digest(matches: pd.DataFrame, features: pd.DataFrame, trained: Training) -> None:
     changed = features.copy()
     changed.loc[changed.index[2000], "elo"] += 0.1
