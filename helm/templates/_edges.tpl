@@ -13,7 +13,7 @@
 {{- if $s3 }}
 - {from: {{ $client }}, to: "outside:objectStorage"}
 {{- end }}
-{{- if $v.networkPolicy.external.telemetry.cidrs }}
+{{- if (index $v $client).settings.otlpEndpoint }}
 - {from: {{ $client }}, to: "outside:telemetry"}
 {{- end }}
 {{- end }}
@@ -106,11 +106,25 @@ cnpg.io/cluster: {{ include "touchline.name" . }}
 {{- end }}
 {{- end }}
 
-{{/* (list $ "broker"): the port in the address of what lies outside, where the values give one, as a list. */}}
+{{/* (list $ "broker"): the ports in the addresses of what lies outside, where the values give some, as a list. */}}
 {{- define "edges.addressed" -}}
 {{- $v := (index . 0).Values -}}
-{{- $addresses := dict "objectStorage" $v.global.lake.endpoint "broker" $v.rabbitmq.external.url "results" $v.valkey.external.url "database" (printf "tcp://pg:%v" $v.postgresql.external.port) -}}
-{{- with index $addresses (index . 1) }}{{ regexFindAll "[0-9]+$" (regexFind ":[0-9]+$" (urlParse .).host) -1 | toJson }}{{ else }}[]{{ end -}}
+{{- $code := $v.dagster.settings -}}
+{{- $addresses := dict
+  "objectStorage" (list $v.global.lake.endpoint)
+  "broker" (list $v.rabbitmq.external.url)
+  "results" (list $v.valkey.external.url)
+  "database" (list (printf "tcp://pg:%v" $v.postgresql.external.port))
+  "sources" (list $code.footballDataUrl $code.openfootballUrl)
+  "telemetry" (list $v.api.settings.otlpEndpoint $v.worker.settings.otlpEndpoint)
+-}}
+{{- $ports := list -}}
+{{- range compact (index $addresses (index . 1) | default list) -}}
+{{- $address := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $address.host | trimPrefix ":" -}}
+{{- $ports = append $ports ($port | default (get (dict "http" "80" "https" "443") $address.scheme)) -}}
+{{- end -}}
+{{- compact $ports | toJson -}}
 {{- end }}
 
 {{/* (list $ edge): the ports of an edge. */}}

@@ -49,9 +49,10 @@ class Chart:
         operators: bool = True,
         upgrade: bool = False,
         values: tuple[str, ...] = (),
+        release: str = "touchline",
     ) -> list[Thing]:
-        """Every object of a release `touchline` in the namespace `football`."""
-        return list(_render(self, profile, kubernetes, operators, upgrade, values))
+        """Every object of a release in the namespace `football`."""
+        return list(_render(self, profile, kubernetes, operators, upgrade, values, release))
 
     def refuses(self, *values: str) -> str:
         """What helm says about values that it must not take."""
@@ -62,9 +63,9 @@ class Chart:
 
 @cache
 def _render(
-    chart: Chart, profile: str, kubernetes: str, operators: bool, upgrade: bool, values: tuple[str, ...]
+    chart: Chart, profile: str, kubernetes: str, operators: bool, upgrade: bool, values: tuple[str, ...], release: str
 ) -> tuple[Thing, ...]:
-    arguments = ["template", "touchline", str(CHART), "-n", "football", "-f", str(CHART / profile)]
+    arguments = ["template", release, str(CHART), "-n", "football", "-f", str(CHART / profile)]
     arguments += ["--kube-version", kubernetes]
     for api in OPERATORS if operators else ():
         arguments += ["--api-versions", api]
@@ -92,6 +93,29 @@ EXTERNAL = (
     'postgresql={"mode":"external","external":{"host":"pg.example"},'
     '"databases":{"mlflow":{"password":"p@/ s"},"dagster":{"password":"q"}}}',
 )
+# Ways to install it that no profile shows.
+VARIANTS = {
+    "external": EXTERNAL,
+    "ingress": (
+        'ingress={"enabled":true,"className":"nginx","tls":[{"hosts":["a.example"],"secretName":"tls"}],'
+        '"api":{"host":"api.example"},"ui":{"host":"a.example"},"dagster":{"host":"d.example"},"mlflow":{"host":"m.example"}}',
+    ),
+    "hpa": ('worker={"autoscaling":{"mode":"hpa"}}',),
+    "no scaler": ('worker={"autoscaling":{"mode":"none"}}', 'api={"autoscaling":{"enabled":false}}'),
+    "shared volume": ('global={"lake":{"accessMode":"ReadWriteMany","storageClass":"nfs"}}',),
+    "telemetry": (
+        'api={"settings":{"otlpEndpoint":"http://otel.monitoring:4318"}}',
+        'worker={"settings":{"otlpEndpoint":"http://otel.monitoring:4318"}}',
+    ),
+    "own matches": (
+        'dagster={"settings":{"files":"/mine"},"extraVolumes":[{"name":"mine","emptyDir":{}}],'
+        '"extraVolumeMounts":[{"name":"mine","mountPath":"/mine"}]}',
+    ),
+    "keys and nodes": (
+        'global={"existingSecrets":{"apiKeys":"k","uiApiKey":"u","postgresql":"p"},"nodeSelector":{"pool":"a"},'
+        '"tolerations":[{"key":"x","operator":"Exists"}],"priorityClassName":"high","imagePullSecrets":[{"name":"r"}]}',
+    ),
+}
 
 
 @pytest.fixture(params=[*PROFILES, "everything external"], scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,26 @@ def test_run_pods_find_the_lake_the_registry_and_the_database(chart: Any) -> Non
         if options:
             assert pod["nodeSelector"] == {"pool": "batch"}
             assert pod["tolerations"] == [{"key": "batch", "operator": "Exists"}]
+
+
+@pytest.mark.parametrize("lake", [(), S3], ids=["lake on a volume", "lake on S3"])
+def test_the_users_own_matches_reach_code_server_and_run_pods(chart: Any, lake: tuple[str, ...]) -> None:
+    volume = {"name": "mine", "persistentVolumeClaim": {"claimName": "my-matches"}}
+    mount = {"name": "mine", "mountPath": "/mine", "readOnly": True}
+    given = {"extraVolumes": [volume], "extraVolumeMounts": [mount], "settings": {"files": "/mine"}}
+    options = {"values": (*lake, f"dagster={json.dumps(given)}", 'global.source="files"')}
+    made = job(chart, "run_worker", **options)
+    kubernetes_validate.validate(made, "1.34", strict=True)
+    code = next(
+        one
+        for one in chart.render(**options)
+        if one["metadata"]["name"] == "touchline-dagster-code" and one["kind"] == "Deployment"
+    )
+    for pod in (made["spec"]["template"]["spec"], code["spec"]["template"]["spec"]):
+        assert volume in pod["volumes"]
+        assert mount in pod["containers"][0]["volumeMounts"]
+        told = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+        assert (told["TOUCHLINE_SOURCE"], told["TOUCHLINE_FILES"]) == ("files", "/mine")
 
 
 def test_a_volume_of_one_node_draws_run_pods_to_the_other_users_of_it(chart: Any) -> None:

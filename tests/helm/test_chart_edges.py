@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from tests.helm.conftest import EXTERNAL
+
 Thing = dict[str, Any]
 PARTS = {
     "api", "worker", "ui", "mlflow", "dagster-webserver", "dagster-daemon", "dagster-code", "dagster-run",
     "rabbitmq", "valkey", "postgresql", "mlflow-migration", "dagster-migration", "test",
 }  # fmt: skip
-# The arrows of the design, written down a second time by hand: (from, to, port).
+# The arrows of the design, written down a second time by hand: (from, to, port). Beside parts, an end is
+# `ns:<namespace>` or `outside:<addresses>`.
+PIPELINE = ("dagster-webserver", "dagster-daemon", "dagster-code", "dagster-run")
 EDGES = {
     ("ui", "api", 8000),
     ("test", "api", 8000),
     *((client, "rabbitmq", 5672) for client in ("api", "worker")),
     *((client, "valkey", 6379) for client in ("api", "worker")),
     *((client, "mlflow", 5000) for client in ("api", "worker", "dagster-code", "dagster-run")),
-    *((client, "postgresql", 5432) for client in ("mlflow", "mlflow-migration", "dagster-migration")),
-    *((f"dagster-{client}", "postgresql", 5432) for client in ("webserver", "daemon", "code", "run")),
+    *((client, "postgresql", 5432) for client in ("mlflow", "mlflow-migration", "dagster-migration", *PIPELINE)),
     *((f"dagster-{client}", "dagster-code", 3030) for client in ("webserver", "daemon")),
     ("rabbitmq", "rabbitmq", 4369),
     ("rabbitmq", "rabbitmq", 25672),
 }
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+STARTERS = {  # who starts pods
+    (client, f"outside:{cidr}", port)
+    for client in ("dagster-webserver", "dagster-daemon", "dagster-run")
+    for cidr in PRIVATE
+    for port in (443, 6443)
+}
+SCRAPED = {("ns:monitoring", "api", 8000), ("ns:monitoring", "worker", 9808)}
+KEDA = ("ns:keda", "rabbitmq", 5672)
+ANYWHERE = "outside:0.0.0.0/0"
+STORED = {(client, ANYWHERE, 443) for client in ("api", "worker", "mlflow", "dagster-code", "dagster-run")}
+# With the operators PostgreSQL's instances also talk to each other, and RabbitMQ's as before.
+OPERATED = {
+    ("postgresql", "postgresql", 5432),
+    ("postgresql", "postgresql", 8000),
+    ("ns:cnpg-system", "postgresql", 5432),
+    ("ns:cnpg-system", "postgresql", 8000),
+    ("ns:rabbitmq-system", "rabbitmq", 15672),
+}
+ENTRANCES = {("api", 8000), ("ui", 8501)}
+OUTSIDE = {edge for edge in EDGES if not {"rabbitmq", "valkey", "postgresql"} & set(edge[:2])} | {
+    *((client, ANYWHERE, port) for client in ("api", "worker") for port in (5671, 5672, 6379)),
+    *((client, ANYWHERE, 5432) for client in ("mlflow", "mlflow-migration", "dagster-migration", *PIPELINE)),
+}
 
 
-def labels(part: str) -> Thing:
-    """Labels of a part's pods."""
+def labels(part: str, operated: bool = False) -> Thing:
+    """Labels of a part's pods; operators give theirs."""
+    if operated and part == "rabbitmq":
+        return {"app.kubernetes.io/name": "touchline-rabbitmq"}
+    if operated and part == "postgresql":
+        return {"cnpg.io/cluster": "touchline-postgresql"}
     return {
         "app.kubernetes.io/name": "touchline",
         "app.kubernetes.io/instance": "touchline",
@@ -37,32 +69,49 @@ def labels(part: str) -> Thing:
     }
 
 
-def allows(policies: list[Thing], direction: str, at: str, other: str, port: int) -> bool:
-    """Whether any policy of one pod's side lets the other pod through."""
-    peers = {"egress": "to", "ingress": "from"}[direction]
-    for policy in policies:
-        spec = policy["spec"]
-        if not spec["podSelector"]["matchLabels"].items() <= labels(at).items():
-            continue
-        for rule in spec.get(direction) or []:
-            hit = any(
-                "podSelector" in peer and peer["podSelector"]["matchLabels"].items() <= labels(other).items()
-                for peer in rule[peers]
-            )
-            if hit and port in {one["port"] for one in rule["ports"]}:
-                return True
-    return False
+def ends(peer: Thing, operated: bool) -> set[str]:
+    """The parts, namespaces or addresses that a peer of a rule stands for."""
+    (kind,) = peer  # a pair of selectors would mean their intersection, which no rule here uses
+    if kind == "ipBlock":
+        return {f"outside:{peer[kind]['cidr']}"}
+    if kind == "namespaceSelector":
+        return {f"ns:{peer[kind]['matchLabels']['kubernetes.io/metadata.name']}"}
+    wanted = peer[kind]["matchLabels"].items()
+    return {part for part in PARTS if wanted <= labels(part, operated).items()}
 
 
-def open_edges(policies: list[Thing]) -> set[tuple[str, str, int]]:
-    """Every connection between two parts that both sides' policies allow."""
-    ports = {8000, 8501, 9808, 5000, 3000, 3030, 5672, 15672, 15692, 4369, 25672, 6379, 5432}
-    return {
+def allowed(policies: list[Thing], part: str, direction: str, operated: bool) -> set[tuple[str, int]] | None:
+    """(other end, port) that the policies of a part's pods let through in a direction; None: everything."""
+    mine = [
+        policy["spec"]
+        for policy in policies
+        if policy["spec"]["podSelector"]["matchLabels"].items() <= labels(part, operated).items()
+        and direction in policy["spec"]["policyTypes"]
+    ]
+    peers = {"Egress": "to", "Ingress": "from"}[direction]
+    found = {
+        (end, port["port"])
+        for spec in mine
+        for rule in spec.get(direction.lower()) or []
+        for peer in rule[peers]
+        for end in ends(peer, operated)
+        for port in rule["ports"]
+        if port["port"] != 53  # names are everybody's
+    }
+    return found if mine else None
+
+
+def open_edges(policies: list[Thing], operated: bool = False) -> set[tuple[str, str, int]]:
+    """Every connection that is allowed: between two parts by both sides' policies, otherwise by the one part's."""
+    leaving, entering = (
+        {part: allowed(policies, part, direction, operated) for part in PARTS} for direction in ("Egress", "Ingress")
+    )
+    out = {(tail, head, port) for tail, found in leaving.items() for head, port in found or () if head not in PARTS}
+    inside = {(tail, head, port) for head, found in entering.items() for tail, port in found or ()}
+    return out | {
         (tail, head, port)
-        for tail in PARTS
-        for head in PARTS
-        for port in ports
-        if allows(policies, "egress", tail, head, port) and allows(policies, "ingress", head, tail, port)
+        for tail, head, port in inside
+        if tail not in PARTS or leaving[tail] is None or (head, port) in (leaving[tail] or ())
     }
 
 
@@ -84,8 +133,49 @@ def outside(policies: list[Thing], part: str) -> set[tuple[str, int]]:
     }
 
 
-def test_exactly_the_edges_of_the_design_are_open(chart: Any) -> None:
-    assert open_edges(policies_of(chart)) == EDGES
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, EDGES | STARTERS | SCRAPED | {KEDA, ("ns:monitoring", "rabbitmq", 15692)}),
+        (
+            {"profile": "values-production.yaml"},
+            EDGES
+            | {edge for edge in STARTERS if edge[1] == "outside:10.0.0.0/8"}
+            | SCRAPED
+            | STORED
+            | OPERATED
+            | {KEDA, ("ns:monitoring", "rabbitmq", 15692)}
+            | {("ns:ingress-nginx", part, port) for part, port in ENTRANCES},
+        ),
+        ({"values": EXTERNAL}, OUTSIDE | STARTERS | SCRAPED),
+    ],
+    ids=["default", "production", "external"],
+)
+def test_exactly_the_edges_of_the_design_are_open(
+    chart: Any, options: Thing, expected: set[tuple[str, str, int]]
+) -> None:
+    policies = policies_of(chart, **options)
+    operated = options.get("profile") == "values-production.yaml"
+    assert open_edges(policies, operated) == expected
+
+
+def test_the_small_cluster_has_no_policies(chart: Any) -> None:
+    assert policies_of(chart, profile="values-dev.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "direction", "rule"),
+    [
+        ("api", "ingress", {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "x"}}}]}),
+        ("ui", "egress", {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}),
+        ("valkey", "ingress", {"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}),
+    ],
+)
+def test_one_edge_too_many_is_noticed(chart: Any, policy: str, direction: str, rule: Thing) -> None:
+    policies = copy.deepcopy(policies_of(chart))
+    spec = next(one["spec"] for one in policies if one["metadata"]["name"] == f"touchline-{policy}")
+    spec[direction] = [*(spec.get(direction) or []), {**rule, "ports": [{"port": 443}]}]
+    assert len(open_edges(policies)) == len(open_edges(policies_of(chart))) + 1
 
 
 def test_every_pod_is_closed_before_edges_open_it(chart: Any) -> None:
@@ -120,25 +210,14 @@ def test_only_dagster_reaches_the_kubernetes_api_and_nobody_the_metadata_service
     assert all(block["except"] == ["169.254.169.254/32"] for block in blocks if block["cidr"] == "0.0.0.0/0")
 
 
-def test_with_the_lake_on_s3_its_users_reach_it(chart: Any) -> None:
-    policies = policies_of(chart, profile="values-production.yaml")
-    users = {part for part in PARTS if ("0.0.0.0/0", 443) in outside(policies, part)}
-    assert users == {"api", "worker", "mlflow", "dagster-code", "dagster-run"}
-    assert not any(outside(policies_of(chart), part) for part in ("api", "worker", "mlflow", "dagster-code", "ui"))
-
-
 @pytest.mark.parametrize(
     ("source", "fetches"),
     [("bundled", False), ("files,bundled", False), ("football_data", True), ("files,openfootball", True)],
 )
 def test_only_the_pipeline_fetches_and_only_from_remote_sources(chart: Any, source: str, fetches: bool) -> None:
-    policies = policies_of(chart, values=(f'global={{"source":"{source}"}}',))
-    users = {part for part in PARTS if ("0.0.0.0/0", 443) in outside(policies, part)}
-    kubernetes = {"dagster-webserver", "dagster-daemon", "dagster-run"}  # on the same port
-    assert users - kubernetes == ({"dagster-code"} if fetches else set())
-    run = next(one["spec"] for one in policies if one["metadata"]["name"] == "touchline-dagster-run")
-    wide = [rule for rule in run["egress"] if any("ipBlock" in peer for peer in rule["to"])]
-    assert len(wide) == 1 + fetches
+    edges = open_edges(policies_of(chart, values=(f'global={{"source":"{source}"}}',)))
+    users = {tail for tail, head, _ in edges if head == ANYWHERE}
+    assert users == ({"dagster-code", "dagster-run"} if fetches else set())
 
 
 def test_external_services_are_reached_on_their_ports(chart: Any) -> None:
@@ -164,6 +243,18 @@ def test_the_ports_in_given_addresses_are_open(chart: Any) -> None:
     policies = policies_of(chart, values=values)
     assert {port for _, port in outside(policies, "worker")} == {443, 9000, 5671, 5672, 5678, 6379, 6380}
     assert {port for _, port in outside(policies, "mlflow")} == {5432, 6432}
+
+
+def test_a_mirror_and_a_collector_are_reached_on_the_ports_of_their_addresses(chart: Any) -> None:
+    values = (
+        'global={"source":"football_data"}',
+        'dagster={"settings":{"footballDataUrl":"http://mirror.example:8088/data","openfootballUrl":"http://o.example"}}',
+        'worker={"settings":{"otlpEndpoint":"http://collector.example:5318"}}',
+    )
+    policies = policies_of(chart, values=values)
+    assert {port for cidr, port in outside(policies, "dagster-code") if cidr == "0.0.0.0/0"} == {443, 8088, 80}
+    assert outside(policies, "worker") == {(cidr, port) for cidr in PRIVATE for port in (4318, 5318)}
+    assert outside(policies, "api") == set()  # it was told of no collector
 
 
 def test_pods_of_the_operators_are_met_under_their_own_labels(chart: Any) -> None:

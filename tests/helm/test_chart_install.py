@@ -60,10 +60,10 @@ def test_workers_scale_on_the_queue_and_without_keda_on_their_cpu(
 
 
 def test_migrations_run_before_an_upgrade_one_after_the_other_and_not_at_the_first_installation(chart: Any) -> None:
-    def hooks(upgrade: bool) -> list[tuple[int, str, str]]:
+    def hooks(upgrade: bool, *values: str) -> list[tuple[int, str, str]]:
         return sorted(
             (int(notes["helm.sh/hook-weight"]), notes["helm.sh/hook"], one["metadata"]["name"])
-            for one in chart.render(upgrade=upgrade)
+            for one in chart.render(upgrade=upgrade, values=values)
             if one["kind"] == "Job" and (notes := one["metadata"]["annotations"])
         )
 
@@ -72,6 +72,7 @@ def test_migrations_run_before_an_upgrade_one_after_the_other_and_not_at_the_fir
         (1, "pre-upgrade", "touchline-mlflow-migration"),
         (2, "pre-upgrade", "touchline-dagster-migration"),
     ]
+    assert hooks(False, "global.alwaysMigrate=true") == hooks(upgrade=True)  # tools that only render
 
 
 def test_what_is_history_outlives_the_release(chart: Any) -> None:
@@ -183,3 +184,20 @@ def test_a_node_of_the_broker_gets_the_time_that_it_waits_for_a_majority_and_no_
     command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]
     (wait,) = re.findall(r"await_online_quorum_plus_one -t (\d+);", command)
     assert int(wait) < pod["terminationGracePeriodSeconds"] <= 3600
+
+
+def test_another_cluster_domain_and_name_server_are_used_everywhere(chart: Any) -> None:
+    given = (
+        'global={"clusterDomain":"corp.example"}',
+        'networkPolicy={"dns":{"namespace":"openshift-dns","ports":[5353]}}',
+    )
+    things = chart.render(values=given)
+    assert "cluster.local" not in str(things)
+    node = named(things, "StatefulSet", "touchline-rabbitmq")["spec"]["template"]["spec"]["containers"][0]
+    told = {one["name"]: one.get("value") for one in node["env"]}
+    assert told["RABBITMQ_NODENAME"] == "rabbit@$(POD_NAME).touchline-rabbitmq-nodes.football.svc.corp.example"
+    (rule,) = named(things, "NetworkPolicy", "touchline-default")["spec"]["egress"]
+    assert {"kubernetes.io/metadata.name": "openshift-dns"} in [
+        one["namespaceSelector"]["matchLabels"] for one in rule["to"] if "namespaceSelector" in one
+    ]
+    assert {(one["port"], one["protocol"]) for one in rule["ports"]} == {(5353, "UDP"), (5353, "TCP")}

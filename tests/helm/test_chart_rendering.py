@@ -15,6 +15,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from tests.helm.conftest import VARIANTS
+
 CHART = Path(__file__).resolve().parents[2] / "helm"
 PROFILES = sorted(path.name for path in CHART.glob("values*.yaml"))
 VERSIONS = ("1.31", "1.34", "1.37")
@@ -108,6 +110,23 @@ def test_every_profile_is_accepted_everywhere(
     things = chart.render(profile, kubernetes, operators, upgrade=True)
     assert [error for thing in things for error in schema_errors(thing, kubernetes, extensions)] == []
     assert [error for thing in things for error in value_errors(thing)] == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_is_accepted_too(chart: Any, extensions: dict[str, dict[str, Any]], variant: str) -> None:
+    things = chart.render(upgrade=True, values=VARIANTS[variant])
+    assert [error for thing in things for error in schema_errors(thing, "1.34", extensions)] == []
+    assert [error for thing in things for error in value_errors(thing)] == []
+
+
+def test_a_long_release_name_keeps_all_names_apart_and_short(chart: Any, extensions: dict[str, dict[str, Any]]) -> None:
+    """The longest that helm takes; nothing gets the name of something else by being cut."""
+    for profile in ("values.yaml", "values-production.yaml"):
+        things = chart.render(profile, upgrade=True, release="r" * 53)
+        names = [(thing["kind"], thing["metadata"]["name"]) for thing in things]
+        assert len(set(names)) == len(names) == len(chart.render(profile, upgrade=True))
+        assert max(len(name) for _, name in names) <= 52
+        assert [error for thing in things for error in schema_errors(thing, "1.34", extensions)] == []
 
 
 def test_no_two_objects_share_a_name(objects: list[dict[str, Any]]) -> None:

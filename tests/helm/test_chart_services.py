@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg2
 import pytest
 import redis
+import yaml
 from psycopg2 import extensions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -141,6 +143,70 @@ def test_a_new_postgresql_makes_a_database_and_an_owner_for_each_of_its_clients(
             for name in names.values():
                 cursor.execute(f"DROP DATABASE IF EXISTS {extensions.quote_ident(name, postgres)}")
                 cursor.execute(f"DROP ROLE IF EXISTS {extensions.quote_ident(name, postgres)}")
+
+
+@pytest.fixture
+def databases(postgres: extensions.connection) -> Iterator[dict[str, str]]:
+    """An empty database for each of PostgreSQL's clients."""
+    names = {use: f"touchline-{uuid.uuid4().hex[:8]}-{use}" for use in ("mlflow", "dagster")}
+    with postgres.cursor() as cursor:
+        for name in names.values():
+            cursor.execute(f'CREATE DATABASE "{name}"')
+        yield names
+        for name in names.values():
+            cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def columns(database: str) -> list[tuple[str, ...]]:
+    """Every column of every table, and the revision that the migrations came to."""
+    with contextlib.closing(psycopg2.connect(**{**SERVER, "dbname": database})) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' "
+            "UNION SELECT 'revision', version_num, '' FROM alembic_version ORDER BY 1, 2"
+        )
+        return cursor.fetchall()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use", ["mlflow", "dagster"])
+def test_the_migrations_of_an_upgrade_run_and_run_again(
+    chart: Any, databases: dict[str, str], tmp_path: Path, use: str
+) -> None:
+    """The command and the variables of the rendered Job, on an empty database and on one that is up to date."""
+    things = chart.render(upgrade=True)
+    (container,) = named(things, "Job", f"{use}-migration")["spec"]["template"]["spec"]["containers"]
+    config = yaml.safe_load(named(things, "ConfigMap", "dagster-instance")["data"]["dagster.yaml"])
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"storage": config["storage"]}))  # its pods need a cluster
+    reach = {
+        "host": "127.0.0.1",
+        "port": "5432",
+        "dbname": databases[use],
+        "username": "postgres",
+        "password": "unused",
+    }
+    reach["uri"] = f"postgresql+psycopg2://postgres@127.0.0.1:5432/{databases[use]}"
+    told = {
+        one["name"]: reach[one["valueFrom"]["secretKeyRef"]["key"]] if "valueFrom" in one else one["value"]
+        for one in container["env"]
+    }
+    command = [
+        one.replace("$(MLFLOW_BACKEND_STORE_URI)", reach["uri"])
+        for one in [*container.get("command", ["mlflow"]), *container["args"]]
+    ]
+    environment = {
+        **os.environ,
+        **told,
+        "DAGSTER_HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    found = []
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(columns(databases[use]))
+    assert found[0] == found[1]
+    assert {"mlflow": "registered_models", "dagster": "runs"}[use] in {table for table, *_ in found[0]}
 
 
 def test_the_result_store_starts_as_told_and_wants_its_password(chart: Any, tmp_path: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
-from orchestration.local import LocalSettings
+from orchestration.local import QUIET, LocalSettings
 from orchestration.settings import PipelineSettings
 from serving.settings import QUEUE, ServingSettings
 from ui.settings import UiSettings
@@ -56,6 +59,59 @@ def environment(chart: Any, part: str) -> dict[str, Any]:
     return {one["name"]: one.get("value") for one in listed}
 
 
+def our_containers(things: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(object, Dockerfile target, container) of everything that runs one of our images, hooks included."""
+    for thing in things:
+        if thing["kind"] in {"Deployment", "StatefulSet", "Job", "Pod"}:
+            spec = thing["spec"]["template"]["spec"] if thing["kind"] != "Pod" else thing["spec"]
+            for container in spec["containers"]:
+                if target := re.fullmatch(r"touchline-(\w+):.+", container["image"]):
+                    yield thing["metadata"]["name"].removeprefix("touchline-"), target[1], container
+
+
+def test_whatever_runs_our_images_is_told_only_what_it_reads(chart: Any) -> None:
+    classes = {"serving": ServingSettings, "orchestration": PipelineSettings, "ui": UiSettings}
+    seen = set()
+    for name, target, container in our_containers(chart.render(upgrade=True, values=VALUES)):
+        seen.add(name)
+        told = [one["name"] for one in container.get("env", [])]
+        assert len(set(told)) == len(told), name
+        known = variables(classes[target]).keys() if target in classes else set()
+        unknown = {one for one in set(told) - known if not FOREIGN.match(one)}
+        assert {one for one in unknown if not (target == "mlflow" and one.startswith("MLFLOW_"))} == set(), name
+    assert seen == {
+        *("api", "worker", "ui", "test", "mlflow", "mlflow-migration"),
+        *("dagster-code", "dagster-daemon", "dagster-webserver", "dagster-migration"),
+    }
+
+
+def test_all_of_dagster_reaches_one_database(chart: Any) -> None:
+    told = {
+        name: {one["name"]: one for one in container["env"] if one["name"].startswith("DAGSTER_PG_")}
+        for name, target, container in our_containers(chart.render(upgrade=True))
+        if target == "orchestration"
+    }
+    assert len(told) == 4
+    assert all(one == told["dagster-code"] and len(one) == 5 for one in told.values())
+    mlflow = {
+        name: next(one for one in container["env"] if one["name"] == "MLFLOW_BACKEND_STORE_URI")
+        for name, target, container in our_containers(chart.render(upgrade=True))
+        if target == "mlflow"
+    }
+    assert mlflow["mlflow"] == mlflow["mlflow-migration"]
+
+
+def test_images_are_as_quiet_as_a_local_run_and_the_chart_does_not_unsay_it(chart: Any) -> None:
+    (listed,) = re.findall(r"^ENV (PATH=.*?[^\\])\n(?! )", (ROOT / "Dockerfile").read_text(), re.M | re.S)
+    built = dict(re.findall(r"(\w+)=(\S+)", listed))
+    local = {name: value for name, value in QUIET.items() if name != "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"}
+    assert local.items() <= built.items()
+    assert not [name for name in built if name.startswith("TOUCHLINE_")]
+    for name, _, container in our_containers(chart.render(upgrade=True)):
+        again = {one["name"]: one.get("value") for one in container.get("env", []) if one["name"] in built}
+        assert all(built[key] == value for key, value in again.items()), name
+
+
 def camel(name: str) -> str:
     """A field's name in the values."""
     return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
@@ -79,7 +135,9 @@ def test_every_setting_of_the_code_can_be_set_in_the_chart(chart: Any, settings:
     }
     choices = DEFINITIONS[CHOICES[settings]]["properties"]
     nowhere = {camel(name) for name in settings.model_fields if name not in told} - choices.keys()
-    assert nowhere == ({"seed"} if settings is ServingSettings else set())  # only the pipeline draws random numbers
+    # Only the pipeline draws random numbers; the chart's own dagster.yaml says where Dagster keeps its runs.
+    meant = {ServingSettings: {"seed"}, PipelineSettings: {"dagsterStorageUrl"}}
+    assert nowhere == meant.get(settings, set())
     assert choices.keys() <= {camel(name) for name in settings.model_fields}
     assert not choices.keys() & {camel(name) for name in told}, "a value would be given twice"
 
@@ -173,8 +231,18 @@ def test_images_hold_what_their_process_imports() -> None:
     installs = re.findall(r"pip install (.*)", text)
     assert len(installs) == 5
     assert all("--require-hashes" in one for one in installs)
+    extras = re.findall(r"^FROM build AS build-(\w+)\nRUN .*? --extra (\S+) -c requirements.lock ", text, re.M)
+    assert extras == [(name, name) for name in ("serving", "orchestration", "ui", "mlflow")]
     for name, body in stages.items():
         if name != "build":
             assert f"COPY --from=build-{name} /opt/venv /opt/venv" in body
             assert "USER 10001:10001" in body
             assert "image.revision" in body
+
+
+def test_images_chart_and_package_bear_one_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    versions = re.findall(r"^ARG VERSION=(\S+)$", (ROOT / "Dockerfile").read_text(), re.M)
+    chart = yaml.safe_load((ROOT / "helm" / "Chart.yaml").read_text())
+    assert versions == [project["version"]] * 4
+    assert chart["appVersion"] == project["version"]

@@ -125,6 +125,7 @@ def test_a_part_of_a_map_may_be_set_alone(chart: Any, cpu: str | int) -> None:
         (('postgresql={"mode":"external"}',), "postgresql.databases"),
         (('global={"lake":{"mode":"s3"}}',), "global.lake.url"),
         (('mlflow={"replicas":2}',), "mlflow.artifacts.destination"),
+        (('global={"existingSecrets":{"apiKeys":"keys"}}',), "global.existingSecrets.uiApiKey"),
     ],
 )
 def test_a_missing_value_is_named(chart: Any, values: tuple[str, ...], names: str) -> None:
@@ -132,16 +133,19 @@ def test_a_missing_value_is_named(chart: Any, values: tuple[str, ...], names: st
 
 
 def test_given_secrets_are_used_and_none_of_ours_is_made_beside_them(chart: Any) -> None:
-    names = ("broker", "results", "mlflowDatabase", "dagsterDatabase")
+    names = ("broker", "results", "mlflowDatabase", "dagsterDatabase", "postgresql")
     given = json.dumps({"existingSecrets": {name: f"mine-{name.lower()}" for name in names}})
     things = chart.render(values=(f"global={given}",))
-    made = {thing["metadata"]["name"] for thing in things if thing["kind"] == "Secret"}
-    assert made == {"touchline-postgresql"}  # the superuser's, which nobody but the bundled server uses
+    assert [thing["metadata"]["name"] for thing in things if thing["kind"] == "Secret"] == []
     text = json.dumps(things)
     for name in names:
         assert f"mine-{name.lower()}" in text
     for name in ("touchline-broker", "touchline-results", "touchline-mlflow-database", "touchline-dagster-database"):
         assert name not in text
+
+
+def test_without_the_match_viewer_callers_keys_are_enough(chart: Any) -> None:
+    assert chart.render(values=('global={"existingSecrets":{"apiKeys":"keys"}}', 'ui={"enabled":false}'))
 
 
 def test_passwords_with_special_characters_stay_whole_in_addresses(chart: Any) -> None:

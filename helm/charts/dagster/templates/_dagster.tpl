@@ -30,6 +30,21 @@
     name: {{ include "touchline.name" (list . "dagster-instance") }}
 {{- end }}
 
+{{/* Where our code finds the lake and the user's own matches: in the code server and in every run pod. */}}
+{{- define "dagster.code.mounts" -}}
+{{- include "touchline.lake.mount" (list . false) }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "dagster.code.volumes" -}}
+{{- include "touchline.lake.volume" . }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* Run pods and step pods: K8sRunLauncher takes what follows for both. It mounts dagster.yaml itself. */}}
 {{- define "dagster.runs" -}}
 container_config:
@@ -41,7 +56,7 @@ container_config:
     {{- include "touchline.containerSecurity" . | nindent 4 }}
   volumeMounts:
     - {name: tmp, mountPath: /tmp}
-    {{- include "touchline.lake.mount" (list . false) | nindent 4 }}
+    {{- include "dagster.code.mounts" . | nindent 4 }}
 pod_template_spec_metadata:
   labels:
     {{- include "touchline.selector" (list . "dagster-run") | nindent 4 }}
@@ -53,7 +68,7 @@ pod_spec_config:
   volumes:
     - name: tmp
       emptyDir: {sizeLimit: 4Gi}
-    {{- include "touchline.lake.volume" . | nindent 4 }}
+    {{- include "dagster.code.volumes" . | nindent 4 }}
 job_spec_config:
   ttl_seconds_after_finished: {{ .Values.runs.keepFinishedSeconds }}
 {{- end }}

@@ -1,7 +1,10 @@
 {{/* Every helper that needs a component takes (list $ "component"); the others take the root context. */}}
 
+{{/* At most 52 characters, so that there is room for what controllers append. A long release name is cut, never the
+     component's, by which names differ. */}}
 {{- define "touchline.name" -}}
-{{- printf "%s-%s" (index . 0).Release.Name (index . 1) | trunc 52 | trimSuffix "-" -}}
+{{- $room := sub 51 (len (index . 1)) | int -}}
+{{- printf "%s-%s" ((index . 0).Release.Name | trunc $room | trimSuffix "-") (index . 1) -}}
 {{- end }}
 
 {{- define "touchline.selector" -}}

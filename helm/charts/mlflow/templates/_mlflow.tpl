@@ -14,7 +14,7 @@
 
 {{- define "mlflow.hosts" -}}
 {{- $name := include "touchline.name" (list . "mlflow") -}}
-{{- $hosts := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.cluster.local" $name .Release.Namespace) -}}
+{{- $hosts := list "localhost" "127.0.0.1" $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.%s" $name .Release.Namespace ((.Values.global).clusterDomain | default "cluster.local")) -}}
 {{- $all := list -}}
 {{- range concat $hosts .Values.allowedHosts }}{{ $all = append (append $all .) (printf "%s:5000" .) }}{{ end -}}
 {{- join "," (uniq $all) -}}
