@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DISK_NEEDED_MB := 4000
 
-.PHONY: up test backtest chart lint types contracts lock load
+.PHONY: up test backtest chart images lint types contracts lock load
 .DEFAULT_GOAL := up
 
 up: .venv/.ready  ## start everything, Ctrl-C stops it
@@ -18,6 +18,9 @@ soak: .venv/.ready  ## minutes of faults under load; wants a machine that does n
 
 chart: .venv/.ready  ## every check of the Helm chart, with a real helm (fetched and checked by hash where none is on PATH)
 	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm
+
+images: .venv/.ready  ## build the images and run them, also as the chart's pods; needs root, buildah, podman, runc
+	@$(BIN)/python .ci/fetch-helm && .ci/try-images
 
 backtest: .venv/.ready  ## every figure of the forecasts with N, standard error and paired differences
 	$(BIN)/python -m features.io.backtest $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)
