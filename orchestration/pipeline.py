@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -27,6 +26,7 @@ from features.matches import SCHEMA, Status, as_known_at, conform
 from orchestration import published
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build
+from orchestration.instance import prepare_instance
 from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, register_competitions, weeks
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
@@ -178,12 +178,7 @@ def _sentence(error: object) -> str:
 
 def run_pipeline(settings: PipelineSettings, progress: Progress) -> None:
     """Run the chain on the Dagster instance under `settings.home`, so that its runs are seen in the Dagster UI."""
-    home = (settings.home / "dagster").absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text((Path(__file__).parent / "dagster.yaml").read_text())
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
         Pipeline(settings, instance, progress).run()
 
 

@@ -8,9 +8,14 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from features.errors import TouchlineError
 
+DEFAULT_PORTS = {
+    **{"amqp": 5672, "amqps": 5671, "redis": 6379, "rediss": 6379, "valkey": 6379, "valkeys": 6379},
+    **{"http": 80, "https": 443, "postgresql": 5432},
+}
 DISK_NEEDED = 500 * 2**20
 """Bytes: lake, databases and logs of a first run take about a tenth of it."""
 
@@ -34,6 +39,24 @@ def check_ports(ports: Mapping[str, int]) -> None:
                 raise CannotStart(
                     f"port {port} is taken; stop what listens there or set {setting} to a free port ({error.strerror})"
                 ) from error
+
+
+def check_answers(outside: Mapping[str, str]) -> None:
+    """What was named instead of an embedded part must take connections; `outside` maps the setting's name to it."""
+    for setting, address in outside.items():
+        parts = urlsplit(address)
+        host, scheme = parts.hostname or "127.0.0.1", parts.scheme.partition("+")[0]
+        port = parts.port or DEFAULT_PORTS.get(scheme)
+        if port is None:
+            raise CannotStart(
+                f"{setting} names no port, and {scheme or 'an address without a scheme'} has no usual one"
+            )
+        try:
+            socket.create_connection((host, port), 5).close()
+        except OSError as error:
+            raise CannotStart(
+                f"nothing answers at {host}:{port} ({error.strerror or error}); start it, or unset {setting}"
+            ) from error
 
 
 def check_disk(home: Path) -> None:

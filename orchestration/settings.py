@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from features.io.settings import Settings
 from features.matrix import FeatureGroup
 from monitoring.gate import Policy
+from orchestration.instance import InstanceSettings
 from orchestration.partitions import WEEKS_AHEAD
 
 
-class PipelineSettings(Settings):
+class PipelineSettings(InstanceSettings):
     """What the pipeline needs on top of the shared settings."""
 
     promotion_policy: Policy = Field(

@@ -1,6 +1,7 @@
 """The first loop with nothing kept in the processes: PostgreSQL, RabbitMQ, Redis and S3 by settings alone.
 
-Then the backup that the chart's README describes: dump, wipe, restore, same forecasts.
+Then new models and results, followed without a shared disk, and the backup that the chart's README describes: dump,
+wipe, restore, same forecasts.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ import boto3
 import httpx
 import psycopg2
 import pytest
+import redis
 import yaml
 from moto.server import ThreadedMotoServer
+
+from features.io.registry import PRODUCTION, Registry
+from serving.results import result_key
+from tests.e2e.local_run import CHROMIUM, first_loop
 
 SERVER = "host=127.0.0.1 port=5432 user=postgres dbname=postgres connect_timeout=3"
 BUCKET, BACKUP = "touchline", "touchline-backup"
@@ -97,6 +103,17 @@ class World:
                 check=True,
             )
 
+    def train(self) -> None:
+        """One more version of the model, through Dagster's command."""
+        config = self.logs / "train.yaml"
+        config.write_text(yaml.safe_dump({"ops": {"outcome_model": {"config": {"reason": "a second version"}}}}))
+        job = ("dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "train_model", "-c", str(config))
+        with (self.logs / "train.log").open("ab") as log:
+            command = [sys.executable, "-m", *job]
+            subprocess.run(
+                command, cwd=self.root, env=self.environment, stdout=log, stderr=log, timeout=600, check=True
+            )
+
     def wait_for(
         self, address: str, good: Callable[[httpx.Response], object] = lambda answer: answer.is_success
     ) -> Any:
@@ -133,6 +150,12 @@ def broker(*command: str) -> str:
     return subprocess.run([tool, "-q", *command], capture_output=True, text=True, timeout=60, check=True).stdout
 
 
+def make_vhost(name: str) -> None:
+    """An empty virtual host that the user guest may do everything in."""
+    broker("add_vhost", name)
+    broker("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+
+
 def reachable(check: Callable[[], object]) -> bool:
     """Whether a service can be used by this test."""
     try:
@@ -162,20 +185,19 @@ def world(
     folder = tmp_path_factory.mktemp("outside")
     names = {use: f"touchline_test_{mark}_{use}" for use in DATABASES}
     vhost = f"touchline-test-{mark}"
-    ports = {name: port() for name in ("api", "mlflow", "redis")}
+    ports = {name: port() for name in ("api", "ui", "dagster", "mlflow", "redis")}
     with ExitStack() as stack:
         for name in names.values():
             sql(f'CREATE DATABASE "{name}"')
             stack.callback(sql, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        broker("add_vhost", vhost)
+        make_vhost(vhost)
         stack.callback(broker, "delete_vhost", vhost)
-        broker("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-        redis = subprocess.Popen(
+        store = subprocess.Popen(
             ["redis-server", "--port", str(ports["redis"]), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
             stdout=subprocess.DEVNULL,
         )
-        stack.callback(redis.wait, 20)
-        stack.callback(redis.terminate)
+        stack.callback(store.wait, 20)
+        stack.callback(store.terminate)
         storage = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         storage.start()
         stack.callback(storage.stop)
@@ -186,9 +208,6 @@ def world(
         for bucket in (BUCKET, BACKUP):
             s3.create_bucket(Bucket=bucket)
         home = folder / "home"
-        dagster = home / "dagster"
-        dagster.mkdir(parents=True)
-        (dagster / "dagster.yaml").write_text(yaml.safe_dump(instance()))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TOUCHLINE_", "AWS_"))}
         environment = {
             **kept,
@@ -197,7 +216,7 @@ def world(
             "TOUCHLINE_LAKE": f"s3://{BUCKET}/lake",
             "TOUCHLINE_S3_ENDPOINT": endpoint,
             "TOUCHLINE_AS_OF": "2026-03-13T12:00:00Z",
-            "TOUCHLINE_API_PORT": str(ports["api"]),
+            **{f"TOUCHLINE_{name.upper()}_PORT": str(ports[name]) for name in ("api", "ui", "dagster", "mlflow")},
             "TOUCHLINE_MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
             "TOUCHLINE_BROKER_URL": f"amqp://guest:guest@127.0.0.1:5672/{vhost}",
             "TOUCHLINE_RESULT_BACKEND_URL": f"redis://127.0.0.1:{ports['redis']}/0",
@@ -212,20 +231,10 @@ def world(
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DAGSTER_DISABLE_TELEMETRY": "1",
             "DO_NOT_TRACK": "1",
-            "DAGSTER_PG_HOST": "127.0.0.1",
-            "DAGSTER_PG_PORT": "5432",
-            "DAGSTER_PG_DB": names["dagster"],
-            "DAGSTER_PG_USER": "postgres",
-            "DAGSTER_PG_PASSWORD": "unused",
+            "TOUCHLINE_DAGSTER_STORAGE_URL": f"postgresql://postgres@127.0.0.1:5432/{names['dagster']}",
+            "DAGSTER_HOME": str(home / "dagster"),
         }
         yield World(s3, names, vhost, environment, ports, repository, folder)
-
-
-def instance() -> dict[str, Any]:
-    """Dagster's storage as the chart sets it, in a form that runs without Kubernetes."""
-    variables = {"hostname": "HOST", "db_name": "DB", "username": "USER", "password": "PASSWORD", "port": "PORT"}
-    database: dict[str, Any] = {key: {"env": f"DAGSTER_PG_{name}"} for key, name in variables.items()}
-    return {"storage": {"postgres": {"postgres_db": {**database, "scheme": "postgresql+psycopg2"}}}}
 
 
 def objects(world: World, bucket: str) -> list[str]:
@@ -252,8 +261,21 @@ def forecasts(world: World, match: dict[str, Any]) -> tuple[dict[str, Any], dict
 
 @pytest.mark.slow
 @pytest.mark.rabbitmq
-@pytest.mark.timeout(1800)
-def test_the_first_loop_keeps_its_state_outside_and_comes_back_from_a_backup(world: World, tmp_path: Path) -> None:
+@pytest.mark.chromium
+@pytest.mark.timeout(1500)
+def test_the_first_loop_passes_with_everything_outside_by_settings_alone(
+    world: World, repository: Path, require: Callable[[object, str], None]
+) -> None:
+    require(Path(CHROMIUM).exists(), "no Chromium on this machine (Debian: apt install chromium)")
+    given = {name: value for name, value in world.environment.items() if name != "TOUCHLINE_MLFLOW_TRACKING_URI"}
+    first_loop(repository, given)
+    everything_is_outside(world)
+
+
+@pytest.mark.slow
+@pytest.mark.rabbitmq
+@pytest.mark.timeout(1500)
+def test_state_outside_is_followed_and_comes_back_from_a_backup(world: World, tmp_path: Path) -> None:
     with world.serving():
         world.pipeline("2026-03-13T12:00:00Z")
         world.wait_for(f"{world.api}/healthcheck/ready")
@@ -261,15 +283,19 @@ def test_the_first_loop_keeps_its_state_outside_and_comes_back_from_a_backup(wor
         published, fresh = forecasts(world, match)
         assert published["probabilities"] == pytest.approx(fresh["probabilities"], abs=1e-9)
         everything_is_outside(world)
+        a_result_is_kept_in_redis(world, match)
 
-        # New results arrive without a restart and without a shared disk.
+        # A new model and new results arrive without a restart and without a shared disk.
+        a_second_version_takes_over(world)
         world.pipeline("2026-03-20T12:00:00Z")
         settled = world.wait_for(
             f"{world.api}/matches/{match['match_id']}", lambda answer: answer.json().get("status") == "played"
         ).json()
         assert settled["score"] is not None
         match = next_match(world)
-        before = forecasts(world, match)
+        before = published, fresh = forecasts(world, match)
+        assert published["model"]["version"] == fresh["model"]["version"] == 2
+        assert published["probabilities"] == pytest.approx(fresh["probabilities"], abs=1e-9)
 
     back_up(world, tmp_path)
     wipe(world)
@@ -304,6 +330,27 @@ def everything_is_outside(world: World) -> None:
     assert not list(home.rglob("*.parquet"))
 
 
+def a_result_is_kept_in_redis(world: World, match: dict[str, Any]) -> None:
+    """The answer of an asynchronous task lies in the store outside, and nowhere else."""
+    asked = {name: match[name] for name in ("home_team", "away_team")}
+    task = httpx.post(f"{world.api}/predict/async/", json=asked, timeout=20).json()["task_id"]
+    world.wait_for(
+        f"{world.api}/monitoring/task_status/{task}", lambda answer: answer.json().get("status") == "success"
+    )
+    with redis.Redis(port=world.ports["redis"]) as store:
+        assert store.exists(result_key(task))
+
+
+def a_second_version_takes_over(world: World) -> None:
+    """Trained and registered through the registry's server, put into production, loaded by the running worker."""
+    asked = {"home_team": "Arsenal", "away_team": "Chelsea"}
+    world.train()
+    assert httpx.post(f"{world.api}/predict", json=asked, timeout=40).json()["model"]["version"] == 1
+    Registry(world.mlflow).set_alias(PRODUCTION, 2)
+    world.wait_for(f"{world.api}/predict/model/info", lambda answer: answer.json().get("version") == 2)
+    assert httpx.post(f"{world.api}/predict", json=asked, timeout=40).json()["model"]["version"] == 2
+
+
 def documented(tool: str, world: World, database: str) -> list[str]:
     """The command of the chart's README, for a database of this test instead of one in the pod."""
     (command,) = re.findall(rf"-- ({tool} [^<>]+) [<>]", (world.root / "helm" / "README.md").read_text())
@@ -326,12 +373,16 @@ def back_up(world: World, folder: Path) -> None:
 
 
 def wipe(world: World) -> None:
-    """Lose everything: databases, bucket, queue."""
+    """Lose everything: databases, bucket, queues and results."""
     for name in world.names.values():
         sql(f'DROP DATABASE "{name}" WITH (FORCE)')
         sql(f'CREATE DATABASE "{name}"')
     for key in objects(world, BUCKET):
         world.s3.delete_object(Bucket=BUCKET, Key=key)
+    broker("delete_vhost", world.vhost)
+    make_vhost(world.vhost)
+    with redis.Redis(port=world.ports["redis"]) as store:
+        store.flushall()
 
 
 def restore(world: World, folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.preflight import CannotStart, check_disk, check_ports, only_one
+from orchestration.preflight import CannotStart, check_answers, check_disk, check_ports, only_one
 
 
 def test_a_taken_port_is_named_with_its_setting() -> None:
@@ -26,6 +26,33 @@ def test_a_taken_port_is_named_with_its_setting() -> None:
 def test_two_services_on_one_port_are_refused() -> None:
     with pytest.raises(CannotStart, match="TOUCHLINE_B and TOUCHLINE_A are both 16001"):
         check_ports({"TOUCHLINE_A": 16001, "TOUCHLINE_B": 16001})
+
+
+def test_a_service_outside_that_does_not_answer_is_named_with_its_setting() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        address = {"TOUCHLINE_BROKER_URL": f"amqp://guest:guest@127.0.0.1:{port}/v"}
+        with pytest.raises(CannotStart, match=rf"nothing answers at 127.0.0.1:{port} .*TOUCHLINE_BROKER_URL"):
+            check_answers(address)
+        holder.listen()
+        check_answers(address)
+
+
+def test_an_address_without_a_port_means_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], _: float) -> socket.socket:
+        asked.append(address)
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    check_answers(
+        {"A": "amqps://mq.example/v", "B": "postgresql+psycopg2://u:p@pg.example/db", "C": "http://ml.example"}
+    )
+    assert asked == [("mq.example", 5671), ("pg.example", 5432), ("ml.example", 80)]
+    with pytest.raises(CannotStart, match="D names no port"):
+        check_answers({"D": "pigeon://post.example"})
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
