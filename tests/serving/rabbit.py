@@ -31,6 +31,12 @@ class Rabbit:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     @property
+    def pid(self) -> int:
+        """Process of the running node."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def environment(self) -> dict[str, str]:
         """What the node, and a tool that asks it, must be told."""
         return {
