@@ -106,7 +106,8 @@ class World:
     def train(self) -> None:
         """One more version of the model, through Dagster's command."""
         config = self.logs / "train.yaml"
-        config.write_text(yaml.safe_dump({"ops": {"outcome_model": {"config": {"reason": "a second version"}}}}))
+        recipe = {"reason": "a second version", "regularisation": 0.11}  # the same one again would add nothing
+        config.write_text(yaml.safe_dump({"ops": {"outcome_model": {"config": recipe}}}))
         job = ("dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "train_model", "-c", str(config))
         with (self.logs / "train.log").open("ab") as log:
             command = [sys.executable, "-m", *job]

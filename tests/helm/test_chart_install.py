@@ -201,3 +201,17 @@ def test_another_cluster_domain_and_name_server_are_used_everywhere(chart: Any) 
         one["namespaceSelector"]["matchLabels"] for one in rule["to"] if "namespaceSelector" in one
     ]
     assert {(one["port"], one["protocol"]) for one in rule["ports"]} == {(5353, "UDP"), (5353, "TCP")}
+
+
+@pytest.mark.parametrize(("profile", "place"), [("values.yaml", 0), ("values-production.yaml", 1)])
+def test_the_backup_of_the_readme_finds_postgresql(chart: Any, profile: str, place: int) -> None:
+    """The bundled one is a pod by its name, the primary of a cnpg cluster is found by the operator's labels."""
+    ways = re.findall(r"^postgres=(.*)$", (CHART / "README.md").read_text(), re.M)
+    assert len(ways) == 2
+    things = chart.render(profile)
+    if place == 0:
+        server = named(things, "StatefulSet", "touchline-postgresql")
+        assert ways[place] == f"pod/{server['metadata']['name']}-0"
+    else:
+        cluster = named(things, "Cluster", "touchline-postgresql")
+        assert f"cnpg.io/cluster={cluster['metadata']['name']},cnpg.io/instanceRole=primary" in ways[place]
