@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+PARTITION = "dagster/partition"
+"""Tag of a run that covers one partition."""
+
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags by which one run covers a range of weeks."""
 

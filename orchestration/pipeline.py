@@ -53,7 +53,7 @@ class Pipeline:
             if self._outdated(competition, as_of):
                 self._job("refresh_matches", f"matches of {competition}", partition_key=competition)
         for competition in self._settings.competitions:  # once all are there: the tiers of a country are rated together
-            if self._unrated(competition):
+            if not published.is_rated(self._lake, competition):
                 self._job("rate_clubs", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
             first = {"ops": {"outcome_model": {"config": {"reason": "no version is in production yet"}}}}
@@ -87,14 +87,6 @@ class Pipeline:
         except (NotPublished, DamagedArtefact):
             return True
         return not published.equals(as_known_at(self._source.load(competition, self._say).matches, as_of))
-
-    def _unrated(self, competition: str) -> bool:
-        """Whether the ratings are older than the matches of any tier that they are made from."""
-        tiers = published.rated_together(self._lake, competition)
-        made = [stamp for name in tiers if (stamp := self._lake.table_stamp("matches", name)) is not None]
-        newest = max(stamp.modified_ns for stamp in made)
-        stamps = [self._lake.table_stamp(noun, competition) for noun in ("match_features", "team_states")]
-        return any(stamp is None or stamp.modified_ns < newest for stamp in stamps)
 
     def _first_stale_week(self, as_of: datetime) -> str | None:
         """The first week that production may forecast, if a week up to those ahead is without forecasts, or from the

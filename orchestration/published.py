@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from typing import Any
 
 import pandas as pd
@@ -33,6 +34,25 @@ def features(lake: Lake) -> pd.DataFrame:
 def rated_together(lake: Lake, competition: str) -> list[str]:
     """Published competitions whose clubs can meet over the years: the tiers of one country share their ratings."""
     return [name for name in lake.partitions("matches") if pool_of(name) == pool_of(competition)]
+
+
+def stamps_of_pool(lake: Lake, competition: str) -> dict[str, list[Any]]:
+    """Of each table of matches that a competition's ratings are made from, what tells that it was replaced."""
+    stamps = {name: lake.table_stamp("matches", name) for name in rated_together(lake, competition)}
+    return {name: list(astuple(stamp)) for name, stamp in stamps.items() if stamp is not None}
+
+
+def note_ratings(lake: Lake, competition: str, made_from: Mapping[str, list[Any]]) -> None:
+    """Note what a competition's ratings were made from."""
+    lake.write_json(f"ratings/{competition}.json", {"made_from": dict(made_from)})
+
+
+def is_rated(lake: Lake, competition: str) -> bool:
+    """Whether the ratings of a competition were made from the matches of its country as they are now."""
+    if any(lake.table_stamp(noun, competition) is None for noun in ("match_features", "team_states")):
+        return False
+    noted = document(lake, f"ratings/{competition}.json")
+    return noted is not None and noted["made_from"] == stamps_of_pool(lake, competition)
 
 
 def empty(schema: pa.Schema) -> pd.DataFrame:

@@ -1,9 +1,13 @@
 """What happens when something has happened."""
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
+from features.competitions import pool_of
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
@@ -13,12 +17,14 @@ from orchestration.alarms import ALARM, Alarm, drift_alarm, held_back, performan
 from orchestration.assessment import approval_of, latest_drift_week
 from orchestration.assets.gate import GATE
 from orchestration.decisions import rollback_production
-from orchestration.jobs import promote_model, publish_forecasts, train_model
-from orchestration.partitions import RANGE_END, RANGE_START
+from orchestration.jobs import promote_model, publish_forecasts, rate_clubs, refresh_matches, train_model
+from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
 from orchestration.schedules import retraining
 from orchestration.settings import PipelineSettings
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
+
+UNFINISHED = [one for one in dg.DagsterRunStatus if one not in FINISHED_STATUSES]
 
 ASKED = "touchline/promotion"
 """Tag of a run that was asked to promote: what it was asked for."""
@@ -109,6 +115,33 @@ def _retrain(
     return dg.RunRequest(run_key=alarm.key, run_config=retraining(f"{ALARM}{alarm.why}"))
 
 
+@dg.sensor(job=rate_clubs, minimum_interval_seconds=30, default_status=RUNNING)
+def new_results_sensor(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Rates the clubs of a country again when matches of one of its tiers have changed, and those of no other country.
+
+    It waits until all tiers are refreshed, so that a morning's results are taken in together.
+    """
+    known = set(context.instance.get_dynamic_partitions(competitions.name or ""))
+    due = [name for name in lake.partitions("matches") if name in known and not published.is_rated(lake, name)]
+    under_way = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    busy = {
+        pool_of(run.tags.get(PARTITION, ""))
+        for run in under_way
+        if run.job_name in (refresh_matches.name, rate_clubs.name)
+    }
+    free = [name for name in due if pool_of(name) not in busy]
+    if not free:
+        return dg.SkipReason("matches are being refreshed or rated" if due else "the ratings are up to date")
+    return [dg.RunRequest(run_key=f"{name} {_content(lake, name)}", partition_key=name) for name in free]
+
+
+def _content(lake: Lake, competition: str) -> str:
+    """What a competition is to be rated from, in short."""
+    return hashlib.sha256(json.dumps(published.stamps_of_pool(lake, competition)).encode()).hexdigest()[:16]
+
+
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitored_jobs=[promote_model, rollback_production],
@@ -128,6 +161,7 @@ def production_changed_sensor(
 
 
 SENSORS = [
+    new_results_sensor,
     promotion_sensor,
     drift_alarm_sensor,
     performance_alarm_sensor,

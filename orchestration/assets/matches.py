@@ -43,12 +43,14 @@ def matches(
 
     What has not been played at that moment is a fixture without a score, even if the source already has one: the
     bundled season is replayed that way. Rows that could not be used are put aside in `quarantine`, with the reason.
-    A feed that has lost results is refused, unless a person says that it is right (`accept_lost_results`).
+    Where nothing has changed, what is published stays as it is, and nothing follows from it. A feed that has lost
+    results is refused, unless a person says that it is right (`accept_lost_results`).
     """
     competition, as_of = context.partition_key, clock.as_of()
     found = source.load(competition, context.log.info)
     table = as_known_at(found.matches, as_of)
-    before = published.empty(SCHEMA) if config.accept_lost_results else _published(lake, competition)
+    stands = _published(lake, competition)
+    before = published.empty(SCHEMA) if config.accept_lost_results else stands
     before = as_known_at(before[before["season"].str[:4] >= str(settings.first_season)], as_of)
     tables = {
         Suite.RESULTS: results_of(table),
@@ -57,12 +59,15 @@ def matches(
     }
     yield from checks.verify(tables, as_of)
     lake.write_table("quarantine", competition, found.quarantine, schema=QUARANTINE_SCHEMA)
-    lake.write_table("matches", competition, table, schema=SCHEMA)
+    changed = not stands.equals(table)
+    if changed:  # what is made from the matches is made again when they are written, not when they were looked at
+        lake.write_table("matches", competition, table, schema=SCHEMA)
     played = table[table["status"] == Status.PLAYED]
     yield dg.MaterializeResult(
         metadata={
             **display.of_table(table, sample=played[_SHOWN].tail(10)),
             "as_of": dg.MetadataValue.timestamp(as_of),
+            "changed": changed,
             "played": len(played),
             "to_come": len(table) - len(played),
             "seasons": int(table["season"].nunique()),

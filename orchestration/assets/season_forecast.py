@@ -21,7 +21,7 @@ _SHOWN = ["team", "played", "points", "expected_points", "p_title", "p_top_four"
 
 @dg.asset(
     partitions_def=competitions,
-    deps=["matches", "team_states", "outcome_model"],
+    deps=["team_states", "outcome_model"],
     automation_condition=dg.AutomationCondition.eager(),
     group_name="forecasts",
     kinds={"parquet"},

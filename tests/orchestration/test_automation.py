@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -13,16 +14,24 @@ import pytest
 
 from features.io.clock import Clock
 from features.io.registry import ModelVersion
+from features.io.sources import SourceResult, bundled
+from features.io.sources.result import quarantine_table
 from features.io.store import Lake
-from features.matches import OUTCOMES
+from features.matches import OUTCOMES, conform, with_match_ids
 from features.metrics import rps
 from monitoring.performance import report
 from orchestration.alarms import ALARM
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build
-from orchestration.partitions import RANGE_END, RANGE_START, register_competitions
+from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, register_competitions
+from orchestration.resources import MatchSource
 from orchestration.schedules import daily_refresh, weekly_drift, weekly_retraining
-from orchestration.sensors import drift_alarm_sensor, performance_alarm_sensor, production_changed_sensor
+from orchestration.sensors import (
+    drift_alarm_sensor,
+    new_results_sensor,
+    performance_alarm_sensor,
+    production_changed_sensor,
+)
 from orchestration.settings import PipelineSettings
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -161,6 +170,82 @@ def test_a_new_version_in_production_forecasts_the_weeks_to_come(settings) -> No
     assert request.tags == {RANGE_START: "2026-03-09", RANGE_END: "2026-04-06"}
 
 
+LEAGUES = (LEAGUE, "eng-championship", "ger-bundesliga")
+
+
+class Installation:
+    """Three leagues of two countries, refreshed and rated as the daemon would."""
+
+    def __init__(self, settings: PipelineSettings, instance: dg.DagsterInstance) -> None:
+        self.instance, self.lake, self.definitions = instance, Lake(settings.lake_root), build(settings)
+        self.tables: dict[str, pd.DataFrame] = {}
+        table = bundled.load()
+        for name in LEAGUES:
+            same = table[table["season"] == "2025-26"].assign(competition=name).drop(columns="match_id")
+            self.tables[name] = conform(with_match_ids(same))
+        register_competitions(instance, LEAGUES)
+
+    def refresh(self, *names: str) -> None:
+        for name in names:
+            assert self._job("refresh_matches", name)
+
+    def rate(self) -> set[str]:
+        """Do what the sensor asks for; returns the competitions."""
+        context = dg.build_sensor_context(instance=self.instance, resources={"lake": self.lake})
+        asked = new_results_sensor(context)
+        if isinstance(asked, dg.SkipReason):
+            return set()
+        assert all(self._job("rate_clubs", one.partition_key) for one in asked)
+        return {one.partition_key for one in asked}
+
+    def _job(self, job: str, name: str) -> bool:
+        found = self.definitions.resolve_job_def(job)
+        return found.execute_in_process(instance=self.instance, partition_key=name).success
+
+
+@pytest.fixture
+def here(settings, monkeypatch) -> Iterator[Installation]:
+    with dg.instance_for_test() as instance:
+        found = Installation(settings, instance)
+        told = lambda _, name, say: SourceResult(found.tables[name], quarantine_table([]))  # noqa: E731
+        monkeypatch.setattr(MatchSource, "load", told)
+        yield found
+
+
+def test_only_the_country_whose_results_have_changed_is_rated_again(here) -> None:
+    assert here.rate() == set(), "nothing is there yet"
+    here.refresh(*LEAGUES)
+    assert here.rate() == set(LEAGUES)
+    here.refresh(*LEAGUES)
+    assert here.rate() == set(), "the same files again"
+    before = here.lake.table_stamp("matches", "ger-bundesliga")
+    here.tables["eng-championship"].loc[10, "home_goals"] += 1
+    here.refresh(*LEAGUES)
+    assert here.rate() == {LEAGUE, "eng-championship"}
+    assert here.lake.table_stamp("matches", "ger-bundesliga") == before
+    assert here.rate() == set()
+
+
+def test_ratings_wait_until_all_tiers_of_a_country_are_refreshed(here) -> None:
+    here.refresh(*LEAGUES)
+    job = here.definitions.resolve_job_def("refresh_matches")
+    tags = {PARTITION: "eng-championship"}
+    run = here.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    assert here.rate() == {"ger-bundesliga"}
+    here.instance.report_run_canceled(run)
+    assert here.rate() == {LEAGUE, "eng-championship"}
+
+
+def test_a_refresh_that_changes_nothing_asks_for_nothing_but_the_freshness(here) -> None:
+    here.refresh(LEAGUE)
+    here.rate()
+    evaluation = dg.evaluate_automation_conditions(here.definitions, here.instance)
+    here.refresh(LEAGUE)
+    evaluation = dg.evaluate_automation_conditions(here.definitions, here.instance, cursor=evaluation.cursor)
+    asked = {one.key.to_user_string() for one in evaluation.results if one.true_subset.size}
+    assert asked == {"freshness"}
+
+
 def test_everything_follows_from_new_results_step_by_step(settings) -> None:
     definitions = build(settings)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -168,8 +253,6 @@ def test_everything_follows_from_new_results_step_by_step(settings) -> None:
         evaluation = dg.evaluate_automation_conditions(definitions, instance)
         instance.report_runless_asset_event(dg.AssetMaterialization("matches", partition=LEAGUE))
         evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
-        assert evaluation.get_requested_partitions(dg.AssetKey("match_features")) == {LEAGUE}
-        assert evaluation.get_requested_partitions(dg.AssetKey("team_states")) == {LEAGUE}
         assert evaluation.get_num_requested(dg.AssetKey("freshness")) == 1, "ratings that fail must not hide staleness"
         for noun in ("match_features", "team_states"):
             instance.report_runless_asset_event(dg.AssetMaterialization(noun, partition=LEAGUE))
