@@ -1,7 +1,9 @@
 """Drift: do the features and forecasts of the latest matches still look like those of the seasons before?
 
 The reference is fixed: the `REFERENCE_SEASONS` complete seasons before the running one. The window is the last
-`WINDOW` matches of the running season of each competition; with fewer there is no verdict, only "too few matches".
+`WINDOW` matches of the running season of each competition. A competition with fewer, in window or reference, is left
+out: leagues differ, so that the matches of one are no reference for another. For the same reason each competition has
+as many rows in the reference as any other. Where none is left there is no verdict, only "too few matches".
 The method is named: the two-sample Kolmogorov-Smirnov test for every column.
 
 Its p-values cannot be taken at their word, because the matches of a season share their twenty clubs: some columns
@@ -27,7 +29,6 @@ from scipy.stats import ks_2samp
 
 from features.errors import InvalidInput
 from features.matches import OUTCOMES
-from features.matrix import GOAL_FEATURES
 from features.splits import season_starts
 
 Floats = NDArray[np.float64]
@@ -39,13 +40,10 @@ SETTLING = 1
 
 WINDOW = 100
 STEP = 10
-"""Matches between two windows when measuring: a round of a league of twenty."""
+"""Matches of each competition between two windows when measuring: a round of a league of twenty."""
 
 POWER_EVERY = 4
 """Of the windows measured on, every so many gets planted faults: they overlap and differ little."""
-
-COLUMNS = (*GOAL_FEATURES, *OUTCOMES)
-"""Features that models are trained on, and the forecasts made from them."""
 
 CAP = 0.01
 """A p-value above this is never drift, however calm the past was."""
@@ -88,13 +86,13 @@ class Report:
     html: str
 
 
-def measure(history: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> Trust:
+def measure(history: pd.DataFrame, columns: Sequence[str]) -> Trust:
     """Thresholds from complete seasons of the past, with the false-alarm rate and the power that they give.
 
     Parameters
     ----------
     history : matches of complete seasons: competition, season, kick_off and `columns`.
-    columns : numeric columns to watch.
+    columns : numeric columns to watch: the features of the model, and `OUTCOMES` for its forecasts.
     """
     pairs = list(_undrifted(history[["competition", "season", "kick_off", *columns]]))
     seasons = tuple(sorted({season for season, _, _ in pairs}))
@@ -118,12 +116,13 @@ def drift_report(frame: pd.DataFrame, week: str, trust: Trust) -> Report:
 
     Parameters
     ----------
-    frame : matches of the running season and those before: competition, season, kick_off and the columns of `trust`
-        (features as they stood before each match, and the forecast probabilities).
+    frame : matches of the running season and those before: competition, season, kick_off, the columns of `trust`
+        (features as they stood before each match, and the forecast probabilities), and `as_published` (bool): whether
+        the probabilities are those that were published.
     week : Monday of the week that the report is for, YYYY-MM-DD; matches after it are left out.
     trust : from `measure`.
     """
-    columns = list(trust.thresholds)
+    columns = [name for name in frame.columns if name in trust.thresholds]
     end = datetime.fromisoformat(week).replace(tzinfo=UTC) + timedelta(days=7)
     known = frame[frame["kick_off"] < pd.Timestamp(end)]
     reference, window, left_out = split(known)
@@ -131,6 +130,7 @@ def drift_report(frame: pd.DataFrame, week: str, trust: Trust) -> Report:
         "week": week,
         "method": METHOD,
         "matches": len(window),
+        "as_published": int(window["as_published"].sum()),
         "minimum": WINDOW,
         "left_out": left_out,
         "competitions": sorted(set(window["competition"])),
@@ -138,14 +138,13 @@ def drift_report(frame: pd.DataFrame, week: str, trust: Trust) -> Report:
         "reference": _extent(reference) | {"matches": len(reference), "seasons": sorted(set(reference["season"]))},
         "trust": asdict(trust),
     }
-    if window.empty or reference.empty:
-        rows = sum(left_out.values())
+    if window.empty:
+        rows = sum(one["matches"] for one in left_out.values())
         summary |= {"state": "too_few_matches", "share": None, "columns": [], "matches": rows}
-        body = f"<p>{rows} matches of the running season so far; a verdict needs {WINDOW}.</p>"
-        return Report(_sealed(summary), _page(f"<!doctype html><html><body>{body}</body></html>", summary))
+        return Report(_sealed(summary), _page(_EMPTY, summary))
     missing = [name for name in columns if _finite(window[name]).size < len(window) / 2]
     present = [name for name in columns if name not in missing]
-    p_values, page = _evidently(reference, window, present, trust) if present else ({}, "<html><body></body></html>")
+    p_values, page = _evidently(reference, window, present, trust) if present else ({}, _EMPTY)
     described = [_describe(name, reference, window, p_values.get(name), trust.thresholds[name]) for name in columns]
     drifted = [one for one in described if one["drifted"]]
     summary |= {
@@ -176,29 +175,38 @@ def review(summary: dict[str, Any], by: str, note: str, at: datetime) -> dict[st
     }
 
 
-def split(known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    """Reference, window, and the competitions left out of both with their matches so far, because they are too few."""
-    ordered = known.sort_values("kick_off", kind="stable")
+def split(known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, dict[str, int]]]:
+    """Reference, window, and the competitions left out of both, with the matches that they have for each."""
+    ordered = known.sort_values("kick_off", kind="stable", ignore_index=True)
     start = pd.Series(season_starts(ordered["season"]), index=ordered.index)
     current = start.groupby(ordered["competition"]).transform("max")
     running = ordered[start == current]
-    counts = running["competition"].value_counts()
-    enough = sorted(counts[counts >= WINDOW].index)
-    before = (start < current) & (start >= current - REFERENCE_SEASONS) & ordered["competition"].isin(enough)
-    window = running[running["competition"].isin(enough)].groupby("competition").tail(WINDOW)
-    left_out = {str(name): int(n) for name, n in counts.items() if n < WINDOW}
-    return ordered[before], window, left_out
+    before = ordered[(start < current) & (start >= current - REFERENCE_SEASONS)]
+    counts = {
+        str(name): {"matches": int(n), "reference": int((before["competition"] == name).sum())}
+        for name, n in running["competition"].value_counts().items()
+    }
+    left_out = {name: one for name, one in counts.items() if min(one.values()) < WINDOW}
+    share = min((one["reference"] for name, one in counts.items() if name not in left_out), default=0)
+    kept = before[~before["competition"].isin(left_out)].groupby("competition", sort=False)
+    reference = before.loc[[row for rows in kept.groups.values() for row in _evenly(rows, share)]]
+    return reference, running[~running["competition"].isin(left_out)].groupby("competition").tail(WINDOW), left_out
+
+
+def _evenly(rows: pd.Index[Any], n: int) -> pd.Index[Any]:
+    """So many of the rows, in even steps from the first to the last."""
+    return rows[np.linspace(0, len(rows) - 1, n).round().astype(int)]
 
 
 def _undrifted(history: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame, pd.DataFrame]]:
     """(season, reference, window) for every round of every season that has a whole reference before it."""
-    start = season_starts(history["season"])
+    start, step = season_starts(history["season"]), STEP * history["competition"].nunique()
     for season in sorted(set(start))[SETTLING + REFERENCE_SEASONS :]:
         until = history[start <= season].sort_values("kick_off", kind="stable")
         moments = until.loc[season_starts(until["season"]) == season, "kick_off"]
-        for moment in moments.iloc[WINDOW - 1 :: STEP]:
+        for moment in moments.iloc[WINDOW - 1 :: step]:
             reference, window, _ = split(until[until["kick_off"] <= moment])
-            if len(window) and len(reference):
+            if len(window):
                 yield int(season), reference, window
 
 
@@ -247,7 +255,21 @@ def _power(
             _quick_p_value(ref, now.mean() + spread * (now - now.mean())) < limits[name] for name, ref, now in samples
         ]
         found[fault] = float(np.reshape(hits, (len(pairs), len(columns))).any(axis=1).mean())
-    return found
+    return found | _power_on_one(pairs, limits)
+
+
+def _power_on_one(pairs: list[tuple[pd.DataFrame, pd.DataFrame]], limits: dict[str, float]) -> dict[str, float]:
+    """The same where only one competition of several is struck, and the others' matches hide it."""
+    competitions = max((now["competition"].nunique() for _, now in pairs), default=0)
+    if competitions < 2:
+        return {}
+    hits = []
+    for reference, now in pairs:
+        struck = now["competition"] == now["competition"].min()
+        for name, limit in limits.items():
+            stuck = now[name].mask(struck, now.loc[struck, name].iloc[0])
+            hits.append(_quick_p_value(_finite(reference[name]), _finite(stuck)) < limit)
+    return {f"a broken feed of one competition of {competitions}: a feature stuck at one value": float(np.mean(hits))}
 
 
 def _evidently(
@@ -306,6 +328,14 @@ def _sealed(summary: dict[str, Any]) -> dict[str, Any]:
     return summary | {"digest": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
+_EMPTY = "<!doctype html><html><body></body></html>"
+_ADVICE = {
+    "stable": "Nothing differs from the reference by more than chance would.",
+    "drift": "Read on, then record your judgement with the job <code>review_drift</code> in Dagster: no new model is "
+    "promoted before.",
+    "too_few_matches": "Until there are enough, no new model is promoted unless a person answers for it with the job "
+    "<code>review_drift</code> in Dagster.",
+}
 _TABLE = '<table cellpadding="4" style="text-align:left">'
 
 
@@ -317,22 +347,18 @@ def _page(page: str, summary: dict[str, Any]) -> str:
 
 def _preface(summary: dict[str, Any]) -> str:
     spoken = {"stable": "no drift", "drift": "drift", "too_few_matches": "too few matches"}[summary["state"]]
-    reference, trust = summary["reference"], summary["trust"]
-    lines = [
-        f"<h1>Drift, week of {html.escape(summary['week'])}: {spoken}</h1>",
-        f"<p>Window: {summary['matches']} matches. Reference, fixed for the season: {reference['matches']} matches of "
-        f"{html.escape(', '.join(reference['seasons'])) or 'no season'}. Method: two-sample Kolmogorov-Smirnov test "
-        "per column; drifted where the p-value lies below the column's threshold.</p>",
-    ]
+    lines = [f"<h1>Drift, week of {html.escape(summary['week'])}: {spoken}</h1>", f"<p>{_ADVICE[summary['state']]}</p>"]
+    lines += _compared(summary)
     if summary["columns"]:
-        cells = "".join(
-            f"<tr><td>{html.escape(one['column'])}</td><td>{one['kind']}</td><td>{_spell(one['p_value'])}</td>"
-            f"<td>{_spell(one['threshold'])}</td><td>{'drifted' if one['drifted'] else 'no drift'}</td></tr>"
-            for one in summary["columns"]
+        names = ("column", "kind", "mean before", "mean now", "p-value", "drift below", "verdict")
+        head = "".join(f"<th>{name}</th>" for name in names)
+        lines.append(f"{_TABLE}<tr>{head}</tr>{''.join(map(_row, summary['columns']))}</table>")
+        lines.append(
+            "<p>Further down stands Evidently's own page with the distributions. It calls one drifted column a drift "
+            "of the whole dataset, as is done here.</p>"
         )
-        head = "<tr><th>column</th><th>kind</th><th>p-value</th><th>threshold</th><th>verdict</th></tr>"
-        lines.append(f"{_TABLE}{head}{cells}</table>")
     lines.append("<h2>How far to trust this</h2>")
+    trust = summary["trust"]
     if trust["false_alarm_rate"] is None:
         lines.append(f"<p>Not measured: fewer than {MIN_SEASONS} past seasons with a whole reference are known.</p>")
     else:
@@ -347,5 +373,44 @@ def _preface(summary: dict[str, Any]) -> str:
     return f'<section style="{style}">{"".join(lines)}</section>'
 
 
-def _spell(value: float | None) -> str:
-    return "missing" if value is None else f"{value:.2g}"
+def _row(one: dict[str, Any]) -> str:
+    """A column's line of the table; what drifted stands out."""
+    missing = one["missing"] >= 0.5
+    figures = [one["mean_reference"], one["mean_window"], one["p_value"], one["threshold"]]
+    cells = [
+        html.escape(one["column"]),
+        one["kind"],
+        *("–" if value is None else f"{value:.2g}" for value in figures),
+        f"missing in {one['missing']:.0%}" if missing else "drifted" if one["drifted"] else "no drift",
+    ]
+    style = ' style="font-weight:bold;color:#b91c1c"' if one["drifted"] else ""
+    return f"<tr{style}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _compared(summary: dict[str, Any]) -> Iterator[str]:
+    """What was compared with what, in sentences."""
+    reference, matches = summary["reference"], summary["matches"]
+    if summary["columns"]:
+        yield (
+            f"<p>Window: the {_named(matches, 'match', 'matches')} from {_day(summary['window']['from'])} to "
+            f"{_day(summary['window']['to'])}, of {html.escape(', '.join(summary['competitions']))}. Reference, fixed "
+            f"for the season: {_named(reference['matches'], 'match', 'matches')} of "
+            f"{html.escape(', '.join(reference['seasons']))}.</p>"
+            "<p>Method: two-sample Kolmogorov-Smirnov test per column; drifted where the p-value lies below the "
+            f"column's threshold. Of the forecasts in the window {summary['as_published']} are as they were published "
+            "by the version in production; the others, and those of the reference, it made afterwards from what was "
+            "known before each match.</p>"
+        )
+    for name, one in summary["left_out"].items():
+        yield (
+            f"<p>{html.escape(name)} is left out: {_named(one['matches'], 'match', 'matches')} of the running season "
+            f"and {one['reference']:,} of the seasons before; {summary['minimum']} of each are needed.</p>"
+        )
+
+
+def _named(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
+
+
+def _day(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%-d %B %Y}"

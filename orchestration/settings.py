@@ -32,4 +32,7 @@ class PipelineSettings(InstanceSettings):
     retraining_cap: int = Field(
         4, ge=0, description="Retrainings that alarms may ask for within 90 days; beyond that a person has to look."
     )
+    api_url: str = Field(
+        "http://127.0.0.1:8000", description="Link to the REST API, as the browser reaches it; empty: no link."
+    )
     step_pods: bool = Field(False, description="Each step of a training in a pod of its own; only on Kubernetes.")

@@ -1,6 +1,7 @@
 """Whether the latest matches still look like those the model knows."""
 
 from dataclasses import asdict
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -12,20 +13,37 @@ from features.matches import OUTCOMES, Status
 from orchestration import display, published
 from orchestration.partitions import weeks
 from orchestration.publishing import monday
+from orchestration.settings import PipelineSettings
 from orchestration.training import digest
 
 
 def watched(lake: Lake, model: LoadedModel) -> pd.DataFrame:
-    """Features of all played matches, and what one model makes of them, so that only the matches differ."""
+    """Features of all played matches, and the forecasts of one model: as published, else as it would have made them.
+
+    What an earlier version published is no matter of drift: there the model has changed, and not the matches.
+    """
     frame = published.features(lake)
     frame = frame[frame["status"] == Status.PLAYED].reset_index(drop=True)
-    p = model.predict_proba(frame[list(model.features)].to_numpy(float))
-    return frame.assign(**{outcome: p[:, column] for column, outcome in enumerate(OUTCOMES)})
+    made = pd.DataFrame(
+        model.predict_proba(frame[list(model.features)].to_numpy(float)), frame["match_id"], list(OUTCOMES)
+    )
+    rows = published.weeks(lake, "forecasts")
+    mine = rows[rows["model_version"] == model.version.version].sort_values("published_at")
+    stands = mine.drop_duplicates("match_id", keep="last").set_index("match_id")[list(OUTCOMES)]
+    made.update(stands)
+    kept = frame[["match_id", "competition", "season", "kick_off", *model.features]]
+    return kept.assign(
+        as_published=kept["match_id"].isin(stands.index), **{one: made[one].to_numpy() for one in OUTCOMES}
+    )
 
 
 @dg.asset(
     partitions_def=weeks,
-    deps=["forecasts", dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping())],
+    deps=[
+        dg.AssetDep("forecasts", partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
+        "outcome_model",
+    ],
     group_name="judgement",
     kinds={"evidently"},
 )
@@ -34,11 +52,13 @@ def drift_report(
     lake: dg.ResourceParam[Lake],
     registry: dg.ResourceParam[Registry],
     clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.MaterializeResult[None]:
-    """Drift of the features and forecasts of the latest hundred matches against the three seasons before.
+    """Drift of features and forecasts: the latest hundred matches of a competition against the three seasons before.
 
-    The report's page says which test is used, how often it cries wolf and what it catches. A week that drifted wants a
-    person's eye: job `review_drift`.
+    The features are those that the version in production uses, the forecasts those that it has published. The report's
+    page says which test is used, how often it cries wolf and what it catches. A week that drifted wants a person's eye:
+    job `review_drift`.
     """
     from monitoring.drift import drift_report as compare
 
@@ -48,8 +68,9 @@ def drift_report(
         raise dg.Failure("no version is in production; there are no forecasts whose drift could be watched")
     if monday(week) > clock.as_of():
         raise dg.Failure(f"the week of {week} has not begun at {clock.as_of():%Y-%m-%d %H:%M} UTC")
-    frame = watched(lake, registry.load(production))
-    report = compare(frame, week, _trust(lake, frame, week))
+    model = registry.load(production)
+    frame = watched(lake, model)
+    report = compare(frame, week, _trust(lake, frame, week, (*model.features, *OUTCOMES)))
     lake.write_bytes(f"reports/drift/week={week}/report.html", report.html.encode())
     lake.write_json(f"reports/drift/week={week}/summary.json", report.summary)
     columns = pd.DataFrame(report.summary["columns"])
@@ -59,22 +80,28 @@ def drift_report(
             "share": report.summary["share"] if report.summary["share"] is not None else "no verdict",
             "matches": report.summary["matches"],
             "columns": dg.MetadataValue.md(display.markdown(columns)),
-            "report": dg.MetadataValue.path(f"{lake.root}/reports/drift/week={week}/report.html"),
-            "served_at": dg.MetadataValue.md(f"`GET /monitoring/drift/{week}/report` of the API"),
+            "report": _link(settings.api_url, f"/monitoring/drift/{week}/report"),
+            "in_the_lake": dg.MetadataValue.path(f"{lake.root}/reports/drift/week={week}/report.html"),
         }
     )
 
 
-def _trust(lake: Lake, frame: pd.DataFrame, week: str):  # type: ignore[no-untyped-def]  # a type of a lazy import
+def _link(api: str, path: str) -> dg.MetadataValue[Any]:
+    """A link that opens in the browser, or where it would be found if the address of the API were known."""
+    return dg.MetadataValue.url(f"{api.rstrip('/')}{path}") if api else dg.MetadataValue.text(f"GET {path} of the API")
+
+
+def _trust(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...]):  # type: ignore[no-untyped-def]  # a type of a lazy import
     """Thresholds from the seasons before the one of the week; they take seconds to measure and are kept."""
     from monitoring.drift import Trust, measure
 
     known = frame[frame["kick_off"] < monday(week)]
     history = known[known["season"] < known["season"].max()] if len(known) else known
-    path = f"reports/drift/trust/{digest(history.drop(columns='status'))}.json"
+    history = history[["match_id", "competition", "season", "kick_off", *columns]]
+    path = f"reports/drift/trust/{digest(history)}.json"
     kept = published.document(lake, path)
     if kept is not None:
         return Trust(**{**kept, "seasons": tuple(kept["seasons"])})
-    trust = measure(history)
+    trust = measure(history, columns)
     lake.write_json(path, asdict(trust))
     return trust

@@ -32,7 +32,7 @@ from features.io.registry import MODEL_NAME, PRODUCTION
 from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import as_known_at
-from monitoring.drift import COLUMNS, REFERENCE_SEASONS, drift_report, measure, review
+from monitoring.drift import REFERENCE_SEASONS, drift_report, measure, review
 from monitoring.freshness import freshness
 from monitoring.gate import Evidence, as_document, judge
 from monitoring.performance import report
@@ -43,6 +43,7 @@ DASHBOARDS = sorted((REPOSITORY / "helm" / "files" / "dashboards").glob("*.json"
 RULES = sorted((REPOSITORY / "helm" / "files" / "alerts").glob("*.yaml"))
 AS_OF = bundled.REPLAY_AS_OF
 OUTCOMES = ("home", "draw", "away")
+COLUMNS = ("elo", "pi", *OUTCOMES)
 
 
 def boards() -> dict[str, dict[str, Any]]:
@@ -173,7 +174,7 @@ def drift_frame() -> pd.DataFrame:
     matches = bundled.load()
     frame = matches.loc[matches["season"] >= "2022-23", ["competition", "season", "kick_off"]].copy()
     values = np.random.default_rng(0).normal(size=(len(frame), len(COLUMNS)))
-    return frame.assign(**dict(zip(COLUMNS, values.T, strict=True)))
+    return frame.assign(as_published=True, **dict(zip(COLUMNS, values.T, strict=True)))
 
 
 def fill(lake: Lake) -> None:
@@ -187,7 +188,7 @@ def fill(lake: Lake) -> None:
     lake.write_json("reports/performance.json", report(rows, AS_OF))
     frame = drift_frame()
     assert frame["season"].nunique() == REFERENCE_SEASONS + 1  # a reference, and too little to measure thresholds on
-    summary = drift_report(frame, "2026-03-09", measure(frame)).summary
+    summary = drift_report(frame, "2026-03-09", measure(frame, COLUMNS)).summary
     lake.write_json("reports/drift/week=2026-03-09/summary.json", summary)
     lake.write_json("reports/drift/week=2026-03-09/review.json", review(summary, "Ada", "fine", AS_OF))
     evidence = Evidence(

@@ -13,35 +13,42 @@ import pytest
 
 from features.errors import InvalidInput
 from features.io.sources import bundled
+from features.io.sources.football_data import parse
 from features.io.store import Lake
 from features.matches import OUTCOMES, outcomes
-from features.matrix import GOAL_FEATURES, feature_frame
+from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, FeatureGroup, feature_frame
 from features.models import outcome_model
 from features.replay import replay
 from features.splits import season_starts
-from monitoring.drift import CAP, COLUMNS, WINDOW, Report, Trust, drift_report, measure, review, split
+from monitoring.drift import CAP, WINDOW, Report, Trust, drift_report, measure, review, split
 from monitoring.metrics import BatchCollector
 
 WEEK = "2026-03-09"
+COLUMNS = (*GOAL_FEATURES, *OUTCOMES)
 AS_OF = bundled.REPLAY_AS_OF
 
 
-@pytest.fixture(scope="module")
-def frame() -> pd.DataFrame:
-    """Real features of every season, with the forecasts of a model trained before the last one."""
-    matches = bundled.load()
+def forecast_features(matches: pd.DataFrame) -> pd.DataFrame:
+    """Features of every season, with the forecasts of a model trained before the last one."""
     states = replay(matches)
     rows = feature_frame(matches, states.home, states.away)
     start = season_starts(rows["season"])
     past = (start > start.min()) & (start < start.max())
     x = rows[list(GOAL_FEATURES)].to_numpy(float)
     model = outcome_model().fit(x[past], outcomes(matches)[past])
-    return rows.assign(**dict(zip(OUTCOMES, model.predict_proba(x).T, strict=True)))
+    made = dict(zip(OUTCOMES, model.predict_proba(x).T, strict=True))
+    return rows[["match_id", "competition", "season", "kick_off", *GOAL_FEATURES]].assign(as_published=False, **made)
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    """Real seasons of the Premier League."""
+    return forecast_features(bundled.load())
 
 
 @pytest.fixture(scope="module")
 def trust(frame: pd.DataFrame) -> Trust:
-    return measure(frame[frame["season"] < "2025-26"])
+    return measure(frame[frame["season"] < "2025-26"], COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +81,12 @@ def test_false_alarms_and_power_are_measured_on_real_seasons(trust: Trust) -> No
 
 
 def test_measuring_twice_gives_the_same(frame: pd.DataFrame, trust: Trust) -> None:
-    assert measure(frame[frame["season"] < "2025-26"]) == trust
+    assert measure(frame[frame["season"] < "2025-26"], COLUMNS) == trust
 
 
 def test_too_little_history_is_said_and_not_guessed() -> None:
     few = pd.DataFrame({"competition": "a", "season": "2024-25", "kick_off": pd.Timestamp("2025-01-01", tz="UTC")}, [0])
-    one = measure(few.assign(**dict.fromkeys(COLUMNS, 0.0)))
+    one = measure(few.assign(**dict.fromkeys(COLUMNS, 0.0)), COLUMNS)
     assert one.false_alarm_rate is None
     assert one.thresholds["elo"] == pytest.approx(CAP / len(COLUMNS))
 
@@ -134,6 +141,7 @@ def test_few_matches_give_no_verdict(frame: pd.DataFrame, trust: Trust) -> None:
     assert one.summary["share"] is None
     assert 0 < one.summary["matches"] < WINDOW
     assert "too few matches" in one.html
+    assert "no new model is promoted unless a person answers for it" in one.html
 
 
 def test_matches_after_the_week_do_not_enter(frame: pd.DataFrame, trust: Trust, undrifted: Report) -> None:
@@ -148,7 +156,21 @@ def test_the_page_holds_the_verdict_its_trust_and_the_report_itself(undrifted: R
     assert "False alarms" in head
     assert "shifted by half of its standard deviation" in head
     assert "2022-23, 2023-24, 2024-25" in head
+    assert "review_drift" not in head
     assert len(undrifted.html) > 1_000_000
+
+
+def test_the_page_of_a_drift_names_the_column_and_what_is_asked_of_its_reader(
+    frame: pd.DataFrame, trust: Trust
+) -> None:
+    moved = drift_report(planted(frame, elo=frame["elo"] + frame["elo"].std()), WEEK, trust).html
+    head = moved.split("<body>")[1][:20_000]
+    assert "no new model is promoted before" in head
+    row = next(line for line in head.split("<tr") if "<td>elo</td>" in line)
+    assert "bold" in row
+    assert "<td>drifted</td>" in row
+    gone = drift_report(planted(frame, pi=np.nan), WEEK, trust).html
+    assert "<td>missing in 100%</td>" in gone
 
 
 def test_the_summary_is_json_and_feeds_the_exporter(undrifted: Report, tmp_path: Path) -> None:
@@ -178,12 +200,87 @@ def test_a_review_is_of_one_report_by_a_named_person(undrifted: Report) -> None:
             review(undrifted.summary, by, note, AS_OF)
 
 
+def with_another_league(frame: pd.DataFrame, running: int, seasons: tuple[str, ...] = ()) -> pd.DataFrame:
+    """A second league, quite unlike the first, with so many matches of the running season and these seasons before."""
+    other = frame[frame["season"].isin([*seasons, "2025-26"])]
+    before = other[other["season"] != "2025-26"]
+    rows = pd.concat([before, other[other["season"] == "2025-26"].head(running)])
+    unlike = {name: 3 + rows[name] for name in GOAL_FEATURES}
+    return pd.concat([frame, rows.assign(competition="eng-championship", **unlike)])
+
+
 def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, trust: Trust) -> None:
-    small = frame[frame["season"] == "2025-26"].head(40).assign(competition="eng-championship")
-    summary = drift_report(pd.concat([frame, small]), WEEK, trust).summary
-    assert summary["left_out"] == {"eng-championship": 40}
-    assert summary["competitions"] == ["eng-premier-league"]
-    assert summary["matches"] == WINDOW
+    report = drift_report(with_another_league(frame, 40, ("2023-24", "2024-25")), WEEK, trust)
+    assert report.summary["left_out"] == {"eng-championship": {"matches": 40, "reference": 760}}
+    assert report.summary["competitions"] == ["eng-premier-league"]
+    assert report.summary["matches"] == WINDOW
+    assert "eng-championship is left out: 40 matches" in report.html
+
+
+def test_a_league_without_seasons_before_is_not_compared_with_another_one(
+    frame: pd.DataFrame, trust: Trust, undrifted: Report
+) -> None:
+    summary = drift_report(with_another_league(frame, 200), WEEK, trust).summary
+    assert summary["left_out"] == {"eng-championship": {"matches": 200, "reference": 0}}
+    assert summary["state"] == "stable"
+    assert summary["columns"] == undrifted.summary["columns"]
+
+
+def test_each_league_has_the_same_share_of_reference_and_window(frame: pd.DataFrame, trust: Trust) -> None:
+    two = with_another_league(frame, 290, ("2024-25",))
+    reference, window, left_out = split(two[two["kick_off"] < AS_OF])
+    assert not left_out
+    assert window["competition"].value_counts().to_dict() == {"eng-premier-league": 100, "eng-championship": 100}
+    assert reference["competition"].value_counts().to_dict() == {"eng-premier-league": 380, "eng-championship": 380}
+    assert set(reference.loc[reference["competition"] == "eng-premier-league", "season"]) == {
+        "2022-23",
+        "2023-24",
+        "2024-25",
+    }
+    assert drift_report(two, WEEK, trust).summary["state"] == "stable", "two unlike leagues are no drift"
+
+
+def test_the_columns_watched_are_those_that_are_asked_for(frame: pd.DataFrame) -> None:
+    columns = (*FEATURE_GROUPS[FeatureGroup.SHOTS], *OUTCOMES)
+    noise = np.random.default_rng(0).normal(size=(len(frame), len(columns)))
+    with_shots = frame.assign(**dict(zip(columns, noise.T, strict=True)))
+    measured = measure(with_shots[with_shots["season"] < "2025-26"], columns)
+    assert tuple(measured.thresholds) == columns
+    stuck = planted(with_shots, log_home_shots=0.3)
+    assert drift_report(stuck, WEEK, measured).summary["drifted"] == ["log_home_shots"]
+
+
+def test_the_same_report_has_the_same_digest_whatever_the_order_of_its_thresholds(
+    frame: pd.DataFrame, trust: Trust, undrifted: Report
+) -> None:
+    backwards = Trust(**{**asdict(trust), "thresholds": dict(reversed(trust.thresholds.items()))})
+    assert drift_report(frame, WEEK, backwards).summary["digest"] == undrifted.summary["digest"]
+
+
+def test_the_page_tells_how_many_forecasts_are_as_published(frame: pd.DataFrame, trust: Trust) -> None:
+    some = frame.assign(as_published=frame["kick_off"].between("2026-03-01", "2026-03-07"))
+    report = drift_report(some, WEEK, trust)
+    published = report.summary["as_published"]
+    assert 0 < published < WINDOW
+    assert f"Of the forecasts in the window {published} are as they were published" in report.html
+
+
+@pytest.mark.shared
+def test_false_alarms_and_power_of_two_real_leagues(shared_data: Path) -> None:
+    """England and Germany, 2012/13 to 2023/24."""
+    leagues = {"E0": "eng-premier-league", "D1": "ger-bundesliga"}
+    matches = pd.concat(
+        parse(path.read_bytes(), path.name, slug, f"20{path.stem[3:5]}-{path.stem[5:]}", division)[0]
+        for division, slug in leagues.items()
+        for path in sorted((shared_data / "footballdata").glob(f"{division}_[12]*.csv"))
+        if path.stem[3:5] >= "12"
+    ).sort_values(["kick_off", "match_id"], ignore_index=True)
+    both = measure(forecast_features(matches), COLUMNS)
+    assert both.windows > 150
+    assert both.false_alarm_rate is not None and both.power is not None
+    assert both.false_alarm_rate <= 0.05
+    assert both.power["a feature shifted by half of its standard deviation"] >= 0.9
+    assert both.power["a broken feed of one competition of 2: a feature stuck at one value"] >= 0.9
 
 
 def test_trust_goes_through_json(trust: Trust) -> None:

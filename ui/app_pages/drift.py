@@ -15,7 +15,10 @@ ADVICE = {
         "then record your judgement with the job `review_drift` in Dagster: no new model is promoted before."
     ),
     "stable": "Nothing differs from the reference by more than chance would.",
-    "too_few_matches": "The window holds too few matches for a verdict; it is never guessed.",
+    "too_few_matches": (
+        "The window holds too few matches for a verdict; it is never guessed. Until there are enough, no new model is "
+        "promoted unless a person answers for it: job `review_drift` in Dagster, with a note."
+    ),
 }
 
 
@@ -94,8 +97,7 @@ def page() -> None:
     if not weeks:
         empty(
             "No drift report yet.",
-            "The first one is written when enough forecasts have been published: in Dagster, materialise "
-            "`drift_report`.",
+            "One is written for each week that is over: in Dagster, materialise `drift_report`.",
         )
         if settings().dagster_url:
             st.link_button("Open Dagster", settings().dagster_url, icon=":material/open_in_new:")

@@ -12,6 +12,8 @@
 {{- define "dagster.env.code" -}}
 {{- include "touchline.env.shared" . }}
 {{- include "dagster.env.database" . }}
+- name: TOUCHLINE_API_URL
+  value: {{ .Values.links.api | quote }}
 - name: TOUCHLINE_STEP_PODS
   value: {{ .Values.runs.stepPods | quote }}
 {{- include "touchline.settings" .Values.settings }}
