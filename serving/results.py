@@ -123,11 +123,6 @@ class Results:
         if await self._call(self._redis.set(key, document, nx=True, ex=self._lifetime)):
             await self._call(self._redis.publish(key, document))
 
-    async def stored(self, task_id: str) -> bytes | None:
-        """The stored result, for a caller who would else give up waiting for its announcement."""
-        result: bytes | None = await self._call(self._redis.get(result_key(task_id)))
-        return result
-
     async def status(self, task_id: str) -> tuple[bytes | None, bytes | None]:
         """The stored result, and whether the id was accepted (`queued`, `started`, None)."""
         result, accepted = await self._call(self._redis.mget(result_key(task_id), accepted_key(task_id)))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.serving.rabbit import SERVER, Rabbit
 from tests.serving.stage import Service, World, build, port
+from tests.serving.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +63,26 @@ def rabbit(require: Callable[[object, str], None], tmp_path_factory: pytest.Temp
     node.start()
     yield node
     node.stop()
+
+
+@pytest.fixture(scope="session")
+def redis(require: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of our own, the real one."""
+    binary = shutil.which("redis-server")
+    require(binary, "Redis is not installed")
+    store = Store(tmp_path_factory.mktemp("redis"), binary)
+    store.start()
+    yield store.url
+    store.kill()
+
+
+@pytest.fixture(scope="module", params=["valkey", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def brokers(request: pytest.FixtureRequest) -> Callable[[int], tuple[str, str]]:
+    """Addresses of a broker and of a result backend: the embedded Valkey as both, and RabbitMQ with Redis."""
+    if request.param == "valkey":
+        valkey = request.getfixturevalue("valkey")
+        return lambda number: (f"{valkey}/{number}", f"{valkey}/{number + 1}")
+    rabbit: Rabbit = request.getfixturevalue("rabbit")
+    redis = request.getfixturevalue("redis")
+    rabbit.empty()
+    return lambda number: (rabbit.url, f"{redis}/{number}")

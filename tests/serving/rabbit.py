@@ -10,6 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import kombu
+
+from serving.settings import DEAD_LETTERS, QUEUE
+
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
@@ -67,6 +71,12 @@ class Rabbit:
                 return
             time.sleep(0.2)
         raise AssertionError(f"RabbitMQ did not start: {(self.folder / 'output').read_text()[-2000:]}")
+
+    def empty(self) -> None:
+        """Delete the queues that earlier tests left."""
+        with kombu.Connection(self.url) as connection:
+            for queue in (QUEUE, DEAD_LETTERS):
+                connection.default_channel.queue_delete(queue)
 
     def kill(self) -> None:
         """kill -9 of the node, as a power cut would."""

@@ -18,8 +18,10 @@ from redis import Redis
 
 from serving.app import create_app
 from serving.broker import DEAD_LETTERS, DELIVERY_LIMIT, QUEUE, Message, RabbitMQ
+from serving.calls import PREDICT
 from serving.desk import Desk
 from serving.errors import BrokerUnavailable, ResultsUnavailable
+from serving.gathering import Caller
 from serving.keys import create
 from serving.results import WORKERS, Results, result_key
 from serving.settings import ServingSettings
@@ -144,6 +146,10 @@ async def test_a_task_without_a_queue_is_refused_and_the_next_one_finds_a_new_qu
     await broker.close()
 
 
+async def _stays() -> bool:
+    return False
+
+
 @pytest.mark.rabbitmq
 @pytest.mark.anyio
 async def test_a_task_that_ended_every_worker_is_reported_as_failed_and_why(
@@ -156,7 +162,7 @@ async def test_a_task_that_ended_every_worker_is_reported_as_failed_and_why(
     await desk.look()
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         await (await channel.get_queue(QUEUE)).purge()
-    task_id = await desk.submit("serving.predict", [PAIR], "/predict/async/", "request")
+    task_id = await desk.submit(PAIR, Caller("/predict/async/", "request", _stays), PREDICT)
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         queue = await channel.get_queue(QUEUE)
         for _ in range(DELIVERY_LIMIT + 1):  # as a worker's death does
@@ -184,7 +190,7 @@ async def test_a_task_that_has_a_result_is_not_given_up(store: str) -> None:
     results = Results(store, 60)
     Redis.from_url(store).set(result_key("a"), b"answered")
     await results.give_up("a")
-    assert await results.stored("a") == b"answered"
+    assert await results.status("a") == (b"answered", None)
     await results.close()
 
 

@@ -1,16 +1,39 @@
-"""Every endpoint of the API, as its callers see it, on the embedded Valkey."""
+"""Every endpoint of the API, as its callers see it, on the embedded Valkey and on RabbitMQ with Redis."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.serving.stage import wait_until
+from tests.serving.stage import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+
+
+@pytest.fixture(scope="module")
+def service(
+    master: World, brokers: Callable[[int], tuple[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """API and worker on each pair of brokers."""
+    running = Service(master, *brokers(10), tmp_path_factory.mktemp("endpoints"))
+    try:
+        running.start_api()
+        running.start_worker()
+        running.wait_ready(120)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def api(service: Service) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with httpx.Client(base_url=service.url, timeout=40) as client:
+        yield client
 
 
 def test_an_asynchronous_task_ends_in_its_forecast(api: httpx.Client) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -49,7 +49,7 @@ class Collector:
 
 @pytest.fixture(scope="module")
 def observed(
-    master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory
+    master: World, brokers: Callable[[int], tuple[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Service, Collector, int]]:
     """A service whose worker exposes metrics and whose spans are collected."""
     folder: Path = tmp_path_factory.mktemp("observed")
@@ -60,7 +60,7 @@ def observed(
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
     }
     (folder / "metrics").mkdir()
-    service = Service(master, f"{valkey}/6", f"{valkey}/7", folder, extra)
+    service = Service(master, *brokers(6), folder, extra)
     service.start_api()
     service.start_worker()
     service.wait_ready(180)

@@ -1,0 +1,86 @@
+"""The lake is replaced, truncated, emptied and lost while everybody asks: the last good tables answer."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from features.io.sources.bundled import COMPETITION
+from tests.serving.stage import Service, World, publish, wait_until
+
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
+REQUESTS: tuple[Callable[[httpx.Client], httpx.Response], ...] = (
+    lambda client: client.post("/predict", json=PAIR),
+    lambda client: client.get(f"/predict/{SETTLED}"),
+    lambda client: client.get("/matches", params={"competition": COMPETITION, "limit": 5}),
+    lambda client: client.get("/teams"),
+)
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def service(world: World, valkey: str, tmp_path: Path) -> Iterator[Service]:
+    running = Service(world, f"{valkey}/8", f"{valkey}/9", tmp_path, {"TOUCHLINE_REFRESH_SECONDS": "0.1"})
+    running.start_api()
+    running.start_worker()
+    running.wait_ready(120)
+    yield running
+    running.stop()
+
+
+def test_whatever_a_writer_does_to_the_lake_every_question_has_its_answer_and_afterwards_news_come_through(
+    world: World, service: Service
+) -> None:
+    ended = threading.Event()
+    writer = threading.Thread(target=_vandal, args=(world, ended))
+    statuses: Counter[int] = Counter()
+    with httpx.Client(base_url=service.url, timeout=40) as client:
+        before = [ask(client).json() for ask in REQUESTS]
+        writer.start()
+        try:
+            until = time.monotonic() + 8
+            while time.monotonic() < until:
+                statuses.update(ask(client).status_code for ask in REQUESTS)
+        finally:
+            ended.set()
+            writer.join()
+        assert set(statuses) == {200}
+        assert statuses[200] > 100
+        damaged = client.get("/healthcheck/ready")
+        assert damaged.status_code == 200  # it answers; that parts of the lake are lost is said
+        publish(world)
+        wait_until(lambda: ";" not in _lake(client), 10)  # nothing is named any more
+        assert [ask(client).json() for ask in REQUESTS[1:]] == before[1:]
+
+
+def _lake(client: httpx.Client) -> str:
+    return str(client.get("/healthcheck/ready").json()["parts"]["lake"]["detail"])
+
+
+def _vandal(world: World, ended: threading.Event) -> None:
+    """Tables that are cut short, emptied, filled with nonsense, deleted and put back, in place and in no order."""
+    files = list(world.lake_root.rglob("*.parquet"))
+    whole = {file: file.read_bytes() for file in files}
+    rng = random.Random(7)
+    while not ended.is_set():
+        file = rng.choice(files)
+        harm = rng.randrange(5)
+        if harm == 0:
+            file.unlink(missing_ok=True)
+        elif harm == 1:
+            file.write_bytes(b"")
+        elif harm == 2:
+            file.write_bytes(whole[file][: rng.randrange(len(whole[file]))])
+        elif harm == 3:
+            file.write_bytes(rng.randbytes(2000))
+        else:
+            file.write_bytes(whole[file])
+        ended.wait(0.01)

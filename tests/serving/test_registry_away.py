@@ -1,0 +1,73 @@
+"""The registry hangs at start, comes, hangs, goes: callers get answers or the reason, and news still comes through."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+
+from features.io.sources.bundled import COMPETITION
+from features.replay import STATES
+from tests.serving.stage import Service, World, wait_until
+from tests.serving.tracking import Tracking
+
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def tracking(world: World, tmp_path: Path) -> Iterator[Tracking]:
+    server = Tracking(world.tracking_uri, tmp_path)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def service(world: World, valkey: str, tracking: Tracking, tmp_path: Path) -> Iterator[Service]:
+    running = Service(tracking.seen_from(world), f"{valkey}/8", f"{valkey}/9", tmp_path)
+    running.start_api()
+    running.start_worker()
+    yield running
+    running.stop()
+
+
+def test_without_a_registry_the_reason_is_told_and_with_one_again_forecasts_and_fresh_states(
+    world: World, tracking: Tracking, request: pytest.FixtureRequest
+) -> None:
+    with socket.create_server(("127.0.0.1", tracking.port)):  # takes connections and never answers
+        service: Service = request.getfixturevalue("service")
+        with httpx.Client(base_url=service.url, timeout=40) as client:
+            wait_until(lambda: client.get("/monitoring/celery/workers").json()["items"])
+            wait_until(lambda: client.get("/teams").json()["items"])
+            answer = wait_until(lambda: _model_unavailable(client))
+            assert answer.elapsed.total_seconds() < 15
+            ready = client.get("/healthcheck/ready")
+            assert (ready.status_code, ready.json()["parts"]["model"]["ok"]) == (503, False)
+            assert client.get("/healthcheck/").status_code == 200
+    tracking.start()
+    with httpx.Client(base_url=service.url, timeout=40) as client:
+        wait_until(lambda: client.post("/predict", json=PAIR).status_code == 200, 30)
+        for number, fault in enumerate((tracking.hang, tracking.kill)):
+            fault()
+            moment = pd.Timestamp(f"2026-03-1{number}T21:00Z")
+            states = world.lake.read_table("team_states", COMPETITION, schema=STATES)
+            world.lake.write_table("team_states", COMPETITION, states.assign(features_as_of=moment), STATES)
+            wait_until(lambda: _as_of(client) == moment, 10)  # noqa: B023 - asked at once
+
+
+def _model_unavailable(client: httpx.Client) -> httpx.Response | None:
+    """The answer that says so; until a worker has come up, another reason is told."""
+    answer = client.post("/predict", json=PAIR)
+    assert answer.status_code == 503, answer.text
+    return answer if answer.json()["title"] == "Model unavailable" else None
+
+
+def _as_of(client: httpx.Client) -> pd.Timestamp:
+    """What the forecast of a caller knows of; no call fails meanwhile."""
+    answer = client.post("/predict", json=PAIR)
+    assert answer.status_code == 200, answer.text
+    return pd.Timestamp(answer.json()["features_as_of"])
