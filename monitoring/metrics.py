@@ -10,6 +10,7 @@ user input as a label.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -103,7 +104,8 @@ PREDICTIONS = Counter(
     registry=PROCESS_REGISTRY,
 )
 # Gauges that several processes set: the latest observation is the truth, whoever made it. They all have a label, so
-# that a process which never observes them exports nothing rather than a zero.
+# that a process which never observes them exports nothing rather than a zero. What cannot be observed now is NaN: no
+# comparison holds for it, so no alert blames the workers for a broker that is away.
 QUEUE_LENGTH = Gauge(
     "touchline_queue_length",
     "Tasks waiting in the queue.",
@@ -146,7 +148,10 @@ TIMEOUTS = Counter(
     "touchline_timeouts", "Requests whose answer did not come in time.", ["route"], registry=PROCESS_REGISTRY
 )
 SWAPS = Counter(
-    "touchline_model_swaps", "Attempts to load a newly promoted model.", ["result"], registry=PROCESS_REGISTRY
+    "touchline_model_swaps",
+    "Attempts to load a model version. A registry that is away fails at each look.",
+    ["result"],
+    registry=PROCESS_REGISTRY,
 )
 SHED = Counter(
     "touchline_shed_requests", "Requests refused because the queue is too deep.", ["route"], registry=PROCESS_REGISTRY
@@ -178,6 +183,12 @@ def observe_model(model: str, version: int) -> None:
 def observe_no_model(model: str) -> None:
     """Say that there is no model in memory."""
     MODEL_LOADED.labels(model).set(0)
+
+
+def observe_unknown_model(model: str) -> None:
+    """Say that nobody can tell whether a model is in memory."""
+    for gauge in (MODEL_LOADED, MODEL_VERSION):
+        gauge.labels(model).set(math.nan)
 
 
 def registry(*others: Collector) -> CollectorRegistry:

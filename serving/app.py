@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, cast
 
 import structlog
 from fastapi import FastAPI
@@ -18,8 +22,9 @@ from serving.broker import connect
 from serving.catalogue import Catalogue
 from serving.desk import Desk
 from serving.keys import Keys
-from serving.middleware import Frame, Guard
+from serving.middleware import Frame, Guard, Net
 from serving.observed import configure_logging
+from serving.protocol import Protocol
 from serving.results import Results
 from serving.routes import health, insights, matches, models, monitoring, predictions, ratings
 from serving.settings import ServingSettings
@@ -49,6 +54,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     problems.install(app)
     keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
     app.add_middleware(Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.body_timeout)
+    app.add_middleware(Net)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -106,9 +112,12 @@ def main() -> None:
     import uvicorn
 
     settings = ServingSettings()
-    uvicorn.run(
+    serve = partial(
+        uvicorn.run,
         "serving.app:create_app",
         factory=True,
+        http=cast(Any, partial(Protocol, patience=settings.body_timeout, connections=settings.max_connections)),
+        ws="none",
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,
@@ -116,6 +125,19 @@ def main() -> None:
         timeout_graceful_shutdown=int(settings.sync_timeout) + 5,
         server_header=False,
     )
+    if settings.api_processes == 1:
+        serve()
+    else:
+        with _shared_metrics():
+            serve(workers=settings.api_processes)
+
+
+@contextlib.contextmanager
+def _shared_metrics() -> Iterator[None]:
+    """A folder in which the processes that are about to start keep their metrics, unless there is one already."""
+    with tempfile.TemporaryDirectory(prefix="touchline-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        yield
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
@@ -100,7 +100,7 @@ class Batcher:
             if isinstance(error, ExceptionWithTraceback):
                 error = error.exc
             lost = isinstance(error, WorkerLostError | TimeLimitExceeded)
-            log.error("batch of %d lost: %r", len(batch), error)
+            log.error("batch lost: %r; %s", error, _who(batch))
             try:
                 for request in batch:
                     state.task_ready(request)
@@ -112,7 +112,7 @@ class Batcher:
                 self.flush()
 
         def on_timeout(soft: bool, timeout: float) -> None:  # noqa: ARG001 - called by name
-            log.error("batch of %d ran longer than %s s", len(batch), timeout)
+            log.error("batch ran longer than %s s; %s", timeout, _who(batch))
 
         self._pool.apply_async(
             run,
@@ -144,6 +144,11 @@ class Batcher:
 def _matches(request: Request) -> int:
     asked = request.args[0] if request.args else None
     return len(asked) if isinstance(asked, list) else 1
+
+
+def _who(batch: Sequence[Request]) -> str:
+    told = [f"{one.id} of requests {', '.join(one.request_dict.get('request_ids') or ())}" for one in batch]
+    return f"tasks {'; '.join(told)}"
 
 
 def _call(request: Request) -> Call:

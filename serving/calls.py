@@ -112,8 +112,9 @@ def run(calls: list[Call]) -> Report:
     tracked = [call for call in calls if call.track]
     if tracked:
         _persist(lambda pipe: [pipe.set(accepted_key(c.task_id), "started", xx=True, keepttl=True) for c in tracked])
-    with tracing.task_spans(calls):
+    with tracing.task_spans(calls) as mark:
         answers, prediction = _answers(calls)
+        mark(answers)
     _store({call.task_id: answer for call, answer in zip(calls, answers, strict=True)})
     log.info("tasks.answered", tasks=len(calls), request_ids=[one for call in calls for one in call.request_ids])
     waits = tuple(max(0.0, started - call.sent_at) for call in calls if call.sent_at)

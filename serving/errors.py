@@ -89,7 +89,14 @@ _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
     NoAnswerInTime: (HTTPStatus.GATEWAY_TIMEOUT, ErrorKind.TIMEOUT),
     TaskGivenUp: (HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
 }
-_BY_NAME = {kind.__name__: kind for kind in _STATUS}
+
+
+def _family(kind: type[TouchlineError]) -> dict[str, type[TouchlineError]]:
+    """A class and all that are derived from it, by name."""
+    return {kind.__name__: kind} | {name: one for sub in kind.__subclasses__() for name, one in _family(sub).items()}
+
+
+_BY_NAME = _family(TouchlineError)
 
 
 def from_task(error: Mapping[str, Any]) -> TouchlineError:
@@ -99,10 +106,8 @@ def from_task(error: Mapping[str, Any]) -> TouchlineError:
     message = messages if isinstance(messages, str) else str(messages[0])
     if kind in {"TaskRevokedError", "WorkerLostError", "TimeLimitExceeded"}:
         return TaskGivenUp(f"the task was given up: {message}")
-    found = _BY_NAME.get(kind)
-    if found is None or not issubclass(found, TouchlineError):
-        return TaskGivenUp("the worker failed; its log says why")
-    return found(message)
+    error_again = _BY_NAME.get(kind, TouchlineError)(message)
+    return error_again if classify(error_again) else TaskGivenUp("the worker failed; its log says why")
 
 
 def classify(error: Exception) -> tuple[HTTPStatus, ErrorKind] | None:

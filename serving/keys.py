@@ -6,21 +6,25 @@ import hashlib
 import hmac
 import secrets
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from features.errors import InvalidInput
 
 
 class Keys:
-    """Hashes by owner, from a file of `name:sha256` lines. 256 random bits need no slow hash."""
+    """Hashes with their owners, from a file of `name:sha256` lines. 256 random bits need no slow hash.
 
-    def __init__(self, hashes: dict[str, bytes]) -> None:
+    An owner may have several keys, so that a new one is known before the old one is taken away.
+    """
+
+    def __init__(self, hashes: Sequence[tuple[str, bytes]]) -> None:
         self._hashes = hashes
 
     @classmethod
     def read(cls, file: Path) -> Keys:
         """Raises InvalidInput naming the line that is wrong."""
-        hashes = {}
+        hashes = []
         try:
             lines = file.read_text().splitlines()
         except OSError as error:
@@ -30,18 +34,19 @@ class Keys:
                 continue
             name, _, digest = line.strip().partition(":")
             try:
-                hashes[name] = bytes.fromhex(digest)
+                hashed = bytes.fromhex(digest)
             except ValueError as error:
                 raise InvalidInput(f"{file}, line {number}: not of the form name:sha256") from error
-            if len(hashes[name]) != 32 or not name:
+            if len(hashed) != 32 or not name:
                 raise InvalidInput(f"{file}, line {number}: not of the form name:sha256")
+            hashes.append((name, hashed))
         return cls(hashes)
 
     def owner(self, key: str) -> str | None:
         """Whose key it is; looks at every hash, so that time does not tell how far it got."""
         given = _digest(key)
         found = None
-        for name, digest in self._hashes.items():
+        for name, digest in self._hashes:
             if hmac.compare_digest(digest, given):
                 found = name
         return found

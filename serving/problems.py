@@ -48,6 +48,14 @@ def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, E
     ), ErrorKind.INTERNAL
 
 
+def crash(error: Exception, request_id: str | None) -> Response:
+    """The answer where something failed that should not; the log has what it was."""
+    document, cause = problem(error, request_id)
+    ERRORS.labels(cause).inc()
+    log.error("request.crashed", exc_info=error)
+    return respond(document)
+
+
 def respond(document: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """A problem document as a response."""
     extra = dict(headers or {})
@@ -65,13 +73,15 @@ def install(app: FastAPI) -> None:
         document, cause = problem(error, request.scope.get("request_id"))
         ERRORS.labels(cause).inc()
         if document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.warning("request.failed", path=request.url.path, status=document.status, error=str(error))
+            log.warning(
+                "request.failed",
+                method=request.method,
+                path=request.url.path[:200],
+                status=document.status,
+                error=str(error),
+            )
         retry = {"retry-after": str(error.retry_after)} if isinstance(error, Overloaded) else None
         return respond(document, retry)
-
-    async def unexpected(request: Request, error: Exception) -> Response:
-        log.error("request.crashed", path=request.url.path, exc_info=error)
-        return await ours(request, error)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -94,7 +104,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TouchlineError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, plain)
-    app.add_exception_handler(Exception, unexpected)
 
 
 def validation_problem(found: Sequence[Any], request_id: str | None) -> Problem:

@@ -88,7 +88,8 @@ class Results:
 
     async def accept(self, task_id: str) -> None:
         """Remember that a task was accepted, for longer than it may wait: one that expires must not be unknown."""
-        await self._call(self._redis.set(accepted_key(task_id), "queued", ex=2 * self._lifetime))
+        # One that is put on the queue again under the same id may have been started meanwhile.
+        await self._call(self._redis.set(accepted_key(task_id), "queued", ex=2 * self._lifetime, nx=True))
 
     async def forget(self, task_id: str) -> None:
         """The task was not accepted after all."""

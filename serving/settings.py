@@ -17,18 +17,22 @@ class ServingSettings(Settings):
 
     broker_url: str = Field("redis://127.0.0.1:6379/0", description="RabbitMQ (amqp://) or Redis / Valkey (redis://).")
     result_backend_url: str | None = Field(
-        None, description="Redis or Valkey that keeps results; default: the broker, when that is one."
+        None, description="Redis 7 or Valkey, or later, that keeps results; default: the broker, when that is one."
     )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, description="Port the API listens on.")
     api_keys_file: Path | None = Field(None, description="File of `name:sha256` lines; without it the API is open.")
+    api_processes: int = Field(1, gt=0, description="API processes that share the port.")
+    max_connections: int = Field(900, gt=0, description="Connections that one API process keeps open.")
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins that browsers may call the API from, as a JSON list."
     )
     sync_timeout: float = Field(30.0, gt=0, description="Seconds a synchronous caller is kept waiting.")
     task_lifetime: int = Field(3600, gt=0, description="Seconds an accepted task and its result are kept.")
     max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body.")
-    body_timeout: float = Field(10.0, gt=0, description="Seconds a client may take to send its body.")
+    body_timeout: float = Field(
+        10.0, gt=0, description="Seconds for a request's headers, for its body, and for an answer that nobody takes."
+    )
     max_wait: float = Field(10.0, gt=0, description="Estimated wait in the queue above which requests are shed.")
     max_queued: int = Field(100_000, gt=0, description="Queue length above which asynchronous tasks are shed too.")
     refresh_seconds: float = Field(5.0, gt=0, description="How often the lake is looked at for something new.")

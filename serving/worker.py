@@ -115,6 +115,7 @@ def _say_goodbye(**_: Any) -> None:
 
     with contextlib.suppress(RedisError, OSError):  # it is forgotten a little later then
         calls.results().hdel(WORKERS, _name())
+    tracing.shutdown()
 
 
 def _begin() -> None:

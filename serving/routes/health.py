@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable
 from itertools import islice
 from typing import Any
@@ -17,9 +18,10 @@ from serving.answers import Json
 from serving.dependencies import CatalogueDep, DeskDep
 from serving.desk import Desk
 from serving.schemas import Alive, Readiness
-from serving.settings import QUEUE
+from serving.settings import DEAD_LETTERS, QUEUE
 
 router = APIRouter(tags=["health"])
+_UNKNOWN_QUEUES = [(QUEUE, math.nan), (DEAD_LETTERS, math.nan)]
 _TOLD = 5
 """Damaged tables that readiness names; a lake that is gone has hundreds."""
 
@@ -59,20 +61,22 @@ async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 @router.get("/metrics/", include_in_schema=False, response_class=Response)
 async def prometheus(request: Request, desk: DeskDep) -> Response:
-    """Figures for Prometheus."""
+    """Figures for Prometheus. What cannot be told now, because a part of the service is away, is NaN."""
     await desk.look()
-    for depth in desk.depths:
-        metrics.QUEUE_LENGTH.labels(depth.name).set(depth.messages)
+    for name, messages in [(one.name, one.messages) for one in desk.depths] or _UNKNOWN_QUEUES:
+        metrics.QUEUE_LENGTH.labels(name).set(messages)
     try:
         workers = await desk.results.workers()
     except TouchlineError:
-        workers = []
-    metrics.ACTIVE_WORKERS.labels(QUEUE).set(len(workers))
-    versions = [one["model_version"] for one in workers if one["model_version"] is not None]
-    if versions:
-        metrics.observe_model(MODEL_NAME, max(versions))
+        metrics.ACTIVE_WORKERS.labels(QUEUE).set(math.nan)
+        metrics.observe_unknown_model(MODEL_NAME)
     else:
-        metrics.observe_no_model(MODEL_NAME)
+        metrics.ACTIVE_WORKERS.labels(QUEUE).set(len(workers))
+        versions = [one["model_version"] for one in workers if one["model_version"] is not None]
+        if versions:
+            metrics.observe_model(MODEL_NAME, max(versions))
+        else:
+            metrics.observe_no_model(MODEL_NAME)
     content = await run_in_threadpool(metrics.exposition, request.app.state.metrics)
     return Response(content, media_type=metrics.CONTENT_TYPE)
 

@@ -1,0 +1,23 @@
+"""The API with an endpoint that fails as nothing should, started by tests as a process of its own."""
+
+from __future__ import annotations
+
+import uvicorn
+from fastapi import FastAPI
+
+from serving.app import create_app
+from serving.settings import ServingSettings
+
+
+def crashing() -> FastAPI:
+    app = create_app()
+
+    @app.get("/crash")
+    async def crash() -> None:
+        raise RuntimeError("a secret of the house")
+
+    return app
+
+
+if __name__ == "__main__":
+    uvicorn.run(crashing(), port=ServingSettings().api_port, log_config=None, access_log=False)

@@ -1,0 +1,34 @@
+"""What a worker raised reaches the caller as what it was."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import pytest
+
+from features import errors as domain
+from serving.errors import TaskGivenUp, classify, from_task
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [
+        (domain.UnknownTeam("club 'Wrexham' has no state"), HTTPStatus.UNPROCESSABLE_ENTITY),
+        (domain.LeakageError("refused"), HTTPStatus.UNPROCESSABLE_ENTITY),
+        (domain.NotPublished("no club has a state yet"), HTTPStatus.NOT_FOUND),
+        (domain.ModelUnavailable("no version"), HTTPStatus.SERVICE_UNAVAILABLE),
+        (domain.StorageUnavailable("away"), HTTPStatus.SERVICE_UNAVAILABLE),
+    ],
+)
+def test_an_error_of_the_domain_keeps_its_class_message_and_status(raised: Exception, status: HTTPStatus) -> None:
+    again = from_task({"exc_type": type(raised).__name__, "exc_message": [str(raised)]})
+    found = classify(again)
+    assert (type(again), str(again)) == (type(raised), str(raised))
+    assert found is not None and found[0] == status
+
+
+@pytest.mark.parametrize("name", ["ZeroDivisionError", "TouchlineError", "GateShut"])
+def test_an_error_that_no_status_explains_is_a_task_given_up_and_tells_nothing_else(name: str) -> None:
+    again = from_task({"exc_type": name, "exc_message": ["a secret"]})
+    assert isinstance(again, TaskGivenUp)
+    assert "secret" not in str(again)

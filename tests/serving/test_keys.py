@@ -1,0 +1,57 @@
+"""API keys in their file."""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path
+
+import pytest
+
+from features.errors import InvalidInput
+from serving import keys
+from serving.keys import Keys, create
+
+
+def test_an_owner_may_have_two_keys_while_the_old_one_is_replaced(tmp_path: Path) -> None:
+    (old, first), (new, second), (_, other) = create("viewer"), create("viewer"), create("bot")
+    (tmp_path / "keys").write_text(f"{first}\n{second}\n{other}\n")
+    known = Keys.read(tmp_path / "keys")
+    assert (known.owner(old), known.owner(new)) == ("viewer", "viewer")
+
+
+def test_every_hash_is_compared_in_constant_time_whichever_matches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [create(f"owner-{number}") for number in range(5)]
+    (tmp_path / "keys").write_text("\n".join(line for _, line in made))
+    compared: list[tuple[bytes, bytes]] = []
+    in_constant_time = hmac.compare_digest
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return in_constant_time(one, other)
+
+    monkeypatch.setattr(keys.hmac, "compare_digest", compare)
+    known = Keys.read(tmp_path / "keys")
+    for given, owner in ((made[0][0], "owner-0"), (made[4][0], "owner-4"), ("tl_unknown", None)):
+        compared.clear()
+        assert known.owner(given) == owner
+        assert len(compared) == 5
+        assert all(len(one) == len(other) == 32 for one, other in compared)  # digests, never the key itself
+
+
+def test_nothing_in_the_module_compares_digests_in_another_way() -> None:
+    class Digest(bytes):
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("compared with ==")
+
+        __hash__ = bytes.__hash__
+
+    assert Keys([("viewer", Digest(b"x" * 32))]).owner("tl_unknown") is None
+
+
+@pytest.mark.parametrize("line", ["viewer", "viewer:zz", "viewer:abcd", f":{'0' * 64}"])
+def test_a_line_that_is_not_a_name_and_a_hash_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "keys").write_text(f"# keys\n{line}\n")
+    with pytest.raises(InvalidInput, match="line 2"):
+        Keys.read(tmp_path / "keys")

@@ -1,0 +1,53 @@
+"""What every answer has, whatever became of its request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.serving.stage import Service, World, wait_until
+
+ORIGIN = "https://example.org"
+
+
+@pytest.fixture(scope="module")
+def crashing(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """An API without workers, one of whose endpoints crashes."""
+    extra = {"TOUCHLINE_CORS_ORIGINS": json.dumps([ORIGIN])}
+    service = Service(master, f"{valkey}/8", f"{valkey}/9", tmp_path_factory.mktemp("crashing"), extra)
+    service.start("api", "tests.serving.crashing_api")
+    wait_until(lambda: httpx.get(f"{service.url}/teams").json()["items"])
+    yield service
+    service.stop()
+
+
+def test_a_crash_is_a_problem_document_with_the_headers_of_every_other_answer(crashing: Service) -> None:
+    answer = httpx.get(f"{crashing.url}/crash", headers={"Origin": ORIGIN, "X-Request-ID": "crash-1"})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == "crash-1"
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "secret" not in answer.text
+    told = _logged(crashing, "crash-1")
+    assert [line["event"] for line in told] == ["request.crashed"]
+    assert "a secret of the house" in told[0]["exception"]
+    metrics = httpx.get(f"{crashing.url}/metrics").text
+    assert 'touchline_errors_total{kind="internal"} 1.0' in metrics
+    assert 'touchline_requests_total{method="GET",route="/crash",status="500"} 1.0' in metrics
+
+
+def test_a_request_that_failed_is_logged_under_the_id_that_its_caller_was_given(crashing: Service) -> None:
+    wait_until(lambda: httpx.get(f"{crashing.url}/healthcheck/ready").status_code == 503)
+    answer = httpx.post(f"{crashing.url}/predict", json={"home_team": "Arsenal", "away_team": "Chelsea"})
+    assert answer.status_code == 503
+    (line,) = _logged(crashing, answer.headers["x-request-id"])
+    assert (line["event"], line["level"], line["status"]) == ("request.failed", "warning", 503)
+    assert line["error"] == answer.json()["detail"]
+
+
+def _logged(service: Service, request_id: str) -> list[dict[str, Any]]:
+    lines = (service.folder / "api.log").read_text().splitlines()
+    return [line for line in map(json.loads, lines) if line.get("request_id") == request_id]
