@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +19,7 @@ from features.matches import SCHEMA, build_match_id
 from features.replay import STATES
 from features.teams import nearest
 from serving.errors import BadField
+from serving.listing import Listing, MatchRow
 from serving.published import Published
 
 log = structlog.get_logger(__name__)
@@ -65,22 +63,6 @@ _SETTLED = _schema(
 )
 
 
-class MatchRow(NamedTuple):
-    """A match as the lake has it, small enough to keep all of them."""
-
-    kick_off: datetime
-    match_id: str
-    competition: str
-    season: str
-    matchday: int | None
-    home_team: str
-    away_team: str
-    neutral: bool
-    status: str
-    home_goals: int | None
-    away_goals: int | None
-
-
 _MATCHES = pa.schema([field for field in SCHEMA if field.name in MatchRow._fields and not field.nullable])
 
 
@@ -108,13 +90,18 @@ class Club(NamedTuple):
 class Snapshot:
     """One consistent view."""
 
-    matches: tuple[MatchRow, ...] = ()
+    listing: Listing = field(default_factory=Listing)
     by_id: Mapping[str, MatchRow] = field(default_factory=dict)
     next_meeting: Mapping[tuple[str, str, str], Meeting] = field(default_factory=dict)
     clubs: Mapping[str, Mapping[str, Club]] = field(default_factory=dict)
     competitions: tuple[str, ...] = ()
     fixtures: dict[tuple[str, str, str | None], dict[str, Any]] = field(default_factory=dict)
     """Pairs that were asked for, as `Catalogue.fixture` found them; goes with the snapshot."""
+
+    @property
+    def matches(self) -> tuple[MatchRow, ...]:
+        """By kick-off."""
+        return self.listing.rows
 
 
 class Catalogue:
@@ -166,17 +153,15 @@ class Catalogue:
             self._damaged[f"{noun}/{part}"] = str(error)
 
     def _combine(self) -> Snapshot:
-        matches = tuple(
-            sorted(row for (noun, _), (_, rows) in self._tables.items() if noun == "matches" for row in rows)
-        )
+        listing = Listing(row for (noun, _), (_, rows) in self._tables.items() if noun == "matches" for row in rows)
         clubs: dict[str, dict[str, Club]] = {}
         for (noun, _), (_, rows) in self._tables.items():
             if noun == "team_states":
                 for club in rows:
                     clubs.setdefault(club.competition, {})[club.name.casefold()] = club
-        names = sorted({row.competition for row in matches} | set(clubs))
-        by_id = {row.match_id: row for row in matches}
-        return Snapshot(matches, by_id, _next_meetings(matches, clubs), clubs, tuple(names))
+        names = sorted({*listing.seasons, *clubs})
+        by_id = {row.match_id: row for row in listing.rows}
+        return Snapshot(listing, by_id, _next_meetings(listing.rows, clubs), clubs, tuple(names))
 
     # -- clubs and fixtures -----------------------------------------------------------------------------------------
 
@@ -233,33 +218,6 @@ class Catalogue:
         raise BadField(f"{home_team} and {away_team} play in different competitions", "away_team")
 
     # -- matches ----------------------------------------------------------------------------------------------------
-
-    def page(
-        self,
-        keep: Callable[[MatchRow], bool],
-        since: datetime | None,
-        until: datetime | None,
-        limit: int,
-        cursor: str | None,
-        newest_first: bool,
-    ) -> tuple[list[MatchRow], str | None]:
-        """Up to `limit` matches by kick-off, and the cursor of the next page."""
-        rows = self.snapshot.matches
-        low = bisect_left(rows, since, key=lambda row: row.kick_off) if since else 0
-        high = bisect_right(rows, until, key=lambda row: row.kick_off) if until else len(rows)
-        if cursor is not None:
-            place = _read_cursor(cursor)
-            if newest_first:
-                high = min(high, bisect_left(rows, place, key=lambda row: row[:2]))
-            else:
-                low = max(low, bisect_right(rows, place, key=lambda row: row[:2]))
-        found: list[MatchRow] = []
-        for at in range(high - 1, low - 1, -1) if newest_first else range(low, high):
-            if keep(rows[at]):
-                if len(found) == limit:
-                    return found, _write_cursor(found[-1])
-                found.append(rows[at])
-        return found, None
 
     def check_competition(self, slug: str) -> None:
         """Raises UnknownCompetition naming the nearest ones."""
@@ -360,18 +318,3 @@ def _fixture(
         "away_team": away.name,
         "neutral": neutral,
     }
-
-
-def _write_cursor(row: MatchRow) -> str:
-    return base64.urlsafe_b64encode(f"{row.kick_off.isoformat()} {row.match_id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        moment, match_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ", 1)
-        kick_off = datetime.fromisoformat(moment)
-    except (ValueError, binascii.Error) as error:
-        raise BadField("the cursor is not one that this service gave", "cursor") from error
-    if kick_off.tzinfo is None:
-        raise BadField("the cursor is not one that this service gave", "cursor")
-    return kick_off, match_id

@@ -6,7 +6,8 @@ from typing import Any
 
 from features.io.registry import MODEL_NAME
 from features.matches import OUTCOMES
-from serving.catalogue import Catalogue, MatchRow
+from serving.catalogue import Catalogue
+from serving.listing import MatchRow
 
 
 def published(catalogue: Catalogue, match_id: str) -> dict[str, Any] | None:

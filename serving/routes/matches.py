@@ -15,7 +15,7 @@ from features.matches import Status, parse_match_id
 from features.places import Place, has_rules, rules_of
 from features.teams import nearest
 from serving.answers import Json
-from serving.catalogue import Catalogue, MatchRow, competition_name
+from serving.catalogue import Catalogue, competition_name
 from serving.dependencies import CatalogueDep, LakeDep, problems
 from serving.errors import BadField
 from serving.forecasts import match
@@ -50,18 +50,11 @@ async def list_matches(
     if competition is not None:
         catalogue.check_competition(competition)
     club = _club_name(catalogue, team) if team is not None else None
-
-    def keep(row: MatchRow) -> bool:
-        return (
-            (competition is None or row.competition == competition)
-            and (season is None or row.season == season)
-            and (status is None or row.status == status)
-            and (club is None or club in (row.home_team, row.away_team))
-        )
-
+    asked = {"competition": competition, "season": season, "status": status, "team": club}
+    wanted = {name: value for name, value in asked.items() if value is not None}
     since = datetime.combine(date_from, time.min, UTC) if date_from else None
     until = datetime.combine(date_to, time.max, UTC) if date_to else None
-    rows, following = catalogue.page(keep, since, until, limit, cursor, order is Order.DESCENDING)
+    rows, following = catalogue.snapshot.listing.page(wanted, since, until, limit, cursor, order is Order.DESCENDING)
     return Json({"items": [match(catalogue, row) for row in rows], "next_cursor": following})
 
 
@@ -110,12 +103,9 @@ async def list_teams(catalogue: CatalogueDep, competition: Annotated[Slug | None
 async def list_competitions(catalogue: CatalogueDep) -> Any:
     """Competitions in the lake."""
     snapshot = catalogue.snapshot
-    seasons: dict[str, dict[str, int]] = {slug: {} for slug in snapshot.competitions}
-    for row in snapshot.matches:
-        counts = seasons[row.competition]
-        counts[row.season] = counts.get(row.season, 0) + 1
     items = []
-    for slug, counts in seasons.items():
+    for slug in snapshot.competitions:
+        counts = snapshot.listing.seasons.get(slug, {})
         name, country = competition_name(slug)
         teams = len(snapshot.clubs.get(slug, {}))
         items.append(
@@ -160,7 +150,7 @@ def _table(table: pd.DataFrame, places: list[Place]) -> list[dict[str, Any]]:
 
 
 def _club_name(catalogue: Catalogue, name: str) -> str:
-    names = {row.home_team.casefold(): row.home_team for row in catalogue.snapshot.matches}
+    names = catalogue.snapshot.listing.club_names
     found = names.get(name.casefold())
     if found is None:
         raise BadField(f"club {name!r} is in no match", "team", nearest(name, list(names.values())))

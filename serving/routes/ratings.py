@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path
 from features.errors import UnknownMatch
 from features.io.store import Lake
 from features.matches import parse_match_id
-from serving.catalogue import MatchRow
 from serving.dependencies import CatalogueDep, LakeDep, problems
+from serving.listing import MatchRow
 from serving.schemas import Rating, RatingHistory
 
 router = APIRouter(tags=["matches"])

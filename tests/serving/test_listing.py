@@ -1,0 +1,92 @@
+"""Lists of matches: the right ones, found without looking at all."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from serving import listing as module
+from serving.listing import Listing, MatchRow
+
+START = datetime(2000, 8, 1, 15, tzinfo=UTC)
+
+
+def matches(count: int) -> list[MatchRow]:
+    dice = random.Random(1)
+    found = []
+    for number in range(count):
+        league = f"league-{number % 10}"
+        home, away = dice.sample(range(20), 2)
+        season = f"{2000 + number * 20 // count}"
+        status = "played" if number < count * 0.98 else "scheduled"
+        kick_off = START + timedelta(hours=number // 3)
+        names = f"{league} club {home}", f"{league} club {away}"
+        found.append(MatchRow(kick_off, f"match-{number:06d}", league, season, None, *names, False, status, None, None))
+    return found
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        dict(zip(("competition", "status", "team"), values, strict=True))
+        for values in product((None, "league-3"), (None, "played", "scheduled"), (None, "league-3 club 7"))
+    ],
+    ids=lambda one: " ".join(filter(None, one.values())) or "all",
+)
+def test_pages_hold_what_looking_at_every_match_would_find(wanted: dict[str, str | None], newest_first: bool) -> None:
+    rows = matches(3000)
+    given = {key: value for key, value in wanted.items() if value}
+    since, until = START + timedelta(hours=50), START + timedelta(hours=990)
+    expected = [
+        row
+        for row in sorted(rows, reverse=newest_first)
+        if since <= row.kick_off <= until
+        and all(
+            value in (row.home_team, row.away_team) if key == "team" else getattr(row, key) == value
+            for key, value in given.items()
+        )
+    ]
+    found: list[MatchRow] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = Listing(rows).page(given, since, until, 200, cursor, newest_first)
+        found += page
+        if cursor is None:
+            break
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"status": "scheduled"},
+        {"team": "league-3 club 7", "status": "scheduled"},
+        {"competition": "league-3", "season": "2019", "status": "scheduled"},
+        {"team": "league-3 club 7", "season": "1950"},
+        {"competition": "no-league"},
+    ],
+)
+def test_a_list_looks_at_few_of_many_matches(wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = Listing(matches(100_000))
+    looked = 0
+    has = module._has
+
+    def count(row: MatchRow, asked: Any) -> bool:
+        nonlocal looked
+        looked += 1
+        return has(row, asked)
+
+    monkeypatch.setattr(module, "_has", count)
+    listing.page(wanted, None, None, 50, None, newest_first=False)
+    assert looked <= 2000
+
+
+def test_seasons_are_counted_and_clubs_known_by_any_spelling_of_their_case() -> None:
+    listing = Listing(matches(1000))
+    assert sum(listing.seasons["league-3"].values()) == 100
+    assert listing.club_names["league-3 club 7"] == "league-3 club 7"
