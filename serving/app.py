@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import structlog
@@ -21,6 +21,7 @@ from serving import memory, problems, tracing
 from serving.broker import connect
 from serving.catalogue import Catalogue
 from serving.desk import Desk
+from serving.document import describe
 from serving.keys import Keys
 from serving.middleware import Frame, Guard, Net
 from serving.observed import configure_logging
@@ -64,6 +65,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     app.add_middleware(Frame)
+    app.openapi = cache(partial(describe, app, keys is not None))  # type: ignore[method-assign]
     return app
 
 

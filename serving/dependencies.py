@@ -9,7 +9,6 @@ from fastapi import Depends, Request
 from features.io.store import Lake
 from serving.catalogue import Catalogue
 from serving.desk import Desk
-from serving.schemas import Problem
 from serving.settings import ServingSettings
 
 
@@ -51,12 +50,14 @@ RequestId = Annotated[str, Depends(request_id)]
 SettingsDep = Annotated[ServingSettings, Depends(settings)]
 
 _MEANING = {
+    400: "The bytes that came are no HTTP request.",
     401: "The API key is missing or unknown.",
     404: "There is no such thing.",
-    408: "The body did not arrive in time.",
+    408: "The headers or the body did not arrive in time.",
     413: "The body is too large.",
     422: "The request cannot be used; the problem names the field and the nearest known values.",
-    500: "The task was given up.",
+    431: "The headers are too large, or too many.",
+    500: "The task was given up, or something failed that should not.",
     503: "A part of the service is away or overloaded; try again after Retry-After seconds.",
     504: "No worker answered in time; the task was revoked.",
 }
@@ -67,7 +68,6 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": _MEANING[status],
-            "model": Problem,
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses

@@ -9,16 +9,25 @@ import asyncio
 from asyncio import TimerHandle
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
-import orjson
+import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from monitoring.metrics import ERRORS, ErrorKind
 from serving.problems import MEDIA_TYPE
 from serving.schemas import Problem
 
 HEAD_BYTES = 32_768
 """Largest request line with all headers."""
 HEADERS = 100
+_KINDS = {
+    HTTPStatus.BAD_REQUEST: ErrorKind.INVALID_INPUT,
+    HTTPStatus.REQUEST_TIMEOUT: ErrorKind.INVALID_INPUT,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: ErrorKind.TOO_LARGE,
+    HTTPStatus.SERVICE_UNAVAILABLE: ErrorKind.SHED,
+}
+log = structlog.get_logger(__name__)
 
 
 class Protocol(HttpToolsProtocol):
@@ -86,6 +95,9 @@ class Protocol(HttpToolsProtocol):
         answered = self.cycle is None or self.cycle.response_complete
         return answered and self.timeout_keep_alive_task is None and not self.transport.is_closing()
 
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
     # -- answers that nobody takes ----------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
@@ -139,9 +151,18 @@ class Protocol(HttpToolsProtocol):
             return
         self._refused = True
         self._head_arrived()
-        document = Problem(title=status.phrase, status=status, detail=detail).model_dump(mode="json")
-        body = orjson.dumps(document)
-        retry = "retry-after: 2\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
-        head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n{retry}connection: close\r\n\r\n"
+        ERRORS.labels(_KINDS[status]).inc()
+        request_id = str(uuid4())
+        log.debug("connection.refused", request_id=request_id, status=status.value, detail=detail, client=self.client)
+        document = Problem(title=status.phrase, status=status, detail=detail, request_id=request_id)
+        body = document.model_dump_json().encode()
+        headers = {
+            "content-type": MEDIA_TYPE,
+            "content-length": str(len(body)),
+            "x-request-id": request_id,
+            "connection": "close",
+            **({"retry-after": "2"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
         self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()

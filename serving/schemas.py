@@ -384,12 +384,6 @@ class Workers(BaseModel):
     items: list[Worker]
 
 
-class DriftWeeks(BaseModel):
-    """Drift summaries by week, newest first."""
-
-    items: list[dict[str, Any]]
-
-
 class Alive(BaseModel):
     """The process answers."""
 

@@ -36,7 +36,9 @@ async def alive() -> Any:
 @router.get(
     "/healthcheck/ready",
     response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "A part is missing; `parts` says which."}},
+    responses={
+        503: {"model": Readiness, "description": "A part is missing, and `parts` says which; or see `Problem`."}
+    },
 )
 @router.get("/healthcheck/ready/", include_in_schema=False)
 async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
@@ -55,7 +57,11 @@ async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
     if len(damaged) > _TOLD:
         parts["lake"]["detail"] += f"; and {len(damaged) - _TOLD} more"
     good = all(part["ok"] for part in parts.values())
-    return Json({"status": "ready" if good else "unready", "parts": parts}, 200 if good else 503)
+    return Json(
+        {"status": "ready" if good else "unready", "parts": parts},
+        200 if good else 503,
+        {} if good else {"retry-after": "2"},
+    )
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -15,7 +15,8 @@ from serving.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.desk import answer_of
 from serving.errors import BrokerUnavailable, UnknownTask
 from serving.problems import problem
-from serving.schemas import DriftWeeks, Queues, TaskStatus, Workers
+from serving.reports import DriftSummary, DriftWeeks, Performance
+from serving.schemas import Queues, TaskStatus, Workers
 from serving.settings import QUEUE
 
 router = APIRouter(prefix="/monitoring", tags=["monitoring"])
@@ -86,7 +87,7 @@ def drift_weeks(lake: LakeDep) -> Any:
     return Json({"items": found})
 
 
-@router.get("/drift/{week}", response_model=dict[str, Any], responses=problems(401, 404, 422, 503))
+@router.get("/drift/{week}", response_model=DriftSummary, responses=problems(401, 404, 422, 503))
 @router.get("/drift/{week}/", include_in_schema=False)
 def drift_week(week: Week, lake: LakeDep) -> Any:
     """The drift summary of a week."""
@@ -100,7 +101,7 @@ def drift_report(week: Week, lake: LakeDep) -> Any:
     return HTMLResponse(lake.read_bytes(f"reports/drift/week={week}/report.html"))
 
 
-@router.get("/performance", response_model=dict[str, Any], responses=problems(401, 404, 503))
+@router.get("/performance", response_model=Performance, responses=problems(401, 404, 503))
 @router.get("/performance/", include_in_schema=False)
 def performance(lake: LakeDep) -> Any:
     """Rolling scores of settled forecasts against the references."""

@@ -1,0 +1,157 @@
+"""The OpenAPI document says exactly what is answered, and typed clients can be made from it."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from serving.app import create_app
+from serving.keys import create
+from serving.settings import ServingSettings
+
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """Of an API that is open to all."""
+    return create_app(ServingSettings()).openapi()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def answers(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for name, operation in operations(document):
+        for status, response in operation["responses"].items():
+            yield name, status, response
+
+
+def test_every_error_is_a_problem_document_with_an_example_and_nothing_else(document: dict[str, Any]) -> None:
+    for name, status, response in answers(document):
+        if status.startswith("2"):
+            continue
+        media = set(response["content"])
+        # Readiness tells what is missing as data; a probe may also be refused before it is a request.
+        assert media == (
+            {PROBLEM, "application/json"} if name == "GET /healthcheck/ready" and status == "503" else {PROBLEM}
+        )
+        content = response["content"][PROBLEM]
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        assert content["example"]["status"] == int(status), (name, status)
+
+
+def test_every_good_answer_has_an_example_or_is_a_page(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name, status, response in answers(document):
+        if status.startswith("2"):
+            ((media, content),) = response["content"].items()
+            named = content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
+            assert media == "text/html" or "example" in content or schemas[named]["examples"], (name, media)
+
+
+def test_every_body_that_is_asked_for_has_an_example(document: dict[str, Any]) -> None:
+    bodies = [operation["requestBody"] for _, operation in operations(document) if "requestBody" in operation]
+    assert len(bodies) == 3
+    for body in bodies:
+        named = body["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
+        assert document["components"]["schemas"][named]["examples"]
+
+
+def test_examples_are_what_their_schemas_say(document: dict[str, Any]) -> None:
+    checked = 0
+    for name, schema in document["components"]["schemas"].items():
+        for example in schema.get("examples", ()):
+            _validate(document, f"#/components/schemas/{name}", example)
+            checked += 1
+    for _, _, response in answers(document):
+        if PROBLEM in response["content"]:
+            _validate(document, "#/components/schemas/Problem", response["content"][PROBLEM]["example"])
+    assert checked > 20
+
+
+def test_statuses_that_any_request_may_meet_are_told_everywhere(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        assert {"400", "408", "431", "500", "503"} <= operation["responses"].keys(), name
+        keyed = "health" not in operation["tags"]
+        assert ("401" in operation["responses"]) == keyed, name
+    assert "422" not in document["paths"]["/monitoring/task_status/{task_id}"]["get"]["responses"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_headers_of_answers_are_told(document: dict[str, Any]) -> None:
+    for name, status, response in answers(document):
+        expected = {"X-Request-ID"} | {"401": {"WWW-Authenticate"}, "503": {"Retry-After"}}.get(status, set())
+        assert response["headers"].keys() == expected, (name, status)
+
+
+def test_keys_are_told_as_needed_where_they_are(document: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(create("client")[1])
+    keyed = create_app(ServingSettings(api_keys_file=tmp_path / "keys")).openapi()
+    assert keyed["components"]["securitySchemes"].keys() == {"ApiKey", "Bearer"}
+    for found, nobody in ((keyed, []), (document, [{}])):
+        for name, operation in operations(found):
+            needed = [] if "health" in operation["tags"] else [{"ApiKey": []}, {"Bearer": []}, *nobody]
+            assert operation["security"] == needed, name
+
+
+def test_reports_are_told_field_by_field(document: dict[str, Any]) -> None:
+    for path, model in (("/monitoring/drift/{week}", "DriftSummary"), ("/monitoring/performance", "Performance")):
+        content = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+        assert content["schema"] == {"$ref": f"#/components/schemas/{model}"}
+
+
+def test_a_typed_client_made_from_the_document_understands_every_answer(api: httpx.Client, tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_bytes(api.get("/openapi.json").content)
+    made = tmp_path / "touchline_client.py"
+    subprocess.run(
+        [
+            sys.executable, "-m", "datamodel_code_generator", "--input", str(tmp_path / "openapi.json"),
+            "--input-file-type", "openapi", "--output", str(made), "--output-model-type", "pydantic_v2.BaseModel",
+            "--target-python-version", "3.11", "--use-annotated", "--disable-timestamp",
+        ],
+        check=True,
+        cwd=tmp_path,
+    )  # fmt: skip
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(tmp_path / "cache"), str(made)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
+    specification = importlib.util.spec_from_file_location("touchline_client", made)
+    assert specification is not None and specification.loader is not None
+    client = importlib.util.module_from_spec(specification)
+    sys.modules["touchline_client"] = client
+    specification.loader.exec_module(client)
+    forecast = client.Forecast.model_validate_json(api.post("/predict", json=PAIR).content)
+    assert (forecast.home_team, forecast.model.version) == ("Arsenal", 1)
+    wrong = client.Problem.model_validate_json(api.post("/predict", json={**PAIR, "home_team": "Arsnal"}).content)
+    assert "Arsenal" in wrong.errors[0].nearest
+    for path, model in (
+        ("/matches", "MatchPage"),
+        ("/matches/eng-premier-league-2025-26-arsenal-chelsea", "Match"),
+        ("/predict/eng-premier-league-2025-26-arsenal-chelsea", "PublishedForecast"),
+        ("/teams", "Teams"),
+        ("/competitions", "Competitions"),
+        ("/predict/model/info", "ModelInfo"),
+        ("/monitoring/celery/queues", "Queues"),
+        ("/monitoring/celery/workers", "Workers"),
+        ("/healthcheck/ready", "Readiness"),
+    ):
+        getattr(client, model).model_validate_json(api.get(path).content)
+
+
+def _validate(document: dict[str, Any], reference: str, example: Any) -> None:
+    Draft202012Validator({"$ref": reference, "components": document["components"]}).validate(example)
