@@ -120,7 +120,7 @@ def test_a_typed_client_made_from_the_document_understands_every_answer(api: htt
         [
             sys.executable, "-m", "datamodel_code_generator", "--input", str(tmp_path / "openapi.json"),
             "--input-file-type", "openapi", "--output", str(made), "--output-model-type", "pydantic_v2.BaseModel",
-            "--target-python-version", "3.11", "--use-annotated", "--disable-timestamp",
+            "--target-python-version", "3.11", "--use-annotated", "--enum-field-as-literal", "all",
         ],
         check=True,
         cwd=tmp_path,
