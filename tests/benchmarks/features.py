@@ -86,9 +86,11 @@ def generated(n: int) -> pd.DataFrame:
         "neutral": False,
         "status": Status.PLAYED.value,
     }
-    for column in ("home_goals", "away_goals", "home_shots", "away_shots"):
-        columns[column] = rng.poisson(1.4, n).astype(float)
-    columns["home_shots_on_target"] = columns["away_shots_on_target"] = np.full(n, np.nan)
+    for side in ("home", "away"):
+        shots = rng.poisson(12.0, n)
+        on_target = rng.binomial(shots, 0.35)
+        counts = {"shots": shots, "shots_on_target": on_target, "goals": rng.binomial(on_target, 0.33)}
+        columns |= {f"{side}_{name}": count.astype(float) for name, count in counts.items()}
     return pd.DataFrame(columns).sort_values("kick_off", kind="stable", ignore_index=True)
 
 
@@ -101,27 +103,41 @@ def online() -> tuple[RatingBlend, np.ndarray, np.ndarray]:
     return outcome_model(features=GOAL_FEATURES).fit(x, outcomes(matches)), states[:1], states[1:2]
 
 
+SIZES = (5_000, 50_000, 500_000, 2_000_000)
+
+
+def say(what: str, reached: float, limit: float, unit: str, at_least: bool = False) -> None:
+    """A figure, its target, and whether it is met."""
+    met = reached >= limit if at_least else reached <= limit
+    sign = ">=" if at_least else "<="
+    print(f"{what}: {reached:.3g} {unit}, target {sign} {limit:g}: {'met' if met else 'MISSED'}", flush=True)
+
+
 def main() -> None:
-    """Print all figures."""
+    """Print all figures with their targets."""
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data/matches_all.parquet")
     replay(bundled.load())  # compiles, once a machine
     if path.is_file():
         raw = pd.read_parquet(path)
         raw = raw[raw["home_goals"] >= 0]
         seconds = timed(lambda: model_input_of(table_of(raw)))
-        print(f"{len(raw)} matches, raw table to model input: {seconds:.2f} s, {len(raw) / seconds:,.0f} matches/s")
+        say(f"raw table of {len(raw)} matches to model input", seconds, 5, "s")
         _penaltyblog(raw, seconds)
-    for n in (5_000, 50_000, 500_000, 2_000_000):
+    cost = {}
+    for n in SIZES:
         table = generated(n)
-        seconds = timed(lambda table=table: model_input_of(table), repeat=1)
+        seconds = timed(lambda table=table: model_input_of(table), repeat=1 if n > 100_000 else 3)
+        cost[n] = seconds / n
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"{n:>9} generated matches: {seconds:7.3f} s, {seconds / n * 1e6:.2f} µs a match, peak {peak:.2f} GB")
+        print(f"{n:>9} generated matches: {seconds:7.3f} s, {cost[n] * 1e6:.2f} µs a match, peak {peak:.2f} GB")
+    say("cost of a match among 2,000,000 against one among 5,000", cost[SIZES[-1]] / cost[SIZES[0]], 1.5, "times")
+    say("peak memory at 2,000,000 matches", peak, 2, "GB")
     table = generated(500_000)
     last = table["kick_off"].max()
     before, new = table[table["kick_off"] < last], table[table["kick_off"] == last]
     checkpoint = replay(before).checkpoint
     one, whole = timed(lambda: replay(new, since=checkpoint)), timed(lambda: replay(table), repeat=1)
-    print(f"one more matchday ({len(new)} matches): {one:.3f} s against {whole:.3f} s for all, {one / whole:.1%}")
+    say(f"one more matchday ({len(new)} of 500,000 matches), share of a full run", one / whole, 0.05, "of it")
     model, home, away = online()
     ground = np.array([False])
 
@@ -129,7 +145,7 @@ def main() -> None:
         for _ in range(200):
             model.predict_proba(model_input(home, away, ground)[:, : len(GOAL_FEATURES)])
 
-    print(f"one match online, states to probabilities: {timed(ask) / 200 * 1e3:.3f} ms")
+    say("one match online, states to probabilities", timed(ask) / 200 * 1e3, 1, "ms")
 
 
 PENALTYBLOG = """
@@ -147,6 +163,8 @@ print(time.process_time() - begin)
 """
 """The same table through penaltyblog's ratings, timed without its start and without reading."""
 
+PENALTYBLOG_VERSION = "1.13.1"
+
 
 def _penaltyblog(raw: pd.DataFrame, ours: float) -> None:
     """penaltyblog beside us, in an environment of its own that is deleted afterwards: our lock stays without it."""
@@ -155,7 +173,9 @@ def _penaltyblog(raw: pd.DataFrame, ours: float) -> None:
         uv = [sys.executable, "-m", "uv"]
         try:
             subprocess.run([*uv, "venv", "-q", "-p", sys.executable, python.parents[1]], check=True)
-            subprocess.run([*uv, "pip", "install", "-q", "-p", python, "penaltyblog"], check=True)
+            subprocess.run(
+                [*uv, "pip", "install", "-q", "-p", python, f"penaltyblog=={PENALTYBLOG_VERSION}"], check=True
+            )
         except subprocess.CalledProcessError as error:
             print(f"penaltyblog cannot be installed: no comparison ({error})")
             return
@@ -164,7 +184,8 @@ def _penaltyblog(raw: pd.DataFrame, ours: float) -> None:
         pd.concat([sides, goals], axis=1).to_csv(rows, header=False, index=False)
         told = subprocess.run([python, "-c", PENALTYBLOG, rows], check=True, capture_output=True, text=True)
     theirs = float(told.stdout)
-    print(f"penaltyblog Elo + pi with probabilities, the same table: {theirs:.1f} s, {theirs / ours:.0f} times ours")
+    what = f"penaltyblog {PENALTYBLOG_VERSION}, Elo and pi with probabilities of the same table, {theirs:.1f} s"
+    say(what, theirs / ours, 10, "times ours", at_least=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from features.io.registry import LoadedModel, ModelVersion
 from features.matches import Status, as_known_at, outcomes
 from features.matrix import GOAL_FEATURES, exchanged, feature_frame, model_input
 from features.models import outcome_model
+from features.ratings.params import TIERED
 from features.replay import STATE_COLUMNS, replay
 
 MOMENT = datetime(2026, 3, 9, tzinfo=UTC)
@@ -196,27 +197,57 @@ def test_a_match_before_the_checkpoint_is_refused(premier_league: pd.DataFrame) 
         replay(premier_league.tail(1), since=end)
 
 
-def _two_tiers(premier_league: pd.DataFrame) -> pd.DataFrame:
-    """Seasons in which the league's even clubs play in the tier below in the first one."""
+def _two_tiers(premier_league: pd.DataFrame, below_in: str) -> tuple[pd.DataFrame, set[str]]:
+    """Seasons in one of which the league's even clubs play in the tier below; and these clubs."""
     clubs = sorted(set(premier_league["home_team"]))
     below = set(clubs[::2])
     same = premier_league["home_team"].isin(below) == premier_league["away_team"].isin(below)
-    table = premier_league[same & (premier_league["season"] < "2017")].reset_index(drop=True)
-    lower = table["home_team"].isin(below) & (table["season"] == "2014-15")
-    return table.assign(competition=np.where(lower, "eng-championship", "eng-premier-league"))
+    table = premier_league[same & (premier_league["season"] < "2016")].reset_index(drop=True)
+    lower = table["home_team"].isin(below) & (table["season"] == below_in)
+    return table.assign(competition=np.where(lower, "eng-championship", "eng-premier-league")), below
+
+
+def _arrivals(table: pd.DataFrame, states: np.ndarray, clubs: set[str]) -> dict[str, np.ndarray]:
+    """The states with which clubs came into the second season."""
+    later = table[(table["season"] == "2015-16") & table["home_team"].isin(clubs)].drop_duplicates("home_team")
+    first_match = table[table["season"] == "2015-16"].melt("kick_off", ["home_team", "away_team"], value_name="club")
+    begins = first_match.groupby("club")["kick_off"].min()
+    at_home = later[later["kick_off"] == later["home_team"].map(begins)]
+    return {club: states[row] for row, club in at_home["home_team"].items()}
 
 
 def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.DataFrame) -> None:
-    table = _two_tiers(premier_league)
-    run = replay(table)
-    end = table[table["season"] == "2014-15"]
-    states = replay(end).team_states
-    below = set(states.loc[states["competition"] == "eng-championship", "team"])
-    later = table[(table["season"] == "2015-16") & table["home_team"].isin(below)]
-    promoted = later["home_team"].iloc[0]
-    before = states.loc[states["team"] == promoted, "elo"].item()
-    arrives = run.home[later.index[0], 0]
-    assert abs(arrives - before) < 40
+    table, below = _two_tiers(premier_league, "2014-15")
+    states = replay(table[table["season"] == "2014-15"], TIERED).team_states.set_index("team")
+    upper = states[states["competition"] == "eng-premier-league"]
+    alone = table[table["competition"] == "eng-premier-league"].reset_index(drop=True)
+    unknown = _arrivals(alone, replay(alone, TIERED).home, below)
+    arrived = _arrivals(table, replay(table, TIERED).home, below & set(states.index))
+    assert len(arrived) >= 3
+    for club, state in arrived.items():
+        for column, pull in (("elo", TIERED.elo.pull), ("attack", TIERED.poisson.pull), ("pi_home", 0.0)):
+            earned = states.loc[club, column]
+            expected = earned + pull * (upper[column].mean() - earned)
+            assert state[STATE_COLUMNS.index(column)] == pytest.approx(expected, abs=1e-9), column
+        newcomer = upper["elo"].mean() + TIERED.elo.newcomer
+        assert unknown[club][0] == pytest.approx(newcomer, abs=1e-9), "without the lower tier nothing is known of it"
+    assert np.std([state[0] for state in arrived.values()]) > 1
+
+
+def test_a_relegated_club_takes_its_rating_down(premier_league: pd.DataFrame) -> None:
+    table, below = _two_tiers(premier_league, "2015-16")
+    run = replay(table, TIERED)
+    states = replay(table[table["season"] == "2014-15"], TIERED).team_states.set_index("team")
+    arrived = _arrivals(table, run.home, below & set(states.index))
+    assert len(arrived) >= 3
+    for club, state in arrived.items():
+        assert state[0] == pytest.approx(states.loc[club, "elo"], abs=1e-9), "the tier below has no mean yet"
+    down = run.team_states[run.team_states["competition"] == "eng-championship"].set_index("team")
+    known = sorted(set(down.index) & set(states.index))
+    assert np.corrcoef(down.loc[known, "elo"], states.loc[known, "elo"])[0, 1] > 0.5
+    fresh = table[table["competition"] == "eng-championship"].reset_index(drop=True)
+    unknown = replay(fresh, TIERED).team_states["elo"]
+    assert down["elo"].mean() > unknown.mean() + 50, "it would begin a tier lower"
 
 
 def test_clubs_of_one_name_in_two_countries_are_two_clubs(premier_league: pd.DataFrame) -> None:
