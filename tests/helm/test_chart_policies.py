@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes.utils.quantity import parse_quantity
 
 from serving.batching import TIME_LIMIT
 from serving.settings import ServingSettings
@@ -323,3 +326,36 @@ def test_a_rule_notices_a_weak_run_pod_of_dagster(plain: list[Thing]) -> None:
     config["data"]["dagster.yaml"] = yaml.safe_dump(instance)
     assert restricted_pods(plain)
     assert resources(plain)
+
+
+ROWS = {
+    "API": "api",
+    "worker": "worker",
+    "MLflow": "mlflow",
+    "match viewer": "ui",
+    "Dagster code server": "dagster-code",
+    "Dagster webserver": "dagster-webserver",
+    "Dagster daemon": "dagster-daemon",
+    "run": "dagster-run",
+    "RabbitMQ": "rabbitmq",
+    "Valkey": "valkey",
+    "PostgreSQL": "postgresql",
+}
+
+
+def test_requests_are_at_least_what_was_measured(chart: Any, repository: Path) -> None:
+    """The table of the README, as `python -m tests.benchmarks.sizing` prints it, against the default values."""
+    line = re.compile(r"^\| ([\w ]+) \| ([\d–]+) \| (\d+)[^|]* \| [\d.–]+ \| ([\d.–]+) \|", re.M)
+    table = [
+        (row, max(int(rest.replace("–", "0")), int(loaded)), cores)
+        for row, rest, loaded, cores in line.findall((repository / "helm" / "README.md").read_text())
+    ]
+    assert {row for row, _, _ in table} == ROWS.keys()
+    asked = {
+        name.removeprefix("touchline-"): containers(spec)[-1]["resources"] for name, _, spec in pods(chart.render())
+    }
+    for row, megabytes, cores in table:
+        requests, limits = asked[ROWS[row]]["requests"], asked[ROWS[row]]["limits"]
+        assert parse_quantity(requests["memory"]) >= megabytes * 10**6, row
+        assert parse_quantity(limits["memory"]) >= 1.5 * megabytes * 10**6, row
+        assert cores == "–" or parse_quantity(requests["cpu"]) >= float(cores), row
