@@ -38,10 +38,12 @@ load: .venv/.ready  ## users on a running service (TOUCHLINE_API_URL); ends with
 	@$(BIN)/locust -f tests/load/locustfile.py --headless --only-summary --users 20 --spawn-rate 10 --run-time 60s \
 	  --host $${TOUCHLINE_API_URL:-http://127.0.0.1:8000}
 
-lock:  ## resolve again: hashed, every platform, no index addresses
-	@{ echo '# Made by `make lock` from pyproject.toml; do not edit.'; \
-	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml; } \
-	  > requirements.lock.new && mv requirements.lock.new requirements.lock
+lock:  ## resolve what pyproject.toml added, hashed and without index addresses; with UPGRADE=1 everything anew
+	@cp requirements.lock requirements.lock.new
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev \
+	  $(if $(UPGRADE),--upgrade) -o requirements.lock.new pyproject.toml >/dev/null
+	@{ echo '# Made by `make lock` from pyproject.toml; do not edit.'; cat requirements.lock.new; } > requirements.lock
+	@rm requirements.lock.new
 
 # Wheels only, so no compiler is ever needed. The installer (uv) is itself installed from the lock, with its hash;
 # where it cannot reach a package index that pip is configured for, pip does the whole work, slower.

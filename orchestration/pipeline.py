@@ -78,7 +78,7 @@ class Pipeline:
         """Run a job for every week from the first on; not at all without one."""
         if first is not None:
             last = weeks.get_last_partition_key() or first
-            self._job(job, f"{what}, weeks {first} to {last}", tags={RANGE_START: first, RANGE_END: last})
+            self._job(job, f"{what}, from the week of {first}", tags={RANGE_START: first, RANGE_END: last})
 
     def _outdated(self, competition: str, as_of: datetime) -> bool:
         """Whether the source has something else than the lake."""

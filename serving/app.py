@@ -14,6 +14,7 @@ from typing import Any, cast
 import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 
 from features.io.store import Lake
 from monitoring.metrics import BatchCollector, registry
@@ -39,12 +40,13 @@ Every error is a problem document (RFC 9457) that names the field and the neares
 def create_app(settings: ServingSettings | None = None) -> FastAPI:
     """The application with everything wired; contacts nothing before it is started."""
     settings = settings or ServingSettings()
-    app = FastAPI(
+    app = FastAPIOffline(  # its page of documents fetches nothing from anybody else
         title="Touchline",
         version="1",
         description=DESCRIPTION,
         lifespan=_lifespan,
         redoc_url=None,
+        static_url="/docs/assets",
         separate_input_output_schemas=False,
     )
     app.state.settings = settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
@@ -211,3 +212,12 @@ def test_the_openapi_document_names_every_path_of_the_design(api: httpx.Client) 
 def _ended(api: httpx.Client, task_id: str) -> dict[str, object] | None:
     status = api.get(f"/monitoring/task_status/{task_id}").json()
     return status if status["status"] in {"success", "failure"} else None
+
+
+def test_the_page_of_documents_needs_nothing_from_elsewhere(api: httpx.Client) -> None:
+    page = api.get("/docs").text
+    wanted = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(wanted) >= 3
+    for address in wanted:
+        assert address.startswith("/"), f"{address} is somebody else's"
+        assert api.get(address).status_code == 200
