@@ -17,7 +17,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import ValidationError
 
-from features.errors import DamagedArtefact, NotPublished, TouchlineError
+from features.errors import DamagedArtefact, InvalidInput, NotPublished, TouchlineError
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.settings import misread
@@ -47,6 +47,11 @@ class Pipeline:
     def run(self) -> None:
         """Bring everything up to date with the source and the clock."""
         as_of = self._clock.as_of()
+        if week_of(as_of) < FIRST_WEEK:
+            raise InvalidInput(
+                f"TOUCHLINE_AS_OF={as_of:%Y-%m-%d} lies before {FIRST_WEEK}, the first week that is published; "
+                "forecasts of earlier seasons are made and judged by `make backtest`"
+            )
         self._say(f"standing at {as_of:%A %Y-%m-%d %H:%M} UTC")
         register_competitions(self._instance, self._settings.competitions)
         for competition in self._settings.competitions:

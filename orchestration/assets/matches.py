@@ -72,6 +72,7 @@ def matches(
             "to_come": len(table) - len(played),
             "seasons": int(table["season"].nunique()),
             "quarantined": int((~found.quarantine["repaired"]).sum()),
+            "repaired": int(found.quarantine["repaired"].sum()),
             "quarantine": dg.MetadataValue.md(display.markdown(found.quarantine.head(20))),
             "source": dg.MetadataValue.json(found.report),
         },

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import TouchlineError
+from features.errors import InvalidInput, TouchlineError
 from features.forecasts import probabilities, states_of
 from features.io.registry import PRODUCTION, STAGING
 from features.io.sources import bundled
@@ -116,6 +116,11 @@ def test_a_second_start_does_nothing_and_a_week_later_only_what_is_new(fresh) ->
     pd.testing.assert_frame_equal(after.loc[played["match_id"]], played.set_index("match_id"))
     to_come = after[after["kick_off"] > AS_OF + timedelta(weeks=1)]
     assert (to_come["features_as_of"] > pd.Timestamp(AS_OF)).all()
+
+
+def test_standing_before_the_first_week_is_refused_in_one_sentence(fresh) -> None:
+    with pytest.raises(InvalidInput, match=r"2024-03-01 lies before 2025-06-30.*make backtest"):
+        fresh(datetime(2024, 3, 1, tzinfo=UTC)).run()
 
 
 def test_a_source_that_cannot_be_read_is_one_sentence_and_leaves_what_was_published(fresh, monkeypatch) -> None:

@@ -19,7 +19,8 @@ def merge(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Merge matches tables per match_id; the earlier table takes precedence, the later ones fill what it lacks.
 
     A score beats no score. Where one source flags an award and scores differ, the score as played is kept and the
-    award flagged.
+    award flagged. Only scores and days are told as disagreements: that one source has not heard yet of a result or a
+    postponement is no contradiction, and shots and odds differ by how they were counted or collected.
 
     Returns
     -------

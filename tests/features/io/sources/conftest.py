@@ -1,10 +1,5 @@
-"""A web server on loopback that hands out files, answers conditional requests, and fails when it is told to."""
+"""Where what a source gave is kept."""
 
-import hashlib
-import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,72 +9,7 @@ from features.io.sources.versions import Versions
 from features.io.store import Lake
 
 
-class Site:
-    """Files by path; `failures` answers that many requests with 503 first; `asked` records each request's status.
-
-    `modified` makes it a site that knows no ETags but when its files changed; `drip` seconds lie before each byte.
-    """
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.failures = 0
-        self.drip = 0.0
-        self.modified = ""
-        self.asked: list[tuple[str, int]] = []
-        self.url = ""
-
-    def answer(self, path: str, condition: str | None) -> tuple[int, bytes]:
-        if self.failures:
-            self.failures -= 1
-            return 503, b"busy"
-        if path not in self.files:
-            return 404, b"not here"
-        if condition == self.condition(path)[1]:
-            return 304, b""
-        return 200, self.files[path]
-
-    def condition(self, path: str) -> tuple[str, str]:
-        """Header by which an unchanged file is told, and its value."""
-        if self.modified:
-            return "Last-Modified", self.modified
-        return "ETag", f'"{hashlib.sha256(self.files[path]).hexdigest()}"'
-
-
 @pytest.fixture
 def versions(tmp_path: Path) -> Versions:
     """What was fetched, kept in the lake that an installation with its home in `tmp_path` has."""
     return Versions(Lake(Settings(home=tmp_path).lake_root))
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    state = Site()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = "If-Modified-Since" if state.modified else "If-None-Match"
-            status, body = state.answer(self.path, self.headers.get(asked))
-            state.asked.append((self.path, status))
-            self.send_response(status)
-            if status in (200, 304):
-                self.send_header(*state.condition(self.path))
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            try:
-                for byte in [body[i : i + 1] for i in range(len(body))] if state.drip else [body]:
-                    time.sleep(state.drip)
-                    self.wfile.write(byte)
-            except OSError:  # the client has given up
-                pass
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()

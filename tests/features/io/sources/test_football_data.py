@@ -104,7 +104,8 @@ def test_a_file_that_is_no_csv_of_matches_says_what_it_is() -> None:
         ("G1_1415.csv", "gre-super-league", "2014-15", "G1", None, None),
         ("SC0_1920.csv", "sco-premiership", "2019-20", "SC0", 179, 0),
         ("T1_1314.csv", "tur-super-lig", "2013-14", "T1", 306, 0),
-        ("EC_1819.csv", "eng5-national-league", "2018-19", "EC", 552, 0),
+        ("EC_1819.csv", "eng-national-league", "2018-19", "EC", 552, 0),
+        ("WC_1819.csv", "eng-national-league", "2018-19", "EC", 552, 0),
     ],
 )
 def test_known_defective_files_are_read(
@@ -128,10 +129,22 @@ def test_an_error_page_and_a_wrong_division_fail_the_file(shared_data: Path) -> 
 
 
 @pytest.mark.shared
-def test_all_divisions_are_read_and_every_club_is_known(shared_data: Path) -> None:
+@pytest.mark.parametrize("file", ["E0_2122.csv", "F2_2223.csv"])
+def test_a_mangled_byte_order_mark_hides_no_wrong_division(shared_data: Path, file: str) -> None:
+    content = (shared_data / "footballdata" / file).read_bytes()
+    assert content.decode().startswith("ï»¿Div")
+    slug, season = ("eng-premier-league", "2021-22") if file[0] == "E" else ("fra-ligue-2", "2022-23")
+    assert len(parse(content, file, slug, season, file[:2])[0]) == 380
+    with pytest.raises(SourceError, match=f"holds division {file[:2]}, not X1"):
+        parse(content, file, slug, season, "X1")
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_all_files_are_read_and_every_club_is_known(shared_data: Path) -> None:
     by_division = {one.football_data: one.slug for one in CATALOGUE}
     refused = []
-    for path in sorted((shared_data / "footballdata").glob("*_1[59]*.csv")):
+    for path in sorted((shared_data / "footballdata").glob("*.csv")):
         division, years = path.stem.split("_")
         season = f"20{years[:2]}-{years[2:]}"
         table, defects, _ = parse(path.read_bytes(), path.name, by_division[division], season, division)

@@ -1,0 +1,50 @@
+"""`touchline inspect`: what a newcomer reads before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.cli import main
+
+ROWS = "E0,16/08/2025,Arsenal,Chelsea,2,1\nE0,23/08/2025,Chelsea,Arsenl,2,1\n"
+
+
+@pytest.fixture
+def environment(site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    settings = {
+        "SOURCE": "football_data",
+        "FOOTBALL_DATA_URL": site.url,
+        "FIRST_SEASON": "2025",
+        "AS_OF": "2026-03-13",
+        "HOME": str(tmp_path),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TOUCHLINE_{name}", value)
+    site.files["/mmz4281/2526/E0.csv"] = f"Div,Date,HomeTeam,AwayTeam,FTHG,FTAG\n{ROWS}".encode()
+    return site
+
+
+def test_the_report_goes_out_and_the_progress_beside_it(environment, capsys) -> None:
+    assert main(["inspect", "eng-premier-league", "eng-championship"]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(
+        "source: football_data\n\neng-premier-league\n  1 matches from 1 files, 2 rows; 1 refused"
+    )
+    assert "refused: mmz4281/2526/E0.csv row 3: club 'Arsenl'" in told.out
+    assert "eng-championship\n  cannot be loaded" in told.out
+    assert f"fetching {environment.url}/mmz4281/2526/E0.csv" in told.err
+    assert "fetching" not in told.out
+
+
+def test_without_a_choice_the_followed_competitions_are_looked_at(environment, capsys) -> None:
+    assert main(["inspect"]) == 0
+    assert "eng-premier-league" in capsys.readouterr().out
+
+
+def test_a_source_that_nobody_knows_is_one_sentence(environment, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("TOUCHLINE_SOURCE", "teletext")
+    assert main(["inspect"]) == 1
+    assert capsys.readouterr().out.startswith("touchline: source 'teletext' is unknown")
