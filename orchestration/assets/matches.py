@@ -48,6 +48,8 @@ def matches(
     """
     competition, as_of = context.partition_key, clock.as_of()
     found = source.load(competition, context.log.info)
+    for pair in found.report.get("alike", []):
+        context.log.warning(f"one club or two? {pair}: if one, tell it in TOUCHLINE_ALIASES")
     table = as_known_at(found.matches, as_of)
     stands = _published(lake, competition)
     before = published.empty(SCHEMA) if config.accept_lost_results else stands
