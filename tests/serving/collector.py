@@ -1,0 +1,59 @@
+"""An OTLP collector for tests."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from typing import NamedTuple
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from tests.serving.stage import port
+
+
+class Span(NamedTuple):
+    """What matters of a span."""
+
+    service: str
+    name: str
+    trace: str
+    id: str
+    parent: str
+    failed: bool
+
+
+class Collector:
+    """Remembers what it is sent."""
+
+    def __init__(self) -> None:
+        self.port = port()
+        self.spans: list[Span] = []
+        spans = self.spans
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    service = resource.resource.attributes[0].value.string_value
+                    for scope in resource.scope_spans:
+                        for one in scope.spans:
+                            ids = (one.trace_id.hex(), one.span_id.hex(), one.parent_span_id.hex())
+                            failed = one.status.code == Status.STATUS_CODE_ERROR
+                            spans.append(Span(service, one.name, *ids, failed))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,64 @@
+"""Spans of the worker's child: whose they are, how they ended, and that none is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from features.errors import ModelUnavailable
+from serving import calls, tracing, worker
+from serving.calls import PREDICT, Call
+from tests.serving.collector import Collector, Span
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector to which this process sends its spans."""
+    found = Collector()
+    tracing.configure(found.url, "worker")
+    yield found
+    tracing.shutdown()
+    found.close()
+
+
+def test_a_task_whose_sender_is_not_traced_begins_a_trace_of_its_own(collector: Collector) -> None:
+    with tracing.task_spans([Call("one", PREDICT, [], traceparents=(PARENT,)), Call("two", PREDICT, [])]):
+        pass
+    tracing.shutdown()
+    first, second = sorted(collector.spans, key=lambda span: span.parent, reverse=True)
+    assert first.parent == "b7ad6b7169203331"
+    assert second.parent == ""
+    assert first.trace != second.trace
+
+
+def test_the_span_of_a_task_that_failed_says_so_and_its_neighbour_does_not(collector: Collector) -> None:
+    with tracing.task_spans([Call("one", PREDICT, []), Call("two", PREDICT, [])]) as mark:
+        mark([{"home": 0.5}, ModelUnavailable("no version is in production yet")])
+    tracing.shutdown()
+    assert sorted(span.failed for span in collector.spans) == [False, True]
+
+
+@pytest.mark.parametrize(("status", "failed"), [(200, False), (404, False), (503, True)])
+def test_the_span_of_a_request_is_named_after_its_route_and_fails_with_it(
+    collector: Collector, status: int, failed: bool
+) -> None:
+    with tracing.span("GET", {}):
+        tracing.answered("GET /predict/{match_id}", status)
+    tracing.shutdown()
+    (found,) = collector.spans
+    assert (found.name, found.failed) == ("GET /predict/{match_id}", failed)
+
+
+def test_a_child_that_ends_sends_what_it_has_traced(
+    collector: Collector, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "results", lambda: Redis.from_url(f"{valkey}/13"))
+    with tracing.task_spans([Call("last", PREDICT, [])]):
+        pass
+    worker._say_goodbye()
+    assert [span.name for span in collector.spans] == ["run serving.predict"]
+    assert isinstance(collector.spans[0], Span)
