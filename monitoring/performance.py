@@ -21,7 +21,10 @@ from monitoring.settlement import REFERENCES, each_once
 Floats = NDArray[np.float64]
 
 RECENT = 100
-"""Matches in the window `last_100`."""
+"""Matches in the window `last_100`; on fewer no alarm is raised."""
+
+MISCALIBRATED = 1.25
+"""A calibration error beyond this times its limit is an alarm: one perfect model in twenty passes the limit itself."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,8 @@ def report(settled: pd.DataFrame, as_of: datetime) -> dict[str, Any]:
 
     Returns
     -------
-    `groups`, one per competition (and `all`) and window (`all`, `season`: the latest one, `last_100`), and one per
-    model version over all its matches; `weeks`, the trend by week of kick-off.
+    `groups`, one per competition (and `all`) and window (`all`, `season`: the latest one, `last_100`), and per model
+    version, over all its matches and its `last_100`; `weeks`, the trend by week of kick-off.
 
     Raises
     ------
@@ -134,6 +137,7 @@ def _groups(ordered: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield group(rows, competition, window, "all")
         for version, rows in part.groupby("model_version"):
             yield group(rows, competition, "all", str(version))
+            yield group(rows.tail(RECENT), competition, f"last_{RECENT}", str(version))
 
 
 def _weeks(ordered: pd.DataFrame) -> list[dict[str, Any]]:

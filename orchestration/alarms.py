@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from features.io.registry import ModelVersion
+from monitoring.performance import MISCALIBRATED, RECENT
 
 ALARM = "alarm: "
 """How the reason of a training begins that an alarm asked for."""
@@ -31,20 +32,25 @@ def drift_alarm(summary: Mapping[str, Any] | None) -> Alarm | None:
     return Alarm(f"drift {summary['digest']}", why)
 
 
-def performance_alarm(report: Mapping[str, Any] | None) -> Alarm | None:
-    """The last hundred forecasts are beyond doubt worse than plain Elo or the base rate, or miscalibrated."""
+def performance_alarm(report: Mapping[str, Any] | None, production: int | None) -> Alarm | None:
+    """Production's last hundred forecasts are beyond doubt worse than plain Elo or the base rate, or miscalibrated.
+
+    Forecasts of the version before it say nothing about this one; until it has made a hundred there is no alarm.
+    """
+    wanted = ("all", f"last_{RECENT}", str(production))
     groups = report["groups"] if report else []
-    recent = next((one for one in groups if one["competition"] == "all" and one["window"].startswith("last_")), None)
-    if recent is None or report is None:
+    recent = next((one for one in groups if (one["competition"], one["window"], one["model_version"]) == wanted), None)
+    if recent is None or recent["matches"] < RECENT:
         return None
     until = recent["to"][:10]
+    on = f"on the last {recent['matches']} matches of version {production} to {until}"
     for name in ("base", "elo"):
         against = recent["against"].get(name)
         if against and against["low"] is not None and against["low"] > 0:
-            return Alarm(f"performance {name} {until}", f"worse than {name} on {recent['matches']} matches to {until}")
-    error, limit = recent["calibration"]["error"], recent["calibration"]["limit"]
-    if recent["matches"] >= 100 and limit is not None and error > limit:
-        return Alarm(f"calibration {until}", f"calibration error {error:.3f} above {limit:.3f} to {until}")
+            return Alarm(f"performance {name} {production} {until}", f"worse than {name} {on}")
+    error, limit = recent["calibration"]["error"], MISCALIBRATED * recent["calibration"]["limit"]
+    if error > limit:
+        return Alarm(f"calibration {production} {until}", f"calibration error {error:.3f} above {limit:.3f} {on}")
     return None
 
 

@@ -92,9 +92,10 @@ def performance_alarm_sensor(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks for a training when the last hundred forecasts disappoint, within the cool-down and the cap."""
-    report = published.document(lake, "reports/performance.json")
-    return _retrain(context, performance_alarm(report), registry, clock, settings)
+    """Asks for a training when production's last hundred forecasts disappoint, within the cool-down and the cap."""
+    report, production = published.document(lake, "reports/performance.json"), registry.by_alias(PRODUCTION)
+    alarm = performance_alarm(report, production.version if production else None)
+    return _retrain(context, alarm, registry, clock, settings)
 
 
 def _retrain(

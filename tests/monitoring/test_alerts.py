@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from monitoring.performance import MISCALIBRATED, RECENT
+
 REPOSITORY = Path(__file__).parents[2]
 ALERTS = REPOSITORY / "helm" / "files" / "alerts"
 FILES = sorted(ALERTS.glob("*.yaml"))
@@ -113,6 +115,11 @@ def feed(unlisted: int, days_since_result: int) -> Series:
             1_800_000_000 - days_since_result * 86400
         ),
     }
+
+
+def calibrated(error: float, limit: float, matches: int) -> Series:
+    figures = {CALIBRATION % "error": constant(error), CALIBRATION % "limit": constant(limit)}
+    return figures | {ENOUGH % "season": constant(matches)}
 
 
 # alert -> (fires, keeps quiet, when to look, labels of the alert beside its severity)
@@ -218,6 +225,7 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
     "TouchlineBelowPlainElo": (
         [{DIFFERENCE % ("season", "elo", "low"): constant(0.001), ENOUGH % "season": constant(200)}],
         [
+            {DIFFERENCE % ("season", "elo", "low"): constant(0.001), ENOUGH % "season": constant(99)},
             {DIFFERENCE % ("season", "elo", "low"): constant(-0.001), ENOUGH % "season": constant(200)},
             {DIFFERENCE % ("season", "elo", "mean"): constant(0.001), ENOUGH % "season": constant(200)},
         ],
@@ -225,8 +233,8 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         {"competition": "all", "window": "season", "reference": "elo"},
     ),
     "TouchlineMiscalibrated": (
-        [{CALIBRATION % "error": constant(0.09), CALIBRATION % "limit": constant(0.06)}],
-        [{CALIBRATION % "error": constant(0.065), CALIBRATION % "limit": constant(0.06)}],
+        [calibrated(0.09, 0.06, 100)],
+        [calibrated(0.065, 0.06, 100), calibrated(0.09, 0.06, 99)],
         "2h",
         {"competition": "all", "window": "season"},
     ),
@@ -349,6 +357,14 @@ def test_it_fires_when_it_should_and_only_then(name: str, promtool: str, tmp_pat
     file.write_text(yaml.safe_dump(document))
     done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_and_alarms_on_performance_have_the_same_limits() -> None:
+    judged = {name: rules()[name]["expr"] for name in ("TouchlineBelowBaseRate", "TouchlineBelowPlainElo")}
+    judged["TouchlineMiscalibrated"] = rules()["TouchlineMiscalibrated"]["expr"]
+    for name, text in judged.items():
+        assert re.search(rf"\(touchline_scored_matches\) >= {RECENT}$", text), name
+    assert f"> {MISCALIBRATED} * max by" in judged["TouchlineMiscalibrated"]
 
 
 def test_every_alert_says_what_it_means_and_where_to_read_on() -> None:

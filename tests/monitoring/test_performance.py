@@ -85,9 +85,10 @@ def test_every_group_has_exactly_its_rows() -> None:
         season = part[part["season"] == "2025-26"]
         assert find(document, competition, "season")["matches"] == len(season)
         for version, own in part.groupby("model_version"):
-            assert find(document, competition, "all", str(version))["scores"]["model"]["rps"] == pytest.approx(
-                own["rps"].mean()
-            )
+            for window, part_of in (("all", own), ("last_100", own.tail(100))):
+                one = find(document, competition, window, str(version))
+                assert one["matches"] == len(part_of)
+                assert one["scores"]["model"]["rps"] == pytest.approx(part_of["rps"].mean())
 
 
 def test_skill_and_difference_agree_with_the_scores() -> None:

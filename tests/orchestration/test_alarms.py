@@ -8,6 +8,7 @@ from typing import Any
 from features.io.registry import ModelVersion
 from orchestration.alarms import ALARM, drift_alarm, held_back, performance_alarm
 
+PRODUCTION = 7
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 
 
@@ -20,12 +21,15 @@ def report(**changes: Any) -> dict[str, Any]:
     group = {
         "competition": "all",
         "window": "last_100",
+        "model_version": str(PRODUCTION),
         "matches": 100,
         "to": "2026-03-05T20:00:00+00:00",
         "against": {"elo": {"low": -0.01}, "base": {"low": -0.03}},
         "calibration": {"error": 0.05, "limit": 0.08},
     }
-    return {"groups": [{**group, **changes}]}
+    disappointing = {"against": {"elo": {"low": 0.1}, "base": {"low": 0.1}}, "matches": 100}
+    mixed = [{**group, **disappointing, "model_version": one} for one in ("all", str(PRODUCTION - 1))]
+    return {"groups": [*mixed, {**group, **changes}]}
 
 
 def test_only_drift_is_a_drift_alarm() -> None:
@@ -40,19 +44,26 @@ def test_only_drift_is_a_drift_alarm() -> None:
 
 
 def test_forecasts_beyond_doubt_worse_than_a_reference_are_an_alarm() -> None:
-    alarm = performance_alarm(report(against={"elo": {"low": 0.001}, "base": {"low": -0.01}}))
+    alarm = performance_alarm(report(against={"elo": {"low": 0.001}, "base": {"low": -0.01}}), PRODUCTION)
     assert alarm is not None
-    assert "worse than elo" in alarm.why
-    assert performance_alarm(report()) is None
-    assert performance_alarm(report(against={"elo": {"low": None}})) is None
-    assert performance_alarm(None) is None
-    assert performance_alarm({"groups": []}) is None
+    assert "worse than elo on the last 100 matches of version 7" in alarm.why
+    assert performance_alarm(report(), PRODUCTION) is None, "what version 6 did is not held against version 7"
+    assert performance_alarm(report(against={"elo": {"low": None}}), PRODUCTION) is None
+    assert performance_alarm(None, PRODUCTION) is None
+    assert performance_alarm({"groups": []}, PRODUCTION) is None
+    assert performance_alarm(report(), None) is None
 
 
-def test_miscalibration_beyond_what_the_sample_allows_is_an_alarm_on_enough_matches() -> None:
-    bad = {"error": 0.12, "limit": 0.08}
-    assert performance_alarm(report(calibration=bad)) is not None
-    assert performance_alarm(report(calibration=bad, matches=40)) is None
+def test_miscalibration_a_quarter_beyond_what_the_sample_allows_is_an_alarm() -> None:
+    assert performance_alarm(report(calibration={"error": 0.101, "limit": 0.08}), PRODUCTION) is not None
+    assert performance_alarm(report(calibration={"error": 0.099, "limit": 0.08}), PRODUCTION) is None
+
+
+def test_a_handful_of_matches_raises_no_alarm_however_bad_they_were() -> None:
+    bad = {"against": {"base": {"low": 0.2}}, "calibration": {"error": 0.5, "limit": 0.1}}
+    assert performance_alarm(report(**bad, matches=20), PRODUCTION) is None
+    assert performance_alarm(report(**bad, matches=99), PRODUCTION) is None
+    assert performance_alarm(report(**bad, matches=100), PRODUCTION) is not None
 
 
 def test_an_alarm_waits_for_the_cool_down() -> None:

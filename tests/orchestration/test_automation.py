@@ -100,21 +100,24 @@ def of_production(swapped: bool) -> pd.DataFrame:
 
 def test_disappointing_forecasts_ask_for_a_training_until_a_person_has_to_look(settings) -> None:
     lake = Lake(settings.lake_root)
-    ask = partial(tick, settings, sensor=performance_alarm_sensor)
+    production = ModelVersion(1, "run", AS_OF, aliases=("production",))
+    ask = partial(tick, settings, production, sensor=performance_alarm_sensor)
     lake.write_json("reports/performance.json", report(of_production(swapped=False), AS_OF))
     assert ask().skip_message == "no alarm"
     lake.write_json("reports/performance.json", report(of_production(swapped=True), AS_OF))
     request = ask()
     reason = request.run_config["ops"]["outcome_model"]["config"]["reason"]
-    assert reason.startswith(f"{ALARM}worse than base on 100 matches")
+    assert reason.startswith(f"{ALARM}worse than base on the last 100 matches of version 1")
+    promoted = ModelVersion(2, "run", AS_OF, aliases=("production",))
+    assert tick(settings, promoted, sensor=performance_alarm_sensor).skip_message == "no alarm"
     assert "already answered" in ask(cursor=request.run_key).skip_message
     asked = [
-        ModelVersion(n, "run", AS_OF, {"trained_as_of": f"2026-0{n}-10T00:00:00+00:00", "trained_because": reason})
+        ModelVersion(n + 1, "run", AS_OF, {"trained_as_of": f"2026-0{n}-10T00:00:00+00:00", "trained_because": reason})
         for n in (1, 2)
     ]
     capped = settings.model_copy(update={"retraining_cap": 2})
     assert isinstance(ask(*asked), dg.RunRequest)
-    assert "a person has to look" in tick(capped, *asked, sensor=performance_alarm_sensor).skip_message
+    assert "a person has to look" in tick(capped, production, *asked, sensor=performance_alarm_sensor).skip_message
 
 
 def test_no_report_is_no_alarm(settings) -> None:
