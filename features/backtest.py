@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from features.blend import RatingBlend
 from features.competitions import tier_of
@@ -165,8 +164,7 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
         If a model is better than the closing odds, or than closing odds ever are.
     """
     table = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
-    with threadpool_limits(1):  # the problems are small: threads would wait for each other most of the time
-        found = _forecasts(table, first)
+    found = _forecasts(table, first)
     judged = top_tier(table) & (season_starts(table["season"]) >= first)
     result = Forecasts(
         table[judged].reset_index(drop=True), outcomes(table[judged]), {name: p[judged] for name, p in found.items()}

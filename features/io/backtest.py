@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from features import backtest, midseason, tuning
 from features.competitions import CATALOGUE
@@ -29,8 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     folder = given.data if given.data is not None and given.data.is_dir() else None
     try:
-        as_recorded = _tune(folder) if given.tune else True
-        _report(folder)
+        with threadpool_limits(1):  # the problems are small: threads would wait for each other most of the time
+            as_recorded = _tune(folder) if given.tune else True
+            _report(folder)
     except LeakageError as error:
         print(f"STOPPED: {error}", file=sys.stderr)  # noqa: T201 - a command's output
         return 1

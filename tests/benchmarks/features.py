@@ -137,7 +137,7 @@ def main() -> None:
     before, new = table[table["kick_off"] < last], table[table["kick_off"] == last]
     checkpoint = replay(before).checkpoint
     one, whole = timed(lambda: replay(new, since=checkpoint)), timed(lambda: replay(table), repeat=1)
-    say(f"one more matchday ({len(new)} of 500,000 matches), share of a full run", one / whole, 0.05, "of it")
+    say(f"one more matchday ({len(new)} of 500,000 matches), share of a full run", one / whole, 0.1, "of it")
     model, home, away = online()
     ground = np.array([False])
 

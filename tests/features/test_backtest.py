@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from features import backtest
 from features.backtest import Forecasts, Target, evaluate, report, verdicts
 from features.io.backtest import read
 from features.matches import outcomes
 from features.metrics import rps
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the command does it: the problems are small, threads would wait for each other most of the time."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.mark.slow
