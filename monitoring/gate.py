@@ -33,11 +33,13 @@ MARGIN = 0.001
 """RPS by which a candidate may at most be worse than production, at the upper end of the 95 % interval.
 
 Half a percent of a usual RPS of 0.2. A retrained twin passes on a hundred matches; a different model must be as good
-beyond doubt, or visibly better.
+beyond doubt, or visibly better. One that is worse beyond doubt does not pass however little it is: many small steps
+would add up.
 """
 
-DRIFT_MAX_AGE = timedelta(days=14)
-"""A drift report speaks for the present this long after the Monday of its week."""
+DRIFT_MAX_AGE = timedelta(days=15)
+"""A drift report speaks for the present this long after the Monday of its week: the next one, made in the morning of
+the Monday two weeks later, is late then. The alert on a missing report waits as long."""
 
 MERIT = ("trained_before_evaluation", "beats_base_rate", "beats_plain_elo", "not_worse_than_production", "calibrated")
 """Conditions on the forecasts themselves."""
@@ -324,18 +326,22 @@ def _against(rows: pd.DataFrame, reference: str) -> Difference:
 
 
 def _not_worse(evidence: Evidence) -> Condition:
-    name, threshold = "not_worse_than_production", f"95 % interval of the RPS difference ends below {MARGIN}"
+    """On the same matches, and on those alone of which both knew the same results when they were forecast."""
+    name = "not_worse_than_production"
+    threshold = f"95 % interval of the RPS difference ends below {MARGIN} and does not lie above 0"
     if evidence.production is None:
         return Condition(name, True, "-", threshold, "there is no version in production yet")
     theirs = evidence.production_settled
     if theirs is None or theirs.empty:
         return Condition(name, False, "-", threshold, "production has no settled forecasts to compare with")
     both = evidence.settled.merge(theirs, on="match_id", suffixes=("", "_production"))
+    both = both[both["features_as_of"] == both["features_as_of_production"]]
     p = both[[f"{outcome}_production" for outcome in ("home", "draw", "away")]].to_numpy(float)
     one = _difference(both, triple(both, "model"), p)
-    if one.n < MIN_MATCHES or one.high is None or one.mean is None:
-        return Condition(name, False, _spell(one), threshold, f"only {one.n} settled matches in common with production")
-    passes = one.high < MARGIN
+    if one.n < MIN_MATCHES or one.low is None or one.high is None or one.mean is None:
+        why = f"only {one.n} settled matches in common with production, forecast from the same results"
+        return Condition(name, False, _spell(one), threshold, why)
+    passes = one.low <= 0 and one.high < MARGIN
     if passes:
         why = f"not worse than version {evidence.production} on the same {one.n} matches"
     elif one.mean > 0:

@@ -50,6 +50,7 @@ def settled(p: np.ndarray, truth: np.ndarray, y: np.ndarray, version: int, **cha
         kick_off=pd.date_range("2025-08-15 19:00", periods=n, freq="17h", tz="UTC"),
         model_version=version,
         trained_through=pd.Timestamp(THROUGH),
+        features_as_of=pd.date_range("2025-08-14 21:00", periods=n, freq="17h", tz="UTC"),
         outcome=y,
         rps=metrics.rps(p, y),
     )
@@ -123,6 +124,27 @@ def test_of_many_slightly_worse_models_hardly_any_passes() -> None:
         one = evidence(settled=settled(worse, truth, y, 8), production_settled=settled(truth, truth, y, 7))
         passed += "not_worse_than_production" not in shut(one)
     assert passed <= 1
+
+
+@pytest.mark.parametrize("share", [0.004, -0.004])
+def test_a_small_but_certain_deterioration_is_refused_and_as_small_an_improvement_is_not(share: float) -> None:
+    """Steps that each stay within the margin would add up to a much worse model."""
+    truth, y = season(2000)
+    slightly = truth * (1 - share / 2) + np.eye(3)[(y + 1) % 3] * share / 2
+    one = evidence(settled=settled(slightly, truth, y, 8), production_settled=settled(truth, truth, y, 7))
+    line = next(each for each in judge(one).conditions if each.name == "not_worse_than_production")
+    assert abs(float(line.value.split()[0])) < 0.001, "well within the margin"
+    assert line.open is (share < 0), line
+
+
+def test_forecasts_made_from_other_results_are_not_compared() -> None:
+    one = evidence()
+    assert one.production_settled is not None
+    days = np.where(np.arange(280) < 200, 1, 0)
+    later = one.settled.assign(features_as_of=one.settled["features_as_of"] + pd.to_timedelta(days, unit="D"))
+    verdict = judge(replace(one, settled=later))
+    assert verdict.shut == ("not_worse_than_production",)
+    assert any("only 80 settled matches in common" in condition.why for condition in verdict.conditions)
 
 
 def test_a_model_that_shouts_is_refused_for_its_calibration() -> None:
@@ -245,6 +267,15 @@ def test_failed_or_missing_data_checks_shut_the_gate(checks: dict[str, bool]) ->
 )
 def test_drift_that_nobody_has_answered_for_shuts_the_gate(drift: dict | None, review: dict | None) -> None:
     assert shut(evidence(drift=drift, review=review)) == ("drift_reviewed",)
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_open"), [("2026-03-23T07:30", True), ("2026-03-23T23:59", True), ("2026-03-24T00:01", False)]
+)
+def test_a_drift_report_speaks_until_the_next_one_is_late(moment: str, is_open: bool) -> None:
+    """The report of the week of 9 March is made on the 16th, the next one in the morning of the 23rd."""
+    as_of = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert ("drift_reviewed" not in shut(evidence(as_of=as_of))) is is_open
 
 
 def test_reviewed_drift_opens_again_and_names_the_reviewer() -> None:
