@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import InvalidInput
@@ -15,7 +16,16 @@ from features.standings import standings
 Ints = NDArray[np.int64]
 
 COLUMNS = ("team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation")
-"""Columns of `season_forecast`; after them `position_1` to `position_n`, the probability of each final position."""
+"""What a simulation gives; after them `position_1` to `position_n`, the probability of each final position."""
+
+MADE_FROM = pa.schema(
+    [
+        pa.field("season", pa.string(), nullable=False),
+        pa.field("model_version", pa.int64(), nullable=False),
+        pa.field("features_as_of", pa.timestamp("us", tz="UTC"), nullable=False),
+    ]
+)
+"""What every row of a published `season_forecast` tells besides: which season, by which model, knowing what."""
 
 
 def simulate(

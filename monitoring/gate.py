@@ -44,6 +44,9 @@ the Monday two weeks later, is late then. The alert on a missing report waits as
 MERIT = ("trained_before_evaluation", "beats_base_rate", "beats_plain_elo", "not_worse_than_production", "calibrated")
 """Conditions on the forecasts themselves."""
 
+PLACE_KEPT = timedelta(days=28)
+"""How long a candidate with nothing against its forecasts may wait for a person before a newer one takes its place."""
+
 CALIBRATION_LEVEL = 0.99
 
 
@@ -217,54 +220,72 @@ def approve(verdict: Verdict, version: int, by: str, reason: str, at: datetime, 
     return Approval(version, by.strip(), reason.strip(), verdict.evidence, at)
 
 
-def as_document(verdict: Verdict, now: datetime, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def as_document(
+    verdict: Verdict, now: datetime, before: Mapping[str, Any] | None = None, previous: int | None = None
+) -> dict[str, Any]:
     """The document `reports/gate.json`.
 
-    `waiting_since` is `now` by the real clock, which alerts compare it with, not the replayed moment; it is carried
-    over from the document `before` while the same candidate goes on waiting for a person.
+    `waiting_since` is `now` by the real clock, which alerts compare it with, not the replayed moment; `judged_since` is
+    the moment, replayed or not, from which on there were enough matches. Both are carried over from the document
+    `before` while it is the same candidate that waits. `previous` is the version that a rollback would bring back.
     """
-    since = None
-    if verdict.waiting_for_approval:
-        same = before is not None and before.get("candidate") == verdict.candidate and before.get("waiting_since")
-        since = before["waiting_since"] if same and before is not None else now.isoformat()
+    same = before if before is not None and before.get("candidate") == verdict.candidate else {}
+    waiting = (same.get("waiting_since") or now.isoformat()) if verdict.waiting_for_approval else None
+    enough = verdict.matches >= MIN_MATCHES
     return {
         "candidate": verdict.candidate,
         "production": verdict.production,
+        "previous": previous,
         "policy": verdict.policy.value,
         "as_of": verdict.as_of.isoformat(),
         "matches": verdict.matches,
         "open": verdict.open,
-        "waiting_since": since,
+        "judged_since": (same.get("judged_since") or verdict.as_of.isoformat()) if enough else None,
+        "waiting_since": waiting,
         "evidence": verdict.evidence,
         "conditions": [asdict(condition) for condition in verdict.conditions],
     }
 
 
-def nothing_staged(production: int | None, policy: Policy, as_of: datetime) -> dict[str, Any]:
+def nothing_staged(
+    production: int | None, policy: Policy, as_of: datetime, previous: int | None = None
+) -> dict[str, Any]:
     """The document `reports/gate.json` while no version is staged: shut, whatever was said of an earlier one."""
     why = "no version is staged"
     condition = Condition("candidate_waiting", False, "-", "a version that is not in production", why)
     return {
         "candidate": None,
         "production": production,
+        "previous": previous,
         "policy": policy.value,
         "as_of": as_of.isoformat(),
         "matches": 0,
         "open": False,
+        "judged_since": None,
         "waiting_since": None,
         "evidence": "",
         "conditions": [asdict(condition)],
     }
 
 
-def refused_on_merit(document: Mapping[str, Any] | None, candidate: int) -> bool:
-    """Whether the published verdict (`as_document`) refuses a candidate for its forecasts, on enough of them.
+def keeps_its_place(document: Mapping[str, Any] | None, candidate: int, as_of: datetime) -> str | None:
+    """Why a candidate may not be displaced by a newer one yet; None if it may.
 
-    A candidate without its matches yet, or one that only waits for a person or for data, may still be promoted.
+    Parameters
+    ----------
+    document : the published verdict (`as_document`); None if there is none.
+
+    A candidate without its matches keeps its place: a newer one would have to begin anew. One that is refused for its
+    forecasts, on enough of them, has lost it. One that waits for a person or for data keeps it for `PLACE_KEPT`.
     """
     if document is None or document["candidate"] != candidate or document["matches"] < MIN_MATCHES:
-        return False
-    return any(one["name"] in MERIT and not one["open"] for one in document["conditions"])
+        return f"version {candidate} is still being judged; another would take its place"
+    if any(one["name"] in MERIT and not one["open"] for one in document["conditions"]):
+        return None
+    since = datetime.fromisoformat(document["judged_since"]) if document.get("judged_since") else as_of
+    if as_of - since >= PLACE_KEPT:
+        return None
+    return f"version {candidate} has earned its place and waits since {since:%Y-%m-%d} for what else is shut"
 
 
 def _enough_matches(evidence: Evidence) -> Condition:

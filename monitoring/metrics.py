@@ -394,7 +394,8 @@ def _gate(document: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("touchline_gate_open", "1 if the candidate may be promoted.", (), [((), float(document["open"]))])
     conditions = [((one["name"],), float(one["open"])) for one in document["conditions"]]
     yield _gauge("touchline_gate_condition_open", "1 if the condition holds.", ("condition",), conditions)
-    aliases = [(("staging",), document["candidate"]), (("production",), document["production"])]
+    bearers = {"staging": "candidate", "production": "production", "previous": "previous"}
+    aliases = [((alias,), document.get(field)) for alias, field in bearers.items()]
     yield _gauge("touchline_alias_version", "Registry version that bears the alias.", ("alias",), aliases)
     waiting = _moment(document["waiting_since"])
     help_text = "Since when only a person's approval is missing."

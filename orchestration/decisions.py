@@ -10,7 +10,7 @@ from features.io.store import Lake
 from monitoring.gate import approve
 from orchestration import promotion, published
 from orchestration.assessment import assess, critical_checks
-from orchestration.assets.gate import GATE
+from orchestration.assets.gate import GATE, publish
 from orchestration.assets.production_model import describe
 from orchestration.checks import CRITICAL
 from orchestration.settings import PipelineSettings
@@ -86,6 +86,19 @@ def restore_previous(
     context.log_event(dg.AssetMaterialization("production_model", metadata=describe(registry, lake)))
 
 
+@dg.op(pool="promotion", ins={"decided": dg.In(dg.Nothing)})
+def judge_again(
+    context: dg.OpExecutionContext,
+    registry: dg.ResourceParam[Registry],
+    lake: dg.ResourceParam[Lake],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[PipelineSettings],
+) -> None:
+    """Publish the verdict that follows from the decision, so that nobody waits for the next results to see it."""
+    metadata = publish(context.instance, lake, registry, clock, settings)
+    context.log_event(dg.AssetMaterialization("gate", metadata=metadata))
+
+
 @dg.op
 def note_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> None:
     """Write down that a person has looked at exactly this report."""
@@ -110,10 +123,10 @@ def approve_promotion() -> None:
 @dg.job(description="Put the previous version back into production: name, reason. Serving follows within seconds.")
 def rollback_production() -> None:
     """Take production back."""
-    restore_previous()
+    judge_again(restore_previous())
 
 
 @dg.job(description="A person has looked at a week's drift report: week, name, note. The gate takes it into account.")
 def review_drift() -> None:
     """Mark a drift report as reviewed."""
-    note_review()
+    judge_again(note_review())

@@ -53,7 +53,7 @@ judge_candidate = dg.define_asset_job(
 )
 promote_model = dg.define_asset_job(
     "promote_model",
-    selection=["gate", "production_model"],
+    selection=["production_model"],
     description="Promote the version in staging if every condition of the gate is open at this moment.",
 )
 

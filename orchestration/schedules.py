@@ -5,13 +5,11 @@ from datetime import timedelta
 import dagster as dg
 
 from features.io.clock import Clock
-from features.io.registry import PRODUCTION, STAGING, Registry
+from features.io.registry import Registry
 from features.io.store import Lake, week_of
-from monitoring.gate import refused_on_merit
-from orchestration import published
-from orchestration.assets.gate import GATE
 from orchestration.jobs import refresh_matches, report_drift, train_model
 from orchestration.partitions import competitions, register_competitions
+from orchestration.retraining import place_taken, retraining
 from orchestration.settings import PipelineSettings
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
@@ -30,20 +28,12 @@ def daily_refresh(
 
 @dg.schedule(job=train_model, cron_schedule="0 5 * * 2", default_status=RUNNING, name="weekly_retraining")
 def weekly_retraining(
-    registry: dg.ResourceParam[Registry], lake: dg.ResourceParam[Lake]
+    registry: dg.ResourceParam[Registry], lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
 ) -> dg.RunRequest | dg.SkipReason:
     """Every Tuesday: a candidate that has learnt from the running season too, unless one has not had its chance yet."""
-    candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
-    if candidate is not None and production is not None and candidate.version != production.version:
-        verdict = published.document(lake, GATE)
-        if not refused_on_merit(verdict, candidate.version):
-            return dg.SkipReason(f"version {candidate.version} is still being judged; another would take its place")
+    if why := place_taken(registry, lake, clock.as_of()):
+        return dg.SkipReason(why)
     return dg.RunRequest(run_config=retraining("weekly schedule"))
-
-
-def retraining(reason: str) -> dict[str, object]:
-    """Run configuration of a retraining that uses every result known."""
-    return {"ops": {"outcome_model": {"config": {"include_running_season": True, "reason": reason}}}}
 
 
 @dg.schedule(job=report_drift, cron_schedule="0 7 * * 1", default_status=RUNNING, name="weekly_drift")

@@ -19,18 +19,22 @@ from orchestration.assets.gate import GATE
 from orchestration.decisions import rollback_production
 from orchestration.jobs import promote_model, publish_forecasts, rate_clubs, refresh_matches, train_model
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
-from orchestration.schedules import retraining
+from orchestration.promotion import unfinished
+from orchestration.retraining import place_taken, retraining
 from orchestration.settings import PipelineSettings
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
 UNFINISHED = [one for one in dg.DagsterRunStatus if one not in FINISHED_STATUSES]
 
-ASKED = "touchline/promotion"
-"""Tag of a run that was asked to promote: what it was asked for."""
+ASKED = "touchline/asked"
+"""Tag of a run that a sensor asked for: what it was asked for."""
 
 RETRY = timedelta(minutes=5)
 """How long after a run that did not promote the next one is asked for."""
+
+RETRY_TRAINING = timedelta(hours=1)
+"""How long after a training that failed the next one is asked for."""
 
 
 @dg.sensor(job=promote_model, minimum_interval_seconds=15, default_status=RUNNING)
@@ -41,10 +45,12 @@ def promotion_sensor(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks for a promotion when the last verdict leaves nothing shut; the run judges again before it moves an alias."""
-    candidate, verdict = registry.by_alias(STAGING), published.document(lake, GATE)
+    production, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
+    if production is not None and unfinished(registry, lake):
+        return _ask(context.instance, f"finish the change to version {production.version}", RETRY)
     if candidate is None:
         return dg.SkipReason("no version is staged")
-    production = registry.by_alias(PRODUCTION)
+    verdict = published.document(lake, GATE)
     if production is not None and production.version == candidate.version:
         return dg.SkipReason(f"version {candidate.version} is in production already")
     if verdict is None or verdict["candidate"] != candidate.version:
@@ -57,17 +63,19 @@ def promotion_sensor(
     if settings.promotion_policy is not Policy.AUTO and not approved:
         return dg.SkipReason(f"version {candidate.version} waits for a person (job approve_promotion)")
     by = f"{approval.at.isoformat()}" if approval else "auto"
-    return _ask(context.instance, f"promote {candidate.version} {verdict['evidence']} {by}")
+    return _ask(context.instance, f"promote {candidate.version} {verdict['evidence']} {by}", RETRY)
 
 
-def _ask(instance: dg.DagsterInstance, promotion: str) -> dg.RunRequest | dg.SkipReason:
-    """One run at a time for a promotion, and another one if that failed: Dagster answers a run key only once."""
-    attempts = instance.get_run_records(dg.RunsFilter(tags={ASKED: promotion}))
+def _ask(
+    instance: dg.DagsterInstance, what: str, retry: timedelta, run_config: dict[str, object] | None = None
+) -> dg.RunRequest | dg.SkipReason:
+    """One run at a time for the same thing, and another one if that was in vain: Dagster answers a run key once."""
+    attempts = instance.get_run_records(dg.RunsFilter(tags={ASKED: what}))
     if any(not one.dagster_run.is_finished for one in attempts):
-        return dg.SkipReason("the promotion is under way")
-    if any(datetime.now(UTC) - one.create_timestamp < RETRY for one in attempts):
-        return dg.SkipReason(f"the last run did not promote; the next one is asked for {RETRY} after it")
-    return dg.RunRequest(run_key=f"{promotion} {len(attempts)}", tags={ASKED: promotion})
+        return dg.SkipReason(f"a run is under way: {what}")
+    if any(datetime.now(UTC) - one.create_timestamp < retry for one in attempts):
+        return dg.SkipReason(f"the last run was in vain; the next one is asked for {retry} after it: {what}")
+    return dg.RunRequest(run_key=f"{what} {len(attempts)}", tags={ASKED: what}, run_config=run_config)
 
 
 @dg.sensor(job=train_model, minimum_interval_seconds=300, default_status=RUNNING)
@@ -81,7 +89,7 @@ def drift_alarm_sensor(
     """Asks for a training when the newest drift report says drift, within the cool-down and the cap."""
     week = latest_drift_week(lake)
     summary = published.document(lake, f"reports/drift/week={week}/summary.json") if week else None
-    return _retrain(context, drift_alarm(summary), registry, clock, settings)
+    return _retrain(context.instance, drift_alarm(summary), registry, lake, clock, settings)
 
 
 @dg.sensor(job=train_model, minimum_interval_seconds=300, default_status=RUNNING)
@@ -95,25 +103,27 @@ def performance_alarm_sensor(
     """Asks for a training when production's last hundred forecasts disappoint, within the cool-down and the cap."""
     report, production = published.document(lake, "reports/performance.json"), registry.by_alias(PRODUCTION)
     alarm = performance_alarm(report, production.version if production else None)
-    return _retrain(context, alarm, registry, clock, settings)
+    return _retrain(context.instance, alarm, registry, lake, clock, settings)
 
 
 def _retrain(
-    context: dg.SensorEvaluationContext,
+    instance: dg.DagsterInstance,
     alarm: Alarm | None,
     registry: Registry,
+    lake: Lake,
     clock: Clock,
     settings: PipelineSettings,
 ) -> dg.RunRequest | dg.SkipReason:
     if alarm is None:
         return dg.SkipReason("no alarm")
-    if context.cursor == alarm.key:
+    if instance.get_runs(dg.RunsFilter(tags={ASKED: alarm.key}, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1):
         return dg.SkipReason(f"already answered: {alarm.why}")
-    reason = held_back(registry.versions(), clock.as_of(), settings.retraining_cool_down_days, settings.retraining_cap)
+    reason = place_taken(registry, lake, clock.as_of()) or held_back(
+        registry.versions(), clock.as_of(), settings.retraining_cool_down_days, settings.retraining_cap
+    )
     if reason is not None:
         return dg.SkipReason(f"{alarm.why}, but {reason}")
-    context.update_cursor(alarm.key)
-    return dg.RunRequest(run_key=alarm.key, run_config=retraining(f"{ALARM}{alarm.why}"))
+    return _ask(instance, alarm.key, RETRY_TRAINING, retraining(f"{ALARM}{alarm.why}"))
 
 
 @dg.sensor(job=rate_clubs, minimum_interval_seconds=30, default_status=RUNNING)
@@ -153,7 +163,10 @@ def _content(lake: Lake, competition: str) -> str:
 def production_changed_sensor(
     context: dg.RunStatusSensorContext, clock: dg.ResourceParam[Clock], settings: dg.ResourceParam[PipelineSettings]
 ) -> dg.RunRequest:
-    """Lets a new version in production forecast the matches to come."""
+    """Lets a new version in production forecast the matches to come.
+
+    Assets cannot depend in a circle: the gate in front of `production_model` rests on what became of the forecasts.
+    """
     as_of = clock.as_of()
     last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
     return dg.RunRequest(

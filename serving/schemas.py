@@ -267,6 +267,9 @@ class SeasonTable(BaseModel):
     """The simulated final table."""
 
     competition: str
+    season: str
+    model_version: int
+    features_as_of: datetime
     complete: bool = Field(description="False where matches may be missing: only those that are listed were simulated.")
     places_known: bool = Field(description="False where the rules are not known: top four and last three stand in.")
     places: list[TablePlace]

@@ -244,6 +244,9 @@ class SeasonTable(Answer):
     """The simulated final table of one competition; each row has a chance for each of its places."""
 
     competition: str
+    season: str
+    model_version: int
+    features_as_of: datetime
     complete: bool = True
     places_known: bool = True
     places: list[Place] = []

@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from features.errors import DamagedArtefact
 from features.io.clock import Clock
-from features.io.registry import PRODUCTION, Registry
+from features.io.registry import PREVIOUS, PRODUCTION, Registry
 from features.io.store import Lake
 from monitoring.gate import Verdict, as_document, nothing_staged
 from orchestration import display, published
@@ -20,9 +21,10 @@ GATE = "reports/gate.json"
 
 
 @dg.asset(
-    deps=["outcome_model", "shadow_forecasts", "performance", "drift_report"],
+    deps=["shadow_forecasts", "performance", "drift_report"],
     automation_condition=FOLLOW,
     group_name="promotion",
+    pool="promotion",  # a verdict is never published over that of a promotion it has not seen
     kinds={"json"},
 )
 def gate(
@@ -36,15 +38,31 @@ def gate(
 
     It is judged by its shadow forecasts on settled matches, beside those that production published for the same ones.
     """
-    checks = critical_checks(context.instance, CRITICAL)
+    return dg.MaterializeResult(metadata=publish(context.instance, lake, registry, clock, settings))
+
+
+def publish(
+    instance: dg.DagsterInstance, lake: Lake, registry: Registry, clock: Clock, settings: PipelineSettings
+) -> dict[str, Any]:
+    """Judge the candidate as things stand and publish the verdict; returns what a person is shown of it."""
+    checks = critical_checks(instance, CRITICAL)
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
+    production, previous = (
+        found.version if (found := registry.by_alias(alias)) else None for alias in (PRODUCTION, PREVIOUS)
+    )
     if verdict is None:
-        production = registry.by_alias(PRODUCTION)
-        number = production.version if production else None
-        lake.write_json(GATE, nothing_staged(number, settings.promotion_policy, clock.as_of()))
-        return dg.MaterializeResult(metadata={"open": False, "why": "no version is staged"})
-    lake.write_json(GATE, as_document(verdict, datetime.now(UTC), published.document(lake, GATE)))
-    return dg.MaterializeResult(metadata=shown(verdict))
+        lake.write_json(GATE, nothing_staged(production, settings.promotion_policy, clock.as_of(), previous))
+        return {"open": False, "why": "no version is staged"}
+    lake.write_json(GATE, as_document(verdict, datetime.now(UTC), _before(lake), previous))
+    return shown(verdict)
+
+
+def _before(lake: Lake) -> dict[str, Any] | None:
+    """The verdict published last; a damaged one is replaced, not mourned."""
+    try:
+        return published.document(lake, GATE)
+    except DamagedArtefact:
+        return None
 
 
 def shown(verdict: Verdict) -> dict[str, Any]:

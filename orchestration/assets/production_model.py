@@ -11,7 +11,7 @@ from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from orchestration import display, promotion
 from orchestration.assessment import assess, critical_checks
-from orchestration.assets.gate import shown
+from orchestration.assets.gate import publish, shown
 from orchestration.checks import CRITICAL
 from orchestration.settings import PipelineSettings
 from orchestration.training import refused_as_first
@@ -31,10 +31,11 @@ def production_model(
     not worse than plain Elo beyond doubt. Every later one is promoted here when all conditions of the gate are open at
     this moment; otherwise nothing changes.
     """
+    verdict = None
     current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
     if current is None and candidate is None:
         raise dg.Failure("no version is registered yet; materialise outcome_model first")
-    verdict = None
+    promotion.finish(registry, lake)
     if current is None and candidate is not None:
         _must_be_good_enough(candidate, lake)
         promotion.promote_first(registry, lake, candidate, clock.as_of())
@@ -44,6 +45,8 @@ def production_model(
         if verdict is not None and verdict.open:
             promotion.promote(registry, lake, verdict)
             context.log.info("version %d is in production", verdict.candidate)
+    after = publish(context.instance, lake, registry, clock, settings)
+    context.log_event(dg.AssetMaterialization("gate", metadata=after))
     return dg.MaterializeResult(
         metadata={**(shown(verdict) if verdict else {}), **describe(registry, lake)},
         data_version=dg.DataVersion(_in_production(registry)),
@@ -56,10 +59,13 @@ def _in_production(registry: Registry) -> str:
 
 
 def describe(registry: Registry, lake: Lake) -> dict[str, dg.MetadataValue]:
-    """Who is in production, all versions, and every promotion and rollback so far."""
+    """Who is in production and why, all versions, and every promotion and rollback so far."""
+    entry = promotion.why_in_production(registry.by_alias(PRODUCTION))
+    why = f"{entry['by']}, {entry['at'][:16]}: {entry['reason']}" if entry else "nobody has written it down"
     past = pd.DataFrame([_event(one) for one in reversed(promotion.history(lake))])
     return {
         "version": dg.MetadataValue.text(_in_production(registry)),
+        "because": dg.MetadataValue.text(why),
         "versions": dg.MetadataValue.md(display.markdown(pd.DataFrame([_row(one) for one in registry.versions()]))),
         "history": dg.MetadataValue.md(display.markdown(past)),
     }

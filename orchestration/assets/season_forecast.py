@@ -2,6 +2,7 @@
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 
 from features.fixtures import is_whole, with_unlisted
 from features.forecasts import probabilities, states_of
@@ -21,7 +22,7 @@ _SHOWN = ["team", "played", "points", "expected_points", "p_title", "p_top_four"
 
 @dg.asset(
     partitions_def=competitions,
-    deps=["team_states", "outcome_model"],
+    deps=["team_states", "production_model"],
     automation_condition=dg.AutomationCondition.eager(),
     group_name="forecasts",
     kinds={"parquet"},
@@ -55,12 +56,19 @@ def season_forecast(
     chances = to_come[["match_id"]].assign(**{one: p[:, i] for i, one in enumerate(OUTCOMES)})
     rates = np.stack(log_rates(home, away, np.where(neutral, 0.0, 1.0)), axis=1)
     complete = is_whole(season)
-    final = simulate(season, chances, rates, seed=settings.seed).assign(complete=complete)
+    last = states["features_as_of"].max()
+    final = simulate(season, chances, rates, seed=settings.seed).assign(
+        season=season["season"].iloc[0],
+        model_version=production.version,
+        features_as_of=pd.Timestamp(production.trained_through) if pd.isna(last) else last,
+        complete=complete,
+    )
     lake.write_table("season_forecast", competition, final)
     return dg.MaterializeResult(
         metadata={
             **display.of_table(final, final[_SHOWN]),
             "matches_to_come": len(to_come),
+            "model_version": production.version,
             "complete": complete,
             "places_known": has_rules(competition),
         }

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Path, Query
 from features.errors import UnknownMatch
 from features.matches import Status, parse_match_id
 from features.places import Place, has_rules, rules_of
+from features.season import MADE_FROM
 from features.teams import nearest
 from serving.answers import Json
 from serving.catalogue import Catalogue, competition_name
@@ -126,10 +127,13 @@ async def list_competitions(catalogue: CatalogueDep) -> Any:
 def season_table(competition: Annotated[Slug, Path()], catalogue: CatalogueDep, lake: LakeDep) -> Any:
     """The simulated final table: title, European places or promotion, relegation, and every position."""
     catalogue.check_competition(competition)
-    table = lake.read_table("season_forecast", competition)
+    table = lake.read_table("season_forecast", competition, schema=MADE_FROM)
     places = [one.among(len(table)) for one in rules_of(competition).places]
+    made_from = {name: column.tolist()[0] for name, column in table[MADE_FROM.names].items()}
     head = {
         "competition": competition,
+        **made_from,
+        "features_as_of": made_from["features_as_of"].isoformat(),
         "complete": "complete" not in table or bool(table["complete"].all()),  # earlier versions did not ask
         "places_known": has_rules(competition),
     }

@@ -15,7 +15,17 @@ import pytest
 from features import metrics
 from features.errors import GateShut, InvalidInput
 from features.io.store import Lake
-from monitoring.gate import Evidence, Policy, Verdict, approve, as_document, first_version_shut, judge, nothing_staged
+from monitoring.gate import (
+    Evidence,
+    Policy,
+    Verdict,
+    approve,
+    as_document,
+    first_version_shut,
+    judge,
+    keeps_its_place,
+    nothing_staged,
+)
 from monitoring.metrics import BatchCollector
 from monitoring.performance import Difference, paired_difference, triple
 
@@ -363,6 +373,23 @@ def test_the_document_is_json_and_remembers_since_when_it_waits_by_the_real_cloc
     assert as_document(judge(evidence()), later, first)["waiting_since"] is None
 
 
+def test_a_candidate_waits_from_the_moment_on_at_which_it_had_its_matches() -> None:
+    few, enough = judge(evidence(n=99)), judge(evidence(policy=Policy.MANUAL))
+    young = as_document(few, AS_OF)
+    assert young["judged_since"] is None
+    assert "still being judged" in (keeps_its_place(young, 8, AS_OF) or "")
+    first = as_document(enough, AS_OF, young)
+    assert first["judged_since"] == AS_OF.isoformat()
+    later = as_document(replace(enough, as_of=AS_OF + timedelta(days=20)), AS_OF, first)
+    assert later["judged_since"] == AS_OF.isoformat()
+    assert "waits since 2026-03-13" in (keeps_its_place(later, 8, AS_OF + timedelta(days=27)) or "")
+    assert keeps_its_place(later, 8, AS_OF + timedelta(days=28)) is None
+    assert keeps_its_place(later, 9, AS_OF + timedelta(days=28)), "that is another one, and not judged yet"
+    truth, _ = season()
+    refused = as_document(judge(evidence(candidate=towards_thirds(truth, 0.3))), AS_OF, young)
+    assert keeps_its_place(refused, 8, AS_OF) is None
+
+
 def test_nothing_staged_is_exported_as_shut(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     lake.write_json("reports/gate.json", nothing_staged(7, Policy.MANUAL, AS_OF))
@@ -373,13 +400,13 @@ def test_nothing_staged_is_exported_as_shut(tmp_path: Path) -> None:
     }
     assert exported["touchline_gate_open",] == 0
     assert exported["touchline_alias_version", "production"] == 7
-    assert ("touchline_alias_version", "staging") not in exported
+    assert not {("touchline_alias_version", alias) for alias in ("staging", "previous")} & set(exported)
 
 
 def test_the_document_feeds_the_exporter(tmp_path: Path) -> None:
     verdict: Verdict = judge(evidence(policy=Policy.MANUAL))
     lake = Lake(str(tmp_path))
-    lake.write_json("reports/gate.json", as_document(verdict, AS_OF))
+    lake.write_json("reports/gate.json", as_document(verdict, AS_OF, previous=6))
     exported = {
         (sample.name, *sample.labels.values()): sample.value
         for family in BatchCollector(lake).collect()
@@ -389,4 +416,5 @@ def test_the_document_feeds_the_exporter(tmp_path: Path) -> None:
     assert exported["touchline_gate_condition_open", "beats_plain_elo"] == 1
     assert exported["touchline_gate_condition_open", "approved"] == 0
     assert exported["touchline_promotion_waiting_timestamp_seconds",] == AS_OF.timestamp()
+    assert exported["touchline_alias_version", "previous"] == 6
     assert exported["touchline_alias_version", "production"] == 7

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -20,10 +20,11 @@ from features.io.store import Lake
 from features.matches import OUTCOMES, conform, with_match_ids
 from features.metrics import rps
 from monitoring.performance import report
+from orchestration import sensors
 from orchestration.alarms import ALARM
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build
-from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, register_competitions
+from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, register_competitions, weeks
 from orchestration.resources import MatchSource
 from orchestration.schedules import daily_refresh, weekly_drift, weekly_retraining
 from orchestration.sensors import (
@@ -56,33 +57,82 @@ def settings(tmp_path) -> PipelineSettings:
     return PipelineSettings(home=tmp_path, as_of=AS_OF, mlflow_tracking_uri="http://127.0.0.1:9")
 
 
-def tick(
-    settings: PipelineSettings,
-    *versions: ModelVersion,
-    cursor: str | None = None,
-    sensor: dg.SensorDefinition = drift_alarm_sensor,
-) -> Any:
-    resources = {
-        "registry": Versions(*versions),
-        "lake": Lake(settings.lake_root),
-        "clock": Clock(settings),
-        "settings": settings,
-    }
-    return sensor(dg.build_sensor_context(resources=resources, cursor=cursor))
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
 
 
-def test_drift_asks_for_a_training_that_learns_from_the_running_season(settings) -> None:
-    summary = {"state": "drift", "digest": "abc", "drifted": ["elo"], "week": "2026-03-02"}
-    Lake(settings.lake_root).write_json("reports/drift/week=2026-03-02/summary.json", summary)
-    request = tick(settings)
+Tick = Callable[..., Any]
+
+
+@pytest.fixture
+def tick(settings: PipelineSettings, instance: dg.DagsterInstance) -> Tick:
+    def of(
+        *versions: ModelVersion, sensor: dg.SensorDefinition = drift_alarm_sensor, cap: int = settings.retraining_cap
+    ) -> Any:
+        resources = {
+            "registry": Versions(*versions),
+            "lake": Lake(settings.lake_root),
+            "clock": Clock(settings),
+            "settings": settings.model_copy(update={"retraining_cap": cap}),
+        }
+        return sensor(dg.build_sensor_context(resources=resources, instance=instance))
+
+    return of
+
+
+@dg.job
+def anything() -> None:
+    """Nothing."""
+
+
+def answered(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """The run that a request has led to."""
+    return instance.create_run_for_job(anything, tags=request.tags, status=status)
+
+
+DRIFT = {"state": "drift", "digest": "abc", "drifted": ["elo"], "week": "2026-03-02"}
+DRIFT_PATH = "reports/drift/week=2026-03-02/summary.json"
+
+
+def test_drift_asks_for_a_training_that_learns_from_the_running_season(settings, instance, tick: Tick) -> None:
+    Lake(settings.lake_root).write_json(DRIFT_PATH, DRIFT)
+    request = tick()
     config = request.run_config["ops"]["outcome_model"]["config"]
     assert config["include_running_season"] is True
     assert config["reason"].startswith(ALARM)
-    assert isinstance(tick(settings, cursor="drift abc"), dg.SkipReason), "one alarm is answered once"
     recent = {"trained_as_of": "2026-03-10T00:00:00+00:00", "trained_because": "weekly schedule"}
-    assert isinstance(tick(settings, ModelVersion(1, "run", AS_OF, recent)), dg.RunRequest)
+    assert isinstance(tick(ModelVersion(1, "run", AS_OF, recent)), dg.RunRequest)
     by_alarm = recent | {"trained_because": f"{ALARM}drift"}
-    assert "cool-down" in tick(settings, ModelVersion(1, "run", AS_OF, by_alarm)).skip_message
+    assert "cool-down" in tick(ModelVersion(1, "run", AS_OF, by_alarm)).skip_message
+    answered(instance, request, dg.DagsterRunStatus.SUCCESS)
+    assert "already answered" in tick().skip_message, "one alarm is answered once"
+
+
+def test_an_alarm_whose_training_failed_is_answered_again(settings, instance, tick: Tick, monkeypatch) -> None:
+    Lake(settings.lake_root).write_json(DRIFT_PATH, DRIFT)
+    request = tick()
+    run = answered(instance, request, dg.DagsterRunStatus.STARTED)
+    assert "under way" in tick().skip_message
+    instance.report_run_failed(run)
+    assert "in vain" in tick().skip_message
+    monkeypatch.setattr(sensors, "RETRY_TRAINING", timedelta(0))
+    again = tick()
+    assert again.run_key != request.run_key, "Dagster answers a run key only once"
+    assert again.run_config == request.run_config
+
+
+@pytest.mark.parametrize("name", ["drift", "performance"])
+def test_an_alarm_does_not_displace_a_candidate_that_is_still_being_judged(settings, tick: Tick, name: str) -> None:
+    lake = Lake(settings.lake_root)
+    lake.write_json(DRIFT_PATH, DRIFT)
+    lake.write_json("reports/performance.json", report(of_production(swapped=True), AS_OF))
+    ask = partial(tick, *WAITING, sensor={"drift": drift_alarm_sensor, "performance": performance_alarm_sensor}[name])
+    assert "still being judged" in ask().skip_message
+    refused = {"candidate": 2, "matches": 120, "conditions": [{"name": "calibrated", "open": False}]}
+    lake.write_json(GATE, refused)
+    assert isinstance(ask(), dg.RunRequest)
 
 
 def of_production(swapped: bool) -> pd.DataFrame:
@@ -98,10 +148,10 @@ def of_production(swapped: bool) -> pd.DataFrame:
     return rows.assign(kick_off=days, competition=LEAGUE, season="2025-26", model_version=1)
 
 
-def test_disappointing_forecasts_ask_for_a_training_until_a_person_has_to_look(settings) -> None:
+def test_disappointing_forecasts_ask_for_a_training_until_a_person_has_to_look(settings, tick: Tick) -> None:
     lake = Lake(settings.lake_root)
     production = ModelVersion(1, "run", AS_OF, aliases=("production",))
-    ask = partial(tick, settings, production, sensor=performance_alarm_sensor)
+    ask = partial(tick, production, sensor=performance_alarm_sensor)
     lake.write_json("reports/performance.json", report(of_production(swapped=False), AS_OF))
     assert ask().skip_message == "no alarm"
     lake.write_json("reports/performance.json", report(of_production(swapped=True), AS_OF))
@@ -109,19 +159,17 @@ def test_disappointing_forecasts_ask_for_a_training_until_a_person_has_to_look(s
     reason = request.run_config["ops"]["outcome_model"]["config"]["reason"]
     assert reason.startswith(f"{ALARM}worse than base on the last 100 matches of version 1")
     promoted = ModelVersion(2, "run", AS_OF, aliases=("production",))
-    assert tick(settings, promoted, sensor=performance_alarm_sensor).skip_message == "no alarm"
-    assert "already answered" in ask(cursor=request.run_key).skip_message
+    assert tick(promoted, sensor=performance_alarm_sensor).skip_message == "no alarm"
     asked = [
         ModelVersion(n + 1, "run", AS_OF, {"trained_as_of": f"2026-0{n}-10T00:00:00+00:00", "trained_because": reason})
         for n in (1, 2)
     ]
-    capped = settings.model_copy(update={"retraining_cap": 2})
     assert isinstance(ask(*asked), dg.RunRequest)
-    assert "a person has to look" in tick(capped, production, *asked, sensor=performance_alarm_sensor).skip_message
+    assert "a person has to look" in ask(*asked, cap=2).skip_message
 
 
-def test_no_report_is_no_alarm(settings) -> None:
-    assert tick(settings).skip_message == "no alarm"
+def test_no_report_is_no_alarm(tick: Tick) -> None:
+    assert tick().skip_message == "no alarm"
 
 
 def test_the_daily_schedule_refreshes_every_competition(settings) -> None:
@@ -132,28 +180,37 @@ def test_the_daily_schedule_refreshes_every_competition(settings) -> None:
 
 
 def test_the_weekly_schedules_train_and_look_at_the_week_that_is_over(settings) -> None:
-    lake = Lake(settings.lake_root)
-    config = weekly_retraining(registry=Versions(), lake=lake).run_config["ops"]["outcome_model"]["config"]
+    request = weekly_retraining(registry=Versions(), lake=Lake(settings.lake_root), clock=Clock(settings))
+    config = request.run_config["ops"]["outcome_model"]["config"]
     assert config == {"include_running_season": True, "reason": "weekly schedule"}
     assert weekly_drift(clock=Clock(settings)).partition_key == "2026-03-02"
 
 
+WAITING = (
+    ModelVersion(2, "run", AS_OF, aliases=("staging",)),
+    ModelVersion(1, "run", AS_OF, aliases=("production",)),
+)
+
+
 def test_a_candidate_keeps_its_place_week_after_week_until_its_matches_speak_against_it(settings) -> None:
     lake = Lake(settings.lake_root)
-    registry = Versions(
-        ModelVersion(2, "run", AS_OF, aliases=("staging",)), ModelVersion(1, "run", AS_OF, aliases=("production",))
-    )
+    retrain = partial(weekly_retraining, registry=Versions(*WAITING), lake=lake, clock=Clock(settings))
 
-    def judged(matches: int, *shut: str, candidate: int = 2) -> object:
+    def judged(matches: int, *shut: str, candidate: int = 2, days_ago: int = 0) -> object:
         conditions = [{"name": name, "open": False} for name in shut]
-        lake.write_json(GATE, {"candidate": candidate, "matches": matches, "conditions": conditions})
-        return weekly_retraining(registry=registry, lake=lake)
+        since = (AS_OF - timedelta(days=days_ago)).isoformat() if matches >= 100 else None
+        lake.write_json(
+            GATE, {"candidate": candidate, "matches": matches, "conditions": conditions, "judged_since": since}
+        )
+        return retrain()
 
-    assert isinstance(weekly_retraining(registry=registry, lake=lake), dg.SkipReason)
+    assert isinstance(retrain(), dg.SkipReason)
     assert isinstance(judged(10, "enough_matches", "beats_plain_elo"), dg.SkipReason)
     assert isinstance(judged(120, "approved", "drift_reviewed"), dg.SkipReason)
     assert isinstance(judged(120, "not_worse_than_production", candidate=1), dg.SkipReason)
     assert isinstance(judged(120, "not_worse_than_production"), dg.RunRequest)
+    assert isinstance(judged(140, "approved", days_ago=27), dg.SkipReason)
+    assert isinstance(judged(140, "approved", days_ago=28), dg.RunRequest), "nobody has answered for four weeks"
 
 
 def test_a_new_version_in_production_forecasts_the_weeks_to_come(settings) -> None:
@@ -250,6 +307,64 @@ def test_a_refresh_that_changes_nothing_asks_for_nothing_but_the_freshness(here)
     assert asked == {"freshness"}
 
 
+class Followed:
+    """What automation asks for after something was materialised, by asset."""
+
+    def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+        self.definitions, self.instance = definitions, instance
+        self.evaluation = dg.evaluate_automation_conditions(definitions, instance)
+
+    def after(self, *nouns: str, partition: str | None = None) -> dict[str, Any]:
+        for noun in nouns:
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(noun, partition=partition))
+        cursor = self.evaluation.cursor
+        self.evaluation = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=cursor)
+        keys = self.definitions.resolve_asset_graph().materializable_asset_keys
+        asked = {key: self.evaluation.get_num_requested(key) for key in keys}
+        return {
+            key.to_user_string(): self.evaluation.get_requested_partitions(key) for key, count in asked.items() if count
+        }
+
+
+@pytest.fixture
+def followed(settings: PipelineSettings, instance: dg.DagsterInstance) -> Followed:
+    """An installation in which everything has been made once and nothing is left to ask for."""
+    definitions, run_through = build(settings), weeks.get_partition_keys()
+    register_competitions(instance, (LEAGUE,))
+    for noun in ("matches", "match_features", "team_states", "season_forecast"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(noun, partition=LEAGUE))
+    for noun in ("outcome_model", "production_model", "performance", "freshness", "gate"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(noun))
+    for noun in ("forecasts", "shadow_forecasts", "settled_forecasts", "drift_report"):
+        for week in run_through:
+            instance.report_runless_asset_event(dg.AssetMaterialization(noun, partition=week))
+    followed = Followed(definitions, instance)
+    assert followed.after() == {}
+    return followed
+
+
+def test_the_final_table_follows_the_version_in_production(followed: Followed) -> None:
+    assert followed.after("production_model") == {"season_forecast": {LEAGUE}}
+
+
+def test_shadow_and_gate_follow_the_candidate(followed: Followed) -> None:
+    asked = followed.after("outcome_model")
+    assert {"2026-03-09", "2026-04-06"} <= asked["shadow_forecasts"]
+    assert "season_forecast" not in asked, "a candidate is not in production"
+    assert "gate" not in asked, "asked for now, it would judge without the forecasts that are being made"
+    for week in asked["shadow_forecasts"]:
+        followed.instance.report_runless_asset_event(dg.AssetMaterialization("shadow_forecasts", partition=week))
+    assert "gate" in followed.after()
+
+
+def test_a_drift_report_and_new_scores_are_taken_up_by_the_gate(followed: Followed) -> None:
+    assert set(followed.after("drift_report", partition="2026-03-02")) == {"gate"}
+    followed.instance.report_runless_asset_event(dg.AssetMaterialization("gate"))
+    assert {"performance", "freshness"} <= set(followed.after("settled_forecasts", partition="2026-03-09"))
+    followed.instance.report_runless_asset_event(dg.AssetMaterialization("freshness"))
+    assert set(followed.after("performance")) == {"gate"}
+
+
 def test_everything_follows_from_new_results_step_by_step(settings) -> None:
     definitions = build(settings)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -260,7 +375,8 @@ def test_everything_follows_from_new_results_step_by_step(settings) -> None:
         assert evaluation.get_num_requested(dg.AssetKey("freshness")) == 1, "ratings that fail must not hide staleness"
         for noun in ("match_features", "team_states"):
             instance.report_runless_asset_event(dg.AssetMaterialization(noun, partition=LEAGUE))
-        instance.report_runless_asset_event(dg.AssetMaterialization("outcome_model"))
+        for noun in ("outcome_model", "production_model"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(noun))
         evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
         assert "2026-03-09" in evaluation.get_requested_partitions(dg.AssetKey("forecasts"))
         assert "2026-03-09" in evaluation.get_requested_partitions(dg.AssetKey("settled_forecasts"))

@@ -10,10 +10,12 @@ import dagster as dg
 import pytest
 
 from features.io.clock import Clock
+from features.io.registry import ModelVersion
 from features.io.store import Lake
 from monitoring.gate import Condition, Policy, Verdict, as_document
 from orchestration import decisions
-from orchestration.assets.gate import GATE, gate
+from orchestration.assets import gate as gate_asset
+from orchestration.assets.gate import GATE, gate, shown
 from orchestration.settings import PipelineSettings
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -28,6 +30,9 @@ class Aliases:
 
     def by_alias(self, alias: str) -> None:
         return None
+
+    def versions(self) -> list[ModelVersion]:
+        return []
 
     def set_tags(self, version: int, tags: dict[str, str]) -> None:
         self.tags |= tags
@@ -69,3 +74,45 @@ def test_a_gate_with_nothing_staged_forgets_the_version_taken_back(resources) ->
         assert dg.materialize([gate], instance=instance, resources=resources).success
     document = resources["lake"].read_json(GATE)
     assert (document["candidate"], document["open"], document["waiting_since"]) == (None, False, None)
+
+
+def test_a_damaged_verdict_is_replaced_by_the_next_one(resources, monkeypatch) -> None:
+    monkeypatch.setattr(gate_asset, "assess", lambda *_: WAITS)
+    resources["lake"].write_bytes(GATE, b"{")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([gate], instance=instance, resources=resources).success
+    assert resources["lake"].read_json(GATE)["candidate"] == 2
+
+
+def test_every_condition_is_shown_as_a_line_of_a_table() -> None:
+    why = "worse than version 1 | by far"
+    conditions = (Condition("calibrated", True, "0.02", "<= 0.05", "within"), Condition("better", False, "-", "-", why))
+    seen = shown(replace(WAITS, conditions=conditions))
+    assert (seen["open"], seen["candidate"], seen["evidence"]) == (False, 2, "abc")
+    assert seen["conditions"].value.splitlines() == [
+        "| condition |  | value | needed | why |",
+        "| --- | --- | --- | --- | --- |",
+        "| calibrated | open | 0.02 | <= 0.05 | within |",
+        "| better | **shut** | - | - | worse than version 1 \\| by far |",
+    ]
+
+
+def test_a_review_or_a_rollback_is_followed_by_a_verdict_that_knows_of_it(resources, monkeypatch) -> None:
+    """The gate follows new results by itself; a decision brings none, and the verdict would stay what it was."""
+    monkeypatch.setattr(gate_asset, "assess", lambda *_: WAITS)
+    lake = resources["lake"]
+    lake.write_json(
+        "reports/drift/week=2026-03-02/summary.json", {"week": "2026-03-02", "state": "drift", "digest": "d"}
+    )
+    form = {"week": "2026-03-02", "name": "Ada", "note": "newcomers"}
+    monkeypatch.setattr(decisions.promotion, "rollback", lambda *_: 1)
+    for job, op, config in (
+        (decisions.review_drift, "note_review", form),
+        (decisions.rollback_production, "restore_previous", {"name": "Ada", "reason": "odd draws"}),
+    ):
+        lake.write_json(GATE, as_document(replace(WAITS, evidence="older"), NOW))
+        with dg.DagsterInstance.ephemeral() as instance:
+            run = {"ops": {op: {"config": config}}}
+            assert job.execute_in_process(run_config=run, instance=instance, resources=resources).success
+            assert instance.get_latest_materialization_event(dg.AssetKey("gate")) is not None
+        assert lake.read_json(GATE)["evidence"] == "abc"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from orchestration.partitions import RANGE_END, RANGE_START
 from orchestration.sensors import promotion_sensor
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
+
+DRIFTED = "2026-03-02"
+"""The latest week that is over."""
 
 BETTER = 0.02
 """Regularisation of a model that is a little better on this season than the usual one."""
@@ -74,6 +79,15 @@ class Life:
         with self.home.instance() as instance:
             return promotion_sensor(dg.build_sensor_context(instance=instance, resources=resources))
 
+    @contextmanager
+    def drifted(self) -> Iterator[None]:
+        """As long as it lasts, the latest drift report says drift and nobody has reviewed it."""
+        folder, lake = f"reports/drift/week={DRIFTED}", self.home.lake
+        summary = lake.read_json(f"{folder}/summary.json")
+        lake.write_json(f"{folder}/summary.json", summary | {"state": "drift", "drifted": ["elo"], "digest": "planted"})
+        yield
+        lake.write_json(f"{folder}/summary.json", summary)
+
     def bearer(self, alias: str) -> int | None:
         version = self.home.registry.by_alias(alias)
         return version.version if version else None
@@ -108,6 +122,14 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     shut, verdict = life.judge()
     assert shut == ["approved"], verdict["conditions"]
     assert verdict["waiting_since"]
+
+    # Drift shuts the gate until a person has looked at it; nothing else is needed to open it again.
+    with life.drifted():
+        assert life.judge()[0] == ["drift_reviewed", "approved"]
+        assert life.decide("review_drift", "note_review", week=DRIFTED, name="Ada", note="newcomers").success
+        verdict = life.home.lake.read_json("reports/gate.json")
+        assert [one["name"] for one in verdict["conditions"] if not one["open"]] == ["approved"]
+    shut, verdict = life.judge()
     assert "waits for a person" in life.tick().skip_message
     wrong = life.decide("approve_promotion", "approve_candidate", version=1, name="Ada", reason="looks good")
     assert "not the candidate" in failure(wrong)
@@ -124,6 +146,8 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert life.run("promote_model").success
     assert life.run("promote_model").success, "a repeated run finds nothing left to do"
     assert (life.bearer(PRODUCTION), life.bearer(PREVIOUS)) == (2, 1)
+    after = life.home.lake.read_json("reports/gate.json")
+    assert (after["open"], after["production"], after["previous"]) == (False, 2, 1)
     tags = life.home.registry.by_alias(PRODUCTION).tags
     assert (tags["promoted_by"], tags["promoted_because"]) == ("Ada", "as good, newer")
     assert tags["promoted_evidence"] == verdict["evidence"]
@@ -145,8 +169,10 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     # One that holds its own in the shadow is promoted without a person where the policy says so.
     assert life.stage(BETTER) == 4
     life.shadow()
-    shut, _ = life.judge(Policy.AUTO)
+    shut, verdict = life.judge(Policy.AUTO)
     assert shut == []
+    compared = next(one for one in verdict["conditions"] if one["name"] == "not_worse_than_production")
+    assert float(compared["value"].split()[0]) < 0, "better than version 2 on the same matches"
     assert isinstance(life.tick(Policy.AUTO), dg.RunRequest)
     assert life.run("promote_model", policy=Policy.AUTO).success
     assert (life.bearer(PRODUCTION), life.bearer(PREVIOUS)) == (4, 2)
@@ -155,6 +181,8 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert "reason" in failure(life.decide("rollback_production", "restore_previous", name="Ada", reason=" "))
     assert life.decide("rollback_production", "restore_previous", name="Ada", reason="odd draws").success
     assert (life.bearer(PRODUCTION), life.bearer(PREVIOUS), life.bearer(STAGING)) == (2, None, None)
+    assert life.home.lake.read_json("reports/gate.json")["production"] == 2, "the verdict knows of it"
+    assert life.home.registry.version(2).tags["restored_because"] == "odd draws"
     assert life.home.registry.version(4).tags["rolled_back_because"] == "odd draws"
     assert isinstance(life.tick(Policy.AUTO), dg.SkipReason)
     assert life.run("promote_model", policy=Policy.AUTO).success

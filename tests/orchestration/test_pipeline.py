@@ -85,6 +85,10 @@ def test_the_final_table_is_simulated_from_the_same_model(installed) -> None:
     assert table["p_title"].sum() == pytest.approx(1)
     assert table["p_relegation"].sum() == pytest.approx(3)
     assert (table["expected_points"] >= table["points"]).all()
+    assert set(table["season"]) == {"2025-26"}
+    assert set(table["model_version"]) == {1}
+    assert (table["features_as_of"] > pd.Timestamp("2026-03-01", tz="UTC")).all()
+    assert (table["features_as_of"] < pd.Timestamp(AS_OF)).all()
 
 
 def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:

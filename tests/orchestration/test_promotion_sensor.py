@@ -8,10 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from features.io.registry import STAGING, ModelVersion
+from features.io.registry import PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.gate import Policy
 from orchestration import sensors
+from orchestration.promotion import HISTORY
 from orchestration.settings import PipelineSettings
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -43,6 +44,21 @@ def test_a_failed_run_is_asked_for_again_and_a_running_one_is_not(tmp_path, monk
         run = instance.create_run_for_job(promote, tags=first.tags, status=dg.DagsterRunStatus.STARTED)
         assert "under way" in tick(settings, instance).skip_message
         instance.report_run_failed(run)
-        assert "did not promote" in tick(settings, instance).skip_message
+        assert "in vain" in tick(settings, instance).skip_message
         monkeypatch.setattr(sensors, "RETRY", timedelta(0))
         assert tick(settings, instance).run_key != first.run_key
+
+
+def test_a_change_that_was_cut_off_after_the_alias_moved_is_completed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Staged, "by_alias", lambda _, alias: in_production() if alias == PRODUCTION else None)
+    settings = PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert tick(settings, instance).tags == {sensors.ASKED: "finish the change to version 3"}
+        entry = {"action": "promote", "version": 3, "at": NOW.isoformat()}
+        Lake(settings.lake_root).write_json(HISTORY, {"promotions": [entry]})
+        assert tick(settings, instance).skip_message == "no version is staged"
+
+
+def in_production() -> ModelVersion:
+    tags = {"promoted_at": NOW.isoformat(), "promoted_by": "Ada", "promoted_because": "better"}
+    return ModelVersion(3, "run", NOW, tags, aliases=(PRODUCTION,))

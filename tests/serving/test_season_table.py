@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
@@ -13,9 +14,11 @@ from features.io.store import Lake
 from features.matches import SCHEMA, Status, as_known_at
 from features.season import simulate
 from serving.app import create_app
+from serving.schemas import SeasonTable
 from serving.settings import ServingSettings
 
 LEAGUE = "ger-2-bundesliga"
+MADE_FROM = {"season": "2025-26", "model_version": 3, "features_as_of": pd.Timestamp("2026-03-05 20:00", tz="UTC")}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     ahead = season.loc[season["status"] != Status.PLAYED, ["match_id"]].assign(home=0.45, draw=0.27, away=0.28)
     final = simulate(season, ahead, np.tile(np.log([1.5, 1.2]), (len(ahead), 1)), runs=300).assign(complete=True)
     lake.write_table("matches", LEAGUE, season, SCHEMA)
-    lake.write_table("season_forecast", LEAGUE, final)
+    lake.write_table("season_forecast", LEAGUE, final.assign(**MADE_FROM))
     app = create_app(ServingSettings(home=home, lake=str(home / "lake")))
     app.state.catalogue.refresh()
     return TestClient(app)
@@ -51,6 +54,16 @@ def test_chances_are_those_of_the_places_that_the_competition_has(client: TestCl
         assert row["chances"][-1] == pytest.approx(row["p_relegation"])
     totals = np.sum([row["chances"] for row in table["items"]], axis=0)
     np.testing.assert_allclose(totals, [last - first + 1 for first, last in spans.values()])
+
+
+def test_the_table_tells_its_season_its_model_and_what_that_knew(client: TestClient) -> None:
+    table = client.get(f"/competitions/{LEAGUE}/table").json()
+    assert {name: table[name] for name in MADE_FROM} == {
+        "season": "2025-26",
+        "model_version": 3,
+        "features_as_of": "2026-03-05T20:00:00+00:00",
+    }
+    assert SeasonTable.model_validate(table).features_as_of == MADE_FROM["features_as_of"]
 
 
 def test_a_table_that_is_not_published_is_404(client: TestClient) -> None:

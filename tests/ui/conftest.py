@@ -278,7 +278,8 @@ class FakeApi:
         if not self._rows():
             return problem(404, f"season_forecast/{competition} has not been published yet")
         rows = standings([team["name"] for team in self.teams()["items"]])
-        return {"competition": competition, **self.season, "places": PLACES, "items": rows}
+        made_from = {"season": "2025-26", "model_version": 1, "features_as_of": "2026-03-05T20:00:00Z"}
+        return {"competition": competition, **made_from, **self.season, "places": PLACES, "items": rows}
 
     def model_info(self) -> Any:
         if not self._rows():

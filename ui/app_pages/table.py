@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import choices, standings
+from ui import choices, standings, times
 from ui.api_client import NotFoundError
 from ui.session import api, empty
 
@@ -35,6 +35,8 @@ def page() -> None:
         st.caption(
             "Who goes up, down or to Europe from this competition is not known here: its first and last stand in."
         )
+    known = times.short_day(table.features_as_of, times.zone())
+    st.caption(f"Season {table.season}, by model version {table.model_version}, with results to {known}.")
     st.html(standings.table(table))
 
 

@@ -1,0 +1,208 @@
+"""Aliases and what is written beside them: complete, or completed by whoever comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
+from features.io.store import Lake
+from monitoring.gate import Approval, Policy, Verdict
+from orchestration import promotion
+from orchestration.assets.production_model import describe
+
+NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Registry:
+    """Aliases and tags in memory; dies at the n-th change if told to."""
+
+    def __init__(self, staged: int = 2) -> None:
+        self.tags: dict[int, dict[str, str]] = {1: {}, 2: {}, 3: {}}
+        self.aliases: dict[str, int] = {STAGING: staged}
+        self.changes_left = 10**6
+
+    def _change(self) -> None:
+        if self.changes_left == 0:
+            raise Killed
+        self.changes_left -= 1
+
+    def versions(self) -> list[ModelVersion]:
+        bearers = {n: tuple(sorted(a for a, v in self.aliases.items() if v == n)) for n in self.tags}
+        return [ModelVersion(n, "run", NOW, dict(self.tags[n]), bearers[n]) for n in sorted(self.tags, reverse=True)]
+
+    def version(self, number: int) -> ModelVersion | None:
+        return next((one for one in self.versions() if one.version == number), None)
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        return self.version(self.aliases[alias]) if alias in self.aliases else None
+
+    def set_alias(self, alias: str, version: int) -> None:
+        self._change()
+        self.aliases[alias] = version
+
+    def remove_alias(self, alias: str) -> None:
+        self._change()
+        del self.aliases[alias]
+
+    def set_tags(self, version: int, tags: Mapping[str, str]) -> None:
+        for name, value in tags.items():
+            self._change()
+            self.tags[version][name] = value
+
+    def remove_tags(self, version: int, names: Iterable[str]) -> None:
+        for name in set(names) & set(self.tags[version]):
+            self._change()
+            del self.tags[version][name]
+
+
+class MortalLake(Lake):
+    """A lake whose writer may be gone before it writes."""
+
+    def __init__(self, root: str, registry: Registry) -> None:
+        super().__init__(root)
+        self._registry = registry
+
+    def write_json(self, path: str, document: dict[str, Any]) -> None:
+        self._registry._change()
+        super().write_json(path, document)
+
+
+def judged(candidate: int, production: int, policy: Policy = Policy.AUTO, evidence: str = "e1") -> Verdict:
+    return Verdict(candidate, production, policy, NOW, 120, (), evidence)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Version 1 is in production by itself, version 2 is staged."""
+    registry = Registry()
+    first = registry.version(1)
+    assert first is not None
+    promotion.promote_first(registry, Lake(str(tmp_path)), first, NOW - timedelta(days=200))
+    return registry
+
+
+@pytest.fixture
+def lake(tmp_path: Path, registry: Registry) -> Lake:
+    return MortalLake(str(tmp_path), registry)
+
+
+def versions(lake: Lake) -> list[tuple[str, int, int | None]]:
+    return [(one["action"], one["version"], one["replaced"]) for one in promotion.history(lake)]
+
+
+@pytest.mark.parametrize("changes", range(9))
+def test_a_promotion_that_is_cut_off_anywhere_is_completed_by_the_next_run(
+    registry: Registry, lake: Lake, changes: int
+) -> None:
+    registry.changes_left = changes
+    try:
+        promotion.promote(registry, lake, judged(2, 1))
+        done = True
+    except Killed:
+        done = False
+    registry.changes_left = 10**6
+    assert done is (changes >= 8), "the last one is no interruption any more"
+    assert registry.aliases.get(PREVIOUS) in (None, 1)
+    if registry.aliases[PRODUCTION] == 2:
+        assert registry.tags[2]["promoted_because"], "no version is in production without a reason"
+        promotion.finish(registry, lake)
+    else:
+        assert PREVIOUS not in registry.aliases
+        assert versions(lake) == [("promote", 1, None)]
+        promotion.promote(registry, lake, judged(2, 1))
+    assert registry.aliases == {STAGING: 2, PRODUCTION: 2, PREVIOUS: 1}
+    assert versions(lake) == [("promote", 1, None), ("promote", 2, 1)]
+    assert not promotion.unfinished(registry, lake)
+    promotion.finish(registry, lake)
+    assert len(promotion.history(lake)) == 2, "nothing is told twice"
+
+
+@pytest.mark.parametrize("changes", range(13))
+def test_a_rollback_that_is_cut_off_anywhere_is_completed_by_the_next_one(
+    registry: Registry, lake: Lake, changes: int
+) -> None:
+    promotion.promote(registry, lake, judged(2, 1))
+    registry.changes_left = changes
+    try:
+        promotion.rollback(registry, lake, "Ada", "odd draws", NOW)
+    except Killed:
+        registry.changes_left = 10**6
+        if registry.aliases[PRODUCTION] == 1:
+            assert promotion.unfinished(registry, lake)
+            promotion.finish(registry, lake)
+        else:
+            promotion.rollback(registry, lake, "Ada", "odd draws", NOW)
+    assert registry.aliases == {PRODUCTION: 1}
+    assert versions(lake) == [("promote", 1, None), ("promote", 2, 1), ("rollback", 1, 2)]
+    assert registry.tags[1]["restored_because"] == "odd draws"
+    assert registry.tags[2]["rolled_back_by"] == "Ada"
+
+
+def test_a_person_sees_who_put_which_version_into_production_when_and_why(registry: Registry, lake: Lake) -> None:
+    given = Approval(2, "Ada", "better on 120 matches", "e1", NOW)
+    promotion.record_approval(registry, given)
+    promotion.promote(registry, lake, judged(2, 1, Policy.MANUAL))
+    assert registry.tags[2]["promoted_at"] == NOW.isoformat()
+    assert registry.tags[2]["promoted_instead_of"] == "1"
+    seen = describe(registry, lake)
+    assert seen["version"].value == "2"
+    assert seen["because"].value == "Ada, 2026-03-13T12:00: better on 120 matches"
+    assert str(seen["history"].value).splitlines() == [
+        "| at | version |  | instead of | by | why | evidence |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| 2026-03-13 12:00 | 2 | promoted | 1 | Ada | better on 120 matches | e1 |",
+        "| 2025-08-25 12:00 | 1 | promoted | – | touchline | first version; better than the base rate, "
+        "not worse than plain Elo | – |",
+    ]
+    promotion.rollback(registry, lake, "Grace", "odd draws", NOW + timedelta(days=1))
+    seen = describe(registry, lake)
+    assert seen["because"].value == "Grace, 2026-03-14T12:00: odd draws"
+    newest = str(seen["history"].value).splitlines()[2]
+    assert newest == "| 2026-03-14 12:00 | 1 | rolled back | 2 | Grace | odd draws | – |"
+
+
+def test_a_restored_version_that_is_promoted_again_tells_the_newer_reason(registry: Registry, lake: Lake) -> None:
+    promotion.promote(registry, lake, judged(2, 1))
+    promotion.rollback(registry, lake, "Ada", "odd draws", NOW + timedelta(days=1))
+    registry.aliases[STAGING] = 3
+    promotion.promote(registry, lake, replace(judged(3, 1), as_of=NOW + timedelta(days=2)))
+    registry.aliases[STAGING] = 1
+    promotion.promote(registry, lake, replace(judged(1, 3), as_of=NOW + timedelta(days=3)))
+    assert not [name for name in registry.tags[1] if name.startswith("restored")]
+    assert [one[1] for one in versions(lake)] == [1, 2, 1, 3, 1]
+    assert registry.aliases[PREVIOUS] == 3
+
+
+def test_an_approval_of_other_evidence_is_not_named_as_the_reason(registry: Registry, lake: Lake) -> None:
+    promotion.record_approval(registry, Approval(2, "Ada", "of last month", "e0", NOW))
+    promotion.promote(registry, lake, judged(2, 1, Policy.AUTO, "e1"))
+    assert registry.tags[2]["promoted_by"] == "touchline"
+
+
+def test_a_damaged_history_is_told_again_by_the_versions(registry: Registry, lake: Lake) -> None:
+    promotion.promote(registry, lake, judged(2, 1))
+    before = promotion.history(lake)
+    lake.write_bytes(promotion.HISTORY, b"{")
+    assert promotion.unfinished(registry, lake)
+    promotion.finish(registry, lake)
+    assert promotion.history(lake) == before
+
+
+def test_a_version_that_somebody_moved_by_hand_gets_no_invented_history(registry: Registry, lake: Lake) -> None:
+    promotion.promote(registry, lake, judged(2, 1))
+    registry.aliases[PRODUCTION] = 1
+    promotion.finish(registry, lake)
+    assert len(promotion.history(lake)) == 2
+    registry.aliases[PRODUCTION] = 3
+    promotion.finish(registry, lake)
+    assert len(promotion.history(lake)) == 2
