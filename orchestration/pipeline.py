@@ -22,12 +22,14 @@ from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.settings import misread
 from features.io.store import Lake, week_of
-from features.matches import SCHEMA, Status, as_known_at, conform
+from features.matches import SCHEMA, as_known_at, conform
+from monitoring.settlement import settle
 from orchestration import published
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build
 from orchestration.instance import prepare_instance
 from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, register_competitions, weeks
+from orchestration.references import plain_elo
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
 
@@ -109,13 +111,14 @@ class Pipeline:
         return due[0] if any(self._is_stale(week, as_of, newest, production.version) for week in due) else None
 
     def _unsettled(self, as_of: datetime) -> bool:
-        """Whether played matches were forecast and not scored, or nobody has looked at a week that has begun."""
-        table = published.matches(self._lake)
-        waiting = table[(table["status"] == Status.PLAYED) & ~table["awarded"]]
-        waiting = waiting[waiting["match_id"].isin(set(published.weeks(self._lake, "forecasts")["match_id"]))]
-        waiting = waiting[~waiting["match_id"].isin(set(published.settled(self._lake)["match_id"]))]
+        """Whether a match can be scored that has not been, or nobody has looked at a week that has begun."""
         begun = {week for week in self._lake.partitions("forecasts") if week <= week_of(as_of)}
-        return bool(len(waiting)) or bool(begun - set(self._lake.partitions("settled_forecasts")))
+        if begun - set(self._lake.partitions("settled_forecasts")):
+            return True
+        rows, already = published.weeks(self._lake, "forecasts"), set(published.settled(self._lake)["match_id"])
+        open_ = rows[~rows["match_id"].isin(already)]
+        table = published.matches(self._lake)
+        return not settle(open_, table, plain_elo(table, published.features(self._lake), set()), as_of).settled.empty
 
     def _unshadowed(self) -> bool:
         """Whether a candidate waits that has forecast nothing yet."""

@@ -121,6 +121,12 @@ def train(
     )
 
 
+def refit(dataset: pd.DataFrame, recipe: Recipe) -> RatingBlend:
+    """The model of a dataset and a recipe, bit for bit; both are kept with the version that they made."""
+    model = outcome_model(recipe.regularisation, recipe.seed, recipe.features)
+    return model.fit(dataset[list(recipe.features)].to_numpy(float), dataset["outcome"].to_numpy(np.int64))
+
+
 def _need_shots(matches: pd.DataFrame) -> None:
     """Ratings of shots stand still where shots are unknown, so a model that uses them needs most of them."""
     known = matches[["home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target"]].notna().all(axis=1)
@@ -200,11 +206,18 @@ def code_revision(root: Path = ROOT) -> str:
             return version("touchline")
         except PackageNotFoundError:
             return "unknown"
-    if not _git(root, "status", "--porcelain", "--untracked-files=all", "--", *SOURCES):
+    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *SOURCES)
+    if status == "":
         return commit
-    files = sorted(file for part in SOURCES for file in [root / part, *(root / part).rglob("*.py")] if file.is_file())
+    # Where git cannot tell, nobody knows that it is that commit.
+    files = sorted(file for part in SOURCES for file in [root / part, *(root / part).rglob("*")] if _decides(file))
     content = hashlib.sha256(b"".join(str(file.relative_to(root)).encode() + file.read_bytes() for file in files))
-    return f"{commit}-dirty.{content.hexdigest()[:12]}"
+    return f"{commit}-{'unknown' if status is None else 'dirty'}.{content.hexdigest()[:12]}"
+
+
+def _decides(file: Path) -> bool:
+    """Whether a file is code, or data that belongs to it, and not what an interpreter or an editor left behind."""
+    return file.is_file() and "__pycache__" not in file.parts and not file.name.startswith(".")
 
 
 def _git(root: Path, *arguments: str) -> str | None:

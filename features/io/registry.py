@@ -20,6 +20,9 @@ from features.errors import ModelUnavailable
 MODEL_NAME = "match-outcome"
 STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
 
+DATASET = "training.parquet"
+"""Artefact of a run: the rows that its model was fitted on."""
+
 T = TypeVar("T")
 
 
@@ -91,6 +94,9 @@ class Registry:
                     mlflow.log_text(text, path)
                 data = from_pandas(training.dataset, source=training.dataset_source, name="match_features")
                 mlflow.log_input(data, context="training")
+                with tempfile.TemporaryDirectory() as folder:  # the table it came from is overwritten every day
+                    training.dataset.to_parquet(Path(folder, DATASET), compression="zstd", index=False)
+                    mlflow.log_artifact(str(Path(folder, DATASET)))
                 example = training.input_example.astype("float64")
                 info = mlflow.sklearn.log_model(
                     training.estimator,
@@ -201,6 +207,21 @@ class Registry:
                 self._client().delete_model_version_tag(MODEL_NAME, str(version), name)
 
         self._reach(delete)
+
+    def dataset(self, version: ModelVersion) -> pd.DataFrame:
+        """The rows that a version was fitted on, as they were then."""
+
+        def fetch() -> pd.DataFrame:
+            import mlflow.artifacts
+
+            mlflow.set_tracking_uri(self.tracking_uri)
+            with tempfile.TemporaryDirectory() as folder:
+                path = mlflow.artifacts.download_artifacts(
+                    run_id=version.run_id, artifact_path=DATASET, dst_path=folder
+                )
+                return pd.read_parquet(path)
+
+        return self._reach(fetch)
 
     def metrics(self, version: ModelVersion) -> dict[str, float]:
         """Metrics of the run that made a version."""

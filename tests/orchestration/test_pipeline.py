@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,13 +12,16 @@ import pandas as pd
 import pytest
 
 from features.errors import InvalidInput, TouchlineError
-from features.forecasts import probabilities, states_of
+from features.forecasts import PUBLISHED, probabilities, states_of
 from features.io.registry import PRODUCTION, STAGING
 from features.io.sources import bundled
+from features.io.store import Lake
 from features.matches import OUTCOMES, RESULT_COLUMNS, Status
 from features.replay import STATE_COLUMNS
+from monitoring.settlement import SCHEMA as SETTLED
 from orchestration import published
-from orchestration.training import IDENTITY, Recipe, train
+from orchestration.pipeline import Pipeline
+from orchestration.training import IDENTITY, Recipe, digest, refit, train
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
 
@@ -79,6 +83,16 @@ def test_the_registered_model_comes_out_again_from_what_the_registry_recorded(in
     np.testing.assert_array_equal(again.estimator.predict_proba(x), registered)
 
 
+def test_a_version_is_fitted_again_from_what_is_kept_with_it_without_the_lake(installed) -> None:
+    """The tables of the lake are overwritten every day; the rows that a model learnt from stay with the model."""
+    version = installed.registry.by_alias(PRODUCTION)
+    recipe, dataset = Recipe(**json.loads(version.tags["recipe"])), installed.registry.dataset(version)
+    assert digest(dataset.drop(columns="season")) == version.tags["data_digest"]
+    x = dataset[list(recipe.features)].to_numpy(float)
+    registered = installed.registry.load(version).predict_proba(x)
+    np.testing.assert_array_equal(refit(dataset, recipe).predict_proba(x), registered)
+
+
 def test_the_final_table_is_simulated_from_the_same_model(installed) -> None:
     table = installed.lake.read_table("season_forecast", bundled.COMPETITION)
     assert len(table) == 20
@@ -100,6 +114,22 @@ def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
         assert {"2025-08-11", "2026-03-09", "2026-04-06"} <= weeks
         shown = instance.get_latest_materialization_event(dg.AssetKey("forecasts")).asset_materialization.metadata
         assert {"dagster/row_count", "dagster/column_schema", "sample"} <= set(shown)
+
+
+def test_a_match_that_can_never_be_scored_is_not_asked_for_at_every_start(installed, tmp_path) -> None:
+    lake, week = Lake(str(tmp_path / "lake")), "2026-03-02"
+    shutil.copytree(installed.settings.lake_root, lake.root)
+    settings = installed.settings.model_copy(update={"home": tmp_path, "lake": lake.root})
+    settled = lake.read_table("settled_forecasts", week, schema=SETTLED)
+    forecasts = lake.read_table("forecasts", week)
+    lake.write_table("settled_forecasts", week, settled.iloc[1:], schema=SETTLED)
+    with dg.DagsterInstance.ephemeral() as instance:
+        pipeline = Pipeline(settings, instance, lambda _: None)
+        assert pipeline._unsettled(AS_OF)
+        late = forecasts["match_id"] == settled["match_id"].iloc[0]
+        after = forecasts["published_at"].mask(late, forecasts["kick_off"] + pd.Timedelta(hours=1))
+        lake.write_table("forecasts", week, forecasts.assign(published_at=after), schema=PUBLISHED)
+        assert not pipeline._unsettled(AS_OF), "it was published after the fact and stays unscored for ever"
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from features.io.sources.football_data import parse
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
 from features.replay import STATE_COLUMNS, replay
+from orchestration import training as training_module
 from orchestration.training import Recipe, code_revision, refused_as_first, train, trainable
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -191,7 +192,23 @@ def test_the_recorded_revision_tells_what_was_not_committed(tmp_path: Path) -> N
     assert code_revision(tmp_path) not in (commit, changed), "another change is another model"
     source.write_text("K = 20\n")
     (tmp_path / "features" / "new.py").write_text("K = 25\n")
-    assert code_revision(tmp_path).startswith(f"{commit}-dirty."), "nobody has added the new module yet"
+    added = code_revision(tmp_path)
+    assert added.startswith(f"{commit}-dirty."), "nobody has added the new module yet"
+    (tmp_path / "features" / "aliases.csv").write_text("Spurs,Tottenham\n")
+    with_data = code_revision(tmp_path)
+    assert with_data.startswith(f"{commit}-dirty.")
+    (tmp_path / "features" / "aliases.csv").write_text("Spurs,Tottenham Hotspur\n")
+    assert len({added, with_data, code_revision(tmp_path)}) == 3, "data inside the package decides too"
+
+
+def test_where_git_cannot_tell_what_has_changed_the_revision_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "ratings.py").write_text("K = 20\n")
+    monkeypatch.setattr(training_module, "_git", lambda _, command, *__: "4f2a91c" if command == "rev-parse" else None)
+    assert code_revision(tmp_path).startswith("4f2a91c-unknown.")
 
 
 def test_without_a_checkout_the_installed_version_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

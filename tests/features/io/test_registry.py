@@ -63,6 +63,13 @@ def test_a_loaded_version_forecasts_like_the_estimator_and_knows_its_columns(
     np.testing.assert_array_equal(loaded.predict_proba(x), training(1).estimator.predict_proba(x))
 
 
+def test_the_rows_a_version_learnt_from_are_kept_with_it(registry: Registry, versions: list[int]) -> None:
+    for number, seed in zip(versions, (1, 2), strict=True):
+        found = registry.version(number)
+        assert found is not None
+        pd.testing.assert_frame_equal(registry.dataset(found), training(seed).dataset, check_exact=True)
+
+
 def test_an_alias_moves_and_can_be_taken_away(registry: Registry, versions: list[int]) -> None:
     for version in versions:
         registry.set_alias(PRODUCTION, version)

@@ -1,0 +1,82 @@
+"""A candidate that has learnt from the running season: its only evidence is what it says of the matches to come."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from features.io.registry import PRODUCTION, STAGING
+from features.io.sources.bundled import COMPETITION
+from features.io.store import week_of
+from monitoring.gate import Policy
+from orchestration import published
+from orchestration.assets.gate import GATE
+from orchestration.definitions import build
+from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, weeks
+from orchestration.retraining import retraining
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+TRAINED = datetime(2025, 10, 3, 12, tzinfo=UTC)
+"""A Friday; six rounds have been played."""
+
+
+def run(home: Any, job: str, **more: Any) -> None:
+    """Run a job at the home's moment, as it would be by itself there."""
+    settings = home.settings.model_copy(update={"promotion_policy": Policy.AUTO})
+    with home.instance() as instance:
+        assert build(settings).resolve_job_def(job).execute_in_process(instance=instance, **more).success
+
+
+def week_passes(home: Any) -> None:
+    """What a week's new results bring about: ratings, forecasts, and those in the shadow, of every week."""
+    every = {RANGE_START: FIRST_WEEK, RANGE_END: weeks.get_last_partition_key()}
+    for job in ("refresh_matches", "rate_clubs"):
+        run(home, job, partition_key=COMPETITION)
+    for job in ("publish_forecasts", "shadow_candidate"):
+        run(home, job, tags=every)
+
+
+def judged(home: Any) -> dict[str, dict[str, Any]]:
+    run(home, "settle_forecasts", tags={RANGE_START: FIRST_WEEK, RANGE_END: weeks.get_last_partition_key()})
+    run(home, "report_drift", partition_key=week_of(home.settings.as_of - timedelta(weeks=1)))
+    form = {"week": week_of(home.settings.as_of - timedelta(weeks=1)), "name": "Ada", "note": "looked at"}
+    run(home, "review_drift", run_config={"ops": {"note_review": {"config": form}}})
+    return {one["name"]: one for one in home.lake.read_json(GATE)["conditions"]}
+
+
+def test_week_by_week_a_candidate_earns_its_place_with_forecasts_of_matches_to_come(fresh) -> None:
+    home = fresh(TRAINED)
+    home.run()
+    run(home, "train_model", run_config=retraining("weekly schedule"))
+    candidate = home.registry.by_alias(STAGING)
+    assert (candidate.version, home.registry.by_alias(PRODUCTION).version) == (2, 1)
+    assert candidate.trained_through > datetime(2025, 9, 1, tzinfo=UTC), "it has seen this season"
+    week_passes(home)
+    few = judged(home)
+    assert not few["enough_matches"]["open"]
+    assert "too few" in few["enough_matches"]["why"]
+
+    moment, conditions = TRAINED, few
+    while not conditions["enough_matches"]["open"]:
+        assert moment < datetime(2026, 3, 1, tzinfo=UTC), conditions
+        moment += timedelta(weeks=1)
+        home = home.at(moment)
+        week_passes(home)
+        if moment >= datetime(2025, 12, 26, tzinfo=UTC):  # by then a hundred matches have been played
+            conditions = judged(home)
+    shadows = published.weeks(home.lake, "shadow_forecasts")
+    assert set(shadows["model_version"]) == {2}
+    assert (shadows["published_at"] >= pd.Timestamp(TRAINED)).all(), "it says nothing of what was before it"
+    assert (shadows["published_at"] < shadows["kick_off"]).all()
+    assert (shadows["features_as_of"] < shadows["kick_off"]).all()
+    assert [name for name, one in conditions.items() if not one["open"]] == []
+    assert isinstance(home.lake.read_json(GATE)["judged_since"], str)
+    run(home, "promote_model")
+    assert home.registry.by_alias(PRODUCTION).version == 2
+    with home.instance() as instance:
+        assert instance.get_latest_materialization_event(dg.AssetKey("production_model")) is not None
