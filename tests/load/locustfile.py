@@ -9,6 +9,7 @@ import math
 import random
 import time
 from typing import Any
+from urllib.parse import quote
 
 from locust import HttpUser, between, events, task
 
@@ -89,7 +90,7 @@ class Application(HttpUser):
     @task(10)
     def browse(self) -> None:
         self._get("/matches?status=scheduled&limit=20", "/matches")
-        self._get(f"/matches?team={self.dice.choice(self.teams)}&order=desc", "/matches")
+        self._get(f"/matches?team={quote(self.dice.choice(self.teams))}&order=desc", "/matches")
         if self.matches:
             self._get(f"/matches/{self.dice.choice(self.matches)}", "/matches/{match_id}")
 

@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -152,3 +153,22 @@ def _predictions(found: dict[tuple[str, ...], float]) -> dict[str, float]:
     for key, value in _of(found, "touchline_predictions_total").items():
         modes[key[1]] += value  # type: ignore[assignment]
     return dict(modes)
+
+
+def test_api_processes_that_are_given_no_folder_keep_their_metrics_together_all_the_same(
+    master: World, valkey: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    extra = {"TOUCHLINE_API_PROCESSES": "2", "TMPDIR": str(tmp_path / "tmp")}
+    alone = Service(master, f"{valkey}/12", f"{valkey}/15", tmp_path, extra)
+    alone.start_api()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(lambda _: ask(alone, "GET", "/competitions"), range(40))) == {200}
+        for _ in range(5):
+            assert scrape(alone)["touchline_requests_total", "GET", "/competitions", "200"] == 40
+        (shared,) = (tmp_path / "tmp").iterdir()
+        assert len(list(shared.glob("counter_*.db"))) >= 1
+    finally:
+        alone.stop()
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -1,0 +1,45 @@
+"""While a part of the service is away, figures that only it knows are unknown: neither zero nor what they once were."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import httpx
+
+from tests.serving.samples import samples
+from tests.serving.stage import Service, World, wait_until
+from tests.serving.store import Store
+
+QUEUE, WORKERS = ("touchline_queue_length", "ml"), ("touchline_active_workers", "ml")
+MODEL = ("touchline_model_loaded", "match-outcome")
+
+
+def test_what_cannot_be_told_is_not_a_number_and_known_again_afterwards(master: World, tmp_path: Path) -> None:
+    broker, results = Store(tmp_path / "broker"), Store(tmp_path / "results")
+    broker.start()
+    results.start()
+    service = Service(master, f"{broker.url}/0", f"{results.url}/0", tmp_path)
+
+    def told() -> tuple[float, ...]:
+        found = samples(httpx.get(f"{service.url}/metrics", timeout=30).text)
+        return tuple(found.get(name, -1.0) for name in (QUEUE, WORKERS, MODEL))
+
+    def unknown() -> list[bool]:
+        return [math.isnan(value) for value in told()]
+
+    try:
+        service.start_api()
+        assert told() == (0, 0, 0)
+        results.kill()
+        assert unknown() == [False, True, True]
+        results.start()
+        wait_until(lambda: told() == (0, 0, 0))
+        broker.kill()
+        assert unknown() == [True, False, False]
+        broker.start()
+        wait_until(lambda: told() == (0, 0, 0))
+    finally:
+        service.stop()
+        broker.kill()
+        results.kill()
