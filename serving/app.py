@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, cast
 
+import anyio.lowlevel
 import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -76,6 +77,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServingSettings = app.state.settings
     configure_logging(settings.log_level)
     memory.use_one_allocator()
+    await anyio.lowlevel.checkpoint()  # imports its backend, which would stall the first slow request's neighbours
     tracing.configure(settings.otlp_endpoint, "api")
     results = Results(settings.results_url, settings.task_lifetime)
     broker = connect(settings)

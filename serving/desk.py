@@ -28,6 +28,8 @@ from serving.results import Results
 from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
 
 log = structlog.get_logger(__name__)
+_LATE = 1.0
+"""Seconds after which it is worth asking whether a caller still waits."""
 
 
 @dataclass(eq=False)
@@ -255,7 +257,8 @@ class Desk:
 
     async def _notice_gone(self) -> None:
         """Stop waiting for those who hung up; a task that nobody waits for any more is revoked."""
-        for errand in list(self._errands.values()):
+        late = time.monotonic() - _LATE
+        for errand in [one for one in self._errands.values() if one.sent_at <= late]:
             for seat in errand.seats:
                 if not seat.answers.done() and await seat.caller.gone():
                     seat.fail(CallerGone("the client hung up before the answer was there"))
