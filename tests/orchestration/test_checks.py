@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -34,7 +35,7 @@ class Source:
     def __init__(self, table: pd.DataFrame) -> None:
         self._table = table
 
-    def load(self, competition: str) -> SourceResult:
+    def load(self, competition: str, say: Callable[[str], None]) -> SourceResult:
         return SourceResult(self._table, quarantine_table([]), {"source": "test"})
 
 
