@@ -74,6 +74,11 @@ class Forecasts:
     outcomes: Labels
     probabilities: Mapping[str, Floats]
 
+    def only(self, rows: NDArray[np.bool_]) -> Forecasts:
+        """Those of some of the matches."""
+        kept = {name: p[rows] for name, p in self.probabilities.items()}
+        return Forecasts(self.matches[rows].reset_index(drop=True), self.outcomes[rows], kept)
+
     def line(self, name: str, against: str) -> dict[str, float | str]:
         """Scores of one forecaster, and its paired RPS difference to another, on the matches that both have."""
         mine, other = self.probabilities[name], self.probabilities[against]

@@ -70,8 +70,10 @@ def _tune(folder: Path | None) -> bool:
         return True
     tiers = read(folder)
     tiers = tiers[tiers["season"] < "2019"].reset_index(drop=True)
-    _say(backtest.report("Who learns from whom, goals only", backtest.pools(tiers, 2011), "one for all"))
-    first = tiers[backtest.top_tier(tiers)].reset_index(drop=True)
+    top, pools = backtest.top_tier(tiers), backtest.pools(tiers, 2011)
+    for tier, rows in (("first", top), ("second", ~top)):
+        _say(backtest.report(f"Goals only, {tier} tiers of five countries", pools.only(rows), "one for all"))
+    first = tiers[top].reset_index(drop=True)
     goals, shots = ("elo", "pi", "poisson", "gain"), ("shots_on_target", "shots")
     same = True
     for title, matches, begin, recorded in (

@@ -47,7 +47,7 @@ def test_a_search_that_finds_other_parameters_than_the_recorded_ones_fails(
     found = iter([one for one in again for _ in range(2)])  # ratings of goals first, then those of shots
     monkeypatch.setattr(tuning, "choose", lambda *_, **__: tuning.Choice(next(found), {}, 0, 0))
     monkeypatch.setattr(tuning, "penalty", lambda *_: {})
-    monkeypatch.setattr(backtest, "pools", lambda *_: None)
+    monkeypatch.setattr(backtest, "pools", lambda matches, _: backtest.Forecasts(matches, outcomes(matches), {}))
     monkeypatch.setattr(backtest, "report", lambda *_: "")
     monkeypatch.setattr(command, "read", lambda _: bundled.load())
     monkeypatch.setattr(command, "_report", lambda _: None)
