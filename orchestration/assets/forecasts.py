@@ -47,6 +47,7 @@ def forecasts(
     Once a match has kicked off its row is history and never changes. Each row tells the model's version, the last match
     that model was trained on and the last result its ratings had seen; beside it stand expected goals, the likeliest
     scores and what moved the forecast. Weeks further off than `TOUCHLINE_WEEKS_AHEAD` are empty until they come near.
+    However many weeks are asked for, they are one run: new results ask for all of them, every day.
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
