@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from features.errors import DamagedArtefact, NotPublished, TouchlineError
 from serving.answers import Json
 from serving.dependencies import DeskDep, LakeDep, RequestId, problems
-from serving.desk import answer_of
+from serving.errands import answer_of
 from serving.errors import BrokerUnavailable, UnknownTask
 from serving.problems import problem
 from serving.reports import DriftSummary, DriftWeeks, Performance

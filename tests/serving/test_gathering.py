@@ -175,12 +175,12 @@ async def test_patience_ends_with_an_error_unless_the_result_is_there_after_all(
     stage = Stage(patience=0.05)
     with pytest.raises(NoAnswerInTime):
         await stage.ask("a")
-    assert list(stage.desk._abandoned) == ["task-0"]
+    assert list(stage.desk._errands._abandoned) == ["task-0"]
     asked = stage.ask("b")
     await turns()
     stage.results.stored["task-1"] = orjson.dumps({"status": "SUCCESS", "result": [{"for": "b"}]})
     assert await asked == {"for": "b"}  # its announcement was missed
-    assert list(stage.desk._abandoned) == ["task-0"]
+    assert list(stage.desk._errands._abandoned) == ["task-0"]
 
 
 @pytest.mark.anyio
@@ -189,13 +189,13 @@ async def test_a_task_is_abandoned_when_the_last_of_its_callers_has_hung_up() ->
     asked = [stage.ask(name) for name in "ab"]
     await turns()
     stage.gone = {"a"}
-    for errand in stage.desk._errands.values():
+    for errand in stage.desk._errands._running.values():
         errand.sent_at -= 2
-    await stage.desk._notice_gone()
-    assert not stage.desk._abandoned
+    await stage.desk._errands.notice_gone()
+    assert not stage.desk._errands._abandoned
     stage.gone = {"a", "b"}
-    await stage.desk._notice_gone()
-    assert list(stage.desk._abandoned) == ["task-0"]
+    await stage.desk._errands.notice_gone()
+    assert list(stage.desk._errands._abandoned) == ["task-0"]
     for error in await asyncio.gather(*asked, return_exceptions=True):
         assert isinstance(error, CallerGone)
 
@@ -225,7 +225,7 @@ async def test_a_burst_is_shed_once_answers_are_late_and_more_wait_than_can_be_a
     stage.desk._backlog.tick(20, 0)  # ten matches a second
     waiting = [stage.ask(str(number)) for number in range(150)]
     await turns()
-    for errand in stage.desk._errands.values():
+    for errand in stage.desk._errands._running.values():
         for seat in errand.seats:
             seat.asked_at -= 2
     with pytest.raises(Overloaded, match="about 15 s") as refused:
