@@ -6,7 +6,7 @@ Dagster declares its checks from here without importing Great Expectations, whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -81,17 +81,17 @@ def results_of(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["status"] == Status.PLAYED]
 
 
-def published_results(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+def published_results(before: pd.DataFrame, now: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
     """The rows that the suite `published` is about: results published before, with whether they are still results.
 
     Parameters
     ----------
     before : the matches table that is published.
-    now : the matches table that is to take its place. Results from a source that it no longer draws on are left out:
-        another source was chosen.
+    now : the matches table that is to take its place.
+    sources : those that are drawn on. Results from another one are left out: a person chose to do without it.
     """
     old = results_of(before)
-    old = old[old["source"].isin(set(now["source"]))] if len(now) else old
+    old = old[old["source"].isin(list(sources))]
     return old.assign(still_there=old["match_id"].isin(set(results_of(now)["match_id"])))
 
 
@@ -500,6 +500,12 @@ def _agrees(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
     return pd.Series(frame["predicted_outcome"] == likeliest)
 
 
+def _hours_since_result(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
+    """Hours since kick-off; where only the day is known, since that began."""
+    kick_off = frame["kick_off"]
+    return _hours(pd.Timestamp(as_of), kick_off.where(frame["kick_off_exact"], kick_off.dt.floor("D")))
+
+
 _MATCH_COLUMNS: Mapping[str, Derived] = {
     "_same_club": lambda frame, _: frame["home_team"] == frame["away_team"],
     "_season_day": _season_day,
@@ -541,6 +547,7 @@ _HOURS_BEFORE: Mapping[str, Derived] = {
 _DERIVED: Mapping[Suite, Mapping[str, Derived]] = {
     Suite.RESULTS: {
         **_MATCH_COLUMNS,
+        "_hours_since_kick_off": _hours_since_result,
         "_goals": lambda frame, _: frame["home_goals"] + frame["away_goals"],
         "_home_margin": lambda frame, _: frame["home_goals"] - frame["away_goals"],
         "_overround": _overround,

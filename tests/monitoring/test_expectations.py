@@ -33,7 +33,7 @@ def sound_results() -> pd.DataFrame:
 
 
 def sound_published() -> pd.DataFrame:
-    return published_results(sound_results().iloc[:-10], sound_results())
+    return published_results(sound_results().iloc[:-10], sound_results(), ("bundled",))
 
 
 def sound_fixtures() -> pd.DataFrame:
@@ -153,7 +153,7 @@ PLANTS: dict[Suite, dict[str, Plant]] = {
         "odds_away_are_decimal": cell("odds_away", 40000.0),
         "odds_have_a_margin": cell("odds_home", 1.2),
     },
-    Suite.PUBLISHED: {"results_are_kept": lambda rows: published_results(rows, rows.drop(rows.index[7]))},
+    Suite.PUBLISHED: {"results_are_kept": lambda rows: published_results(rows, rows.drop(rows.index[7]), ("bundled",))},
     Suite.FIXTURES: {
         **IDENTITY,
         "status_is_known": cell("status", "abandoned"),
@@ -301,13 +301,29 @@ def test_a_published_result_that_is_gone_or_open_again_is_lost() -> None:
     before = sound_results()
     reopened = cell("status", Status.SCHEDULED.value)(before)
     for now in (before.drop(before.index[7]), reopened):
-        lost = validate(Suite.PUBLISHED, published_results(before, now), AS_OF)[0]
+        lost = validate(Suite.PUBLISHED, published_results(before, now, ("bundled",)), AS_OF)[0]
         assert (lost.blocks, lost.failed_rows) == (True, 1)
         assert lost.examples[0]["match_id"] == before["match_id"].iloc[7]
-    assert validate(Suite.PUBLISHED, published_results(before, before.iloc[:0]), AS_OF)[0].failed_rows == ROWS
+    assert (
+        validate(Suite.PUBLISHED, published_results(before, before.iloc[:0], ("bundled",)), AS_OF)[0].failed_rows
+        == ROWS
+    )
 
 
 def test_another_source_that_was_chosen_loses_nothing() -> None:
     before = sound_results()
     other = before.tail(100).assign(source="files")
-    assert not failed(validate(Suite.PUBLISHED, published_results(before, other), AS_OF))
+    assert not failed(validate(Suite.PUBLISHED, published_results(before, other, ("files",)), AS_OF))
+
+
+def test_a_chosen_source_that_gives_nothing_any_more_loses_all_that_it_gave() -> None:
+    before = sound_results()
+    other = before.tail(100).assign(source="files")
+    kept = published_results(before, other, ("bundled", "files"))
+    assert validate(Suite.PUBLISHED, kept, AS_OF)[0].failed_rows == ROWS - 100
+
+
+def test_a_result_of_a_day_without_a_time_may_be_known_on_that_day() -> None:
+    evening = cell("kick_off", pd.Timestamp(AS_OF) + pd.Timedelta(hours=2))(sound_results())
+    assert "results_are_past" in failed(validate(Suite.RESULTS, evening, AS_OF))
+    assert "results_are_past" not in failed(validate(Suite.RESULTS, cell("kick_off_exact", False)(evening), AS_OF))

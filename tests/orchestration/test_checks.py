@@ -40,7 +40,9 @@ class Source:
 
 
 class At(Clock):
-    """A clock that stands still."""
+    """A clock that stands still; what happens there is not replayed but live."""
+
+    replaying = False
 
     def __init__(self) -> None:
         pass
@@ -103,6 +105,33 @@ def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(t
         assert not seen["matches: results_home_goals_are_plausible"]
         assert seen["matches: results_away_goals_are_plausible"]
         assert not any(name.startswith("forecasts") for name in seen), "what never ran has no result"
+
+
+def test_a_result_of_a_match_that_is_yet_to_come_is_a_broken_feed_and_no_fixture(tmp_path, season) -> None:
+    lake, knowing = Lake(str(tmp_path)), season.copy()
+    knowing.loc[7, "kick_off"] = pd.Timestamp(AS_OF) + pd.Timedelta(days=3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert refresh(lake, season, instance).success
+        before = published(lake)
+        bad = refresh(lake, knowing, instance)
+        failed = {one.check_name for one in bad.get_asset_check_evaluations() if not one.passed}
+        assert "results_results_are_past" in failed
+        assert published(lake) == before
+
+
+def test_fixtures_that_contradict_a_critical_claim_leave_what_was_published(tmp_path, season: pd.DataFrame) -> None:
+    lake, broken = Lake(str(tmp_path)), season.copy()
+    to_come = broken.index[-1]
+    broken.loc[to_come, ["status", *RESULT_COLUMNS]] = [Status.SCHEDULED.value, *[float("nan")] * len(RESULT_COLUMNS)]
+    broken.loc[to_come, "away_team"] = broken.loc[to_come, "home_team"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert refresh(lake, season.iloc[:-1], instance).success
+        before = published(lake)
+        bad = refresh(lake, broken, instance)
+        failed = {one.check_name: one for one in bad.get_asset_check_evaluations() if not one.passed}
+        assert "fixtures_no_club_plays_itself" in failed
+        assert failed["fixtures_no_club_plays_itself"].metadata["seen"].value == "1 of 1 rows contradict it"
+        assert published(lake) == before
 
 
 def test_a_new_competition_needs_no_result_but_one_that_had_some_does_not_lose_them(
