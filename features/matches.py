@@ -34,7 +34,9 @@ SCHEMA = pa.schema(
         pa.field("away_team", pa.string(), nullable=False),
         pa.field("neutral", pa.bool_(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
-        pa.field("awarded", pa.bool_(), nullable=False),  # the score stands as played, the points were awarded
+        pa.field(
+            "awarded", pa.bool_(), nullable=False
+        ),  # decided by a tribunal; the score is as played where a source tells it
         pa.field("home_goals", pa.int16()),
         pa.field("away_goals", pa.int16()),
         pa.field("home_shots", pa.int16()),

@@ -6,7 +6,7 @@ The rules, each with a test:
   before it. Both the announced and the actual kick-off count: a match moved forward past the publication is not scored.
 * A match is scored once: by the last forecast published before its kick-off, in the week in which it was played. A
   postponed match therefore waits, under its old id, for the week in which it is played after all.
-* An awarded match is void: a tribunal's result says nothing about the forecast.
+* An awarded match is void: a tribunal decided it, and not every source keeps the score as played.
 * What is settled stays settled; corrections of a score afterwards do not change history.
 """
 
