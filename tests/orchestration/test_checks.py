@@ -11,18 +11,21 @@ import pandas as pd
 import pytest
 
 from features.io.clock import Clock
+from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import SourceResult, bundled
 from features.io.sources.result import quarantine_table
 from features.io.store import Lake
-from features.matches import RESULT_COLUMNS, Status
+from features.matches import RESULT_COLUMNS, Status, as_known_at
+from features.matrix import GOAL_FEATURES
 from monitoring.claims import Severity, Suite, claims
 from orchestration import checks
 from orchestration.assessment import critical_checks
 from orchestration.assets import ratings as ratings_module
+from orchestration.assets.forecasts import forecasts
 from orchestration.assets.matches import matches
 from orchestration.assets.ratings import ratings
 from orchestration.definitions import build
-from orchestration.partitions import register_competitions
+from orchestration.partitions import RANGE_END, RANGE_START, register_competitions
 from orchestration.settings import PipelineSettings
 
 LEAGUE = bundled.COMPETITION
@@ -210,6 +213,81 @@ def test_ratings_that_contradict_a_critical_claim_are_not_published_and_nothing_
         assert refresh(lake, season, instance).success
         asked, cursor = asked_for_forecasts(cursor)
         assert asked > 0, "sound ratings are followed"
+
+
+class Elo:
+    """A model that needs no training; `faulty` rows of what it gives are scaled by a factor."""
+
+    def __init__(self, faulty: int, factor: float) -> None:
+        self._factors = np.append(np.full(faulty, factor), 1.0)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        home = 1 / (1 + np.exp(-4 * x[:, 0]))
+        p = np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
+        return p * self._factors[np.minimum(np.arange(len(x)), len(self._factors) - 1)][:, None]
+
+
+class InProduction:
+    """A registry with one version in it."""
+
+    def __init__(self, version: int, faulty: int = 0, factor: float = 1.0) -> None:
+        tags = {"trained_through": "2025-05-25T15:00:00+00:00"}
+        self._version = ModelVersion(version, "run", bundled.REPLAY_AS_OF, tags)
+        self._model = Elo(faulty, factor)
+
+    def by_alias(self, alias: str) -> ModelVersion:
+        return self._version
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        return LoadedModel(version, self._model, GOAL_FEATURES)
+
+
+def publish(lake: Lake, registry: InProduction, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    """Forecast the running week and the next."""
+    settings = PipelineSettings(as_of=bundled.REPLAY_AS_OF)
+    return dg.materialize(
+        [forecasts],
+        instance=instance,
+        resources={"lake": lake, "registry": registry, "clock": Clock(settings), "settings": settings},
+        tags={RANGE_START: "2026-03-09", RANGE_END: "2026-03-16"},
+        raise_on_error=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "named"),
+    [
+        (np.nan, {"home_is_known", "draw_is_known", "away_is_known"}),
+        (1.01, {"probabilities_sum_to_one"}),
+        (-1.0, {"home_is_a_probability", "draw_is_a_probability", "away_is_a_probability", "probabilities_sum_to_one"}),
+    ],
+    ids=["not a number", "sum to more than one", "below zero"],
+)
+def test_a_model_that_gives_no_probabilities_publishes_no_week_and_leaves_every_forecast_as_it_was(
+    tmp_path, factor: float, named: set[str]
+) -> None:
+    lake, weeks = Lake(str(tmp_path)), ("2026-03-09", "2026-03-16")
+    lake.write_table("matches", LEAGUE, as_known_at(bundled.load().query("season >= '2024-25'"), bundled.REPLAY_AS_OF))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert publish(lake, InProduction(1), instance).success
+        before = {week: lake.read_bytes(f"forecasts/week={week}.parquet") for week in weeks}
+        assert all(len(lake.read_table("forecasts", week)) for week in weeks)
+
+        bad = publish(lake, InProduction(2, faulty=1, factor=factor), instance)
+        assert not bad.success
+        failed = {one.check_name: one for one in bad.get_asset_check_evaluations() if not one.passed}
+        assert set(failed) >= {f"forecasts_{name}" for name in named}
+        error = next(event for event in bad.all_events if event.is_step_failure).step_failure_data.error.to_string()
+        assert "what was there before stays" in error
+        for name in named:
+            one = failed[f"forecasts_{name}"]
+            assert one.metadata["failed_rows"].value == 2, "one in each week"
+            assert one.description in error
+            assert not critical_checks(instance, checks.CRITICAL)[f"forecasts: forecasts_{name}"]
+        assert {week: lake.read_bytes(f"forecasts/week={week}.parquet") for week in weeks} == before
+
+        assert publish(lake, InProduction(2), instance).success
+        assert set(lake.read_table("forecasts", "2026-03-16")["model_version"]) == {2}, "a sound one is published"
 
 
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:
