@@ -23,6 +23,7 @@ from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
 from features.metrics import rps, summary
 from features.models import REGULARISATION, outcome_model, walk_forward_forecasts
 from features.splits import settled
+from monitoring.calibration import reliability_curve
 from monitoring.gate import first_version_shut
 from monitoring.performance import Difference, paired_difference
 
@@ -160,19 +161,9 @@ def evaluation(judged: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def reliability(p: NDArray[np.float64], y: NDArray[np.int64], bins: int = 10) -> list[dict[str, float]]:
-    """Mean forecast and observed frequency in bins of forecast probability, all outcomes pooled."""
-    flat, hit = p.ravel(), np.eye(3)[y].ravel()
-    which = np.minimum((flat * bins).astype(int), bins - 1)
-    return [
-        {
-            "forecast": float(flat[which == one].mean()),
-            "observed": float(hit[which == one].mean()),
-            "n": int((which == one).sum()),
-        }
-        for one in range(bins)
-        if (which == one).any()
-    ]
+def reliability(p: NDArray[np.float64], y: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Forecast against observed frequency with its interval, all outcomes pooled."""
+    return reliability_curve(p.ravel(), np.eye(3, dtype=np.int64)[y].ravel())
 
 
 def refused_as_first(scores: dict[str, Any]) -> str | None:
