@@ -38,7 +38,7 @@ class Desk:
         self._backlog = Backlog()
         self._errands = Errands(broker, results, self._backlog, settings.sync_timeout)
         self._gathering = Gathering(partial(self._errands.send, PREDICT_TOGETHER))
-        self._workerless = False
+        self.workerless = False
 
     async def ask(self, fixture: dict[str, Any], caller: Caller) -> Any:
         """Forecast one match, in one task with others that are asked for now; raises what the worker raised."""
@@ -87,9 +87,8 @@ class Desk:
 
     async def watch(self) -> None:
         """Follow the queue and the workers, and revoke what nobody waits for. Runs for ever."""
-        at = time.monotonic()
+        at = time.monotonic() - 1
         while True:
-            await asyncio.sleep(1)
             now = time.monotonic()
             try:
                 await self.look()
@@ -100,6 +99,7 @@ class Desk:
             except Exception as error:  # whatever it is: the next second tries again
                 log.warning("desk.not_watched", error=str(error), exc_info=error)
             at = now
+            await asyncio.sleep(1)
 
     async def look(self) -> None:
         """Ask the broker for its queues, and whether anybody works; why it does not answer is in `broker_error`."""
@@ -107,14 +107,14 @@ class Desk:
             self.depths, self.broker_error = await self._broker.depths(), None
         except BrokerUnavailable as error:
             self.depths, self.broker_error = [], str(error)
-        self._workerless = await self._nobody_works()
+        self.workerless = await self._nobody_works()
 
     def _queued(self) -> int:
         return next((depth.messages for depth in self.depths if depth.name == QUEUE), 0)
 
     def _admit(self, route: str) -> None:
         """Refuse at once what would not be answered in time; raises Overloaded or NoWorker."""
-        if self._workerless:
+        if self.workerless:
             raise NoWorker("no worker is alive to answer; the task was not queued")
         wait = self._backlog.wait(self._errands.oldest())
         if wait > self._settings.max_wait:

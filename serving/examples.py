@@ -60,7 +60,8 @@ _DRIFT = {
     "matches": 290,
     "minimum": 100,
     "method": "ks",
-    "left_out": {},
+    "as_published": 100,
+    "left_out": {"eng-championship": {"matches": 40, "reference": 1656}},
     "competitions": ["eng-premier-league"],
     "window": _EXTENT,
     "reference": {
@@ -123,6 +124,7 @@ _WORKER = {"name": "worker-0/17", "pid": 17, "seen_at": _MOMENT, "model_version"
 _READY = {
     "broker": {"ok": True, "detail": "takes tasks"},
     "results": {"ok": True, "detail": "answers"},
+    "workers": {"ok": True, "detail": "take tasks"},
     "model": {"ok": True, "detail": "version 1 in 2 worker processes"},
     "lake": {"ok": True, "detail": "20 clubs, 380 published forecasts"},
 }

@@ -24,6 +24,13 @@ class DriftReference(Extent):
     seasons: list[str]
 
 
+class DriftShortage(BaseModel):
+    """What a competition that is left out has."""
+
+    matches: int = Field(description="Of the running season.")
+    reference: int = Field(description="Of the seasons before.")
+
+
 class DriftTrust(BaseModel):
     """How far the verdict can be trusted: measured on seasons of the past, where it was."""
 
@@ -57,7 +64,8 @@ class DriftSummary(BaseModel):
     matches: int
     minimum: int = Field(description="Matches that a verdict needs.")
     method: str
-    left_out: dict[str, int] = Field(description="Competitions with too few matches, and how many they have.")
+    as_published: int = Field(description="Matches whose forecast is the one that was published, not made again.")
+    left_out: dict[str, DriftShortage] = Field(description="Competitions with too few matches.")
     competitions: list[str]
     window: Extent
     reference: DriftReference

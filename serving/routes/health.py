@@ -47,6 +47,7 @@ async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
     parts = {
         "broker": {"ok": desk.broker_error is None, "detail": desk.broker_error or "takes tasks"},
         "results": await _part(desk.results.ping(), "answers"),
+        "workers": {"ok": not desk.workerless, "detail": "none takes tasks" if desk.workerless else "take tasks"},
         "model": await _model(desk),
     }
     clubs = sum(map(len, catalogue.snapshot.clubs.values()))

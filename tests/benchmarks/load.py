@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -49,6 +49,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.future: asyncio.Future[int] | None = None
         self._buffer = b""
+        self.body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -62,7 +63,7 @@ class _Connection(asyncio.Protocol):
         at = head.find(b"content-length:")
         length = int(head[at + 15 :].split(b"\r\n", 1)[0])
         if len(self._buffer) >= end + 4 + length:
-            status = int(self._buffer[9:12])
+            status, self.body = int(self._buffer[9:12]), self._buffer[end + 4 :]
             self._buffer = b""
             if self.future is not None and not self.future.done():
                 self.future.set_result(status)
@@ -110,8 +111,17 @@ async def closed(url: str, bodies: Sequence[bytes | None], connections: int, sec
     return outcome
 
 
-async def opened(urls: str | Sequence[str], bodies: Sequence[bytes | None], rate: float, seconds: float) -> Outcome:
-    """Requests start on a schedule whether or not earlier ones were answered; latency counts from the schedule."""
+async def opened(
+    urls: str | Sequence[str],
+    bodies: Sequence[bytes | None],
+    rate: float,
+    seconds: float,
+    keep: Callable[[bytes], None] = lambda _: None,
+) -> Outcome:
+    """Requests start on a schedule whether or not earlier ones were answered; latency counts from the schedule.
+
+    `keep` gets the body of each answer.
+    """
     urls = [urls] if isinstance(urls, str) else urls
     requests = [encode(url, body) for url in urls for body in bodies]
     host, port, _ = requests[0]
@@ -121,12 +131,16 @@ async def opened(urls: str | Sequence[str], bodies: Sequence[bytes | None], rate
 
     async def one(due: float, request: bytes) -> None:
         try:
-            connection = idle.popleft() if idle else await _connect(host, port)
+            # One that nobody used for seconds may have been closed by the server.
+            while idle and idle[-1].transport.is_closing():  # type: ignore[attr-defined]
+                idle.pop()
+            connection = idle.pop() if idle else await _connect(host, port)
             status = await connection.ask(request)
         except OSError:
             outcome.failures += 1
             return
         _count(outcome, status, time.perf_counter() - due)
+        keep(connection.body)
         idle.append(connection)
 
     start = time.perf_counter() + 0.05

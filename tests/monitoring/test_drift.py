@@ -22,6 +22,7 @@ from features.replay import replay
 from features.splits import season_starts
 from monitoring.drift import CAP, WINDOW, Report, Trust, drift_report, measure, review, split
 from monitoring.metrics import BatchCollector
+from serving.reports import DriftSummary
 
 WEEK = "2026-03-09"
 COLUMNS = (*GOAL_FEATURES, *OUTCOMES)
@@ -215,6 +216,8 @@ def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, tr
     assert report.summary["competitions"] == ["eng-premier-league"]
     assert report.summary["matches"] == WINDOW
     assert "eng-championship is left out: 40 matches" in report.html
+    told = json.loads(json.dumps(report.summary))
+    assert DriftSummary.model_validate(told).left_out["eng-championship"].matches == 40  # as the API tells it
 
 
 def test_a_league_without_seasons_before_is_not_compared_with_another_one(

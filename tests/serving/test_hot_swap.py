@@ -16,13 +16,15 @@ import psutil
 import pytest
 
 from features.errors import ModelUnavailable
-from features.io.registry import PRODUCTION
-from features.io.sources.bundled import COMPETITION
+from features.io.registry import PRODUCTION, Registry
+from features.io.sources.bundled import COMPETITION, load
 from features.io.store import Lake
 from serving import calls, heartbeat, worker
 from serving.predictor import Fixture, Predictor
 from serving.settings import ServingSettings
-from tests.serving.stage import Service, World
+from tests.benchmarks.load import Outcome, opened
+from tests.serving.stage import Service, World, train, wait_until
+from tests.serving.tracking import Tracking
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 FIXTURE: Fixture = {
@@ -36,45 +38,128 @@ FIXTURE: Fixture = {
 }
 
 
-@pytest.fixture
-def swapping(world: World, valkey: str, tmp_path: Path) -> Iterator[Service]:
-    """A service with a registry of its own."""
-    service = Service(world, f"{valkey}/4", f"{valkey}/5", tmp_path)
-    service.start_api()
-    service.start_worker()
-    service.wait_ready(120)
-    yield service
-    service.stop()
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
+    """A tracking server that hands out the models, with two versions and the first in production."""
+    folder = tmp_path_factory.mktemp("tracking")
+    server = Tracking(f"sqlite:///{folder}/mlflow.db", folder, folder / "artifacts")
+    server.start()
+    registry = Registry(server.url)
+    for regularisation in (0.01, 0.02):
+        train(registry, load(), regularisation)
+    registry.set_alias(PRODUCTION, 1)
+    yield server
+    server.kill()
 
 
-def test_promoted_and_rolled_back_under_load_no_request_fails(swapping: Service, world: World) -> None:
-    async def load() -> tuple[set[int], list[int]]:
-        done = asyncio.Event()
-        statuses: set[int] = set()
-        async with httpx.AsyncClient(base_url=swapping.url, timeout=60) as client:
+@pytest.fixture(scope="module")
+def swapping(
+    master: World,
+    tracking: Tracking,
+    valkey: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """A service of two children that looks at the alias as often as it does by default."""
+    folder = tmp_path_factory.mktemp("swapping")
+    (folder / "tmp").mkdir()
+    seconds = ServingSettings.model_fields["model_poll_seconds"].default
+    extra = {
+        "TOUCHLINE_MODEL_POLL_SECONDS": str(seconds),
+        "TOUCHLINE_WORKER_CONCURRENCY": "2",
+        "TMPDIR": str(folder / "tmp"),
+    }
+    service = Service(tracking.seen_from(master), f"{valkey}/4", f"{valkey}/5", folder, extra)
+    try:
+        service.start_api()
+        service.start_worker()
+        service.wait_ready(120)
+        wait_until(lambda: httpx.post(f"{service.url}/predict", json=PAIR).status_code == 200)
+        yield service
+    finally:
+        service.stop()
 
-            async def ask() -> None:
-                while not done.is_set():
-                    statuses.add((await client.post("/predict", json=PAIR)).status_code)
 
-            async def version() -> int:
-                return int((await client.post("/predict", json=PAIR)).json()["model"]["version"])
+def test_promoted_and_rolled_back_under_200_requests_a_second_nothing_fails_and_nothing_is_mixed(
+    swapping: Service,
+) -> None:
+    registry, url = swapping.world.registry, swapping.url
+    registry.set_alias(PRODUCTION, 1)
+    bodies: list[tuple[float, bytes]] = []
+    moved: list[tuple[float, int]] = []
 
-            asking = [asyncio.create_task(ask()) for _ in range(8)]
-            seen = [await version()]
-            for wanted in (2, 1):
-                await asyncio.to_thread(world.registry.set_alias, PRODUCTION, wanted)
-                async with asyncio.timeout(120):
-                    while (found := await version()) != wanted:
-                        await asyncio.sleep(0.1)
-                seen.append(found)
-            done.set()
-            await asyncio.gather(*asking)
-        return statuses, seen
+    async def promote() -> None:
+        for version in (2, 1):
+            await asyncio.sleep(4)
+            await asyncio.to_thread(registry.set_alias, PRODUCTION, version)
+            moved.append((time.monotonic(), version))
+            await asyncio.sleep(13)
 
-    statuses, seen = asyncio.run(load())
-    assert statuses == {200}
-    assert seen == [1, 2, 1]
+    async def everything() -> tuple[Outcome, Outcome]:
+        one = json.dumps(PAIR).encode()
+        many = json.dumps({"matches": [PAIR] * 50}).encode()
+        keep = lambda body: bodies.append((time.monotonic(), body))  # noqa: E731
+        single = opened(f"{url}/predict", [one], 195, 34, keep)
+        batch = opened(f"{url}/predict/batch", [many], 5, 34, keep)
+        return (await asyncio.gather(single, batch, promote()))[:2]
+
+    outcomes = asyncio.run(everything())
+    assert [outcome.failures for outcome in outcomes] == [0, 0]
+    assert len(bodies) == 34 * 200
+    seen = [(moment, _told(body)) for moment, body in bodies]
+    assert {version for _, (version, _) in seen} == {1, 2}
+    known: dict[int, tuple[float, ...]] = {}
+    for _, (version, probabilities) in seen:
+        assert known.setdefault(version, probabilities) == pytest.approx(probabilities, abs=1e-9)
+    assert known[1] != pytest.approx(known[2], abs=1e-6)
+    for since, version in moved:
+        late = [told for moment, (told, _) in seen if since + 15 > moment > since + 10]
+        assert set(late) == {version}
+
+
+def _told(body: bytes) -> tuple[int, tuple[float, ...]]:
+    """Version and probabilities of an answer; all items of a batch have the same."""
+    answer = json.loads(body)
+    found = {
+        (one["model"]["version"], tuple(round(p, 12) for p in one["probabilities"].values()))
+        for one in ([item["forecast"] for item in answer["items"]] if "items" in answer else [answer])
+    }
+    assert len(found) == 1, found
+    return found.pop()
+
+
+def test_after_twenty_swaps_a_worker_has_the_memory_it_had_and_left_no_files(
+    swapping: Service, tracking: Tracking
+) -> None:
+    registry = swapping.world.registry
+    swapping.extra["TOUCHLINE_MODEL_POLL_SECONDS"] = "0.2"
+    quick = swapping.start_worker("quick")
+    with httpx.Client(base_url=swapping.url, timeout=40) as client:
+        versions = [1, 2] * 11
+        sizes = []
+        for version in versions:
+            registry.set_alias(PRODUCTION, version)
+            wait_until(lambda: _versions(client, quick.pid) == {version})  # noqa: B023 - asked at once
+            client.post("/predict/batch", json={"matches": [PAIR] * 500})
+            sizes.append(_memory(quick.pid))
+    quick.terminate()
+    quick.wait(20)
+    print(f"worker of two children before and after 20 swaps: {sizes[1] / 1e6:.0f} and {sizes[-1] / 1e6:.0f} MB")
+    assert np.median(sizes[-3:]) - np.median(sizes[1:4]) < 15e6
+    assert list((swapping.folder / "tmp").glob("touchline-model-*")) == []
+    assert list((swapping.folder / "tmp").rglob("*.skops")) == []
+
+
+def _versions(client: httpx.Client, worker: int) -> set[int]:
+    """What each of the two children of a worker has loaded; empty until both have spoken."""
+    children = {child.pid for child in psutil.Process(worker).children()}
+    found = [one for one in client.get("/monitoring/celery/workers").json()["items"] if one["pid"] in children]
+    return {one["model_version"] for one in found} if len(found) == 2 else set()
+
+
+def _memory(worker: int) -> int:
+    """Proportional set size of a worker and its children: what is shared counts once."""
+    family = [psutil.Process(worker), *psutil.Process(worker).children()]
+    return sum(getattr(one.memory_full_info(), "pss", None) or one.memory_info().rss for one in family)
 
 
 def test_each_answer_is_wholly_of_one_version(master: World) -> None:
@@ -159,20 +244,6 @@ def test_states_that_cannot_be_read_leave_the_last_good_ones_in_use(world: World
     path.write_bytes(whole)
     predictor.refresh_states()
     assert predictor.predict([FIXTURE]).answers[0] == before
-
-
-def test_memory_does_not_grow_with_swaps(master: World) -> None:
-    predictor = Predictor(master.registry, master.lake)
-    versions = [master.registry.version(number) for number in (1, 2)]
-    predictor.predict([FIXTURE])
-    sizes = []
-    for swap in range(24):
-        predictor._serving = type(predictor.serving)(
-            master.registry.load(versions[swap % 2]), predictor.serving.loaded_at
-        )  # type: ignore
-        predictor.predict([FIXTURE] * 64)
-        sizes.append(psutil.Process().memory_info().rss)
-    assert np.median(sizes[-3:]) - np.median(sizes[3:6]) < 15e6
 
 
 def world_states_without(parquet: bytes, column: str):

@@ -18,7 +18,7 @@ from tests.serving.rabbit import Rabbit
 from tests.serving.stage import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
-PATIENCE = 3.0
+PATIENCE = 6.0
 pytestmark = pytest.mark.rabbitmq
 
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.rabbitmq
 def impatient(
     master: World, rabbit: Rabbit, valkey: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """A service on RabbitMQ whose callers wait three seconds."""
-    extra = {"TOUCHLINE_SYNC_TIMEOUT": str(PATIENCE), "TOUCHLINE_MAX_WAIT": "0.6"}
+    """A service on RabbitMQ whose callers wait six seconds."""
+    extra = {"TOUCHLINE_SYNC_TIMEOUT": str(PATIENCE), "TOUCHLINE_MAX_WAIT": "0.3"}
     service = Service(master, rabbit.url, f"{valkey}/9", tmp_path_factory.mktemp("impatient"), extra)
     service.start_api()
     service.start_worker()

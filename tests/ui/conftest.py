@@ -109,13 +109,29 @@ def drift_week(week: str, state: str, threshold: float, p_values: dict[str, floa
         "method": "ks",
         "state": state,
         "matches": 100,
+        "as_published": 100,
         "minimum": 100,
+        "left_out": {},
+        "competitions": ["eng-premier-league"],
+        "digest": "0" * 16,
         "share": len(p_values) / len(columns),
         "drifted": list(p_values),
         "columns": columns,
         "window": {"from": "2026-01-03T15:00:00+00:00", "to": "2026-03-05T20:00:00+00:00"},
-        "reference": {"from": "2022-08-05T19:00:00+00:00", "to": "2025-05-25T15:00:00+00:00", "matches": 1140},
-        "trust": {"windows": 174, "false_alarm_rate": 0.086},
+        "reference": {
+            "from": "2022-08-05T19:00:00+00:00",
+            "to": "2025-05-25T15:00:00+00:00",
+            "matches": 1140,
+            "seasons": ["2022-23", "2023-24", "2024-25"],
+        },
+        "trust": {
+            "thresholds": {one["column"]: threshold for one in columns},
+            "seasons": [2018, 2019],
+            "windows": 174,
+            "false_alarm_rate": 0.086,
+            "false_alarms": {"2018": 0.1, "2019": 0.07},
+            "power": {"a broken feed": 0.9},
+        },
     }
 
 
@@ -152,7 +168,9 @@ class FakeApi:
         self.drift_weeks = [
             drift_week("2026-03-09", "drift", 0.01, {"pi": 1e-5}),
             drift_week("2026-03-02", "stable", 0.01, {}),
-            {"week": "2025-08-18", "state": "too_few_matches", "share": None, "matches": 20, "columns": []},
+            drift_week("2025-08-18", "too_few_matches", 0.01, {})
+            | {"share": None, "matches": 20, "as_published": 0, "columns": [], "drifted": []}
+            | {"competitions": [], "left_out": {"eng-premier-league": {"matches": 20, "reference": 1140}}},
         ]
         self.report: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving import schemas
+from serving import reports, schemas
 
 MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
 
@@ -24,7 +24,8 @@ MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
         ("/teams", schemas.Teams),
         ("/competitions", schemas.Competitions),
         ("/competitions/eng-premier-league/table", schemas.SeasonTable),
-        ("/monitoring/drift", schemas.DriftWeeks),
+        ("/monitoring/drift", reports.DriftWeeks),
+        ("/monitoring/performance", reports.Performance),
     ],
 )
 def test_every_recorded_answer_fits_the_schema_of_the_api(path: str, shape: Any, api: Any) -> None:
