@@ -57,7 +57,7 @@ _DRIFT = {
     "week": "2026-03-09",
     "state": "stable",
     "share": 0.0,
-    "matches": 290,
+    "matches": 100,
     "minimum": 100,
     "method": "ks",
     "as_published": 100,
@@ -201,6 +201,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "Readiness": {"status": "ready", "parts": _READY},
     "SeasonTable": {
+        "season": "2025-26",
+        "model_version": 1,
+        "features_as_of": "2026-03-09T20:00:00Z",
         "competition": "eng-premier-league",
         "complete": True,
         "places_known": True,
