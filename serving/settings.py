@@ -38,6 +38,11 @@ class ServingSettings(Settings):
     refresh_seconds: float = Field(5.0, gt=0, description="How often the lake is looked at for something new.")
     model_poll_seconds: float = Field(5.0, gt=0, description="How often a worker looks at the production alias.")
     batch_limit: int = Field(64, gt=0, description="Most tasks that share one model call; also the prefetch count.")
+    visibility_timeout: int = Field(
+        150,
+        gt=0,
+        description="Seconds after which Redis as a broker gives a killed worker's task to another.",
+    )
     worker_concurrency: int = Field(1, gt=0, description="Child processes of one worker.")
     worker_metrics_port: int | None = Field(None, description="Port for the worker's own Prometheus metrics.")
     heartbeat_dir: Path | None = Field(None, description="Folder of the worker's heartbeat files; default: none.")

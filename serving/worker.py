@@ -63,8 +63,7 @@ def configuration() -> dict[str, Any]:
         "worker_consumer": "serving.consumer:SwiftConsumer",
         "broker_transport_options": {"confirm_publish": True}
         if amqp
-        # An unacknowledged task of a worker that was killed comes back after this; none runs this long.
-        else {**transport, "socket_timeout": 30, "visibility_timeout": 150},
+        else {**transport, "socket_timeout": 30, "visibility_timeout": settings.visibility_timeout},
         "touchline_batch_limit": settings.batch_limit,
         "touchline_on_report": observed.observe,
     }

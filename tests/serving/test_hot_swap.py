@@ -56,7 +56,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
 def swapping(
     master: World,
     tracking: Tracking,
-    valkey: str,
+    brokers: Callable[[int], tuple[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
     """A service of two children that looks at the alias as often as it does by default."""
@@ -68,7 +68,7 @@ def swapping(
         "TOUCHLINE_WORKER_CONCURRENCY": "2",
         "TMPDIR": str(folder / "tmp"),
     }
-    service = Service(tracking.seen_from(master), f"{valkey}/4", f"{valkey}/5", folder, extra)
+    service = Service(tracking.seen_from(master), *brokers(4), folder, extra)
     try:
         service.start_api()
         service.start_worker()

@@ -1,0 +1,39 @@
+"""Redis in both roles loses nothing either: a killed worker's task comes back after the visibility timeout."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+
+from tests.serving.stage import Service, World, wait_until
+
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+
+
+def test_a_task_of_a_worker_that_was_killed_in_the_middle_of_it_is_answered_by_the_next(
+    master: World, redis: str, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    extra = {"TOUCHLINE_VISIBILITY_TIMEOUT": "3", "TOUCHLINE_TEST_GATE": str(gate)}
+    service = Service(master, f"{redis}/14", f"{redis}/15", tmp_path, extra)
+    try:
+        service.start_api()
+        first = service.start_worker("first", "tests.serving.held_worker")
+        service.wait_ready(120)
+        gate.touch()
+        task_id = httpx.post(f"{service.url}/predict/async/", json=PAIR, timeout=20).json()["task_id"]
+        wait_until(gate.with_suffix(".entered").exists)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+        gate.unlink()
+        service.start_worker("second")
+        wait_until(lambda: _status(service, task_id) == "success", 60)
+    finally:
+        service.stop()
+
+
+def _status(service: Service, task_id: str) -> str:
+    return str(httpx.get(f"{service.url}/monitoring/task_status/{task_id}", timeout=20).json().get("status"))
