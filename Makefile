@@ -14,7 +14,7 @@ test: .venv/.ready  ## the whole suite; what needs something absent skips with i
 	@$(BIN)/python -m pytest
 
 soak: .venv/.ready  ## minutes of faults under load; wants a machine that does nothing else
-	@$(BIN)/python -m pytest -m soak tests/serving
+	@$(BIN)/python -m pytest -m soak
 
 chart: .venv/.ready  ## every check of the Helm chart, with a real helm (fetched and checked by hash where none is on PATH)
 	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm

@@ -114,19 +114,35 @@ def note_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.Reso
         raise dg.Failure(str(error)) from error
 
 
-@dg.job(description="A person says yes to the version in staging: version, name, reason. It is promoted soon after.")
+def _form(op: str, **fields: str) -> str:
+    """What to type into the launchpad."""
+    lines = "".join(f"      {name}: {value}\n" for name, value in fields.items())
+    return f"\n\nIn the launchpad:\n\n```yaml\nops:\n  {op}:\n    config:\n{lines}```"
+
+
+@dg.job(
+    description="A person says yes to the version in staging. It is promoted soon after, if everything else is open."
+    + _form("approve_candidate", version="2", name="your name", reason="why")
+)
 def approve_promotion() -> None:
     """Approve the candidate."""
     approve_candidate()
 
 
-@dg.job(description="Put the previous version back into production: name, reason. Serving follows within seconds.")
+@dg.job(
+    description="Put the previous version back into production. Answers follow within seconds, published forecasts of "
+    "matches to come when they have been made again, a minute or two later."
+    + _form("restore_previous", name="your name", reason="why")
+)
 def rollback_production() -> None:
     """Take production back."""
     judge_again(restore_previous())
 
 
-@dg.job(description="A person has looked at a week's drift report: week, name, note. The gate takes it into account.")
+@dg.job(
+    description="A person has looked at a week's drift report. The gate takes it into account."
+    + _form("note_review", week="2026-03-02", name="your name", note="what it means")
+)
 def review_drift() -> None:
     """Mark a drift report as reviewed."""
     judge_again(note_review())

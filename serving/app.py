@@ -13,8 +13,9 @@ from typing import Any, cast
 
 import anyio.lowlevel
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 
 from features.io.store import Lake
@@ -55,6 +56,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.state.metrics = registry(BatchCollector(app.state.catalogue.lake))
     for part in (predictions, matches, ratings, insights, models, monitoring, health):
         app.include_router(part.router)
+    app.add_route("/", _to_documents, include_in_schema=False)
     problems.install(app)
     keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
     app.add_middleware(Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.body_timeout)
@@ -70,6 +72,11 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.add_middleware(Frame)
     app.openapi = cache(partial(describe, app, keys is not None))  # type: ignore[method-assign]
     return app
+
+
+async def _to_documents(_: Request) -> Response:
+    """Whoever opens the bare address wants to know what is here."""
+    return RedirectResponse("/docs")
 
 
 @contextlib.asynccontextmanager

@@ -9,8 +9,8 @@ from ui.answers import Comparison, CurvePoint, DriftSummary, PerformanceWeek, Ra
 
 HOME, DRAW, AWAY = "#2469ad", "#7d8894", "#ec9a3c"  # the draw is darker here: a thin grey line must be seen
 MODEL = "#0b6b4f"
-FORECASTERS = {"model": "this model", "elo": "plain Elo", "base": "base rate", "market": "bookmakers"}
-_COLOURS = {"this model": MODEL, "plain Elo": "#7d8894", "base rate": "#b9a37c", "bookmakers": "#a0529c"}
+FORECASTERS = {"model": "published", "elo": "plain Elo", "base": "base rate", "market": "bookmakers"}
+_COLOURS = {"published": MODEL, "plain Elo": "#7d8894", "base rate": "#b9a37c", "bookmakers": "#a0529c"}
 OUTCOMES = {"home": ("home win", HOME), "draw": ("draw", DRAW), "away": ("away win", AWAY)}
 STATES = {"stable": "no drift", "drift": "drift", "too_few_matches": "too few matches"}
 _STATE_COLOURS = {"no drift": MODEL, "drift": "#c2410c", "too few matches": "#9aa5ae"}
@@ -104,7 +104,11 @@ def differences(against: dict[str, Comparison]) -> alt.LayerChart:
     )
     zero = alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(strokeDash=[4, 4], color="#9aa5ae").encode(x="x:Q")
     interval = base.mark_rule(strokeWidth=3, color=MODEL).encode(
-        x=alt.X("low:Q", title="RPS difference: left of zero, this model is better", axis=alt.Axis(tickCount=8)),
+        x=alt.X(
+            "low:Q",
+            title="RPS difference: left of zero, published is better",
+            axis=alt.Axis(tickCount=8),
+        ),
         x2="high:Q",
     )
     middle = base.mark_circle(size=130, color=MODEL, opacity=1).encode(x="mean:Q")

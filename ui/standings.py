@@ -57,7 +57,7 @@ def table(forecast: SeasonTable) -> str:
     head = (
         '<tr><th></th><th>Club</th><th class="tl-num tl-wide" title="matches played">Played</th>'
         '<th class="tl-num tl-wide" title="points so far">Points</th>'
-        '<th class="tl-num" title="points at the end, mean of the simulations">End</th>'
+        '<th class="tl-num" title="points at the end, mean of the simulations">Expected</th>'
         f"{''.join(_heading(one, len(ordered)) for one in forecast.places)}"
         f"<th>Final place, 1 to {len(ordered)}</th></tr>"
     )

@@ -153,7 +153,7 @@ class Lake:
             with self._answering(), self._fs.open_input_file(f"{self._base}/{path}") as source:
                 return bytes(source.read())
         except FileNotFoundError as error:
-            raise NotPublished(f"{self.root}/{path} is not published yet; run the pipeline first") from error
+            raise NotPublished(f"{path} is not published yet; run the pipeline first") from error
 
     def write_json(self, path: str, document: dict[str, Any]) -> None:
         """Publish a JSON document, atomically."""

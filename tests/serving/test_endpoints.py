@@ -221,3 +221,5 @@ def test_the_page_of_documents_needs_nothing_from_elsewhere(api: httpx.Client) -
     for address in wanted:
         assert address.startswith("/"), f"{address} is somebody else's"
         assert api.get(address).status_code == 200
+    first = api.get("/")
+    assert (first.status_code, first.headers["location"]) == (307, "/docs")

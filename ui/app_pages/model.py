@@ -56,6 +56,13 @@ def chosen_group(report: Performance) -> PerformanceGroup | None:
     return next((one for one in fits if one.model_version == "all"), None)
 
 
+def by_version(report: Performance, group: PerformanceGroup) -> str:
+    """How many of the forecasts that are scored came from which version of the model."""
+    of = [one for one in report.groups if (one.competition, one.window) == (group.competition, group.window)]
+    versions = sorted((one.model_version, one.matches) for one in of if one.model_version != "all")
+    return ", ".join(f"{matches} by version {version}" for version, matches in versions)
+
+
 def scores(group: PerformanceGroup) -> None:
     """Every score of every forecaster on the same matches."""
     rows = {shown: one for name, shown in charts.FORECASTERS.items() if (one := group.scores.get(name))}
@@ -123,14 +130,14 @@ def page() -> None:
             "`touchline advance` moves the clock on by a week.",
         )
         return
-    st.header("How good its forecasts were", divider="gray")
+    st.header("How good the published forecasts were", divider="gray")
     group = chosen_group(report)
     if group is None:
         empty("No settled match in this window.", "Choose a wider one.")
         return
     where = times.zone()
     span = f"{times.short_day(group.since, where)} to {times.short_day(group.to, where)}"
-    st.caption(f"{group.matches} settled matches, {span}. Scores are of what was really published before kick-off.")
+    st.caption(f"{group.matches} settled matches, {span}: {by_version(report, group)}.")
     comparison(group)
     calibration(group)
     st.subheader("Week by week, all competitions")
