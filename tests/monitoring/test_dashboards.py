@@ -41,6 +41,7 @@ from tests.serving.stage import Service, build, port, wait_until
 REPOSITORY = Path(__file__).parents[2]
 DASHBOARDS = sorted((REPOSITORY / "helm" / "files" / "dashboards").glob("*.json"))
 RULES = sorted((REPOSITORY / "helm" / "files" / "alerts").glob("*.yaml"))
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 AS_OF = bundled.REPLAY_AS_OF
 OUTCOMES = ("home", "draw", "away")
 COLUMNS = ("elo", "pi", *OUTCOMES)
@@ -162,6 +163,7 @@ def settled(n: int = 150) -> pd.DataFrame:
         kick_off=pd.date_range("2025-08-16", periods=n, freq="D", tz="UTC"),
         model_version=2,
         trained_through=pd.Timestamp("2025-05-25", tz="UTC"),
+        features_as_of=pd.date_range("2025-08-15", periods=n, freq="D", tz="UTC"),
         outcome=y,
         rps=0.2,
     )
@@ -240,7 +242,8 @@ class Traffic:
             }
 
     def _exported(self, sample: str) -> bool:
-        return any(sample in httpx.get(f"http://{one}/metrics").text for one in addresses(self._service).values())
+        found = (httpx.get(f"http://{one}/metrics", timeout=2).text for one in addresses(self._service).values())
+        return any(sample in text for text in found)
 
     def _until(self, *samples: str) -> None:
         wait_until(lambda: self._ask() and all(map(self._exported, samples)), 60, 0.5)
@@ -261,6 +264,10 @@ class Traffic:
         worker = self._service.processes["worker"].pid
         os.killpg(worker, signal.SIGSTOP)
         try:
+            self._ask()
+            for _ in range(20):  # the queue grows before the worker counts as gone
+                httpx.post(f"{self._service.url}/predict/async/", json=PAIR, timeout=60)
+            time.sleep(1.5)
             self._until("touchline_timeouts_total{", "touchline_shed_requests_total{")
         finally:
             os.killpg(worker, signal.SIGCONT)
