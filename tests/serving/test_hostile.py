@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -62,7 +63,8 @@ def complete(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactor
     season = as_known_at(load(), REPLAY_AS_OF).query("season == '2025-26'").reset_index(drop=True)
     ahead = season.loc[season["status"] != Status.PLAYED, ["match_id"]].assign(home=0.45, draw=0.27, away=0.28)
     final = simulate(season, ahead, np.tile(np.log([1.5, 1.2]), (len(ahead), 1)), runs=100).assign(complete=True)
-    world.lake.write_table("season_forecast", COMPETITION, final)
+    made_from = {"season": "2025-26", "model_version": 1, "features_as_of": pd.Timestamp(REPLAY_AS_OF)}
+    world.lake.write_table("season_forecast", COMPETITION, final.assign(**made_from))
     key, line = create("tester")
     (folder / "keys").write_text(line)
     extra = {"TOUCHLINE_API_KEYS_FILE": str(folder / "keys")}
