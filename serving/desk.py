@@ -24,6 +24,8 @@ from serving.results import Results
 from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
 
 log = structlog.get_logger(__name__)
+_ABSENCE = 5.0
+"""Seconds without any worker after which callers are told so: one that restarts or reconnects is waited for."""
 
 
 class Desk:
@@ -38,7 +40,8 @@ class Desk:
         self._backlog = Backlog()
         self._errands = Errands(broker, results, self._backlog, settings.sync_timeout)
         self._gathering = Gathering(partial(self._errands.send, PREDICT_TOGETHER))
-        self.workerless = False
+        self._looking = asyncio.Lock()
+        self._nobody_since: float | None = None
 
     async def ask(self, fixture: dict[str, Any], caller: Caller) -> Any:
         """Forecast one match, in one task with others that are asked for now; raises what the worker raised."""
@@ -103,18 +106,27 @@ class Desk:
 
     async def look(self) -> None:
         """Ask the broker for its queues, and whether anybody works; why it does not answer is in `broker_error`."""
-        try:
-            self.depths, self.broker_error = await self._broker.depths(), None
-        except BrokerUnavailable as error:
-            self.depths, self.broker_error = [], str(error)
-        self.workerless = await self._nobody_works()
+        async with self._looking:  # one after another, so that no older view replaces a newer one
+            try:
+                self.depths, self.broker_error = await self._broker.depths(), None
+            except BrokerUnavailable as error:
+                self.depths, self.broker_error = [], str(error)
+            if not await self._nobody_works():
+                self._nobody_since = None
+            elif self._nobody_since is None:
+                self._nobody_since = time.monotonic()
+
+    @property
+    def workerless(self) -> bool:
+        """Whether nobody took tasks at the last look."""
+        return self._nobody_since is not None
 
     def _queued(self) -> int:
         return next((depth.messages for depth in self.depths if depth.name == QUEUE), 0)
 
     def _admit(self, route: str) -> None:
         """Refuse at once what would not be answered in time; raises Overloaded or NoWorker."""
-        if self.workerless:
+        if self._nobody_since is not None and time.monotonic() - self._nobody_since > _ABSENCE:
             raise NoWorker("no worker is alive to answer; the task was not queued")
         wait = self._backlog.wait(self._errands.oldest())
         if wait > self._settings.max_wait:

@@ -205,6 +205,8 @@ async def test_without_a_worker_a_caller_is_told_so_instead_of_waiting() -> None
     stage = Stage()
     stage.broker.consumers = 0
     await stage.desk.look()
+    assert stage.desk.workerless
+    stage.desk._nobody_since -= 6  # type: ignore[operator]
     with pytest.raises(NoWorker):
         await stage.ask("a")
     stage.broker.consumers = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -63,6 +64,7 @@ def test_the_file_of_keys_holds_no_key(guarded: tuple[Service, str]) -> None:
 
 def test_without_a_worker_nobody_is_kept_waiting(client: httpx.Client) -> None:
     wait_until(lambda: client.get("/healthcheck/ready").status_code == 503)
+    time.sleep(6)  # one that only restarts would be waited for
     answer = client.post("/predict", json=PAIR)
     assert (answer.status_code, answer.json()["title"]) == (503, "No worker")
 
