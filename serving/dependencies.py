@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
+from features.errors import InvalidInput
 from features.io.store import Lake
+from features.matches import parse_match_id
 from serving.catalogue import Catalogue
 from serving.desk import Desk
 from serving.settings import ServingSettings
@@ -42,6 +46,19 @@ async def settings(request: Request) -> ServingSettings:
     return cast(ServingSettings, request.app.state.settings)
 
 
+def _of_a_match(text: str) -> str:
+    try:
+        parse_match_id(text)
+    except InvalidInput as error:
+        raise PydanticCustomError("match_id", "{reason}", {"reason": str(error)}) from error
+    return text
+
+
+MatchId = Annotated[
+    str,
+    Path(max_length=200, examples=["eng-premier-league-2025-26-arsenal-chelsea"]),
+    AfterValidator(_of_a_match),
+]
 CatalogueDep = Annotated[Catalogue, Depends(catalogue)]
 DeskDep = Annotated[Desk, Depends(desk)]
 LakeDep = Annotated[Lake, Depends(lake)]

@@ -12,14 +12,31 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from features.errors import TouchlineError
+from features.errors import LeakageError, TouchlineError, UnknownCompetition, UnknownMatch
 from monitoring.metrics import ERRORS, ErrorKind
-from serving.errors import BadField, Overloaded, classify
+from serving.errors import BadField, Overloaded, UnknownTask, classify
 from serving.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = "2"
 _UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body cannot be read as JSON"}
+_SAY_JSON = "send the body as JSON under the header Content-Type: application/json"
+_TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early"}
+"""Where the name of the class would tell a caller nothing."""
+_FIELDS: Mapping[type[Exception], str] = {
+    UnknownMatch: "match_id",
+    UnknownCompetition: "competition",
+    UnknownTask: "task_id",
+    LeakageError: "kick_off",
+}
+"""The part of the request that an error of the domain is about."""
+_MOMENT = "expected ISO 8601 with a time zone, for example 2026-03-14T15:00:00Z"
+_EXPECTED = {
+    "date_": "expected a day as YYYY-MM-DD, for example 2026-03-14",
+    "datetime_": _MOMENT,
+    "timezone_": _MOMENT,
+}
+"""What pydantic's errors of these kinds do not say."""
 log = structlog.get_logger(__name__)
 
 
@@ -31,10 +48,12 @@ def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, E
         fields = []
         if isinstance(error, BadField):
             fields = [FieldError(field=error.field, message=str(error), nearest=error.nearest)]
+        elif type(error) in _FIELDS:
+            fields = [FieldError(field=_FIELDS[type(error)], message=str(error))]
         name = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
         return Problem(
             type=f"urn:touchline:problem:{name}",
-            title=name.replace("-", " ").capitalize(),
+            title=_TITLES.get(type(error), name.replace("-", " ").capitalize()),
             status=status.value,
             detail=str(error),
             request_id=request_id,
@@ -86,7 +105,12 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         ERRORS.labels(ErrorKind.INVALID_INPUT).inc()
-        return respond(validation_problem(error.errors(), request.scope.get("request_id")))
+        found = error.errors()
+        if isinstance(error.body, bytes) and error.body:  # it was not taken for JSON
+            kind = request.headers.get("content-type", "")
+            came = f"it came as {kind[:100]}" if kind else "it came without one"
+            found = [{**_UNREADABLE, "type": "content_type", "msg": f"{_SAY_JSON}; {came}"}]
+        return respond(validation_problem(found, request.scope.get("request_id")))
 
     async def plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -114,7 +138,9 @@ def validation_problem(found: Sequence[Any], request_id: str | None) -> Problem:
         unreadable = one["type"] == "json_invalid"
         field = "body" if unreadable else ".".join(where)[:200] or "body"
         cause = (one.get("ctx") or {}).get("error", "") if unreadable else ""
-        errors.append(FieldError(field=field, message=f"{one['msg']}{f': {cause}' if cause else ''}"))
+        expected = next((what for kind, what in _EXPECTED.items() if one["type"].startswith(kind)), "")
+        more = (f": {cause}" if cause else "") + (f"; {expected}" if expected else "")
+        errors.append(FieldError(field=field, message=f"{one['msg']}{more}"))
     names = ", ".join(dict.fromkeys(error.field for error in errors))
     return Problem(
         type="urn:touchline:problem:invalid-request",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import pandas as pd
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from features.errors import NotPublished, UnknownMatch
 from features.io.store import week_of
-from features.matches import OUTCOMES, parse_match_id
+from features.matches import OUTCOMES
 from features.teams import LITTLE_KNOWN
-from serving.dependencies import CatalogueDep, LakeDep, problems
+from serving.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.schemas import (
     ExpectedGoals,
     Explanation,
@@ -27,13 +25,12 @@ router = APIRouter(tags=["matches"])
 
 @router.get("/matches/{match_id}/insight", response_model=Insight, responses=problems(401, 404, 422, 503))
 @router.get("/matches/{match_id}/insight/", include_in_schema=False)
-def match_insight(match_id: Annotated[str, Path(max_length=200)], catalogue: CatalogueDep, lake: LakeDep) -> Insight:
+def match_insight(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> Insight:
     """Expected goals, the likeliest scores, what moved the published forecast, and how much was known.
 
     Everything agrees with the published probabilities: scores are as likely as the outcomes that they are part of, and
     the explanation sums to log(home / away).
     """
-    parse_match_id(match_id)
     known = catalogue.forecasts.get(match_id)
     if known is None:
         raise UnknownMatch(f"match {match_id!r} has no published forecast")

@@ -11,13 +11,13 @@ import pandas as pd
 from fastapi import APIRouter, Path, Query
 
 from features.errors import UnknownMatch
-from features.matches import Status, parse_match_id
+from features.matches import Status
 from features.places import Place, has_rules, rules_of
 from features.season import MADE_FROM
 from features.teams import nearest
 from serving.answers import Json
 from serving.catalogue import Catalogue, competition_name
-from serving.dependencies import CatalogueDep, LakeDep, problems
+from serving.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.errors import BadField
 from serving.forecasts import match
 from serving.schemas import ClubName, Competitions, Match, MatchPage, SeasonTable, Slug, Teams
@@ -61,9 +61,8 @@ async def list_matches(
 
 @router.get("/matches/{match_id}", response_model=Match, responses=_READ)
 @router.get("/matches/{match_id}/", include_in_schema=False)
-async def one_match(match_id: Annotated[str, Path(max_length=200)], catalogue: CatalogueDep) -> Any:
+async def one_match(match_id: MatchId, catalogue: CatalogueDep) -> Any:
     """One match with its score and its published forecast."""
-    parse_match_id(match_id)
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
         raise UnknownMatch(f"match {match_id!r} is unknown")

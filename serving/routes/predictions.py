@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Header, Request
 
 from features.errors import UnknownMatch
-from features.matches import parse_match_id
 from serving.answers import Json
 from serving.calls import PREDICT
 from serving.catalogue import Catalogue
-from serving.dependencies import CatalogueDep, DeskDep, Principal, RequestId, problems
+from serving.dependencies import CatalogueDep, DeskDep, MatchId, Principal, RequestId, problems
 from serving.errors import BadField, from_task
 from serving.forecasts import published
 from serving.gathering import Caller
@@ -27,7 +26,6 @@ from serving.schemas import (
 )
 
 router = APIRouter(tags=["predictions"])
-MatchId = Annotated[str, Path(max_length=200, examples=["eng-premier-league-2025-26-arsenal-chelsea"])]
 _BODY = (401, 408, 413, 422)
 
 
@@ -114,7 +112,6 @@ async def predict_batch(
 @router.get("/predict/{match_id}/", include_in_schema=False)
 async def published_forecast(match_id: MatchId, catalogue: CatalogueDep) -> Any:
     """The forecast that was published for a match, with what happened if it is settled."""
-    parse_match_id(match_id)
     found = published(catalogue, match_id)
     if found is None:
         known = match_id in catalogue.snapshot.by_id

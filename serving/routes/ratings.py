@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
 
 import pandas as pd
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from features.errors import UnknownMatch
 from features.io.store import Lake
-from features.matches import parse_match_id
-from serving.dependencies import CatalogueDep, LakeDep, problems
+from serving.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.listing import MatchRow
 from serving.schemas import Rating, RatingHistory
 
@@ -22,11 +20,8 @@ _COLUMNS = ("match_id", "kick_off", "home_team", "away_team", "home_elo", "away_
 
 @router.get("/matches/{match_id}/ratings", response_model=RatingHistory, responses=problems(401, 404, 422, 503))
 @router.get("/matches/{match_id}/ratings/", include_in_schema=False)
-def match_ratings(
-    match_id: Annotated[str, Path(max_length=200)], catalogue: CatalogueDep, lake: LakeDep
-) -> RatingHistory:
+def match_ratings(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> RatingHistory:
     """Elo of both clubs before each of their matches in the two years up to this one."""
-    parse_match_id(match_id)
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
         raise UnknownMatch(f"match {match_id!r} is unknown")

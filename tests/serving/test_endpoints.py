@@ -102,7 +102,29 @@ def test_a_value_that_cannot_be_used_is_named_with_the_nearest_known_one(
 def test_a_kick_off_before_what_the_model_has_seen_is_refused(api: httpx.Client) -> None:
     answer = api.post("/predict", json={**PAIR, "kick_off": "2024-01-01T15:00:00Z"})
     assert answer.status_code == 422
-    assert "refused" in answer.json()["detail"]
+    told = answer.json()
+    assert "refused" in told["detail"]
+    assert (told["title"], told["errors"][0]["field"]) == ("Kick-off too early", "kick_off")
+
+
+def test_a_body_that_is_not_said_to_be_json_is_told_to_be(api: httpx.Client) -> None:
+    body = b'{"home_team": "Arsenal", "away_team": "Everton"}'
+    for kind in ({}, {"content-type": "application/x-www-form-urlencoded"}):
+        answer = api.post("/predict", content=body, headers=kind)
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert error["field"] == "body"
+        assert "Content-Type: application/json" in error["message"]
+
+
+def test_a_malformed_moment_is_answered_with_the_form_that_is_expected(api: httpx.Client) -> None:
+    for day in ("14.03.2026", "2026-3-14", "soon", "2026-03-14T15:00"):
+        (error,) = api.get("/matches", params={"date_from": day}).json()["errors"]
+        assert error["field"] == "date_from"
+        assert "YYYY-MM-DD" in error["message"], error
+    for moment in ("tomorrow", "2026-03-14", "2026-03-14T15:00:00"):
+        (error,) = api.post("/predict", json={**PAIR, "kick_off": moment}).json()["errors"]
+        assert "2026-03-14T15:00:00Z" in error["message"], error
 
 
 def test_malformed_json_is_a_problem_document(api: httpx.Client) -> None:
@@ -119,10 +141,14 @@ def test_a_published_forecast_tells_what_happened_once_it_is_settled(api: httpx.
     assert api.get(f"/predict/{upcoming['match_id']}").json()["settled"] is None
 
 
-def test_unknown_and_impossible_match_ids_are_told_apart(api: httpx.Client) -> None:
-    assert api.get("/predict/eng-premier-league-2025-26-arsenal-atlantis").status_code == 404
-    assert api.get("/predict/not_a_match").status_code == 422
-    assert api.get("/matches/eng-premier-league-2025-26-arsenal-atlantis").status_code == 404
+def test_unknown_and_impossible_match_ids_are_told_apart_and_named(api: httpx.Client) -> None:
+    for path in ("/predict/{}", "/matches/{}", "/matches/{}/insight", "/matches/{}/ratings"):
+        for match_id, status in (("eng-premier-league-2025-26-arsenal-atlantis", 404), ("not_a_match", 422)):
+            answer = api.get(path.format(match_id))
+            assert answer.status_code == status
+            (error,) = answer.json()["errors"]
+            assert error["field"] == "match_id"
+            assert match_id in error["message"]
 
 
 def test_pages_of_matches_follow_each_other_without_gap_or_repetition(api: httpx.Client) -> None:
