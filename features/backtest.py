@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.blend import RatingBlend
 from features.competitions import tier_of
 from features.leaks import stop_at_leak
-from features.matches import outcomes
+from features.matches import ODDS, outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
 from features.metrics import base_rate, rps, summary
-from features.models import outcome_model, reference_model
-from features.odds import CLOSING_ODDS, ODDS, pool_weights, pooled, shin
+from features.models import Head, outcome_model, reference_model
+from features.odds import CLOSING_ODDS, market, shin
 from features.ratings import dixon_coles
 from features.replay import replay
 from features.splits import by_month, season_starts, walk_forward
@@ -25,12 +24,7 @@ from features.splits import by_month, season_starts, walk_forward
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-SHOTS_MODEL = FEATURE_GROUPS[FeatureGroup.SHOTS]
 SHOTS = ("home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target")
-LEARN_WEIGHTS = 10
-"""Seasons of forecasts from which the weights of odds and ratings are learnt."""
-
-
 CLOSING = "closing odds"
 METRICS = {"rps": "RPS", "log_loss": "log loss", "ece": "ECE"}
 
@@ -100,7 +94,7 @@ def walk(
     x: Floats,
     first: int,
     asked: NDArray[np.bool_] | None = None,
-    head: Callable[[], RatingBlend] = outcome_model,
+    head: Callable[[], Head] = outcome_model,
 ) -> Floats:
     """Probabilities (n, 3) from season `first` on by a model refit before each month, NaN for rows not `asked` for.
 
@@ -121,21 +115,6 @@ def walk_each(matches: pd.DataFrame, x: Floats, first: int, asked: NDArray[np.bo
     for competition in matches["competition"][asked].unique():
         rows = np.flatnonzero(matches["competition"] == competition)
         p[rows] = walk(matches.iloc[rows], x[rows], first, asked[rows])
-    return p
-
-
-def with_odds(matches: pd.DataFrame, odds: Floats, ratings: Floats, first: int) -> Floats:
-    """Probabilities (n, 3) of `features.odds.pooled`, its weights learnt before each season.
-
-    Parameters
-    ----------
-    odds, ratings : (n, 3) probabilities, NaN where there are none.
-    """
-    y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
-    usable = np.asarray(np.isfinite(odds + ratings).all(axis=1))
-    for _, train, test in walk_forward(matches, first):
-        learn, ask = train[usable[train]], test[usable[test]]
-        p[ask] = pooled(odds[ask], ratings[ask], pool_weights(odds[learn], ratings[learn], y[learn]))
     return p
 
 
@@ -185,27 +164,29 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
 def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
     """Probabilities (n, 3) by each forecaster, NaN where it has none."""
     run, top = replay(table), top_tier(table)
-    x = model_input(run.home, run.away, table["neutral"].to_numpy(bool))
-    goals, shots, plain = (
-        x[:, [FEATURES.index(name) for name in names]] for names in (GOAL_FEATURES, SHOTS_MODEL, [REFERENCE_FEATURE])
+    x = model_input(run.home, run.away, table["neutral"].to_numpy(bool), market(table))
+    goals, shots, odds = (
+        x[:, [FEATURES.index(name) for name in FEATURE_GROUPS[group]]]
+        for group in (FeatureGroup.GOALS, FeatureGroup.SHOTS, FeatureGroup.SHOTS_AND_ODDS)
     )
+    plain = x[:, [FEATURES.index(REFERENCE_FEATURE)]]
     blend = partial(outcome_model, features=GOAL_FEATURES, blend=True)
     found = {"model, goals": walk(table, goals, first, top), "blend, goals": walk(table, goals, first, top, blend)}
     if table["competition"][top].nunique() > 1:
         found["one a league, goals"] = walk_each(table, goals, first, top)
     before, closing = (shin(table[list(columns)].to_numpy(float)) for columns in (ODDS, CLOSING_ODDS))
     if _known(table, SHOTS):
-        # from earlier on: what the odds are pooled with must be forecasts too
-        found["model, shots"] = walk(table, shots, first - LEARN_WEIGHTS, top)
+        found["model, shots"] = walk(table, shots, first, top)
         if _known(table, ODDS):
-            found["model, odds"] = with_odds(table, before, found["model, shots"], first)
+            pool = partial(outcome_model, features=FEATURE_GROUPS[FeatureGroup.SHOTS_AND_ODDS])
+            found["model, odds"] = walk(table, odds, first, top, pool)
     found |= {
         "base rate": base_rates(table, first, top),
         "plain Elo (K=20)": walk(table, plain, first, top, reference_model),
         "Dixon-Coles": dixon_coles.walk_forward_forecasts(table, first),
     }
-    market = {"odds before the match": before, CLOSING: closing}
-    return found | {name: p for name, p in market.items() if np.isfinite(p).any()}
+    bookmakers = {"odds before the match": before, CLOSING: closing}
+    return found | {name: p for name, p in bookmakers.items() if np.isfinite(p).any()}
 
 
 def pools(matches: pd.DataFrame, first: int) -> Forecasts:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from features.blend import RatingBlend
 from features.forecasts import probabilities, states_of
 from features.matches import outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, model_input
-from features.models import REGULARISATION, outcome_model
+from features.models import REGULARISATION, Head, outcome_model
+from features.odds import market
 from features.ratings.params import RatingParams
 from features.replay import STATE_COLUMNS, replay
 from features.splits import settled
@@ -32,7 +32,7 @@ class _Head:
     """A fitted head with the names of its columns, as the registry gives it."""
 
     features: tuple[str, ...]
-    head: RatingBlend
+    head: Head
 
     def predict_proba(self, x: Floats) -> Floats:
         return self.head.predict_proba(x)
@@ -73,7 +73,7 @@ class RatedOutcomes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Fit on played matches; their scores are the target, so `y` is not looked at."""
         del y
         run, rows, own = replay(X, self.params), settled(X), [FEATURES.index(name) for name in self.features]
-        x = model_input(run.home, run.away, X["neutral"].to_numpy(bool))[:, own]
+        x = model_input(run.home, run.away, X["neutral"].to_numpy(bool), market(X))[:, own]
         self.head_ = outcome_model(self.C, features=self.features, blend=self.blend).fit(x[rows], outcomes(X[rows]))
         self.classes_ = self.head_.classes_
         self.team_states_ = run.team_states
@@ -86,7 +86,8 @@ class RatedOutcomes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             states_of(self.team_states_, X[side], X["competition"])[list(STATE_COLUMNS)].to_numpy(float)
             for side in ("home_team", "away_team")
         )
-        return probabilities(_Head(tuple(self.features), self.head_), home, away, X["neutral"].to_numpy(bool))
+        head = _Head(tuple(self.features), self.head_)
+        return probabilities(head, home, away, X["neutral"].to_numpy(bool), market(X))
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.int64]:
         """The most likely outcome of each match (n,)."""

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from features.blend import RatingBlend
 from features.matrix import SYSTEMS
+from features.pool import OddsPool
 
 Floats = NDArray[np.float64]
+
+ODDS = "odds"
+"""The share of the odds before the match, beside those of the rating systems."""
 
 _SYSTEM = {feature: system for system, features in SYSTEMS.items() for feature in features}
 
@@ -23,7 +27,7 @@ class Explanation:
     Attributes
     ----------
     average : log-odds of a match between two clubs with the average values of the training matches.
-    shares : by rating system, how far its ratings of these two clubs move the log-odds from there.
+    shares : by rating system, how far its ratings of these two clubs move the log-odds from there; and so of the odds.
     log_odds : of the forecast.
     """
 
@@ -32,8 +36,33 @@ class Explanation:
     log_odds: float
 
 
-def explain(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Explanation]:
-    """One explanation a row of model input (n, n_features), whose columns are `features`.
+def explain(model: RatingBlend | OddsPool, x: Floats, features: Sequence[str]) -> list[Explanation]:
+    """One explanation a row of model input (n, n_features), whose columns are `features`."""
+    return _of_pool(model, x, features) if isinstance(model, OddsPool) else _of_blend(model, x, features)
+
+
+def _of_pool(model: OddsPool, x: Floats, features: Sequence[str]) -> list[Explanation]:
+    """The log-odds of a pool are a weighted sum of those of its two parts, and so are the shares."""
+    told, own = model.parts(x)
+    names = [name for column, name in enumerate(features) if column not in (model.odds or ())]
+    by_ratings, priced = _of_blend(model.ratings_, own, names), model.looks_at(told)
+    said, usual = told[:, 0] - told[:, 1], float(model.usual_[0] - model.usual_[1])
+    of_odds, of_ratings = (float(weight) for weight in model.weights_)
+    return [
+        Explanation(
+            average=of_ratings * one.average + of_odds * usual,
+            shares={system: of_ratings * share for system, share in one.shares.items()}
+            | {ODDS: of_odds * (float(said[row]) - usual)},
+            log_odds=of_ratings * one.log_odds + of_odds * float(said[row]),
+        )
+        if priced[row]
+        else one
+        for row, one in enumerate(by_ratings)
+    ]
+
+
+def _of_blend(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Explanation]:
+    """The shares of the rating systems.
 
     A member's move is divided among its systems by integrated gradients (Sundararajan et al. 2017): it depends on one
     weighted sum of its columns, so each column's part is its part in that sum.

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from features.errors import LeakageError, UnknownTeam
 from features.insights import FIELDS, insights
-from features.matches import OUTCOMES
-from features.matrix import FEATURES, exchanged, model_input
+from features.matches import ODDS, OUTCOMES
+from features.matrix import FEATURES, ODDS_FEATURES, exchanged, model_input
+from features.odds import market
+from features.pool import has_odds
 from features.replay import STATE_COLUMNS
 from features.teams import nearest
 
@@ -51,6 +53,11 @@ class Model(Protocol):
     def predict_proba(self, x: Floats) -> Floats: ...
 
 
+def uses_odds(model: Model) -> bool:
+    """Whether a model looks at the odds before a match."""
+    return not set(ODDS_FEATURES).isdisjoint(model.features)
+
+
 def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Series) -> pd.DataFrame:
     """The state row of each (competition, team), in order; raises UnknownTeam naming the nearest."""
     keys = pd.MultiIndex.from_arrays([competition, teams])
@@ -65,9 +72,18 @@ def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Serie
     return table.loc[keys].reset_index()
 
 
-def probabilities(model: Model, home: Floats, away: Floats, neutral: NDArray[np.bool_]) -> Floats:
-    """Probabilities (n, 3) ordered home, draw, away from states (n, len(STATE_COLUMNS)): batch and online alike."""
-    return predict(model, model_input(home, away, neutral), neutral)
+def probabilities(
+    model: Model, home: Floats, away: Floats, neutral: NDArray[np.bool_], market: Floats | None = None
+) -> Floats:
+    """Probabilities (n, 3) ordered home, draw, away: batch and online alike.
+
+    Parameters
+    ----------
+    home, away : (n, len(STATE_COLUMNS)) states of the clubs.
+    neutral : (n,) True where neither club is at home.
+    market : (n, 2) what the odds say (`features.odds.market`), None without any.
+    """
+    return predict(model, model_input(home, away, neutral, market), neutral)
 
 
 def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
@@ -97,6 +113,8 @@ def forecast(
 ) -> pd.DataFrame:
     """Forecast fixtures (a matches table, n rows) from the states of their clubs.
 
+    A model that looks at odds gets those that were known at `published_at`; without any, it forecasts by the ratings.
+
     Returns
     -------
     DataFrame with the columns of `PUBLISHED`, n rows.
@@ -111,6 +129,9 @@ def forecast(
     features_as_of = pd.concat([side["features_as_of"] for side in (home, away)], axis=1).max(axis=1)
     # where the ratings have seen no result at all, what the model learnt is all that the forecast knows
     features_as_of = features_as_of.fillna(pd.Timestamp(trained_through))
+    told = market(fixtures, published_at) if uses_odds(model) else np.full((len(fixtures), 2), np.nan)
+    odds = fixtures[[*ODDS, "odds_known_at"]].reset_index(drop=True).where(pd.Series(has_odds(told)), axis=0)
+    features_as_of = features_as_of.where(~(odds["odds_known_at"] > features_as_of), odds["odds_known_at"])
     kick_off = fixtures["kick_off"].reset_index(drop=True)
     late = (kick_off <= pd.Timestamp(trained_through)) | (kick_off <= features_as_of)
     if late.any():
@@ -121,7 +142,7 @@ def forecast(
         )
     neutral = fixtures["neutral"].to_numpy(bool)
     before, after = (side[list(STATE_COLUMNS)].to_numpy(float) for side in (home, away))
-    x = model_input(before, after, neutral)
+    x = model_input(before, after, neutral, told)
     p = predict(model, x, neutral)
     out = fixtures[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]].reset_index(drop=True)
     for column, outcome in enumerate(OUTCOMES):
@@ -132,4 +153,4 @@ def forecast(
     out["features_as_of"] = features_as_of
     out["published_at"] = pd.Timestamp(published_at)
     behind = insights(model, x, neutral, p, before, after) if len(p) else None
-    return out.reindex(columns=PUBLISHED.names) if behind is None else pd.concat([out, behind], axis=1)
+    return out.reindex(columns=PUBLISHED.names) if behind is None else pd.concat([out, behind, odds], axis=1)

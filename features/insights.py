@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from features.blend import RatingBlend
 from features.explanations import explain, of_both_orders
+from features.matches import ODDS
 from features.matrix import FEATURES, exchanged
+from features.pool import OddsPool
 from features.ratings.ledger import PLAYED
 from features.scorelines import scorelines
 
@@ -28,14 +30,16 @@ FIELDS = (
     pa.field(
         "scorelines", pa.list_(pa.struct([("home", pa.int8()), ("away", pa.int8()), ("probability", pa.float64())]))
     ),
-    pa.field("usual_log_odds", pa.float64()),  # the last two are null for a model whose parts cannot be told apart
+    pa.field("usual_log_odds", pa.float64()),  # these two are null for a model whose parts cannot be told apart
     pa.field("shares", pa.list_(pa.struct([("rating", pa.string()), ("share", pa.float64())]))),
+    *(pa.field(name, pa.float64()) for name in ODDS),  # the odds that went into the forecast, null where none did
+    pa.field("odds_known_at", pa.timestamp("us", tz="UTC")),
 )
 """Columns beside a published forecast; null in rows that an older version published."""
 
 
 def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home: Floats, away: Floats) -> pd.DataFrame:
-    """The columns `FIELDS` of n forecasts.
+    """The columns `FIELDS` of n forecasts, those of the odds excepted.
 
     Parameters
     ----------
@@ -67,7 +71,7 @@ def _explained(
     model: Any, x: Floats, neutral: NDArray[np.bool_]
 ) -> list[tuple[float | None, list[dict[str, Any]] | None]]:
     estimator = getattr(model, "estimator", None)
-    if not isinstance(estimator, RatingBlend):
+    if not isinstance(estimator, RatingBlend | OddsPool):
         return [(None, None)] * len(x)
     columns = [FEATURES.index(name) for name in model.features]
     told = explain(estimator, x[:, columns], model.features)

@@ -46,6 +46,7 @@ SCHEMA = pa.schema(
         pa.field("odds_home", pa.float64()),  # decimal, before the match
         pa.field("odds_draw", pa.float64()),
         pa.field("odds_away", pa.float64()),
+        pa.field("odds_known_at", pa.timestamp("us", tz="UTC")),  # missing: nobody can tell, so not before kick-off
         pa.field("closing_home", pa.float64()),  # decimal, at kick-off: a reference, never a feature
         pa.field("closing_draw", pa.float64()),
         pa.field("closing_away", pa.float64()),
@@ -66,6 +67,9 @@ RESULT_COLUMNS = (
 )
 """Columns that exist only once a match is over (closing odds: once it has begun)."""
 
+
+ODDS = ("odds_home", "odds_draw", "odds_away")
+"""Columns of the odds before the match."""
 
 PAIR = ["competition", "season", "home_team", "away_team"]
 """Columns that tell a match where a pair meets once at each ground."""
@@ -174,15 +178,22 @@ def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
 
 
 def as_known_at(matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    """The same matches as they looked at `as_of`: those not over are fixtures without score, shots or closing odds."""
+    """The same matches as they looked at `as_of`: those not over are fixtures without score, shots or closing odds.
+
+    Odds of a match that has not begun are there only if they are known to have been there by then.
+    """
     hidden = (matches["status"] == Status.PLAYED) & ~is_known(matches, as_of)
-    if not hidden.any():
+    to_come = matches["kick_off"] > pd.Timestamp(as_of)
+    unpriced = to_come & matches[list(ODDS)].notna().any(axis=1) & ~(matches["odds_known_at"] <= pd.Timestamp(as_of))
+    if not hidden.any() and not unpriced.any():
         return matches
     seen = matches.copy()
     seen.loc[hidden, "status"] = Status.SCHEDULED.value
     seen.loc[hidden, "awarded"] = False
     for column in RESULT_COLUMNS:
         seen[column] = seen[column].where(~hidden)
+    for column in (*ODDS, "odds_known_at"):
+        seen[column] = seen[column].where(~unpriced)
     return seen
 
 
@@ -196,7 +207,8 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
         if field.name not in matches:
             if not field.nullable:
                 raise InvalidInput(f"a matches table needs the column {field.name!r}; it has {sorted(matches.columns)}")
-            out[field.name] = np.nan
+            moments = pa.types.is_timestamp(field.type)
+            out[field.name] = pd.Series(pd.NaT, out.index, dtype="datetime64[us, UTC]") if moments else np.nan
             continue
         have = matches[field.name].reset_index(drop=True)
         if pa.types.is_timestamp(field.type):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.odds import market
 from features.ratings.ledger import ATTACK, ELO, ELO_PLAIN, ENGINES, LEVEL, PI_AWAY, PI_HOME
 
 Floats = NDArray[np.float64]
@@ -22,28 +23,38 @@ SHOT_FEATURES = ("log_home_on_target", "log_away_on_target", "log_home_shots", "
 """Features that need shots and shots on target."""
 
 
-class FeatureGroup(StrEnum):
-    """What the served model is trained on.
+ODDS_FEATURES = ("log_home_odds", "log_away_odds")
+"""What the odds before the match say (`features.odds.market`); the only features that a match may lack."""
 
-    Odds are a group of the back-test only: a worker sees states of clubs and no odds of a match, and the odds of past
-    matches bear no time at which they were known.
-    """
+
+class FeatureGroup(StrEnum):
+    """What the served model is trained on."""
 
     GOALS = "goals"
     SHOTS = "shots"
+    GOALS_AND_ODDS = "goals+odds"
+    SHOTS_AND_ODDS = "shots+odds"
 
 
-FEATURE_GROUPS = {FeatureGroup.GOALS: GOAL_FEATURES, FeatureGroup.SHOTS: (*GOAL_FEATURES, *SHOT_FEATURES)}
+FEATURE_GROUPS = {
+    FeatureGroup.GOALS: GOAL_FEATURES,
+    FeatureGroup.SHOTS: (*GOAL_FEATURES, *SHOT_FEATURES),
+    FeatureGroup.GOALS_AND_ODDS: (*GOAL_FEATURES, *ODDS_FEATURES),
+    FeatureGroup.SHOTS_AND_ODDS: (*GOAL_FEATURES, *SHOT_FEATURES, *ODDS_FEATURES),
+}
 """Columns of each group."""
 
-FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, REFERENCE_FEATURE)
+RATING_FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, REFERENCE_FEATURE)
+"""Columns that every match has."""
+
+FEATURES = (*RATING_FEATURES, *ODDS_FEATURES)
 """Columns of `model_input`. Which of them a model uses is written in its signature."""
 
 _PAIRS = [
-    (FEATURES.index(f"log_home_{count}"), FEATURES.index(f"log_away_{count}"))
-    for count in ("goals", "on_target", "shots")
+    (FEATURES.index(f"log_home_{what}"), FEATURES.index(f"log_away_{what}"))
+    for what in ("goals", "on_target", "shots", "odds")
 ]
-"""Columns of what each side is expected to do; every other feature is a difference between home and away."""
+"""Columns of one side each; every other feature is a difference between home and away."""
 
 SYSTEMS = {
     "elo": ("elo",),
@@ -63,13 +74,14 @@ def _expected_goals(rating: Floats) -> Floats:
     return np.sign(rating) * (10.0 ** (np.abs(rating) / 3.0) - 1.0)
 
 
-def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_]) -> Floats:
-    """Model input (n, len(FEATURES)) from the states of both clubs.
+def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: Floats | None = None) -> Floats:
+    """Model input (n, len(FEATURES)) from the states of both clubs, and the odds where they have a market.
 
     Parameters
     ----------
     home, away : (n, len(STATE_COLUMNS)) states before the match, columns as in `features.replay.STATE_COLUMNS`.
     neutral : (n,) True where neither club is at home.
+    market : (n, 2) what the odds say, `features.odds.market`; None where there are none.
     """
     ground = np.where(neutral, 0.0, 1.0)
     elo = (home[:, ELO] + ground * HOME_POINTS - away[:, ELO]) / 400.0
@@ -80,7 +92,8 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_]) -> Float
         pi, pi_reverse = (np.where(neutral, means[0] - means[1], one) for one in (pi, pi_reverse))
     rates = [rate for engine in range(ENGINES) for rate in log_rates(home, away, ground, engine)]
     plain = (home[:, ELO_PLAIN] + ground * HOME_POINTS - away[:, ELO_PLAIN]) / 400.0
-    return np.column_stack([elo, pi, pi_reverse, *rates, plain])
+    odds = np.full((len(home), 2), np.nan) if market is None else market
+    return np.column_stack([elo, pi, pi_reverse, *rates, plain, odds])
 
 
 def exchanged(x: Floats) -> Floats:
@@ -103,6 +116,6 @@ def log_rates(home: Floats, away: Floats, ground: Floats, engine: int = 0) -> tu
 def feature_frame(matches: pd.DataFrame, home: Floats, away: Floats) -> pd.DataFrame:
     """`model_input` with the match_id and the columns a reader needs to place each row."""
     keys = matches[["match_id", "competition", "season", "kick_off", "home_team", "away_team", "status"]]
-    values = model_input(home, away, matches["neutral"].to_numpy(bool))
+    values = model_input(home, away, matches["neutral"].to_numpy(bool), market(matches))
     elo = pd.DataFrame({"home_elo": home[:, ELO], "away_elo": away[:, ELO]})  # for readers: what each club brought
     return pd.concat([keys.reset_index(drop=True), pd.DataFrame(values, columns=list(FEATURES)), elo], axis=1)

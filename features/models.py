@@ -15,9 +15,10 @@ from features.blend import RatingBlend
 from features.errors import InvalidInput
 from features.leaks import stop_at_leak
 from features.matches import OUTCOMES, outcomes
-from features.matrix import SYSTEMS
+from features.matrix import ODDS_FEATURES, SYSTEMS
 from features.metrics import base_rate
 from features.odds import CLOSING_ODDS, shin
+from features.pool import OddsPool
 from features.splits import walk_forward
 
 Floats = NDArray[np.float64]
@@ -27,25 +28,31 @@ REGULARISATION = 0.01
 """Inverse strength of the L2 penalty, chosen by `features.tuning` on five leagues. From one season alone it makes
 forecasts that are too cautious; from two on it serves the single league better than weaker ones."""
 
-TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit")
+Head = RatingBlend | OddsPool
+"""What is fitted and logged."""
+
+TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit", "features.pool.OddsPool")
 """Classes of ours inside a logged model; skops loads no others without being told."""
 
 
 def outcome_model(
     regularisation: float = REGULARISATION, seed: int = 0, features: Sequence[str] | None = None, blend: bool = False
-) -> RatingBlend:
-    """Ratings into an ordered logit; classes 0 home, 1 draw, 2 away.
+) -> Head:
+    """Ratings into an ordered logit, pooled with odds if these are features; classes 0 home, 1 draw, 2 away.
 
     Parameters
     ----------
     regularisation : inverse strength C of the L2 penalty.
     seed : kept for estimators that draw; this one does not.
-    features : names of the columns, which `blend` needs.
+    features : names of the columns, which `blend` and odds need.
     blend : one logit a rating system, pooled with equal weights, instead of one of all: systems that are chosen to
         complement each other forecast better in one (see the back-test).
     """
     del seed
-    return RatingBlend(groups_of(features) if blend and features is not None else None, regularisation)
+    names = [] if features is None else list(features)
+    groups = groups_of([name for name in names if name not in ODDS_FEATURES]) if blend and names else None
+    odds = [names.index(name) for name in ODDS_FEATURES if name in names]
+    return OddsPool(odds, groups, regularisation) if odds else RatingBlend(groups, regularisation)
 
 
 def reference_model() -> RatingBlend:
@@ -66,7 +73,7 @@ def walk_forward_forecasts(
     x: Floats,
     elo_column: int,
     first: int,
-    head: Callable[[], RatingBlend] = outcome_model,
+    head: Callable[[], Head] = outcome_model,
 ) -> pd.DataFrame:
     """Out-of-sample probabilities of the model and both references for every played match from season `first` on.
 

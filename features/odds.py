@@ -1,17 +1,17 @@
-"""From bookmakers' odds to probabilities, and these together with those of a model."""
+"""From bookmakers' odds to probabilities and to what a model sees of them."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import softmax
+from datetime import datetime
 
-from features.metrics import log_loss
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.matches import ODDS
 
 Floats = NDArray[np.float64]
 
-ODDS = ("odds_home", "odds_draw", "odds_away")
 CLOSING_ODDS = ("closing_home", "closing_draw", "closing_away")
 """Columns of a matches table."""
 
@@ -37,19 +37,22 @@ def _share(implied: Floats, book: Floats, z: Floats) -> Floats:
     return np.asarray((np.sqrt(z**2 + 4 * (1 - z) * implied**2 / book) - z) / (2 * (1 - z)))
 
 
-def pooled(odds: Floats, ratings: Floats, weights: Floats) -> Floats:
-    """Logarithmic pool (n, 3) of two forecasts (n, 3), proportional to odds^a * ratings^b; Genest & Zidek (1986)."""
-    return np.asarray(softmax(weights[0] * np.log(odds) + weights[1] * np.log(ratings), axis=1))
+def market(matches: pd.DataFrame, moment: datetime | None = None) -> Floats:
+    """What odds say of each match (n, 2): log(P(home) / P(draw)) and log(P(away) / P(draw)), NaN where there are none.
 
-
-def pool_weights(odds: Floats, ratings: Floats, outcomes: NDArray[np.int64]) -> Floats:
-    """The weights (2,) with the least log loss.
-
-    Two numbers, which leave the odds as they are where ratings add nothing: free coefficients on the log-odds of both
-    forecast worse than the odds by themselves.
+    Parameters
+    ----------
+    matches : a matches table, n rows.
+    moment : when a forecast is made: odds that became known later are left out, as are those that were not known before
+        kick-off. Default: kick-off, for matches to learn from.
     """
-
-    def loss(weights: Floats) -> float:
-        return float(log_loss(pooled(odds, ratings, weights), outcomes).mean())
-
-    return np.asarray(minimize(loss, np.array([1.0, 0.0])).x)
+    told = np.full((len(matches), 2), np.nan)
+    known_at = matches["odds_known_at"]
+    usable = known_at <= (matches["kick_off"] if moment is None else pd.Timestamp(moment))
+    if moment is not None:
+        usable &= known_at < matches["kick_off"]
+    rows = np.flatnonzero(usable)
+    if len(rows):  # most sources have none
+        p = np.log(shin(matches[list(ODDS)].iloc[rows].to_numpy(float)))
+        told[rows] = p[:, [0, 2]] - p[:, [1]]
+    return told

@@ -17,7 +17,7 @@ import pandas as pd
 
 from features import forecasts, matches
 from features.matches import OUTCOMES, Status
-from features.matrix import FEATURES, GOAL_FEATURES
+from features.matrix import FEATURES, GOAL_FEATURES, RATING_FEATURES
 from features.ratings.ledger import STATE_COLUMNS
 
 ENOUGH = 50
@@ -278,19 +278,19 @@ _FEATURES = (
     _critical("features_exist", "there is at least one match", "ExpectTableRowCountToBeBetween", 0, min_value=1),
     _unique(),
     *(
-        claim
-        for name in FEATURES
-        for claim in (
-            _critical(f"{name}_is_known", "every match has the feature", "ExpectColumnValuesToNotBeNull", column=name),
-            _critical(
-                f"{name}_is_plausible",
-                "the feature lies between -10 and 10",
-                "ExpectColumnValuesToBeBetween",
-                column=name,
-                min_value=-10,
-                max_value=10,
-            ),
+        _critical(f"{name}_is_known", "every match has the feature", "ExpectColumnValuesToNotBeNull", column=name)
+        for name in RATING_FEATURES
+    ),
+    *(
+        _critical(
+            f"{name}_is_plausible",
+            "the feature lies between -10 and 10",
+            "ExpectColumnValuesToBeBetween",
+            column=name,
+            min_value=-10,
+            max_value=10,
         )
+        for name in FEATURES
     ),
     *(
         _warning(

@@ -14,6 +14,7 @@ from features.competitions import pool_of
 from features.errors import NotPublished
 from features.io.store import Lake
 from features.matches import SCHEMA, conform
+from features.matrix import FEATURES
 from monitoring import settlement
 
 
@@ -43,16 +44,17 @@ def stamps_of_pool(lake: Lake, competition: str) -> dict[str, list[Any]]:
 
 
 def note_ratings(lake: Lake, competition: str, made_from: Mapping[str, list[Any]]) -> None:
-    """Note what a competition's ratings were made from."""
-    lake.write_json(f"ratings/{competition}.json", {"made_from": dict(made_from)})
+    """Note what a competition's ratings were made from, and which features came of them."""
+    lake.write_json(f"ratings/{competition}.json", {"made_from": dict(made_from), "features": list(FEATURES)})
 
 
 def is_rated(lake: Lake, competition: str) -> bool:
-    """Whether the ratings of a competition were made from the matches of its country as they are now."""
+    """Whether the ratings of a competition were made from its country's matches as they are now, with every feature."""
     if any(lake.table_stamp(noun, competition) is None for noun in ("match_features", "team_states")):
         return False
     noted = document(lake, f"ratings/{competition}.json")
-    return noted is not None and noted["made_from"] == stamps_of_pool(lake, competition)
+    now = {"made_from": stamps_of_pool(lake, competition), "features": list(FEATURES)}
+    return noted == now
 
 
 def empty(schema: pa.Schema) -> pd.DataFrame:

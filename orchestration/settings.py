@@ -18,8 +18,8 @@ class PipelineSettings(InstanceSettings):
     )
     features: FeatureGroup = Field(
         FeatureGroup.GOALS,
-        description="What the model learns from: goals, or shots (goals, shots and shots on target). A change takes "
-        "effect at the next training. Odds are compared in the back-test and not served.",
+        description="What the model learns from: goals; shots (goals, shots and shots on target); or either with the "
+        "odds before the match, goals+odds or shots+odds. A change takes effect at the next training.",
     )
     weeks_ahead: int = Field(4, ge=0, le=WEEKS_AHEAD, description="How many weeks after the current one are forecast.")
     evaluate_from: int = Field(

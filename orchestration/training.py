@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.blend import RatingBlend
 from features.errors import InvalidInput
 from features.io.registry import Training
 from features.matches import OUTCOMES, Status, outcomes
-from features.matrix import GOAL_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
+from features.matrix import GOAL_FEATURES, ODDS_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
 from features.metrics import rps, summary
-from features.models import REGULARISATION, outcome_model, walk_forward_forecasts
+from features.models import REGULARISATION, Head, outcome_model, walk_forward_forecasts
+from features.pool import LEAST
 from features.splits import settled
 from monitoring.calibration import reliability_curve
 from monitoring.gate import first_version_shut
@@ -52,7 +52,7 @@ class Recipe:
     features: tuple[str, ...] = GOAL_FEATURES
     blend: bool = False
 
-    def head(self) -> RatingBlend:
+    def head(self) -> Head:
         """The model, not yet fitted."""
         return outcome_model(self.regularisation, self.seed, self.features, self.blend)
 
@@ -88,6 +88,8 @@ def train(
     learnt = table[settled(table)]
     if learnt.empty:
         raise InvalidInput(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
+    if set(recipe.features) & set(ODDS_FEATURES):
+        _need_odds(learnt)
     x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
     reference = len(recipe.features)
     judged = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.head)
@@ -122,10 +124,9 @@ def train(
     )
 
 
-def refit(dataset: pd.DataFrame, recipe: Recipe) -> RatingBlend:
+def refit(dataset: pd.DataFrame, recipe: Recipe) -> Head:
     """The model of a dataset and a recipe, bit for bit; both are kept with the version that they made."""
-    model = outcome_model(recipe.regularisation, recipe.seed, recipe.features)
-    return model.fit(dataset[list(recipe.features)].to_numpy(float), dataset["outcome"].to_numpy(np.int64))
+    return recipe.head().fit(dataset[list(recipe.features)].to_numpy(float), dataset["outcome"].to_numpy(np.int64))
 
 
 def _need_shots(matches: pd.DataFrame) -> None:
@@ -137,6 +138,16 @@ def _need_shots(matches: pd.DataFrame) -> None:
                 f"the model is to learn from shots, but they are known of {share:.0%} of the matches of {competition}: "
                 "use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
             )
+
+
+def _need_odds(learnt: pd.DataFrame) -> None:
+    """Without matches that had odds, nobody can learn what odds are worth."""
+    priced = int(learnt[list(ODDS_FEATURES)].notna().all(axis=1).sum())
+    if priced < LEAST:
+        raise InvalidInput(
+            f"the model is to learn from odds, but they are known of {priced} matches of complete seasons and {LEAST} "
+            "are needed: use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
+        )
 
 
 def _model_columns(features: pd.DataFrame) -> list[str]:

@@ -15,8 +15,9 @@ from features import backtest, midseason, tuning
 from features.competitions import CATALOGUE
 from features.errors import LeakageError
 from features.io.sources import bundled, football_data
+from features.matches import ODDS
 from features.matrix import GOAL_FEATURES
-from features.odds import CLOSING_ODDS, ODDS
+from features.odds import CLOSING_ODDS
 from features.ratings.params import ALONE, TIERED, RatingParams
 
 TOP_FIVE = ("eng", "ger", "esp", "ita", "fra")
@@ -97,7 +98,7 @@ def _chosen(title: str, choice: tuning.Choice, recorded: RatingParams) -> None:
 
 def with_market(matches: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
     """The matches with the odds that another table has for them."""
-    columns = [*ODDS, *CLOSING_ODDS]
+    columns = [*ODDS, "odds_known_at", *CLOSING_ODDS]
     return matches.drop(columns=columns).merge(market[["match_id", *columns]], "left", "match_id", validate="1:1")
 
 

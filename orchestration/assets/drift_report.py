@@ -10,6 +10,7 @@ from features.io.clock import Clock
 from features.io.registry import PRODUCTION, LoadedModel, Registry
 from features.io.store import Lake
 from features.matches import OUTCOMES, Status
+from features.matrix import ODDS_FEATURES
 from orchestration import display, published
 from orchestration.partitions import weeks
 from orchestration.publishing import monday
@@ -31,10 +32,15 @@ def watched(lake: Lake, model: LoadedModel) -> pd.DataFrame:
     mine = rows[rows["model_version"] == model.version.version].sort_values("published_at")
     stands = mine.drop_duplicates("match_id", keep="last").set_index("match_id")[list(OUTCOMES)]
     made.update(stands)
-    kept = frame[["match_id", "competition", "season", "kick_off", *model.features]]
+    kept = frame[["match_id", "competition", "season", "kick_off", *_features(model)]]
     return kept.assign(
         as_published=kept["match_id"].isin(stands.index), **{one: made[one].to_numpy() for one in OUTCOMES}
     )
+
+
+def _features(model: LoadedModel) -> list[str]:
+    """The features that are watched. Odds, which a match may lack, show in the forecasts that are made of them."""
+    return [name for name in model.features if name not in ODDS_FEATURES]
 
 
 @dg.asset(
@@ -70,7 +76,7 @@ def drift_report(
         raise dg.Failure(f"the week of {week} has not begun at {clock.as_of():%Y-%m-%d %H:%M} UTC")
     model = registry.load(production)
     frame = watched(lake, model)
-    report = compare(frame, week, _trust(lake, frame, week, (*model.features, *OUTCOMES)))
+    report = compare(frame, week, _trust(lake, frame, week, (*_features(model), *OUTCOMES)))
     lake.write_bytes(f"reports/drift/week={week}/report.html", report.html.encode())
     lake.write_json(f"reports/drift/week={week}/summary.json", report.summary)
     columns = pd.DataFrame(report.summary["columns"])

@@ -10,6 +10,7 @@ from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
 from features.matches import OUTCOMES, Status
 from features.matrix import log_rates
+from features.odds import market
 from features.places import has_rules
 from features.replay import STATE_COLUMNS
 from features.season import simulate
@@ -52,7 +53,7 @@ def season_forecast(
         for side in ("home_team", "away_team")
     )
     neutral = to_come["neutral"].to_numpy(bool)
-    p = probabilities(registry.load(production), home, away, neutral)
+    p = probabilities(registry.load(production), home, away, neutral, market(to_come))
     chances = to_come[["match_id"]].assign(**{one: p[:, i] for i, one in enumerate(OUTCOMES)})
     rates = np.stack(log_rates(home, away, np.where(neutral, 0.0, 1.0)), axis=1)
     complete = is_whole(season)

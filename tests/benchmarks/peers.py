@@ -18,7 +18,7 @@ import httpx
 import joblib
 import sklearn
 
-from features.matrix import FEATURES
+from features.matrix import RATING_FEATURES
 from tests.serving.stage import REPOSITORY, World, port, wait_until
 
 BIN = Path(sys.executable).parent
@@ -112,16 +112,16 @@ def bentoml(world: World, folder: Path) -> Peer:
 
 
 def _x(count: int) -> list[list[float]]:
-    return [[0.1] * len(FEATURES)] * count
+    return [[0.1] * len(RATING_FEATURES)] * count
 
 
 def _mlflow_body(count: int) -> bytes:
-    return json.dumps({"dataframe_split": {"columns": list(FEATURES), "data": _x(count)}}).encode()
+    return json.dumps({"dataframe_split": {"columns": list(RATING_FEATURES), "data": _x(count)}}).encode()
 
 
 def _mlserver_body(count: int) -> bytes:
     flat = [value for row in _x(count) for value in row]
-    tensor = {"name": "x", "shape": [count, len(FEATURES)], "datatype": "FP64", "data": flat}
+    tensor = {"name": "x", "shape": [count, len(RATING_FEATURES)], "datatype": "FP64", "data": flat}
     return json.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}).encode()
 
 

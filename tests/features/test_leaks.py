@@ -9,7 +9,7 @@ import pytest
 from features.errors import LeakageError
 from features.leaks import leak_alarm
 from features.matches import outcomes
-from features.matrix import FEATURES, REFERENCE_FEATURE, model_input
+from features.matrix import FEATURES, RATING_FEATURES, REFERENCE_FEATURE, model_input
 from features.models import walk_forward_forecasts
 from features.replay import replay
 
@@ -69,13 +69,13 @@ def test_figures_of_the_match_itself_stop_the_evaluation(shared_data: Path, colu
 
 def test_the_honest_model_raises_no_alarm(premier_league: pd.DataFrame) -> None:
     run = replay(premier_league)
-    x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))
+    x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
     assert len(walk_forward_forecasts(premier_league, x, ELO, 2021)) == 1900
 
 
 def test_an_evaluation_better_than_the_closing_odds_it_was_given_is_stopped(premier_league: pd.DataFrame) -> None:
     run = replay(premier_league)
-    x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))
+    x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
     blunt = premier_league.assign(closing_home=2.2, closing_draw=3.6, closing_away=3.3)
     with pytest.raises(LeakageError, match="the closing odds of the same matches"):
         walk_forward_forecasts(blunt, x, ELO, 2021)

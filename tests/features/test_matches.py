@@ -119,6 +119,18 @@ def test_what_was_not_over_yet_shows_nothing_of_its_result() -> None:
     assert table["home_goals"].item() == 2.0, "the given table is not touched"
 
 
+def test_before_kick_off_odds_are_seen_from_when_they_were_known_and_after_it_always() -> None:
+    odds = {"odds_home": 2.0, "odds_draw": 3.4, "odds_away": 3.9}
+    known = _table(**odds, odds_known_at=pd.Timestamp("2026-01-09T18:00Z"))
+    for moment, there in (("2026-01-09T17:59", False), ("2026-01-09T18:00", True), ("2026-01-12T00:00", True)):
+        seen = as_known_at(known, datetime.fromisoformat(moment).replace(tzinfo=UTC))
+        assert seen[[*odds, "odds_known_at"]].notna().all(axis=None) == there, moment
+    undated = _table(**odds)
+    assert as_known_at(undated, datetime(2026, 1, 10, 14, 59, tzinfo=UTC))[list(odds)].isna().all(axis=None)
+    assert as_known_at(undated, datetime(2026, 1, 11, tzinfo=UTC))[list(odds)].notna().all(axis=None)
+    assert known["odds_home"].item() == 2.0, "the given table is not touched"
+
+
 def test_conform_fills_optional_columns_and_refuses_missing_ones() -> None:
     assert list(_table().columns) == SCHEMA.names
     assert _table()["odds_home"].isna().all()

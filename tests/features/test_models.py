@@ -15,7 +15,7 @@ from features.matches import outcomes
 from features.matrix import GOAL_FEATURES, log_rates, model_input
 from features.metrics import base_rate
 from features.models import outcome_model
-from features.odds import pool_weights, pooled, shin
+from features.odds import shin
 from features.ratings.ledger import ATTACK, DEFENCE, ELO, PI_AWAY, PI_HOME, PLAYED
 from features.ratings.params import ALONE
 from features.replay import Replay, replay
@@ -134,16 +134,6 @@ def test_shin_takes_the_margin_more_from_outsiders() -> None:
     np.testing.assert_allclose(p[1], [0.5, 0.25, 0.25], atol=1e-9)
     assert np.isnan(p[2]).all(), "missing odds"
     assert np.isnan(p[3]).all(), "a book below one is no book"
-
-
-def test_ratings_that_know_nothing_leave_the_odds_as_they_are() -> None:
-    rng = np.random.default_rng(0)
-    odds, noise = rng.dirichlet([5, 3, 4], 20000), rng.dirichlet([5, 3, 4], 20000)
-    y = (rng.random(len(odds))[:, None] > np.cumsum(odds, axis=1)).sum(axis=1)
-    found = pool_weights(odds, noise, y)
-    np.testing.assert_allclose(found, [1, 0], atol=0.05)
-    np.testing.assert_allclose(pooled(odds, noise, np.array([1.0, 0.0])), odds)
-    assert pool_weights(noise, odds, y)[1] > 0.95
 
 
 def test_other_parameters_give_other_ratings_and_are_not_mixed_up(premier_league: pd.DataFrame, run: Replay) -> None:

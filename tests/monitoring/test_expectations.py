@@ -14,7 +14,7 @@ import pytest
 from features.forecasts import SCHEMA
 from features.io.sources import bundled
 from features.matches import OUTCOMES, Status, as_known_at
-from features.matrix import FEATURES, GOAL_FEATURES
+from features.matrix import FEATURES, GOAL_FEATURES, RATING_FEATURES
 from features.replay import replay
 from monitoring.claims import Severity, Suite, claims, fixtures_of, published_results, results_of
 from monitoring.expectations import EXAMPLES, CheckResult, validate
@@ -166,7 +166,7 @@ PLANTS: dict[Suite, dict[str, Plant]] = {
         "columns_are_complete": without("elo"),
         "features_exist": empty,
         "match_ids_are_unique": twice,
-        **{f"{name}_is_known": cell(name, np.nan) for name in FEATURES},
+        **{f"{name}_is_known": cell(name, np.nan) for name in RATING_FEATURES},
         **{f"{name}_is_plausible": cell(name, np.inf) for name in FEATURES},
         **{f"{name}_varies": column(name, 0.2) for name in GOAL_FEATURES},
         "home_advantage_is_seen": lambda rows: rows.assign(elo=-rows["elo"]),

@@ -141,4 +141,4 @@ def test_a_setting_that_the_pipeline_cannot_use_is_said_in_one_sentence(
     monkeypatch.setenv("TOUCHLINE_FEATURES", "odds")
     assert main() == 2
     told = capsys.readouterr().err
-    assert told == "setting TOUCHLINE_FEATURES='odds': Input should be 'goals' or 'shots'\n"
+    assert told == "setting TOUCHLINE_FEATURES='odds': Input should be 'goals', 'shots', 'goals+odds' or 'shots+odds'\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ from features.errors import LeakageError
 from features.forecasts import SCHEMA
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import bundled
-from features.matches import Status, as_known_at
-from features.matrix import GOAL_FEATURES
+from features.matches import ODDS, OUTCOMES, Status, as_known_at
+from features.matrix import GOAL_FEATURES, ODDS_FEATURES
 from orchestration.published import empty
 from orchestration.publishing import forecasts_of_week, matches_of_week
 
@@ -104,3 +104,35 @@ def test_a_postponed_match_leaves_the_week_it_was_announced_for(season: pd.DataF
 
 def test_a_week_without_matches_is_an_empty_table(season: pd.DataFrame) -> None:
     assert forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-07-07", FRIDAY, True, empty(SCHEMA)).empty
+
+
+class Odds:
+    """A model that repeats the odds, and knows nothing without them."""
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        told = np.nan_to_num(np.insert(x, 1, 0.0, axis=1))
+        return np.exp(told) / np.exp(told).sum(axis=1, keepdims=True)
+
+
+def test_odds_count_from_the_moment_they_were_known_and_a_replayed_monday_does_not_know_fridays(
+    season: pd.DataFrame,
+) -> None:
+    odds = dict(zip(ODDS, (1.5, 4.0, 6.0), strict=True))
+    priced = season.assign(**odds, odds_known_at=(season["kick_off"] - pd.Timedelta(hours=36)))
+    version = ModelVersion(1, "run", FRIDAY, {"trained_through": "2025-05-25T15:00:00+00:00"})
+    looks = LoadedModel(version, Odds(), ODDS_FEATURES)
+    known = as_known_at(priced, FRIDAY)
+    rows = forecasts_of_week(looks, known, WEEK, FRIDAY, True, empty(SCHEMA))
+    to_come = rows[rows["kick_off"] > FRIDAY]
+    near = to_come["kick_off"] <= FRIDAY + timedelta(hours=36)
+    assert near.any()
+    assert not near.all()
+    assert (to_come.loc[near, "home"] > 0.6).all()
+    assert (to_come.loc[near, list(ODDS)] == list(odds.values())).all(axis=None)
+    np.testing.assert_allclose(to_come.loc[~near, list(OUTCOMES)], 1 / 3)
+    past = forecasts_of_week(looks, known, "2025-11-03", FRIDAY, True, empty(SCHEMA))
+    unknown = past["kick_off"] > datetime(2025, 11, 4, 12, tzinfo=UTC)  # what was to come soon was priced on Monday too
+    assert unknown.sum() >= 9
+    np.testing.assert_allclose(past.loc[unknown, list(OUTCOMES)], 1 / 3)
+    assert past.loc[unknown, "odds_home"].isna().all()
+    assert past.loc[~unknown, "odds_home"].notna().all()

@@ -13,8 +13,8 @@ import pytest
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import bundled
 from features.io.store import Lake
-from features.matches import SCHEMA, Status, as_known_at
-from features.matrix import GOAL_FEATURES
+from features.matches import ODDS, SCHEMA, Status, as_known_at
+from features.matrix import GOAL_FEATURES, ODDS_FEATURES
 from features.replay import replay
 from orchestration.assets.season_forecast import season_forecast
 from orchestration.settings import PipelineSettings
@@ -28,6 +28,17 @@ class Elo:
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         home = 1 / (1 + np.exp(-4 * x[:, 0]))
         return np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
+
+
+NAMES = ("elo", *ODDS_FEATURES)
+
+
+class WithOdds(Elo):
+    """One that repeats the odds of matches that have some."""
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        told = np.exp(np.insert(x[:, 1:], 1, 0.0, axis=1))
+        return np.where(np.isnan(told), super().predict_proba(x), told / told.sum(axis=1, keepdims=True))
 
 
 class OneVersion:
@@ -78,6 +89,16 @@ def test_of_a_competition_with_another_format_it_says_that_matches_may_be_missin
     final, told = simulated(tmp_path, without_far_fixtures(known.assign(competition="sco-premiership")))
     assert not final["complete"].any()
     assert told["complete"] is False
+
+
+def test_odds_that_are_known_move_the_table(known, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_home = known["home_team"].eq("Everton") & (known["status"] != Status.PLAYED)
+    odds = pd.DataFrame([[1.05, 15.0, 40.0]] * len(known), columns=list(ODDS)).where(at_home)
+    priced = known.assign(**odds, odds_known_at=pd.Series(pd.Timestamp(AS_OF), known.index).where(at_home))
+    monkeypatch.setattr(OneVersion, "load", lambda _, version: LoadedModel(version, WithOdds(), NAMES))
+    without, with_odds = (simulated(tmp_path / str(i), one)[0] for i, one in enumerate((known, priced)))
+    points = [one.set_index("team")["expected_points"]["Everton"] for one in (without, with_odds)]
+    assert points[1] > points[0] + 2
 
 
 def test_a_season_that_is_over_is_its_table(tmp_path) -> None:

@@ -21,6 +21,7 @@ from features.io.sources import bundled
 from features.io.sources.football_data import parse
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
+from features.odds import market
 from features.replay import STATE_COLUMNS, replay
 from orchestration import training as training_module
 from orchestration.training import Recipe, code_revision, refused_as_first, train, trainable
@@ -140,34 +141,47 @@ def test_without_shots_a_model_of_shots_is_refused_with_what_to_do(
         train(matches, features, replace(RECIPE, features=SHOTS), AS_OF, "lake")
 
 
+def test_without_odds_a_model_of_odds_is_refused_with_what_to_do(matches: pd.DataFrame, features: pd.DataFrame) -> None:
+    recipe = replace(RECIPE, features=FEATURE_GROUPS[FeatureGroup.GOALS_AND_ODDS])
+    with pytest.raises(InvalidInput, match=r"known of 0 matches of complete seasons and 380.*TOUCHLINE_FEATURES=goals"):
+        train(matches, features, recipe, AS_OF, "lake")
+
+
 @pytest.mark.shared
-def test_a_model_of_shots_is_trained_published_and_asked_online_in_the_same_way(shared_data: Path) -> None:
+@pytest.mark.parametrize("group", [FeatureGroup.SHOTS, FeatureGroup.SHOTS_AND_ODDS])
+def test_a_model_of_shots_and_odds_is_trained_published_and_asked_online_in_the_same_way(
+    shared_data: Path, group: FeatureGroup
+) -> None:
+    names, with_odds = FEATURE_GROUPS[group], group == FeatureGroup.SHOTS_AND_ODDS
     table = pd.concat(
         parse(path.read_bytes(), path.name, "eng-premier-league", f"20{path.stem[3:5]}-{path.stem[5:]}", "E0")[0]
         for path in sorted((shared_data / "footballdata").glob("E0_1[5-9]*.csv"))
     ).sort_values(["kick_off", "match_id"], ignore_index=True)
-    moment = pd.Timestamp("2020-07-01", tz="UTC").to_pydatetime()
+    moment = pd.Timestamp("2020-07-03T18:00", tz="UTC").to_pydatetime()  # a Friday evening: odds up to Monday are known
     table = as_known_at(table, moment)
     states = replay(table)
     trained = train(
-        table, feature_frame(table, states.home, states.away), replace(RECIPE, features=SHOTS, evaluate_from=2017),
+        table, feature_frame(table, states.home, states.away), replace(RECIPE, features=names, evaluate_from=2017),
         moment, "lake",
     )  # fmt: skip
-    assert list(trained.input_example.columns) == list(SHOTS)
+    assert list(trained.input_example.columns) == list(names)
     version = ModelVersion(1, "run", moment, trained.tags)
-    model = LoadedModel(version, trained.estimator, SHOTS)
+    model = LoadedModel(version, trained.estimator, names)
     ahead = table[table["status"] == Status.SCHEDULED]
     batch = forecast(model, ahead, states.team_states, 1, version.trained_through, moment)
     sides = [
         states_of(states.team_states, ahead[club], ahead["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for club in ("home_team", "away_team")
     ]
-    online = probabilities(model, *sides, np.zeros(len(ahead), bool))
+    online = probabilities(model, *sides, np.zeros(len(ahead), bool), market(ahead, moment))
     np.testing.assert_allclose(online, batch[list(OUTCOMES)], rtol=0, atol=1e-9)
-    told = batch.iloc[0]
-    assert [one["rating"] for one in told["shares"]] == ["elo", "pi", "goals", "shots on target", "shots"]
-    moved = told["usual_log_odds"] + sum(one["share"] for one in told["shares"])
-    assert moved == pytest.approx(np.log(told["home"] / told["away"]), abs=1e-9)
+    systems = ["elo", "pi", "goals", "shots on target", "shots"]
+    for _, told in batch.iloc[[0, -1]].iterrows():
+        priced = with_odds and told["kick_off"] < pd.Timestamp("2020-07-07", tz="UTC")
+        assert [one["rating"] for one in told["shares"]] == [*systems, *(["odds"] if priced else [])]
+        assert pd.notna(told["odds_home"]) == priced
+        moved = told["usual_log_odds"] + sum(one["share"] for one in told["shares"])
+        assert moved == pytest.approx(np.log(told["home"] / told["away"]), abs=1e-9)
 
 
 def test_the_recorded_revision_tells_what_was_not_committed(tmp_path: Path) -> None:

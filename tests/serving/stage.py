@@ -22,7 +22,7 @@ from features.io.registry import PRODUCTION, LoadedModel, Registry, Training
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake, week_of
 from features.matches import OUTCOMES, SCHEMA, as_known_at, outcomes
-from features.matrix import FEATURES, model_input
+from features.matrix import RATING_FEATURES, model_input
 from features.metrics import brier, log_loss, rps
 from features.models import outcome_model
 from features.replay import STATES, replay
@@ -51,9 +51,9 @@ def train(registry: Registry, matches: pd.DataFrame, regularisation: float = 0.0
     """Register a version trained on all seasons before the last, and give its number."""
     known = replay(matches)
     before = (matches["season"] < SEASON).to_numpy() & (matches["season"] > "2014-15").to_numpy()
-    x = model_input(known.home, known.away, matches["neutral"].to_numpy(bool))
+    x = model_input(known.home, known.away, matches["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
     estimator = outcome_model(regularisation).fit(x[before], outcomes(matches[before]))
-    example = pd.DataFrame(x[before][:2], columns=list(FEATURES))
+    example = pd.DataFrame(x[before][:2], columns=list(RATING_FEATURES))
     through = matches.loc[before, "kick_off"].max().isoformat()
     version = registry.register(
         Training(estimator, example, example, "bundled", {"C": regularisation}, {}, {"trained_through": through})

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -22,6 +23,13 @@ NEEDED = ("competition", "season", "kick_off", "home_team", "away_team")
 _COUNTS = tuple(name for name in RESULT_COLUMNS if not name.startswith("closing"))
 _ODDS = ("odds_home", "odds_draw", "odds_away", "closing_home", "closing_draw", "closing_away")
 _DATES = ("%Y-%m-%d", "%d/%m/%Y", "%d/%m/%y", "%d.%m.%Y")
+
+
+class Content(NamedTuple):
+    """What a file holds, and when it first held it."""
+
+    data: bytes
+    seen_at: datetime
 
 
 def paths(given: Path | None) -> list[Path]:
@@ -40,15 +48,17 @@ def paths(given: Path | None) -> list[Path]:
     return found
 
 
-def contents(given: Path | None, versions: Versions, now: datetime, clock: datetime) -> dict[str, bytes]:
+def contents(given: Path | None, versions: Versions, now: datetime, clock: datetime) -> dict[str, Content]:
     """Each file by its name, as it was known at `now`; what is new at `clock`, the real time, is kept from now on."""
-    found = {path.name: _read(path) for path in paths(given)}
-    for name, content in found.items():
-        current, last = Version.of(f"files:{name}", content, clock), versions.last(f"files:{name}")
+    found = {}
+    for path in paths(given):
+        content = _read(path)
+        current, last = Version.of(f"files:{path.name}", content, clock), versions.last(f"files:{path.name}")
         if last is None or last.sha256 != current.sha256:
             versions.keep(current, content)
+            last = current
         then = versions.last(current.url, now) if lies_back(now, clock) else None
-        found[name] = versions.content(then) if then else content
+        found[path.name] = Content(versions.content(then) if then else content, (then or last).fetched_at)
     return found
 
 
@@ -59,7 +69,7 @@ def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, .
 
 
 def parse_all(
-    found: Mapping[str, bytes], competition: str, columns: Mapping[str, str], known: Clubs | None = None
+    found: Mapping[str, Content], competition: str, columns: Mapping[str, str], known: Clubs | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches of one competition, defects and the number of its rows in all files together, each match once."""
     seen: dict[tuple[object, ...], str] = {}
@@ -72,7 +82,7 @@ def parse_all(
 
 def _parse(
     file: str,
-    content: bytes,
+    content: Content,
     competition: str,
     columns: Mapping[str, str],
     seen: dict[tuple[object, ...], str],
@@ -80,13 +90,13 @@ def _parse(
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """One file; `seen` tells where each match was met, and takes in those of this file."""
     reading = Reading(SOURCE, file, known)
-    for row, cells in enumerate(_table(file, content, columns).to_dict("records"), start=2):
+    for row, cells in enumerate(_table(file, content.data, columns).to_dict("records"), start=2):
         if cells["competition"] != competition:
             continue
         reading.rows += 1
         named = {str(name): str(value).strip() for name, value in cells.items()}
         try:
-            match = _match(named, competition, f"{file} row {row}", known)
+            match = _match(named, competition, f"{file} row {row}", known, content.seen_at)
         except (BadRowError, UnknownTeam) as error:
             reading.refuse(row, str(error), named)
             continue
@@ -130,7 +140,9 @@ def _is_slug(text: str) -> bool:
     return re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text) is not None
 
 
-def _match(cells: Mapping[str, str], competition: str, where: str, known: Clubs) -> dict[str, object]:
+def _match(
+    cells: Mapping[str, str], competition: str, where: str, known: Clubs, seen_at: datetime
+) -> dict[str, object]:
     if not _is_slug(competition):
         raise BadRowError(f"competition {competition!r} is no slug like eng-premier-league")
     if not re.fullmatch(r"\d{4}(-\d{2})?", cells["season"]):
@@ -142,6 +154,10 @@ def _match(cells: Mapping[str, str], competition: str, where: str, known: Clubs)
     counts = {name: a_count(cells[name], name, 100) for name in _COUNTS if cells.get(name)}
     odds = {name: an_odd(cells[name]) for name in _ODDS if cells.get(name)}
     played = "home_goals" in counts and "away_goals" in counts
+    if odds and cells.get("odds_known_at"):
+        odds_known_at = _moment(cells["odds_known_at"], "odds_known_at")
+    else:  # of a match that is played nobody can tell any more, except that it was before kick-off
+        odds_known_at = moment if played else seen_at
     return {
         "competition": competition,
         "season": cells["season"],
@@ -155,6 +171,7 @@ def _match(cells: Mapping[str, str], competition: str, where: str, known: Clubs)
         "source": SOURCE,
         **counts,
         **odds,
+        **({"odds_known_at": odds_known_at} if odds else {}),
     }
 
 
@@ -167,6 +184,15 @@ def _kick_off(text: str) -> tuple[datetime, bool]:
         return kick_off(day, "", "UTC")
     if len(text) <= len("2025-08-16") or (moment.tzinfo is None and moment.time() == datetime.min.time()):
         return kick_off(moment.date(), "", "UTC")
+    return _moment(text, "kick_off"), True
+
+
+def _moment(text: str, column: str) -> datetime:
+    """A moment with its timezone, in UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRowError(f"{column} {text!r} is no moment like 2025-08-16T14:00+00:00") from None
     if moment.tzinfo is None:
-        raise BadRowError(f"kick_off {text!r} has no timezone; write for example {text}+00:00")
-    return pd.Timestamp(moment).tz_convert("UTC").to_pydatetime(), True
+        raise BadRowError(f"{column} {text!r} has no timezone; write for example {text}+00:00")
+    return pd.Timestamp(moment).tz_convert("UTC").to_pydatetime()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -25,6 +28,8 @@ _NEEDED = ("Date", "HomeTeam", "AwayTeam")
 # The first that a row has: averages forecast best (their name changed in 2019/20), Bet365 has the longest series.
 _ODDS = ("Avg{}", "BbAv{}", "PS{}", "B365{}", "WH{}", "LB{}", "GB{}")
 _CLOSING = ("AvgC{}", "PSC{}", "B365C{}")
+_COLLECTED = (1, 4)  # Tuesday and Friday
+_COLLECTED_BY = time(18)
 _SHOTS = {"home_shots": "HS", "away_shots": "AS", "home_shots_on_target": "HST", "away_shots_on_target": "AST"}
 
 
@@ -32,6 +37,17 @@ def address(base: str, division: str, season: str) -> str:
     """Where a division's season lies: `{base}/mmz4281/2324/E0.csv`."""
     start = int(season[:4])
     return f"{base.rstrip('/')}/mmz4281/{start % 100:02d}{(start + 1) % 100:02d}/{division}.csv"
+
+
+def odds_known_at(kick_off: datetime) -> datetime:
+    """When the odds before a match were collected, if its file does not tell: the day's end, or kick-off if earlier.
+
+    The site collects them on Friday afternoons for the weekend and on Tuesday afternoons for the days between.
+    """
+    local = kick_off.astimezone(ZoneInfo(TIMEZONE))
+    back = (local.weekday() - _COLLECTED[0]) % 7, (local.weekday() - _COLLECTED[1]) % 7
+    day = local.date() - timedelta(days=min(back))
+    return min(datetime.combine(day, _COLLECTED_BY, ZoneInfo(TIMEZONE)).astimezone(UTC), kick_off)
 
 
 def parse(
@@ -42,6 +58,7 @@ def parse(
     division: str,
     fixtures: bool = False,
     known: Clubs | None = None,
+    fetched_at: datetime | None = None,
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches, defects and the number of rows of one file.
 
@@ -52,6 +69,7 @@ def parse(
     fixtures : rows without a score are matches to come; in a file of results they are refused. Rows of another season
         are left out, and nothing at all may be to come.
     known : what clubs are called, default the aliases inside the package.
+    fetched_at : when this content was first seen: odds of matches to come were known then.
 
     Raises
     ------
@@ -79,6 +97,9 @@ def parse(
             reading.refuse(row, f"the same match as in row {seen[key]}", cells)
             continue
         seen[key] = row
+        if not np.isnan(match["odds_home"]):
+            to_come = match["status"] != Status.PLAYED and fetched_at is not None
+            match["odds_known_at"] = fetched_at if to_come else odds_known_at(match["kick_off"])
         reading.good.append(match)
     if fixtures and not reading.good and reading.is_trusted():  # between two seasons nothing is to come
         return pd.DataFrame(), reading.defects, reading.rows
@@ -119,7 +140,7 @@ def _is_of_another_season(cells: dict[str, str], season: str) -> bool:
 
 def _match(
     cells: dict[str, str], row: int, reading: Reading, competition: str, season: str, fixtures: bool
-) -> dict[str, object]:
+) -> dict[str, Any]:
     where = f"{reading.file} row {row}"
     if not cells.get("HomeTeam") or not cells.get("AwayTeam"):
         raise BadRowError("a club is missing")
@@ -131,7 +152,7 @@ def _match(
     home, away = (reading.clubs.canonical(cells[side], competition, where) for side in ("HomeTeam", "AwayTeam"))
     if home == away:
         raise BadRowError(f"{home} plays itself")
-    match: dict[str, object] = {
+    match: dict[str, Any] = {
         "competition": competition,
         "season": season,
         "kick_off": moment,

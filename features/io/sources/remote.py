@@ -91,7 +91,9 @@ def _football_data(
     def parse(fetched: Fetched) -> Parsed:
         file = fetched.url.split("/", 3)[-1]
         division = str(league.football_data)
-        return football_data.parse(fetched.content, file, league.slug, season, division, fixtures, known)
+        return football_data.parse(
+            fetched.content, file, league.slug, season, division, fixtures, known, fetched.fetched_at
+        )
 
     return parse
 

@@ -12,9 +12,9 @@ import pytest
 from features import backtest, tuning
 from features.io import backtest as command
 from features.io.sources import bundled
-from features.matches import outcomes
+from features.matches import ODDS, outcomes
 from features.matrix import model_input
-from features.odds import CLOSING_ODDS, ODDS
+from features.odds import CLOSING_ODDS
 from features.ratings.params import ALONE, TIERED
 
 
@@ -23,8 +23,8 @@ def test_a_planted_leak_stops_the_command_with_an_explanation(
 ) -> None:
     recent = bundled.load().tail(5 * 380).reset_index(drop=True)
 
-    def leaky(home: np.ndarray, away: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-        x = model_input(home, away, neutral)
+    def leaky(home: np.ndarray, away: np.ndarray, neutral: np.ndarray, market: np.ndarray) -> np.ndarray:
+        x = model_input(home, away, neutral, market)
         x[:, 0] += 0.3 * (1 - outcomes(recent))
         return x
 
@@ -59,9 +59,8 @@ def test_a_search_that_finds_other_parameters_than_the_recorded_ones_fails(
 def test_bundled_matches_get_the_odds_of_the_same_matches(shared_data: Path) -> None:
     market = command.read(shared_data / "footballdata", ("eng-premier-league",))
     both = command.with_market(bundled.load(), market)
-    pd.testing.assert_frame_equal(
-        both.drop(columns=[*ODDS, *CLOSING_ODDS]), bundled.load().drop(columns=[*ODDS, *CLOSING_ODDS])
-    )
+    added = [*ODDS, "odds_known_at", *CLOSING_ODDS]
+    pd.testing.assert_frame_equal(both.drop(columns=added), bundled.load().drop(columns=added))
     priced = both[list(ODDS)].notna().all(axis=1).groupby(both["season"]).sum()
     assert (priced.loc[:"2023-24"] == 380).all()
     assert (priced.loc["2024-25":] == 0).all()

@@ -1,12 +1,14 @@
 """football-data.co.uk files with all that real ones do."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from features.competitions import CATALOGUE
 from features.errors import SourceError
-from features.io.sources.football_data import parse
+from features.io.sources.football_data import odds_known_at, parse
 from features.matches import SCHEMA
 
 HEADER = "Div,Date,Time,HomeTeam,AwayTeam,FTHG,FTAG,FTR,HS,AS,HST,AST,B365H,B365D,B365A,AvgCH,AvgCD,AvgCA"
@@ -26,6 +28,33 @@ def test_a_good_row_becomes_a_match_with_utc_kick_off_shots_and_odds() -> None:
     assert match.kick_off.isoformat() == "2023-08-11T19:00:00+00:00"
     assert (match.home_goals, match.away_goals, match.home_shots, match.away_shots_on_target) == (0, 3, 6, 8)
     assert (match.odds_away, match.closing_home) == (1.33, 9.02)
+
+
+@pytest.mark.parametrize(
+    ("kick_off", "known_at"),
+    [
+        ("2023-12-09T15:00", "2023-12-08T18:00"),  # Saturday: of Friday
+        ("2023-12-11T20:00", "2023-12-08T18:00"),  # Monday: of Friday
+        ("2023-12-06T19:30", "2023-12-05T18:00"),  # Wednesday: of Tuesday
+        ("2023-12-08T20:00", "2023-12-08T18:00"),  # Friday evening: of that afternoon
+        ("2023-12-05T17:30", "2023-12-05T17:30"),  # it began before their collection was certainly over
+        ("2023-07-01T14:00", "2023-06-30T17:00"),  # British summer time
+    ],
+)
+def test_odds_count_as_known_when_their_day_of_collection_is_over(kick_off: str, known_at: str) -> None:
+    moment, known = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (kick_off, known_at))
+    assert odds_known_at(moment) == known
+
+
+def test_odds_of_a_match_to_come_are_known_since_their_file_was_there() -> None:
+    seen = datetime(2023, 8, 10, 9, tzinfo=UTC)
+    content = "\n".join([HEADER, GOOD.replace(",0,3,A", ",,,"), GOOD.replace("Man City", "Chelsea")]).encode()
+    table, _, _ = parse(content, "fixtures.csv", "eng-premier-league", "2023-24", "E0", True, fetched_at=seen)
+    known = table.set_index("away_team")["odds_known_at"]
+    assert known["Manchester City"] == seen
+    assert known["Chelsea"] == datetime(2023, 8, 11, 17, tzinfo=UTC), "it is played: by its day of collection"
+    none = GOOD.replace("8,5.5,1.33", ",,")
+    assert pd.isna(_read(none)[0]["odds_known_at"].item())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])

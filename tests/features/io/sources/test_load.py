@@ -229,6 +229,27 @@ def test_own_parquet_files_keep_their_types(tmp_path: Path) -> None:
     assert found.matches["neutral"].tolist() == [False, True]
 
 
+def test_odds_in_own_files_are_known_when_the_file_says_or_was_first_seen(tmp_path: Path) -> None:
+    header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals,odds_home,odds_draw,odds_away,"
+    rows = [
+        "atl-island-league,2025,2025-05-01T15:00+00:00,Reef United,Lagoon,1,0,2,3,4,2025-04-30T12:00+00:00",
+        "atl-island-league,2025,2025-05-08T15:00+00:00,Lagoon,Reef United,1,0,2,3,4,",
+        "atl-island-league,2025,2025-06-08T15:00+00:00,Atoll,Reef United,,,2,3,4,",
+        "atl-island-league,2025,2025-06-08T15:00+00:00,Lagoon,Atoll,,,,,,",
+        "atl-island-league,2025,2025-06-15T15:00+00:00,Atoll,Lagoon,,,2,3,4,2025-06-01T12:00",
+    ]
+    (tmp_path / "mine.csv").write_text("\n".join([f"{header}odds_known_at", *rows]))
+    settings, seen = Settings(home=tmp_path, source="files", files=tmp_path), datetime(2025, 6, 1, tzinfo=UTC)
+    contents(tmp_path, Versions(Lake(settings.lake_root)), seen, seen)
+    found = load(settings, "atl-island-league", now=seen)
+    known = found.matches.set_index("match_id")["odds_known_at"].tolist()
+    assert known[0] == pd.Timestamp("2025-04-30T12:00Z")
+    assert known[1] == pd.Timestamp("2025-05-08T15:00Z"), "played: nobody can tell, so not before kick-off"
+    assert sorted(map(str, known[2:])) == ["2025-06-01 00:00:00+00:00", "NaT"]
+    (defect,) = found.quarantine.itertuples()
+    assert "odds_known_at '2025-06-01T12:00' has no timezone" in defect.reason
+
+
 def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tmp_path: Path) -> None:
     header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
     first = "atl-island-league,2025,2025-05-01,Reef United,Lagoon,1,0\n"
