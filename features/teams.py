@@ -11,11 +11,14 @@ from features.errors import UnknownTeam
 LITTLE_KNOWN = 10
 """A club with fewer matches in the data still stands about where newcomers usually stand: its forecasts are wide."""
 
+ALIKE = 70
+"""How much of 100 a name needs in common with a known one to be suggested: mistypings have more, other clubs less."""
+
 
 def nearest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
-    """Up to `limit` known names most like `name`, best first."""
+    """Up to `limit` known names most like `name`, best first; none where none is like it."""
     found = process.extract(
-        name[:200], list(known), scorer=fuzz.WRatio, processor=utils.default_process, limit=limit, score_cutoff=45
+        name[:200], list(known), scorer=fuzz.WRatio, processor=utils.default_process, limit=limit, score_cutoff=ALIKE
     )
     return [str(candidate) for candidate, _, _ in found]
 

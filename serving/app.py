@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, cast
@@ -18,6 +18,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse, Response
 from fastapi_offline import FastAPIOffline
 
+from features.errors import SourceError
+from features.io.clock import Clock
+from features.io.sources.clubs import clubs
 from features.io.store import Lake
 from monitoring.metrics import BatchCollector, registry
 from serving import memory, problems, tracing
@@ -52,7 +55,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.settings = settings
-    app.state.catalogue = Catalogue(Lake(settings.lake_root))
+    app.state.catalogue = Catalogue(Lake(settings.lake_root), _aliases(settings), Clock(settings))
     app.state.metrics = registry(BatchCollector(app.state.catalogue.lake))
     for part in (predictions, matches, ratings, insights, models, monitoring, health):
         app.include_router(part.router)
@@ -72,6 +75,15 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.add_middleware(Frame)
     app.openapi = cache(partial(describe, app, keys is not None))  # type: ignore[method-assign]
     return app
+
+
+def _aliases(settings: ServingSettings) -> Mapping[str, Mapping[str, str]]:
+    """Other names of clubs. A table of the user's own that is not to be had here costs its names and nothing else."""
+    try:
+        return clubs(settings.aliases).tables
+    except SourceError as error:
+        log.warning("aliases.unreadable", error=str(error))
+        return clubs().tables
 
 
 async def _to_documents(_: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import structlog
 
-from features.competitions import CATALOGUE
-from features.errors import DamagedArtefact, NotPublished, StorageUnavailable, UnknownCompetition
+from features.competitions import CATALOGUE, pool_of
+from features.errors import DamagedArtefact, InvalidInput, NotPublished, StorageUnavailable, UnknownCompetition
+from features.io.clock import Clock
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA, build_match_id
 from features.replay import STATES
@@ -24,6 +25,10 @@ from serving.published import Published
 
 log = structlog.get_logger(__name__)
 _PAIRS = 20_000
+_MOVED = timedelta(days=7)
+"""How far a kick-off may lie from the one that is known and still mean that match: fixtures are moved by days."""
+_FARTHEST = timedelta(days=366)
+"""How long after the last known result a match that nobody has listed yet may be."""
 
 
 def _schema(**types: pa.DataType) -> pa.Schema:
@@ -107,8 +112,18 @@ class Snapshot:
 class Catalogue:
     """One per API process. A table that vanishes stays in use until the process ends, like one that is damaged."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(
+        self, lake: Lake, aliases: Mapping[str, Mapping[str, str]] | None = None, clock: Clock | None = None
+    ) -> None:
+        """`aliases` by country or competition, as `features.io.sources.clubs` has them."""
         self.lake = lake
+        self.clock = clock
+        self.as_of: datetime | None = None
+        """The moment that the platform stands at."""
+        self._aliases = {
+            where: {alias.casefold(): name.casefold() for alias, name in table.items()}
+            for where, table in (aliases or {}).items()
+        }
         self.forecasts = Published(lake, "forecasts", _FORECAST)
         self.settled = Published(lake, "settled_forecasts", _SETTLED)
         self._tables: dict[tuple[str, str], tuple[Stamp | None, Any]] = {}
@@ -128,6 +143,7 @@ class Catalogue:
 
     def refresh(self) -> None:
         """Read what was published anew. What cannot be read stays as it was and is named in `damaged`."""
+        self._look_at_the_clock()
         self.forecasts.refresh()
         self.settled.refresh()
         try:
@@ -138,6 +154,13 @@ class Catalogue:
         finally:  # what was read counts as read, whatever happened to the rest
             if self._changed:
                 self.snapshot, self._changed = self._combine(), False
+
+    def _look_at_the_clock(self) -> None:
+        try:
+            self.as_of = self.clock.as_of() if self.clock else None
+            self._damaged.pop("as_of", None)
+        except (InvalidInput, OSError) as error:
+            self._damaged["as_of"] = str(error)
 
     def _read(self, noun: str, part: str, make: Callable[[pd.DataFrame], Any], schema: pa.Schema) -> None:
         try:
@@ -176,7 +199,32 @@ class Catalogue:
             if len(known) >= _PAIRS:
                 known.clear()
             known[home_team, away_team, competition] = found
-        return found if kick_off is None else {**found, "kick_off": kick_off.isoformat()}
+        if kick_off is None:
+            return found
+        self._check_kick_off(found, kick_off)
+        return {**found, "kick_off": kick_off.isoformat()}
+
+    def _check_kick_off(self, fixture: Mapping[str, Any], kick_off: datetime) -> None:
+        """Raises BadField where the kick-off cannot be that of the match which the clubs' names stand for."""
+        if fixture["kick_off"] is not None:
+            due = datetime.fromisoformat(fixture["kick_off"])
+            if abs(kick_off - due) > _MOVED:
+                raise BadField(
+                    f"{fixture['home_team']} and {fixture['away_team']} meet at {due.isoformat()} "
+                    f"({fixture['match_id']}), not at {kick_off.isoformat()}; leave kick_off out for that match",
+                    "kick_off",
+                    [due.isoformat()],
+                )
+            return
+        there = self.snapshot.clubs[fixture["competition"]]
+        clubs = [there[fixture[side].casefold()] for side in ("home_team", "away_team")]
+        known = max((club.features_as_of for club in clubs if club.features_as_of is not None), default=None)
+        if known is not None and kick_off - known > _FARTHEST:
+            raise BadField(
+                f"kick_off {kick_off.isoformat()} is more than a year after the last result that is known "
+                f"({known.isoformat()}): too far ahead to be forecast",
+                "kick_off",
+            )
 
     def _find(self, home_team: str, away_team: str, competition: str | None) -> dict[str, Any]:
         clubs = self.snapshot.clubs
@@ -187,8 +235,8 @@ class Catalogue:
         elif competition not in clubs:
             close = nearest(competition, list(clubs))
             raise BadField(f"competition {competition!r} has no clubs", "competition", close or sorted(clubs)[:3])
-        home = _club(clubs[competition], home_team, "home_team", competition)
-        away = _club(clubs[competition], away_team, "away_team", competition)
+        home = self._club(competition, home_team, "home_team")
+        away = self._club(competition, away_team, "away_team")
         if home.name == away.name:
             raise BadField(f"a club does not play itself: {home.name}", "away_team")
         meeting = self.snapshot.next_meeting.get((competition, home.name, away.name))
@@ -205,7 +253,7 @@ class Catalogue:
 
     def _competition_of(self, home_team: str, away_team: str) -> str:
         clubs = self.snapshot.clubs
-        home, away = ({slug for slug in clubs if name.casefold() in clubs[slug]} for name in (home_team, away_team))
+        home, away = ({slug for slug in clubs if self._called(slug, name)} for name in (home_team, away_team))
         shared = sorted(home & away)
         if len(shared) == 1:
             return shared[0]
@@ -217,6 +265,22 @@ class Catalogue:
                 raise BadField(f"club {name!r} is unknown", where, nearest(name, everyone))
         raise BadField(f"{home_team} and {away_team} play in different competitions", "away_team")
 
+    def _club(self, competition: str, name: str, where: str) -> Club:
+        found = self._called(competition, name)
+        if found is None:
+            close = nearest(name, [club.name for club in self.snapshot.clubs[competition].values()])
+            raise BadField(f"club {name!r} is unknown in {competition}", where, close)
+        return found
+
+    def _called(self, competition: str, name: str) -> Club | None:
+        known = self.snapshot.clubs[competition]
+        return known.get(name.casefold()) or known.get(self._alias(competition, name))
+
+    def _alias(self, competition: str, name: str) -> str:
+        """The canonical name, in lower case, behind another that a club goes by; empty where it is none."""
+        own, country = (self._aliases.get(where, {}) for where in (competition, pool_of(competition)))
+        return own.get(name.casefold()) or country.get(name.casefold(), "")
+
     # -- matches ----------------------------------------------------------------------------------------------------
 
     def check_competition(self, slug: str) -> None:
@@ -225,6 +289,25 @@ class Catalogue:
         if slug not in known:
             close = nearest(slug, list(known)) or list(known)[:3]
             raise UnknownCompetition(f"competition {slug[:100]!r} is not in the lake; nearest: {', '.join(close)}")
+
+    def club_name(self, name: str) -> str:
+        """A club that has matches, as it is called; raises BadField with the nearest ones."""
+        listing = self.snapshot.listing
+        keys = [name.casefold(), *(self._alias(slug, name) for slug in listing.seasons)]
+        found = next((listing.club_names[key] for key in keys if key in listing.club_names), None)
+        if found is None:
+            raise BadField(f"club {name!r} is in no match", "team", nearest(name, list(listing.club_names.values())))
+        return found
+
+    def check_season(self, season: str, competition: str | None) -> None:
+        """Raises BadField with the nearest seasons of the competition, or of all."""
+        seasons = self.snapshot.listing.seasons
+        of = [competition] if competition is not None else list(seasons)
+        known = sorted({one for slug in of for one in seasons.get(slug, {})}, reverse=True)
+        if season not in known:
+            where = f" of {competition}" if competition else ""
+            close = nearest(season, known) or known[:3]
+            raise BadField(f"no match{where} is of a season {season!r}", "season", close)
 
 
 def competition_name(slug: str) -> tuple[str, str]:
@@ -295,14 +378,6 @@ def _next_meetings(
         known = found.get(key)
         if known is None or (due and known.kick_off is None):
             found[key] = Meeting(row.match_id, row.season, row.kick_off if due else None, row.neutral)
-    return found
-
-
-def _club(known: Mapping[str, Club], name: str, where: str, competition: str) -> Club:
-    found = known.get(name.casefold())
-    if found is None:
-        close = nearest(name, [club.name for club in known.values()])
-        raise BadField(f"club {name!r} is unknown in {competition}", where, close)
     return found
 
 

@@ -39,7 +39,7 @@ def describe(app: FastAPI, keys_needed: bool) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = document["components"]
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; here they are problems
-        components["schemas"].pop(name)
+        components["schemas"].pop(name, None)
     components["securitySchemes"] = _SCHEMES
     components["headers"] = _HEADERS
     for name, example in EXAMPLES.items():

@@ -12,7 +12,8 @@ from serving.schemas import FORECAST_EXAMPLE, Problem
 _REQUEST_ID = "3f0c8a52-7d43-4a57-9f0e-1c2b7a9d5e60"
 _TASK_ID = "5b1e9c07-44ad-4b1f-8c55-0d8a3f6e2b71"
 _MOMENT = "2026-03-13T12:00:00Z"
-_PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+_STANDING = {"as_of": _MOMENT, "clock": "replay"}
+_PAIR = {"home_team": "Arsenal", "away_team": "Everton"}
 _PROBABILITIES = FORECAST_EXAMPLE["probabilities"]
 _ERRORS: dict[int, Exception] = {
     401: Unauthorised("an API key is needed, in the header X-API-Key or Authorization: Bearer"),
@@ -163,7 +164,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "little_known": [],
     },
     "Match": _MATCH,
-    "MatchPage": {"items": [_MATCH], "next_cursor": None},
+    "MatchPage": {"items": [_MATCH], "next_cursor": None, **_STANDING},
     "ModelInfo": {
         "name": "match-outcome",
         "version": 1,
@@ -199,7 +200,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             }
         ]
     },
-    "Readiness": {"status": "ready", "parts": _READY},
+    "Readiness": {"status": "ready", "parts": _READY, **_STANDING},
     "SeasonTable": {
         "season": "2025-26",
         "model_version": 1,

@@ -10,6 +10,11 @@ from serving.catalogue import Catalogue
 from serving.listing import MatchRow
 
 
+def standing(catalogue: Catalogue) -> dict[str, Any]:
+    """The moment that the platform stands at, and what moves it on."""
+    return {"as_of": catalogue.as_of, "clock": catalogue.clock.kind if catalogue.clock else None}
+
+
 def published(catalogue: Catalogue, match_id: str) -> dict[str, Any] | None:
     """A published forecast as `schemas.PublishedForecast` has it."""
     row = catalogue.forecasts.get(match_id)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from features.io.clock import Kind as ClockKind
 from features.matches import Status
 from features.places import Kind
 
@@ -16,13 +17,13 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 FORECAST_EXAMPLE: dict[str, Any] = {
-    "match_id": "eng-premier-league-2025-26-arsenal-chelsea",
+    "match_id": "eng-premier-league-2025-26-arsenal-everton",
     "competition": "eng-premier-league",
     "season": "2025-26",
-    "kick_off": "2026-03-15T16:30:00Z",
+    "kick_off": "2026-03-14T17:30:00Z",
     "home_team": "Arsenal",
-    "away_team": "Chelsea",
-    "probabilities": {"home": 0.55, "draw": 0.25, "away": 0.2},
+    "away_team": "Everton",
+    "probabilities": {"home": 0.7, "draw": 0.18, "away": 0.12},
     "predicted_outcome": "home",
     "model": {"name": "match-outcome", "version": 1, "trained_through": "2025-05-25T15:00:00Z"},
     "features_as_of": "2026-03-09T20:00:00Z",
@@ -38,11 +39,14 @@ class Outcome(StrEnum):
 
 
 class PredictRequest(BaseModel):
-    """Two clubs, and where it is not obvious, which competition and when."""
+    """Two clubs, and where it is not obvious, which competition and when.
+
+    Clubs are taken under their usual short names too. A `kick_off` more than a week from the known one is refused.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"home_team": "Arsenal", "away_team": "Chelsea"}]},
+        json_schema_extra={"examples": [{"home_team": "Arsenal", "away_team": "Everton"}]},
     )
 
     home_team: ClubName
@@ -76,7 +80,11 @@ class ModelReference(BaseModel):
 
 
 class Forecast(BaseModel):
-    """A forecast of one match. `kick_off` is null where no such match is scheduled and none was given."""
+    """A forecast of one match.
+
+    Where no such match is scheduled, `kick_off` is null unless one was given, and `match_id` is what the pair's next
+    meeting at this ground would be called: `-2` after one that was played.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [FORECAST_EXAMPLE]})
 
@@ -199,7 +207,18 @@ class Match(BaseModel):
     forecast: MatchForecast | None
 
 
-class MatchPage(BaseModel):
+class Standing(BaseModel):
+    """The moment that the platform stands at: matches after it are fixtures to it."""
+
+    as_of: datetime | None = None
+    clock: ClockKind | None = Field(
+        None,
+        description="What moves it on: now (it is the real time), replay (a past season is replayed, and `touchline "
+        "advance` moves it on) or fixed (a setting gives it).",
+    )
+
+
+class MatchPage(Standing):
     """A page of matches by kick-off; `next_cursor` leads to the next one."""
 
     items: list[Match]
@@ -400,7 +419,7 @@ class Part(BaseModel):
     detail: str
 
 
-class Readiness(BaseModel):
+class Readiness(Standing):
     """Whether predictions can be answered, and what is missing if not."""
 
     status: Literal["ready", "unready"]

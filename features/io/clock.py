@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 
 from features.errors import InvalidInput
 from features.io.settings import Settings
 from features.io.sources.bundled import REPLAY_AS_OF
+
+
+class Kind(StrEnum):
+    """What moves the moment on."""
+
+    NOW = "now"  # it is the real time
+    REPLAY = "replay"  # `touchline advance`, through the bundled season
+    FIXED = "fixed"  # nothing: TOUCHLINE_AS_OF gives it
 
 
 class Clock:
@@ -22,9 +31,16 @@ class Clock:
         self._file: Path = settings.home / "as_of"
 
     @property
+    def kind(self) -> Kind:
+        """What moves the moment on."""
+        if self._given is not None:
+            return Kind.FIXED
+        return Kind.REPLAY if self._bundled else Kind.NOW
+
+    @property
     def replaying(self) -> bool:
         """True where the moment is not now: past weeks may then be forecast as they would have been."""
-        return self._given is not None or self._bundled
+        return self.kind is not Kind.NOW
 
     def as_of(self) -> datetime:
         """The moment to stand at, in UTC."""

@@ -17,6 +17,7 @@ from monitoring import metrics
 from serving.answers import Json
 from serving.dependencies import CatalogueDep, DeskDep
 from serving.desk import Desk
+from serving.forecasts import standing
 from serving.schemas import Alive, Readiness
 from serving.settings import DEAD_LETTERS, QUEUE
 
@@ -59,7 +60,7 @@ async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
         parts["lake"]["detail"] += f"; and {len(damaged) - _TOLD} more"
     good = all(part["ok"] for part in parts.values())
     return Json(
-        {"status": "ready" if good else "unready", "parts": parts},
+        {"status": "ready" if good else "unready", "parts": parts, **standing(catalogue)},
         200 if good else 503,
         {} if good else {"retry-after": "2"},
     )

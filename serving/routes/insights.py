@@ -10,6 +10,7 @@ from features.io.store import week_of
 from features.matches import OUTCOMES
 from features.teams import LITTLE_KNOWN
 from serving.dependencies import CatalogueDep, LakeDep, MatchId, problems
+from serving.parameters import StrictRoute
 from serving.schemas import (
     ExpectedGoals,
     Explanation,
@@ -20,7 +21,7 @@ from serving.schemas import (
     Scoreline,
 )
 
-router = APIRouter(tags=["matches"])
+router = APIRouter(tags=["matches"], route_class=StrictRoute)
 
 
 @router.get("/matches/{match_id}/insight", response_model=Insight, responses=problems(401, 404, 422, 503))

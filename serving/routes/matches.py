@@ -14,15 +14,15 @@ from features.errors import UnknownMatch
 from features.matches import Status
 from features.places import Place, has_rules, rules_of
 from features.season import MADE_FROM
-from features.teams import nearest
 from serving.answers import Json
-from serving.catalogue import Catalogue, competition_name
+from serving.catalogue import competition_name
 from serving.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.errors import BadField
-from serving.forecasts import match
+from serving.forecasts import match, standing
+from serving.parameters import StrictRoute
 from serving.schemas import ClubName, Competitions, Match, MatchPage, SeasonTable, Slug, Teams
 
-router = APIRouter(tags=["matches"])
+router = APIRouter(tags=["matches"], route_class=StrictRoute)
 _READ = problems(401, 404, 422)
 
 
@@ -38,7 +38,7 @@ class Order(StrEnum):
 async def list_matches(
     catalogue: CatalogueDep,
     competition: Annotated[Slug | None, Query(description="Slug of a competition.")] = None,
-    season: Annotated[str | None, Query(pattern=r"^\d{4}(-\d{2})?$", examples=["2025-26"])] = None,
+    season: Annotated[str | None, Query(max_length=20, examples=["2025-26"])] = None,
     team: Annotated[ClubName | None, Query(description="A club, at home or away.")] = None,
     status: Annotated[Status | None, Query(description="scheduled, played or postponed.")] = None,
     date_from: Annotated[date | None, Query(description="First day of kick-off (UTC).")] = None,
@@ -50,13 +50,18 @@ async def list_matches(
     """Matches by kick-off, each with its published forecast."""
     if competition is not None:
         catalogue.check_competition(competition)
-    club = _club_name(catalogue, team) if team is not None else None
+    if season is not None:
+        catalogue.check_season(season, competition)
+    if date_from and date_to and date_from > date_to:
+        raise BadField(f"date_from {date_from} is after date_to {date_to}", "date_from")
+    club = catalogue.club_name(team) if team is not None else None
     asked = {"competition": competition, "season": season, "status": status, "team": club}
     wanted = {name: value for name, value in asked.items() if value is not None}
     since = datetime.combine(date_from, time.min, UTC) if date_from else None
     until = datetime.combine(date_to, time.max, UTC) if date_to else None
     rows, following = catalogue.snapshot.listing.page(wanted, since, until, limit, cursor, order is Order.DESCENDING)
-    return Json({"items": [match(catalogue, row) for row in rows], "next_cursor": following})
+    items = [match(catalogue, row) for row in rows]
+    return Json({"items": items, "next_cursor": following, **standing(catalogue)})
 
 
 @router.get("/matches/{match_id}", response_model=Match, responses=_READ)
@@ -98,7 +103,7 @@ async def list_teams(catalogue: CatalogueDep, competition: Annotated[Slug | None
     )
 
 
-@router.get("/competitions", response_model=Competitions, responses=problems(401))
+@router.get("/competitions", response_model=Competitions, responses=problems(401, 422))
 @router.get("/competitions/", include_in_schema=False)
 async def list_competitions(catalogue: CatalogueDep) -> Any:
     """Competitions in the lake."""
@@ -150,11 +155,3 @@ def _table(table: pd.DataFrame, places: list[Place]) -> list[dict[str, Any]]:
         {**{str(key): value for key, value in row.items()}, "positions": share, "chances": chance}
         for row, share, chance in zip(ordered[kept].to_dict("records"), spread.tolist(), chances, strict=True)
     ]
-
-
-def _club_name(catalogue: Catalogue, name: str) -> str:
-    names = catalogue.snapshot.listing.club_names
-    found = names.get(name.casefold())
-    if found is None:
-        raise BadField(f"club {name!r} is in no match", "team", nearest(name, list(names.values())))
-    return found

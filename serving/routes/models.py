@@ -10,12 +10,13 @@ from fastapi import APIRouter
 from features.errors import ModelUnavailable
 from serving.answers import Json
 from serving.dependencies import DeskDep, problems
+from serving.parameters import StrictRoute
 from serving.schemas import ModelInfo
 
-router = APIRouter(tags=["model"])
+router = APIRouter(tags=["model"], route_class=StrictRoute)
 
 
-@router.get("/predict/model/info", response_model=ModelInfo, responses=problems(401, 503))
+@router.get("/predict/model/info", response_model=ModelInfo, responses=problems(401, 422, 503))
 @router.get("/predict/model/info/", include_in_schema=False)
 async def model_info(desk: DeskDep) -> Any:
     """The model that the workers really use, as the registry tells it."""

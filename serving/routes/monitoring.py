@@ -14,18 +14,19 @@ from serving.answers import Json
 from serving.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.errands import answer_of
 from serving.errors import BrokerUnavailable, UnknownTask
+from serving.parameters import StrictRoute
 from serving.problems import problem
 from serving.reports import DriftSummary, DriftWeeks, Performance
 from serving.schemas import Queues, TaskStatus, Workers
 from serving.settings import QUEUE
 
-router = APIRouter(prefix="/monitoring", tags=["monitoring"])
+router = APIRouter(prefix="/monitoring", tags=["monitoring"], route_class=StrictRoute)
 Week = Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Monday of the week.", examples=["2026-03-09"])]
 _TASK_ID = re.compile(r"[0-9a-f-]{36}")
 TaskId = Annotated[str, Path(description="As answered when the task was accepted.")]
 
 
-@router.get("/task_status/{task_id}", response_model=TaskStatus, responses=problems(401, 404, 503))
+@router.get("/task_status/{task_id}", response_model=TaskStatus, responses=problems(401, 404, 422, 503))
 @router.get("/task_status/{task_id}/", include_in_schema=False)
 async def task_status(task_id: TaskId, desk: DeskDep, request_id: RequestId) -> Any:
     """How far an asynchronous task is: pending, started, success with its result, or failure with its error."""
@@ -43,7 +44,7 @@ async def task_status(task_id: TaskId, desk: DeskDep, request_id: RequestId) -> 
     return Json(status)
 
 
-@router.get("/celery/queues", response_model=Queues, responses=problems(401, 503))
+@router.get("/celery/queues", response_model=Queues, responses=problems(401, 422, 503))
 @router.get("/celery/queues/", include_in_schema=False)
 async def queues(desk: DeskDep) -> Any:
     """Depth and consumers of each queue."""
@@ -62,7 +63,7 @@ async def queues(desk: DeskDep) -> Any:
     return Json({"items": items})
 
 
-@router.get("/celery/workers", response_model=Workers, responses=problems(401, 503))
+@router.get("/celery/workers", response_model=Workers, responses=problems(401, 422, 503))
 @router.get("/celery/workers/", include_in_schema=False)
 async def workers(desk: DeskDep) -> Any:
     """Worker processes that are alive, with the model each has loaded."""
@@ -71,7 +72,7 @@ async def workers(desk: DeskDep) -> Any:
     return Json({"items": [{key: one[key] for key in keys} for one in found]})
 
 
-@router.get("/drift", response_model=DriftWeeks, responses=problems(401, 503))
+@router.get("/drift", response_model=DriftWeeks, responses=problems(401, 422, 503))
 @router.get("/drift/", include_in_schema=False)
 def drift_weeks(lake: LakeDep) -> Any:
     """Drift summaries of all weeks, newest first."""
@@ -101,7 +102,7 @@ def drift_report(week: Week, lake: LakeDep) -> Any:
     return HTMLResponse(lake.read_bytes(f"reports/drift/week={week}/report.html"))
 
 
-@router.get("/performance", response_model=Performance, responses=problems(401, 404, 503))
+@router.get("/performance", response_model=Performance, responses=problems(401, 404, 422, 503))
 @router.get("/performance/", include_in_schema=False)
 def performance(lake: LakeDep) -> Any:
     """Rolling scores of settled forecasts against the references."""

@@ -15,6 +15,7 @@ from serving.dependencies import CatalogueDep, DeskDep, MatchId, Principal, Requ
 from serving.errors import BadField, from_task
 from serving.forecasts import published
 from serving.gathering import Caller
+from serving.parameters import StrictRoute
 from serving.problems import problem
 from serving.schemas import (
     BatchRequest,
@@ -25,7 +26,7 @@ from serving.schemas import (
     TaskAccepted,
 )
 
-router = APIRouter(tags=["predictions"])
+router = APIRouter(tags=["predictions"], route_class=StrictRoute)
 _BODY = (401, 408, 413, 422)
 
 

@@ -11,9 +11,10 @@ from features.errors import UnknownMatch
 from features.io.store import Lake
 from serving.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.listing import MatchRow
+from serving.parameters import StrictRoute
 from serving.schemas import Rating, RatingHistory
 
-router = APIRouter(tags=["matches"])
+router = APIRouter(tags=["matches"], route_class=StrictRoute)
 SPAN = timedelta(days=2 * 365)
 _COLUMNS = ("match_id", "kick_off", "home_team", "away_team", "home_elo", "away_elo")
 

@@ -24,6 +24,18 @@ def test_a_club_like_no_other_says_so() -> None:
         resolve("zzzz", CLUBS, {})
 
 
+def test_a_mistyped_name_is_recognised_and_a_club_of_elsewhere_is_not() -> None:
+    known = {*CLUBS, "Tottenham Hotspur", "Newcastle United", "Burnley"}
+    for typed, meant in (
+        ("Arsnal", "Arsenal"),
+        ("Totenham", "Tottenham Hotspur"),
+        ("Brigton", "Brighton & Hove Albion"),
+    ):
+        assert nearest(typed, known)[0] == meant
+    for other in ("Barcelona", "Real Madrid", "Juventus", "Ajax"):
+        assert nearest(other, known) == []
+
+
 def test_endless_names_are_cut_before_they_are_compared() -> None:
     assert isinstance(nearest("x" * 1_000_000, CLUBS), list)
 

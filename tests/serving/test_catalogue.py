@@ -15,11 +15,14 @@ import pytest
 
 from features.errors import StorageUnavailable
 from features.forecasts import SCHEMA
-from features.io.sources.bundled import COMPETITION, load
+from features.io.clock import Clock
+from features.io.settings import Settings
+from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
 from serving.catalogue import Catalogue
+from serving.errors import BadField
 from serving.forecasts import published
 from tests.serving.stage import World
 
@@ -108,6 +111,50 @@ def test_a_pair_that_has_met_gets_the_id_of_its_next_meeting_not_of_the_one_that
     assert catalogue.fixture("Arsenal", "Chelsea", kick_off=moment)["match_id"] == f"{SETTLED}-2"
 
 
+def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> None:
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    with pytest.raises(BadField, match="more than a year after the last result"):
+        catalogue.fixture("Arsenal", "Chelsea", kick_off=datetime(2030, 5, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("days", [-30, -8, 8, 400])
+def test_a_kick_off_far_from_the_one_that_is_known_is_another_match(world: World, days: int) -> None:
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    known = catalogue.fixture("Arsenal", "Everton")
+    due = datetime.fromisoformat(known["kick_off"])
+    for moved in (timedelta(), timedelta(days=7), -timedelta(days=7)):
+        assert catalogue.fixture("Arsenal", "Everton", kick_off=due + moved)["match_id"] == known["match_id"]
+    with pytest.raises(BadField, match=due.isoformat().replace("+", "[+]")) as refused:
+        catalogue.fixture("Arsenal", "Everton", kick_off=due + timedelta(days=days))
+    assert refused.value.field == "kick_off"
+
+
+def test_other_names_of_clubs_hold_in_their_country_and_never_hide_a_club(world: World) -> None:
+    aliases = {"eng": {"The Toffees": "Everton", "Chelsea": "Everton"}, "esp": {"Gunners": "Arsenal"}}
+    catalogue = Catalogue(world.lake, aliases)
+    catalogue.refresh()
+    assert catalogue.fixture("Arsenal", "the toffees") == catalogue.fixture("Arsenal", "Everton")
+    assert catalogue.fixture("Arsenal", "Chelsea")["away_team"] == "Chelsea"
+    assert catalogue.club_name("THE TOFFEES") == "Everton"
+    with pytest.raises(BadField):
+        catalogue.fixture("Gunners", "Everton")
+
+
+def test_a_clock_that_cannot_be_read_keeps_its_last_moment_and_is_named(world: World, tmp_path: Path) -> None:
+    catalogue = Catalogue(world.lake, clock=Clock(Settings(home=tmp_path)))
+    catalogue.refresh()
+    assert catalogue.as_of == REPLAY_AS_OF
+    (tmp_path / "as_of").write_text("yesterday")
+    catalogue.refresh()
+    assert catalogue.as_of == REPLAY_AS_OF
+    assert "not a moment" in catalogue.damaged["as_of"]
+    (tmp_path / "as_of").unlink()
+    catalogue.refresh()
+    assert not catalogue.damaged
+
+
 @pytest.mark.parametrize("status", ["scheduled", "postponed"])
 def test_a_fixture_whose_kick_off_has_passed_without_a_result_is_forecast_without_a_date(
     world: World, status: str
@@ -171,6 +218,7 @@ MEASURE = """
 import gc, json, sys, time, psutil
 from features.io.store import Lake
 from serving.catalogue import Catalogue
+from serving.errors import BadField
 from serving.forecasts import published
 
 def load(root):

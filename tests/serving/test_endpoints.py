@@ -208,6 +208,69 @@ def test_reports_of_the_lake_are_passed_on(api: httpx.Client, service) -> None:
         file.unlink()
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "near"),
+    [
+        ("/matches?seasons=2025-26", "seasons", "season"),
+        ("/matches?dateFrom=2026-03-01", "dateFrom", "date_from"),
+        ("/matches?season=2026", "season", "2025-26"),
+        ("/matches?competition=eng-premier-league&season=1999-00", "season", None),
+        ("/matches?date_from=2026-03-02&date_to=2026-03-01", "date_from", None),
+        ("/matches?team=Arsnal", "team", "Arsenal"),
+        ("/monitoring/performance?competition=eng-premier-league", "competition", None),
+        ("/competitions/eng-premier-league/table?season=2024-25", "season", None),
+    ],
+)
+def test_a_question_that_would_be_misunderstood_is_refused(
+    api: httpx.Client, path: str, field: str, near: str | None
+) -> None:
+    answer = api.get(path)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == field
+    assert near is None or error["nearest"][0] == near
+
+
+def test_probes_may_add_what_they_like_to_the_address(api: httpx.Client) -> None:
+    assert api.get("/healthcheck/?nocache=1").status_code == api.get("/healthcheck/ready?x=y").status_code == 200
+
+
+def test_clubs_are_known_by_the_names_that_people_call_them(api: httpx.Client) -> None:
+    asked = [("Spurs", "wolves"), ("Man United", "MAN CITY"), ("Nott'm Forest", "West Ham")]
+    answer = api.post("/predict/batch", json={"matches": [{"home_team": h, "away_team": a} for h, a in asked]})
+    assert [(one["forecast"]["home_team"], one["forecast"]["away_team"]) for one in answer.json()["items"]] == [
+        ("Tottenham Hotspur", "Wolverhampton Wanderers"),
+        ("Manchester United", "Manchester City"),
+        ("Nottingham Forest", "West Ham United"),
+    ]
+    found = api.get("/matches", params={"team": "Spurs", "limit": 1}).json()["items"][0]
+    assert "Tottenham Hotspur" in (found["home_team"], found["away_team"])
+
+
+def test_a_club_like_none_that_is_known_gets_no_suggestion(api: httpx.Client) -> None:
+    (error,) = api.post("/predict", json={"home_team": "Barcelona", "away_team": "Arsenal"}).json()["errors"]
+    assert (error["field"], error["nearest"]) == ("home_team", [])
+
+
+def test_lists_and_readiness_tell_where_the_replayed_season_stands(api: httpx.Client, service) -> None:
+    told = [api.get(path).json() for path in ("/matches?limit=1", "/healthcheck/ready")]
+    assert {(one["as_of"], one["clock"]) for one in told} == {("2026-03-13T12:00:00+00:00", "replay")}
+    clock = service.folder / "as_of"
+    for moment in ("2026-03-20T12:00:00+00:00", "2026-03-13T12:00:00+00:00"):
+        clock.write_text(moment)
+        wait_until(lambda moment=moment: api.get("/matches?limit=1").json()["as_of"] == moment)
+    clock.unlink()
+
+
+def test_a_kick_off_that_is_not_that_of_the_fixture_is_refused_with_the_one_that_is_known(api: httpx.Client) -> None:
+    due = api.get("/matches", params={"status": "scheduled", "limit": 1}).json()["items"][0]
+    pair = {name: due[name] for name in ("home_team", "away_team")}
+    (error,) = api.post("/predict", json={**pair, "kick_off": "2030-01-01T15:00:00Z"}).json()["errors"]
+    assert (error["field"], error["nearest"]) == ("kick_off", [due["kick_off"]])
+    moved = api.post("/predict", json={**pair, "kick_off": due["kick_off"].replace("2026-03-14", "2026-03-17")})
+    assert moved.json()["match_id"] == due["match_id"]
+
+
 def test_paths_answer_with_and_without_a_trailing_slash(api: httpx.Client) -> None:
     for path in ("/healthcheck", "/healthcheck/ready", "/matches", "/teams", "/metrics", "/predict/model/info"):
         assert api.get(path).status_code == api.get(f"{path}/").status_code == 200
