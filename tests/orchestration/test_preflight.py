@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.preflight import CannotStart, check_answers, check_disk, check_ports, only_one
+from orchestration.preflight import (
+    LOCK,
+    CannotStart,
+    check_answers,
+    check_disk,
+    check_ports,
+    only_one,
+    settings_of_run,
+    tell_settings,
+)
 
 
 def test_a_taken_port_is_named_with_its_setting() -> None:
@@ -82,6 +91,18 @@ def test_a_second_run_in_the_same_home_is_refused_and_the_lock_goes_with_the_fir
     assert list(tmp_path.iterdir()) == []
     with only_one(tmp_path):
         pass
+
+
+def test_a_run_leaves_its_settings_to_commands_beside_it_and_to_nobody_afterwards(tmp_path: Path) -> None:
+    told = {"TOUCHLINE_UI_PORT": "18501"}
+    assert settings_of_run(tmp_path) == {}
+    with only_one(tmp_path):
+        assert settings_of_run(tmp_path) == {}
+        tell_settings(tmp_path, told)
+        assert settings_of_run(tmp_path) == told
+        assert (tmp_path / LOCK).stat().st_mode & 0o077 == 0
+    tell_settings(tmp_path, told)  # as a run that was killed leaves it
+    assert settings_of_run(tmp_path) == {}
 
 
 def test_the_command_exits_with_one_sentence_when_a_port_is_taken(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""The replayed season is moved on beside a running `up`, which tells its settings, and what came of it is said."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from features.io.clock import Clock
+from features.io.registry import Registry
+from features.io.settings import Settings
+from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
+from features.io.store import Lake
+from features.matches import SCHEMA, as_known_at
+from orchestration import replay
+from orchestration.cli import main
+from orchestration.preflight import only_one, tell_settings
+from orchestration.settings import PipelineSettings
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder, and nothing else set; what the command adds to the environment goes with the test."""
+    for name in [name for name in os.environ if name.startswith("TOUCHLINE_")]:
+        monkeypatch.delenv(name)
+    for name in ("UI_PORT", "MLFLOW_TRACKING_URI", "PROMOTION_POLICY"):  # remembered as absent
+        monkeypatch.setenv(f"TOUCHLINE_{name}", "")
+        monkeypatch.delenv(f"TOUCHLINE_{name}")
+    monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_it_goes_by_the_settings_of_the_run_and_says_what_came_in(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    used: list[PipelineSettings] = []
+
+    def pipeline(settings: PipelineSettings, say: object) -> None:
+        used.append(settings)
+        moment = Clock(settings).as_of()
+        Lake(settings.lake_root).write_table("matches", COMPETITION, as_known_at(load(), moment), SCHEMA)
+
+    monkeypatch.setattr(Registry, "versions", lambda _: [])
+    monkeypatch.setattr(replay, "run_pipeline", pipeline)
+    pipeline(PipelineSettings(), print)
+    told = {"UI_PORT": "18501", "MLFLOW_TRACKING_URI": "http://127.0.0.1:15000", "PROMOTION_POLICY": "auto"}
+    with only_one(home):
+        tell_settings(home, {f"TOUCHLINE_{name}": value for name, value in told.items()})
+        assert main(["advance", "--weeks", "2"]) == 0
+    assert (used[-1].mlflow_tracking_uri, used[-1].promotion_policy) == ("http://127.0.0.1:15000", "auto")
+    assert Clock(Settings()).as_of() == REPLAY_AS_OF + timedelta(weeks=2)
+    moved, came, look = capsys.readouterr().out.splitlines()[-3:]
+    assert moved == "Moved on from Friday 13 March 2026 to Friday 27 March 2026, 12:00 UTC."
+    assert came == "18 results came in, no forecasts were scored; 71 matches still to come."
+    assert "http://127.0.0.1:18501/?show=Results" in look
+
+
+def test_without_a_run_the_clock_stays_and_the_reason_is_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOUCHLINE_MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main(["advance"]) == 1
+    assert f"`touchline up` does not run in {home}" in capsys.readouterr().out
+    assert not (home / "as_of").exists()
+
+
+def test_the_end_of_the_season_is_said() -> None:
+    (said,) = replay.changes(replay.Count(370, 10, 360), replay.Count(380, 0, 361))
+    assert said.startswith("10 results came in, 1 forecast was scored; the season is over.")
