@@ -159,7 +159,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "published_at": _MOMENT,
         "expected_goals": {"home": 1.8, "away": 1.0},
         "scorelines": [{"home": 1, "away": 0, "probability": 0.11}],
-        "explanation": {"usual_log_odds": 0.4, "shares": [{"rating": "elo", "share": 0.61}], "log_odds": 1.01},
+        "explanation": {
+            "usual_log_odds": 0.4,
+            "shares": [{"rating": "elo", "share": 0.05}, {"rating": "odds", "share": 0.56}],
+            "log_odds": 1.01,
+        },
+        "odds": {"home": 1.75, "draw": 3.8, "away": 4.7, "known_at": _MOMENT},
         "matches_known": {"home": 440, "away": 440},
         "little_known": [],
     },

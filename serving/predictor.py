@@ -28,13 +28,14 @@ from features.errors import (
     TouchlineError,
     UnknownTeam,
 )
-from features.forecasts import probabilities
+from features.forecasts import probabilities, uses_odds
 from features.io.registry import MODEL_NAME, PRODUCTION, LoadedModel, Registry
 from features.io.store import Lake, Stamp
 from features.matches import OUTCOMES
 from features.matrix import FEATURES
 from features.replay import STATE_COLUMNS, STATES
 from features.teams import nearest
+from serving.market import Market
 
 _RETRY_SECONDS = 2.0
 """After a failed load, callers are told so for this long before the registry is asked again."""
@@ -70,6 +71,14 @@ class Serving:
         return self.model.version.trained_through
 
     @cached_property
+    def learnt_until(self) -> np.datetime64:
+        return np.datetime64(self.trained_through.astimezone(UTC).replace(tzinfo=None), "us")
+
+    @cached_property
+    def uses_odds(self) -> bool:
+        return uses_odds(self.model)
+
+    @cached_property
     def reference(self) -> dict[str, Any]:
         """The model as every forecast names it."""
         name = self.model.version.name
@@ -103,6 +112,7 @@ class Predictor:
         self._lake = lake
         self._serving: Serving | None = None
         self._states: States | None = None
+        self._market = Market(lake)
         self._tables: dict[str, tuple[Stamp | None, pd.DataFrame]] = {}
         self._loading = threading.Lock()
         self._first: threading.Thread | None = None
@@ -114,8 +124,8 @@ class Predictor:
 
     @property
     def error(self) -> str | None:
-        """What keeps the model or the states from being what the registry and the lake have now."""
-        return self.model_error or self.states_error
+        """What keeps the model, the states or the odds from being what the registry and the lake have now."""
+        return self.model_error or self.states_error or self._market.error
 
     @property
     def serving(self) -> Serving | None:
@@ -140,10 +150,15 @@ class Predictor:
             answers.append({})
         neutral = np.fromiter((fixtures[i]["neutral"] for i in usable), bool, len(usable))
         before, after = states.values[home], states.values[away]
+        as_of, told = np.maximum(states.as_of[home], states.as_of[away]), None
+        # no result of the country yet: what the model learnt is all that the forecast knows
+        as_of = np.where(np.isnat(as_of), serving.learnt_until, as_of)
+        if serving.uses_odds and usable:
+            told, known_at = self._market.of([fixtures[i] for i in usable])
+            as_of = np.fmax(as_of, known_at)
         called = time.perf_counter()
-        p = probabilities(serving.model, before, after, neutral) if usable else np.empty((0, 3))
+        p = probabilities(serving.model, before, after, neutral, told) if usable else np.empty((0, 3))
         answered = time.perf_counter()
-        as_of = np.maximum(states.as_of[home], states.as_of[away])
         for row, i in enumerate(usable):
             answers[i] = _forecast(serving, fixtures[i], p[row], as_of[row])
         return Prediction(answers, serving.version, called - started, answered - called)
@@ -167,6 +182,8 @@ class Predictor:
             self._states = _states(pd.concat([table for _, table in self._tables.values()]))
         if self._states is None:
             raise problems[0] if problems else NotPublished("no club has a state yet; run the pipeline first")
+        if self._serving is not None and self._serving.uses_odds:
+            self._market.refresh()
         return self._states
 
     def _read(self, part: str) -> bool:
@@ -262,8 +279,6 @@ def _forecast(
     serving: Serving, fixture: Fixture, p: NDArray[np.float64], as_of: np.datetime64
 ) -> dict[str, Any] | TouchlineError:
     trained_through = serving.trained_through
-    if np.isnat(as_of):  # no result of the country yet: what the model learnt is all that the forecast knows
-        as_of = np.datetime64(trained_through.astimezone(UTC).replace(tzinfo=None))
     known_until = f"{np.datetime_as_string(as_of, unit='s')}Z"
     if fixture["kick_off"] is not None:
         kick_off = datetime.fromisoformat(fixture["kick_off"])

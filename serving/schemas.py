@@ -347,6 +347,15 @@ class MatchesKnown(BaseModel):
     away: int
 
 
+class Odds(BaseModel):
+    """Decimal odds before the match that went into a forecast."""
+
+    home: float
+    draw: float
+    away: float
+    known_at: datetime = Field(description="Since when they are known.")
+
+
 class Insight(BaseModel):
     """What stands behind a published forecast."""
 
@@ -356,6 +365,7 @@ class Insight(BaseModel):
     expected_goals: ExpectedGoals
     scorelines: list[Scoreline] = Field(description="The likeliest final scores, likeliest first.")
     explanation: Explanation | None = Field(description="Null for a model whose parts cannot be told apart.")
+    odds: Odds | None = Field(None, description="Null where none went into the forecast.")
     matches_known: MatchesKnown
     little_known: list[str] = Field(
         description="Clubs with hardly any match in the data: they are taken for usual newcomers, the forecast is wide."

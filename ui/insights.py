@@ -13,8 +13,9 @@ RATINGS = {
     "goals": ("Attack and defence", "Goals scored and conceded, weighed by the opponent"),
     "shots on target": ("Shots on target", "Shots on target made and allowed"),
     "shots": ("Shots", "Shots made and allowed"),
+    "odds": ("Odds", "What bookmakers offered before the match"),
 }
-"""What each rating looks at, in a word and in a sentence."""
+"""What each rating looks at, and what the odds are, in a word and in a sentence."""
 
 
 def block(told: Insight, match: Match) -> str:

@@ -16,6 +16,7 @@ from serving.schemas import (
     Explanation,
     Insight,
     MatchesKnown,
+    Odds,
     Probabilities,
     RatingShare,
     Scoreline,
@@ -48,6 +49,9 @@ def _insight(row: pd.Series) -> Insight:
         shares = [RatingShare(**one) for one in row["shares"]]
         total = row["usual_log_odds"] + sum(one.share for one in shares)
         explanation = Explanation(usual_log_odds=row["usual_log_odds"], shares=shares, log_odds=total)
+    odds = None
+    if pd.notna(row.get("odds_known_at")):
+        odds = Odds(**{outcome: row[f"odds_{outcome}"] for outcome in OUTCOMES}, known_at=row["odds_known_at"])
     known = {row["home_team"]: row["home_matches"], row["away_team"]: row["away_matches"]}
     return Insight(
         match_id=row["match_id"],
@@ -56,6 +60,7 @@ def _insight(row: pd.Series) -> Insight:
         expected_goals=ExpectedGoals(home=row["expected_home_goals"], away=row["expected_away_goals"]),
         scorelines=[Scoreline(**one) for one in row["scorelines"]],
         explanation=explanation,
+        odds=odds,
         matches_known=MatchesKnown(home=row["home_matches"], away=row["away_matches"]),
         little_known=[club for club, matches in known.items() if matches < LITTLE_KNOWN],
     )

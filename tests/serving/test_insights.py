@@ -78,6 +78,19 @@ def test_the_explanation_sums_to_the_log_odds_of_the_published_probabilities(cli
     assert all(one["share"] > 0 for one in told["explanation"]["shares"]), "every rating has Arsenal above Everton"
 
 
+def test_the_odds_that_went_into_a_forecast_are_told(
+    client: TestClient, published: pd.DataFrame, tmp_path: Path
+) -> None:
+    assert client.get(f"/matches/{MATCH}/insight").json()["odds"] is None
+    priced = published.assign(odds_home=1.8, odds_draw=3.7, odds_away=4.6, odds_known_at=pd.Timestamp(REPLAY_AS_OF))
+    lake = Lake(str(tmp_path / "lake"))
+    lake.write_table("forecasts", week_of(REPLAY_AS_OF), priced, PUBLISHED)
+    app = create_app(ServingSettings(home=tmp_path, lake=lake.root))
+    app.state.catalogue.refresh()
+    told = TestClient(app).get(f"/matches/{MATCH}/insight").json()["odds"]
+    assert told == {"home": 1.8, "draw": 3.7, "away": 4.6, "known_at": "2026-03-13T12:00:00Z"}
+
+
 def test_scores_and_expected_goals_agree_with_the_published_probabilities(
     client: TestClient, known: Replay, published: pd.DataFrame
 ) -> None:

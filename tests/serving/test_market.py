@@ -1,0 +1,146 @@
+"""A model that looks at odds, asked online: the odds are those of the published forecasts, or none."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import TouchlineError
+from features.forecasts import forecast
+from features.io.registry import LoadedModel, ModelVersion
+from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
+from features.io.store import Lake
+from features.matches import ODDS, OUTCOMES, SCHEMA, Status, as_known_at, outcomes
+from features.matrix import FEATURE_GROUPS, FEATURES, FeatureGroup, model_input
+from features.models import outcome_model
+from features.odds import market
+from features.replay import STATES, replay
+from serving.predictor import Fixture, Predictor
+
+THROUGH = "2025-05-25T15:00:00+00:00"
+DAY = timedelta(days=1)
+
+
+class Registry:
+    """One version in production."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self.model = model
+
+    def by_alias(self, _: str) -> ModelVersion:
+        return self.model.version
+
+    def load(self, _: ModelVersion) -> LoadedModel:
+        return self.model
+
+
+@pytest.fixture(scope="module")
+def matches() -> pd.DataFrame:
+    """The season as known in March 2026; two days before a match its odds are known."""
+    rng, table = np.random.default_rng(0), load()
+    share = 0.75 * np.array([0.45, 0.25, 0.30]) + 0.25 * np.eye(3)[outcomes(table)]
+    odds = pd.DataFrame(1 / (1.05 * share * rng.uniform(0.9, 1.1, share.shape)), columns=list(ODDS))
+    return as_known_at(table.assign(**odds, odds_known_at=table["kick_off"] - 2 * DAY), REPLAY_AS_OF)
+
+
+def _model(matches: pd.DataFrame, group: FeatureGroup) -> LoadedModel:
+    names, run = FEATURE_GROUPS[group], replay(matches)
+    learn = (matches["season"] < "2025-26").to_numpy()
+    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool), market(matches))
+    x = x[:, [FEATURES.index(name) for name in names]]
+    estimator = outcome_model(features=names).fit(x[learn], outcomes(matches[learn]))
+    return LoadedModel(ModelVersion(1, "run", REPLAY_AS_OF, {"trained_through": THROUGH}), estimator, names)
+
+
+@pytest.fixture(scope="module")
+def model(matches: pd.DataFrame) -> LoadedModel:
+    return _model(matches, FeatureGroup.GOALS_AND_ODDS)
+
+
+@pytest.fixture
+def lake(tmp_path: Path, matches: pd.DataFrame) -> Lake:
+    lake = Lake(str(tmp_path))
+    lake.write_table("matches", COMPETITION, matches, SCHEMA)
+    lake.write_table("team_states", COMPETITION, replay(matches).team_states, STATES)
+    return lake
+
+
+def _asked(row: pd.Series, **other: object) -> Fixture:
+    names = ("match_id", "competition", "season", "home_team", "away_team", "neutral")
+    return {**{name: row[name] for name in names}, "kick_off": row["kick_off"].isoformat(), **other}  # type: ignore[typeddict-item]
+
+
+def _ahead(matches: pd.DataFrame) -> pd.DataFrame:
+    return matches[matches["kick_off"] > REPLAY_AS_OF].reset_index(drop=True)
+
+
+def _probabilities(predictor: Predictor, fixtures: list[Fixture]) -> np.ndarray:
+    answers = predictor.predict(fixtures).answers
+    assert not any(isinstance(one, TouchlineError) for one in answers)
+    return np.array([[one["probabilities"][outcome] for outcome in OUTCOMES] for one in answers])  # type: ignore[index]
+
+
+def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
+    lake: Lake, matches: pd.DataFrame, model: LoadedModel
+) -> None:
+    ahead = _ahead(matches)
+    version = model.version
+    batch = forecast(model, ahead, replay(matches).team_states, 1, version.trained_through, REPLAY_AS_OF)
+    used = batch["odds_home"].notna()
+    assert 0 < used.sum() < len(batch)
+    predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]
+    fixtures = [_asked(row) for _, row in ahead.iterrows()]
+    np.testing.assert_allclose(_probabilities(predictor, fixtures), batch[list(OUTCOMES)], rtol=0, atol=1e-9)
+    told = [one["features_as_of"] for one in predictor.predict(fixtures).answers]  # type: ignore[index]
+    assert [pd.Timestamp(one) for one in told] == batch["features_as_of"].dt.floor("s").tolist()
+    assert predictor.error is None
+
+
+def test_odds_that_are_not_those_of_this_match_or_of_later_than_its_kick_off_are_none(
+    lake: Lake, matches: pd.DataFrame, model: LoadedModel
+) -> None:
+    row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
+    predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]
+    asked = [
+        _asked(row),
+        _asked(row, kick_off=row["odds_known_at"].isoformat()),
+        _asked(row, match_id="eng-premier-league-2025-26-of-one-s-own", kick_off=None),
+    ]
+    p = _probabilities(predictor, asked)
+    assert np.abs(p[0] - p[1]).max() > 1e-3
+    np.testing.assert_array_equal(p[1], p[2])
+
+
+def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
+    lake: Lake, matches: pd.DataFrame, model: LoadedModel
+) -> None:
+    row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
+    predictor, asked = Predictor(Registry(model), lake), [_asked(row)]  # type: ignore[arg-type]
+    before = _probabilities(predictor, asked)
+    here = matches["match_id"] == row["match_id"]
+    lake.write_table("matches", COMPETITION, matches.assign(odds_home=matches["odds_home"].mask(here, 1.05)), SCHEMA)
+    predictor.refresh_states()
+    after = _probabilities(predictor, asked)
+    assert after[0, 0] > before[0, 0] + 0.1
+    lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
+    predictor.refresh_states()
+    np.testing.assert_array_equal(_probabilities(predictor, asked), after)
+    assert "odds_home" in str(predictor.error)
+    over = matches.assign(status=matches["status"].mask(here, Status.PLAYED.value))
+    lake.write_table("matches", COMPETITION, over, SCHEMA)
+    predictor.refresh_states()
+    assert predictor.error is None
+    assert np.abs(_probabilities(predictor, asked) - after).max() > 1e-3, "a match that is over has no market"
+
+
+def test_a_model_of_ratings_does_without_the_table_of_matches(lake: Lake, matches: pd.DataFrame) -> None:
+    row = _ahead(matches).iloc[0]
+    lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
+    predictor = Predictor(Registry(_model(matches, FeatureGroup.GOALS)), lake)  # type: ignore[arg-type]
+    assert len(_probabilities(predictor, [_asked(row)])) == 1
+    predictor.refresh_states()
+    assert predictor.error is None
