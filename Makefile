@@ -19,8 +19,8 @@ soak: .venv/.ready  ## minutes of faults under load; wants a machine that does n
 chart: .venv/.ready  ## every check of the Helm chart, with a real helm (fetched and checked by hash where none is on PATH)
 	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm
 
-images: .venv/.ready  ## build the images and run them, also as the chart's pods; needs root, buildah, podman, runc
-	@$(BIN)/python .ci/fetch-helm && .ci/try-images
+images: .venv/.ready  ## build all images and run them, also as the chart's pods; needs root, buildah, podman, runc
+	@$(BIN)/python .ci/fetch-helm && .ci/try-images && $(BIN)/python -m pytest tests/helm/test_chart_played.py
 
 backtest: .venv/.ready  ## every figure of the forecasts with N, standard error and paired differences
 	$(BIN)/python -m features.io.backtest $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)

@@ -98,13 +98,14 @@ def _production(world: World) -> LoadedModel:
     return world.registry.load(found)
 
 
-def build(root: Path) -> World:
-    """A lake and a registry with two versions, the first in production."""
+def build(root: Path, tracking_uri: str = "") -> World:
+    """A lake and a registry (the given one, or a database) with two versions, the first in production."""
     import mlflow
 
-    world = World(root / "lake", f"sqlite:///{root}/mlflow.db")
-    mlflow.set_tracking_uri(world.tracking_uri)
-    mlflow.create_experiment("match-outcome", artifact_location=f"file://{root}/artifacts")
+    world = World(root / "lake", tracking_uri or f"sqlite:///{root}/mlflow.db")
+    if not tracking_uri:
+        mlflow.set_tracking_uri(world.tracking_uri)
+        mlflow.create_experiment("match-outcome", artifact_location=f"file://{root}/artifacts")
     matches = load()
     for regularisation in (0.01, 0.02):
         train(world.registry, matches, regularisation)
