@@ -97,18 +97,20 @@ class Pipeline:
 
     def _first_stale_week(self, as_of: datetime) -> str | None:
         """The first week that production may forecast, if a week up to those ahead is without forecasts, or from the
-        running week on has some that are older than matches or model. Live, the past is not forecast.
+        running week on has some that were made from other matches or by another model. Live, the past is not forecast.
         """
         production = self._registry.by_alias(PRODUCTION)
         if production is None:
             return None
-        stamps = [self._lake.table_stamp("matches", name) for name in self._settings.competitions]
-        newest = max(stamp.modified_ns for stamp in stamps if stamp is not None)
+        there, noted = set(self._lake.partitions("forecasts")), published.forecasts_noted(self._lake)
+        stamps = published.stamps(self._lake, self._lake.partitions("matches"))
         first = max(FIRST_WEEK, week_of(production.trained_through + timedelta(weeks=1)))
         last = week_of(as_of + timedelta(weeks=self._settings.weeks_ahead))
         every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
         due = [week for week in every if self._clock.replaying or week >= week_of(as_of)]
-        return due[0] if any(self._is_stale(week, as_of, newest, production.version) for week in due) else None
+        fresh = {week for week in there if week < week_of(as_of) or noted.get(week) == stamps}
+        stale = any(week not in fresh or self._is_by_another(week, as_of, production.version) for week in due)
+        return due[0] if stale else None
 
     def _unsettled(self, as_of: datetime) -> bool:
         """Whether a match can be scored that has not been, or nobody has looked at a week that has begun."""
@@ -127,16 +129,12 @@ class Pipeline:
             return False
         return candidate.version not in set(published.weeks(self._lake, "shadow_forecasts")["model_version"])
 
-    def _is_stale(self, week: str, as_of: datetime, newest: int, version: int) -> bool:
-        stamp = self._lake.table_stamp("forecasts", week)
-        if stamp is None:
-            return True
+    def _is_by_another(self, week: str, as_of: datetime, version: int) -> bool:
+        """Whether a match to come of a week is forecast by another version than the one in production."""
         if week < week_of(as_of):
             return False
         rows = self._lake.read_table("forecasts", week)
-        return stamp.modified_ns < newest or bool(
-            (rows.loc[rows["kick_off"] > as_of, "model_version"] != version).any()
-        )
+        return bool((rows.loc[rows["kick_off"] > as_of, "model_version"] != version).any())
 
     def _job(
         self,

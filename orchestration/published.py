@@ -37,10 +37,15 @@ def rated_together(lake: Lake, competition: str) -> list[str]:
     return [name for name in lake.partitions("matches") if pool_of(name) == pool_of(competition)]
 
 
+def stamps(lake: Lake, names: Iterable[str]) -> dict[str, list[Any]]:
+    """Of each table of matches, what tells that it was replaced: equal or not, as times on S3 are whole seconds."""
+    found = {name: lake.table_stamp("matches", name) for name in names}
+    return {name: list(astuple(stamp)) for name, stamp in found.items() if stamp is not None}
+
+
 def stamps_of_pool(lake: Lake, competition: str) -> dict[str, list[Any]]:
-    """Of each table of matches that a competition's ratings are made from, what tells that it was replaced."""
-    stamps = {name: lake.table_stamp("matches", name) for name in rated_together(lake, competition)}
-    return {name: list(astuple(stamp)) for name, stamp in stamps.items() if stamp is not None}
+    """The stamps of the matches that a competition's ratings are made from."""
+    return stamps(lake, rated_together(lake, competition))
 
 
 def note_ratings(lake: Lake, competition: str, made_from: Mapping[str, list[Any]]) -> None:
@@ -55,6 +60,20 @@ def is_rated(lake: Lake, competition: str) -> bool:
     noted = document(lake, f"ratings/{competition}.json")
     now = {"made_from": stamps_of_pool(lake, competition), "features": list(FEATURES)}
     return noted == now
+
+
+_FORECASTS_MADE_FROM = "made_from/forecasts.json"
+
+
+def note_forecasts(lake: Lake, weeks: Iterable[str], since: str, made_from: Mapping[str, list[Any]]) -> None:
+    """Note what the forecasts of weeks were made from; weeks before `since` are history and need no note."""
+    noted = {**(document(lake, _FORECASTS_MADE_FROM) or {}), **{week: dict(made_from) for week in weeks}}
+    lake.write_json(_FORECASTS_MADE_FROM, {week: noted[week] for week in noted if week >= since})
+
+
+def forecasts_noted(lake: Lake) -> dict[str, dict[str, list[Any]]]:
+    """What the forecasts of the running week and of later ones were made from, by week."""
+    return document(lake, _FORECASTS_MADE_FROM) or {}
 
 
 def empty(schema: pa.Schema) -> pd.DataFrame:

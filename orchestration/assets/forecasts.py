@@ -52,7 +52,8 @@ def forecasts(
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
-    model, table, as_of = registry.load(production), published.matches(lake), clock.as_of()
+    made_from = published.stamps(lake, lake.partitions("matches"))
+    model, table, as_of = registry.load(production), published.matches(lake, made_from), clock.as_of()
     last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
     before = {week: published.week(lake, "forecasts", week) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
@@ -73,6 +74,7 @@ def forecasts(
             lake.write_table("forecasts", week, frame.reindex(columns=PUBLISHED.names), schema=PUBLISHED)
         kept = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
         context.add_asset_metadata({**display.of_table(frame, frame[_SHOWN]), **kept}, partition_key=week)
+    published.note_forecasts(lake, context.partition_keys, week_of(as_of), made_from)
     yield dg.MaterializeResult()
 
 

@@ -23,7 +23,8 @@ from tests.serving.tracking import Tracking
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # the image is built, and its base where there is none
 
-TOOLS = ("podman", "buildah", "runc")
+TOOLS = ("podman", "buildah", "runc", "catatonit")
+SEARCHED = f"{os.environ['PATH']}:/usr/sbin:/usr/libexec/podman"
 NO_BASE = 3
 """What .ci/build-image ends with where the base image cannot be had."""
 
@@ -101,7 +102,7 @@ class Image:
 def image(repository: Path, require: Callable[[object, str], None]) -> Iterator[Image]:
     """Built, or taken from the layers of an earlier build."""
     require(os.geteuid() == 0, "building and running images here takes root")
-    missing = [tool for tool in TOOLS if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin") is None]
+    missing = [tool for tool in TOOLS if shutil.which(tool, path=SEARCHED) is None]
     require(not missing, f"no {' and no '.join(missing)} on this machine (Debian: apt install {' '.join(missing)})")
     made = subprocess.run([str(repository / ".ci" / "build-image"), "serving"], capture_output=True, text=True)
     require(made.returncode != NO_BASE, made.stderr.strip().rpartition("\n")[2])

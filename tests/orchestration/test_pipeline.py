@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -16,7 +17,7 @@ from features.forecasts import PUBLISHED, probabilities, states_of
 from features.io.registry import PRODUCTION, STAGING
 from features.io.sources import bundled
 from features.io.store import Lake
-from features.matches import OUTCOMES, RESULT_COLUMNS, Status
+from features.matches import OUTCOMES, RESULT_COLUMNS, SCHEMA, Status
 from features.replay import STATE_COLUMNS
 from monitoring.settlement import SCHEMA as SETTLED
 from orchestration import published
@@ -130,6 +131,31 @@ def test_a_match_that_can_never_be_scored_is_not_asked_for_at_every_start(instal
         after = forecasts["published_at"].mask(late, forecasts["kick_off"] + pd.Timedelta(hours=1))
         lake.write_table("forecasts", week, forecasts.assign(published_at=after), schema=PUBLISHED)
         assert not pipeline._unsettled(AS_OF), "it was published after the fact and stays unscored for ever"
+
+
+def test_matches_replaced_within_the_second_of_the_forecasts_are_noticed_on_s3(installed, s3_lake, tmp_path) -> None:
+    """Times on S3 are whole seconds, so that nothing can be told to be newer by them."""
+    local, running = Path(installed.settings.lake_root), "2026-03-09"
+    for path in local.rglob("*.*"):
+        s3_lake.write_bytes(str(path.relative_to(local)), path.read_bytes())
+    settings = installed.settings.model_copy(update={"home": tmp_path, "lake": s3_lake.root, "as_of": AS_OF})
+    with dg.DagsterInstance.ephemeral() as instance:
+        pipeline = Pipeline(settings, instance, lambda _: None)
+        pipeline._weekly("publish_forecasts", "forecasts", running)
+        assert pipeline._first_stale_week(AS_OF) is None
+        matches = s3_lake.read_table("matches", bundled.COMPETITION, schema=SCHEMA)
+        weeks = [week for week in s3_lake.partitions("forecasts") if week >= running]
+        forecasts = {week: s3_lake.read_table("forecasts", week, schema=PUBLISHED) for week in weeks}
+        written = [("matches", bundled.COMPETITION), *(("forecasts", week) for week in weeks)]
+        for _ in range(20):
+            s3_lake.write_table("matches", bundled.COMPETITION, matches.iloc[1:], SCHEMA)
+            for week in weeks:
+                s3_lake.write_table("forecasts", week, forecasts[week], PUBLISHED)
+            seconds = {s3_lake.table_stamp(*one).modified_ns for one in written}
+            if len(seconds) == 1:
+                break
+        assert len(seconds) == 1, "all within a second, in none of 20 tries"
+        assert pipeline._first_stale_week(AS_OF) is not None
 
 
 @pytest.mark.slow
