@@ -17,6 +17,8 @@ from serving.settings import ServingSettings
 Thing = dict[str, Any]
 Rule = Callable[[list[Thing]], list[str]]
 WORKLOADS = {"Deployment", "StatefulSet", "Job", "Pod"}
+# Of the kinds of volumes that the restricted profile allows, those that are used.
+VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 
 
 def of(things: list[Thing], *kinds: str) -> list[Thing]:
@@ -69,7 +71,9 @@ def restricted_pods(things: list[Thing]) -> list[str]:
             found.append(f"{name}: token of the service account")
         if spec["enableServiceLinks"]:
             found.append(f"{name}: service links would set TOUCHLINE_ variables")
-        if spec.get("hostNetwork") or spec.get("hostPID") or any("hostPath" in one for one in spec.get("volumes", [])):
+        kinds = {kind for volume in spec.get("volumes", []) for kind in volume.keys() - {"name"}}
+        host_ports = [port for one in containers(spec) for port in one.get("ports", []) if "hostPort" in port]
+        if kinds - VOLUMES or host_ports or any(spec.get(f"host{what}") for what in ("Network", "PID", "IPC")):
             found.append(f"{name}: reaches into the node")
         for container in containers(spec):
             security = container["securityContext"]
@@ -279,10 +283,16 @@ POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.0"
 
 
-@pytest.mark.parametrize(
-    ("rule", "kind", "name", "path", "value"),
-    [
+NODE = {"name": "node", "hostPath": {"path": "/"}}
+SPOILT: list[tuple[Rule, str, str, str, Any]] = [
         (restricted_pods, "Deployment", "api", f"{POD}.securityContext.runAsNonRoot", False),
+        (restricted_pods, "StatefulSet", "postgresql", f"{POD}.securityContext.runAsUser", 0),
+        (restricted_pods, "Deployment", "ui", f"{POD}.securityContext.seccompProfile.type", "Unconfined"),
+        (restricted_pods, "Job", "dagster-migration", f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True),
+        (restricted_pods, "Deployment", "dagster-daemon", f"{POD}.automountServiceAccountToken", False),
+        (restricted_pods, "Deployment", "worker", f"{POD}.volumes.0", NODE),
+        (restricted_pods, "Deployment", "api", f"{CONTAINER}.ports.0.hostPort", 80),
+        (restricted_pods, "Deployment", "api", f"{POD}.hostIPC", True),
         (restricted_pods, "Deployment", "api", f"{POD}.automountServiceAccountToken", True),
         (restricted_pods, "Deployment", "worker", f"{POD}.enableServiceLinks", True),
         (restricted_pods, "Deployment", "ui", f"{POD}.hostNetwork", True),
@@ -290,7 +300,10 @@ CONTAINER = f"{POD}.containers.0"
         (restricted_pods, "Deployment", "mlflow", f"{CONTAINER}.securityContext.capabilities.add", ["NET_RAW"]),
         (resources, "Deployment", "api", f"{CONTAINER}.resources.requests.memory", None),
         (resources, "StatefulSet", "rabbitmq", f"{POD}.initContainers.0.resources", {}),
+        (resources, "Deployment", "worker", f"{CONTAINER}.resources.limits.cpu", "1"),
         (probes, "Deployment", "worker", f"{CONTAINER}.livenessProbe", None),
+        (probes, "Deployment", "dagster-daemon", f"{CONTAINER}.livenessProbe", None),
+        (probes, "StatefulSet", "rabbitmq", f"{CONTAINER}.readinessProbe", None),
         (probes, "Deployment", "api", f"{CONTAINER}.readinessProbe.httpGet.port", "https"),
         (images, "Deployment", "api", f"{CONTAINER}.image", "registry.example:5000/touchline-serving"),
         (images, "Deployment", "api", f"{CONTAINER}.image", "touchline-serving:latest"),
@@ -300,6 +313,7 @@ CONTAINER = f"{POD}.containers.0"
         (selectors, "PodMonitor", "worker", "spec.selector.matchLabels", {"app.kubernetes.io/component": "workers"}),
         (selectors, "ServiceMonitor", "api", "spec.endpoints.0.port", "metrics"),
         (references, "Secret", "broker", "stringData.url", None),
+        (references, "Secret", "results", "stringData", {"url": "but no users.acl"}),
         (references, "Deployment", "api", f"{POD}.serviceAccountName", "nobody"),
         (references, "Deployment", "api", f"{POD}.volumes", []),
         (references, "ConfigMap", "dagster-instance", "metadata.name", "other"),
@@ -307,14 +321,22 @@ CONTAINER = f"{POD}.containers.0"
         (one_scaler, "Deployment", "api", "spec.replicas", 2),
         (one_scaler, "HorizontalPodAutoscaler", "api", "spec.scaleTargetRef.name", "touchline-worker"),
         (budgets, "PodDisruptionBudget", "api", "metadata.name", "touchline-ui"),
+        (budgets, "HorizontalPodAutoscaler", "api", "spec.minReplicas", 1),
         (spread, "Deployment", "api", f"{POD}.topologySpreadConstraints", []),
+        (spread, "Deployment", "api", f"{POD}.topologySpreadConstraints.0.labelSelector.matchLabels", {"app": "x"}),
         (graceful, "Deployment", "worker", f"{POD}.terminationGracePeriodSeconds", 90),
         (graceful, "Deployment", "api", f"{POD}.terminationGracePeriodSeconds", 45),
         (graceful, "Deployment", "worker", f"{CONTAINER}.command", ["sh", "-c", "python -m serving.worker"]),
-    ],
-)  # fmt: skip
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "kind", "name", "path", "value"), SPOILT)
 def test_a_rule_notices(plain: list[Thing], rule: Rule, kind: str, name: str, path: str, value: Any) -> None:
     assert rule(spoil(plain, kind, f"touchline-{name}", path, value))
+
+
+def test_every_rule_is_shown_to_notice_something() -> None:
+    assert {rule for rule, *_ in SPOILT} == set(RULES)
 
 
 def test_a_rule_notices_a_weak_run_pod_of_dagster(plain: list[Thing]) -> None:

@@ -91,6 +91,7 @@ def test_the_chart_and_each_part_alone_lint_strictly(chart: Any) -> None:
 def test_all_parts_bear_one_version(chart: Any) -> None:
     charts = [yaml.safe_load(path.read_text()) for path in [CHART / "Chart.yaml", *CHART.glob("charts/*/Chart.yaml")]]
     assert len({(one["version"], one["appVersion"]) for one in charts}) == 1
+    assert not any(one.get("repository") for chart in charts for one in chart.get("dependencies", [])), "all are local"
     declared = {one["name"] for one in charts[0]["dependencies"]}
     assert declared == {path.name for path in (CHART / "charts").iterdir()}
 
@@ -129,9 +130,15 @@ def test_a_long_release_name_keeps_all_names_apart_and_short(chart: Any, extensi
         assert [error for thing in things for error in schema_errors(thing, "1.34", extensions)] == []
 
 
+def twins(things: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Names that more than one object of a kind has."""
+    names = Counter((thing["apiVersion"], thing["kind"], thing["metadata"]["name"]) for thing in things)
+    return [name for name, count in names.items() if count > 1]
+
+
 def test_no_two_objects_share_a_name(objects: list[dict[str, Any]]) -> None:
-    names = Counter((thing["apiVersion"], thing["kind"], thing["metadata"]["name"]) for thing in objects)
-    assert [name for name, count in names.items() if count > 1] == []
+    assert twins(objects) == []
+    assert twins([*objects, objects[0]]) != []
 
 
 def test_without_their_operators_no_objects_of_theirs_are_made_by_default(chart: Any) -> None:

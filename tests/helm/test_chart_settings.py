@@ -240,6 +240,14 @@ def test_images_hold_what_their_process_imports() -> None:
             assert "image.revision" in body
 
 
+def test_what_an_image_starts_is_the_first_process_and_gets_the_signals() -> None:
+    """Exec form: in the other one a shell would be told to stop, and would tell nobody."""
+    starts = re.findall(r"^(?:ENTRYPOINT|CMD) (.*)$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert len(starts) == 7
+    assert all(isinstance(json.loads(one), list) for one in starts)
+    assert not {json.loads(one)[0] for one in starts} & {"sh", "bash", "/bin/sh"}
+
+
 def test_images_chart_and_package_bear_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     versions = re.findall(r"^ARG VERSION=(\S+)$", (ROOT / "Dockerfile").read_text(), re.M)
