@@ -336,13 +336,17 @@ _ADVICE = {
     "too_few_matches": "Until there are enough, no new model is promoted unless a person answers for it with the job "
     "<code>review_drift</code> in Dagster.",
 }
-_TABLE = '<table cellpadding="4" style="text-align:left">'
+_TABLE = '<table cellpadding="4" style="text-align:left;display:block;overflow-x:auto">'
+
+
+_NARROW = "<style>.MuiGrid-root{min-width:0!important;max-width:100%}</style>"
+"""Without it Evidently's own tables grow out of a window under 1,000 pixels, where nobody can scroll to their end."""
 
 
 def _page(page: str, summary: dict[str, Any]) -> str:
     """Evidently's page with what the numbers mean, and how far to trust them, at its top."""
     head, body, rest = page.partition("<body>")
-    return head + body + _preface(summary) + rest
+    return head + body + _NARROW + _preface(summary) + rest
 
 
 def _preface(summary: dict[str, Any]) -> str:

@@ -67,12 +67,13 @@ def _inspect(competitions: Sequence[str]) -> int:
 
 def _advance(weeks: int) -> int:
     from features.io.settings import Settings
-    from orchestration.replay import advance
 
     logs = Settings().home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     # Dagster, MLflow and their libraries tell every step on stderr; a person wants the steps of the pipeline.
     with (logs / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
+        from orchestration.replay import advance
+
         advance(weeks, say)
     return 0
 

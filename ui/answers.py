@@ -157,6 +157,8 @@ class MatchPage(Answer):
 
     items: list[Match]
     next_cursor: str | None = None
+    as_of: datetime | None = None  # the moment that the platform stands at
+    clock: str | None = None  # what moves it on: now, replay or fixed
 
 
 class Accepted(Answer):

@@ -75,7 +75,7 @@ def match_row(match: Match, where: tzinfo) -> str:
     outlook = (
         bar(match.forecast.probabilities, winner or None)
         if match.forecast
-        else '<span class="tl-none">no forecast published</span>'
+        else f'<span class="tl-none">{"not forecast yet" if match.score is None else "no forecast published"}</span>'
     )
     return (
         f'<a class="tl-match" href="{escape(match_link(match))}" target="_self">'

@@ -106,7 +106,7 @@ def differences(against: dict[str, Comparison]) -> alt.LayerChart:
     interval = base.mark_rule(strokeWidth=3, color=MODEL).encode(
         x=alt.X(
             "low:Q",
-            title="RPS difference: left of zero, published is better",
+            title="RPS difference",
             axis=alt.Axis(tickCount=8),
         ),
         x2="high:Q",
@@ -124,7 +124,7 @@ def ratings(history: list[Rating], home: str, away: str) -> alt.Chart:
         .mark_line(strokeWidth=2.4)
         .encode(
             x=alt.X("kick_off:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=8)),
-            y=alt.Y("elo:Q", title="Elo", scale=alt.Scale(zero=False)),
+            y=alt.Y("elo:Q", title="Elo", scale=alt.Scale(zero=False), axis=alt.Axis(format="d")),
             color=alt.Color(
                 "team:N",
                 title=None,
@@ -143,7 +143,7 @@ def ratings(history: list[Rating], home: str, away: str) -> alt.Chart:
 
 
 def drift_trend(weeks: list[DriftSummary]) -> alt.Chart:
-    """Share of drifted columns by week."""
+    """Share of drifted figures by week."""
     rows = pd.DataFrame(
         [
             {
@@ -160,7 +160,7 @@ def drift_trend(weeks: list[DriftSummary]) -> alt.Chart:
         .mark_circle(size=110, opacity=1)
         .encode(
             x=alt.X("week:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=8)),
-            y=alt.Y("share:Q", title="columns that drifted", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+            y=alt.Y("share:Q", title="figures that drifted", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
             color=alt.Color(
                 "verdict:N",
                 title=None,

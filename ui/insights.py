@@ -56,11 +56,13 @@ def _why(told: Explanation, match: Match) -> str:
     widest = max(abs(share) for _, _, share in parts) or 1
     rows = "".join(_pull(name, hint, share, abs(share) / widest / 2) for name, hint, share in parts)
     ahead, behind = (match.home_team, match.away_team) if told.log_odds >= 0 else (match.away_team, match.home_team)
+    times = exp(abs(told.log_odds))
+    share = f"<b>{times:.1f} times</b>" if times >= 1.05 else "<b>about</b>"
     return (
         f'<section class="tl-why"><h4>What moved it</h4><div class="tl-pull tl-toward"><span></span>'
         f"<div><em>← home</em><em>away →</em></div><b></b></div>{rows}"
-        f'<p title="log-odds {told.log_odds:+.3f}">Together: {escape(ahead)} are <b>{exp(abs(told.log_odds)):.1f} '
-        f"times</b> as likely to win as {escape(behind)}.</p></section>"
+        f'<p title="log-odds {told.log_odds:+.3f}">Together: {escape(ahead)} are {share} '
+        f"as likely to win as {escape(behind)}.</p></section>"
     )
 
 

@@ -39,7 +39,8 @@ def _meter(p: float, kind: str) -> str:
 def _row(place: int, row: TableRow, forecast: SeasonTable, edges: set[int]) -> str:
     meters = "".join(_meter(p, one.kind) for p, one in zip(row.chances, forecast.places, strict=True))
     return (
-        f'<tr><td class="tl-num tl-muted">{place}</td><td class="tl-team">{escape(row.team)}</td>'
+        f'<tr><td class="tl-num tl-muted">{place}</td><td class="tl-team">{escape(row.team)}'
+        f'<div class="tl-small-strip">{_strip(row, edges)}</div></td>'
         f'<td class="tl-num tl-wide">{row.played}</td><td class="tl-num tl-wide">{row.points:.0f}</td>'
         f'<td class="tl-num"><b>{row.expected_points:.1f}</b></td>{meters}<td>{_strip(row, edges)}</td></tr>'
     )

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.session import failures_explained, settings
+from ui import times
+from ui.session import api, failures_explained, settings
 
 HERE = Path(__file__).parent
+MODEL = "match-outcome"
 
 
 def pages() -> dict[str, list[st.Page]]:
     """The pages in reading order, then the tools behind them."""
     chosen = settings()
-    tools = {"Dagster": chosen.dagster_url, "MLflow": chosen.mlflow_url, "Grafana": chosen.grafana_url}
+    model = chosen.mlflow_url and f"{chosen.mlflow_url.rstrip('/')}/#/models/{MODEL}"  # not MLflow's welcome page
+    tools = {"Dagster": chosen.dagster_url, "MLflow": model, "Grafana": chosen.grafana_url}
     return {
         "": [
             st.Page("app_pages/matches.py", title="Matches", icon=":material/sports_soccer:", default=True),
@@ -28,12 +31,27 @@ def pages() -> dict[str, list[st.Page]]:
     }
 
 
+def standing() -> None:
+    """Where the platform stands, unless that is simply now."""
+    found = api().matches(limit=1)
+    if found.as_of is None or found.clock not in ("replay", "fixed"):
+        return
+    where = times.zone()
+    moment = f"{times.moment(found.as_of, where)} {times.zone_name(where)}"
+    onward = " <code>touchline advance</code> moves it on." if found.clock == "replay" else ""
+    st.html(
+        f'<div class="tl-standing"><b>Replay</b> The platform stands at {moment}: later matches are fixtures.{onward}'
+        "</div>"
+    )
+
+
 def main() -> None:
     st.set_page_config(page_title="Touchline", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide")
     st.logo(str(HERE / "assets" / "logo.svg"), size="large")
     st.html(HERE / "style.css")
     page = st.navigation(pages(), position="top")
     with failures_explained():
+        standing()
         page.run()
 
 

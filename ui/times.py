@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,11 @@ def clock(moment: datetime, where: tzinfo) -> str:
 
 def in_utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def is_utc(where: tzinfo, moments: Iterable[datetime]) -> bool:
+    """Whether the reader's clock shows these moments as UTC does."""
+    return all(clock(moment, where) == clock(moment, UTC) for moment in moments)
 
 
 def moment(at: datetime, where: tzinfo) -> str:

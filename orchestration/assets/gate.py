@@ -4,14 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from features.errors import DamagedArtefact
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, Registry
 from features.io.store import Lake
 from monitoring.gate import Verdict, as_document, nothing_staged
-from orchestration import display, published
+from orchestration import published
 from orchestration.assessment import assess, critical_checks
 from orchestration.automation import FOLLOW
 from orchestration.checks import CRITICAL
@@ -66,22 +65,16 @@ def _before(lake: Lake) -> dict[str, Any] | None:
 
 
 def shown(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as metadata, the conditions as a table."""
-    rows = [
-        {
-            "condition": one.name,
-            "": "open" if one.open else "**shut**",
-            "value": one.value,
-            "needed": one.threshold,
-            "why": one.why,
-        }
+    """The verdict as metadata. The conditions are a list: of a table Dagster would cut off the last column, the why."""
+    lines = [
+        f"- **{'open' if one.open else 'SHUT'}** `{one.name}`: {one.why} ({one.value}; needed: {one.threshold})"
         for one in verdict.conditions
     ]
     return {
         "open": verdict.open,
         "candidate": verdict.candidate,
         "production": verdict.production if verdict.production is not None else "none",
-        "conditions": dg.MetadataValue.md(display.markdown(pd.DataFrame(rows))),
+        "conditions": dg.MetadataValue.md("\n".join(lines)),
         "evidence": verdict.evidence or "none",
         "waits_for_a_person": verdict.waiting_for_approval,
     }

@@ -84,16 +84,14 @@ def test_a_damaged_verdict_is_replaced_by_the_next_one(resources, monkeypatch) -
     assert resources["lake"].read_json(GATE)["candidate"] == 2
 
 
-def test_every_condition_is_shown_as_a_line_of_a_table() -> None:
-    why = "worse than version 1 | by far"
+def test_every_condition_is_shown_in_a_line_that_says_why() -> None:
+    why = "worse than version 1 by far"
     conditions = (Condition("calibrated", True, "0.02", "<= 0.05", "within"), Condition("better", False, "-", "-", why))
     seen = shown(replace(WAITS, conditions=conditions))
     assert (seen["open"], seen["candidate"], seen["evidence"]) == (False, 2, "abc")
     assert seen["conditions"].value.splitlines() == [
-        "| condition |  | value | needed | why |",
-        "| --- | --- | --- | --- | --- |",
-        "| calibrated | open | 0.02 | <= 0.05 | within |",
-        "| better | **shut** | - | - | worse than version 1 \\| by far |",
+        "- **open** `calibrated`: within (0.02; needed: <= 0.05)",
+        "- **SHUT** `better`: worse than version 1 by far (-; needed: -)",
     ]
 
 

@@ -163,6 +163,7 @@ class FakeApi:
         self.mode = "ok"
         self.away_matches = 380
         self.season = {"complete": True, "places_known": True}
+        self.standing = {"as_of": bundled.REPLAY_AS_OF.isoformat(), "clock": "replay"}
         self.rows = rows
         self.polls: dict[str, int] = {}
         self.drift_weeks = [
@@ -230,7 +231,8 @@ class FakeApi:
         found.sort(key=lambda row: row["kick_off"], reverse=order == "desc")
         start = int(cursor or 0)
         more = start + limit < len(found)
-        return {"items": found[start : start + limit], "next_cursor": str(start + limit) if more else None}
+        following = str(start + limit) if more else None
+        return {"items": found[start : start + limit], "next_cursor": following, **self.standing}
 
     def match(self, match_id: str) -> Any:
         for row in self._rows():
@@ -329,7 +331,9 @@ class FakeApi:
         return {"items": self.drift_weeks if self._rows() else []}
 
     def drift_report(self, week: str) -> Any:
-        return HTMLResponse(f"<!doctype html><html><body><h1>Drift report of {week}</h1></body></html>")
+        return HTMLResponse(
+            f"<!doctype html><html><body><h1>Drift report of {week}</h1><p style='height:3000px'></p></body></html>"
+        )
 
     async def predict_async(self, request: Request) -> Any:
         body = await request.json()

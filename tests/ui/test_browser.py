@@ -108,21 +108,46 @@ def test_every_page_is_reached_from_the_top_and_by_its_address(open_browser: Any
         page.wait_for_selector(f"h1:has-text('{name}')")
     page.click("text=Tools")
     assert page.locator("a[href='http://127.0.0.1:3001']").count() == 1
+    assert page.locator("a[href$=':5000/#/models/match-outcome']").count() == 1
 
 
 @pytest.mark.parametrize(
     ("path", "ready"),
-    [("/?show=Results", "a.tl-match"), ("/", "a.tl-match"), ("/model", "text=diagonal"), (MATCH, "h4")],
+    [
+        ("/?show=Results", "a.tl-match"),
+        ("/", "a.tl-match"),
+        ("/model", "text=diagonal"),
+        (MATCH, "h4"),
+        ("/table", ".tl-standings"),
+        ("/drift", ".tl-figures"),
+    ],
 )
 def test_a_phone_needs_no_sideways_scrolling(open_browser: Any, path: str, ready: str) -> None:
     page = open_browser(path, width=390, ready=ready)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    cells = page.locator(".tl-rows td:visible, .tl-rows th:visible, .tl-ends span")
+    edges = cells.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert max(edges, default=0) <= 390
+
+
+def test_the_drift_report_is_shown_in_its_whole_length(open_browser: Any) -> None:
+    page = open_browser("/drift?report=true", ready="iframe")
+    page.frame_locator("iframe").locator("h1").wait_for()
+    page.wait_for_function("document.querySelector('iframe').clientHeight > 3000")
+
+
+def test_the_score_that_came_has_its_bar_where_the_others_have_theirs(open_browser: Any, module_api: Any) -> None:
+    drawn = next(row for row in module_api.rows if row["score"] == {"home": 1, "away": 1} and row["forecast"])
+    page = open_browser(f"/match?match_id={drawn['match_id']}", ready=".tl-came")
+    starts = page.locator(".tl-line i").evaluate_all("all => all.map(one => one.getBoundingClientRect().left)")
+    assert len(starts) == 5 and len(set(starts)) == 1
 
 
 def test_on_a_phone_both_clubs_of_a_fixture_stand_in_one_line(open_browser: Any) -> None:
     page = open_browser("/", width=390, ready="a.tl-match")
-    home, away = (page.locator(f"a.tl-match >> nth=0 >> .tl-club >> nth={side}").bounding_box() for side in (0, 1))
+    clubs = page.locator("a.tl-match >> nth=0 >> .tl-club")
+    home, away = clubs.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")  # at one moment
     assert abs(home["y"] + home["height"] / 2 - away["y"] - away["height"] / 2) < 2
     assert home["x"] < away["x"] and away["width"] > 120
 

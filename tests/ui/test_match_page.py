@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ui import insights
+from ui.answers import Insight, Match
+
 MATCH = "eng-premier-league-2025-26-arsenal-everton"
 
 
@@ -40,6 +43,27 @@ def test_form_ratings_and_meetings_of_both_clubs_are_shown(api, open_page, text)
     assert "3 in the data" in shown
     assert "Before this match: Arsenal **1603**" in shown
     assert len(app.get("vega_lite_chart")) == 1
+
+
+def test_a_match_without_a_forecast_says_whether_one_can_still_come(api, open_page, text) -> None:
+    ahead, played = (next(row for row in api.rows if row["status"] == status) for status in ("scheduled", "played"))
+    ahead["forecast"], before = None, ahead["forecast"]
+    try:
+        shown = text(open_page("match", match_id=ahead["match_id"]))
+    finally:
+        ahead["forecast"] = before
+    assert "No forecast is published yet" in shown
+    assert "The published forecast stays" not in shown
+    assert played["forecast"] is None
+    assert "No forecast was published for this match" in text(open_page("match", match_id=played["match_id"]))
+
+
+def test_clubs_that_are_about_as_likely_to_win_are_said_to_be(api, open_page) -> None:
+    match = Match.model_validate(next(row for row in api.rows if row["match_id"] == MATCH))
+    told = Insight.model_validate(api.insight(MATCH))
+    for log_odds, said in ((0.04, "Arsenal are <b>about</b> as likely to win as Everton"), (-0.06, "<b>1.1 times</b>")):
+        even = told.explanation.model_copy(update={"log_odds": log_odds})
+        assert said in insights.block(told.model_copy(update={"explanation": even}), match)
 
 
 def test_a_result_says_whether_the_forecast_was_right_and_how_good_it_was(api, open_page, text) -> None:

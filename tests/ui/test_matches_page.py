@@ -26,6 +26,10 @@ def test_one_club_can_be_followed_by_a_link(api, open_page, text) -> None:
     assert shown.count('class="tl-match"') == shown.count("Fulham</span>") > 0
 
 
+def test_a_reader_whose_clock_shows_utc_is_not_sent_to_look_for_it(api, open_page, text) -> None:
+    assert "Kick-off times are in UTC. Choose" in text(open_page())
+
+
 def test_more_matches_come_on_request(api, open_page, text) -> None:
     app = open_page(show="Results")
     before = text(app).count('class="tl-match"')

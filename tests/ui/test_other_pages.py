@@ -62,12 +62,46 @@ def test_the_drift_page_says_what_to_do_and_shows_the_report_on_request(api, ope
     app = open_page("drift")
     assert not app.exception
     assert "review_drift" in text(app)
-    assert "**pi**" in text(app)
+    assert "**Pi: home form at home" in text(app)
     assert "1 of 8" in [metric.value for metric in app.metric]
     assert not app.get("iframe")
     app.toggle(key="report").set_value(True).run()
     assert not app.exception
     assert "Drift report of 2026-03-09" in app.get("iframe")[0].proto.srcdoc
+
+
+def test_figures_have_names_that_a_reader_understands_and_each_has_a_verdict(api, open_page, text) -> None:
+    api.drift_weeks[0]["columns"][0] |= {"p_value": None, "mean_window": None}
+    shown = text(open_page("drift"))
+    assert ">log_home_goals<" not in shown
+    assert 'title="log_home_goals">Goals expected of the home side (log)<' in shown
+    assert (shown.count("<td>no drift</td>"), shown.count("<td>drifted</td>"), shown.count("<td>missing</td>")) == (
+        6,
+        1,
+        1,
+    )
+
+
+def test_versions_are_told_of_where_there_are_several(api, open_page, text) -> None:
+    span = "291 settled matches, 15 Aug 2025 to 5 Mar 2026"
+    assert f"{span}." in text(open_page("model", of="all"))
+    whole = next(one for one in api.report["groups"] if (one["competition"], one["window"]) == ("all", "season"))
+    api.report["groups"] += [whole | {"model_version": one, "matches": n} for one, n in (("3", 200), ("4", 91))]
+    assert f"{span}: 200 by version 3, 91 by version 4." in text(open_page("model", of="all"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_replay_says_where_it_stands_on_every_page(page: str, api, open_page, text) -> None:
+    told = "The platform stands at 13 Mar 2026, 12:00"
+    shown = text(open_page(page))
+    assert told in shown
+    assert "touchline advance" in shown
+    api.standing["clock"] = "fixed"
+    shown = text(open_page(page))
+    assert told in shown
+    assert "touchline advance</code> moves" not in shown
+    api.standing["clock"] = "now"
+    assert told not in text(open_page(page))
 
 
 @pytest.mark.parametrize("page", PAGES)

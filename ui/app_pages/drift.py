@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import charts, times
+from ui import charts, figures, times
 from ui.answers import DriftSummary
 from ui.session import api, empty, settings
 
-HEIGHT = 900
 ADVICE = {
     "drift": (
         "The inputs or the forecasts of these weeks differ from the reference by more than chance. Read the report, "
@@ -25,10 +24,10 @@ ADVICE = {
 def verdict(latest: DriftSummary) -> None:
     """The newest verdict and what to do about it."""
     state = charts.STATES.get(latest.state, latest.state)
-    drifted = [one.column for one in latest.columns if one.drifted]
+    drifted = [figures.column_name(one.column) for one in latest.columns if one.drifted]
     what, which, matches = st.columns(3)
     what.metric("Newest verdict", state, help=f"Week of {latest.week}")
-    which.metric("Columns that drifted", f"{len(drifted)} of {len(latest.columns)}", help=", ".join(drifted) or None)
+    which.metric("Figures that drifted", f"{len(drifted)} of {len(latest.columns)}", help=", ".join(drifted) or None)
     matches.metric("Matches in the window", latest.matches, help=f"A verdict needs {latest.minimum}.")
     advice = ADVICE.get(latest.state, "")
     if latest.state == "drift":
@@ -44,24 +43,7 @@ def compared(one: DriftSummary) -> None:
         window = f"{times.short_day(one.window.since, where)} to {times.short_day(one.window.to, where)}"
         before = f"{times.short_day(one.reference.since, where)} to {times.short_day(one.reference.to, where)}"
         st.caption(f"{one.matches} matches, {window}, against the reference, {before}.")
-    st.dataframe(
-        {
-            "column": [column.column for column in one.columns],
-            "kind": [column.kind for column in one.columns],
-            "drifted": ["yes" if column.drifted else "" for column in one.columns],
-            "mean before": [column.mean_reference for column in one.columns],
-            "mean now": [column.mean_window for column in one.columns],
-            "p-value": [column.p_value for column in one.columns],
-            "drift below": [column.threshold for column in one.columns],
-        },
-        hide_index=True,
-        column_config={
-            "mean before": st.column_config.NumberColumn(format="%.3f"),
-            "mean now": st.column_config.NumberColumn(format="%.3f"),
-            "p-value": st.column_config.NumberColumn(format="%.2g"),
-            "drift below": st.column_config.NumberColumn(format="%.2g"),
-        },
-    )
+    st.html(figures.drift(one.columns))
     if one.trust.false_alarm_rate is not None:
         st.caption(
             f"On {one.trust.windows} windows of past seasons without drift, this rule raised a false alarm in "
@@ -84,7 +66,7 @@ def report(weeks: list[DriftSummary]) -> None:
         with st.spinner("Fetching the report …"):
             page = api().drift_report(week)
         st.download_button("Download as HTML", page, f"drift-{week}.html", "text/html", icon=":material/download:")
-        st.iframe(page, height=HEIGHT)
+        st.iframe(page, alt=f"Drift report, week of {week}")
 
 
 def page() -> None:

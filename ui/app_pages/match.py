@@ -18,10 +18,17 @@ FORM = 6
 def published(match: Match) -> None:
     st.subheader("Published forecast", help=cards.MEANING)
     if match.forecast is None:
-        empty(
-            "No forecast was published for this match.",
-            "Forecasts are published for the weeks ahead, before kick-off. You can still make one now.",
-        )
+        if match.score is None:
+            empty(
+                "No forecast is published yet.",
+                "Forecasts are published some weeks before kick-off. Until then you can make one now.",
+            )
+        else:
+            empty(
+                "No forecast was published for this match.",
+                "It was played before the platform published any, or was listed too late. Forecasts are never made "
+                "up afterwards.",
+            )
         return
     happened = match.score.outcome if match.score else None
     st.html(cards.big_bar(match.forecast.probabilities, match.home_team, match.away_team, happened))
@@ -58,7 +65,8 @@ def now(match: Match) -> None:
         text, button = st.columns([4, 1], vertical_alignment="center")
         text.markdown(
             "**Predict now** with the model in production and the clubs’ latest ratings"
-            + (", which know this result by now." if match.score else ". The published forecast stays.")
+            + (", which know this result by now." if match.score else ".")
+            + (" The published forecast stays." if match.forecast and not match.score else "")
         )
         if button.button("Predict now", type="primary", icon=":material/bolt:", key="predict_now", width="stretch"):
             st.session_state[key] = predict_now(match.home_team, match.away_team, match.competition)

@@ -103,7 +103,8 @@ def page() -> None:
     st.html(cards.match_list(matches, where, {one.competition: one.name for one in api().competitions().items}))
     if more:
         st.button("Show more", key="more", on_click=partial(show_more, key), width="stretch")
-    st.caption(f"Kick-off times are in {times.zone_name(where)}; point at one for UTC. Choose a match for its details.")
+    pointer = "" if times.is_utc(where, [one.kick_off for one in matches]) else "; point at one for UTC"
+    st.caption(f"Kick-off times are in {times.zone_name(where)}{pointer}. Choose a match for its details.")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import charts, times
+from ui import charts, figures, times
 from ui.answers import Performance, PerformanceGroup
 from ui.api_client import NotFoundError, NotReadyError
 from ui.session import api, empty, settings
@@ -57,32 +57,11 @@ def chosen_group(report: Performance) -> PerformanceGroup | None:
 
 
 def by_version(report: Performance, group: PerformanceGroup) -> str:
-    """How many of the forecasts that are scored came from which version of the model."""
+    """How many of the forecasts that are scored came from which version of the model; empty where nobody tells."""
     of = [one for one in report.groups if (one.competition, one.window) == (group.competition, group.window)]
     versions = sorted((one.model_version, one.matches) for one in of if one.model_version != "all")
-    return ", ".join(f"{matches} by version {version}" for version, matches in versions)
-
-
-def scores(group: PerformanceGroup) -> None:
-    """Every score of every forecaster on the same matches."""
-    rows = {shown: one for name, shown in charts.FORECASTERS.items() if (one := group.scores.get(name))}
-    st.dataframe(
-        {
-            "": list(rows),
-            "matches": [int(one.n) for one in rows.values()],
-            "RPS": [one.rps for one in rows.values()],
-            "log loss": [one.log_loss for one in rows.values()],
-            "Brier": [one.brier for one in rows.values()],
-            "favourite came in": [one.accuracy for one in rows.values()],
-        },
-        hide_index=True,
-        column_config={
-            "RPS": st.column_config.NumberColumn(format="%.4f", help="Ranked probability score; 0 is perfect."),
-            "log loss": st.column_config.NumberColumn(format="%.4f"),
-            "Brier": st.column_config.NumberColumn(format="%.4f"),
-            "favourite came in": st.column_config.NumberColumn(format="percent"),
-        },
-    )
+    said = ", ".join(f"{matches} by version {version}" for version, matches in versions)
+    return f": {said}" if said else ""
 
 
 def comparison(group: PerformanceGroup) -> None:
@@ -96,7 +75,9 @@ def comparison(group: PerformanceGroup) -> None:
         sure = "beyond chance" if certain else f"though {one.n} matches cannot rule out chance"
         st.markdown(f"- **{better} than {charts.FORECASTERS.get(name, name)}**, {sure} (skill {one.skill:+.1%}).")
     st.altair_chart(charts.differences(group.against), width="stretch")
-    scores(group)
+    st.caption("Left of zero the published forecasts are better; the line is what these matches leave open.")
+    found = {said: group.scores.get(name) for name, said in charts.FORECASTERS.items()}
+    st.html(figures.scores({said: of for said, of in found.items() if of is not None}))
 
 
 def calibration(group: PerformanceGroup) -> None:
@@ -137,7 +118,7 @@ def page() -> None:
         return
     where = times.zone()
     span = f"{times.short_day(group.since, where)} to {times.short_day(group.to, where)}"
-    st.caption(f"{group.matches} settled matches, {span}: {by_version(report, group)}.")
+    st.caption(f"{group.matches} settled matches, {span}{by_version(report, group)}.")
     comparison(group)
     calibration(group)
     st.subheader("Week by week, all competitions")
