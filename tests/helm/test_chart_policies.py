@@ -1,9 +1,8 @@
-"""House rules over everything that the chart renders. Each rule is shown to notice an object that breaks it."""
+"""The house rules over everything that the chart renders. Each rule is shown to notice an object that breaks it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,254 +10,25 @@ import pytest
 import yaml
 from kubernetes.utils.quantity import parse_quantity
 
-from serving.batching import TIME_LIMIT
-from serving.settings import ServingSettings
-
-Thing = dict[str, Any]
-Rule = Callable[[list[Thing]], list[str]]
-WORKLOADS = {"Deployment", "StatefulSet", "Job", "Pod"}
-# Of the kinds of volumes that the restricted profile allows, those that are used.
-VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
-
-
-def of(things: list[Thing], *kinds: str) -> list[Thing]:
-    """Objects of some kinds."""
-    return [thing for thing in things if thing["kind"] in kinds]
-
-
-def named(things: list[Thing], kind: str, name: str) -> Thing:
-    """One object."""
-    return next(thing for thing in of(things, kind) if thing["metadata"]["name"] == name)
-
-
-def pods(things: list[Thing]) -> Iterator[tuple[str, Thing, Thing]]:
-    """(name, labels, pod spec) of all pods: those of workloads, and Dagster's run pods out of its configuration."""
-    for thing in of(things, *WORKLOADS):
-        template = thing["spec"]["template"] if thing["kind"] != "Pod" else thing
-        yield thing["metadata"]["name"], template["metadata"]["labels"], template["spec"]
-    for config in of(things, "ConfigMap"):
-        if "dagster.yaml" in config["data"]:
-            run = yaml.safe_load(config["data"]["dagster.yaml"])["run_launcher"]["config"]["run_k8s_config"]
-            container = {"name": "run", "image": "from-the-code-server:1", **run["container_config"]}
-            yield (
-                "dagster-run",
-                run["pod_template_spec_metadata"]["labels"],
-                {**run["pod_spec_config"], "containers": [container], "serviceAccountName": "touchline-dagster"},
-            )
-
-
-def containers(spec: Thing) -> list[Thing]:
-    """All containers of a pod."""
-    return [*spec.get("initContainers", []), *spec["containers"]]
-
-
-def matches(selector: Thing, labels: Thing) -> bool:
-    """Whether a label selector chooses a pod."""
-    wanted = selector.get("matchLabels", {})
-    among = all(labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", []))
-    return among and all(labels.get(key) == value for key, value in wanted.items())
-
-
-def restricted_pods(things: list[Thing]) -> list[str]:
-    """Kubernetes' restricted profile, a read-only root, a numeric user, and no token that nobody uses."""
-    found = []
-    for name, _, spec in pods(things):
-        pod = spec["securityContext"]
-        if not (pod["runAsNonRoot"] and pod["runAsUser"] >= 1 and pod["seccompProfile"]["type"] == "RuntimeDefault"):
-            found.append(f"{name}: may run as root or without seccomp")
-        talks_to_kubernetes = name.removeprefix("touchline-") in {"dagster-webserver", "dagster-daemon", "dagster-run"}
-        if spec["automountServiceAccountToken"] is not talks_to_kubernetes:
-            found.append(f"{name}: token of the service account")
-        if spec["enableServiceLinks"]:
-            found.append(f"{name}: service links would set TOUCHLINE_ variables")
-        kinds = {kind for volume in spec.get("volumes", []) for kind in volume.keys() - {"name"}}
-        host_ports = [port for one in containers(spec) for port in one.get("ports", []) if "hostPort" in port]
-        if kinds - VOLUMES or host_ports or any(spec.get(f"host{what}") for what in ("Network", "PID", "IPC")):
-            found.append(f"{name}: reaches into the node")
-        for container in containers(spec):
-            security = container["securityContext"]
-            good = security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"]
-            if not good or security["capabilities"] != {"drop": ["ALL"]}:
-                found.append(f"{name}/{container['name']}: not hardened")
-    return found
-
-
-def resources(things: list[Thing]) -> list[str]:
-    """CPU and memory requested, memory limited, CPU not."""
-    found = []
-    for name, _, spec in pods(things):
-        for container in containers(spec):
-            asked = container.get("resources", {})
-            if not {"cpu", "memory"} <= asked.get("requests", {}).keys() or list(asked.get("limits", {})) != ["memory"]:
-                found.append(f"{name}/{container['name']}: {asked}")
-    return found
-
-
-def probes(things: list[Thing]) -> list[str]:
-    """What serves says when it is ready and, but for RabbitMQ, when it is dead; on ports that exist."""
-    found = []
-    for thing in of(things, "Deployment", "StatefulSet"):
-        name, spec = thing["metadata"]["name"], thing["spec"]["template"]["spec"]
-        for container in spec["containers"]:
-            wanted = {"readinessProbe", "livenessProbe"}
-            if "rabbitmq" in name:
-                wanted = {"readinessProbe"}
-            if "daemon" in name:
-                wanted = {"livenessProbe"}
-            found += [f"{name}: no {probe}" for probe in wanted - container.keys()]
-            ports = {port["name"] for port in container.get("ports", [])}
-            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                for kind in ("httpGet", "tcpSocket"):
-                    port = container.get(probe, {}).get(kind, {}).get("port")
-                    if port is not None and port not in ports:
-                        found.append(f"{name}: {probe} asks port {port}")
-    return found
-
-
-def images(things: list[Thing]) -> list[str]:
-    """A tag on every image, and never `latest`."""
-    return [
-        f"{name}: {container['image']}"
-        for name, _, spec in pods(things)
-        for container in containers(spec)
-        if ":" not in container["image"].rsplit("/", 1)[-1] or container["image"].endswith(":latest")
-    ]
-
-
-def selectors(things: list[Thing]) -> list[str]:
-    """Every selector chooses pods that exist, workloads their own only, and Services reach ports that these open."""
-    found = []
-    everything = list(pods(things))
-    operated = {thing["metadata"]["name"] for thing in of(things, "RabbitmqCluster", "Cluster")}
-    for thing in things:
-        name, kind = thing["metadata"]["name"], thing["kind"]
-        if kind in {"Deployment", "StatefulSet"}:
-            chosen = [pod for pod, labels, _ in everything if matches(thing["spec"]["selector"], labels)]
-            if chosen != [name]:
-                found.append(f"{kind} {name} selects {chosen}")
-        if kind == "Service":
-            hit = [
-                spec for _, labels, spec in everything if matches({"matchLabels": thing["spec"]["selector"]}, labels)
-            ]
-            open_ports = {port["name"] for spec in hit for one in spec["containers"] for port in one.get("ports", [])}
-            closed = {port["targetPort"] for port in thing["spec"]["ports"]} - open_ports
-            if not hit or closed:
-                found.append(f"Service {name}: {closed or 'no pods'}")
-        theirs = kind in {"PodDisruptionBudget", "PodMonitor"} and name not in operated
-        if theirs and not any(matches(thing["spec"]["selector"], labels) for _, labels, _ in everything):
-            found.append(f"{kind} {name}: no pods")
-        if kind == "ServiceMonitor":
-            services = [
-                one for one in of(things, "Service") if matches(thing["spec"]["selector"], one["metadata"]["labels"])
-            ]
-            ports = {port["name"] for service in services for port in service["spec"]["ports"]}
-            if not {endpoint["port"] for endpoint in thing["spec"]["endpoints"]} <= ports:
-                found.append(f"ServiceMonitor {name}: no such port")
-    return found
-
-
-def references(things: list[Thing]) -> list[str]:
-    """Every Secret, ConfigMap, claim and service account that a pod names is made here, with the key, or was given."""
-    given = {"touchline-object-storage", "touchline-api-keys", "touchline-ui-key"}
-    secrets = {one["metadata"]["name"]: set(one["stringData"]) for one in of(things, "Secret")}
-    configs = {one["metadata"]["name"]: set(one["data"]) for one in of(things, "ConfigMap")}
-    claims = {one["metadata"]["name"] for one in of(things, "PersistentVolumeClaim")}
-    accounts = {one["metadata"]["name"] for one in of(things, "ServiceAccount")} | {None}
-    found = []
-    for name, _, spec in pods(things):
-        if spec.get("serviceAccountName") not in accounts:
-            found.append(f"{name}: service account {spec['serviceAccountName']}")
-        volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
-        for volume in volumes.values():
-            secret, config = volume.get("secret", {}), volume.get("configMap", {})
-            keys = {item["key"] for item in secret.get("items", [])}
-            if secret and secret["secretName"] not in given and not keys <= secrets.get(secret["secretName"], set()):
-                found.append(f"{name}: Secret {secret['secretName']} {keys}")
-            if config and config["name"] not in configs:
-                found.append(f"{name}: ConfigMap {config['name']}")
-            claim = volume.get("persistentVolumeClaim", {}).get("claimName")
-            if claim and claim not in claims:
-                found.append(f"{name}: claim {claim}")
-        for container in containers(spec):
-            for variable in container.get("env", []):
-                wanted = variable.get("valueFrom", {}).get("secretKeyRef")
-                if wanted and wanted["name"] not in given and wanted["key"] not in secrets.get(wanted["name"], set()):
-                    found.append(f"{name}: {variable['name']} from {wanted}")
-            owner = next((one for one in of(things, "StatefulSet") if one["metadata"]["name"] == name), None)
-            templates = owner["spec"].get("volumeClaimTemplates", []) if owner else []
-            known = volumes.keys() | {one["metadata"]["name"] for one in templates}
-            found += [
-                f"{name}: mount {mount['name']}"
-                for mount in container.get("volumeMounts", [])
-                if mount["name"] not in known
-            ]
-    return found
-
-
-def one_scaler(things: list[Thing]) -> list[str]:
-    """Whatever is scaled has one scaler and no fixed number of replicas."""
-    found, scaled = [], []
-    for thing in of(things, "HorizontalPodAutoscaler", "ScaledObject"):
-        target = thing["spec"]["scaleTargetRef"]["name"]
-        scaled.append(target)
-        if "replicas" in named(things, "Deployment", target)["spec"]:
-            found.append(f"{target} has replicas beside its scaler")
-    return found + [f"{name} has two scalers" for name in set(scaled) if scaled.count(name) > 1]
-
-
-def budgets(things: list[Thing]) -> list[str]:
-    """A disruption budget where more than one pod runs, and only there: one of one pod blocks every drain."""
-    found = []
-    least = {one["spec"]["scaleTargetRef"]["name"]: one["spec"].get("minReplicas") or one["spec"]["minReplicaCount"]
-             for one in of(things, "HorizontalPodAutoscaler", "ScaledObject")}  # fmt: skip
-    for thing in of(things, "Deployment", "StatefulSet", "RabbitmqCluster"):  # CloudNativePG makes its own
-        name = thing["metadata"]["name"]
-        replicas = thing["spec"].get("replicas") or least[name]
-        has = any(one["metadata"]["name"] == name for one in of(things, "PodDisruptionBudget"))
-        if has is not (replicas > 1):
-            found.append(f"{name}: {replicas} replicas, budget: {has}")
-    return found
-
-
-def spread(things: list[Thing]) -> list[str]:
-    """What has several pods spreads them over nodes and zones."""
-    found = []
-    for thing in of(things, "PodDisruptionBudget"):
-        owner = next((one for one in of(things, "Deployment", "StatefulSet")
-                      if one["metadata"]["name"] == thing["metadata"]["name"]), None)  # fmt: skip
-        if owner is None:  # an operator's pods, spread by the operator
-            continue
-        constraints = owner["spec"]["template"]["spec"].get("topologySpreadConstraints", [])
-        keys = {one["topologyKey"] for one in constraints}
-        mine = all(
-            one["labelSelector"]["matchLabels"] == owner["spec"]["selector"]["matchLabels"] for one in constraints
-        )
-        if keys != {"kubernetes.io/hostname", "topology.kubernetes.io/zone"} or not mine:
-            found.append(owner["metadata"]["name"])
-    return found
-
-
-def graceful(things: list[Thing]) -> list[str]:
-    """A pod gets longer to stop than what it still has to finish."""
-    found = []
-    longest = {
-        "touchline-api": ServingSettings.model_fields["sync_timeout"].default + 10 + 5,  # after 10 s of draining
-        "touchline-worker": TIME_LIMIT,
-        "touchline-postgresql": 60,
-    }
-    for thing in of(things, "Deployment", "StatefulSet"):
-        spec = thing["spec"]["template"]["spec"]
-        name, grace = thing["metadata"]["name"], spec["terminationGracePeriodSeconds"]
-        if grace <= longest.get(name, 15):
-            found.append(f"{name}: {grace} s")
-        found += [f"{name}: a shell as the first process gets the signals" for one in spec["containers"]
-                  if one.get("command", [""])[0] in {"sh", "bash", "/bin/sh"}]  # fmt: skip
-    return found
-
-
-RULES: list[Rule] = [
-    restricted_pods, resources, probes, images, selectors, references, one_scaler, budgets, spread, graceful,
-]  # fmt: skip
+from tests.helm.policies import (
+    RULES,
+    Rule,
+    Thing,
+    budgets,
+    containers,
+    graceful,
+    images,
+    named,
+    one_scaler,
+    pods,
+    probes,
+    references,
+    resources,
+    restricted_pods,
+    rights,
+    selectors,
+    spread,
+)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -324,6 +94,10 @@ SPOILT: list[tuple[Rule, str, str, str, Any]] = [
         (budgets, "HorizontalPodAutoscaler", "api", "spec.minReplicas", 1),
         (spread, "Deployment", "api", f"{POD}.topologySpreadConstraints", []),
         (spread, "Deployment", "api", f"{POD}.topologySpreadConstraints.0.labelSelector.matchLabels", {"app": "x"}),
+        (rights, "Role", "dagster", "rules.0.verbs", ["*"]),
+        (rights, "Role", "dagster", "rules.2.resources", ["pods", "secrets"]),
+        (rights, "Role", "dagster", "kind", "ClusterRole"),
+        (rights, "RoleBinding", "dagster", "subjects.0.name", "default"),
         (graceful, "Deployment", "worker", f"{POD}.terminationGracePeriodSeconds", 90),
         (graceful, "Deployment", "api", f"{POD}.terminationGracePeriodSeconds", 45),
         (graceful, "Deployment", "worker", f"{CONTAINER}.command", ["sh", "-c", "python -m serving.worker"]),
