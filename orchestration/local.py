@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -9,9 +10,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import honcho.manager
 import psutil
@@ -143,20 +145,24 @@ class ServiceLogs(Printer):  # type: ignore[misc]
     """Sends each service's lines to its own file, and tells when all have been started and which one stopped."""
 
     def __init__(
-        self, folder: Path, services: Collection[str], when_started: Callable[[], None], say: Callable[[str], None]
+        self,
+        folder: Path,
+        services: Collection[str],
+        when_started: Callable[[], None],
+        when_told_to_stop: Callable[[], None],
     ) -> None:
         super().__init__(prefix=False, colour=False)
-        self._waiting_for, self._when_started, self._say = len(services), when_started, say
+        self._waiting_for, self._when_started, self._when_told_to_stop = len(services), when_started, when_told_to_stop
         folder.mkdir(parents=True, exist_ok=True)
-        # all of them now: a service that has said nothing yet has a log, and it is empty
-        self._files: dict[str, TextIO] = {name: (folder / f"{name}.log").open("w") for name in (*services, "system")}
+        # All of them now: a service that has said nothing yet has a log, and it is empty. Unbuffered, since honcho
+        # writes from its signal handler too, which may find a write of this thread unfinished.
+        self._files = {name: FileIO(folder / f"{name}.log", "w") for name in (*services, "system")}
         self._tails: dict[str, deque[str]] = {}
 
     def write(self, message: Any) -> None:
         """Append a line; honcho's own lines carry the name `system`."""
         text = message.data.decode("utf-8", "replace") if isinstance(message.data, bytes) else message.data
-        self._files[message.name].write(text)
-        self._files[message.name].flush()
+        self._files[message.name].write(text.encode())
         self._tails.setdefault(message.name, deque(maxlen=12)).append(text.rstrip())
         if message.name != "system":
             return
@@ -165,7 +171,7 @@ class ServiceLogs(Printer):  # type: ignore[misc]
             if self._waiting_for == 0:
                 self._when_started()
         elif " received" in text:
-            self._say("Stopping ...")
+            self._when_told_to_stop()
 
     def tail(self, service: str) -> str:
         """The last lines that a service wrote."""
@@ -186,6 +192,17 @@ def services_of(settings: LocalSettings) -> dict[str, str]:
     return {name: command for name, command in commands.items() if name not in outside}
 
 
+def kill_all(processes: Iterable[psutil.Process]) -> list[str]:
+    """Kill those that still live; returns their command lines."""
+    killed = []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            process.kill()
+            killed.append(f"{command} (pid {process.pid})")
+    return killed
+
+
 class LocalRun:
     """Everything that `touchline up` starts, from the first line printed to the last process gone."""
 
@@ -200,7 +217,8 @@ class LocalRun:
         self._pipeline: subprocess.Popen[str] | None = None
         self._introduction = threading.Thread(target=self._introduce, daemon=True)
         services = services_of(settings)
-        self.logs = ServiceLogs(self.home / "logs", services, self._introduction.start, say)
+        self._stopper = threading.Thread(target=self._insist, daemon=True)
+        self.logs = ServiceLogs(self.home / "logs", services, self._introduction.start, self._told_to_stop)
         self.manager = Manager(self.logs)
         for name, command in services.items():
             self.manager.add_process(name, command, env=self.environment, cwd=str(ROOT))
@@ -211,6 +229,9 @@ class LocalRun:
         self.say(f"Starting Touchline; its state and logs are in {self.home}")
         try:
             self.manager.loop()
+        except BaseException:
+            kill_all(psutil.Process().children(recursive=True))  # or the exit of this process would wait for them
+            raise
         finally:
             self._stopping.set()
             self._end_pipeline()
@@ -223,6 +244,19 @@ class LocalRun:
             return 1
         self.say(f"Stopped after {time.monotonic() - self.began:.0f} s; nothing is left running.")
         return 0
+
+    def _told_to_stop(self) -> None:
+        if self._stopper.ident is None:  # a second Ctrl-C changes nothing
+            self._stopper.start()
+
+    def _insist(self) -> None:
+        """Once told to stop, kill what keeps the run from ending: honcho reaches a process group only."""
+        self.say("Stopping ...")
+        wrappers = psutil.Process().children()  # each waits for one service and ends with it
+        services = [process for wrapper in wrappers for process in wrapper.children(recursive=True)]
+        if not self._stopping.wait(GRACE + 10):
+            for told in kill_all(services):
+                self.say(f"touchline: killed what did not stop: {told}")
 
     def _introduce(self) -> None:
         """Run the pipeline, wait until everything answers, print the addresses (runs beside the services)."""

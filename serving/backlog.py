@@ -34,9 +34,11 @@ class Backlog:
 
     def tick(self, seconds: float, depth: int) -> None:
         """Take the rates of the last `seconds`; `depth` is how many tasks wait in the queue now."""
-        self._rate = _faded(self._rate, self._answered / seconds)
-        if self._answered or self.outstanding:  # rest tells nothing
-            self._capacity = _faded(self._capacity, max(self._rate, self._fastest))
+        if self._answered:  # rest tells nothing, and while nothing at all is answered the oldest request tells all
+            rate = self._answered / seconds
+            self._capacity = _faded(self._capacity, max(rate, self._fastest))
+            if self.outstanding:  # otherwise it tells how many came, not how many can be answered
+                self._rate = _faded(self._rate, rate)
         # What other processes published meanwhile is not known, so the queue may lose more than this.
         self._drain = _faded(self._drain, max(0.0, (self._published + self._depth - depth) / seconds))
         self._answered = self._published = 0

@@ -39,6 +39,7 @@ class Run:
             start_new_session=True,
         )
         self.lines: list[str] = []
+        self._home = Path(environment["TOUCHLINE_HOME"])
         self._fresh: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -52,12 +53,18 @@ class Run:
         """Read the output until a line contains `text`."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            line = self._fresh.get(timeout=max(deadline - time.monotonic(), 0.1))
+            try:
+                line = self._fresh.get(timeout=max(deadline - time.monotonic(), 0.1))
+            except queue.Empty:
+                break
             assert line is not None, f"ended before {text!r}:\n" + "\n".join(self.lines)
             self.lines.append(line)
             if text in line:
                 return
-        pytest.fail(f"{text!r} did not come within {PATIENCE} s:\n" + "\n".join(self.lines))
+        said = "\n".join(self.lines)
+        living = "\n".join(processes_of(self._home))
+        events = (self._home / "logs" / "system.log").read_text()
+        pytest.fail(f"{text!r} did not come within {PATIENCE} s:\n{said}\nStill there:\n{living}\nEvents:\n{events}")
 
     def stop(self, how: signal.Signals) -> None:
         """Send a signal as a terminal does, to the whole group, and wait for the end."""

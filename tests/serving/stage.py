@@ -121,7 +121,7 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30.0, pause: float = 0.05) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 60.0, pause: float = 0.05) -> Any:
     """The first true value of a condition; fails when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

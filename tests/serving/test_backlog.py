@@ -27,9 +27,21 @@ def test_before_anything_is_known_nobody_is_turned_away() -> None:
 def test_late_answers_and_a_known_rate_give_the_wait() -> None:
     backlog = Backlog()
     backlog.answered(100, 0.01)
-    backlog.tick(1, 0)
     backlog.outstanding = 2_000
+    backlog.tick(1, 0)
     assert backlog.wait(1.5) == pytest.approx(20)
+
+
+def test_few_requests_and_a_pause_are_not_taken_for_a_slow_service() -> None:
+    backlog = Backlog()
+    for _ in range(10):  # one a second, answered at once
+        backlog.answered(1, 0.005)
+        backlog.tick(1, 0)
+    backlog.outstanding = 20
+    for _ in range(4):  # a worker restarts
+        backlog.tick(1, 0)
+    assert backlog.wait(4) == 4
+    assert backlog.wait(0.1) == 0.1  # it is back, and as fast as it was
 
 
 def test_when_nothing_is_answered_at_all_the_oldest_tells_how_long_it_takes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,7 +42,8 @@ def test_a_crash_is_a_problem_document_with_the_headers_of_every_other_answer(cr
 
 def test_a_request_that_failed_is_logged_under_the_id_that_its_caller_was_given(crashing: Service) -> None:
     wait_until(lambda: httpx.get(f"{crashing.url}/healthcheck/ready").status_code == 503)
-    answer = httpx.post(f"{crashing.url}/predict", json={"home_team": "Arsenal", "away_team": "Chelsea"})
+    time.sleep(6)  # a worker that only restarts is waited for
+    answer = httpx.post(f"{crashing.url}/predict", json={"home_team": "Arsenal", "away_team": "Chelsea"}, timeout=40)
     assert answer.status_code == 503
     (line,) = _logged(crashing, answer.headers["x-request-id"])
     assert (line["event"], line["level"], line["status"]) == ("request.failed", "warning", 503)
