@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     inspect.add_argument("competitions", nargs="*", help="competitions to look at (default: those of the settings)")
     choice = parser.parse_args(arguments)
-    if mistaken := unknown(os.environ):  # it would be ignored, and something else done than was wanted
+    if mistaken := unknown():  # it would be ignored, and something else done than was wanted
         for sentence in mistaken:
             say(f"touchline: {sentence}")
         return 2

@@ -283,6 +283,8 @@ class LocalRun:
         while not self._stopping.wait(1) and self._first is None:
             if ask(api) is None:
                 self._first = time.monotonic() - self.began
+                if self._pipeline is not None and self._pipeline.poll() is None:
+                    self.say(f"  forecasts are served by now: {self.settings.addresses['Matches (UI)'][0]}")
 
     def _run_pipeline(self) -> None:
         self._pipeline = subprocess.Popen(

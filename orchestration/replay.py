@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from features.errors import InvalidInput, ModelUnavailable, NotPublished
 from features.io.clock import Clock
 from features.io.registry import Registry
-from features.io.settings import PREFIX
+from features.io.settings import inherit
 from features.io.store import Lake
 from features.matches import Status
 from orchestration import published
@@ -43,9 +42,7 @@ def advance(weeks: int, say: Callable[[str], None]) -> None:
     if weeks < 1:
         raise InvalidInput(f"--weeks {weeks}: time moves forward only; give 1 or more")
     beside = settings_of_run(LocalSettings().home)
-    for name, value in beside.items():
-        if name.startswith(PREFIX):
-            os.environ.setdefault(name, value)
+    inherit(beside)
     local = LocalSettings()
     settings = PipelineSettings().model_copy(update={"mlflow_tracking_uri": local.mlflow_address})
     try:  # before the clock moves

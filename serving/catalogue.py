@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -16,12 +16,13 @@ from features.competitions import CATALOGUE, pool_of
 from features.errors import DamagedArtefact, InvalidInput, NotPublished, StorageUnavailable, UnknownCompetition
 from features.io.clock import Clock
 from features.io.store import Lake, Stamp
-from features.matches import SCHEMA, build_match_id
+from features.matches import build_match_id
 from features.replay import STATES
 from features.teams import nearest
 from serving.errors import BadField
 from serving.listing import Listing, MatchRow
 from serving.published import Published
+from serving.rows import FORECAST, MATCHES, SETTLED, Club, Meeting, clubs_of, made, match_rows, next_meetings
 
 log = structlog.get_logger(__name__)
 _PAIRS = 20_000
@@ -29,66 +30,6 @@ _MOVED = timedelta(days=7)
 """How far a kick-off may lie from the one that is known and still mean that match: fixtures are moved by days."""
 _FARTHEST = timedelta(days=366)
 """How long after the last known result a match that nobody has listed yet may be."""
-
-
-def _schema(**types: pa.DataType) -> pa.Schema:
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
-
-
-_TEXT, _WHOLE, _REAL, _MOMENT = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
-# What the API tells of each row. `features.forecasts` has the whole schema, and imports scikit-learn.
-_FORECAST = _schema(
-    match_id=_TEXT,
-    competition=_TEXT,
-    season=_TEXT,
-    kick_off=_MOMENT,
-    home_team=_TEXT,
-    away_team=_TEXT,
-    home=_REAL,
-    draw=_REAL,
-    away=_REAL,
-    predicted_outcome=_TEXT,
-    model_version=_WHOLE,
-    trained_through=_MOMENT,
-    features_as_of=_MOMENT,
-    published_at=_MOMENT,
-)
-_SETTLED = _schema(
-    match_id=_TEXT,
-    competition=_TEXT,
-    season=_TEXT,
-    home_team=_TEXT,
-    away_team=_TEXT,
-    home_goals=_WHOLE,
-    away_goals=_WHOLE,
-    outcome=_WHOLE,
-    rps=_REAL,
-    log_loss=_REAL,
-    brier=_REAL,
-)
-
-
-_MATCHES = pa.schema([field for field in SCHEMA if field.name in MatchRow._fields and not field.nullable])
-
-
-class Meeting(NamedTuple):
-    """The match that is meant when two clubs are named; without a kick-off where none is agreed that can still come."""
-
-    match_id: str
-    season: str
-    kick_off: datetime | None
-    neutral: bool
-
-
-class Club(NamedTuple):
-    """A club with a state, so one that can be forecast."""
-
-    name: str
-    competition: str
-    season: str
-    elo: float
-    played: int
-    features_as_of: datetime | None
 
 
 @dataclass(frozen=True)
@@ -124,8 +65,8 @@ class Catalogue:
             where: {alias.casefold(): name.casefold() for alias, name in table.items()}
             for where, table in (aliases or {}).items()
         }
-        self.forecasts = Published(lake, "forecasts", _FORECAST)
-        self.settled = Published(lake, "settled_forecasts", _SETTLED)
+        self.forecasts = Published(lake, "forecasts", FORECAST)
+        self.settled = Published(lake, "settled_forecasts", SETTLED)
         self._tables: dict[tuple[str, str], tuple[Stamp | None, Any]] = {}
         self._damaged: dict[str, str] = {}
         self._changed = False
@@ -147,7 +88,7 @@ class Catalogue:
         self.forecasts.refresh()
         self.settled.refresh()
         try:
-            for noun, make, schema in (("matches", _match_rows, _MATCHES), ("team_states", _clubs, STATES)):
+            for noun, make, schema in (("matches", match_rows, MATCHES), ("team_states", clubs_of, STATES)):
                 known = {part for there, part in self._tables if there == noun}
                 for part in sorted({*self.lake.partitions(noun), *known}):
                     self._read(noun, part, make, schema)
@@ -167,7 +108,7 @@ class Catalogue:
             stamp, known = self.lake.table_stamp(noun, part), self._tables.get((noun, part))
             if stamp is None or known is None or known[0] != stamp:
                 table = self.lake.read_table(noun, part, schema=schema)
-                self._tables[noun, part] = stamp, _made(make, table, schema)
+                self._tables[noun, part] = stamp, made(make, table, schema)
                 self._changed = True
             self._damaged.pop(f"{noun}/{part}", None)
         except (NotPublished, DamagedArtefact, StorageUnavailable) as error:
@@ -184,7 +125,7 @@ class Catalogue:
                     clubs.setdefault(club.competition, {})[club.name.casefold()] = club
         names = sorted({*listing.seasons, *clubs})
         by_id = {row.match_id: row for row in listing.rows}
-        return Snapshot(listing, by_id, _next_meetings(listing.rows, clubs), clubs, tuple(names))
+        return Snapshot(listing, by_id, next_meetings(listing.rows, clubs), clubs, tuple(names))
 
     # -- clubs and fixtures -----------------------------------------------------------------------------------------
 
@@ -314,71 +255,6 @@ def competition_name(slug: str) -> tuple[str, str]:
     """Name and country; a competition of the user's own goes by its slug."""
     found = next((one for one in CATALOGUE if one.slug == slug), None)
     return (found.name, found.country) if found else (slug, slug.split("-", 1)[0])
-
-
-def _made(make: Callable[[pd.DataFrame], Any], table: pd.DataFrame, schema: pa.Schema) -> Any:
-    """The rows of a table; raises DamagedArtefact where another version wrote what today's cannot use."""
-    if gaps := [field.name for field in schema if not field.nullable and table[field.name].isna().any()]:
-        raise DamagedArtefact(f"{gaps} have gaps: it was written by another version")
-    try:
-        return make(table)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise DamagedArtefact(f"it was written by another version: {error}") from error
-
-
-def _match_rows(table: pd.DataFrame) -> list[MatchRow]:
-    columns = [_values(table, name) for name in MatchRow._fields]
-    return [MatchRow(*row) for row in zip(*columns, strict=True)]
-
-
-def _values(table: pd.DataFrame, name: str) -> list[Any]:
-    column = table[name] if name in table else pd.Series([None] * len(table))
-    if name in {"matchday", "home_goals", "away_goals"}:
-        return [None if pd.isna(value) else int(value) for value in column]
-    if name == "kick_off":
-        return [value.to_pydatetime() for value in column]
-    return column.tolist()
-
-
-def _clubs(table: pd.DataFrame) -> list[Club]:
-    columns = zip(
-        table["team"],
-        table["competition"],
-        table["season"],
-        table["elo"],
-        table["played"],
-        table["features_as_of"],
-        strict=True,
-    )
-    return [
-        Club(team, slug, season, float(elo), int(played), None if pd.isna(as_of) else as_of.to_pydatetime())
-        for team, slug, season, elo, played, as_of in columns
-    ]
-
-
-def _next_meetings(
-    matches: Iterable[MatchRow], clubs: Mapping[str, Mapping[str, Club]]
-) -> dict[tuple[str, str, str], Meeting]:
-    """Of each pair the first fixture after all that its clubs' states know; else one that still has to find its date.
-
-    A fixture of an earlier season that was never played is not waited for any more.
-    """
-    found: dict[tuple[str, str, str], Meeting] = {}
-    for row in matches:
-        if row.status == "played":
-            continue
-        there = clubs.get(row.competition, {})
-        pair = [there[name.casefold()] for name in (row.home_team, row.away_team) if name.casefold() in there]
-        due = row.status == "scheduled" and all(
-            club.features_as_of is None or row.kick_off > club.features_as_of for club in pair
-        )
-        if not due and any(row.season < club.season for club in pair):
-            continue
-        key = row.competition, row.home_team, row.away_team
-        known = found.get(key)
-        if known is None or (due and known.kick_off is None):
-            found[key] = Meeting(row.match_id, row.season, row.kick_off if due else None, row.neutral)
-    return found
 
 
 def _fixture(

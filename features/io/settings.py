@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -103,13 +104,20 @@ ALL = frozenset(_ALL.split())
 """Fields of the settings of all processes: who starts them knows the names of all, and imports few."""
 
 
-def unknown(names: Iterable[str]) -> list[str]:
-    """A sentence for each variable of ours among the `names` of an environment that is no setting of any process."""
+def unknown(names: Iterable[str] | None = None) -> list[str]:
+    """A sentence for each variable of ours among `names`, default the environment's, that is no setting at all."""
     known = {f"{PREFIX}{field.upper()}": field for field in sorted(ALL)}
     sentences = []
-    for name in sorted(names):
+    for name in sorted(os.environ if names is None else names):
         if name.startswith(PREFIX) and name not in known:
             close = nearest(name.removeprefix(PREFIX), list(known.values()))
             hint = f"; did you mean {' or '.join(PREFIX + one.upper() for one in close)}?" if close else ""
             sentences.append(f"{name} is no setting{hint}")
     return sentences
+
+
+def inherit(settings: Mapping[str, str]) -> None:
+    """Let the settings of another process hold here too, where this one was given no other."""
+    for name, value in settings.items():
+        if name.startswith(PREFIX):
+            os.environ.setdefault(name, value)
