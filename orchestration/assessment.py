@@ -14,7 +14,7 @@ from features.io.store import Lake
 from monitoring.gate import Approval, Condition, Evidence, Policy, Verdict, judge
 from monitoring.settlement import SCHEMA, settle
 from orchestration import published
-from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, weeks
+from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, weeks_from
 from orchestration.references import plain_elo
 
 APPROVAL_TAGS = ("approved_by", "approved_because", "approved_evidence", "approved_at")
@@ -117,5 +117,5 @@ def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) 
 def _partitions(run: dg.DagsterRun) -> tuple[str | None, ...]:
     """Partitions that a run covered; check records themselves do not tell."""
     if first := run.tags.get(RANGE_START):
-        return tuple(weeks.get_partition_keys_in_range(dg.PartitionKeyRange(first, run.tags[RANGE_END])))
+        return tuple(weeks_from(first).get_partition_keys_in_range(dg.PartitionKeyRange(first, run.tags[RANGE_END])))
     return (run.tags.get(PARTITION),)

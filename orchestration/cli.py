@@ -60,8 +60,9 @@ def _inspect(competitions: Sequence[str]) -> int:
     from features.io.sources.inspect import inspect_source
 
     # progress aside, so that the report can go through a pipe
-    say(inspect_source(Settings(), competitions, lambda line: print(line, file=sys.stderr, flush=True)))  # noqa: T201
-    return 0
+    found = inspect_source(Settings(), competitions, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+    say(found.text)
+    return 1 if found.unusable else 0
 
 
 def _advance(weeks: int) -> int:

@@ -15,6 +15,7 @@ from orchestration.assets import (
     settled_forecasts,
 )
 from orchestration.jobs import JOBS
+from orchestration.partitions import with_weeks
 from orchestration.resources import resources
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
@@ -37,7 +38,7 @@ ASSETS = [
 def build(settings: PipelineSettings) -> dg.Definitions:
     """The definitions for one installation."""
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(ASSETS),
+        assets=with_weeks(dg.load_assets_from_modules(ASSETS), settings.first_published),
         jobs=JOBS,
         schedules=SCHEDULES,
         sensors=SENSORS,

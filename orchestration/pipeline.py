@@ -28,7 +28,7 @@ from orchestration import published
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build
 from orchestration.instance import prepare_instance
-from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, register_competitions, weeks
+from orchestration.partitions import RANGE_END, RANGE_START, register_competitions, weeks_from
 from orchestration.references import plain_elo
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
@@ -43,16 +43,16 @@ class Pipeline:
         self._settings, self._instance, self._say = settings, instance, progress
         self._lake, self._clock = Lake(settings.lake_root), Clock(settings)
         self._registry, self._source = Registry(settings.mlflow_tracking_uri), MatchSource(settings)
-        self._definitions = build(settings)
+        self._definitions, self._first = build(settings), settings.first_published
         self._ran = False
 
     def run(self) -> None:
         """Bring everything up to date with the source and the clock."""
         as_of = self._clock.as_of()
-        if week_of(as_of) < FIRST_WEEK:
+        if week_of(as_of) < self._first:
             raise InvalidInput(
-                f"TOUCHLINE_AS_OF={as_of:%Y-%m-%d} lies before {FIRST_WEEK}, the first week that is published; "
-                "forecasts of earlier seasons are made and judged by `make backtest`"
+                f"TOUCHLINE_AS_OF={as_of:%Y-%m-%d} lies before {self._first}, the first week that is published; "
+                "unset TOUCHLINE_FIRST_WEEK, or set it to an earlier one"
             )
         self._say(f"standing at {as_of:%A %Y-%m-%d %H:%M} UTC")
         register_competitions(self._instance, self._settings.competitions)
@@ -70,21 +70,21 @@ class Pipeline:
             if self._ran or self._lake.table_stamp("season_forecast", competition) is None:
                 self._job("forecast_season", f"final table of {competition}", partition_key=competition)
         if self._ran or self._unsettled(as_of):
-            self._weekly("settle_forecasts", "scores of played matches", FIRST_WEEK)
+            self._weekly("settle_forecasts", "scores of played matches", self._first)
         if self._ran or self._lake.stamp("reports/performance.json") is None:
             self._job("judge_forecasts", "performance and freshness")
         over = week_of(as_of - timedelta(weeks=1))
-        if over >= FIRST_WEEK and self._lake.stamp(f"reports/drift/week={over}/summary.json") is None:
+        if over >= self._first and self._lake.stamp(f"reports/drift/week={over}/summary.json") is None:
             self._job("report_drift", f"drift of the week {over}", partition_key=over)
         if self._ran or self._unshadowed():
-            self._weekly("shadow_candidate", "forecasts of the candidate", FIRST_WEEK)
+            self._weekly("shadow_candidate", "forecasts of the candidate", self._first)
         if self._ran or self._lake.stamp(GATE) is None:
             self._job("judge_candidate", "gate of the candidate")
 
     def _weekly(self, job: str, what: str, first: str | None) -> None:
         """Run a job for every week from the first on; not at all without one."""
         if first is not None:
-            last = weeks.get_last_partition_key() or first
+            last = weeks_from(self._first).get_last_partition_key() or first
             self._job(job, f"{what}, from the week of {first}", tags={RANGE_START: first, RANGE_END: last})
 
     def _outdated(self, competition: str, as_of: datetime) -> bool:
@@ -104,7 +104,7 @@ class Pipeline:
             return None
         there, noted = set(self._lake.partitions("forecasts")), published.forecasts_noted(self._lake)
         stamps = published.stamps(self._lake, self._lake.partitions("matches"))
-        first = max(FIRST_WEEK, week_of(production.trained_through + timedelta(weeks=1)))
+        first = max(self._first, week_of(production.trained_through + timedelta(weeks=1)))
         last = week_of(as_of + timedelta(weeks=self._settings.weeks_ahead))
         every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
         due = [week for week in every if self._clock.replaying or week >= week_of(as_of)]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from pydantic import Field
 
+from features.io.store import week_of
 from features.matrix import FeatureGroup
 from monitoring.gate import Policy
 from orchestration.instance import InstanceSettings
-from orchestration.partitions import WEEKS_AHEAD
+from orchestration.partitions import FIRST_WEEK, WEEKS_AHEAD
+
+SEASON_BEGINS = 7
+"""Month."""
 
 
 class PipelineSettings(InstanceSettings):
@@ -22,6 +28,11 @@ class PipelineSettings(InstanceSettings):
         "odds before the match, goals+odds or shots+odds. A change takes effect at the next training.",
     )
     weeks_ahead: int = Field(4, ge=0, le=WEEKS_AHEAD, description="How many weeks after the current one are forecast.")
+    first_week: date | None = Field(
+        None,
+        description="A day of the first week that is forecast and judged; default: where the season of the moment "
+        "begins, or 2025-06-30 if that is earlier. Only a moment in the past has forecasts made for past weeks.",
+    )
     evaluate_from: int = Field(
         2018,  # the bundled data then leaves three settled seasons to learn from, and seven to be judged on
         description="First season (its starting year) of the walk-forward evaluation.",
@@ -36,3 +47,13 @@ class PipelineSettings(InstanceSettings):
         "http://127.0.0.1:8000", description="Link to the REST API, as the browser reaches it; empty: no link."
     )
     step_pods: bool = Field(False, description="Each step of a training in a pod of its own; only on Kubernetes.")
+
+    @property
+    def first_published(self) -> str:
+        """The Monday of the first week that is published."""
+        if self.first_week is not None:
+            return week_of(self.first_week)
+        if self.as_of is None:
+            return FIRST_WEEK
+        year = self.as_of.year if self.as_of.month >= SEASON_BEGINS else self.as_of.year - 1
+        return min(FIRST_WEEK, week_of(date(year, SEASON_BEGINS, 1)))

@@ -61,6 +61,27 @@ def test_weeks_ahead_of_the_real_clock_exist() -> None:
     assert "2026-03-09" in weeks.get_partition_keys()
 
 
+@pytest.mark.parametrize(
+    ("settings", "first"),
+    [
+        ({}, "2025-06-30"),
+        ({"as_of": "2026-03-13"}, "2025-06-30"),
+        ({"as_of": "2024-03-01"}, "2023-06-26"),
+        ({"first_week": "2019-08-08"}, "2019-08-05"),
+    ],
+)
+def test_the_first_week_follows_from_the_moment_or_is_set_and_later_weeks_stay(
+    tmp_path: Path, settings: dict[str, str], first: str
+) -> None:
+    graph = build(PipelineSettings(home=tmp_path, **settings)).resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        definition = graph.get(key).partitions_def
+        if cut_by(definition) == "week":
+            keys = definition.get_partition_keys()
+            assert keys[0] == first, key
+            assert set(weeks.get_partition_keys()) <= set(keys), key
+
+
 def test_the_workspace_file_names_these_definitions(repository: Path) -> None:
     assert "module_name: orchestration.definitions" in (repository / "workspace.yaml").read_text()
 

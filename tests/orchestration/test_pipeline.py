@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -179,8 +179,26 @@ def test_a_second_start_does_nothing_and_a_week_later_only_what_is_new(fresh) ->
 
 
 def test_standing_before_the_first_week_is_refused_in_one_sentence(fresh) -> None:
-    with pytest.raises(InvalidInput, match=r"2024-03-01 lies before 2025-06-30.*make backtest"):
-        fresh(datetime(2024, 3, 1, tzinfo=UTC)).run()
+    home = fresh(datetime(2024, 3, 1, tzinfo=UTC))
+    home.settings = home.settings.model_copy(update={"first_week": date(2025, 7, 1)})
+    with pytest.raises(InvalidInput, match=r"2024-03-01 lies before 2025-06-30.*TOUCHLINE_FIRST_WEEK"):
+        home.run()
+
+
+def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
+    moment = datetime(2024, 3, 1, tzinfo=UTC)
+    home = fresh(moment)
+    home.run()
+    rows, season = home.forecasts(), bundled.load().query("season == '2023-24'")
+    due = season[season["kick_off"] < pd.Timestamp("2024-04-01", tz="UTC")]
+    assert sorted(rows["match_id"]) == sorted(due["match_id"])
+    assert (rows["trained_through"] < pd.Timestamp("2023-07-01", tz="UTC")).all()
+    assert (rows["features_as_of"] < rows["kick_off"]).all()
+    assert (rows["published_at"] <= moment).all()
+    played = season[season["kick_off"] < pd.Timestamp(moment)]
+    assert set(published.settled(home.lake)["match_id"]) == set(played["match_id"])
+    assert home.lake.stamp("reports/drift/week=2024-02-19/summary.json") is not None
+    assert len(home.run()) == 1, "a second start only says where it stands"
 
 
 def test_a_source_that_cannot_be_read_is_one_sentence_and_leaves_what_was_published(fresh, monkeypatch) -> None:

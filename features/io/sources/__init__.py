@@ -15,7 +15,8 @@ from features.io.sources import bundled, files
 from features.io.sources.clubs import alike, clubs
 from features.io.sources.merge import merge
 from features.io.sources.result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
-from features.io.sources.versions import Versions
+from features.io.sources.rows import season_window
+from features.io.sources.versions import Versions, lies_back
 from features.io.store import Lake
 from features.teams import nearest
 
@@ -80,8 +81,11 @@ def load(
         defects += found
         reports.append(report)
     matches, disagreements = merge(tables)
+    if not matches.empty and lies_back(moment, clock):  # then nobody knew who would play in a later season
+        begun = matches["season"].map(lambda season: season_window(season)[0] <= moment.date())
+        matches = matches[begun].reset_index(drop=True)
     if matches.empty:
-        raise SourceError(f"source {settings.source!r} has no match of {competition!r}")
+        raise SourceError(f"source {settings.source!r} has no match of {competition!r} by {moment:%Y-%m-%d}")
     report = _report(reports, defects, matches, disagreements)
     if not clubs(settings.aliases).know_all(competition):
         report["alike"] = [f"{one} / {other}" for one, other in alike(matches)]

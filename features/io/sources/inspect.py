@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 import pandas as pd
 
 from features.errors import TouchlineError
+from features.io.clock import Clock
 from features.io.settings import Settings
 from features.io.sources import SourceResult, load, names
-from features.matches import Status
+from features.matches import Status, as_known_at
 
 SHOWN = 10
 """Kinds of defects, and disagreements, that are spelt out; the rest is counted."""
 
 
+class Inspection(NamedTuple):
+    """The report, and the competitions that cannot be loaded."""
+
+    text: str
+    unusable: tuple[str, ...]
+
+
 def inspect_source(
     settings: Settings, slugs: Sequence[str] | None = None, say: Callable[[str], None] = lambda _: None
-) -> str:
+) -> Inspection:
     """A report on the configured sources, for the given competitions or those of the settings."""
-    parts = [f"source: {', '.join(names(settings))}"]
+    as_of = Clock(settings).as_of()
+    parts, unusable = [f"source: {', '.join(names(settings))}, as of {as_of:%Y-%m-%d %H:%M} UTC"], []
     for slug in slugs or settings.competitions:
         try:
-            parts.append(describe(slug, load(settings, slug, say=say)))
+            parts.append(describe(slug, load(settings, slug, say=say), as_of))
         except TouchlineError as error:
             parts.append(f"{slug}\n  cannot be loaded: {error}")
-    return "\n\n".join(parts)
+            unusable.append(slug)
+    return Inspection("\n\n".join(parts), tuple(unusable))
 
 
-def describe(slug: str, result: SourceResult) -> str:
-    """The report on one competition."""
-    matches, report = result.matches, result.report
+def describe(slug: str, result: SourceResult, as_of: datetime) -> str:
+    """The report on one competition, as it stands at a moment."""
+    matches, report = as_known_at(result.matches, as_of), result.report
     lines = [
         slug,
         f"  {len(matches)} matches from {report['files']} files, {report['rows']} rows; "

@@ -10,7 +10,7 @@ import pytest
 from features.errors import InvalidInput, SourceError
 from features.forecasts import forecast
 from features.io.settings import Settings
-from features.io.sources import QUARANTINE_SCHEMA, competitions, load
+from features.io.sources import QUARANTINE_SCHEMA, bundled, competitions, load
 from features.io.sources.client import Client
 from features.io.sources.files import contents
 from features.io.sources.football_data import parse
@@ -250,6 +250,15 @@ def test_odds_in_own_files_are_known_when_the_file_says_or_was_first_seen(tmp_pa
     assert "odds_known_at '2025-06-01T12:00' has no timezone" in defect.reason
 
 
+def test_in_the_past_nobody_knows_who_will_play_in_a_later_season(tmp_path: Path) -> None:
+    moment = datetime(2024, 3, 1, tzinfo=UTC)
+    found = load(Settings(home=tmp_path, as_of=moment), PL).matches
+    assert found["season"].max() == "2023-24"
+    assert (found["season"] == "2023-24").sum() == 380, "its fixtures are known"
+    with pytest.raises(SourceError, match="by 2012-03-01"):
+        load(Settings(home=tmp_path, as_of=datetime(2012, 3, 1, tzinfo=UTC)), PL)
+
+
 def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tmp_path: Path) -> None:
     header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
     first = "atl-island-league,2025,2025-05-01,Reef United,Lagoon,1,0\n"
@@ -293,7 +302,7 @@ def spelt_twice(tmp_path: Path) -> Settings:
 
 def test_names_that_may_be_one_clubs_are_told(spelt_twice: Settings) -> None:
     assert load(spelt_twice, ISLES).report["alike"] == ["Reef United / Reef Utd"]
-    assert "one club or two? Reef United / Reef Utd" in inspect_source(spelt_twice)
+    assert "one club or two? Reef United / Reef Utd" in inspect_source(spelt_twice).text
 
 
 def test_own_aliases_make_two_spellings_one_club(spelt_twice: Settings) -> None:
@@ -396,16 +405,27 @@ def test_inspecting_a_file_with_hundreds_of_defects_tells_each_kind_once_what_is
     site.files["/2025-26/en.3.json"] = content.replace(b'"AFC"', b'"AFX"')
     settings = Settings(source="openfootball", openfootball_url=site.url, home=tmp_path, first_season=2025)
     settings = settings.model_copy(update={"as_of": datetime(2026, 3, 13, tzinfo=UTC)})
-    lost, mended = [line for line in inspect_source(settings, ["eng-league-one"]).splitlines() if " row " in line]
+    lost, mended = [line for line in inspect_source(settings, ["eng-league-one"]).text.splitlines() if " row " in line]
     assert lost.startswith("  refused: 2025-26/en.3.json row 279: club 'AFX'")
     assert mended.startswith("  repaired: 2025-26/en.3.json row 277")
     assert mended.endswith("(and 271 more like it)")
 
 
+def test_inspecting_the_bundled_replay_tells_what_is_still_to_come_where_it_stands(tmp_path: Path) -> None:
+    told, unusable = inspect_source(Settings(home=tmp_path))
+    (last,) = [line.split() for line in told.splitlines() if line.strip().startswith("2025-26")]
+    known = as_known_at(bundled.load(), bundled.REPLAY_AS_OF)
+    assert int(last[3]) == (known["status"] == "scheduled").sum() > 80
+    assert told.startswith("source: bundled, as of 2026-03-13 12:00 UTC")
+    assert unusable == ()
+
+
 def test_inspecting_tells_what_a_source_holds_and_what_is_wrong_with_it(site, tmp_path: Path) -> None:
     rows = "E0,16/08/2025,Arsenal,Chelsea,2,1\nE0,23/08/2025,Chelsea,Arsenl,2,1\n"
     site.files["/mmz4281/2526/E0.csv"] = (HEADER + rows).encode()
-    told = inspect_source(_remote(site, tmp_path, as_of=datetime(2026, 3, 13, tzinfo=UTC)), [PL, "eng-championship"])
+    settings = _remote(site, tmp_path, as_of=datetime(2026, 3, 13, tzinfo=UTC))
+    told, unusable = inspect_source(settings, [PL, "eng-championship"])
+    assert unusable == ("eng-championship",)
     assert "1 matches from 1 files, 2 rows; 1 refused" in told
     assert "row 3: club 'Arsenl'" in told
     assert "eng-championship\n  cannot be loaded" in told
