@@ -21,7 +21,7 @@ MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = "2"
 _UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body cannot be read as JSON"}
 _SAY_JSON = "send the body as JSON under the header Content-Type: application/json"
-_TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early"}
+_TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early", BadField: "Invalid request"}
 """Where the name of the class would tell a caller nothing."""
 _FIELDS: Mapping[type[Exception], str] = {
     UnknownMatch: "match_id",
