@@ -7,12 +7,13 @@ import sys
 
 import structlog
 
+from features.io.settings import unknown
 from monitoring import metrics
 from serving.calls import Report
 
 
 def configure_logging(level: str) -> None:
-    """One JSON object a line on standard error, ours and the libraries' alike."""
+    """One JSON object a line on standard error, ours and the libraries' alike; first, what the settings ignore."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -39,6 +40,8 @@ def configure_logging(level: str) -> None:
     root.handlers[:] = [handler]
     # The libraries tell of every message at INFO, which costs more than it says.
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    for sentence in unknown():
+        structlog.get_logger(__name__).warning("setting.ignored", reason=sentence)
 
 
 def observe(report: Report) -> None:
