@@ -15,7 +15,7 @@ from features.io.sources.bundled import REPLAY_AS_OF
 
 def test_the_bundled_season_is_replayed_from_its_usual_moment_and_moves_by_weeks(tmp_path: Path) -> None:
     clock = Clock(Settings(home=tmp_path / "home"))
-    assert clock.replaying
+    assert (clock.replaying, clock.kind) == (True, "replay")
     assert clock.as_of() == REPLAY_AS_OF
     assert clock.advance(2) == REPLAY_AS_OF + timedelta(weeks=2)
     assert Clock(Settings(home=tmp_path / "home")).as_of() == REPLAY_AS_OF + timedelta(weeks=2)
@@ -25,14 +25,14 @@ def test_a_given_moment_wins_and_cannot_be_moved(tmp_path: Path) -> None:
     given = datetime(2025, 11, 1, tzinfo=UTC)
     clock = Clock(Settings(home=tmp_path, as_of=given))
     assert clock.as_of() == given
-    assert clock.replaying
+    assert (clock.replaying, clock.kind) == (True, "fixed")
     with pytest.raises(InvalidInput, match="TOUCHLINE_AS_OF"):
         clock.advance(1)
 
 
 def test_live_sources_stand_at_the_real_time(tmp_path: Path) -> None:
     clock = Clock(Settings(home=tmp_path, source="football_data"))
-    assert not clock.replaying
+    assert (clock.replaying, clock.kind) == (False, "now")
     before = datetime.now(UTC)
     assert before <= clock.as_of() <= datetime.now(UTC)
     with pytest.raises(InvalidInput, match="real time"):
