@@ -94,7 +94,7 @@ def misread(error: ValidationError) -> list[str]:
 _ALL = """
 aliases api_host api_key api_keys_file api_port api_processes api_timeout api_url as_of batch_limit body_timeout
 broker_url competitions cors_origins dagster_port dagster_storage_url dagster_url evaluate_from features files
-files_columns first_season football_data_url grafana_url heartbeat_dir home lake log_level max_body_bytes
+files_columns first_season first_week football_data_url grafana_url heartbeat_dir home lake log_level max_body_bytes
 max_connections max_queued max_wait mlflow_port mlflow_tracking_uri mlflow_url model_poll_seconds openfootball_url
 otlp_endpoint predict_patience promotion_policy refresh_seconds result_backend_url retraining_cap
 retraining_cool_down_days s3_endpoint seed source step_pods sync_timeout task_lifetime ui_port visibility_timeout
