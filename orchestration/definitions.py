@@ -14,35 +14,34 @@ from orchestration.assets import (
     season_forecast,
     settled_forecasts,
 )
-from orchestration.jobs import JOBS
+from orchestration.jobs import JOBS, fill_weeks
 from orchestration.partitions import with_weeks
 from orchestration.resources import resources
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
 from orchestration.settings import PipelineSettings
 
-ASSETS = [
-    matches,
-    ratings,
-    outcome_model,
-    forecasts,
-    season_forecast,
-    settled_forecasts,
-    performance,
-    drift_report,
-    gate,
-    production_model,
-]
+WEEKLY = [forecasts, settled_forecasts, drift_report]
+OTHERS = [matches, ratings, outcome_model, season_forecast, performance, gate, production_model]
 
 
 def build(settings: PipelineSettings) -> dg.Definitions:
-    """The definitions for one installation."""
+    """The definitions for one installation.
+
+    However many weeks are asked for on an asset's page, or by new results, they are one run. Dagster keeps that policy
+    with the asset, and a job has that of its assets: so the job that makes a run of each week is made from the same
+    assets without one.
+    """
+    wired, first = resources(settings), settings.first_published
+    weekly = dg.load_assets_from_modules(WEEKLY, backfill_policy=dg.BackfillPolicy.single_run())
+    without = with_weeks(dg.load_assets_from_modules(WEEKLY), first)
+    a_run_each = dg.Definitions(assets=without, jobs=[fill_weeks], resources=wired)
     return dg.Definitions(
-        assets=with_weeks(dg.load_assets_from_modules(ASSETS), settings.first_published),
-        jobs=JOBS,
+        assets=with_weeks([*dg.load_assets_from_modules(OTHERS), *weekly], first),
+        jobs=[*JOBS, a_run_each.resolve_job_def(fill_weeks.name)],
         schedules=SCHEDULES,
         sensors=SENSORS,
-        resources=resources(settings),
+        resources=wired,
         # A step takes seconds; a process of its own would take longer to start than to run.
         executor=dg.in_process_executor,
     )

@@ -46,8 +46,17 @@ judge_forecasts = dg.define_asset_job(
     description="Bring the reports on scores and freshness up to date.",
 )
 report_drift = dg.define_asset_job(
-    "report_drift", selection=["drift_report"], description="Compare a week's latest matches with the seasons before."
+    "report_drift",
+    selection=["drift_report"],
+    description="Compare a week's latest matches with the seasons before; a range of weeks is one run.",
 )
+fill_weeks = dg.define_asset_job(
+    "fill_weeks",
+    selection=["forecasts", "shadow_forecasts", "settled_forecasts", "drift_report"],
+    description="Everything that there is of a week, for the weeks that are chosen: a run each. Where an asset is "
+    "selected in the graph, that alone. The page of an asset makes one run of them all, with the same result.",
+)
+"""For a person who wants to see each week by itself; not one of `JOBS`: see `definitions`."""
 judge_candidate = dg.define_asset_job(
     "judge_candidate", selection=["gate"], description="Tell which conditions of a promotion are open, and why not all."
 )

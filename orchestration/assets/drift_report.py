@@ -8,7 +8,7 @@ import pandas as pd
 
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, LoadedModel, Registry
-from features.io.store import Lake
+from features.io.store import Lake, week_of
 from features.matches import OUTCOMES, Status
 from features.matrix import ODDS_FEATURES
 from orchestration import display, published
@@ -59,37 +59,50 @@ def drift_report(
     registry: dg.ResourceParam[Registry],
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[PipelineSettings],
-) -> dg.MaterializeResult[None]:
+) -> None:
     """Drift of features and forecasts: the latest hundred matches of a competition against the three seasons before.
 
     The features are those that the version in production uses, the forecasts those that it has published. The report's
     page says which test is used, how often it cries wolf and what it catches. A week that drifted wants a person's eye:
-    job `review_drift`.
+    job `review_drift`. Of several weeks each gets the report that it would get by itself.
     """
-    from monitoring.drift import drift_report as compare
-
-    week = context.partition_key
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; there are no forecasts whose drift could be watched")
-    if monday(week) > clock.as_of():
-        raise dg.Failure(f"the week of {week} has not begun at {clock.as_of():%Y-%m-%d %H:%M} UTC")
+    if to_come := [week for week in context.partition_keys if monday(week) > clock.as_of()]:
+        raise dg.Failure(
+            f"the week of {to_come[0]} has not begun at {clock.as_of():%Y-%m-%d %H:%M} UTC; the last one that can be "
+            f"reported on is that of {week_of(clock.as_of())}"
+        )
     model = registry.load(production)
     frame = watched(lake, model)
-    report = compare(frame, week, _trust(lake, frame, week, (*_features(model), *OUTCOMES)))
+    for week in context.partition_keys:
+        summary = _publish(lake, frame, week, (*_features(model), *OUTCOMES))
+        context.add_asset_metadata(_shown(summary, lake, settings.api_url), partition_key=week)
+        context.log.info("week of %s: %s", week, summary["state"])
+
+
+def _publish(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...]) -> dict[str, Any]:
+    """Write a week's report and summary; returns the summary."""
+    from monitoring.drift import drift_report as compare
+
+    report = compare(frame, week, _trust(lake, frame, week, columns))
     lake.write_bytes(f"reports/drift/week={week}/report.html", report.html.encode())
     lake.write_json(f"reports/drift/week={week}/summary.json", report.summary)
-    columns = pd.DataFrame(report.summary["columns"])
-    return dg.MaterializeResult(
-        metadata={
-            "state": report.summary["state"],
-            "share": report.summary["share"] if report.summary["share"] is not None else "no verdict",
-            "matches": report.summary["matches"],
-            "columns": dg.MetadataValue.md(display.markdown(columns)),
-            "report": _link(settings.api_url, f"/monitoring/drift/{week}/report"),
-            "in_the_lake": dg.MetadataValue.path(f"{lake.root}/reports/drift/week={week}/report.html"),
-        }
-    )
+    return report.summary
+
+
+def _shown(summary: dict[str, Any], lake: Lake, api: str) -> dict[str, Any]:
+    """What a person is shown of a report."""
+    week = summary["week"]
+    return {
+        "state": summary["state"],
+        "share": summary["share"] if summary["share"] is not None else "no verdict",
+        "matches": summary["matches"],
+        "columns": dg.MetadataValue.md(display.markdown(pd.DataFrame(summary["columns"]))),
+        "report": _link(api, f"/monitoring/drift/{week}/report"),
+        "in_the_lake": dg.MetadataValue.path(f"{lake.root}/reports/drift/week={week}/report.html"),
+    }
 
 
 def _link(api: str, path: str) -> dg.MetadataValue[Any]:

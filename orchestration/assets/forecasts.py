@@ -29,7 +29,6 @@ _DEPS: list[dg.AssetDep] = [
 @dg.asset(
     partitions_def=weeks,
     deps=_DEPS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
     automation_condition=FOLLOW_EVERY_WEEK,
     check_specs=checks.specs("forecasts"),
     group_name="forecasts",
@@ -88,7 +87,6 @@ def _each_match_once(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
 @dg.asset(
     partitions_def=weeks,
     deps=_DEPS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
     automation_condition=FOLLOW_EVERY_WEEK,
     group_name="forecasts",
     kinds={"parquet"},

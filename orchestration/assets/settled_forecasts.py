@@ -24,7 +24,6 @@ _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "hom
         dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
     ],
-    backfill_policy=dg.BackfillPolicy.single_run(),
     check_specs=checks.specs("settled_forecasts"),
     automation_condition=FOLLOW_EVERY_WEEK,
     group_name="judgement",
