@@ -11,7 +11,9 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
-from monitoring.gate import Approval, Condition, Evidence, Policy, Verdict, judge
+from features.matches import Status
+from monitoring.conditions import Approval, Condition, Evidence, Policy
+from monitoring.gate import Verdict, judge
 from monitoring.settlement import SCHEMA, settle
 from orchestration import published
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, weeks_from
@@ -32,7 +34,8 @@ def assess(
         return None
     if production is not None and candidate.version == production.version:
         return _nothing_waits(production, policy, as_of)
-    shadows = settled_shadows(lake, as_of)
+    matches, rows = published.matches(lake), published.weeks(lake, "shadow_forecasts")
+    shadows = settled_shadows(lake, rows, matches, as_of)
     week = latest_drift_week(lake)
     folder = f"reports/drift/week={week}"
     return judge(
@@ -50,18 +53,18 @@ def assess(
             as_of=as_of,
             policy=policy,
             approval=approval_of(candidate),
+            shadowed=int((rows["model_version"] == candidate.version).sum()),
+            to_come=int(((matches["status"] == Status.SCHEDULED) & (matches["kick_off"] > as_of)).sum()),
         )
     )
 
 
-def settled_shadows(lake: Lake, as_of: datetime) -> pd.DataFrame:
+def settled_shadows(lake: Lake, rows: pd.DataFrame, matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Shadow forecasts of every version, scored by the rules that hold for published ones."""
-    rows = published.weeks(lake, "shadow_forecasts")
     if rows.empty:
         return published.empty(SCHEMA)
-    table = published.matches(lake)
-    elo = plain_elo(table, published.features(lake), set(rows["season"]))
-    parts = [settle(part, table, elo, as_of).settled for _, part in rows.groupby("model_version")]
+    elo = plain_elo(matches, published.features(lake), set(rows["season"]))
+    parts = [settle(part, matches, elo, as_of).settled for _, part in rows.groupby("model_version")]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -1,5 +1,7 @@
 """What a person decides in the Dagster launchpad: approving, taking back, having looked at a drift report."""
 
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
@@ -9,7 +11,7 @@ from features.io.registry import Registry
 from features.io.store import Lake
 from monitoring.gate import approve
 from orchestration import promotion, published
-from orchestration.assessment import assess, critical_checks
+from orchestration.assessment import assess, critical_checks, latest_drift_week
 from orchestration.assets.gate import GATE, publish
 from orchestration.assets.production_model import describe
 from orchestration.checks import CRITICAL
@@ -44,6 +46,13 @@ class ReviewForm(dg.Config):
     note: str = Field(description="What it means.")
 
 
+def _filled(form: dg.Config) -> None:
+    """Refuse a form as the launchpad offers it: with nothing in it."""
+    left = [name for name, value in form if value == 0 or (isinstance(value, str) and not value.strip())]
+    if left:
+        raise dg.Failure(f"the form is not filled in: {', '.join(left)}")
+
+
 @dg.op(pool="promotion")
 def approve_candidate(
     context: dg.OpExecutionContext,
@@ -54,6 +63,7 @@ def approve_candidate(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> None:
     """Write a person's approval on the candidate, if everything else is open on the evidence of this moment."""
+    _filled(config)
     checks = critical_checks(context.instance, CRITICAL)
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
@@ -78,6 +88,7 @@ def restore_previous(
     clock: dg.ResourceParam[Clock],
 ) -> None:
     """Give `production` back to the version that had it before."""
+    _filled(config)
     try:
         version = promotion.rollback(registry, lake, config.name, config.reason, clock.as_of())
     except TouchlineError as error:
@@ -104,25 +115,28 @@ def note_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.Reso
     """Write down that a person has looked at exactly this report."""
     from monitoring.drift import review
 
+    _filled(config)
     folder = f"reports/drift/week={config.week}"
     summary = published.document(lake, f"{folder}/summary.json")
     if summary is None:
-        raise dg.Failure(f"there is no drift report for the week of {config.week}")
+        latest = latest_drift_week(lake)
+        known = f"the newest is that of {latest}" if latest else "there is none of any week yet (job report_drift)"
+        raise dg.Failure(f"there is no drift report for the week of {config.week}; {known}")
     try:
         lake.write_json(f"{folder}/review.json", review(summary, config.name, config.note, clock.as_of()))
     except TouchlineError as error:
         raise dg.Failure(str(error)) from error
 
 
-def _form(op: str, **fields: str) -> str:
-    """What to type into the launchpad."""
-    lines = "".join(f"      {name}: {value}\n" for name, value in fields.items())
-    return f"\n\nIn the launchpad:\n\n```yaml\nops:\n  {op}:\n    config:\n{lines}```"
+def _form(op: str, **fields: str | int) -> dict[str, Any]:
+    """What the launchpad opens with, to be filled in; a run that is given less fails as one that is given nothing."""
+    return {"ops": {op: {"config": fields}}}
 
 
 @dg.job(
-    description="A person says yes to the version in staging. It is promoted soon after, if everything else is open."
-    + _form("approve_candidate", version="2", name="your name", reason="why")
+    description="A person says yes to the version in staging. It is promoted soon after, if everything else is open. "
+    "Type which version, who says so and why into the launchpad.",
+    config=_form("approve_candidate", version=0, name="", reason=""),
 )
 def approve_promotion() -> None:
     """Approve the candidate."""
@@ -131,8 +145,9 @@ def approve_promotion() -> None:
 
 @dg.job(
     description="Put the previous version back into production. Answers follow within seconds, published forecasts of "
-    "matches to come when they have been made again, a minute or two later."
-    + _form("restore_previous", name="your name", reason="why")
+    "matches to come when they have been made again, a minute or two later. "
+    "Type who does it and why into the launchpad.",
+    config=_form("restore_previous", name="", reason=""),
 )
 def rollback_production() -> None:
     """Take production back."""
@@ -140,8 +155,9 @@ def rollback_production() -> None:
 
 
 @dg.job(
-    description="A person has looked at a week's drift report. The gate takes it into account."
-    + _form("note_review", week="2026-03-02", name="your name", note="what it means")
+    description="A person has looked at a week's drift report. The gate takes it into account. Type the week's Monday "
+    "(YYYY-MM-DD), who has looked and what it means into the launchpad.",
+    config=_form("note_review", week="", name="", note=""),
 )
 def review_drift() -> None:
     """Mark a drift report as reviewed."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from pydantic import ValidationError
 
 from features.errors import DamagedArtefact, InvalidInput, NotPublished, TouchlineError
@@ -34,6 +35,9 @@ from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
 
 Progress = Callable[[str], None]
+
+HERE = {REPOSITORY_LABEL_TAG: "__repository__@touchline"}
+"""The code location of workspace.yaml: the pages of jobs list the runs that bear it, and others not."""
 
 
 class Pipeline:
@@ -150,7 +154,7 @@ class Pipeline:
             result = job.execute_in_process(
                 instance=self._instance,
                 partition_key=partition_key,
-                tags=tags,
+                tags={**HERE, **(tags or {})},
                 run_config=run_config,
                 raise_on_error=False,
             )

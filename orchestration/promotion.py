@@ -13,7 +13,8 @@ from typing import Any
 from features.errors import DamagedArtefact, GateShut
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
-from monitoring.gate import Approval, Verdict
+from monitoring.conditions import Approval
+from monitoring.gate import Verdict
 from orchestration import published
 from orchestration.assessment import APPROVAL_TAGS, approval_of
 

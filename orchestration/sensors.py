@@ -11,7 +11,7 @@ from features.competitions import pool_of
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
-from monitoring.gate import Policy
+from monitoring.conditions import Policy
 from orchestration import published
 from orchestration.alarms import ALARM, Alarm, drift_alarm, held_back, performance_alarm
 from orchestration.assessment import approval_of, latest_drift_week
@@ -57,7 +57,7 @@ def promotion_sensor(
         return dg.SkipReason(f"the gate has not judged version {candidate.version} yet")
     shut = [one["name"] for one in verdict["conditions"] if not one["open"] and one["name"] != "approved"]
     if shut:
-        return dg.SkipReason(f"version {candidate.version}: shut are {', '.join(shut)}")
+        return dg.SkipReason(f"version {candidate.version}: shut are {', '.join(shut)} (asset gate tells why)")
     approval = approval_of(candidate)
     approved = approval is not None and approval.evidence == verdict["evidence"]
     if settings.promotion_policy is not Policy.AUTO and not approved:

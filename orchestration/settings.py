@@ -8,7 +8,7 @@ from pydantic import Field
 
 from features.io.store import week_of
 from features.matrix import FeatureGroup
-from monitoring.gate import Policy
+from monitoring.conditions import Policy
 from orchestration.instance import InstanceSettings
 from orchestration.partitions import FIRST_WEEK, WEEKS_AHEAD
 

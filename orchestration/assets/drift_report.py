@@ -46,7 +46,7 @@ def _features(model: LoadedModel) -> list[str]:
 @dg.asset(
     partitions_def=weeks,
     deps=[
-        dg.AssetDep("forecasts", partition_mapping=dg.AllPartitionMapping()),
+        "forecasts",  # and those of the weeks before; told so, Dagster would report on all weeks wherever one is chosen
         dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
         "outcome_model",
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import orjson
@@ -10,6 +12,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import HTMLResponse
 
 from features.errors import DamagedArtefact, NotPublished, TouchlineError
+from features.io.store import Lake
 from serving.answers import Json
 from serving.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.errands import answer_of
@@ -76,11 +79,8 @@ async def workers(desk: DeskDep) -> Any:
 @router.get("/drift/", include_in_schema=False)
 def drift_weeks(lake: LakeDep) -> Any:
     """Drift summaries of all weeks, newest first."""
-    weeks = sorted(
-        {name.split("/")[0].removeprefix("week=") for name in lake.list("reports/drift") if "/" in name}, reverse=True
-    )
     found = []
-    for week in weeks:
+    for week in reversed(_weeks(lake)):
         try:
             found.append({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
         except (NotPublished, DamagedArtefact):
@@ -92,14 +92,34 @@ def drift_weeks(lake: LakeDep) -> Any:
 @router.get("/drift/{week}/", include_in_schema=False)
 def drift_week(week: Week, lake: LakeDep) -> Any:
     """The drift summary of a week."""
-    return Json({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
+    with _known(lake, week):
+        return Json({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
 
 
 @router.get("/drift/{week}/report", response_class=HTMLResponse, responses=problems(401, 404, 422, 503))
 @router.get("/drift/{week}/report/", include_in_schema=False, response_class=HTMLResponse)
 def drift_report(week: Week, lake: LakeDep) -> Any:
     """The drift report of a week as a page."""
-    return HTMLResponse(lake.read_bytes(f"reports/drift/week={week}/report.html"))
+    with _known(lake, week):
+        return HTMLResponse(lake.read_bytes(f"reports/drift/week={week}/report.html"))
+
+
+@contextmanager
+def _known(lake: Lake, week: str) -> Iterator[None]:
+    """A week without a report is answered with those nearest to it that have one."""
+    try:
+        yield
+    except NotPublished as error:
+        weeks = [one for one in _weeks(lake) if one != week]
+        before, after = [one for one in weeks if one < week][-2:], [one for one in weeks if one > week][:2]
+        nearest = f"the nearest are {', '.join([*before, *after])}" if weeks else "there is none of any week yet"
+        raise NotPublished(f"there is no drift report for the week of {week}; {nearest}") from error
+
+
+def _weeks(lake: Lake) -> list[str]:
+    """Weeks with a drift report, oldest first."""
+    found = [name for name in lake.list("reports/drift") if name.endswith("/summary.json")]
+    return sorted(name.split("/")[0].removeprefix("week=") for name in found)
 
 
 @router.get("/performance", response_model=Performance, responses=problems(401, 404, 422, 503))

@@ -32,9 +32,10 @@ from features.io.registry import MODEL_NAME, PRODUCTION
 from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import as_known_at
+from monitoring.conditions import Evidence
 from monitoring.drift import REFERENCE_SEASONS, drift_report, measure, review
 from monitoring.freshness import freshness
-from monitoring.gate import Evidence, as_document, judge
+from monitoring.gate import as_document, judge
 from monitoring.performance import report
 from tests.serving.stage import Service, build, port, wait_until
 

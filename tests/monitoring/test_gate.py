@@ -15,17 +15,8 @@ import pytest
 from features import metrics
 from features.errors import GateShut, InvalidInput
 from features.io.store import Lake
-from monitoring.gate import (
-    Evidence,
-    Policy,
-    Verdict,
-    approve,
-    as_document,
-    first_version_shut,
-    judge,
-    keeps_its_place,
-    nothing_staged,
-)
+from monitoring.conditions import Condition, Evidence, Policy
+from monitoring.gate import Verdict, approve, as_document, first_version_shut, judge, keeps_its_place, nothing_staged
 from monitoring.metrics import BatchCollector
 from monitoring.performance import Difference, paired_difference, triple
 
@@ -222,6 +213,41 @@ def test_an_empty_sample_shuts_everything_that_rests_on_it() -> None:
 
 def test_a_small_sample_is_not_enough_however_good_it_looks() -> None:
     assert {"enough_matches", "not_worse_than_production"} <= set(shut(evidence(n=99)))
+
+
+def why(one: Evidence, name: str) -> str:
+    return next(condition.why for condition in judge(one).conditions if condition.name == name)
+
+
+def test_too_few_matches_tell_how_many_more_and_what_they_wait_for() -> None:
+    few = replace(evidence(40), shadowed=60, to_come=80)
+    assert "40 of its 60 shadow forecasts are settled, 60 to go; they are made beside" in why(few, "enough_matches")
+    assert "has made no shadow forecast yet" in why(replace(few, shadowed=0), "enough_matches")
+    assert why(evidence(100), "enough_matches") == "100 of its shadow forecasts are settled"
+
+
+def test_a_candidate_that_cannot_get_its_matches_this_season_is_told_so() -> None:
+    """It has learnt from the running season; what is left of it is less than it needs."""
+    late = replace(evidence(40), shadowed=60, to_come=59, trained_through=THROUGH)
+    text = why(late, "enough_matches")
+    assert "only 59 matches to come are known: it cannot get there before those of another season are" in text
+    assert "matches up to its training, 2025-05-25, do not count" in text
+
+
+def test_a_person_is_told_what_must_open_before_they_are_asked() -> None:
+    manual = replace(evidence(), policy=Policy.MANUAL)
+    assert why(manual, "approved") == "waits for a person (job approve_promotion)"
+    early = replace(manual, checks={}, drift=None)
+    assert why(early, "approved") == "nobody is asked yet: first data_checks_pass, drift_reviewed must open"
+    yes = approve(judge(manual), 8, "Ada", "as good", AS_OF)
+    assert why(replace(early, approval=yes), "approved").startswith("the evidence has changed since it was approved; ")
+
+
+def test_where_nothing_waits_an_approval_is_told_so() -> None:
+    nothing = Condition("candidate_waiting", False, "version 1", "-", "version 1 is in production already")
+    verdict = Verdict(1, 1, Policy.MANUAL, AS_OF, 0, (nothing,))
+    with pytest.raises(GateShut, match="no version waits to be approved: version 1 is in production already"):
+        approve(verdict, 2, "Ada", "as good", AS_OF)
 
 
 def test_production_without_settled_forecasts_cannot_be_compared_with() -> None:

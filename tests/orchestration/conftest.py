@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +13,11 @@ import pandas as pd
 import pytest
 
 from features.forecasts import SCHEMA as FORECASTS
-from features.io.registry import Registry
+from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
+from monitoring.conditions import Policy
+from orchestration.definitions import build
+from orchestration.partitions import RANGE_END, RANGE_START
 from orchestration.pipeline import run_pipeline
 from orchestration.settings import PipelineSettings
 
@@ -70,3 +74,48 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     installation = install(tmp_path_factory.mktemp("touchline") / "home")
     installation.run()
     return installation
+
+
+def copy_of(installed: Installation, home: Path) -> Installation:
+    """The installation in another home, where promotions need no person."""
+    shutil.copytree(installed.settings.home, home)
+    settings = installed.settings.model_copy(
+        update={"home": home, "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db", "promotion_policy": Policy.AUTO}
+    )
+    return Installation(settings)
+
+
+def with_candidate(here: Installation) -> Installation:
+    """The same, with version 2 staged and nothing shut."""
+    definitions = build(here.settings)
+    config = {"ops": {"outcome_model": {"config": {"regularisation": 0.11, "reason": "test"}}}}
+    season = {RANGE_START: "2025-08-11", RANGE_END: "2026-03-09"}
+    with here.instance() as instance:
+        for job, options in (
+            ("train_model", {"run_config": config}),
+            ("shadow_candidate", {"tags": season}),
+            ("judge_candidate", {}),
+        ):
+            assert definitions.resolve_job_def(job).execute_in_process(instance=instance, **options).success
+    assert here.lake.read_json("reports/gate.json")["open"]
+    assert here.registry.by_alias(PRODUCTION).version == 1
+    return here
+
+
+@pytest.fixture
+def copied(installed: Installation, tmp_path: Path) -> Installation:
+    """A copy of the installation that a test may change."""
+    return copy_of(installed, tmp_path / "home")
+
+
+@pytest.fixture
+def open_gate(copied: Installation) -> Installation:
+    """An installation in which version 2 is staged and nothing is shut."""
+    return with_candidate(copied)
+
+
+@pytest.fixture(scope="module")
+def judged(installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """An installation with a candidate that forecasts in the shadow and waits for a person; for a module's tests."""
+    here = with_candidate(copy_of(installed, tmp_path_factory.mktemp("judged") / "home"))
+    return Installation(here.settings.model_copy(update={"promotion_policy": Policy.MANUAL}))

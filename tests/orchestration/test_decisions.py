@@ -8,11 +8,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_representation.external_data import active_presets_from_job_def
 
 from features.io.clock import Clock
 from features.io.registry import ModelVersion
 from features.io.store import Lake
-from monitoring.gate import Condition, Policy, Verdict, as_document
+from monitoring.conditions import Condition, Policy
+from monitoring.gate import Verdict, as_document
 from orchestration import decisions
 from orchestration.assets import gate as gate_asset
 from orchestration.assets.gate import GATE, gate, shown
@@ -114,3 +116,39 @@ def test_a_review_or_a_rollback_is_followed_by_a_verdict_that_knows_of_it(resour
             assert job.execute_in_process(run_config=run, instance=instance, resources=resources).success
             assert instance.get_latest_materialization_event(dg.AssetKey("gate")) is not None
         assert lake.read_json(GATE)["evidence"] == "abc"
+
+
+DECISIONS = {
+    "approve_promotion": ("approve_candidate", "version, name, reason"),
+    "rollback_production": ("restore_previous", "name, reason"),
+    "review_drift": ("note_review", "week, name, note"),
+}
+
+
+@pytest.mark.parametrize(("job", "op", "fields"), [(job, *one) for job, one in DECISIONS.items()])
+def test_the_launchpad_opens_with_a_form_that_is_refused_as_it_is(resources, job: str, op: str, fields: str) -> None:
+    definition = getattr(decisions, job)
+    (offered,) = active_presets_from_job_def(definition)
+    assert list(offered.run_config["ops"][op]["config"]) == fields.split(", ")
+    for given in (offered.run_config, {}):
+        with dg.DagsterInstance.ephemeral() as instance:
+            run = definition.execute_in_process(
+                run_config=given, instance=instance, resources=resources, raise_on_error=False
+            )
+        assert not run.success
+        assert f"the form is not filled in: {fields}" in run.failure_data_for_node(op).error.message
+
+
+def test_a_review_of_a_week_without_report_names_the_newest(resources) -> None:
+    lake = resources["lake"]
+    lake.write_json("reports/drift/week=2026-03-02/summary.json", {"week": "2026-03-02"})
+    form = {"week": "2026-03-03", "name": "Ada", "note": "newcomers"}
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = decisions.review_drift.execute_in_process(
+            run_config={"ops": {"note_review": {"config": form}}},
+            instance=instance,
+            resources=resources,
+            raise_on_error=False,
+        )
+    error = run.failure_data_for_node("note_review").error.message
+    assert "no drift report for the week of 2026-03-03; the newest is that of 2026-03-02" in error

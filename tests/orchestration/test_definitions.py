@@ -95,3 +95,14 @@ def test_no_more_weeks_can_be_asked_for_than_exist(tmp_path: Path) -> None:
 
 def test_only_one_run_at_a_time_settles(definitions: dg.Definitions) -> None:
     assert definitions.resolve_assets_def("settled_forecasts").op.pool == "settlement"
+
+
+def test_the_page_of_a_weekly_asset_makes_one_run_and_the_job_fill_weeks_one_each(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    weekly = {dg.AssetKey(name) for name, cut in ASSETS.items() if cut == "week"}
+    assert {graph.get(key).backfill_policy for key in weekly} == {dg.BackfillPolicy.single_run()}
+    others = set(graph.materializable_asset_keys) - weekly
+    assert {graph.get(key).backfill_policy for key in others} == {None}
+    each = definitions.resolve_job_def("fill_weeks")
+    assert each.backfill_policy == dg.BackfillPolicy.multi_run(1)
+    assert each.asset_layer.executable_asset_keys == weekly

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING
-from monitoring.gate import Policy
+from monitoring.conditions import Policy
 from monitoring.settlement import SCHEMA as SETTLED
 from orchestration import promotion
 from orchestration.definitions import build

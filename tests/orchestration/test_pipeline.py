@@ -11,6 +11,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from features.errors import InvalidInput, TouchlineError
 from features.forecasts import PUBLISHED, probabilities, states_of
@@ -111,6 +112,8 @@ def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
         runs = instance.get_runs()
         assert {run.job_name for run in runs} >= {"refresh_matches", "train_model", "publish_forecasts"}
         assert all(run.is_success for run in runs)
+        listed = dg.RunsFilter(job_name="publish_forecasts", tags={REPOSITORY_LABEL_TAG: "__repository__@touchline"})
+        assert instance.get_runs(listed), "by this the page of a job finds its runs"
         weeks = instance.get_materialized_partitions(dg.AssetKey("forecasts"))
         assert {"2025-08-11", "2026-03-09", "2026-04-06"} <= weeks
         shown = instance.get_latest_materialization_event(dg.AssetKey("forecasts")).asset_materialization.metadata

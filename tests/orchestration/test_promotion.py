@@ -12,7 +12,8 @@ import pytest
 
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
-from monitoring.gate import Approval, Policy, Verdict
+from monitoring.conditions import Approval, Policy
+from monitoring.gate import Verdict
 from orchestration import promotion
 from orchestration.assets.production_model import describe
 

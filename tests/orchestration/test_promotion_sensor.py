@@ -10,7 +10,7 @@ import pytest
 
 from features.io.registry import PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
-from monitoring.gate import Policy
+from monitoring.conditions import Policy
 from orchestration import sensors
 from orchestration.promotion import HISTORY
 from orchestration.settings import PipelineSettings

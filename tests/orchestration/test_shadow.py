@@ -12,7 +12,7 @@ import pytest
 from features.io.registry import PRODUCTION, STAGING
 from features.io.sources.bundled import COMPETITION
 from features.io.store import week_of
-from monitoring.gate import Policy
+from monitoring.conditions import Policy
 from orchestration import published
 from orchestration.assets.gate import GATE
 from orchestration.definitions import build

@@ -190,6 +190,7 @@ def test_reports_that_are_not_published_yet_are_404_and_lists_of_them_empty(api:
     assert api.get("/monitoring/drift").json() == {"items": []}
     for path in ("/monitoring/drift/2026-03-09", "/monitoring/drift/2026-03-09/report", "/monitoring/performance"):
         assert api.get(path).status_code == 404
+    assert "there is none of any week yet" in api.get("/monitoring/drift/2026-03-09").json()["detail"]
     assert api.get("/competitions/eng-premier-league/table").status_code == 404
 
 
@@ -202,6 +203,10 @@ def test_reports_of_the_lake_are_passed_on(api: httpx.Client, service) -> None:
     assert api.get("/monitoring/drift/2026-02-02").json()["share"] == 0.1
     report = api.get("/monitoring/drift/2026-02-02/report")
     assert (report.text, report.headers["content-type"]) == ("<html>drift</html>", "text/html; charset=utf-8")
+    for path in ("/monitoring/drift/2026-02-03", "/monitoring/drift/2026-02-03/report"):
+        missing = api.get(path)
+        assert missing.status_code == 404
+        assert "no drift report for the week of 2026-02-03; the nearest are 2026-02-02" in missing.json()["detail"]
     (service.world.lake_root / folder / "summary.json").write_text("{")
     assert api.get("/monitoring/drift/2026-02-02").status_code == 503
     for file in (service.world.lake_root / folder).iterdir():

@@ -1,0 +1,95 @@
+"""Weeks filled back in one run and in a run each, from the pages of Dagster: either way the same files come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build
+from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, weeks
+from tests.orchestration.daemon import completed, pages
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a season is thirty runs, each in a process of its own
+
+WEEKLY = ("forecasts", "shadow_forecasts", "settled_forecasts", "drift_report")
+SEASON = [week for week in weeks.get_partition_keys() if "2025-08-11" <= week <= "2026-03-09"]
+"""The weeks of 2025/26 that have begun where the installation stands."""
+
+
+def files(here: Any, asset: str, names: Sequence[str]) -> dict[str, Path]:
+    """What an asset has in the lake for each of the weeks, where there is something."""
+    folder = Path(here.settings.lake_root)
+    paths = {
+        week: folder / f"reports/drift/week={week}/summary.json"
+        if asset == "drift_report"
+        else folder / asset / f"week={week}.parquet"
+        for week in names
+    }
+    return {week: path for week, path in paths.items() if path.exists()}
+
+
+def taken(here: Any, assets: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], bytes]:
+    """The content of those files, by asset and week; the lake does not have them any more."""
+    found = {}
+    for asset in assets:
+        for week, path in files(here, asset, names).items():
+            found[asset, week] = path.read_bytes()
+            path.unlink()
+    return found
+
+
+def execute(here: Any, job: str, asset: str, **more: Any) -> None:
+    with here.instance() as instance:
+        definition = build(here.settings).resolve_job_def(job)
+        run = definition.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(asset)], **more)
+        assert run.success
+
+
+@pytest.mark.parametrize("asset", WEEKLY)
+def test_a_range_in_one_run_leaves_what_a_run_of_each_week_leaves(judged: Any, asset: str) -> None:
+    names = SEASON[-4:]
+    at_first = taken(judged, [asset], names)
+    execute(judged, "__ASSET_JOB", asset, tags={RANGE_START: names[0], RANGE_END: names[-1]})
+    together = taken(judged, [asset], names)
+    for week in names:
+        execute(judged, "fill_weeks", asset, partition_key=week)
+    each = taken(judged, [asset], names)
+    assert sorted(together) == [(asset, week) for week in names]
+    assert each == together
+    assert at_first.items() <= together.items(), "what was there before came out again"
+
+
+def test_reports_on_weeks_to_come_are_refused_with_the_last_week_that_there_can_be(judged: Any) -> None:
+    ahead = {RANGE_START: SEASON[-1], RANGE_END: "2026-03-23"}
+    with judged.instance() as instance:
+        job = build(judged.settings).resolve_job_def("report_drift")
+        run = job.execute_in_process(instance=instance, tags=ahead, raise_on_error=False)
+    error = run.failure_data_for_node("drift_report").error
+    assert "the week of 2026-03-16 has not begun" in error.message
+    assert f"the last one that can be reported on is that of {SEASON[-1]}" in error.message
+    assert not files(judged, "drift_report", SEASON[-1:]), "all or none"
+
+
+@pytest.mark.parametrize("names", [SEASON[-2:], pytest.param(SEASON, marks=pytest.mark.soak)], ids=["two", "season"])
+def test_from_the_pages_weeks_are_filled_in_one_run_and_in_a_run_each(
+    judged: Any, repository: Path, free_port: Callable[[], int], names: list[str]
+) -> None:
+    """By the real daemon, with nothing in the lake before either way."""
+    before = taken(judged, WEEKLY, names)
+    with pages(judged, repository, free_port()) as buttons:
+        asked = buttons.of_assets(WEEKLY, names)
+        runs = completed(judged, repository, asked, 1)
+        assert [(run.tags[RANGE_START], run.tags[RANGE_END]) for run in runs] == [(names[0], names[-1])]
+        together = taken(judged, WEEKLY, names)
+        asked = buttons.of_job("fill_weeks", WEEKLY, names)
+        runs = completed(judged, repository, asked, len(names))
+    assert sorted(run.tags[PARTITION] for run in runs) == names
+    assert {run.job_name for run in runs} == {"fill_weeks"}
+    each = taken(judged, WEEKLY, names)
+    assert sorted(together) == sorted((asset, week) for asset in WEEKLY for week in names)
+    assert each == together
+    assert before.items() <= together.items(), "what was there before came out again"
