@@ -28,6 +28,8 @@ UNFORECAST, STALE, OVERDUE, UNLISTED = (
     for noun in ("unforecast_fixtures", "stale_forecasts", "overdue_results", "unlisted")
 )
 
+OBJECTIVES = ("Availability", "TailLatency", "MedianLatency")
+
 Series = dict[str, str]
 
 
@@ -340,6 +342,20 @@ def test_promtool_accepts_every_rule_file(promtool: str) -> None:
 def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     assert set(CASES) == set(rules())
     assert all(fires and quiet for fires, quiet, _, _ in CASES.values())
+
+
+def test_there_is_an_alert_for_each_way_to_go_wrong() -> None:
+    """An alert that is taken away takes its case along; nobody would miss it."""
+    burning = {f"{goal}Burns{pace}" for goal in OBJECTIVES for pace in ("Fast", "Slowly")}
+    batch = {
+        *("FeedSilent", "ForecastsStale", "Drift", "DriftReportStale", "BelowBaseRate", "BelowPlainElo"),
+        *("Miscalibrated", "PromotionWaiting", "PipelineSilent", "RowsQuarantined", "ReportUnreadable"),
+    }
+    service = {"ModelNotLoaded", "NoWorkers", "QueueStuck", "Unobserved", "ShedsRequests", "ModelSwapFails"}
+    assert {f"Touchline{name}" for name in burning | batch | service} <= set(rules())
+    for name in burning:
+        windows = set(re.findall(r"ratio_rate(\w+)", rules()[f"Touchline{name}"]["expr"]))
+        assert len(windows) >= 2, f"{name} looks at {windows}: a long window alone fires late, a short one at nothing"
 
 
 @pytest.mark.parametrize("name", CASES)

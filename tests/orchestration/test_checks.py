@@ -290,6 +290,31 @@ def test_a_model_that_gives_no_probabilities_publishes_no_week_and_leaves_every_
         assert set(lake.read_table("forecasts", "2026-03-16")["model_version"]) == {2}, "a sound one is published"
 
 
+def test_a_failed_warning_is_shown_with_its_rows_and_publishes_all_the_same(tmp_path, season: pd.DataFrame) -> None:
+    lake, unusual = Lake(str(tmp_path)), season.copy()
+    unusual.loc[unusual.index[::2], ["home_goals", "away_goals"]] = [6, 5]
+    first, twice = unusual.index[unusual["home_team"] == unusual.loc[unusual.index[0], "home_team"]][:2]
+    unusual.loc[twice, "kick_off"] = unusual.loc[first, "kick_off"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = refresh(lake, unusual, instance)
+        assert run.success
+        failed = {one.check_name: one for one in run.get_asset_check_evaluations() if not one.passed}
+        assert {"results_goals_are_usual", "results_no_club_plays_twice_a_day"} <= set(failed)
+        assert {one.severity for one in failed.values()} == {dg.AssetCheckSeverity.WARN}
+        shown = failed["results_no_club_plays_twice_a_day"].metadata
+        assert shown["failed_rows"].value >= 1
+        assert unusual.loc[twice, "match_id"] in shown["examples"].value
+        assert all(critical_checks(instance, checks.CRITICAL).values())
+    assert len(lake.read_table("matches", LEAGUE)) == len(lake.read_table("match_features", LEAGUE)) == len(season)
+
+
+def test_there_are_suites_for_all_that_comes_in_and_goes_out() -> None:
+    guarded = {"matches", "match_features", "team_states", "forecasts", "settled_forecasts"}
+    assert set(checks.SUITES) == guarded
+    assert {Suite.RESULTS, Suite.FIXTURES} <= set(checks.SUITES["matches"])
+    assert {suite for suites in checks.SUITES.values() for suite in suites} == set(Suite), "none is left unused"
+
+
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:
     for asset, suites in checks.SUITES.items():
         found = {spec.name: spec for spec in checks.specs(asset)}

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
+from monitoring.conditions import Policy
 from orchestration.definitions import build
 from orchestration.partitions import WEEKS_AHEAD, weeks
 from orchestration.settings import PipelineSettings
@@ -106,3 +107,24 @@ def test_the_page_of_a_weekly_asset_makes_one_run_and_the_job_fill_weeks_one_eac
     each = definitions.resolve_job_def("fill_weeks")
     assert each.backfill_policy == dg.BackfillPolicy.multi_run(1)
     assert each.asset_layer.executable_asset_keys == weekly
+
+
+def test_what_happens_by_itself_is_switched_on(definitions: dg.Definitions) -> None:
+    """Schedules by the clock, in UTC; a sensor that nobody switches on would be missed by no other test."""
+    repository = definitions.get_repository_def()
+    crons = {one.name: (one.job_name, one.cron_schedule) for one in repository.schedule_defs}
+    assert crons == {
+        "daily_refresh": ("refresh_matches", "0 6 * * *"),
+        "weekly_retraining": ("train_model", "0 5 * * 2"),
+        "weekly_drift": ("report_drift", "0 7 * * 1"),
+    }
+    assert {one.name for one in repository.sensor_defs} == {
+        *("new_results_sensor", "promotion_sensor", "drift_alarm_sensor", "performance_alarm_sensor"),
+        *("production_changed_sensor", "follow_new_results"),
+    }
+    assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
+    assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_unless_somebody_says_otherwise_a_person_approves() -> None:
+    assert PipelineSettings().promotion_policy is Policy.MANUAL
