@@ -14,6 +14,7 @@ class Backlog:
     def __init__(self) -> None:
         self.outstanding = 0
         """Matches that callers of this process wait for."""
+        self._behind = False
         self._answered = 0
         self._fastest = 0.0
         self._rate = 0.0
@@ -37,8 +38,9 @@ class Backlog:
         if self._answered:  # rest tells nothing, and while nothing at all is answered the oldest request tells all
             rate = self._answered / seconds
             self._capacity = _faded(self._capacity, max(rate, self._fastest))
-            if self.outstanding:  # otherwise it tells how many came, not how many can be answered
+            if self.outstanding and self._behind:  # otherwise it tells how many came, not how many can be answered
                 self._rate = _faded(self._rate, rate)
+        self._behind = self.outstanding > 0
         # What other processes published meanwhile is not known, so the queue may lose more than this.
         self._drain = _faded(self._drain, max(0.0, (self._published + self._depth - depth) / seconds))
         self._answered = self._published = 0
