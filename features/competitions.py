@@ -50,6 +50,7 @@ CATALOGUE: tuple[Competition, ...] = (
     Competition("sco-championship", "Championship", "sco", 2, "Europe/London", "SC1", meetings=2),
     Competition("sco-league-one", "League One", "sco", 3, "Europe/London", "SC2", meetings=2),
     Competition("sco-league-two", "League Two", "sco", 4, "Europe/London", "SC3", meetings=2),
+    Competition("bra-serie-a", "Série A", "bra", 1, "America/Sao_Paulo", "new/BRA"),
 )
 
 _BY_SLUG = {competition.slug: competition for competition in CATALOGUE}

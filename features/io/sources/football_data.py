@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +23,9 @@ SOURCE = "football_data"
 TIMEZONE = "Europe/London"
 """All times in the files are British, whatever the country."""
 
+NEW = "new/"
+"""How the division begins of a league that has one file for all its seasons, with closing odds only."""
+
 _DATES = ("%d/%m/%Y", "%d/%m/%y", "%Y-%m-%d")
 _OLD_NAMES = {"Home": "HomeTeam", "Away": "AwayTeam", "HG": "FTHG", "AG": "FTAG", "HT": "HomeTeam", "AT": "AwayTeam"}
 _NEEDED = ("Date", "HomeTeam", "AwayTeam")
@@ -34,7 +38,9 @@ _SHOTS = {"home_shots": "HS", "away_shots": "AS", "home_shots_on_target": "HST",
 
 
 def address(base: str, division: str, season: str) -> str:
-    """Where a division's season lies: `{base}/mmz4281/2324/E0.csv`."""
+    """Where a division's season lies: `{base}/mmz4281/2324/E0.csv`, or where all of them do: `{base}/new/BRA.csv`."""
+    if division.startswith(NEW):
+        return f"{base.rstrip('/')}/{division}.csv"
     start = int(season[:4])
     return f"{base.rstrip('/')}/mmz4281/{start % 100:02d}{(start + 1) % 100:02d}/{division}.csv"
 
@@ -92,20 +98,57 @@ def parse(
         except (BadRowError, UnknownTeam) as error:
             reading.refuse(row, str(error), cells)
             continue
-        key = (match["home_team"], match["away_team"], match["kick_off"])
-        if key in seen:
-            reading.refuse(row, f"the same match as in row {seen[key]}", cells)
-            continue
-        seen[key] = row
         if not np.isnan(match["odds_home"]):
             to_come = match["status"] != Status.PLAYED and fetched_at is not None
             match["odds_known_at"] = fetched_at if to_come else odds_known_at(match["kick_off"])
-        reading.good.append(match)
+        _keep(match, row, cells, reading, seen)
     if fixtures and not reading.good and reading.is_trusted():  # between two seasons nothing is to come
         return pd.DataFrame(), reading.defects, reading.rows
     if others and not fixtures:
         raise SourceError(f"{file} holds division {', '.join(sorted(others))}, not {division}")
     return reading.matches(), reading.defects, reading.rows
+
+
+def parse_seasons(
+    content: bytes, file: str, competition: str, seasons: Collection[int], known: Clubs | None = None
+) -> tuple[pd.DataFrame, list[Defect], int]:
+    """The same of a file with all seasons of a league: those that begin in one of the years `seasons`.
+
+    Raises
+    ------
+    SourceError
+        As `parse`, or if the file holds several leagues.
+    """
+    reading, seen = Reading(SOURCE, file, known or clubs()), dict[tuple[object, ...], int]()
+    leagues: set[str] = set()
+    for row, cells in _rows(content, file, reading):
+        leagues.add(cells.get("League", ""))
+        years = re.fullmatch(r"(\d{4})(?:/\d\d(\d\d))?", cells.get("Season", ""))
+        if years is not None and int(years[1]) not in seasons:
+            continue
+        reading.rows += 1
+        try:
+            if years is None:
+                raise BadRowError(f"season {cells.get('Season', '')!r} is neither like 2024 nor like 2024/2025")
+            season = f"{years[1]}-{years[2]}" if years[2] else years[1]
+            _keep(_match(cells, row, reading, competition, season, fixtures=False), row, cells, reading, seen)
+        except (BadRowError, UnknownTeam) as error:
+            reading.refuse(row, str(error), cells)
+    if len(leagues) > 1:
+        raise SourceError(f"{file} holds several leagues: {', '.join(sorted(leagues))}")
+    return reading.matches(), reading.defects, reading.rows
+
+
+def _keep(
+    match: dict[str, Any], row: int, cells: dict[str, str], reading: Reading, seen: dict[tuple[object, ...], int]
+) -> None:
+    """Take a match in, unless it is there already."""
+    key = (match["home_team"], match["away_team"], match["kick_off"])
+    if key in seen:
+        reading.refuse(row, f"the same match as in row {seen[key]}", cells)
+        return
+    seen[key] = row
+    reading.good.append(match)
 
 
 def _rows(content: bytes, file: str, reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:

@@ -80,6 +80,9 @@ def _files(
         base, code = settings.openfootball_url, str(league.openfootball)
         return [(openfootball.address(base, code, season), _openfootball(league, season, known)) for season in running]
     base, code = settings.football_data_url, str(league.football_data)
+    if code.startswith(football_data.NEW):
+        years = range(settings.first_season, now.year + 1)
+        return [(football_data.address(base, code, running[-1]), _all_seasons(league, years, known))]
     found = [(football_data.address(base, code, season), _football_data(league, season, known)) for season in running]
     coming = f"{base.rstrip('/')}{FIXTURES}"
     return [*found, (coming, _football_data(league, running[-1], known, fixtures=True))]
@@ -94,6 +97,14 @@ def _football_data(
         return football_data.parse(
             fetched.content, file, league.slug, season, division, fixtures, known, fetched.fetched_at
         )
+
+    return parse
+
+
+def _all_seasons(league: Competition, years: range, known: Clubs) -> Callable[[Fetched], Parsed]:
+    def parse(fetched: Fetched) -> Parsed:
+        file = fetched.url.split("/", 3)[-1]
+        return football_data.parse_seasons(fetched.content, file, league.slug, years, known)
 
     return parse
 

@@ -74,10 +74,10 @@ class Reading:
 
 
 def season_window(season: str) -> tuple[date, date]:
-    """First and last day that a match of a season can have. 2019/20 ended in August."""
+    """First and last day that a match of a season can have. 2019/20 ended in August, Brazil's 2020 in February."""
     start = int(season[:4])
     if "-" not in season:
-        return date(start, 1, 1), date(start, 12, 31)
+        return date(start, 1, 1), date(start + 1, 3, 31)
     return date(start, 7, 1), date(start + 1, 8, 31)
 
 

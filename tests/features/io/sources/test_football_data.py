@@ -8,7 +8,7 @@ import pytest
 
 from features.competitions import CATALOGUE
 from features.errors import SourceError
-from features.io.sources.football_data import odds_known_at, parse
+from features.io.sources.football_data import odds_known_at, parse, parse_seasons
 from features.matches import SCHEMA
 
 HEADER = "Div,Date,Time,HomeTeam,AwayTeam,FTHG,FTAG,FTR,HS,AS,HST,AST,B365H,B365D,B365A,AvgCH,AvgCD,AvgCA"
@@ -147,6 +147,31 @@ def test_known_defective_files_are_read(
     assert table["match_id"].is_unique
     assert matches in (None, len(table))
     assert refused in (None, found)
+
+
+ALL_SEASONS = "Country,League,Season,Date,Time,Home,Away,HG,AG,Res,AvgCH,AvgCD,AvgCA"
+
+
+def test_seasons_of_one_file_are_told_apart_and_what_is_wrong_with_a_row_is_said() -> None:
+    rows = [
+        "Brazil,Serie A,2023,19/05/2023,22:30,Palmeiras,Santos,1,1,D,1.75,3.86,5.25",
+        "Brazil,Serie A,2024,19/05/2024,22:30,Palmeiras,Santos,2,1,H,1.75,3.86,5.25",
+        "Brazil,Serie A,2024/2025,19/01/2025,22:30,Palmeiras,Santos,0,1,A,1.75,3.86,5.25",
+        "Brazil,Serie A,last,19/05/2024,22:30,Palmeiras,Santos,2,1,H,1.75,3.86,5.25",
+        "Brazil,Serie A,2024,19/05/2024,22:30,Palmeiras,Santos,2,1,H,1.75,3.86,5.25",
+    ]
+    content = "\n".join([ALL_SEASONS, *rows]).encode()
+    table, defects, count = parse_seasons(content, "new/BRA.csv", "bra-serie-a", [2024])
+    assert (count, table["season"].tolist()) == (4, ["2024", "2024-25"])
+    assert table["kick_off"].iloc[0].isoformat() == "2024-05-19T21:30:00+00:00", "times are British"
+    assert table[["odds_home", "odds_known_at"]].isna().all(axis=None)
+    assert [(one.row, one.reason) for one in defects] == [
+        (5, "season 'last' is neither like 2024 nor like 2024/2025"),
+        (6, "the same match as in row 3"),
+    ]
+    other = content.replace(b"Serie A,2023", b"Serie B,2023")
+    with pytest.raises(SourceError, match="several leagues: Serie A, Serie B"):
+        parse_seasons(other, "new/BRA.csv", "bra-serie-a", [2024])
 
 
 @pytest.mark.shared

@@ -259,6 +259,16 @@ def test_in_the_past_nobody_knows_who_will_play_in_a_later_season(tmp_path: Path
         load(Settings(home=tmp_path, as_of=datetime(2012, 3, 1, tzinfo=UTC)), PL)
 
 
+@pytest.mark.shared
+def test_a_league_outside_the_big_ones_comes_from_its_one_file(site, tmp_path: Path, shared_data: Path) -> None:
+    site.files["/new/BRA.csv"] = (shared_data / "defects/BRA_all.csv").read_bytes()
+    moment = datetime(2025, 3, 1, tzinfo=UTC)
+    settings = _remote(site, tmp_path, as_of=moment).model_copy(update={"first_season": 2022})
+    found = load(settings, "bra-serie-a")
+    assert found.matches.groupby("season").size().to_dict() == {"2022": 380, "2023": 380, "2024": 380, "2025": 380}
+    assert found.report["missing"] == []
+
+
 def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tmp_path: Path) -> None:
     header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
     first = "atl-island-league,2025,2025-05-01,Reef United,Lagoon,1,0\n"

@@ -48,6 +48,20 @@ def test_a_file_with_a_byte_order_mark_has_its_first_column(shared_data: Path) -
     assert "no column" not in str(told.value)
 
 
+def test_a_file_of_all_seasons_of_a_league_gives_each_season_whole_and_no_odds_before_the_match(
+    shared_data: Path,
+) -> None:
+    content = (shared_data / "defects/BRA_all.csv").read_bytes()
+    table, defects, rows = football_data.parse_seasons(content, "new/BRA.csv", "bra-serie-a", range(2018, 2026))
+    assert (rows, defects) == (8 * 380, [])
+    assert table.groupby("season").size().eq(380).all()
+    assert table["match_id"].is_unique
+    last = table.loc[table["season"] == "2020", "kick_off"].max()
+    assert last.date().isoformat() == "2021-02-26", "that season ended in the next year"
+    assert table[["odds_home", "odds_known_at"]].isna().all(axis=None), "its odds are closing odds"
+    assert table["closing_home"].notna().mean() > 0.99
+
+
 @pytest.mark.parametrize(("file", "digits"), [("E0_1415", 2), ("E0_1516", 4), ("F1_0607", 4), ("E0_1920", 4)])
 def test_years_of_two_and_four_digits_are_the_same_years(shared_data: Path, file: str, digits: int) -> None:
     slug = "fra-ligue-1" if file.startswith("F1") else "eng-premier-league"
