@@ -101,6 +101,23 @@ def test_what_the_model_uses_is_watched_and_shown(lake: Lake) -> None:
     assert f"Drift, week of {WEEK}: no drift" in page
 
 
+def test_odds_that_a_match_may_lack_are_watched_in_the_forecasts_made_of_them(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class WithOdds(Elo):
+        def predict_proba(self, x: np.ndarray) -> np.ndarray:
+            asked.append(x.shape[1])
+            return super().predict_proba(x)
+
+    names = FEATURE_GROUPS[FeatureGroup.SHOTS_AND_ODDS]
+    monkeypatch.setattr(Production, "load", lambda _, version: LoadedModel(version, WithOdds(), names))
+    _, summary = watch(lake)
+    assert [one["column"] for one in summary["columns"]] == [*SHOTS, *OUTCOMES]
+    assert asked == [len(names)], "the model is asked with the odds"
+
+
 def test_the_report_is_one_click_away_where_the_address_of_the_api_is_known(lake: Lake) -> None:
     seen, _ = watch(lake, api_url="https://api.example/")
     assert isinstance(seen["report"], dg.UrlMetadataValue)
