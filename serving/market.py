@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -71,4 +72,4 @@ def _said(matches: pd.DataFrame) -> dict[str, tuple[NDArray[np.float64], np.date
 def _moment(kick_off: str | None) -> np.datetime64:
     if kick_off is None:
         return _NEVER
-    return np.datetime64(pd.Timestamp(kick_off).tz_convert("UTC").tz_localize(None), "us")
+    return np.datetime64(datetime.fromisoformat(kick_off).astimezone(UTC).replace(tzinfo=None), "us")
