@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
 
-from orchestration.local import LocalSettings, child_environment, prepare, services_of
+from orchestration import local
+from orchestration.local import LocalRun, LocalSettings, child_environment, prepare, services_of
 
 OUTSIDE: dict[str, Any] = {
     "broker_url": "amqp://guest:guest@mq.example/v",
@@ -71,6 +73,22 @@ def test_a_tracking_server_that_was_named_is_not_started_and_needs_no_port(tmp_p
     assert "TOUCHLINE_MLFLOW_PORT" not in settings.ports
     assert child_environment(settings)["TOUCHLINE_MLFLOW_TRACKING_URI"] == "http://mlflow.example:5000"
     assert settings.addresses["MLflow"] == ("http://mlflow.example:5000", "/health")
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "said"), [(None, ["  forecasts are served by now: http://127.0.0.1:8501"]), (0, [])]
+)
+def test_the_viewer_is_named_when_forecasts_are_served_while_the_pipeline_still_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exit_code: int | None, said: list[str]
+) -> None:
+    heard: list[str] = []
+    run = LocalRun(LocalSettings(home=tmp_path), heard.append)
+    assert (tmp_path / "logs" / "api.log").read_text() == "", "a service that has said nothing yet has a log"
+    run._pipeline = SimpleNamespace(poll=lambda: exit_code)
+    monkeypatch.setattr(local, "ask", lambda _: None)
+    run._watch_for_the_first_forecast()
+    run.logs.close()
+    assert heard == said
 
 
 def test_results_alone_outside_leave_the_embedded_server_for_the_broker() -> None:
