@@ -60,7 +60,7 @@ def _inspect(competitions: Sequence[str]) -> int:
     from features.io.sources.inspect import inspect_source
 
     # progress aside, so that the report can go through a pipe
-    found = inspect_source(Settings(), competitions, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+    found = inspect_source(Settings(), competitions, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - for a terminal
     say(found.text)
     return 1 if found.unusable else 0
 

@@ -141,7 +141,7 @@ def prepare(settings: LocalSettings) -> None:
     prepare_instance(settings)
 
 
-class ServiceLogs(Printer):  # type: ignore[misc]
+class ServiceLogs(Printer):  # type: ignore[misc]  # honcho has no types
     """Sends each service's lines to its own file, and tells when all have been started and which one stopped."""
 
     def __init__(

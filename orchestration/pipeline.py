@@ -174,7 +174,7 @@ class Pipeline:
 def _sentence(error: object) -> str:
     """What a failed step says, without the traceback; the innermost cause is what happened."""
     while getattr(error, "cause", None) is not None:
-        error = error.cause  # type: ignore[attr-defined]
+        error = error.cause  # type: ignore[attr-defined]  # by `getattr`: not every error has one
     return str(getattr(error, "message", "no reason given")).strip().splitlines()[0]
 
 

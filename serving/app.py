@@ -22,7 +22,8 @@ from features.errors import SourceError
 from features.io.clock import Clock
 from features.io.sources.clubs import clubs
 from features.io.store import Lake
-from monitoring.metrics import BatchCollector, registry
+from monitoring.exporter import BatchCollector
+from monitoring.metrics import registry
 from serving import memory, problems, tracing
 from serving.broker import connect
 from serving.catalogue import Catalogue

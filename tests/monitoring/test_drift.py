@@ -21,7 +21,7 @@ from features.models import outcome_model
 from features.replay import replay
 from features.splits import season_starts
 from monitoring.drift import CAP, WINDOW, Report, Trust, drift_report, measure, review, split
-from monitoring.metrics import BatchCollector
+from monitoring.exporter import BatchCollector
 from serving.reports import DriftSummary
 
 WEEK = "2026-03-09"

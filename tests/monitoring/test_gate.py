@@ -16,8 +16,8 @@ from features import metrics
 from features.errors import GateShut, InvalidInput
 from features.io.store import Lake
 from monitoring.conditions import Condition, Evidence, Policy
+from monitoring.exporter import BatchCollector
 from monitoring.gate import Verdict, approve, as_document, first_version_shut, judge, keeps_its_place, nothing_staged
-from monitoring.metrics import BatchCollector
 from monitoring.performance import Difference, paired_difference, triple
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)

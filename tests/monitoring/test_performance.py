@@ -14,7 +14,7 @@ from features import metrics
 from features.errors import InvalidInput
 from features.io.store import Lake
 from monitoring.calibration import calibration, calibration_limit, reliability_curve, wilson
-from monitoring.metrics import BatchCollector
+from monitoring.exporter import BatchCollector
 from monitoring.performance import paired_difference, report
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
