@@ -73,7 +73,7 @@ def forecasts(
             lake.write_table("forecasts", week, frame.reindex(columns=PUBLISHED.names), schema=PUBLISHED)
         kept = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
         context.add_asset_metadata({**display.of_table(frame, frame[_SHOWN]), **kept}, partition_key=week)
-    published.note_forecasts(lake, context.partition_keys, week_of(as_of), made_from)
+    published.note_forecasts(lake, [week for week in frames if week <= last], week_of(as_of), made_from)
     yield dg.MaterializeResult()
 
 
