@@ -21,7 +21,7 @@ from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
-from serving.calls import Call, Report, run
+from serving.calls import Call, Report, matches, run
 
 log = get_logger(__name__)
 LOSSES = 3
@@ -62,12 +62,12 @@ class Batcher:
 
     def _next(self) -> list[Request]:
         batch: list[Request] = []
-        matches = 0
+        count = 0
         while self._waiting and len(batch) < self._limit:
             request = self._waiting[0]
             alone = request.delivery_info.get("redelivered")
-            matches += _matches(request)
-            if batch and (alone or matches > MATCHES):
+            count += matches(request.type, request.args)
+            if batch and (alone or count > MATCHES):
                 break
             self._waiting.popleft()
             if not request.revoked():  # revoked or expired: reported and acknowledged by Celery
@@ -139,11 +139,6 @@ class Batcher:
             log.warning("losses of %s not counted: %s", request.id, away)
             return False
         return True
-
-
-def _matches(request: Request) -> int:
-    asked = request.args[0] if request.args else None
-    return len(asked) if isinstance(asked, list) else 1
 
 
 def _who(batch: Sequence[Request]) -> str:

@@ -17,8 +17,9 @@ from redis import Redis, RedisError
 
 from features.errors import TouchlineError
 from serving import tracing
-from serving.errors import kind_of
+from serving.errors import kind_of, to_task
 from serving.settings import ServingSettings
+from serving.slates import Slate, documents, joined, parted, slate
 
 if TYPE_CHECKING:
     from serving.predictor import Prediction, Predictor
@@ -115,22 +116,15 @@ def run(calls: list[Call]) -> Report:
     with tracing.task_spans(calls) as mark:
         answers, prediction = _answers(calls)
         mark(answers)
-    _store({call.task_id: answer for call, answer in zip(calls, answers, strict=True)})
+    done = list(zip(calls, answers, strict=True))
+    _store({call.task_id: answer for call, answer in done})
     log.info("tasks.answered", tasks=len(calls), request_ids=[one for call in calls for one in call.request_ids])
     waits = tuple(max(0.0, started - call.sent_at) for call in calls if call.sent_at)
-    outcomes: dict[tuple[str, str], int] = {}
-    for call, answer in zip(calls, answers, strict=True):
-        for one in _forecasts_in(answer):
-            key = (_MODES[call.task], one["predicted_outcome"])
-            outcomes[key] = outcomes.get(key, 0) + 1
+    outcomes = Counter((_MODES[call.task], one) for call, answer in done for one in _outcomes(answer))
     return Report(
-        matches=sum(len(_fixtures(call)) for call in calls),
+        matches=sum(matches(call.task, call.args) for call in calls),
         outcomes=outcomes,
-        errors=Counter(
-            str(kind_of(answer))
-            for call, answer in zip(calls, answers, strict=True)
-            if call.track and isinstance(answer, Exception)
-        ),
+        errors=Counter(str(kind_of(answer)) for call, answer in done if call.track and isinstance(answer, Exception)),
         queue_seconds=waits,
         features_seconds=prediction.features_seconds if prediction else 0.0,
         model_seconds=prediction.model_seconds if prediction else 0.0,
@@ -139,16 +133,25 @@ def run(calls: list[Call]) -> Report:
     )
 
 
-def _forecasts_in(answer: Any) -> list[dict[str, Any]]:
-    found = answer if isinstance(answer, list) else [answer]
-    return [one for one in found if isinstance(one, dict) and "predicted_outcome" in one]
+def matches(task: str, args: Any) -> int:
+    """How many matches a task asks for, as far as its arguments can be read."""
+    columns = args[0] if task != PREDICT and args else None
+    return len(columns["home"]) if isinstance(columns, dict) and "home" in columns else 1
+
+
+def _outcomes(answer: Any) -> list[str]:
+    if isinstance(answer, Exception):
+        return []
+    if "errors" not in answer:
+        return [answer["predicted_outcome"]]
+    return [one for one, error in zip(answer["predicted_outcome"], answer["errors"], strict=True) if not error]
 
 
 def _answers(calls: list[Call]) -> tuple[list[Any], Prediction | None]:
-    """One answer per task: a forecast, a list of forecasts and errors for a batch request, or an exception."""
-    items = [_fixtures(call) for call in calls]
+    """One answer per task: the document of one forecast, the columns of several, or an exception."""
     try:
-        prediction = the_predictor().predict([fixture for one in items for fixture in one])
+        slates = [_slate(call) for call in calls]
+        prediction = the_predictor().predict(joined(slates))
     except TouchlineError as error:
         return [error] * len(calls), None
     except Exception as error:
@@ -157,25 +160,15 @@ def _answers(calls: list[Call]) -> tuple[list[Any], Prediction | None]:
             return [one[0][0] for one in alone], next((one[1] for one in alone if one[1]), None)
         log.exception("task.crashed", task_id=calls[0].task_id, request_ids=calls[0].request_ids)
         return [error], None
-    answers: list[Any] = []
-    at = 0
-    for call, one in zip(calls, items, strict=True):
-        part = prediction.answers[at : at + len(one)]
-        at += len(one)
-        answers.append(part[0] if call.task == PREDICT else [_plain(answer) for answer in part])
-    return answers, prediction
+    return [
+        next(documents(call.args, forecasts)) if call.task == PREDICT else forecasts
+        for call, forecasts in zip(calls, parted(prediction.forecasts, slates), strict=True)
+    ], prediction
 
 
-def _fixtures(call: Call) -> list[Any]:
-    return [call.args[0]] if call.task == PREDICT else list(call.args[0])
-
-
-def _plain(answer: dict[str, Any] | TouchlineError) -> dict[str, Any]:
-    return _error(answer) if isinstance(answer, Exception) else answer
-
-
-def _error(error: Exception) -> dict[str, Any]:
-    return {"exc_type": type(error).__name__, "exc_message": [str(error)], "exc_module": type(error).__module__}
+def _slate(call: Call) -> Slate:
+    columns: Slate = slate(call.args) if call.task == PREDICT else call.args[0]
+    return columns
 
 
 def _store(answers: Mapping[str, Any]) -> None:
@@ -189,7 +182,7 @@ def _store(answers: Mapping[str, Any]) -> None:
         documents[result_key(task_id)] = orjson.dumps(
             {
                 "status": "FAILURE" if failed else "SUCCESS",
-                "result": _error(answer) if failed else answer,
+                "result": to_task(answer) if failed else answer,
                 "traceback": None,
                 "children": [],
                 "date_done": now,

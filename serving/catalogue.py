@@ -23,6 +23,7 @@ from serving.errors import BadField
 from serving.listing import Listing, MatchRow
 from serving.published import Published
 from serving.rows import FORECAST, MATCHES, SETTLED, Club, Meeting, clubs_of, made, match_rows, next_meetings
+from serving.slates import Fixture
 
 log = structlog.get_logger(__name__)
 _PAIRS = 20_000
@@ -41,7 +42,7 @@ class Snapshot:
     next_meeting: Mapping[tuple[str, str, str], Meeting] = field(default_factory=dict)
     clubs: Mapping[str, Mapping[str, Club]] = field(default_factory=dict)
     competitions: tuple[str, ...] = ()
-    fixtures: dict[tuple[str, str, str | None], dict[str, Any]] = field(default_factory=dict)
+    fixtures: dict[tuple[str, str, str | None], Fixture] = field(default_factory=dict)
     """Pairs that were asked for, as `Catalogue.fixture` found them; goes with the snapshot."""
 
     @property
@@ -131,7 +132,7 @@ class Catalogue:
 
     def fixture(
         self, home_team: str, away_team: str, competition: str | None = None, kick_off: datetime | None = None
-    ) -> dict[str, Any]:
+    ) -> Fixture:
         """What the worker needs for two clubs as a caller named them; raises BadField with the nearest known value."""
         known = self.snapshot.fixtures
         found = known.get((home_team, away_team, competition))
@@ -145,7 +146,7 @@ class Catalogue:
         self._check_kick_off(found, kick_off)
         return {**found, "kick_off": kick_off.isoformat()}
 
-    def _check_kick_off(self, fixture: Mapping[str, Any], kick_off: datetime) -> None:
+    def _check_kick_off(self, fixture: Fixture, kick_off: datetime) -> None:
         """Raises BadField where the kick-off cannot be that of the match which the clubs' names stand for."""
         if fixture["kick_off"] is not None:
             due = datetime.fromisoformat(fixture["kick_off"])
@@ -167,7 +168,7 @@ class Catalogue:
                 "kick_off",
             )
 
-    def _find(self, home_team: str, away_team: str, competition: str | None) -> dict[str, Any]:
+    def _find(self, home_team: str, away_team: str, competition: str | None) -> Fixture:
         clubs = self.snapshot.clubs
         if not clubs:
             raise NotPublished("no club can be forecast yet: the pipeline has not published any state")
@@ -257,9 +258,7 @@ def competition_name(slug: str) -> tuple[str, str]:
     return (found.name, found.country) if found else (slug, slug.split("-", 1)[0])
 
 
-def _fixture(
-    match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool
-) -> dict[str, Any]:
+def _fixture(match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool) -> Fixture:
     return {
         "match_id": match_id,
         "competition": home.competition,

@@ -18,10 +18,11 @@ from serving.backlog import Backlog
 from serving.broker import Broker, Depth
 from serving.calls import PREDICT_BATCH, PREDICT_TOGETHER
 from serving.errands import Errands, message_of
-from serving.errors import BrokerUnavailable, NoWorker, Overloaded, from_task
+from serving.errors import BrokerUnavailable, NoWorker, Overloaded
 from serving.gathering import Caller, Gathering, Seat
 from serving.results import Results
 from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
+from serving.slates import Fixture
 
 log = structlog.get_logger(__name__)
 _ABSENCE = 5.0
@@ -43,11 +44,14 @@ class Desk:
         self._looking = asyncio.Lock()
         self._nobody_since: float | None = None
 
-    async def ask(self, fixture: dict[str, Any], caller: Caller) -> Any:
+    async def ask(self, fixture: Fixture, caller: Caller) -> Any:
         """Forecast one match, in one task with others that are asked for now; raises what the worker raised."""
-        return one_of((await self._wait(Seat([fixture], caller, tracing.carrier(), _future())))[0])
+        answer = (await self._wait(Seat([fixture], caller, tracing.carrier(), _future())))[0]
+        if isinstance(answer, TouchlineError):
+            raise answer
+        return answer
 
-    async def ask_many(self, fixtures: list[dict[str, Any]], caller: Caller) -> list[Any]:
+    async def ask_many(self, fixtures: list[Fixture], caller: Caller) -> list[Any]:
         """Forecast many matches by a task of their own; an error that concerns one of them stands in its place."""
         return await self._wait(Seat(fixtures, caller, tracing.carrier(), _future()), alone=True)
 
@@ -63,7 +67,7 @@ class Desk:
         finally:
             self._backlog.outstanding -= len(seat.fixtures)
 
-    async def submit(self, fixture: dict[str, Any], caller: Caller, task: str, task_id: str | None = None) -> str:
+    async def submit(self, fixture: Fixture, caller: Caller, task: str, task_id: str | None = None) -> str:
         """Put a task on the queue; once this returns the id, the task will end in a result.
 
         A task_id that is given may be on its way from another request too, so a failure here does not forget it.
@@ -164,13 +168,6 @@ class Desk:
             await asyncio.wait_for(asyncio.to_thread(app.control.revoke, ids), 5)
         except Exception as error:  # they expire anyway
             log.warning("tasks.not_revoked", tasks=len(ids), error=str(error))
-
-
-def one_of(answer: dict[str, Any]) -> dict[str, Any]:
-    """A forecast among several answers; raises the error if one stands in its place."""
-    if "exc_type" in answer:
-        raise from_task(answer)
-    return answer
 
 
 def _future() -> asyncio.Future[list[Any]]:

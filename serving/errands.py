@@ -22,6 +22,7 @@ from serving.calls import PREDICT_TOGETHER
 from serving.errors import CallerGone, NoAnswerInTime, TaskGivenUp, from_task
 from serving.gathering import Seat
 from serving.results import Results
+from serving.slates import documents, slate
 
 _LATE = 1.0
 """Seconds after which it is worth asking whether a caller still waits."""
@@ -79,10 +80,9 @@ class Errands:
             return _failed(seats, error)
         try:
             with tracing.spans("publish", [seat.carrier for seat in seats], task=task) as carriers:
-                message = message_of(
-                    task_id, task, [[fixture for seat in seats for fixture in seat.fixtures]], patience,
-                    [seat.caller.request_id for seat in seats], carriers,
-                )  # fmt: skip
+                columns = slate([fixture for seat in seats for fixture in seat.fixtures])
+                callers = [seat.caller.request_id for seat in seats]
+                message = message_of(task_id, task, [columns], patience, callers, carriers)
                 await self._broker.publish(message)
         except BaseException as error:
             result.cancel()
@@ -124,10 +124,9 @@ class Errands:
             return
         at = 0
         for seat in seats:
-            part = answers[at : at + len(seat.fixtures)]
-            at += len(part)
             if not seat.answers.done():
-                seat.answers.set_result(part)
+                seat.answers.set_result(list(documents(seat.fixtures, answers, at)))
+            at += len(seat.fixtures)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)

@@ -99,6 +99,11 @@ def _family(kind: type[TouchlineError]) -> dict[str, type[TouchlineError]]:
 _BY_NAME = _family(TouchlineError)
 
 
+def to_task(error: Exception) -> dict[str, Any]:
+    """An error as Celery stores it."""
+    return {"exc_type": type(error).__name__, "exc_message": [str(error)], "exc_module": type(error).__module__}
+
+
 def from_task(error: Mapping[str, Any]) -> TouchlineError:
     """The error that a worker stored, as an exception again."""
     kind = str(error.get("exc_type"))

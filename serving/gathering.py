@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.slates import Fixture
+
 MOST = 256
 """Matches in one task, unless a single request brings more."""
 
@@ -26,7 +28,7 @@ class Caller:
 class Seat:
     """One request on its way to a worker, and where its answers go: one for each fixture."""
 
-    fixtures: list[dict[str, Any]]
+    fixtures: list[Fixture]
     caller: Caller
     carrier: Mapping[str, str]
     answers: asyncio.Future[list[Any]]

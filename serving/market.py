@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ from features.errors import DamagedArtefact, NotPublished
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA, Status
 from features.odds import market
+from serving.slates import moments
 
 _NEVER = np.datetime64("NaT", "us")
 _NONE = (np.array([np.nan, np.nan]), _NEVER)
@@ -44,7 +43,9 @@ class Market:
         if changed:
             self._said = {match: said for _, table in self._tables.values() for match, said in table.items()}
 
-    def of(self, fixtures: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.datetime64]]:
+    def of(
+        self, match_ids: Sequence[str], kick_offs: Sequence[str | None]
+    ) -> tuple[NDArray[np.float64], NDArray[np.datetime64]]:
         """What the odds say (n, 2), as `features.odds.market`, and since when (n,): NaN and NaT where there are none.
 
         Odds that became known after the kick-off that a caller has in mind are none.
@@ -52,9 +53,12 @@ class Market:
         if self._said is None:
             self.refresh()
         said = self._said or {}
-        found = [said.get(fixture["match_id"], _NONE) for fixture in fixtures]
-        told, known_at = np.array([one for one, _ in found]).reshape(-1, 2), np.array([since for _, since in found])
-        begins = np.array([_moment(fixture["kick_off"]) for fixture in fixtures], "datetime64[us]")
+        found = [said.get(match_id, _NONE) for match_id in match_ids]
+        told, known_at = (
+            np.array([one for one, _ in found]).reshape(-1, 2),
+            np.array([since for _, since in found], "datetime64[us]"),
+        )
+        begins = moments(kick_offs)
         late = known_at.astype("datetime64[us]") >= begins
         return np.where(late[:, None], np.nan, told), np.where(late, _NEVER, known_at).astype("datetime64[us]")
 
@@ -67,9 +71,3 @@ def _said(matches: pd.DataFrame) -> dict[str, tuple[NDArray[np.float64], np.date
     since = ahead["odds_known_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
     said = zip(ahead["match_id"], told, since, strict=True)
     return {match: (one, known_at) for match, one, known_at in said if np.isfinite(one).all()}
-
-
-def _moment(kick_off: str | None) -> np.datetime64:
-    if kick_off is None:
-        return _NEVER
-    return np.datetime64(datetime.fromisoformat(kick_off).astimezone(UTC).replace(tzinfo=None), "us")

@@ -10,11 +10,10 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,6 @@ from features.errors import (
     ModelUnavailable,
     NotPublished,
     TouchlineError,
-    UnknownTeam,
 )
 from features.forecasts import probabilities, uses_odds
 from features.io.registry import MODEL_NAME, PRODUCTION, LoadedModel, Registry
@@ -34,25 +32,15 @@ from features.io.store import Lake, Stamp
 from features.matches import OUTCOMES
 from features.matrix import FEATURES
 from features.replay import STATE_COLUMNS, STATES
-from features.teams import nearest
+from serving.errors import to_task
 from serving.market import Market
+from serving.slates import Forecasts, Slate, moments
+from serving.states import States
 
 _RETRY_SECONDS = 2.0
 """After a failed load, callers are told so for this long before the registry is asked again."""
 _LOAD_PATIENCE = 10.0
 """Seconds a caller is kept waiting for the first load: a registry that hangs must not use up the caller's own."""
-
-
-class Fixture(TypedDict):
-    """One match to forecast: canonical names, kick-off in ISO 8601 or None."""
-
-    match_id: str
-    competition: str
-    season: str
-    kick_off: str | None
-    home_team: str
-    away_team: str
-    neutral: bool
 
 
 @dataclass(frozen=True)
@@ -86,19 +74,10 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class States:
-    """States of all clubs as one matrix, found by (competition, club)."""
-
-    rows: Mapping[tuple[str, str], int]
-    values: NDArray[np.float64]
-    as_of: NDArray[np.datetime64]
-
-
-@dataclass(frozen=True)
 class Prediction:
-    """Answers in the order of the fixtures (a forecast or why there is none), the version, and where the time went."""
+    """Answers to a slate, the version behind all of them, and where the time went."""
 
-    answers: list[dict[str, Any] | TouchlineError]
+    forecasts: Forecasts
     version: int
     features_seconds: float
     model_seconds: float
@@ -132,36 +111,31 @@ class Predictor:
         """The model in memory, if any."""
         return self._serving
 
-    def predict(self, fixtures: Sequence[Fixture]) -> Prediction:
-        """Forecast fixtures by one model call; raises ModelUnavailable or NotPublished if nothing can be forecast."""
+    def predict(self, slate: Slate) -> Prediction:
+        """Forecast matches by one model call; raises ModelUnavailable or NotPublished if nothing can be forecast."""
         serving, states = self._serving or self._first_load(), self._states or self.refresh_states()
         started = time.perf_counter()
-        answers: list[dict[str, Any] | TouchlineError] = []
-        usable, home, away = [], [], []
-        for fixture in fixtures:
-            try:
-                pair = _pair(states, fixture)
-            except UnknownTeam as error:
-                answers.append(error)
-                continue
-            usable.append(len(answers))
-            home.append(pair[0])
-            away.append(pair[1])
-            answers.append({})
-        neutral = np.fromiter((fixtures[i]["neutral"] for i in usable), bool, len(usable))
-        before, after = states.values[home], states.values[away]
-        as_of, told = np.maximum(states.as_of[home], states.as_of[away]), None
+        home, away = states.find(slate)
+        known = (home >= 0) & (away >= 0)
+        home, away = home[known], away[known]
+        neutral = np.array(slate["neutral"], bool)[known]
+        before, after, told = states.values[home], states.values[away], None
+        as_of = np.full(len(known), serving.learnt_until)
+        as_of[known] = np.fmax(states.as_of[home], states.as_of[away])
         # no result of the country yet: what the model learnt is all that the forecast knows
-        as_of = np.where(np.isnat(as_of), serving.learnt_until, as_of)
-        if serving.uses_odds and usable:
-            told, known_at = self._market.of([fixtures[i] for i in usable])
-            as_of = np.fmax(as_of, known_at)
+        as_of[np.isnat(as_of)] = serving.learnt_until
+        if serving.uses_odds:
+            told, known_at = self._market.of(slate["match_id"], slate["kick_off"])
+            told, as_of = told[known], np.fmax(as_of, known_at)
         called = time.perf_counter()
-        p = probabilities(serving.model, before, after, neutral, told) if usable else np.empty((0, 3))
+        p = np.zeros((len(known), len(OUTCOMES)))
+        p[known] = probabilities(serving.model, before, after, neutral, told)
         answered = time.perf_counter()
-        for row, i in enumerate(usable):
-            answers[i] = _forecast(serving, fixtures[i], p[row], as_of[row])
-        return Prediction(answers, serving.version, called - started, answered - called)
+        as_of = as_of.astype("datetime64[s]")
+        errors = _too_late(serving, slate, as_of)
+        for match in np.flatnonzero(~known).tolist():
+            errors[match] = to_task(states.missing(slate, match))
+        return Prediction(_forecasts(serving, p, as_of, errors), serving.version, called - started, answered - called)
 
     def follow(self) -> bool:
         """Look at the alias and swap if it moved; True if it did. Raises ModelUnavailable, keeping what is loaded."""
@@ -179,7 +153,7 @@ class Predictor:
                 problems.append(error)
         self.states_error = str(problems[0]) if problems else None
         if changed:
-            self._states = _states(pd.concat([table for _, table in self._tables.values()]))
+            self._states = States.read(pd.concat([table for _, table in self._tables.values()]))
         if self._states is None:
             raise problems[0] if problems else NotPublished("no club has a state yet; run the pipeline first")
         if self._serving is not None and self._serving.uses_odds:
@@ -254,49 +228,32 @@ def _proven(model: LoadedModel) -> Serving:
     return serving
 
 
-def _states(table: pd.DataFrame) -> States:
-    keys = zip(table["competition"].tolist(), table["team"].tolist(), strict=True)
-    return States(
-        {key: row for row, key in enumerate(keys)},
-        table[list(STATE_COLUMNS)].to_numpy(float),
-        table["features_as_of"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]"),
-    )
-
-
-def _pair(states: States, fixture: Fixture) -> tuple[int, int]:
-    try:
-        where = fixture["competition"]
-        return states.rows[where, fixture["home_team"]], states.rows[where, fixture["away_team"]]
-    except KeyError as error:
-        _, name = error.args[0]
-        known = [team for competition, team in states.rows if competition == where]
-        raise UnknownTeam(
-            f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(name, known))}"
-        ) from error
-
-
-def _forecast(
-    serving: Serving, fixture: Fixture, p: NDArray[np.float64], as_of: np.datetime64
-) -> dict[str, Any] | TouchlineError:
-    trained_through = serving.trained_through
-    known_until = f"{np.datetime_as_string(as_of, unit='s')}Z"
-    if fixture["kick_off"] is not None:
-        kick_off = datetime.fromisoformat(fixture["kick_off"])
-        if kick_off <= max(trained_through, datetime.fromisoformat(known_until)):
-            return LeakageError(
-                f"kick_off {fixture['kick_off']} is not after the last result that is known ({known_until}) "
-                f"and the model's training ({trained_through.isoformat()}): refused"
+def _too_late(serving: Serving, slate: Slate, as_of: NDArray[np.datetime64]) -> list[dict[str, Any] | None]:
+    """The error, as tasks store it, of each match (n,) that kicks off before what its forecast would know."""
+    late = moments(slate["kick_off"]) <= np.maximum(as_of, serving.learnt_until)
+    errors: list[dict[str, Any] | None] = [None] * len(late)
+    for match in np.flatnonzero(late):
+        errors[match] = to_task(
+            LeakageError(
+                f"kick_off {slate['kick_off'][match]} is not after the last result that is known ({as_of[match]}Z) "
+                f"and the model's training ({serving.trained_through.isoformat()}): refused"
             )
-    home, draw, away = p.tolist()
+        )
+    return errors
+
+
+def _forecasts(
+    serving: Serving, p: NDArray[np.float64], as_of: NDArray[np.datetime64], errors: list[dict[str, Any] | None]
+) -> Forecasts:
+    moments, which = np.unique(as_of, return_inverse=True)
+    told = [f"{moment}Z" for moment in np.datetime_as_string(moments, unit="s")]
+    home, draw, away = p.T.tolist()
     return {
-        "match_id": fixture["match_id"],
-        "competition": fixture["competition"],
-        "season": fixture["season"],
-        "kick_off": fixture["kick_off"],
-        "home_team": fixture["home_team"],
-        "away_team": fixture["away_team"],
-        "probabilities": {"home": home, "draw": draw, "away": away},
-        "predicted_outcome": OUTCOMES[int(p.argmax())],
         "model": serving.reference,
-        "features_as_of": known_until,
+        "home": home,
+        "draw": draw,
+        "away": away,
+        "predicted_outcome": [OUTCOMES[one] for one in p.argmax(axis=1).tolist()],
+        "features_as_of": [told[one] for one in which.tolist()],
+        "errors": errors,
     }

@@ -17,12 +17,12 @@ def predict(self: Any, fixture: dict[str, Any]) -> None:
 
 
 @app.task(name=PREDICT_TOGETHER, bind=True, Strategy=STRATEGY)
-def predict_together(self: Any, fixtures: list[dict[str, Any]]) -> None:
-    """Forecast what several callers asked for at the same time, with an error in place of each that cannot be."""
-    run([Call(self.request.id, PREDICT_TOGETHER, [fixtures])])
+def predict_together(self: Any, slate: dict[str, Any]) -> None:
+    """Forecast what several callers asked for at the same time: columns in, columns out."""
+    run([Call(self.request.id, PREDICT_TOGETHER, [slate])])
 
 
 @app.task(name=PREDICT_BATCH, bind=True, Strategy=STRATEGY)
-def predict_batch(self: Any, fixtures: list[dict[str, Any]]) -> None:
-    """Forecast up to 1,000 matches, with an error in place of each one that cannot be."""
-    run([Call(self.request.id, PREDICT_BATCH, [fixtures])])
+def predict_batch(self: Any, slate: dict[str, Any]) -> None:
+    """Forecast the 1,000 matches, or fewer, of one request: columns in, columns out."""
+    run([Call(self.request.id, PREDICT_BATCH, [slate])])

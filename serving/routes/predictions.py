@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 
-from features.errors import UnknownMatch
+from features.errors import TouchlineError, UnknownMatch
 from serving.answers import Json
 from serving.calls import PREDICT
 from serving.catalogue import Catalogue
-from serving.dependencies import CatalogueDep, DeskDep, MatchId, Principal, RequestId, problems
-from serving.errors import BadField, from_task
+from serving.dependencies import CatalogueDep, DeskDep, MatchId, Principal, problems
+from serving.errors import BadField
 from serving.forecasts import published
 from serving.gathering import Caller
 from serving.parameters import StrictRoute
@@ -25,12 +25,13 @@ from serving.schemas import (
     PublishedForecast,
     TaskAccepted,
 )
+from serving.slates import Fixture
 
 router = APIRouter(tags=["predictions"], route_class=StrictRoute)
 _BODY = (401, 408, 413, 422)
 
 
-def _fixture(catalogue: Catalogue, wanted: PredictRequest) -> dict[str, Any]:
+def _fixture(catalogue: Catalogue, wanted: PredictRequest) -> Fixture:
     return catalogue.fixture(wanted.home_team, wanted.away_team, wanted.competition, wanted.kick_off)
 
 
@@ -85,27 +86,25 @@ def _digest(*parts: str) -> str:
 
 @router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
 @router.post("/predict/batch/", include_in_schema=False)
-async def predict_batch(
-    wanted: BatchRequest, catalogue: CatalogueDep, desk: DeskDep, request: Request, request_id: RequestId
-) -> Any:
+async def predict_batch(wanted: BatchRequest, request: Request) -> Any:
     """Forecast up to 1,000 matches by one task. An item that cannot be forecast has an error instead."""
-    items: list[dict[str, Any]] = []
-    fixtures = []
-    for index, one in enumerate(wanted.matches):
-        item: dict[str, Any] = {"index": index, "forecast": None, "error": None}
+    state, request_id = request.app.state, request.scope["request_id"]
+    items: list[dict[str, Any]] = [
+        {"index": index, "forecast": None, "error": None} for index in range(len(wanted.matches))
+    ]
+    asked, fixtures = [], []
+    for item, one in zip(items, wanted.matches, strict=True):
         try:
-            fixtures.append(_fixture(catalogue, one))
-            item["at"] = len(fixtures) - 1
+            fixtures.append(_fixture(state.catalogue, one))
+            asked.append(item)
         except BadField as error:
             item["error"] = problem(error, request_id)[0].model_dump()
-        items.append(item)
-    answers = await desk.ask_many(fixtures, _caller(request, "/predict/batch")) if fixtures else []
-    for item in items:
-        at = item.pop("at", None)
-        if at is not None and "exc_type" in answers[at]:
-            item["error"] = problem(from_task(answers[at]), request_id)[0].model_dump()
-        elif at is not None:
-            item["forecast"] = answers[at]
+    answers = await state.desk.ask_many(fixtures, _caller(request, "/predict/batch")) if fixtures else []
+    for item, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, TouchlineError):
+            item["error"] = problem(answer, request_id)[0].model_dump()
+        else:
+            item["forecast"] = answer
     return Json({"items": items})
 
 

@@ -10,15 +10,27 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import httpx
 import joblib
+import numpy as np
+import orjson
 import sklearn
 
-from features.matrix import RATING_FEATURES
+from features.io.sources.bundled import load
+from features.matches import OUTCOMES
+from features.matrix import RATING_FEATURES, Floats, model_input
+from features.replay import replay
+from serving.catalogue import Catalogue
+from serving.predictor import Predictor
+from serving.schemas import BatchRequest
+from serving.slates import documents, slate
 from tests.serving.stage import REPOSITORY, World, port, wait_until
 
 BIN = Path(sys.executable).parent
@@ -41,12 +53,23 @@ class Outcome:
 
 @dataclass
 class Peer:
-    """A server that runs, where it is asked, and what a request for so many matches looks like."""
+    """A server that runs, where it is asked, and how: rows of model input as a request, an answer as probabilities."""
 
     name: str
     process: subprocess.Popen[bytes]
     url: str
-    body: Callable[[int], bytes]
+    body: Callable[[Floats], bytes]
+    read: Callable[[Any], Any]
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """What the model in the server answers, as the estimator itself would: for callers who want forecasts."""
+        answer = self._client.post(self.url, content=self.body(x), headers={"content-type": "application/json"})
+        answer.raise_for_status()
+        return np.array(self.read(json.loads(answer.content)), float).reshape(-1, len(OUTCOMES))
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(timeout=60)
 
     def stop(self) -> None:
         """End it with all its workers."""
@@ -75,7 +98,13 @@ def mlflow(world: World, folder: Path) -> Peer:
     command = [str(BIN / "mlflow"), "models", "serve", *model, "--port", str(at), "--workers", "2"]
     process = _start(command, folder, "mlflow models serve", {"MLFLOW_TRACKING_URI": world.tracking_uri})
     wait_until(lambda: httpx.get(f"http://127.0.0.1:{at}/ping").status_code == 200, 180)
-    return Peer("mlflow models serve", process, f"http://127.0.0.1:{at}/invocations", _mlflow_body)
+    return Peer(
+        "mlflow models serve",
+        process,
+        f"http://127.0.0.1:{at}/invocations",
+        _mlflow_body,
+        lambda answer: answer["predictions"],
+    )
 
 
 def mlserver(world: World, folder: Path) -> Peer:
@@ -95,7 +124,7 @@ def mlserver(world: World, folder: Path) -> Peer:
     process = _start([str(bin_ / "mlserver"), "start", str(home)], folder, "mlserver")
     url = f"http://127.0.0.1:{rest}/v2/models/match-outcome"
     wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200, 120)
-    return Peer("MLServer", process, f"{url}/infer", _mlserver_body)
+    return Peer("MLServer", process, f"{url}/infer", _mlserver_body, lambda answer: answer["outputs"][0]["data"])
 
 
 def bentoml(world: World, folder: Path) -> Peer:
@@ -108,21 +137,41 @@ def bentoml(world: World, folder: Path) -> Peer:
     command = [str(bin_ / "bentoml"), "serve", "service:Outcome", "--port", str(at), "--working-dir", str(home)]
     process = _start(command, folder, "bentoml", private, home)
     wait_until(lambda: httpx.get(f"http://127.0.0.1:{at}/readyz").status_code == 200, 120)
-    return Peer("BentoML", process, f"http://127.0.0.1:{at}/predict_proba", lambda n: json.dumps({"x": _x(n)}).encode())
+    url = f"http://127.0.0.1:{at}/predict_proba"
+    return Peer("BentoML", process, url, lambda x: orjson.dumps({"x": x.tolist()}), lambda answer: answer)
 
 
-def _x(count: int) -> list[list[float]]:
-    return [[0.1] * len(RATING_FEATURES)] * count
+def real_input() -> Floats:
+    """Model input (1000, len(RATING_FEATURES)) of the last matches that were played."""
+    matches = load()
+    known = replay(matches)
+    return model_input(known.home, known.away, matches["neutral"].to_numpy(bool))[-1000:, : len(RATING_FEATURES)]
 
 
-def _mlflow_body(count: int) -> bytes:
-    return json.dumps({"dataframe_split": {"columns": list(RATING_FEATURES), "data": _x(count)}}).encode()
+def names_to_documents(peer: Peer, world: World, body: bytes, seconds: float) -> float:
+    """Batches of 1,000 a second that one caller of a peer gets, from names of clubs to documents as ours."""
+    catalogue, predictor = Catalogue(world.lake), Predictor(world.registry, world.lake)
+    catalogue.refresh()
+    predictor.follow()
+    assert predictor.serving is not None
+    predictor._serving = replace(predictor.serving, model=replace(predictor.serving.model, estimator=peer))
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        wanted = BatchRequest.model_validate_json(body).matches
+        fixtures = [catalogue.fixture(one.home_team, one.away_team) for one in wanted]
+        forecasts = predictor.predict(slate(fixtures)).forecasts
+        assert len(orjson.dumps(list(documents(fixtures, forecasts)))) > len(body)
+        count += 1
+    return count / (time.perf_counter() - began)
 
 
-def _mlserver_body(count: int) -> bytes:
-    flat = [value for row in _x(count) for value in row]
-    tensor = {"name": "x", "shape": [count, len(RATING_FEATURES)], "datatype": "FP64", "data": flat}
-    return json.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}).encode()
+def _mlflow_body(x: Floats) -> bytes:
+    return orjson.dumps({"dataframe_split": {"columns": list(RATING_FEATURES), "data": x.tolist()}})
+
+
+def _mlserver_body(x: Floats) -> bytes:
+    tensor = {"name": "x", "shape": list(x.shape), "datatype": "FP64", "data": x.ravel().tolist()}
+    return orjson.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]})
 
 
 def _environment(folder: Path, name: str, *packages: str) -> Path:

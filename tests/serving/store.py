@@ -12,10 +12,11 @@ from tests.serving.stage import port, wait_until
 
 
 class Store:
-    """Every write is on the disk before it is answered."""
+    """Every write is on the disk before it is answered, or with `fsync` "everysec", as the chart has it, soon after."""
 
-    def __init__(self, folder: Path, binary: str | None = None) -> None:
+    def __init__(self, folder: Path, binary: str | None = None, fsync: str = "always") -> None:
         self.port = port()
+        self._fsync = fsync
         self._binary = binary or str(get_binary_path())
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -34,7 +35,7 @@ class Store:
         self._folder.mkdir(parents=True, exist_ok=True)
         command = [
             self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder),
-            "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+            "--appendonly", "yes", "--appendfsync", self._fsync, "--save", "",
         ]  # fmt: skip
         output = (self._folder / "output").open("ab")
         self._process = subprocess.Popen(command, stdout=output, stderr=output)

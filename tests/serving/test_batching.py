@@ -10,7 +10,7 @@ from billiard.exceptions import WorkerLostError
 from redis import RedisError
 
 from serving.batching import LOSSES, MATCHES, Batcher
-from serving.calls import Report
+from serving.calls import PREDICT, PREDICT_TOGETHER, Report
 
 
 class Pool:
@@ -54,7 +54,8 @@ class Task:
         self, name: str, backend: Backend, redelivered: bool = False, revoked: bool = False, matches: int = 0
     ) -> None:
         self.id = name
-        self.type, self.args, self.request_dict = "serving.predict", [[{}] * matches if matches else {}], {}
+        self.type, self.args = (PREDICT_TOGETHER, [{"home": [0] * matches}]) if matches else (PREDICT, [{}])
+        self.request_dict: dict[str, Any] = {}
         self.delivery_info = {"redelivered": redelivered}
         self.task = SimpleNamespace(backend=backend)
         self._context, self._revoked = None, revoked

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from serving.desk import Desk
 from serving.errors import BrokerUnavailable, CallerGone, NoAnswerInTime, NoWorker, Overloaded, TaskGivenUp
 from serving.gathering import MOST, Caller
 from serving.settings import QUEUE, ServingSettings
+from serving.slates import Fixture, Forecasts
 
 
 class Broker:
@@ -70,13 +72,11 @@ class Stage:
         async def gone() -> bool:
             return name in self.gone
 
-        return asyncio.create_task(self.desk.ask({"match_id": name}, Caller("/predict", name, gone)))
+        return asyncio.create_task(self.desk.ask(_fixture(name), Caller("/predict", name, gone)))
 
-    def answer(self, number: int, answers: Sequence[Any] | None = None) -> None:
+    def answer(self, number: int, errors: Mapping[str, Any] = MappingProxyType({})) -> None:
         message = self.broker.taken[number]
-        found = [{"for": one["match_id"]} for one in message.args[0]] if answers is None else answers
-        document = {"status": "SUCCESS", "result": found}
-        self.results.futures[message.task_id].set_result(orjson.dumps(document))
+        self.results.futures[message.task_id].set_result(_answered(self.tasks()[number], errors))
 
     def give_up(self, number: int) -> None:
         error = {"exc_type": "WorkerLostError", "exc_message": ["it crashed"]}
@@ -84,7 +84,43 @@ class Stage:
         self.results.futures[self.broker.taken[number].task_id].set_result(orjson.dumps(document))
 
     def tasks(self) -> list[list[str]]:
-        return [[one["match_id"] for one in message.args[0]] for message in self.broker.taken]
+        """The home clubs that each task asks for."""
+        return [
+            [one["clubs"][at][1] for at in one["home"]] for one in (message.args[0] for message in self.broker.taken)
+        ]
+
+
+def _fixture(home_team: str) -> Fixture:
+    """A match whose home club, and id, is told from others."""
+    return {
+        "match_id": home_team,
+        "competition": "league",
+        "season": "2025-26",
+        "kick_off": None,
+        "home_team": home_team,
+        "away_team": "visitors",
+        "neutral": False,
+    }
+
+
+def _answered(clubs: Sequence[str], errors: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+    """A stored result; each forecast bears the name of its home club where the time of its features belongs."""
+    forecasts: Forecasts = {
+        "model": {"version": 1},
+        "home": [0.5] * len(clubs),
+        "draw": [0.3] * len(clubs),
+        "away": [0.2] * len(clubs),
+        "predicted_outcome": ["home"] * len(clubs),
+        "features_as_of": list(clubs),
+        "errors": [errors.get(club) for club in clubs],
+    }
+    return orjson.dumps({"status": "SUCCESS", "result": forecasts})
+
+
+def _meant_for(answer: Any) -> str:
+    """Whose forecast an answer is, if the document and the numbers in it belong together."""
+    assert answer["match_id"] == answer["home_team"] == answer["features_as_of"]
+    return str(answer["match_id"])
 
 
 async def turns() -> None:
@@ -108,7 +144,7 @@ async def test_a_request_goes_at_once_and_those_that_come_meanwhile_go_together(
     assert stage.broker.taken[1].headers["request_ids"] == ["b", "c", "d"]
     stage.answer(1)
     stage.answer(0)
-    assert [answer["for"] for answer in await asyncio.gather(first, *others)] == list("abcd")
+    assert [_meant_for(answer) for answer in await asyncio.gather(first, *others)] == list("abcd")
 
 
 @pytest.mark.anyio
@@ -119,7 +155,7 @@ async def test_requests_of_one_turn_of_the_loop_share_a_task_up_to_its_limit() -
     assert [len(task) for task in stage.tasks()] == [MOST, 3]
     stage.answer(0)
     stage.answer(1)
-    assert [answer["for"] for answer in await asyncio.gather(*asked)] == [str(n) for n in range(MOST + 3)]
+    assert [_meant_for(answer) for answer in await asyncio.gather(*asked)] == [str(n) for n in range(MOST + 3)]
 
 
 @pytest.mark.anyio
@@ -128,10 +164,10 @@ async def test_an_error_of_one_is_not_an_error_of_the_others() -> None:
     asked = [stage.ask(name) for name in "ab"]
     await turns()
     error = {"exc_type": "LeakageError", "exc_message": ["too late"], "exc_module": "features.errors"}
-    stage.answer(0, [error, {"for": "b"}])
+    stage.answer(0, {"a": error})
     refused, answered = await asyncio.gather(*asked, return_exceptions=True)
     assert str(refused) == "too late"
-    assert answered == {"for": "b"}
+    assert _meant_for(answered) == "b"
 
 
 @pytest.mark.anyio
@@ -146,7 +182,7 @@ async def test_when_a_shared_task_takes_workers_down_each_request_goes_on_alone(
     stage.answer(2)
     blamed, innocent = await asyncio.gather(*asked, return_exceptions=True)
     assert isinstance(blamed, TaskGivenUp)
-    assert innocent == {"for": "b"}
+    assert _meant_for(innocent) == "b"
 
 
 @pytest.mark.anyio
@@ -167,7 +203,7 @@ async def test_a_broker_that_is_away_is_told_to_all_who_wait_at_once() -> None:
     third = stage.ask("c")
     await turns()
     stage.answer(1)
-    assert await third == {"for": "c"}
+    assert _meant_for(await third) == "c"
 
 
 @pytest.mark.anyio
@@ -178,8 +214,8 @@ async def test_patience_ends_with_an_error_unless_the_result_is_there_after_all(
     assert list(stage.desk._errands._abandoned) == ["task-0"]
     asked = stage.ask("b")
     await turns()
-    stage.results.stored["task-1"] = orjson.dumps({"status": "SUCCESS", "result": [{"for": "b"}]})
-    assert await asked == {"for": "b"}  # its announcement was missed
+    stage.results.stored["task-1"] = _answered(["b"])
+    assert _meant_for(await asked) == "b"  # its announcement was missed
     assert list(stage.desk._errands._abandoned) == ["task-0"]
 
 
@@ -214,7 +250,7 @@ async def test_without_a_worker_a_caller_is_told_so_instead_of_waiting() -> None
     asked = stage.ask("b")
     await turns()
     stage.answer(0)
-    assert await asked == {"for": "b"}
+    assert _meant_for(await asked) == "b"
 
 
 @pytest.mark.anyio

@@ -20,8 +20,9 @@ from features.io.registry import PRODUCTION, Registry
 from features.io.sources.bundled import COMPETITION, load
 from features.io.store import Lake
 from serving import calls, heartbeat, worker
-from serving.predictor import Fixture, Predictor
+from serving.predictor import Predictor
 from serving.settings import ServingSettings
+from serving.slates import Fixture, documents, slate
 from tests.benchmarks.load import Outcome, opened
 from tests.serving.stage import Service, World, train, wait_until
 from tests.serving.tracking import Tracking
@@ -36,6 +37,7 @@ FIXTURE: Fixture = {
     "away_team": "Chelsea",
     "neutral": False,
 }
+SLATE = slate([FIXTURE])
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +173,9 @@ def test_each_answer_is_wholly_of_one_version(master: World) -> None:
         model = master.registry.load(found)
         predictor.follow()
         predictor._serving = type(predictor.serving)(model, predictor.serving.loaded_at)  # type: ignore[misc,union-attr]
-        prediction = predictor.predict([FIXTURE] * 50)
-        answers = {json.dumps(answer, sort_keys=True) for answer in prediction.answers}
+        fixtures = [FIXTURE] * 50
+        prediction = predictor.predict(slate(fixtures))
+        answers = {json.dumps(answer, sort_keys=True) for answer in documents(fixtures, prediction.forecasts)}
         assert len(answers) == 1
         by_version[version] = json.loads(answers.pop())
         assert by_version[version]["model"]["version"] == prediction.version == version
@@ -182,14 +185,14 @@ def test_each_answer_is_wholly_of_one_version(master: World) -> None:
 def test_while_the_registry_is_away_the_loaded_model_goes_on(master: World) -> None:
     predictor = Predictor(_Failing(master), master.lake)  # type: ignore[arg-type]
     with pytest.raises(ModelUnavailable):
-        predictor.predict([FIXTURE])
+        predictor.predict(SLATE)
     predictor._registry.away = False  # type: ignore[attr-defined]
     predictor._failed_at = float("-inf")
-    assert predictor.predict([FIXTURE]).version == 1
+    assert predictor.predict(SLATE).version == 1
     predictor._registry.away = True  # type: ignore[attr-defined]
     with pytest.raises(ModelUnavailable):
         predictor.follow()
-    assert predictor.predict([FIXTURE]).version == 1
+    assert predictor.predict(SLATE).version == 1
     assert predictor.error is not None
     assert predictor.take_swaps() == {"success": 1, "failure": 2}
     assert predictor.take_swaps() == {}
@@ -202,7 +205,7 @@ def test_a_registry_that_never_answers_holds_up_neither_the_states_nor_the_heart
     spoken = SimpleNamespace(hset=lambda *_: None)
     monkeypatch.setattr(calls, "results", lambda: spoken)
     predictor = Predictor(registry, Lake(str(world.lake_root)))  # type: ignore[arg-type]
-    before = predictor.predict([FIXTURE]).answers[0]
+    before = predictor.predict(SLATE).forecasts
     registry.hangs = True
     heartbeat_file = tmp_path / "beats" / heartbeat.MODEL
     try:
@@ -210,7 +213,7 @@ def test_a_registry_that_never_answers_holds_up_neither_the_states_nor_the_heart
         assert registry.asked.wait(20)
         states = world.lake.read_table("team_states", COMPETITION)
         world.lake.write_table("team_states", COMPETITION, states.assign(elo=states["elo"].to_numpy()[::-1]))
-        soon(lambda: predictor.predict([FIXTURE]).answers[0] != before)
+        soon(lambda: predictor.predict(SLATE).forecasts != before)
         heartbeat_file.unlink()
         soon(heartbeat_file.exists)
     finally:
@@ -228,22 +231,22 @@ def soon(holds: Callable[[], bool]) -> None:
 
 def test_states_that_cannot_be_read_leave_the_last_good_ones_in_use(world: World) -> None:
     predictor = Predictor(world.registry, Lake(str(world.lake_root)))
-    before = predictor.predict([FIXTURE]).answers[0]
+    before = predictor.predict(SLATE).forecasts
     path = world.lake_root / "team_states" / f"{COMPETITION}.parquet"
     whole = path.read_bytes()
     for damage in (whole[: len(whole) // 2], b""):
         path.write_bytes(damage)
         predictor.refresh_states()
-        assert predictor.predict([FIXTURE]).answers[0] == before
+        assert predictor.predict(SLATE).forecasts == before
     world.lake.write_table("team_states", COMPETITION, world_states_without(whole, "elo"))
     predictor.refresh_states()
-    assert predictor.predict([FIXTURE]).answers[0] == before
+    assert predictor.predict(SLATE).forecasts == before
     path.unlink()
     predictor.refresh_states()
-    assert predictor.predict([FIXTURE]).answers[0] == before
+    assert predictor.predict(SLATE).forecasts == before
     path.write_bytes(whole)
     predictor.refresh_states()
-    assert predictor.predict([FIXTURE]).answers[0] == before
+    assert predictor.predict(SLATE).forecasts == before
 
 
 def world_states_without(parquet: bytes, column: str):

@@ -19,7 +19,8 @@ from features.matrix import FEATURE_GROUPS, FEATURES, FeatureGroup, model_input
 from features.models import outcome_model
 from features.odds import market
 from features.replay import STATES, replay
-from serving.predictor import Fixture, Predictor
+from serving.predictor import Predictor
+from serving.slates import Fixture, documents, slate
 
 THROUGH = "2025-05-25T15:00:00+00:00"
 DAY = timedelta(days=1)
@@ -79,7 +80,7 @@ def _ahead(matches: pd.DataFrame) -> pd.DataFrame:
 
 
 def _probabilities(predictor: Predictor, fixtures: list[Fixture]) -> np.ndarray:
-    answers = predictor.predict(fixtures).answers
+    answers = list(documents(fixtures, predictor.predict(slate(fixtures)).forecasts))
     assert not any(isinstance(one, TouchlineError) for one in answers)
     return np.array([[one["probabilities"][outcome] for outcome in OUTCOMES] for one in answers])  # type: ignore[index]
 
@@ -95,7 +96,7 @@ def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
     predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]
     fixtures = [_asked(row) for _, row in ahead.iterrows()]
     np.testing.assert_allclose(_probabilities(predictor, fixtures), batch[list(OUTCOMES)], rtol=0, atol=1e-9)
-    told = [one["features_as_of"] for one in predictor.predict(fixtures).answers]  # type: ignore[index]
+    told = predictor.predict(slate(fixtures)).forecasts["features_as_of"]
     assert [pd.Timestamp(one) for one in told] == batch["features_as_of"].dt.floor("s").tolist()
     assert predictor.error is None
 

@@ -17,7 +17,8 @@ from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.metrics import base_rate
 from features.models import outcome_model
 from features.replay import replay
-from serving.predictor import Fixture, Predictor
+from serving.predictor import Predictor
+from serving.slates import Fixture, documents, slate
 
 LEAGUE = "atl-island-league"
 THROUGH = "2025-05-25T15:00:00+00:00"
@@ -62,9 +63,9 @@ def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
         }
         for one in ahead.itertuples()
     ]
-    online = Predictor(OneVersion(model), lake).predict(wanted).answers
+    forecasts = Predictor(OneVersion(model), lake).predict(slate(wanted)).forecasts
     usual = base_rate(outcomes(table))
-    for one, row in zip(online, batch.itertuples(), strict=True):
+    for one, row in zip(documents(wanted, forecasts), batch.itertuples(), strict=True):
         assert isinstance(one, dict), one
         p = [one["probabilities"][outcome] for outcome in OUTCOMES]
         assert p == pytest.approx([row.home, row.draw, row.away], abs=1e-9)

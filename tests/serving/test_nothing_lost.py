@@ -1,4 +1,4 @@
-"""What was accepted is answered, whatever is killed meanwhile: RabbitMQ, results, children, workers, the API."""
+"""What was accepted is answered, whatever is killed meanwhile: RabbitMQ, Redis, children, workers, the API."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def stack(
     folder = tmp_path_factory.mktemp("stack")
     shutil.copytree(master.lake_root, folder / "lake")
     shutil.copy(master.tracking_uri.removeprefix("sqlite:///"), folder / "mlflow.db")
-    rabbit, store = Rabbit(folder / "rabbit", port), Store(folder / "store")
+    rabbit = Rabbit(folder / "rabbit", port)
+    store = Store(folder / "store", shutil.which("redis-server"))  # where there is none, the embedded Valkey
     tracking = Tracking(f"sqlite:///{folder}/mlflow.db", folder)
     extra = {"TOUCHLINE_TEST_GATE": str(folder / "gate")}
     service = Service(World(folder / "lake", tracking.url), rabbit.url, f"{store.url}/0", folder, extra)

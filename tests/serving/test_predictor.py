@@ -9,14 +9,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 
-from features.errors import ModelUnavailable
+from features.errors import LeakageError, ModelUnavailable, UnknownTeam
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
+from features.matrix import RATING_FEATURES
 from serving import predictor as module
-from serving.predictor import Fixture, Predictor
+from serving.predictor import Predictor
+from serving.slates import Fixture, documents, joined, parted, slate
 from tests.serving.stage import World
 
 FIXTURE: Fixture = {
@@ -28,6 +31,7 @@ FIXTURE: Fixture = {
     "away_team": "Chelsea",
     "neutral": False,
 }
+SLATE = slate([FIXTURE])
 THROUGH = {"trained_through": "2025-05-25T15:00:00+00:00"}
 
 
@@ -84,16 +88,16 @@ def test_a_version_that_cannot_answer_never_takes_over_and_the_next_good_one_doe
 ) -> None:
     registry = Registry(model(1))
     predictor = Predictor(registry, master.lake)  # type: ignore[arg-type]
-    assert predictor.predict([FIXTURE]).version == 1
+    assert predictor.predict(SLATE).version == 1
     registry.model = bad
     with pytest.raises(ModelUnavailable, match=why):
         predictor.follow()
     assert predictor.error is not None
     assert why in predictor.error
-    assert predictor.predict([FIXTURE]).version == 1
+    assert predictor.predict(SLATE).version == 1
     registry.model = model(3)
     assert predictor.follow()
-    assert (predictor.predict([FIXTURE]).version, predictor.error) == (3, None)
+    assert (predictor.predict(SLATE).version, predictor.error) == (3, None)
 
 
 def test_callers_of_a_registry_that_hangs_are_told_so_and_served_once_it_answers(
@@ -107,11 +111,11 @@ def test_callers_of_a_registry_that_hangs_are_told_so_and_served_once_it_answers
     started = time.monotonic()
     for _ in range(20):  # all of them together wait no longer than one
         with pytest.raises(ModelUnavailable, match="not answered"):
-            predictor.predict([FIXTURE])
+            predictor.predict(SLATE)
     assert 0.3 <= time.monotonic() - started < 2
     registry.answering.set()
     predictor._first.join(5)  # type: ignore[union-attr]
-    assert predictor.predict([FIXTURE]).version == 1
+    assert predictor.predict(SLATE).version == 1
 
 
 def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_others_go_on(world: World) -> None:
@@ -119,7 +123,7 @@ def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_other
     states = lake.read_table("team_states", COMPETITION)
     lake.write_table("team_states", "xx-league", states.assign(competition="xx-league"))
     predictor = Predictor(Registry(model(1)), lake)  # type: ignore[arg-type]
-    before = predictor.predict([FIXTURE]).answers[0]
+    before = predictor.predict(SLATE).forecasts
     path = world.lake_root / "team_states" / f"{COMPETITION}.parquet"
     whole = path.read_bytes()
 
@@ -140,10 +144,43 @@ def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_other
         news = states.head(number + 2).assign(competition="xx-league")
         lake.write_table("team_states", "xx-league", news)
         seen = predictor.refresh_states()
-        assert predictor.predict([FIXTURE]).answers[0] == before
+        assert predictor.predict(SLATE).forecasts == before
         assert predictor.error is not None
         assert COMPETITION in predictor.error
         assert sum(competition == "xx-league" for competition, _ in seen.rows) == number + 2
     path.write_bytes(whole)
     predictor.refresh_states()
     assert predictor.error is None
+
+
+def test_slates_are_answered_by_one_call_each_match_by_itself_and_errors_stand_in_their_places(master: World) -> None:
+    predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)  # type: ignore[arg-type]
+    fixtures: list[Fixture] = [
+        FIXTURE,
+        {**FIXTURE, "away_team": "Chelsey"},
+        {**FIXTURE, "home_team": "Liverpool", "kick_off": "2031-01-01T15:00:00+01:00"},
+        {**FIXTURE, "kick_off": "2020-01-01T15:00:00+01:00"},
+        {**FIXTURE, "kick_off": "0001-01-01T00:00:00+14:00"},
+        {**FIXTURE, "kick_off": "9999-12-31T23:59:59.999999-14:00"},
+        {**FIXTURE, "neutral": True},
+    ]
+    slates = [slate(fixtures[:1]), slate(fixtures[1:4]), slate([]), slate(fixtures[4:])]
+    sent = orjson.loads(orjson.dumps(slates))
+    found = list(parted(predictor.predict(joined(sent)).forecasts, sent))
+    assert [len(one["errors"]) for one in found] == [1, 3, 0, 3]
+    answers = [
+        *documents(fixtures[:1], found[0]),
+        *documents(fixtures[1:4], found[1]),
+        *documents(fixtures[4:], found[3]),
+    ]
+    for fixture, answer in zip(fixtures, answers, strict=True):
+        [alone] = documents([fixture], predictor.predict(slate([fixture])).forecasts)
+        assert (type(answer), str(answer)) == (type(alone), str(alone))
+    kinds = [type(answer) for answer in answers]
+    assert kinds == [dict, UnknownTeam, dict, LeakageError, LeakageError, dict, dict]
+    assert "Chelsea" in str(answers[1])
+    assert "2020-01-01T15:00:00+01:00" in str(answers[3])
+    [last] = documents(fixtures[6:], found[3], first=2)
+    assert last == answers[6]
+    assert isinstance(last, dict)
+    assert last["match_id"] == FIXTURE["match_id"]
