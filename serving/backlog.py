@@ -16,18 +16,14 @@ class Backlog:
         """Matches that callers of this process wait for."""
         self._behind = False
         self._answered = 0
-        self._fastest = 0.0
         self._rate = 0.0
-        self._capacity = 0.0
         self._published = 0
         self._depth = 0
         self._drain = 0.0
 
-    def answered(self, matches: int, seconds: float) -> None:
-        """Count the answers of one task, which took `seconds`: at least so many a second are possible."""
+    def answered(self, matches: int) -> None:
+        """Count the answers of one task."""
         self._answered += matches
-        self._fastest = max(self._fastest, matches / max(seconds, 1e-4))
-        self._capacity = max(self._capacity, self._fastest)
 
     def published(self) -> None:
         """Count a task that the queue took."""
@@ -35,23 +31,22 @@ class Backlog:
 
     def tick(self, seconds: float, depth: int) -> None:
         """Take the rates of the last `seconds`; `depth` is how many tasks wait in the queue now."""
-        if self._answered:  # rest tells nothing, and while nothing at all is answered the oldest request tells all
-            rate = self._answered / seconds
-            self._capacity = _faded(self._capacity, max(rate, self._fastest))
-            if self.outstanding and self._behind:  # otherwise it tells how many came, not how many can be answered
-                self._rate = _faded(self._rate, rate)
-        self._behind = self.outstanding > 0
+        behind = self.outstanding > 0
+        # A second that began or ended with nobody waiting tells how many came, and one without an answer is a pause,
+        # of which the oldest request tells: neither tells how many can be answered.
+        if self._answered and behind and self._behind:
+            self._rate = _faded(self._rate, self._answered / seconds)
+        self._behind = behind
         # What other processes published meanwhile is not known, so the queue may lose more than this.
         self._drain = _faded(self._drain, max(0.0, (self._published + self._depth - depth) / seconds))
         self._answered = self._published = 0
-        self._fastest = 0.0
         self._depth = depth
 
     def wait(self, oldest: float) -> float:
         """Seconds that a request would wait; `oldest` is the age of the oldest unanswered one in seconds."""
         queued = self._depth / max(self._drain, _LEAST_DRAIN)
-        rate = self._capacity if oldest < _LATE else self._rate
-        return max(oldest, queued, self.outstanding / rate if rate else 0.0)
+        ahead = self.outstanding / self._rate if self._rate and oldest >= _LATE else 0.0
+        return max(oldest, queued, ahead)
 
 
 def _faded(before: float, now: float) -> float:

@@ -110,7 +110,7 @@ class Errands:
         if meta["status"] == "REVOKED":  # it expired on its way: the patience ended there a moment earlier than here
             self._out_of_patience(seats)
             return
-        self._backlog.answered(errand.matches, time.monotonic() - errand.sent_at)
+        self._backlog.answered(errand.matches)
         try:
             answers = answer_of(meta)
         except TaskGivenUp as error:
