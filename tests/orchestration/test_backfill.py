@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a season is thirty
 WEEKLY = ("forecasts", "shadow_forecasts", "settled_forecasts", "drift_report")
 SEASON = [week for week in weeks.get_partition_keys() if "2025-08-11" <= week <= "2026-03-09"]
 """The weeks of 2025/26 that have begun where the installation stands."""
+
+
+@pytest.fixture(autouse=True)
+def lake_comes_back(judged: Any, tmp_path: Path) -> Iterator[None]:
+    """What a test takes out of the lake is there again for the next one."""
+    lake = Path(judged.settings.lake_root)
+    shutil.copytree(lake, tmp_path / "lake")
+    yield
+    shutil.rmtree(lake)
+    shutil.copytree(tmp_path / "lake", lake)
 
 
 def files(here: Any, asset: str, names: Sequence[str]) -> dict[str, Path]:
