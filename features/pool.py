@@ -40,7 +40,7 @@ def pool_weight(odds: Floats, ratings: Floats, outcomes: NDArray[np.int64]) -> f
     return float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)
 
 
-class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A model of the ratings, pooled with the odds of matches that have some; elsewhere it stands alone.
 
     Parameters

@@ -30,7 +30,7 @@ THROUGH = "2025-05-25T15:00:00+00:00"
 
 @parametrize_with_checks([OddsPool()])
 def test_the_pool_keeps_the_contract_of_scikit_learn(estimator: BaseEstimator, check: object) -> None:
-    check(estimator)  # type: ignore[operator]
+    check(estimator)  # type: ignore[operator]  # scikit-learn has no types
 
 
 def test_ratings_that_know_nothing_leave_the_odds_as_they_are() -> None:

@@ -72,6 +72,7 @@ def lake(tmp_path: Path, matches: pd.DataFrame) -> Lake:
 
 def _asked(row: pd.Series, **other: object) -> Fixture:
     names = ("match_id", "competition", "season", "home_team", "away_team", "neutral")
+    # The rest of the keys is in `names`, which the type checker cannot see.
     return {**{name: row[name] for name in names}, "kick_off": row["kick_off"].isoformat(), **other}  # type: ignore[typeddict-item]
 
 
@@ -82,7 +83,7 @@ def _ahead(matches: pd.DataFrame) -> pd.DataFrame:
 def _probabilities(predictor: Predictor, fixtures: list[Fixture]) -> np.ndarray:
     answers = list(documents(fixtures, predictor.predict(slate(fixtures)).forecasts))
     assert not any(isinstance(one, TouchlineError) for one in answers)
-    return np.array([[one["probabilities"][outcome] for outcome in OUTCOMES] for one in answers])  # type: ignore[index]
+    return np.array([[one["probabilities"][outcome] for outcome in OUTCOMES] for one in answers])  # type: ignore[index]  # no error is among them
 
 
 def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
@@ -93,7 +94,7 @@ def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
     batch = forecast(model, ahead, replay(matches).team_states, 1, version.trained_through, REPLAY_AS_OF)
     used = batch["odds_home"].notna()
     assert 0 < used.sum() < len(batch)
-    predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]
+    predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]  # stands in for one
     fixtures = [_asked(row) for _, row in ahead.iterrows()]
     np.testing.assert_allclose(_probabilities(predictor, fixtures), batch[list(OUTCOMES)], rtol=0, atol=1e-9)
     told = predictor.predict(slate(fixtures)).forecasts["features_as_of"]
@@ -105,7 +106,7 @@ def test_odds_that_are_not_those_of_this_match_or_of_later_than_its_kick_off_are
     lake: Lake, matches: pd.DataFrame, model: LoadedModel
 ) -> None:
     row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
-    predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]
+    predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]  # stands in for one
     asked = [
         _asked(row),
         _asked(row, kick_off=row["odds_known_at"].isoformat()),
@@ -120,7 +121,7 @@ def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
     lake: Lake, matches: pd.DataFrame, model: LoadedModel
 ) -> None:
     row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
-    predictor, asked = Predictor(Registry(model), lake), [_asked(row)]  # type: ignore[arg-type]
+    predictor, asked = Predictor(Registry(model), lake), [_asked(row)]  # type: ignore[arg-type]  # stands in for one
     before = _probabilities(predictor, asked)
     here = matches["match_id"] == row["match_id"]
     lake.write_table("matches", COMPETITION, matches.assign(odds_home=matches["odds_home"].mask(here, 1.05)), SCHEMA)
@@ -141,7 +142,7 @@ def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
 def test_a_model_of_ratings_does_without_the_table_of_matches(lake: Lake, matches: pd.DataFrame) -> None:
     row = _ahead(matches).iloc[0]
     lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
-    predictor = Predictor(Registry(_model(matches, FeatureGroup.GOALS)), lake)  # type: ignore[arg-type]
+    predictor = Predictor(Registry(_model(matches, FeatureGroup.GOALS)), lake)  # type: ignore[arg-type]  # stands in for one
     assert len(_probabilities(predictor, [_asked(row)])) == 1
     predictor.refresh_states()
     assert predictor.error is None
