@@ -112,6 +112,7 @@ def test_every_panel_asks_the_data_source_that_the_reader_chose() -> None:
         for panel in board["panels"]:
             if panel["type"] != "row":
                 assert panel["datasource"]["uid"] == "${datasource}"
+                assert panel["targets"], f"{panel['title']} asks nothing"
                 assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
 
 
