@@ -83,7 +83,6 @@ def parse(
         If the file as a whole is unusable: not a CSV of matches, of another division, or bad in too many rows.
     """
     reading = Reading(SOURCE, file, known or clubs())
-    seen: dict[tuple[object, ...], int] = {}
     others: set[str] = set()
     for row, cells in _rows(content, file, reading):
         if cells.get("Div", division) != division:
@@ -101,7 +100,7 @@ def parse(
         if not np.isnan(match["odds_home"]):
             to_come = match["status"] != Status.PLAYED and fetched_at is not None
             match["odds_known_at"] = fetched_at if to_come else odds_known_at(match["kick_off"])
-        _keep(match, row, cells, reading, seen)
+        reading.keep(row, match, cells)
     if fixtures and not reading.good and reading.is_trusted():  # between two seasons nothing is to come
         return pd.DataFrame(), reading.defects, reading.rows
     if others and not fixtures:
@@ -119,7 +118,7 @@ def parse_seasons(
     SourceError
         As `parse`, or if the file holds several leagues.
     """
-    reading, seen = Reading(SOURCE, file, known or clubs()), dict[tuple[object, ...], int]()
+    reading = Reading(SOURCE, file, known or clubs())
     leagues: set[str] = set()
     for row, cells in _rows(content, file, reading):
         leagues.add(cells.get("League", ""))
@@ -131,24 +130,12 @@ def parse_seasons(
             if years is None:
                 raise BadRowError(f"season {cells.get('Season', '')!r} is neither like 2024 nor like 2024/2025")
             season = f"{years[1]}-{years[2]}" if years[2] else years[1]
-            _keep(_match(cells, row, reading, competition, season, fixtures=False), row, cells, reading, seen)
+            reading.keep(row, _match(cells, row, reading, competition, season, fixtures=False), cells)
         except (BadRowError, UnknownTeam) as error:
             reading.refuse(row, str(error), cells)
     if len(leagues) > 1:
         raise SourceError(f"{file} holds several leagues: {', '.join(sorted(leagues))}")
     return reading.matches(), reading.defects, reading.rows
-
-
-def _keep(
-    match: dict[str, Any], row: int, cells: dict[str, str], reading: Reading, seen: dict[tuple[object, ...], int]
-) -> None:
-    """Take a match in, unless it is there already."""
-    key = (match["home_team"], match["away_team"], match["kick_off"])
-    if key in seen:
-        reading.refuse(row, f"the same match as in row {seen[key]}", cells)
-        return
-    seen[key] = row
-    reading.good.append(match)
 
 
 def _rows(content: bytes, file: str, reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:

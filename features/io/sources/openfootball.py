@@ -39,7 +39,6 @@ def parse(
     reading = Reading(SOURCE, file, known or clubs())
     entries = _entries(content, file)
     begin = _first_day(entries)
-    seen: dict[tuple[object, ...], int] = {}
     for row, entry in enumerate(entries, start=1):
         reading.rows += 1
         if entry.get("status") in NEVER_PLAYED:
@@ -50,12 +49,7 @@ def parse(
         except (BadRowError, UnknownTeam) as error:
             reading.refuse(row, str(error), entry)
             continue
-        key = (match["home_team"], match["away_team"], match["kick_off"])
-        if key in seen:
-            reading.refuse(row, f"the same match as in row {seen[key]}", entry)
-            continue
-        seen[key] = row
-        reading.good.append(match)
+        reading.keep(row, match, entry)
     return reading.matches(), reading.defects, reading.rows
 
 

@@ -37,6 +37,16 @@ class Reading:
     defects: list[Defect] = field(default_factory=list)
     rows: int = 0
     not_played: int = 0
+    first_met: dict[tuple[object, ...], int] = field(default_factory=dict)
+
+    def keep(self, row: int, match: dict[str, object], content: object) -> None:
+        """Take a match in, unless the file had it before."""
+        meeting = (match["home_team"], match["away_team"], match["kick_off"])
+        first = self.first_met.setdefault(meeting, row)
+        if first == row:
+            self.good.append(match)
+        else:
+            self.refuse(row, f"the same match as in row {first}", content)
 
     def refuse(self, row: int, reason: str, content: object) -> None:
         """Quarantine a row."""
