@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from monitoring.claims import Claim, Severity, Suite, claims, derived_columns
+from monitoring.claims.claim import Claim, Severity
+from monitoring.claims.suites import Suite, claims, derived_columns
 
 EXAMPLES = 5
 
@@ -52,8 +53,8 @@ def validate(suite: Suite, table: pd.DataFrame, as_of: datetime) -> list[CheckRe
 
     Parameters
     ----------
-    table : the rows that the suite is about: `claims.results_of(matches)`, `claims.fixtures_of(matches)`, the features
-        table, the clubs' states, published forecasts.
+    table : the rows that the suite is about: `results_of(matches)`, `fixtures_of(matches)`, the features table, the
+        clubs' states, published forecasts.
     as_of : the moment that "past" and "overdue" refer to.
 
     Returns

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pandas as pd
 
-from monitoring.claims import Severity, Suite, claims
+from monitoring.claims.claim import Severity
+from monitoring.claims.suites import Suite, claims
 from orchestration import display
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from features.forecasts import PUBLISHED, SCHEMA
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, LoadedModel, Registry
 from features.io.store import Lake, week_of
-from monitoring.claims import Suite
+from monitoring.claims.suites import Suite
 from orchestration import checks, display, published
 from orchestration.automation import FOLLOW_EVERY_WEEK
 from orchestration.partitions import weeks

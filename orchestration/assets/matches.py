@@ -11,7 +11,8 @@ from features.io.clock import Clock
 from features.io.sources import QUARANTINE_SCHEMA, names
 from features.io.store import Lake
 from features.matches import SCHEMA, Status, as_known_at, conform
-from monitoring.claims import Suite, fixtures_of, published_results, results_of
+from monitoring.claims.matches import fixtures_of, published_results, results_of
+from monitoring.claims.suites import Suite
 from orchestration import checks, display, published
 from orchestration.partitions import competitions
 from orchestration.resources import MatchSource

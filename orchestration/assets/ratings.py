@@ -10,7 +10,7 @@ from features.io.store import Lake
 from features.matches import Status
 from features.matrix import feature_frame
 from features.replay import STATES, replay
-from monitoring.claims import Suite
+from monitoring.claims.suites import Suite
 from orchestration import checks, display, published
 from orchestration.partitions import competitions
 from orchestration.training import digest

@@ -7,7 +7,7 @@ import pandas as pd
 
 from features.io.clock import Clock
 from features.io.store import Lake, week_of
-from monitoring.claims import Suite
+from monitoring.claims.suites import Suite
 from monitoring.settlement import SCHEMA, settle
 from orchestration import checks, display, published
 from orchestration.automation import FOLLOW_EVERY_WEEK

@@ -16,7 +16,9 @@ from features.io.sources import bundled
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURES, GOAL_FEATURES, RATING_FEATURES
 from features.replay import replay
-from monitoring.claims import Severity, Suite, claims, fixtures_of, published_results, results_of
+from monitoring.claims.claim import Severity
+from monitoring.claims.matches import fixtures_of, published_results, results_of
+from monitoring.claims.suites import Suite, claims
 from monitoring.expectations import EXAMPLES, CheckResult, validate
 
 AS_OF = bundled.REPLAY_AS_OF

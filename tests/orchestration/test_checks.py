@@ -17,7 +17,8 @@ from features.io.sources.result import quarantine_table
 from features.io.store import Lake
 from features.matches import RESULT_COLUMNS, Status, as_known_at
 from features.matrix import GOAL_FEATURES
-from monitoring.claims import Severity, Suite, claims
+from monitoring.claims.claim import Severity
+from monitoring.claims.suites import Suite, claims
 from orchestration import checks
 from orchestration.assessment import critical_checks
 from orchestration.assets import ratings as ratings_module
