@@ -59,8 +59,8 @@ _BY_SLUG = {competition.slug: competition for competition in CATALOGUE}
 def competition(slug: str) -> Competition:
     """Look a competition up by slug; raises UnknownCompetition naming the nearest ones."""
     if slug not in _BY_SLUG:
-        near = ", ".join(name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3))
-        raise UnknownCompetition(f"competition {slug!r} is unknown; nearest: {near}")
+        near = [name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3)]
+        raise UnknownCompetition(f"competition {slug!r} is unknown; nearest: {', '.join(near)}", nearest=near)
     return _BY_SLUG[slug]
 
 

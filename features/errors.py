@@ -1,8 +1,13 @@
 """What can go wrong, in the words of the domain.
 
-Each class takes one message, because Celery's JSON result backend keeps no more than that. The message says what is
-wrong, where, and what to do; which HTTP status it becomes is decided in `serving.errors` alone.
+Each class takes one message, because Celery's JSON result backend keeps no more than that; whatever else an error
+carries does not come back from a worker. The message says what is wrong, where, and what to do; which HTTP status it
+becomes is decided in `serving.errors` alone.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class TouchlineError(Exception):
@@ -22,7 +27,11 @@ class UnknownMatch(InvalidInput):
 
 
 class UnknownCompetition(InvalidInput):
-    """A competition that is neither in the catalogue nor in the lake."""
+    """A competition that is neither in the catalogue nor in the lake, and the known ones nearest to it."""
+
+    def __init__(self, message: str, *, nearest: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.nearest = list(nearest)
 
 
 class SourceError(TouchlineError):

@@ -49,7 +49,8 @@ def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, E
         if isinstance(error, BadField):
             fields = [FieldError(field=error.field, message=str(error), nearest=error.nearest)]
         elif type(error) in _FIELDS:
-            fields = [FieldError(field=_FIELDS[type(error)], message=str(error))]
+            near = error.nearest if isinstance(error, UnknownCompetition) else []
+            fields = [FieldError(field=_FIELDS[type(error)], message=str(error), nearest=near)]
         name = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
         return Problem(
             type=f"urn:touchline:problem:{name}",

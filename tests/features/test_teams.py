@@ -42,5 +42,6 @@ def test_endless_names_are_cut_before_they_are_compared() -> None:
 
 def test_slugs_of_competitions_are_unique_and_unknown_ones_name_the_nearest() -> None:
     assert len({one.slug for one in CATALOGUE}) == len(CATALOGUE)
-    with pytest.raises(UnknownCompetition, match="eng-premier-league"):
+    with pytest.raises(UnknownCompetition, match="eng-premier-league") as refused:
         competition("eng-premiere-league")
+    assert refused.value.nearest[0] == "eng-premier-league"

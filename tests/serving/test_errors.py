@@ -1,4 +1,4 @@
-"""What a worker raised reaches the caller as what it was."""
+"""What was raised reaches the caller as what it was, from a worker too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from features import errors as domain
 from serving.errors import TaskGivenUp, classify, from_task
+from serving.problems import problem
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,15 @@ def test_an_error_that_no_status_explains_is_a_task_given_up_and_tells_nothing_e
     again = from_task({"exc_type": name, "exc_message": ["a secret"]})
     assert isinstance(again, TaskGivenUp)
     assert "secret" not in str(again)
+
+
+def test_an_unknown_competition_is_a_problem_that_lists_the_nearest_ones_beside_its_text() -> None:
+    document, _ = problem(domain.UnknownCompetition("'eng-premier' is unknown", nearest=["eng-premier-league"]))
+    (error,) = document.errors
+    assert (document.status, error.field, error.nearest) == (404, "competition", ["eng-premier-league"])
+
+
+def test_an_unknown_competition_that_a_worker_met_keeps_its_message() -> None:
+    again = from_task({"exc_type": "UnknownCompetition", "exc_message": ["'eng-premier' is unknown"]})
+    (error,) = problem(again)[0].errors
+    assert (error.field, error.message, error.nearest) == ("competition", "'eng-premier' is unknown", [])
