@@ -18,7 +18,7 @@ from features.ordinal import OrderedLogit
 Floats = NDArray[np.float64]
 
 
-class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Normalised geometric mean of ordered logits, one a group of columns (a logarithmic opinion pool).
 
     Equal weights have nothing to fit: where one rating system has a bad year, the others stand by. The log-odds of the

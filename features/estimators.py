@@ -38,7 +38,7 @@ class _Head:
         return self.head.predict_proba(x)
 
 
-class RatedOutcomes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class RatedOutcomes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Learn from played matches, forecast fixtures: both are matches tables, columns of `features.matches.SCHEMA`.
 
     Of scikit-learn's checks those of parameters, cloning and tags apply; the others feed matrices of numbers.

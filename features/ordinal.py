@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 Floats = NDArray[np.float64]
 
 
-class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Proportional odds: P(class <= k) = sigmoid(threshold_k + x @ coef), one coefficient a feature for all classes.
 
     With classes home, draw, away a higher score moves probability from away over draw to home, never past one of them.

@@ -74,7 +74,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     app.add_middleware(Frame)
-    app.openapi = cache(partial(describe, app, keys is not None))  # type: ignore[method-assign]
+    app.openapi = cache(partial(describe, app, keys is not None))  # type: ignore[method-assign]  # FastAPI wants it so
     return app
 
 

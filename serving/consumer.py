@@ -14,7 +14,7 @@ _ROUND = 0.05
 """Seconds that the event loop sleeps at most while the last tasks run."""
 
 
-class SwiftConsumer(Consumer):  # type: ignore[misc]
+class SwiftConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
     """Celery's own waits for its broker up to half a minute, and stops with tasks in hand that no child has yet."""
 
     loop: Any

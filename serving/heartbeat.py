@@ -38,7 +38,7 @@ def keep_alive(folder: Path | None) -> None:
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
 
 
-class Connected(bootsteps.StartStopStep):  # type: ignore[misc]
+class Connected(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
     """Renews `connected` from the consumer's timer."""
 
     requires = ("celery.worker.components:Timer",)

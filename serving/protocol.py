@@ -43,7 +43,7 @@ class Protocol(HttpToolsProtocol):
         self._write_timer: TimerHandle | None = None
         self._refused = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._await_head()
         if len(self.connections) > self._most:

@@ -1,5 +1,8 @@
 """The compiled loop that books matches into the ledger, day by day. Only a replay imports it, and numba with it."""
 
+# mypy: disable-error-code="no-untyped-def"
+# numba takes the types of its functions from what they are called with.
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,7 +32,7 @@ _K, _GAMMA, _GROUND, _PLAIN_K, _PLAIN_GAMMA, _PLAIN_GROUND, _PI_RATE, _PI_CARRY,
 
 
 @njit(cache=True)
-def _open_season(d, season, division_season, total, count, mean, settled, start):  # type: ignore[no-untyped-def]
+def _open_season(d, season, division_season, total, count, mean, settled, start):
     """The division's first match of a season: last season's members become the mean that summer pulls towards."""
     settled[d] = count[d] > 0
     mean[d] = total[d] / count[d] if count[d] > 0 else start[d]
@@ -39,7 +42,7 @@ def _open_season(d, season, division_season, total, count, mean, settled, start)
 
 
 @njit(cache=True)
-def _enter(club, d, season, clubs, season_of, member, mean, settled, newcomer, pull, step):  # type: ignore[no-untyped-def]
+def _enter(club, d, season, clubs, season_of, member, mean, settled, newcomer, pull, step):
     """A club's first match of a season: unknown or long absent ones are newcomers, others are pulled to the mean."""
     first = season_of[club] < 0
     if first or season_of[club] < season - 1:
@@ -55,13 +58,13 @@ def _enter(club, d, season, clubs, season_of, member, mean, settled, newcomer, p
 
 
 @njit(cache=True)
-def _add(club, d, column, change, clubs, total):  # type: ignore[no-untyped-def]
+def _add(club, d, column, change, clubs, total):
     clubs[club, column] += change
     total[d, column] += change
 
 
 @njit(cache=True)
-def _poisson(engine, h, a, d, bh, ba, ground, home_count, away_count, clubs, divisions, total, step):  # type: ignore[no-untyped-def]
+def _poisson(engine, h, a, d, bh, ba, ground, home_count, away_count, clubs, divisions, total, step):
     """Book one count of both sides (goals, shots on target or shots) into attack, defence and the division's level."""
     attack, level = ATTACK + 2 * engine, LEVEL + 2 * engine
     average = np.exp(bh[level])
@@ -77,7 +80,7 @@ def _poisson(engine, h, a, d, bh, ba, ground, home_count, away_count, clubs, div
 
 
 @njit(cache=True)
-def _elo(h, a, d, bh, ba, ground, difference, clubs, total, step):  # type: ignore[no-untyped-def]
+def _elo(h, a, d, bh, ba, ground, difference, clubs, total, step):
     points = elo_change(bh[ELO] + ground * step[_GROUND] - ba[ELO], difference, step[_K], step[_GAMMA])
     _add(h, d, ELO, bh[GAIN] * points, clubs, total)
     _add(a, d, ELO, -ba[GAIN] * points, clubs, total)
@@ -88,7 +91,7 @@ def _elo(h, a, d, bh, ba, ground, difference, clubs, total, step):  # type: igno
 
 
 @njit(cache=True)
-def _pi(h, a, d, bh, ba, neutral, difference, clubs, total, step):  # type: ignore[no-untyped-def]
+def _pi(h, a, d, bh, ba, neutral, difference, clubs, total, step):
     if neutral:  # both clubs are what they are on average, and both of their ratings learn alike
         mine, theirs = (bh[PI_HOME] + bh[PI_AWAY]) / 2, (ba[PI_HOME] + ba[PI_AWAY]) / 2
         move = step[_PI_RATE] * (1.0 + step[_PI_CARRY]) / 2 * pi_surprise(mine, theirs, difference)
@@ -103,7 +106,7 @@ def _pi(h, a, d, bh, ba, neutral, difference, clubs, total, step):  # type: igno
 
 
 @njit(cache=True)
-def book(  # type: ignore[no-untyped-def]
+def book(
     day,
     division,
     season,

@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 _SIDES = ("home_team", "away_team")
 
 
-class DixonColes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class DixonColes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A scikit-learn classifier whose input is a matches table of clubs that meet, in one league or several tiers.
 
     Weights are exp(-decay * days before the last match). A tiny ridge makes the strengths identifiable. A club without

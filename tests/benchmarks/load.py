@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -52,7 +53,7 @@ class _Connection(asyncio.Protocol):
         self.body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # of a TCP connection
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -74,7 +75,7 @@ class _Connection(asyncio.Protocol):
 
     async def ask(self, request: bytes) -> int:
         self.future = asyncio.get_running_loop().create_future()
-        self.transport.write(request)  # type: ignore[attr-defined]
+        self.transport.write(request)
         return await self.future
 
 
@@ -105,7 +106,7 @@ async def closed(url: str, bodies: Sequence[bytes | None], connections: int, sec
             status = await connection.ask(requests[at % len(requests)][2])
             _count(outcome, status, time.perf_counter() - now)
             at += connections
-        connection.transport.close()  # type: ignore[attr-defined]
+        connection.transport.close()
 
     await asyncio.gather(*(one(number) for number in range(connections)))
     return outcome
@@ -132,7 +133,7 @@ async def opened(
     async def one(due: float, request: bytes) -> None:
         try:
             # One that nobody used for seconds may have been closed by the server.
-            while idle and idle[-1].transport.is_closing():  # type: ignore[attr-defined]
+            while idle and idle[-1].transport.is_closing():
                 idle.pop()
             connection = idle.pop() if idle else await _connect(host, port)
             status = await connection.ask(request)
@@ -154,5 +155,5 @@ async def opened(
         task.add_done_callback(running.discard)
     await asyncio.gather(*running)
     for connection in idle:
-        connection.transport.close()  # type: ignore[attr-defined]
+        connection.transport.close()
     return outcome

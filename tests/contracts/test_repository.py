@@ -54,7 +54,9 @@ def test_the_lock_satisfies_what_the_project_asks_for(repository: Path) -> None:
         for name in re.findall(r"^([A-Za-z0-9._-]+)==", (repository / "requirements.lock").read_text(), re.M)
     }
     asked = [*project["dependencies"], *(item for group in project["optional-dependencies"].values() for item in group)]
-    names = {re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower().replace("_", "-") for requirement in asked}  # type: ignore[index]
+    names = {
+        re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-") for requirement in asked
+    }
     assert names - {"touchline"} <= locked
 
 

@@ -1,5 +1,6 @@
 """Each planted leak raises the alarm, and the honest model does not."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +51,11 @@ def _unshifted_goals(matches: pd.DataFrame) -> np.ndarray:
 
 
 @pytest.mark.parametrize("plant", [_post_match_elo, _final_table, _unshifted_goals])
-def test_a_planted_leak_stops_the_evaluation_with_an_explanation(premier_league: pd.DataFrame, plant: object) -> None:
+def test_a_planted_leak_stops_the_evaluation_with_an_explanation(
+    premier_league: pd.DataFrame, plant: Callable[[pd.DataFrame], np.ndarray]
+) -> None:
     with pytest.raises(LeakageError, match="after kick-off"):
-        _evaluate(premier_league, plant(premier_league))  # type: ignore[operator]
+        _evaluate(premier_league, plant(premier_league))
 
 
 @pytest.mark.shared

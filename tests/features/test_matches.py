@@ -107,7 +107,7 @@ def test_without_a_time_of_day_a_result_is_known_when_its_day_is_over() -> None:
 
 def test_a_moment_without_timezone_is_refused() -> None:
     with pytest.raises(InvalidInput, match="timezone"):
-        is_known(_table(), datetime(2026, 1, 10))  # noqa: DTZ001
+        is_known(_table(), datetime(2026, 1, 10))  # noqa: DTZ001 - that is what is refused
 
 
 def test_what_was_not_over_yet_shows_nothing_of_its_result() -> None:

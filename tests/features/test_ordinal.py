@@ -1,5 +1,7 @@
 """Our estimators keep scikit-learn's contract, and do what they are for."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import skops.io
@@ -14,8 +16,10 @@ from features.ordinal import OrderedLogit
 
 
 @parametrize_with_checks([OrderedLogit(), OrderedLogit(own_direction=True), RatingBlend()])
-def test_estimators_keep_the_contract_of_scikit_learn(estimator: BaseEstimator, check: object) -> None:
-    check(estimator)  # type: ignore[operator]
+def test_estimators_keep_the_contract_of_scikit_learn(
+    estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
+) -> None:
+    check(estimator)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -40,8 +41,10 @@ def _not_promised(estimator: OddsPool) -> dict[str, str]:
 
 # One column stands for both odds: most of the checks have no more than two.
 @parametrize_with_checks([OddsPool(), OddsPool(odds=(0, 0))], expected_failed_checks=_not_promised)
-def test_the_pool_keeps_the_contract_of_scikit_learn(estimator: BaseEstimator, check: object) -> None:
-    check(estimator)  # type: ignore[operator]  # scikit-learn has no types
+def test_the_pool_keeps_the_contract_of_scikit_learn(
+    estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
+) -> None:
+    check(estimator)
 
 
 def test_ratings_that_know_nothing_leave_the_odds_as_they_are() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -121,8 +122,10 @@ def test_the_season_as_it_was_is_stable(undrifted: Report) -> None:
     ],
     ids=["shifted feature", "shifted forecasts", "stuck feed", "half a feed", "missing feed"],
 )
-def test_planted_drift_is_found_and_named(frame: pd.DataFrame, trust: Trust, column: str, change: object) -> None:
-    values = change(frame[column], frame[column].std())  # type: ignore[operator]
+def test_planted_drift_is_found_and_named(
+    frame: pd.DataFrame, trust: Trust, column: str, change: Callable[[pd.Series, float], pd.Series]
+) -> None:
+    values = change(frame[column], frame[column].std())
     summary = drift_report(planted(frame, **{column: values}), WEEK, trust).summary
     assert summary["state"] == "drift"
     assert summary["drifted"] == [column]

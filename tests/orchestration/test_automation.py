@@ -267,7 +267,10 @@ class Installation:
 def here(settings, monkeypatch) -> Iterator[Installation]:
     with dg.instance_for_test() as instance:
         found = Installation(settings, instance)
-        told = lambda _, name, say: SourceResult(found.tables[name], quarantine_table([]))  # noqa: E731
+
+        def told(_: MatchSource, name: str, say: object) -> SourceResult:
+            return SourceResult(found.tables[name], quarantine_table([]))
+
         monkeypatch.setattr(MatchSource, "load", told)
         yield found
 

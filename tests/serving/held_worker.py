@@ -22,5 +22,5 @@ def held(self: LoadedModel, x: np.ndarray) -> np.ndarray:
     return _predict_proba(self, x)
 
 
-LoadedModel.predict_proba = held  # type: ignore[method-assign]
+LoadedModel.predict_proba = held  # type: ignore[method-assign]  # on purpose, in this process only
 main()

@@ -58,7 +58,7 @@ class Api:
         self.app = create_app(settings)
         self.app.state.catalogue = SimpleNamespace(fixture=lambda *_: PAIR)
         self.results = Results(results_url, 60)
-        self.app.state.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]
+        self.app.state.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]  # stands in for one
 
     async def call(self, method: str, path: str, owner: int = 0, **arguments: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -127,7 +127,7 @@ async def test_a_channel_that_closes_under_a_task_means_that_the_broker_is_away(
             raise aio_pika.exceptions.ChannelInvalidStateError("closed")
 
     broker = RabbitMQ("amqp://127.0.0.1:1")
-    broker._exchange, broker._channel = Exchange(), SimpleNamespace(is_closed=False)  # type: ignore[assignment]
+    broker._exchange, broker._channel = Exchange(), SimpleNamespace(is_closed=False)  # type: ignore[assignment]  # stand in for them
     with pytest.raises(BrokerUnavailable):
         await broker.publish(MESSAGE)
 

@@ -72,8 +72,8 @@ class Task:
 
 
 def _batcher(limit: int = 64) -> tuple[Batcher, Pool, list[Report]]:
-    pool, reports = Pool(), []
-    return Batcher(None, pool, limit, reports.append), pool, reports  # type: ignore[arg-type]
+    pool, reports = Pool(), list[Report]()
+    return Batcher(None, pool, limit, reports.append), pool, reports
 
 
 LOST = SimpleNamespace(exception=WorkerLostError("signal 9"))
@@ -83,7 +83,7 @@ def test_a_task_goes_at_once_and_those_that_wait_meanwhile_go_together() -> None
     batcher, pool, reports = _batcher()
     tasks = [Task(name, Backend()) for name in "abcd"]
     for task in tasks:
-        batcher.add(task)  # type: ignore[arg-type]
+        batcher.add(task)
     assert pool.batches == [["a"]]
     pool.succeed(Report(1))
     assert pool.batches == [["a"], ["b", "c", "d"]]
@@ -95,7 +95,7 @@ def test_a_task_goes_at_once_and_those_that_wait_meanwhile_go_together() -> None
 def test_no_batch_is_larger_than_the_limit_and_revoked_tasks_do_not_run() -> None:
     batcher, pool, _ = _batcher(limit=2)
     for name in "abcde":
-        batcher.add(Task(name, Backend(), revoked=name == "c"))  # type: ignore[arg-type]
+        batcher.add(Task(name, Backend(), revoked=name == "c"))
     pool.succeed(Report(1))
     pool.succeed(Report(2))
     assert pool.batches == [["a"], ["b", "d"], ["e"]]
@@ -104,7 +104,7 @@ def test_no_batch_is_larger_than_the_limit_and_revoked_tasks_do_not_run() -> Non
 def test_no_call_has_more_matches_than_the_largest_task_may_bring() -> None:
     batcher, pool, _ = _batcher()
     for name, matches in (("a", 0), ("b", 600), ("c", 400), ("d", 0), ("e", MATCHES), ("f", 2 * MATCHES), ("g", 0)):
-        batcher.add(Task(name, Backend(), matches=matches))  # type: ignore[arg-type]
+        batcher.add(Task(name, Backend(), matches=matches))
     while batcher.busy:
         pool.succeed(Report(1))
     assert pool.batches == [["a"], ["b", "c"], ["d"], ["e"], ["f"], ["g"]]
@@ -114,12 +114,12 @@ def test_tasks_of_a_dead_child_return_to_the_queue_and_then_run_alone() -> None:
     batcher, pool, _ = _batcher()
     tasks = [Task(name, Backend()) for name in "abc"]
     for task in tasks:
-        batcher.add(task)  # type: ignore[arg-type]
+        batcher.add(task)
     pool.succeed(Report(1))
     pool.fail(LOST)
     assert [task.outcome for task in tasks] == ["acknowledged", "requeued", "requeued"]
     for task in tasks[1:]:
-        batcher.add(Task(task.id, Backend(), redelivered=True))  # type: ignore[arg-type]
+        batcher.add(Task(task.id, Backend(), redelivered=True))
     pool.succeed(Report(1))
     assert pool.batches[2:] == [["b"], ["c"]]
 
@@ -130,7 +130,7 @@ def test_a_task_that_ends_every_child_alone_is_given_up_and_reported() -> None:
     outcomes = []
     for _ in range(LOSSES):
         task = Task("poison", backend, redelivered=True)
-        batcher.add(task)  # type: ignore[arg-type]
+        batcher.add(task)
         pool.fail(LOST)
         outcomes.append(task.outcome)
     assert outcomes == ["requeued"] * (LOSSES - 1) + ["acknowledged"]
@@ -144,8 +144,8 @@ def test_a_death_while_nobody_counts_returns_the_task_and_the_next_ones_go_on() 
 
     batcher, pool, _ = _batcher()
     first, second = Task("a", Away()), Task("b", Away())
-    batcher.add(first)  # type: ignore[arg-type]
-    batcher.add(second)  # type: ignore[arg-type]
+    batcher.add(first)
+    batcher.add(second)
     pool.fail(LOST)
     assert first.outcome == "requeued"
     assert pool.batches == [["a"], ["b"]]
@@ -155,7 +155,7 @@ def test_a_batch_that_raised_without_a_death_returns_to_the_queue_without_being_
     batcher, pool, _ = _batcher()
     backend = Backend()
     task = Task("a", backend)
-    batcher.add(task)  # type: ignore[arg-type]
+    batcher.add(task)
     pool.fail(SimpleNamespace(exception=OSError("results are away")))
     assert task.outcome == "requeued"
     assert backend.counts == {}

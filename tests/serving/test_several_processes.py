@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -149,9 +149,9 @@ def _of(found: dict[tuple[str, ...], float], name: str) -> dict[tuple[str, ...],
 
 def _predictions(found: dict[tuple[str, ...], float]) -> dict[str, float]:
     """By mode, over all outcomes."""
-    modes: Counter[str] = Counter()
+    modes: defaultdict[str, float] = defaultdict(float)
     for key, value in _of(found, "touchline_predictions_total").items():
-        modes[key[1]] += value  # type: ignore[assignment]
+        modes[key[1]] += value
     return dict(modes)
 
 

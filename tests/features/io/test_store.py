@@ -32,7 +32,8 @@ while True:
 
 @pytest.fixture(params=["folder", "s3"])
 def lake(request: pytest.FixtureRequest) -> Lake:
-    return request.getfixturevalue(f"{request.param}_lake")  # type: ignore[no-any-return]
+    found: Lake = request.getfixturevalue(f"{request.param}_lake")
+    return found
 
 
 def is_whole(content: bytes) -> bool:
