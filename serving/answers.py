@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 
 class Json(Response):
-    """A JSON response. Endpoints answer with plain values that already have the documented shape."""
+    """A JSON response. Endpoints answer with plain values that already have the documented shape, or their JSON."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
+        return content if isinstance(content, bytes) else orjson.dumps(content)

@@ -16,10 +16,10 @@ import structlog
 from redis import Redis, RedisError
 
 from features.errors import TouchlineError
-from serving import tracing
-from serving.errors import kind_of, to_task
+from serving import tracing, written
+from serving.errors import from_task, kind_of, to_task
 from serving.settings import ServingSettings
-from serving.slates import Slate, documents, joined, parted, slate
+from serving.slates import Fixture, Forecasts, Slate, joined, parted, slate
 
 if TYPE_CHECKING:
     from serving.predictor import Prediction, Predictor
@@ -90,7 +90,7 @@ def predictor() -> Predictor:
 
 def preload() -> None:
     """Import the libraries behind the predictor."""
-    import serving.predictor  # noqa: F401
+    import serving.predictor  # noqa: F401 - with all that it imports
     from features.io.registry import Registry
 
     Registry.preload()
@@ -117,10 +117,13 @@ def run(calls: list[Call]) -> Report:
         answers, prediction = _answers(calls)
         mark(answers)
     done = list(zip(calls, answers, strict=True))
-    _store({call.task_id: answer for call, answer in done})
+    _store({call.task_id: _result(call, answer) for call, answer in done})
     log.info("tasks.answered", tasks=len(calls), request_ids=[one for call in calls for one in call.request_ids])
     waits = tuple(max(0.0, started - call.sent_at) for call in calls if call.sent_at)
-    outcomes = Counter((_MODES[call.task], one) for call, answer in done for one in _outcomes(answer))
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for call, answer in done:
+        if not isinstance(answer, Exception):
+            outcomes.update({(_MODES[call.task], one): count for one, count in _outcomes(answer).items()})
     return Report(
         matches=sum(matches(call.task, call.args) for call in calls),
         outcomes=outcomes,
@@ -139,16 +142,18 @@ def matches(task: str, args: Any) -> int:
     return len(columns["home"]) if isinstance(columns, dict) and "home" in columns else 1
 
 
-def _outcomes(answer: Any) -> list[str]:
-    if isinstance(answer, Exception):
-        return []
-    if "errors" not in answer:
-        return [answer["predicted_outcome"]]
-    return [one for one, error in zip(answer["predicted_outcome"], answer["errors"], strict=True) if not error]
+def _outcomes(forecasts: Forecasts) -> Counter[str]:
+    """How often each outcome was predicted."""
+    kinds = Counter(forecasts["kind"])
+    kinds.subtract(forecasts["kind"][place] for place, _ in forecasts["errors"])
+    found: Counter[str] = Counter()
+    for kind, count in kinds.items():
+        found[forecasts["kinds"][kind][0]] += count
+    return found
 
 
-def _answers(calls: list[Call]) -> tuple[list[Any], Prediction | None]:
-    """One answer per task: the document of one forecast, the columns of several, or an exception."""
+def _answers(calls: list[Call]) -> tuple[list[Forecasts | Exception], Prediction | None]:
+    """One answer per task: columns, or an exception, which also stands for the only match of a task."""
     try:
         slates = [_slate(call) for call in calls]
         prediction = the_predictor().predict(joined(slates))
@@ -160,15 +165,23 @@ def _answers(calls: list[Call]) -> tuple[list[Any], Prediction | None]:
             return [one[0][0] for one in alone], next((one[1] for one in alone if one[1]), None)
         log.exception("task.crashed", task_id=calls[0].task_id, request_ids=calls[0].request_ids)
         return [error], None
+    counts = [len(one["home"]) for one in slates]
     return [
-        next(documents(call.args, forecasts)) if call.task == PREDICT else forecasts
-        for call, forecasts in zip(calls, parted(prediction.forecasts, slates), strict=True)
+        from_task(forecasts["errors"][0][1]) if call.task == PREDICT and forecasts["errors"] else forecasts
+        for call, forecasts in zip(calls, parted(prediction.forecasts, counts), strict=True)
     ], prediction
 
 
 def _slate(call: Call) -> Slate:
-    columns: Slate = slate(call.args) if call.task == PREDICT else call.args[0]
+    columns: Slate = slate([Fixture(**call.args[0])]) if call.task == PREDICT else call.args[0]
     return columns
+
+
+def _result(call: Call, answer: Forecasts | Exception) -> Any:
+    """What is stored: the document for a caller who comes for it later, else the columns, or what went wrong."""
+    if call.task != PREDICT or isinstance(answer, Exception):
+        return answer
+    return orjson.Fragment(written.document(Fixture(**call.args[0]), answer))
 
 
 def _store(answers: Mapping[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -144,22 +144,35 @@ class Catalogue:
         if kick_off is None:
             return found
         self._check_kick_off(found, kick_off)
-        return {**found, "kick_off": kick_off.isoformat()}
+        return replace(found, kick_off=kick_off.isoformat())
+
+    def remembered(self, matches: Sequence[Any]) -> list[Fixture] | None:
+        """Fixtures of pairs as callers wrote them; None where any was not asked for before, or says more than names."""
+        known, found = self.snapshot.fixtures, []
+        try:
+            for one in matches:
+                competition = one["competition"] if len(one) == 3 else None
+                if len(one) > 3:
+                    return None
+                found.append(known[one["home_team"], one["away_team"], competition])
+        except (KeyError, TypeError):
+            return None
+        return found
 
     def _check_kick_off(self, fixture: Fixture, kick_off: datetime) -> None:
         """Raises BadField where the kick-off cannot be that of the match which the clubs' names stand for."""
-        if fixture["kick_off"] is not None:
-            due = datetime.fromisoformat(fixture["kick_off"])
+        if fixture.kick_off is not None:
+            due = datetime.fromisoformat(fixture.kick_off)
             if abs(kick_off - due) > _MOVED:
                 raise BadField(
-                    f"{fixture['home_team']} and {fixture['away_team']} meet at {due.isoformat()} "
-                    f"({fixture['match_id']}), not at {kick_off.isoformat()}; leave kick_off out for that match",
+                    f"{fixture.home_team} and {fixture.away_team} meet at {due.isoformat()} "
+                    f"({fixture.match_id}), not at {kick_off.isoformat()}; leave kick_off out for that match",
                     "kick_off",
                     [due.isoformat()],
                 )
             return
-        there = self.snapshot.clubs[fixture["competition"]]
-        clubs = [there[fixture[side].casefold()] for side in ("home_team", "away_team")]
+        there = self.snapshot.clubs[fixture.competition]
+        clubs = [there[name.casefold()] for name in (fixture.home_team, fixture.away_team)]
         known = max((club.features_as_of for club in clubs if club.features_as_of is not None), default=None)
         if known is not None and kick_off - known > _FARTHEST:
             raise BadField(
@@ -186,7 +199,7 @@ class Catalogue:
             return _fixture(meeting.match_id, meeting.season, meeting.kick_off, home, away, meeting.neutral)
         season = max(home.season, away.season)
         match_id = self._free_id(competition, season, home.name, away.name)
-        return _fixture(match_id, season, None, home, away, False)
+        return _fixture(match_id, season, None, home, away, False, listed=False)
 
     def _free_id(self, competition: str, season: str, home: str, away: str) -> str:
         """The id of the next meeting at this ground: never that of a match that was played."""
@@ -230,7 +243,7 @@ class Catalogue:
         known = self.snapshot.competitions
         if slug not in known:
             close = nearest(slug, list(known)) or list(known)[:3]
-            raise UnknownCompetition(f"competition {slug[:100]!r} is not in the lake; nearest: {', '.join(close)}")
+            raise UnknownCompetition(f"competition {slug[:100]!r} is not in the lake", nearest=close)
 
     def club_name(self, name: str) -> str:
         """A club that has matches, as it is called; raises BadField with the nearest ones."""
@@ -258,13 +271,8 @@ def competition_name(slug: str) -> tuple[str, str]:
     return (found.name, found.country) if found else (slug, slug.split("-", 1)[0])
 
 
-def _fixture(match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool) -> Fixture:
-    return {
-        "match_id": match_id,
-        "competition": home.competition,
-        "season": season,
-        "kick_off": None if kick_off is None else kick_off.isoformat(),
-        "home_team": home.name,
-        "away_team": away.name,
-        "neutral": neutral,
-    }
+def _fixture(
+    match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool, listed: bool = True
+) -> Fixture:
+    moment = None if kick_off is None else kick_off.isoformat()
+    return Fixture(match_id, home.competition, season, moment, home.name, away.name, neutral, listed)

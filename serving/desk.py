@@ -7,13 +7,12 @@ import contextlib
 import math
 import time
 from functools import partial
-from typing import Any
 
 import structlog
 
 from features.errors import TouchlineError
 from monitoring.metrics import SHED
-from serving import tracing
+from serving import tracing, written
 from serving.backlog import Backlog
 from serving.broker import Broker, Depth
 from serving.calls import PREDICT_BATCH, PREDICT_TOGETHER
@@ -22,7 +21,7 @@ from serving.errors import BrokerUnavailable, NoWorker, Overloaded
 from serving.gathering import Caller, Gathering, Seat
 from serving.results import Results
 from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
-from serving.slates import Fixture
+from serving.slates import Fixture, Forecasts
 
 log = structlog.get_logger(__name__)
 _ABSENCE = 5.0
@@ -44,18 +43,15 @@ class Desk:
         self._looking = asyncio.Lock()
         self._nobody_since: float | None = None
 
-    async def ask(self, fixture: Fixture, caller: Caller) -> Any:
-        """Forecast one match, in one task with others that are asked for now; raises what the worker raised."""
-        answer = (await self._wait(Seat([fixture], caller, tracing.carrier(), _future())))[0]
-        if isinstance(answer, TouchlineError):
-            raise answer
-        return answer
+    async def ask(self, fixture: Fixture, caller: Caller) -> bytes:
+        """The forecast of a match as JSON, by a task that others share who ask now; raises what the worker raised."""
+        return written.document(fixture, await self._wait(Seat([fixture], caller, tracing.carrier(), _future())))
 
-    async def ask_many(self, fixtures: list[Fixture], caller: Caller) -> list[Any]:
-        """Forecast many matches by a task of their own; an error that concerns one of them stands in its place."""
+    async def ask_many(self, fixtures: list[Fixture], caller: Caller) -> Forecasts:
+        """Forecasts of many matches by a task of their own; an error that concerns one of them stands in its place."""
         return await self._wait(Seat(fixtures, caller, tracing.carrier(), _future()), alone=True)
 
-    async def _wait(self, seat: Seat, alone: bool = False) -> list[Any]:
+    async def _wait(self, seat: Seat, alone: bool = False) -> Forecasts:
         self._admit(seat.caller.route)
         self._backlog.outstanding += len(seat.fixtures)
         try:
@@ -82,7 +78,9 @@ class Desk:
         lifetime = self._settings.task_lifetime
         try:
             with tracing.spans("publish", [tracing.carrier()], task=task) as carriers:
-                message = message_of(task_id, task, [fixture], lifetime, [caller.request_id], carriers, track=True)
+                message = message_of(
+                    task_id, task, [fixture.told()], lifetime, [caller.request_id], carriers, track=True
+                )
                 await self._broker.publish(message)
         except BrokerUnavailable:
             if own:
@@ -170,5 +168,5 @@ class Desk:
             log.warning("tasks.not_revoked", tasks=len(ids), error=str(error))
 
 
-def _future() -> asyncio.Future[list[Any]]:
+def _future() -> asyncio.Future[Forecasts]:
     return asyncio.get_running_loop().create_future()

@@ -22,7 +22,7 @@ from serving.calls import PREDICT_TOGETHER
 from serving.errors import CallerGone, NoAnswerInTime, TaskGivenUp, from_task
 from serving.gathering import Seat
 from serving.results import Results
-from serving.slates import documents, slate
+from serving.slates import parted, slate
 
 _LATE = 1.0
 """Seconds after which it is worth asking whether a caller still waits."""
@@ -122,11 +122,9 @@ class Errands:
         except TouchlineError as error:
             _failed(seats, error)
             return
-        at = 0
-        for seat in seats:
+        for seat, own in zip(seats, parted(answers, [len(seat.fixtures) for seat in seats]), strict=True):
             if not seat.answers.done():
-                seat.answers.set_result(list(documents(seat.fixtures, answers, at)))
-            at += len(seat.fixtures)
+                seat.answers.set_result(own)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)

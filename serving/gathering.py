@@ -7,9 +7,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from serving.slates import Fixture
+from serving.slates import Fixture, Forecasts
 
 MOST = 256
 """Matches in one task, unless a single request brings more."""
@@ -26,12 +25,12 @@ class Caller:
 
 @dataclass(eq=False)
 class Seat:
-    """One request on its way to a worker, and where its answers go: one for each fixture."""
+    """One request on its way to a worker, and where its answers go."""
 
     fixtures: list[Fixture]
     caller: Caller
     carrier: Mapping[str, str]
-    answers: asyncio.Future[list[Any]]
+    answers: asyncio.Future[Forecasts]
     asked_at: float = field(default_factory=time.monotonic)
 
     def fail(self, error: Exception) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,7 +10,7 @@ from features.errors import DamagedArtefact, NotPublished
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA, Status
 from features.odds import market
-from serving.slates import moments
+from serving.slates import Slate, kick_offs, match_ids
 
 _NEVER = np.datetime64("NaT", "us")
 _NONE = (np.array([np.nan, np.nan]), _NEVER)
@@ -43,9 +41,7 @@ class Market:
         if changed:
             self._said = {match: said for _, table in self._tables.values() for match, said in table.items()}
 
-    def of(
-        self, match_ids: Sequence[str], kick_offs: Sequence[str | None]
-    ) -> tuple[NDArray[np.float64], NDArray[np.datetime64]]:
+    def of(self, slate: Slate) -> tuple[NDArray[np.float64], NDArray[np.datetime64]]:
         """What the odds say (n, 2), as `features.odds.market`, and since when (n,): NaN and NaT where there are none.
 
         Odds that became known after the kick-off that a caller has in mind are none.
@@ -53,12 +49,12 @@ class Market:
         if self._said is None:
             self.refresh()
         said = self._said or {}
-        found = [said.get(match_id, _NONE) for match_id in match_ids]
+        found = [said.get(match_id, _NONE) for match_id in match_ids(slate)]
         told, known_at = (
             np.array([one for one, _ in found]).reshape(-1, 2),
             np.array([since for _, since in found], "datetime64[us]"),
         )
-        begins = moments(kick_offs)
+        begins = kick_offs(slate)
         late = known_at.astype("datetime64[us]") >= begins
         return np.where(late[:, None], np.nan, told), np.where(late, _NEVER, known_at).astype("datetime64[us]")
 

@@ -10,12 +10,14 @@ import contextlib
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -27,14 +29,14 @@ from features.errors import (
     TouchlineError,
 )
 from features.forecasts import probabilities, uses_odds
-from features.io.registry import MODEL_NAME, PRODUCTION, LoadedModel, Registry
+from features.io.registry import MODEL_NAME, PRODUCTION, LoadedModel, ModelVersion
 from features.io.store import Lake, Stamp
 from features.matches import OUTCOMES
 from features.matrix import FEATURES
 from features.replay import STATE_COLUMNS, STATES
 from serving.errors import to_task
 from serving.market import Market
-from serving.slates import Forecasts, Slate, moments
+from serving.slates import Forecasts, Slate, kick_offs, neutral
 from serving.states import States
 
 _RETRY_SECONDS = 2.0
@@ -83,10 +85,18 @@ class Prediction:
     model_seconds: float
 
 
+class Models(Protocol):
+    """What the predictor asks of the model registry: `features.io.registry.Registry` is one."""
+
+    def by_alias(self, alias: str, /) -> ModelVersion | None: ...
+
+    def load(self, version: ModelVersion, /) -> LoadedModel: ...
+
+
 class Predictor:
     """One per worker process."""
 
-    def __init__(self, registry: Registry, lake: Lake) -> None:
+    def __init__(self, registry: Models, lake: Lake) -> None:
         self._registry = registry
         self._lake = lake
         self._serving: Serving | None = None
@@ -118,23 +128,22 @@ class Predictor:
         home, away = states.find(slate)
         known = (home >= 0) & (away >= 0)
         home, away = home[known], away[known]
-        neutral = np.array(slate["neutral"], bool)[known]
+        nobodys = neutral(slate)[known]
         before, after, told = states.values[home], states.values[away], None
         as_of = np.full(len(known), serving.learnt_until)
         as_of[known] = np.fmax(states.as_of[home], states.as_of[away])
         # no result of the country yet: what the model learnt is all that the forecast knows
         as_of[np.isnat(as_of)] = serving.learnt_until
         if serving.uses_odds:
-            told, known_at = self._market.of(slate["match_id"], slate["kick_off"])
+            told, known_at = self._market.of(slate)
             told, as_of = told[known], np.fmax(as_of, known_at)
         called = time.perf_counter()
         p = np.zeros((len(known), len(OUTCOMES)))
-        p[known] = probabilities(serving.model, before, after, neutral, told)
+        p[known] = probabilities(serving.model, before, after, nobodys, told)
         answered = time.perf_counter()
         as_of = as_of.astype("datetime64[s]")
         errors = _too_late(serving, slate, as_of)
-        for match in np.flatnonzero(~known).tolist():
-            errors[match] = to_task(states.missing(slate, match))
+        errors |= {match: to_task(states.missing(slate, match)) for match in np.flatnonzero(~known).tolist()}
         return Prediction(_forecasts(serving, p, as_of, errors), serving.version, called - started, answered - called)
 
     def follow(self) -> bool:
@@ -228,32 +237,32 @@ def _proven(model: LoadedModel) -> Serving:
     return serving
 
 
-def _too_late(serving: Serving, slate: Slate, as_of: NDArray[np.datetime64]) -> list[dict[str, Any] | None]:
-    """The error, as tasks store it, of each match (n,) that kicks off before what its forecast would know."""
-    late = moments(slate["kick_off"]) <= np.maximum(as_of, serving.learnt_until)
-    errors: list[dict[str, Any] | None] = [None] * len(late)
-    for match in np.flatnonzero(late):
-        errors[match] = to_task(
+def _too_late(serving: Serving, slate: Slate, as_of: NDArray[np.datetime64]) -> dict[int, dict[str, Any]]:
+    """The error, as tasks store it, of each match that kicks off before what its forecast would know, by its place."""
+    begins = kick_offs(slate)
+    return {
+        match: to_task(
             LeakageError(
-                f"kick_off {slate['kick_off'][match]} is not after the last result that is known ({as_of[match]}Z) "
-                f"and the model's training ({serving.trained_through.isoformat()}): refused"
+                f"kick_off {begins[match].astype('datetime64[s]')}Z is not after the last result that is known "
+                f"({as_of[match]}Z) and the model's training ({serving.trained_through.isoformat()}): refused"
             )
         )
-    return errors
+        for match in np.flatnonzero(begins <= np.maximum(as_of, serving.learnt_until)).tolist()
+    }
 
 
 def _forecasts(
-    serving: Serving, p: NDArray[np.float64], as_of: NDArray[np.datetime64], errors: list[dict[str, Any] | None]
+    serving: Serving, p: NDArray[np.float64], as_of: NDArray[np.datetime64], errors: Mapping[int, dict[str, Any]]
 ) -> Forecasts:
-    moments, which = np.unique(as_of, return_inverse=True)
-    told = [f"{moment}Z" for moment in np.datetime_as_string(moments, unit="s")]
-    home, draw, away = p.T.tolist()
+    kind, kinds = pd.factorize(as_of.view(np.int64) * len(OUTCOMES) + p.argmax(axis=1))
+    moments = (kinds // len(OUTCOMES)).view("datetime64[s]")
+    home, draw, away = (orjson.dumps(column)[1:-1].decode() for column in p.T.tolist())
     return {
         "model": serving.reference,
         "home": home,
         "draw": draw,
         "away": away,
-        "predicted_outcome": [OUTCOMES[one] for one in p.argmax(axis=1).tolist()],
-        "features_as_of": [told[one] for one in which.tolist()],
-        "errors": errors,
+        "kinds": [(OUTCOMES[one], f"{moment}Z") for one, moment in zip(kinds % len(OUTCOMES), moments, strict=True)],
+        "kind": kind.tolist(),
+        "errors": sorted(errors.items()),
     }

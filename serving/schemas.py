@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from features.io.clock import Kind as ClockKind
 from features.matches import Status
 from features.places import Kind
+from serving.slates import MOST_MATCHES
 
 ClubName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
@@ -60,7 +61,7 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    matches: Annotated[list[PredictRequest], Field(min_length=1, max_length=1000)]
+    matches: Annotated[list[PredictRequest], Field(min_length=1, max_length=MOST_MATCHES)]
 
 
 class Probabilities(BaseModel):

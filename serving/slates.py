@@ -6,145 +6,166 @@ makes the documents. Only a task that nobody waits for is stored as the document
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from itertools import islice
-from typing import Any, TypedDict
+from functools import cached_property
+from itertools import count
+from typing import Any, Literal, TypedDict
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
-from features.errors import TouchlineError
-from serving.errors import from_task
-
+MOST_MATCHES = 1000
+"""In one batch."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NONE = np.datetime64("NaT", "us").astype(np.int64)
+SIDES: tuple[Literal["home", "draw", "away"], ...] = ("home", "draw", "away")
+_TOLD = ("match_id", "competition", "season", "kick_off", "home_team", "away_team")
+_NONE = int(np.datetime64("NaT", "us").astype(np.int64))
 
 
-class Fixture(TypedDict):
-    """One match to forecast: canonical names, kick-off in ISO 8601 or None."""
+@dataclass(frozen=True)
+class Fixture:
+    """One match to forecast; what is derived from it is kept, since the same fixtures are asked for again and again."""
 
     match_id: str
     competition: str
     season: str
     kick_off: str | None
+    """ISO 8601 with a time zone."""
     home_team: str
+    """Canonical, like the other."""
     away_team: str
     neutral: bool
+    listed: bool = True
+    """Whether the lake has this match: nobody has odds of one that has not."""
+
+    def told(self) -> dict[str, Any]:
+        """As a task of its own has it."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def opening(self) -> bytes:
+        """The JSON of a forecast of this match, as far as it is the same for every forecast."""
+        told = {name: getattr(self, name) for name in _TOLD}
+        return orjson.dumps(told)[:-1] + b',"probabilities":{"home":'
+
+    @cached_property
+    def home(self) -> tuple[str, str]:
+        """(competition, club)."""
+        return self.competition, self.home_team
+
+    @cached_property
+    def away(self) -> tuple[str, str]:
+        """(competition, club)."""
+        return self.competition, self.away_team
+
+    @cached_property
+    def microseconds(self) -> int | None:
+        """Kick-off since 1970; counted, because the first and last moments that can be written have no like in UTC."""
+        if self.kick_off is None:
+            return None
+        return (datetime.fromisoformat(self.kick_off) - _EPOCH) // timedelta(microseconds=1)
 
 
 class Slate(TypedDict):
-    """Matches to forecast, one an entry of each column; `home` and `away` are places in `clubs`."""
+    """Matches to forecast, one an entry of `home`, `away` and `kick_off`."""
 
-    match_id: list[str]
+    match_ids: str
+    """A line each; empty for a match that the lake does not have."""
     clubs: list[tuple[str, str]]
     """(competition, club)."""
     home: list[int]
+    """Places in `clubs`, like `away`."""
     away: list[int]
-    neutral: list[bool]
-    kick_off: list[str | None]
+    neutral: list[int]
+    """Places of the matches in which neither club is at home."""
+    kick_off: list[int | None]
+    """In microseconds since 1970."""
 
 
 class Forecasts(TypedDict):
-    """Answers to a slate, one an entry of each column; what stands beside an error means nothing."""
+    """Answers to a slate; what stands in the place of a match that has an error means nothing."""
 
     model: dict[str, Any]
-    home: list[float]
-    draw: list[float]
-    away: list[float]
-    predicted_outcome: list[str]
-    features_as_of: list[str]
-    errors: list[dict[str, Any] | None]
+    home: str
+    """Probabilities as JSON writes numbers, separated by commas: they go into documents without being read."""
+    draw: str
+    away: str
+    kinds: list[tuple[str, str]]
+    """(predicted_outcome, features_as_of)."""
+    kind: list[int]
+    """Places in `kinds`, one a match."""
+    errors: list[tuple[int, dict[str, Any]]]
+    """Place of a match and why there is no forecast of it, as tasks store errors."""
 
 
 def slate(fixtures: Sequence[Fixture]) -> Slate:
     """The columns of fixtures."""
-    clubs: dict[tuple[str, str], int] = {}
-    home = [clubs.setdefault((one["competition"], one["home_team"]), len(clubs)) for one in fixtures]
-    away = [clubs.setdefault((one["competition"], one["away_team"]), len(clubs)) for one in fixtures]
+    clubs: defaultdict[tuple[str, str], int] = defaultdict(count().__next__)
+    home, away = [clubs[one.home] for one in fixtures], [clubs[one.away] for one in fixtures]
     return {
-        "match_id": [one["match_id"] for one in fixtures],
+        "match_ids": "\n".join([one.match_id if one.listed else "" for one in fixtures]),
         "clubs": list(clubs),
         "home": home,
         "away": away,
-        "neutral": [one["neutral"] for one in fixtures],
-        "kick_off": [one["kick_off"] for one in fixtures],
+        "neutral": [place for place, one in enumerate(fixtures) if one.neutral],
+        "kick_off": [one.microseconds for one in fixtures],
     }
 
 
-def moments(kick_off: Sequence[str | None]) -> NDArray[np.datetime64]:
+def match_ids(slate: Slate) -> list[str]:
+    """The id of each match (n,)."""
+    return slate["match_ids"].split("\n") if slate["home"] else []
+
+
+def kick_offs(slate: Slate) -> NDArray[np.datetime64]:
     """Kick-offs (n,) in UTC without zone, NaT where there is none."""
-    return np.array([_NONE if one is None else _microseconds(one) for one in kick_off], np.int64).view("datetime64[us]")
+    return np.array([_NONE if one is None else one for one in slate["kick_off"]], np.int64).view("datetime64[us]")
 
 
-@lru_cache(maxsize=10_000)
-def _microseconds(kick_off: str) -> int:
-    """Since 1970; counted, because the first and last moments that can be written have no like in UTC."""
-    return (datetime.fromisoformat(kick_off) - _EPOCH) // timedelta(microseconds=1)
+def neutral(slate: Slate) -> NDArray[np.bool_]:
+    """(n,) True where neither club is at home."""
+    out = np.zeros(len(slate["home"]), bool)
+    out[slate["neutral"]] = True
+    return out
 
 
 def joined(slates: Sequence[Slate]) -> Slate:
     """Slates one after another as one."""
     if len(slates) == 1:
         return slates[0]
-    whole: Slate = {"match_id": [], "clubs": [], "home": [], "away": [], "neutral": [], "kick_off": []}
+    whole: Slate = {"match_ids": "", "clubs": [], "home": [], "away": [], "neutral": [], "kick_off": []}
     for one in slates:
-        first = len(whole["clubs"])
-        whole["match_id"] += one["match_id"]
+        match, club = len(whole["home"]), len(whole["clubs"])
         whole["clubs"] += one["clubs"]
-        whole["home"] += [first + club for club in one["home"]]
-        whole["away"] += [first + club for club in one["away"]]
-        whole["neutral"] += one["neutral"]
+        whole["home"] += [club + place for place in one["home"]]
+        whole["away"] += [club + place for place in one["away"]]
+        whole["neutral"] += [match + place for place in one["neutral"]]
         whole["kick_off"] += one["kick_off"]
+    whole["match_ids"] = "\n".join(one["match_ids"] for one in slates if one["home"])
     return whole
 
 
-def parted(forecasts: Forecasts, slates: Sequence[Slate]) -> Iterator[Forecasts]:
-    """The answers to `joined` slates, for each slate its own."""
+def parted(forecasts: Forecasts, counts: Sequence[int]) -> Iterator[Forecasts]:
+    """The answers to `joined` slates, for each slate its own; `counts` are the matches of each."""
+    if len(counts) == 1:
+        yield forecasts
+        return
+    home, draw, away = (forecasts[side].split(",") for side in SIDES)
     first = 0
-    for one in slates:
-        rows = slice(first, first + len(one["home"]))
-        first = rows.stop
+    for one in counts:
+        rows = slice(first, first + one)
+        kinds = {kind: place for place, kind in enumerate(dict.fromkeys(forecasts["kind"][rows]))}
         yield {
             "model": forecasts["model"],
-            "home": forecasts["home"][rows],
-            "draw": forecasts["draw"][rows],
-            "away": forecasts["away"][rows],
-            "predicted_outcome": forecasts["predicted_outcome"][rows],
-            "features_as_of": forecasts["features_as_of"][rows],
-            "errors": forecasts["errors"][rows],
+            "home": ",".join(home[rows]),
+            "draw": ",".join(draw[rows]),
+            "away": ",".join(away[rows]),
+            "kinds": [forecasts["kinds"][kind] for kind in kinds],
+            "kind": [kinds[kind] for kind in forecasts["kind"][rows]],
+            "errors": [(place - first, error) for place, error in forecasts["errors"] if first <= place < rows.stop],
         }
-
-
-def documents(
-    fixtures: Sequence[Fixture], forecasts: Forecasts, first: int = 0
-) -> Iterator[dict[str, Any] | TouchlineError]:
-    """Forecasts of fixtures as `schemas.Forecast` has them, or why there is none; they begin at place `first`."""
-    model = forecasts["model"]
-    columns = zip(
-        forecasts["home"],
-        forecasts["draw"],
-        forecasts["away"],
-        forecasts["predicted_outcome"],
-        forecasts["features_as_of"],
-        forecasts["errors"],
-        strict=True,
-    )
-    rows = islice(columns, first, first + len(fixtures))
-    for one, (home, draw, away, outcome, as_of, error) in zip(fixtures, rows, strict=True):
-        if error:
-            yield from_task(error)
-            continue
-        yield {
-            "match_id": one["match_id"],
-            "competition": one["competition"],
-            "season": one["season"],
-            "kick_off": one["kick_off"],
-            "home_team": one["home_team"],
-            "away_team": one["away_team"],
-            "probabilities": {"home": home, "draw": draw, "away": away},
-            "predicted_outcome": outcome,
-            "model": model,
-            "features_as_of": as_of,
-        }
+        first = rows.stop

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import kombu.utils.json
+import orjson
 import structlog
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
+from kombu.serialization import register
 
 from serving import calls, heartbeat, memory, observed, tracing
 from serving.broker import QUEUE_ARGUMENTS
@@ -69,6 +72,8 @@ def configuration() -> dict[str, Any]:
     }
 
 
+# kombu's own decoder takes four times as long for a batch, and revives types that no task of ours has.
+register("json", kombu.utils.json.dumps, orjson.loads, content_type="application/json", content_encoding="utf-8")
 app = Celery("touchline", include=["serving.tasks"])
 app.add_defaults(configuration)
 app.steps["worker"].add(heartbeat.Connected)
@@ -162,7 +167,6 @@ def _name() -> str:
 
 
 def _say_alive(predictor: Predictor) -> None:
-    import orjson
     from redis import RedisError
 
     from serving.results import WORKERS

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Request, Response
 
 from features.errors import TouchlineError, UnknownMatch
+from serving import written
 from serving.answers import Json
 from serving.calls import PREDICT
 from serving.catalogue import Catalogue
 from serving.dependencies import CatalogueDep, DeskDep, MatchId, Principal, problems
-from serving.errors import BadField
+from serving.errors import BadField, from_task
 from serving.forecasts import published
 from serving.gathering import Caller
 from serving.parameters import StrictRoute
@@ -25,9 +28,9 @@ from serving.schemas import (
     PublishedForecast,
     TaskAccepted,
 )
-from serving.slates import Fixture
+from serving.shortcut import shortcut
+from serving.slates import MOST_MATCHES, Fixture
 
-router = APIRouter(tags=["predictions"], route_class=StrictRoute)
 _BODY = (401, 408, 413, 422)
 
 
@@ -35,22 +38,63 @@ def _fixture(catalogue: Catalogue, wanted: PredictRequest) -> Fixture:
     return catalogue.fixture(wanted.home_team, wanted.away_team, wanted.competition, wanted.kick_off)
 
 
-@router.post("/predict", response_model=Forecast, responses=problems(*_BODY, 404, 500, 503, 504))
-@router.post("/predict/", include_in_schema=False)
-async def predict(wanted: PredictRequest, request: Request) -> Any:
-    """Forecast two clubs now. `competition` and `kick_off` default to the pair's next fixture."""
-    # The hot path takes its parts without FastAPI's dependencies, which cost more than the publishing.
-    state = request.app.state
-    fixture = _fixture(state.catalogue, wanted)
-    return Json(await state.desk.ask(fixture, _caller(request, "/predict")))
-
-
 def _caller(request: Request, route: str) -> Caller:
     return Caller(route, request.scope["request_id"], request.is_disconnected)
 
 
-@router.post("/predict/async/", status_code=202, response_model=TaskAccepted, responses=problems(*_BODY, 404, 503))
-@router.post("/predict/async", status_code=202, include_in_schema=False)
+async def _forecast(request: Request, fixtures: list[Fixture]) -> Response:
+    return Json(await request.app.state.desk.ask(fixtures[0], _caller(request, "/predict")))
+
+
+async def _forecasts(
+    request: Request, fixtures: list[Fixture], refused: Mapping[int, TouchlineError] = MappingProxyType({})
+) -> Response:
+    """Answer a batch: `fixtures` are its items in order, without those `refused`, which have their indices."""
+    caller, errors, forecasts = _caller(request, "/predict/batch"), dict(refused), None
+    indices = [index for index in range(len(fixtures) + len(refused)) if index not in refused]
+    if fixtures:
+        forecasts = await request.app.state.desk.ask_many(fixtures, caller)
+        errors |= {indices[place]: from_task(error) for place, error in forecasts["errors"]}
+    told = {index: problem(error, caller.request_id)[0].model_dump_json().encode() for index, error in errors.items()}
+    return Json(written.batch(indices, fixtures, forecasts, told))
+
+
+def _only(document: Any) -> Any:
+    return [document]
+
+
+def _matches(document: Any) -> Any:
+    (matches,) = document.values()
+    return document["matches"] if 0 < len(matches) <= MOST_MATCHES and isinstance(matches, list) else None
+
+
+single, many = APIRouter(route_class=shortcut(_only, _forecast)), APIRouter(route_class=shortcut(_matches, _forecasts))
+others = APIRouter(route_class=StrictRoute)
+
+
+@single.post("/predict", response_model=Forecast, responses=problems(*_BODY, 404, 500, 503, 504))
+@single.post("/predict/", include_in_schema=False)
+async def predict(wanted: PredictRequest, request: Request) -> Any:
+    """Forecast two clubs now. `competition` and `kick_off` default to the pair's next fixture."""
+    return await _forecast(request, [_fixture(request.app.state.catalogue, wanted)])
+
+
+@many.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
+@many.post("/predict/batch/", include_in_schema=False)
+async def predict_batch(wanted: BatchRequest, request: Request) -> Any:
+    """Forecast up to 1,000 matches by one task. An item that cannot be forecast has an error instead."""
+    fixtures: list[Fixture] = []
+    refused: dict[int, TouchlineError] = {}
+    for index, match in enumerate(wanted.matches):
+        try:
+            fixtures.append(_fixture(request.app.state.catalogue, match))
+        except BadField as error:
+            refused[index] = error
+    return await _forecasts(request, fixtures, refused)
+
+
+@others.post("/predict/async/", status_code=202, response_model=TaskAccepted, responses=problems(*_BODY, 404, 503))
+@others.post("/predict/async", status_code=202, include_in_schema=False)
 async def predict_async(
     wanted: PredictRequest,
     catalogue: CatalogueDep,
@@ -84,32 +128,8 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-@router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
-@router.post("/predict/batch/", include_in_schema=False)
-async def predict_batch(wanted: BatchRequest, request: Request) -> Any:
-    """Forecast up to 1,000 matches by one task. An item that cannot be forecast has an error instead."""
-    state, request_id = request.app.state, request.scope["request_id"]
-    items: list[dict[str, Any]] = [
-        {"index": index, "forecast": None, "error": None} for index in range(len(wanted.matches))
-    ]
-    asked, fixtures = [], []
-    for item, one in zip(items, wanted.matches, strict=True):
-        try:
-            fixtures.append(_fixture(state.catalogue, one))
-            asked.append(item)
-        except BadField as error:
-            item["error"] = problem(error, request_id)[0].model_dump()
-    answers = await state.desk.ask_many(fixtures, _caller(request, "/predict/batch")) if fixtures else []
-    for item, answer in zip(asked, answers, strict=True):
-        if isinstance(answer, TouchlineError):
-            item["error"] = problem(answer, request_id)[0].model_dump()
-        else:
-            item["forecast"] = answer
-    return Json({"items": items})
-
-
-@router.get("/predict/{match_id}", response_model=PublishedForecast, responses=problems(401, 404, 422))
-@router.get("/predict/{match_id}/", include_in_schema=False)
+@others.get("/predict/{match_id}", response_model=PublishedForecast, responses=problems(401, 404, 422))
+@others.get("/predict/{match_id}/", include_in_schema=False)
 async def published_forecast(match_id: MatchId, catalogue: CatalogueDep) -> Any:
     """The forecast that was published for a match, with what happened if it is settled."""
     found = published(catalogue, match_id)
@@ -119,3 +139,8 @@ async def published_forecast(match_id: MatchId, catalogue: CatalogueDep) -> Any:
             f"match {match_id!r} has no published forecast" if known else f"match {match_id!r} is unknown"
         )
     return Json(found)
+
+
+router = APIRouter(tags=["predictions"])
+for part in (single, many, others):
+    router.include_router(part)

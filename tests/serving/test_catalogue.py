@@ -106,9 +106,27 @@ def test_a_pair_that_has_met_gets_the_id_of_its_next_meeting_not_of_the_one_that
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     assert catalogue.snapshot.by_id[SETTLED].status == "played"
-    assert catalogue.fixture("Arsenal", "Chelsea")["match_id"] == f"{SETTLED}-2"
+    assert catalogue.fixture("Arsenal", "Chelsea").match_id == f"{SETTLED}-2"
     moment = datetime(2026, 5, 1, tzinfo=UTC)
-    assert catalogue.fixture("Arsenal", "Chelsea", kick_off=moment)["match_id"] == f"{SETTLED}-2"
+    assert catalogue.fixture("Arsenal", "Chelsea", kick_off=moment).match_id == f"{SETTLED}-2"
+
+
+def test_a_pair_is_remembered_as_it_was_named_until_the_lake_has_something_new(world: World) -> None:
+    catalogue = Catalogue(world.lake, {"eng": {"The Toffees": "Everton"}})
+    catalogue.refresh()
+    pair = {"home_team": "Arsenal", "away_team": "the toffees"}
+    assert catalogue.remembered([pair]) is None
+    found = catalogue.fixture(**pair)
+    assert catalogue.remembered([pair, dict(reversed(pair.items()))]) == [found, found]
+    assert catalogue.remembered([pair, {**pair, "away_team": "Everton"}]) is None
+    assert catalogue.remembered([{**pair, "competition": COMPETITION}]) is None
+    again = catalogue.fixture(**pair, competition=COMPETITION)
+    assert catalogue.remembered([{**pair, "competition": COMPETITION}]) == [again]
+    assert catalogue.remembered([{**pair, "kick_off": found.kick_off}]) is None
+    for strange in ([7], [None], ["ab"], [["home_team", "away_team"]], [{"home_team": [], "away_team": {}}], 7, None):
+        assert catalogue.remembered(strange) is None  # type: ignore[arg-type]  # whatever a caller may have sent
+    catalogue.snapshot = catalogue._combine()
+    assert catalogue.remembered([pair]) is None
 
 
 def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> None:
@@ -123,9 +141,9 @@ def test_a_kick_off_far_from_the_one_that_is_known_is_another_match(world: World
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     known = catalogue.fixture("Arsenal", "Everton")
-    due = datetime.fromisoformat(known["kick_off"])
+    due = datetime.fromisoformat(known.kick_off)
     for moved in (timedelta(), timedelta(days=7), -timedelta(days=7)):
-        assert catalogue.fixture("Arsenal", "Everton", kick_off=due + moved)["match_id"] == known["match_id"]
+        assert catalogue.fixture("Arsenal", "Everton", kick_off=due + moved).match_id == known.match_id
     with pytest.raises(BadField, match=due.isoformat().replace("+", "[+]")) as refused:
         catalogue.fixture("Arsenal", "Everton", kick_off=due + timedelta(days=days))
     assert refused.value.field == "kick_off"
@@ -136,7 +154,7 @@ def test_other_names_of_clubs_hold_in_their_country_and_never_hide_a_club(world:
     catalogue = Catalogue(world.lake, aliases)
     catalogue.refresh()
     assert catalogue.fixture("Arsenal", "the toffees") == catalogue.fixture("Arsenal", "Everton")
-    assert catalogue.fixture("Arsenal", "Chelsea")["away_team"] == "Chelsea"
+    assert catalogue.fixture("Arsenal", "Chelsea").away_team == "Chelsea"
     assert catalogue.club_name("THE TOFFEES") == "Everton"
     with pytest.raises(BadField):
         catalogue.fixture("Gunners", "Everton")
@@ -163,7 +181,7 @@ def test_a_fixture_whose_kick_off_has_passed_without_a_result_is_forecast_withou
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     found = catalogue.fixture(waiting.home_team, waiting.away_team)
-    assert (found["match_id"], found["kick_off"]) == (waiting.match_id, None)
+    assert (found.match_id, found.kick_off) == (waiting.match_id, None)
 
 
 def test_a_fixture_that_comes_is_preferred_to_an_older_one_that_was_never_played(world: World) -> None:
@@ -176,7 +194,7 @@ def test_a_fixture_that_comes_is_preferred_to_an_older_one_that_was_never_played
     lake.write_table("matches", COMPETITION, pd.concat([before, abandoned]), MATCHES)
     catalogue = Catalogue(lake)
     catalogue.refresh()
-    assert catalogue.fixture(ahead["home_team"], ahead["away_team"])["match_id"] == ahead["match_id"]
+    assert catalogue.fixture(ahead["home_team"], ahead["away_team"]).match_id == ahead["match_id"]
 
 
 def _fixture_moved(world: World, status: str, kick_off: datetime) -> pd.Series:

@@ -77,6 +77,47 @@ def test_a_batch_of_a_thousand_answers_each_item_and_reports_errors_in_place(api
     assert api.post("/predict/batch", json={"matches": [PAIR] * 1001}).status_code == 422
 
 
+_ALIAS = {"home_team": "Man City", "away_team": "Spurs"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        PAIR,
+        _ALIAS,
+        {**PAIR, "competition": "eng-premier-league"},
+        {**PAIR, "competition": None},
+        {**PAIR, "competition": "esp-la-liga"},
+        {**PAIR, "kick_off": "2031-03-14T15:00:00Z"},
+        {**PAIR, "venue": "moon"},
+        {"home_team": "Arsenal", "venue": "moon"},
+        {"home_team": "Arsenal", "away_team": ["Chelsea"]},
+        {"home_team": " Arsenal ", "away_team": "Chelsea"},
+        {"matches": [PAIR, {**PAIR, "competition": "eng-premier-league"}, _ALIAS]},
+        {"matches": [PAIR, {**_ALIAS, "away_team": "Atlantis"}, PAIR]},
+        {"matches": [PAIR, 7]},
+        {"matches": [PAIR, ["home_team", "away_team"]]},
+        {"matches": ["home_team"]},
+        {"matches": []},
+        {"matches": [PAIR] * 1001},
+        {"matches": {"home_team": "Arsenal", "away_team": "Chelsea"}},
+        {"matches": [PAIR], "more": 1},
+        [PAIR],
+        None,
+    ],
+)
+def test_pairs_that_were_asked_for_before_are_answered_as_if_they_had_not_been(api: httpx.Client, body: object) -> None:
+    path = "/predict/batch" if isinstance(body, dict) and "matches" in body else "/predict"
+    # Only the plain media type is looked at without FastAPI's validation; nobody has asked for the pair in this case.
+    kinds = ("application/json; charset=utf-8", "application/json; charset=utf-8", "application/json")
+    first, again, quick = (
+        api.post(path, content=json.dumps(body), headers={"content-type": kind, "x-request-id": "one"})
+        for kind in kinds
+    )
+    assert first.status_code == again.status_code == quick.status_code
+    assert first.content == again.content == quick.content
+
+
 @pytest.mark.parametrize(
     ("body", "field", "near"),
     [
@@ -97,6 +138,14 @@ def test_a_value_that_cannot_be_used_is_named_with_the_nearest_known_one(
     error = answer.json()["errors"][0]
     assert error["field"] == field
     assert near is None or near in error["nearest"]
+
+
+@pytest.mark.parametrize("path", ["/matches?competition=eng-premier-leag", "/competitions/eng-premier-leag/table"])
+def test_a_competition_that_is_unknown_is_named_with_the_nearest_known_one(api: httpx.Client, path: str) -> None:
+    answer = api.get(path)
+    assert answer.status_code == 404
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["nearest"]) == ("competition", ["eng-premier-league"])
 
 
 def test_a_kick_off_before_what_the_model_has_seen_is_refused(api: httpx.Client) -> None:

@@ -65,7 +65,7 @@ class Stage:
     def __init__(self, patience: float = 30) -> None:
         self.broker, self.results = Broker(), Results()
         settings = ServingSettings(sync_timeout=patience)
-        self.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]
+        self.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]  # those of this file
         self.gone: set[str] = set()
 
     def ask(self, name: str) -> asyncio.Task[Any]:
@@ -92,33 +92,26 @@ class Stage:
 
 def _fixture(home_team: str) -> Fixture:
     """A match whose home club, and id, is told from others."""
-    return {
-        "match_id": home_team,
-        "competition": "league",
-        "season": "2025-26",
-        "kick_off": None,
-        "home_team": home_team,
-        "away_team": "visitors",
-        "neutral": False,
-    }
+    return Fixture(home_team, "league", "2025-26", None, home_team, "visitors", neutral=False)
 
 
 def _answered(clubs: Sequence[str], errors: Mapping[str, Any] = MappingProxyType({})) -> bytes:
     """A stored result; each forecast bears the name of its home club where the time of its features belongs."""
     forecasts: Forecasts = {
         "model": {"version": 1},
-        "home": [0.5] * len(clubs),
-        "draw": [0.3] * len(clubs),
-        "away": [0.2] * len(clubs),
-        "predicted_outcome": ["home"] * len(clubs),
-        "features_as_of": list(clubs),
-        "errors": [errors.get(club) for club in clubs],
+        "home": ",".join(["0.5"] * len(clubs)),
+        "draw": ",".join(["0.3"] * len(clubs)),
+        "away": ",".join(["0.2"] * len(clubs)),
+        "kinds": [("home", club) for club in clubs],
+        "kind": list(range(len(clubs))),
+        "errors": [(place, errors[club]) for place, club in enumerate(clubs) if club in errors],
     }
     return orjson.dumps({"status": "SUCCESS", "result": forecasts})
 
 
-def _meant_for(answer: Any) -> str:
+def _meant_for(written: bytes) -> str:
     """Whose forecast an answer is, if the document and the numbers in it belong together."""
+    answer = orjson.loads(written)
     assert answer["match_id"] == answer["home_team"] == answer["features_as_of"]
     return str(answer["match_id"])
 
@@ -242,7 +235,8 @@ async def test_without_a_worker_a_caller_is_told_so_instead_of_waiting() -> None
     stage.broker.consumers = 0
     await stage.desk.look()
     assert stage.desk.workerless
-    stage.desk._nobody_since -= 6  # type: ignore[operator]
+    assert stage.desk._nobody_since is not None
+    stage.desk._nobody_since -= 6
     with pytest.raises(NoWorker):
         await stage.ask("a")
     stage.broker.consumers = 1

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,23 +21,15 @@ from features.io.registry import PRODUCTION, Registry
 from features.io.sources.bundled import COMPETITION, load
 from features.io.store import Lake
 from serving import calls, heartbeat, worker
-from serving.predictor import Predictor
+from serving.predictor import Predictor, Serving
 from serving.settings import ServingSettings
-from serving.slates import Fixture, documents, slate
+from serving.slates import slate
 from tests.benchmarks.load import Outcome, opened
+from tests.serving.asked import FIXTURE, documents
 from tests.serving.stage import Service, World, train, wait_until
 from tests.serving.tracking import Tracking
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
-FIXTURE: Fixture = {
-    "match_id": "eng-premier-league-2025-26-arsenal-chelsea",
-    "competition": COMPETITION,
-    "season": "2025-26",
-    "kick_off": None,
-    "home_team": "Arsenal",
-    "away_team": "Chelsea",
-    "neutral": False,
-}
 SLATE = slate([FIXTURE])
 
 
@@ -171,8 +164,7 @@ def test_each_answer_is_wholly_of_one_version(master: World) -> None:
         found = master.registry.version(version)
         assert found is not None
         model = master.registry.load(found)
-        predictor.follow()
-        predictor._serving = type(predictor.serving)(model, predictor.serving.loaded_at)  # type: ignore[misc,union-attr]
+        predictor._serving = Serving(model, datetime.now(UTC))
         fixtures = [FIXTURE] * 50
         prediction = predictor.predict(slate(fixtures))
         answers = {json.dumps(answer, sort_keys=True) for answer in documents(fixtures, prediction.forecasts)}
@@ -183,13 +175,14 @@ def test_each_answer_is_wholly_of_one_version(master: World) -> None:
 
 
 def test_while_the_registry_is_away_the_loaded_model_goes_on(master: World) -> None:
-    predictor = Predictor(_Failing(master), master.lake)  # type: ignore[arg-type]
+    registry = _Failing(master)
+    predictor = Predictor(registry, master.lake)
     with pytest.raises(ModelUnavailable):
         predictor.predict(SLATE)
-    predictor._registry.away = False  # type: ignore[attr-defined]
+    registry.away = False
     predictor._failed_at = float("-inf")
     assert predictor.predict(SLATE).version == 1
-    predictor._registry.away = True  # type: ignore[attr-defined]
+    registry.away = True
     with pytest.raises(ModelUnavailable):
         predictor.follow()
     assert predictor.predict(SLATE).version == 1
@@ -204,7 +197,7 @@ def test_a_registry_that_never_answers_holds_up_neither_the_states_nor_the_heart
     registry, ended = _Hanging(world), threading.Event()
     spoken = SimpleNamespace(hset=lambda *_: None)
     monkeypatch.setattr(calls, "results", lambda: spoken)
-    predictor = Predictor(registry, Lake(str(world.lake_root)))  # type: ignore[arg-type]
+    predictor = Predictor(registry, Lake(str(world.lake_root)))
     before = predictor.predict(SLATE).forecasts
     registry.hangs = True
     heartbeat_file = tmp_path / "beats" / heartbeat.MODEL

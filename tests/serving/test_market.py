@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import TouchlineError
 from features.forecasts import forecast
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
@@ -20,23 +21,11 @@ from features.models import outcome_model
 from features.odds import market
 from features.replay import STATES, replay
 from serving.predictor import Predictor
-from serving.slates import Fixture, documents, slate
+from serving.slates import Fixture
+from tests.serving.asked import OneVersion, ask
 
 THROUGH = "2025-05-25T15:00:00+00:00"
 DAY = timedelta(days=1)
-
-
-class Registry:
-    """One version in production."""
-
-    def __init__(self, model: LoadedModel) -> None:
-        self.model = model
-
-    def by_alias(self, _: str) -> ModelVersion:
-        return self.model.version
-
-    def load(self, _: ModelVersion) -> LoadedModel:
-        return self.model
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +59,10 @@ def lake(tmp_path: Path, matches: pd.DataFrame) -> Lake:
     return lake
 
 
-def _asked(row: pd.Series, **other: object) -> Fixture:
-    names = ("match_id", "competition", "season", "home_team", "away_team", "neutral")
-    # The rest of the keys is in `names`, which the type checker cannot see.
-    return {**{name: row[name] for name in names}, "kick_off": row["kick_off"].isoformat(), **other}  # type: ignore[typeddict-item]
+def _asked(row: pd.Series, **other: Any) -> Fixture:
+    kick_off = row["kick_off"].isoformat()
+    match, clubs = (row["match_id"], row["competition"], row["season"]), (row["home_team"], row["away_team"])
+    return replace(Fixture(*match, kick_off, *clubs, row["neutral"]), **other)
 
 
 def _ahead(matches: pd.DataFrame) -> pd.DataFrame:
@@ -81,9 +70,7 @@ def _ahead(matches: pd.DataFrame) -> pd.DataFrame:
 
 
 def _probabilities(predictor: Predictor, fixtures: list[Fixture]) -> np.ndarray:
-    answers = list(documents(fixtures, predictor.predict(slate(fixtures)).forecasts))
-    assert not any(isinstance(one, TouchlineError) for one in answers)
-    return np.array([[one["probabilities"][outcome] for outcome in OUTCOMES] for one in answers])  # type: ignore[index]  # no error is among them
+    return np.array([[one["probabilities"][outcome] for outcome in OUTCOMES] for one in ask(predictor, fixtures)])
 
 
 def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
@@ -94,11 +81,11 @@ def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
     batch = forecast(model, ahead, replay(matches).team_states, 1, version.trained_through, REPLAY_AS_OF)
     used = batch["odds_home"].notna()
     assert 0 < used.sum() < len(batch)
-    predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]  # stands in for one
+    predictor = Predictor(OneVersion(model), lake)
     fixtures = [_asked(row) for _, row in ahead.iterrows()]
     np.testing.assert_allclose(_probabilities(predictor, fixtures), batch[list(OUTCOMES)], rtol=0, atol=1e-9)
-    told = predictor.predict(slate(fixtures)).forecasts["features_as_of"]
-    assert [pd.Timestamp(one) for one in told] == batch["features_as_of"].dt.floor("s").tolist()
+    told = [pd.Timestamp(one["features_as_of"]) for one in ask(predictor, fixtures)]
+    assert told == batch["features_as_of"].dt.floor("s").tolist()
     assert predictor.error is None
 
 
@@ -106,7 +93,7 @@ def test_odds_that_are_not_those_of_this_match_or_of_later_than_its_kick_off_are
     lake: Lake, matches: pd.DataFrame, model: LoadedModel
 ) -> None:
     row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
-    predictor = Predictor(Registry(model), lake)  # type: ignore[arg-type]  # stands in for one
+    predictor = Predictor(OneVersion(model), lake)
     asked = [
         _asked(row),
         _asked(row, kick_off=row["odds_known_at"].isoformat()),
@@ -121,7 +108,7 @@ def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
     lake: Lake, matches: pd.DataFrame, model: LoadedModel
 ) -> None:
     row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
-    predictor, asked = Predictor(Registry(model), lake), [_asked(row)]  # type: ignore[arg-type]  # stands in for one
+    predictor, asked = Predictor(OneVersion(model), lake), [_asked(row)]
     before = _probabilities(predictor, asked)
     here = matches["match_id"] == row["match_id"]
     lake.write_table("matches", COMPETITION, matches.assign(odds_home=matches["odds_home"].mask(here, 1.05)), SCHEMA)
@@ -142,7 +129,7 @@ def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
 def test_a_model_of_ratings_does_without_the_table_of_matches(lake: Lake, matches: pd.DataFrame) -> None:
     row = _ahead(matches).iloc[0]
     lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
-    predictor = Predictor(Registry(_model(matches, FeatureGroup.GOALS)), lake)  # type: ignore[arg-type]  # stands in for one
+    predictor = Predictor(OneVersion(_model(matches, FeatureGroup.GOALS)), lake)
     assert len(_probabilities(predictor, [_asked(row)])) == 1
     predictor.refresh_states()
     assert predictor.error is None

@@ -18,23 +18,11 @@ from features.metrics import base_rate
 from features.models import outcome_model
 from features.replay import replay
 from serving.predictor import Predictor
-from serving.slates import Fixture, documents, slate
+from serving.slates import Fixture
+from tests.serving.asked import OneVersion, ask
 
 LEAGUE = "atl-island-league"
 THROUGH = "2025-05-25T15:00:00+00:00"
-
-
-class OneVersion:
-    """A registry that holds one version, in production."""
-
-    def __init__(self, model: LoadedModel) -> None:
-        self._model = model
-
-    def by_alias(self, alias: str) -> ModelVersion:
-        return self._model.version
-
-    def load(self, version: ModelVersion) -> LoadedModel:
-        return self._model
 
 
 def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
@@ -51,22 +39,13 @@ def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
     states, lake = replay(ahead).team_states, Lake(str(tmp_path))
     lake.write_table("team_states", LEAGUE, states)
     batch = forecast(model, ahead, states, 1, version.trained_through, REPLAY_AS_OF)
-    wanted: list[Fixture] = [
-        {
-            "match_id": one.match_id,
-            "competition": LEAGUE,
-            "season": one.season,
-            "kick_off": one.kick_off.isoformat(),
-            "home_team": one.home_team,
-            "away_team": one.away_team,
-            "neutral": False,
-        }
+    wanted = [
+        Fixture(one.match_id, LEAGUE, one.season, one.kick_off.isoformat(), one.home_team, one.away_team, neutral=False)
         for one in ahead.itertuples()
     ]
-    forecasts = Predictor(OneVersion(model), lake).predict(slate(wanted)).forecasts
+    answers = ask(Predictor(OneVersion(model), lake), wanted)
     usual = base_rate(outcomes(table))
-    for one, row in zip(documents(wanted, forecasts), batch.itertuples(), strict=True):
-        assert isinstance(one, dict), one
+    for one, row in zip(answers, batch.itertuples(), strict=True):
         p = [one["probabilities"][outcome] for outcome in OUTCOMES]
         assert p == pytest.approx([row.home, row.draw, row.away], abs=1e-9)
         assert p == pytest.approx(usual, abs=0.05), "wide: about as often as usual"

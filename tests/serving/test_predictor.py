@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import orjson
 import pandas as pd
 import pytest
 
-from features.errors import LeakageError, ModelUnavailable, UnknownTeam
+from features.errors import LeakageError, ModelUnavailable, TouchlineError, UnknownTeam
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
 from features.matrix import RATING_FEATURES
 from serving import predictor as module
+from serving import schemas, written
 from serving.predictor import Predictor
-from serving.slates import Fixture, documents, joined, parted, slate
+from serving.slates import Fixture, Forecasts, joined, parted, slate
+from tests.serving.asked import FIXTURE
 from tests.serving.stage import World
 
-FIXTURE: Fixture = {
-    "match_id": "eng-premier-league-2025-26-arsenal-chelsea",
-    "competition": COMPETITION,
-    "season": "2025-26",
-    "kick_off": None,
-    "home_team": "Arsenal",
-    "away_team": "Chelsea",
-    "neutral": False,
-}
 SLATE = slate([FIXTURE])
 THROUGH = {"trained_through": "2025-05-25T15:00:00+00:00"}
 
@@ -87,7 +81,7 @@ def test_a_version_that_cannot_answer_never_takes_over_and_the_next_good_one_doe
     master: World, bad: LoadedModel, why: str
 ) -> None:
     registry = Registry(model(1))
-    predictor = Predictor(registry, master.lake)  # type: ignore[arg-type]
+    predictor = Predictor(registry, master.lake)
     assert predictor.predict(SLATE).version == 1
     registry.model = bad
     with pytest.raises(ModelUnavailable, match=why):
@@ -106,7 +100,7 @@ def test_callers_of_a_registry_that_hangs_are_told_so_and_served_once_it_answers
     monkeypatch.setattr(module, "_LOAD_PATIENCE", 0.3)
     registry = Registry(model(1))
     registry.answering.clear()
-    predictor = Predictor(registry, master.lake)  # type: ignore[arg-type]
+    predictor = Predictor(registry, master.lake)
     threading.Thread(target=predictor.follow, daemon=True).start()
     started = time.monotonic()
     for _ in range(20):  # all of them together wait no longer than one
@@ -114,7 +108,8 @@ def test_callers_of_a_registry_that_hangs_are_told_so_and_served_once_it_answers
             predictor.predict(SLATE)
     assert 0.3 <= time.monotonic() - started < 2
     registry.answering.set()
-    predictor._first.join(5)  # type: ignore[union-attr]
+    assert predictor._first is not None
+    predictor._first.join(5)
     assert predictor.predict(SLATE).version == 1
 
 
@@ -122,7 +117,7 @@ def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_other
     lake = world.lake
     states = lake.read_table("team_states", COMPETITION)
     lake.write_table("team_states", "xx-league", states.assign(competition="xx-league"))
-    predictor = Predictor(Registry(model(1)), lake)  # type: ignore[arg-type]
+    predictor = Predictor(Registry(model(1)), lake)
     before = predictor.predict(SLATE).forecasts
     path = world.lake_root / "team_states" / f"{COMPETITION}.parquet"
     whole = path.read_bytes()
@@ -154,33 +149,57 @@ def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_other
 
 
 def test_slates_are_answered_by_one_call_each_match_by_itself_and_errors_stand_in_their_places(master: World) -> None:
-    predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)  # type: ignore[arg-type]
-    fixtures: list[Fixture] = [
+    predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)
+    fixtures = [
         FIXTURE,
-        {**FIXTURE, "away_team": "Chelsey"},
-        {**FIXTURE, "home_team": "Liverpool", "kick_off": "2031-01-01T15:00:00+01:00"},
-        {**FIXTURE, "kick_off": "2020-01-01T15:00:00+01:00"},
-        {**FIXTURE, "kick_off": "0001-01-01T00:00:00+14:00"},
-        {**FIXTURE, "kick_off": "9999-12-31T23:59:59.999999-14:00"},
-        {**FIXTURE, "neutral": True},
+        replace(FIXTURE, away_team="Chelsey"),
+        replace(FIXTURE, home_team="Liverpool", kick_off="2031-01-01T15:00:00+01:00"),
+        replace(FIXTURE, kick_off="2020-01-01T15:00:00+01:00"),
+        replace(FIXTURE, kick_off="0001-01-01T00:00:00+14:00"),
+        replace(FIXTURE, kick_off="9999-12-31T23:59:59.999999-14:00"),
+        replace(FIXTURE, neutral=True),
     ]
     slates = [slate(fixtures[:1]), slate(fixtures[1:4]), slate([]), slate(fixtures[4:])]
     sent = orjson.loads(orjson.dumps(slates))
-    found = list(parted(predictor.predict(joined(sent)).forecasts, sent))
-    assert [len(one["errors"]) for one in found] == [1, 3, 0, 3]
-    answers = [
-        *documents(fixtures[:1], found[0]),
-        *documents(fixtures[1:4], found[1]),
-        *documents(fixtures[4:], found[3]),
-    ]
+    found = list(parted(predictor.predict(joined(sent)).forecasts, [1, 3, 0, 3]))
+    assert [len(one["kind"]) for one in found] == [1, 3, 0, 3]
+    answers = [_said(fixture, one) for fixture, one in zip(fixtures, _each(found), strict=True)]
     for fixture, answer in zip(fixtures, answers, strict=True):
-        [alone] = documents([fixture], predictor.predict(slate([fixture])).forecasts)
+        alone = _said(fixture, predictor.predict(slate([fixture])).forecasts)
         assert (type(answer), str(answer)) == (type(alone), str(alone))
     kinds = [type(answer) for answer in answers]
     assert kinds == [dict, UnknownTeam, dict, LeakageError, LeakageError, dict, dict]
     assert "Chelsea" in str(answers[1])
-    assert "2020-01-01T15:00:00+01:00" in str(answers[3])
-    [last] = documents(fixtures[6:], found[3], first=2)
-    assert last == answers[6]
-    assert isinstance(last, dict)
-    assert last["match_id"] == FIXTURE["match_id"]
+    assert "kick_off 2020-01-01T14:00:00Z" in str(answers[3])
+    assert answers[6]["match_id"] == FIXTURE.match_id
+    assert answers[6]["probabilities"] != answers[0]["probabilities"], "on neutral ground"
+    whole = written.batch(range(7), fixtures, predictor.predict(joined(sent)).forecasts, {1: b'"no"', 3: b'"no"'})
+    items = orjson.loads(whole)["items"]
+    assert [item["index"] for item in items] == list(range(7))
+    assert [item["error"] for item in items] == [None, "no", None, "no", None, None, None]
+    assert [items[place]["forecast"] for place in (0, 2, 5, 6)] == [answers[place] for place in (0, 2, 5, 6)]
+
+
+def _each(parts: Iterable[Forecasts]) -> Iterator[Forecasts]:
+    for one in parts:
+        yield from parted(one, [1] * len(one["kind"])) if len(one["kind"]) > 1 else [one] * len(one["kind"])
+
+
+def _said(fixture: Fixture, forecasts: Forecasts) -> Any:
+    """The document of a forecast, or the error that stands in its place."""
+    try:
+        return orjson.loads(written.document(fixture, forecasts))
+    except TouchlineError as error:
+        return error
+
+
+def test_a_forecast_is_written_as_its_schema_has_it(master: World) -> None:
+    predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)
+    strange = replace(FIXTURE, season='"Köln\\', kick_off="2031-01-01T15:00:00+01:00")
+    said = written.document(strange, predictor.predict(slate([strange])).forecasts)
+    document = orjson.loads(said)
+    assert list(document) == list(schemas.Forecast.model_fields)
+    assert list(document["probabilities"]) == list(schemas.Probabilities.model_fields)
+    assert document["season"] == strange.season
+    assert schemas.Forecast.model_validate(document).kick_off == datetime(2031, 1, 1, 14, tzinfo=UTC)
+    assert said == orjson.dumps(document), "as any other answer is written"

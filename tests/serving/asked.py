@@ -1,0 +1,43 @@
+"""A predictor asked without a service around it: a fixture, a registry of one version, and the answers as documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from features.io.registry import LoadedModel, ModelVersion
+from features.io.sources.bundled import COMPETITION
+from serving import written
+from serving.predictor import Predictor
+from serving.slates import Fixture, Forecasts, slate
+
+FIXTURE = Fixture(
+    "eng-premier-league-2025-26-arsenal-chelsea", COMPETITION, "2025-26", None, "Arsenal", "Chelsea", neutral=False
+)
+
+
+class OneVersion:
+    """A registry that holds one version, in production."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+
+    def by_alias(self, _: str) -> ModelVersion:
+        return self._model.version
+
+    def load(self, _: ModelVersion) -> LoadedModel:
+        return self._model
+
+
+def documents(fixtures: Sequence[Fixture], forecasts: Forecasts) -> list[dict[str, Any]]:
+    """Forecasts of fixtures as callers get them, none of which is an error."""
+    assert not forecasts["errors"]
+    items = orjson.loads(written.batch(range(len(fixtures)), fixtures, forecasts, {}))["items"]
+    return [item["forecast"] for item in items]
+
+
+def ask(predictor: Predictor, fixtures: Sequence[Fixture]) -> list[dict[str, Any]]:
+    """What a predictor forecasts of fixtures."""
+    return documents(fixtures, predictor.predict(slate(fixtures)).forecasts)
