@@ -91,6 +91,19 @@ def test_statuses_that_any_request_may_meet_are_told_everywhere(document: dict[s
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
+def test_statuses_that_some_requests_may_meet_are_told_there_and_nowhere_else(document: dict[str, Any]) -> None:
+    told = dict(operations(document))
+    with_body = {name for name, operation in told.items() if "requestBody" in operation}
+    assert {name for name, one in told.items() if "413" in one["responses"]} == with_body
+    waiting = {"POST /predict", "POST /predict/batch"}
+    assert {name for name, one in told.items() if "504" in one["responses"]} == waiting
+    named = {name for name in told if "{" in name} | with_body
+    assert {name for name, one in told.items() if "404" in one["responses"]} >= named
+    assert {status for one in told.values() for status in one["responses"]} == {
+        "200", "202", "400", "401", "404", "408", "413", "422", "431", "500", "503", "504",
+    }  # fmt: skip
+
+
 def test_headers_of_answers_are_told(document: dict[str, Any]) -> None:
     for name, status, response in answers(document):
         expected = {"X-Request-ID"} | {"401": {"WWW-Authenticate"}, "503": {"Retry-After"}}.get(status, set())

@@ -10,9 +10,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.serving.documented import documented
+from tests.serving.samples import samples
 from tests.serving.stage import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,16 @@ def test_an_asynchronous_task_ends_in_its_forecast(api: httpx.Client) -> None:
     status = wait_until(lambda: _ended(api, task_id))
     assert status["status"] == "success"
     assert sum(status["result"]["probabilities"].values()) == pytest.approx(1)
+
+
+def test_an_asynchronous_task_that_cannot_be_done_ends_in_the_reason(api: httpx.Client, service: Service) -> None:
+    accepted = api.post("/predict/async/", json={**PAIR, "kick_off": "2024-01-01T15:00:00Z"})
+    assert accepted.status_code == 202
+    status = wait_until(lambda: _ended(api, accepted.json()["task_id"]))
+    assert (status["status"], status["result"]) == ("failure", None)
+    assert (status["error"]["title"], status["error"]["status"]) == ("Kick-off too early", 422)
+    told = api.get(f"/monitoring/task_status/{accepted.json()['task_id']}")
+    documented(service.url, "/monitoring/task_status/{task_id}", told)
 
 
 def test_the_status_of_an_id_that_was_never_accepted_is_404(api: httpx.Client) -> None:
@@ -257,7 +270,9 @@ def test_reports_of_the_lake_are_passed_on(api: httpx.Client, service) -> None:
         assert missing.status_code == 404
         assert "no drift report for the week of 2026-02-03; the nearest are 2026-02-02" in missing.json()["detail"]
     (service.world.lake_root / folder / "summary.json").write_text("{")
-    assert api.get("/monitoring/drift/2026-02-02").status_code == 503
+    damaged = api.get("/monitoring/drift/2026-02-02")
+    assert documented(service.url, "/monitoring/drift/{week}", damaged).status_code == 503
+    assert samples(api.get("/metrics").text)["touchline_errors_total", "damaged_artefact"] >= 1
     for file in (service.world.lake_root / folder).iterdir():
         file.unlink()
 
@@ -328,15 +343,26 @@ def test_a_kick_off_that_is_not_that_of_the_fixture_is_refused_with_the_one_that
 def test_paths_answer_with_and_without_a_trailing_slash(api: httpx.Client) -> None:
     for path in ("/healthcheck", "/healthcheck/ready", "/matches", "/teams", "/metrics", "/predict/model/info"):
         assert api.get(path).status_code == api.get(f"{path}/").status_code == 200
+    names = {"competition": "eng-premier-league", "match_id": SETTLED, "week": "2026-03-09", "task_id": str(uuid4())}
+    for path, methods in api.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            bare = path.format_map(names).removesuffix("/")
+            once, again = (
+                api.request(method, one, json={} if method == "post" else None) for one in (bare, f"{bare}/")
+            )
+            told = [(one.status_code, one.status_code >= 400 and one.json()["title"]) for one in (once, again)]
+            assert told[0] == told[1] and told[0][1] != "Not Found", (path, told)
     for path in ("/predict", "/predict/async"):
         assert api.post(path, json=PAIR).status_code == api.post(f"{path}/", json=PAIR).status_code < 300
 
 
 def test_the_request_id_comes_back_and_reaches_the_worker(api: httpx.Client, service) -> None:
-    given = f"it-{uuid4().hex}"
-    assert api.post("/predict", json=PAIR, headers={"X-Request-ID": given}).headers["x-request-id"] == given
-    lines = wait_until(lambda: [x for x in (service.folder / "worker.log").read_text().splitlines() if given in x])
-    assert json.loads(lines[0])["event"] == "tasks.answered"
+    for path, body in (("/predict", PAIR), ("/predict/async/", PAIR), ("/predict/batch", {"matches": [PAIR]})):
+        given = f"it-{uuid4().hex}"
+        assert api.post(path, json=body, headers={"X-Request-ID": given}).headers["x-request-id"] == given
+        log = service.folder / "worker.log"
+        lines = wait_until(lambda: [x for x in log.read_text().splitlines() if given in x])  # noqa: B023 - asked at once
+        assert json.loads(lines[0])["event"] == "tasks.answered"
     forged = api.get("/healthcheck/", headers={"X-Request-ID": "a b;c"})
     assert forged.headers["x-request-id"] != "a b;c"
 

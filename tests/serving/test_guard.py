@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ import httpx
 import pytest
 
 from serving.keys import Keys, create
+from tests.serving.documented import documented
+from tests.serving.samples import samples
 from tests.serving.stage import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
@@ -49,9 +53,31 @@ def test_without_a_known_key_nothing_but_health_metrics_and_documents_is_answere
         raw = {name: value.encode() for name, value in headers.items()}
         answer = httpx.get(f"{service.url}/teams", headers=raw)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        documented(service.url, "/teams", answer)
     assert httpx.get(f"{service.url}/teams", headers={"Authorization": f"Bearer {key}"}).status_code == 200
     for path in ("/healthcheck/", "/metrics", "/openapi.json"):
         assert httpx.get(f"{service.url}{path}").status_code == 200
+    assert samples(httpx.get(f"{service.url}/metrics").text)["touchline_errors_total", "unauthorised"] >= 4
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthcheck/../teams",
+        "/metrics/../teams",
+        "/docs/%2e%2e/teams",
+        "/healthcheck%2f..%2fteams",
+        "//teams",
+        "/Teams",
+    ],
+)
+def test_no_address_leads_around_the_keys(guarded: tuple[Service, str], path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", guarded[0].port, timeout=20)  # sends the path as it is
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status in {401, 404}
+    assert b"Arsenal" not in answer.read()
+    connection.close()
 
 
 def test_the_file_of_keys_holds_no_key(guarded: tuple[Service, str]) -> None:
@@ -67,28 +93,53 @@ def test_without_a_worker_nobody_is_kept_waiting(client: httpx.Client) -> None:
     time.sleep(6)  # one that only restarts would be waited for
     answer = client.post("/predict", json=PAIR)
     assert (answer.status_code, answer.json()["title"]) == (503, "No worker")
+    documented(str(client.base_url), "/predict", answer)
+    assert _scrape(client)["touchline_errors_total", "no_worker"] >= 1
+    ready = documented(str(client.base_url), "/healthcheck/ready", client.get("/healthcheck/ready"))
+    missing = {name for name, part in ready.json()["parts"].items() if not part["ok"]}
+    assert (ready.status_code, missing) == (503, {"workers", "model"})
+    assert client.get("/healthcheck/").status_code == 200
 
 
 def test_tasks_are_shed_before_the_queue_outgrows_its_limit(client: httpx.Client) -> None:
     for _ in range(8):
         client.post("/predict/async/", json=PAIR)
     answer = wait_until(lambda: _if_shed(client.post("/predict/async/", json=PAIR)))
-    assert answer.headers["retry-after"]
+    documented(str(client.base_url), "/predict/async/", answer)
+    assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["title"] == "Overloaded"
+    found = _scrape(client)
+    assert found["touchline_shed_requests_total", "/predict/async"] == found["touchline_errors_total", "shed"] >= 1
+    (queue,) = client.get("/monitoring/celery/queues").json()["items"]
+    assert (queue["name"], queue["consumers"]) == ("ml", 0)
+    assert found["touchline_queue_length", "ml"] == queue["messages"] >= 8
 
 
 def test_a_large_body_is_refused_declared_or_not(client: httpx.Client) -> None:
-    assert client.post("/predict", content=b"[" * 5001).status_code == 413
-    assert client.post("/predict", content=(b"[" * 1000 for _ in range(6))).status_code == 413
+    for path in ("/predict", "/predict/async/", "/predict/batch"):
+        before = _scrape(client).get(("touchline_errors_total", "too_large"), 0)
+        for content in (b"[" * 5001, (b"[" * 1000 for _ in range(6))):
+            answer = client.post(path, content=content)
+            assert answer.status_code == 413
+            documented(str(client.base_url), path, answer)
+        assert _scrape(client)["touchline_errors_total", "too_large"] == before + 2
 
 
-def test_a_body_that_does_not_arrive_is_not_waited_for(guarded: tuple[Service, str]) -> None:
+@pytest.mark.parametrize("drop", [b"", b" "], ids=["stops", "trickles"])
+def test_a_body_that_does_not_arrive_is_not_waited_for(guarded: tuple[Service, str], drop: bytes) -> None:
     service, key = guarded
     with socket.create_connection(("127.0.0.1", service.port), 10) as slow:
-        head = f"POST /predict HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: 100\r\n\r\n{{"
+        head = f"POST /predict HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: 1000\r\n\r\n{{"
         slow.sendall(head.encode())
-        slow.settimeout(10)
-        assert slow.recv(100).startswith(b"HTTP/1.1 408")
+        slow.settimeout(0.1)
+        answer = b""
+        for _ in range(100):  # ten seconds, where one is given
+            with contextlib.suppress(TimeoutError):
+                answer = slow.recv(100)
+            if answer:
+                break
+            slow.sendall(drop)
+        assert answer.startswith(b"HTTP/1.1 408")
 
 
 def test_only_allowed_origins_may_call_from_a_browser(client: httpx.Client) -> None:
@@ -97,6 +148,10 @@ def test_only_allowed_origins_may_call_from_a_browser(client: httpx.Client) -> N
         assert answer.headers.get("access-control-allow-origin") == allowed
     ask = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     assert client.options("/predict", headers=ask).status_code == 200
+
+
+def _scrape(client: httpx.Client) -> dict[tuple[str, ...], float]:
+    return samples(client.get("/metrics").text)
 
 
 def _if_shed(answer: httpx.Response) -> httpx.Response | None:

@@ -125,6 +125,22 @@ def test_a_head_that_is_too_large_is_refused(impatient: Service, head: bytes) ->
         _refusal(_rest(raw), 431)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"these are no words of HTTP\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 50 + b"\r\n\r\n",
+        b"GET /healthcheck/ HTTP/1.1\r\nhost x\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: many\r\n\r\n",
+    ],
+    ids=["prose", "a handshake of TLS", "a header without a colon", "a length that is no number"],
+)
+def test_bytes_that_are_no_request_are_told_so(impatient: Service, sent: bytes) -> None:
+    with _connect(impatient) as raw:
+        raw.sendall(sent)
+        _refusal(_rest(raw), 400)
+
+
 def test_a_large_body_does_not_count_as_head(impatient: Service) -> None:
     body = b" " * 200_000 + b"{}"
     with httpx.Client(base_url=impatient.url) as client:
