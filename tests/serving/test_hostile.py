@@ -134,15 +134,32 @@ JSON = st.recursive(
 )
 
 
+USABLE = st.sampled_from(["Arsenal", "chelsea ", COMPETITION, "2026-05-01T15:00Z"])
+
+
 @settings(RELAXED, max_examples=60)
-@given(body=st.dictionaries(st.sampled_from(["home_team", "away_team", "competition", "kick_off", "x"]), JSON) | JSON)
+@given(
+    body=st.dictionaries(
+        st.sampled_from(["home_team", "away_team", "competition", "kick_off", "x"]), USABLE | JSON, min_size=2
+    )
+    | JSON
+)
 def test_any_json_is_a_forecast_or_a_problem_document(api: httpx.Client, body: Any) -> None:
-    text = json.dumps(body).encode()
-    for path in ("/predict", "/predict/async/", "/predict/batch"):
-        answer = api.post(path, content=text, headers={"content-type": "application/json"})
+    many = {"matches": [PAIR, body]}
+    for path, sent in (
+        ("/predict", body),
+        ("/predict/async/", body),
+        ("/predict/batch", body),
+        ("/predict/batch", many),
+    ):
+        content = json.dumps(sent).encode()
+        answer = api.post(path, content=content, headers={"content-type": "application/json"})
         assert answer.status_code in {200, 202, 422}, answer.text
         if answer.status_code == 422:
             assert answer.json()["errors"]
+        elif path == "/predict/batch":
+            first, second = answer.json()["items"]
+            assert first["forecast"] and bool(second["forecast"]) != bool(second["error"])
 
 
 @pytest.mark.parametrize(
@@ -150,6 +167,7 @@ def test_any_json_is_a_forecast_or_a_problem_document(api: httpx.Client, body: A
     [
         b"[" * 10_000 + b"]" * 10_000,
         b'{"home_team": NaN, "away_team": Infinity}',
+        b'{"home_team": "Arsenal", "away_team": "Chelsea", "kick_off": -Infinity}',
         b'{"home_team": "Arsenal", "away_team": "Chelsea", "kick_off": 1e400}',
         b"\xff\xfe\x00",
         b"",
@@ -161,11 +179,21 @@ def test_any_json_is_a_forecast_or_a_problem_document(api: httpx.Client, body: A
     ],
 )
 def test_a_body_made_to_hurt_is_a_422(api: httpx.Client, body: bytes) -> None:
-    answer = api.post("/predict", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 422, answer.text[:300]
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert len(answer.content) < 5000
-    answer.json()
+    for path, content in (("/predict", body), ("/predict/async/", body), ("/predict/batch", _among_others(body))):
+        answer = api.post(path, content=content, headers={"content-type": "application/json"})
+        assert len(answer.content) < 5000
+        if answer.status_code == 200:  # of a batch, its item alone cannot be used
+            harmless, hurting = answer.json()["items"]
+            assert path == "/predict/batch" and harmless["forecast"]
+            assert (hurting["forecast"], hurting["error"]["status"]) == (None, 422)
+            continue
+        assert answer.status_code == 422, answer.text[:300]
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == 422
+
+
+def _among_others(item: bytes) -> bytes:
+    return b'{"matches": [' + json.dumps(PAIR).encode() + b", " + item + b"]}"
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "in chunks"])
