@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import random
+import shutil
 import threading
 import time
 from collections import Counter
@@ -10,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import pandas as pd
 import pytest
 
 from features.io.sources.bundled import COMPETITION
+from tests.serving.documented import documented
 from tests.serving.stage import Service, World, publish, wait_until
+from tests.serving.test_catalogue import COLUMN
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
@@ -66,13 +71,15 @@ def _lake(client: httpx.Client) -> str:
 
 
 def _vandal(world: World, ended: threading.Event) -> None:
-    """Tables that are cut short, emptied, filled with nonsense, deleted and put back, in place and in no order."""
+    """Tables that are cut short, emptied, filled with nonsense, written as another version would, deleted and put back,
+    in place and in no order."""
     files = list(world.lake_root.rglob("*.parquet"))
     whole = {file: file.read_bytes() for file in files}
+    older = {file: _older(file, COLUMN[file.relative_to(world.lake_root).parts[0]]) for file in files}
     rng = random.Random(7)
     while not ended.is_set():
         file = rng.choice(files)
-        harm = rng.randrange(5)
+        harm = rng.randrange(6)
         if harm == 0:
             file.unlink(missing_ok=True)
         elif harm == 1:
@@ -81,6 +88,34 @@ def _vandal(world: World, ended: threading.Event) -> None:
             file.write_bytes(whole[file][: rng.randrange(len(whole[file]))])
         elif harm == 3:
             file.write_bytes(rng.randbytes(2000))
+        elif harm == 4:
+            file.write_bytes(older[file])
         else:
             file.write_bytes(whole[file])
         ended.wait(0.01)
+
+
+def _older(file: Path, column: str) -> bytes:
+    """The table as a version would have written it that did not know the column."""
+    made = io.BytesIO()
+    pd.read_parquet(file).drop(columns=column).to_parquet(made)
+    return made.getvalue()
+
+
+def test_an_api_that_is_there_before_the_lake_says_what_is_missing_and_needs_no_restart(
+    master: World, valkey: str, tmp_path: Path
+) -> None:
+    early = Service(World(tmp_path / "lake", master.tracking_uri), f"{valkey}/8", f"{valkey}/9", tmp_path)
+    early.start_api()
+    try:
+        with httpx.Client(base_url=early.url, timeout=20) as client:
+            ready = documented(early.url, "/healthcheck/ready", client.get("/healthcheck/ready"))
+            assert (ready.status_code, ready.json()["parts"]["lake"]["ok"]) == (503, False)
+            assert client.get("/healthcheck/").status_code == 200
+            nothing = documented(early.url, "/predict", client.post("/predict", json=PAIR))
+            assert nothing.status_code == 404
+            shutil.copytree(master.lake_root, tmp_path / "lake", dirs_exist_ok=True)
+            wait_until(lambda: client.get("/healthcheck/ready").json()["parts"]["lake"]["ok"])
+            assert client.get(f"/predict/{SETTLED}").status_code == 200
+    finally:
+        early.stop()

@@ -17,7 +17,9 @@ import psutil
 import pytest
 
 from features.io.registry import PRODUCTION
+from tests.serving.documented import documented
 from tests.serving.rabbit import SERVER, Rabbit
+from tests.serving.samples import samples
 from tests.serving.stage import Service, World, port, wait_until
 from tests.serving.store import Store
 from tests.serving.tracking import Tracking
@@ -86,6 +88,12 @@ class Stack:
     def answers_again(self, seconds: float = RECOVERY) -> None:
         wait_until(lambda: self.client.post("/predict", json=PAIR).status_code == 200, seconds)
 
+    def scrape(self) -> dict[str, float]:
+        """What the metrics tell of the queue and of the workers."""
+        found = samples(self.client.get("/metrics").text)
+        names = {"queue_length": "ml", "active_workers": "ml", "model_loaded": "match-outcome"}
+        return {name: found[f"touchline_{name}", label] for name, label in names.items()}
+
     def unready(self, part: str) -> dict[str, Any]:
         """Alive all the same; readiness names the part."""
         assert self.client.get("/healthcheck/").status_code == 200
@@ -149,6 +157,11 @@ def test_a_whole_worker_killed_in_the_middle_of_a_call_costs_nothing_once_there_
         assert "started" in stack.statuses(ids)
         stack.kill_worker()
         assert set(stack.statuses(ids)) == {"pending", "started"}
+    wait_until(lambda: stack.client.get("/healthcheck/ready").status_code == 503)
+    assert stack.unready("workers")["broker"]["ok"]
+    wait_until(lambda: stack.scrape() == {"queue_length": 20, "active_workers": 0, "model_loaded": 0})
+    answer = stack.client.post("/predict", json=PAIR)
+    assert (answer.status_code, answer.json()["title"]) == (503, "No worker")
     stack.start_worker()
     stack.all_succeed(ids, STARTING)
 
@@ -223,9 +236,10 @@ def test_rabbitmq_stopped_and_started_again_loses_nothing_and_is_named_meanwhile
         stack.in_a_call()
         stop(stack.rabbit)
         answer = wait_until(lambda: _unavailable(stack.client.post("/predict", json=PAIR)))
-        assert answer.json()["title"] == "Broker unavailable"
+        assert documented(stack.service.url, "/predict", answer).json()["title"] == "Broker unavailable"
         assert stack.client.post("/predict/async/", json=PAIR).status_code == 503
         assert stack.unready("broker")["results"]["ok"]
+        assert samples(stack.client.get("/metrics").text)["touchline_errors_total", "broker_unavailable"] >= 2
     stack.rabbit.start()
     stack.answers_again()
     stack.all_succeed(ids, RECOVERY)
@@ -237,7 +251,7 @@ def test_results_killed_when_a_result_is_due_and_back_lose_nothing_and_are_named
         stack.in_a_call()
         stack.store.kill()
     answer = wait_until(lambda: _unavailable(stack.client.post("/predict", json=PAIR)))
-    assert answer.json()["title"] == "Results unavailable"
+    assert documented(stack.service.url, "/predict", answer).json()["title"] == "Results unavailable"
     assert stack.unready("results")["broker"]["ok"]
     time.sleep(1)
     stack.store.start()

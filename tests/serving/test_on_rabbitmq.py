@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 
 from serving.results import Results, accepted_key
+from serving.settings import DEAD_LETTERS, QUEUE
 from tests.serving.rabbit import Rabbit
 from tests.serving.stage import Service, World, wait_until
 from tests.serving.test_hostile import break_in
@@ -33,6 +34,13 @@ def on_rabbit(
     service.wait_ready(120)
     yield service
     service.stop()
+
+
+@pytest.mark.usefixtures("on_rabbit")
+def test_tasks_and_those_that_were_given_up_wait_in_quorum_queues(rabbit: Rabbit) -> None:
+    told = rabbit.evaluate("[{element(4, amqqueue:get_name(Q)), amqqueue:get_type(Q)} || Q <- rabbit_amqqueue:list()].")
+    for queue in (QUEUE, DEAD_LETTERS):
+        assert f'{{<<"{queue}">>,rabbit_quorum_queue}}' in "".join(told.split())
 
 
 def test_requests_that_come_together_with_one_idempotency_key_are_one_task(on_rabbit: Service) -> None:

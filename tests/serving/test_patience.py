@@ -8,13 +8,16 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import httpx
 import psutil
 import pytest
 
+from tests.serving.documented import documented
 from tests.serving.rabbit import Rabbit
+from tests.serving.samples import samples
 from tests.serving.stage import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
@@ -54,6 +57,7 @@ def test_after_504_the_task_is_not_computed(impatient: Service, stopped: psutil.
     ]
     assert [answer.status_code for answer in answers] == [504, 504]
     assert answers[1].json()["title"] == "No answer in time"
+    documented(impatient.url, "/predict", answers[1])
     assert 2 * PATIENCE - 0.5 < time.monotonic() - started < 2 * PATIENCE + 6
     assert httpx.get(f"{impatient.url}/healthcheck/").status_code == 200
     stopped.resume()
@@ -107,6 +111,27 @@ def test_under_more_than_can_be_answered_who_is_let_in_is_answered_in_time(impat
     assert statuses[200] > 0
     assert all(1 <= int(seconds) <= 30 for seconds in retry)
     _asks(impatient, "after-the-flood")
+    found = samples(httpx.get(f"{impatient.url}/metrics").text)
+    assert 1 <= found["touchline_shed_requests_total", "/predict/batch"] <= statuses[503]
+
+
+def test_nothing_is_computed_for_callers_of_an_api_that_was_killed_once_their_patience_is_over(
+    impatient: Service, stopped: psutil.Process
+) -> None:
+    assert httpx.post(f"{impatient.url}/predict/async/", json=PAIR, timeout=20).status_code == 202  # holds the child
+    api = impatient.processes["api"]
+    with ThreadPoolExecutor() as pool:
+        headers = {"X-Request-ID": "orphaned"}
+        asked = pool.submit(httpx.post, f"{impatient.url}/predict", json=PAIR, headers=headers, timeout=20)
+        time.sleep(1)
+        api.kill()
+        api.wait()
+        assert isinstance(asked.exception(), httpx.HTTPError)  # it was let in
+    time.sleep(PATIENCE + 0.5)  # nobody was left to revoke the task: it tells itself when it is worth nothing
+    impatient.start_api()
+    stopped.resume()
+    _asks(impatient, "after-the-kill")
+    assert "orphaned" not in _answered(impatient)
 
 
 def _asks(service: Service, name: str) -> None:

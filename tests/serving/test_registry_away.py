@@ -12,7 +12,8 @@ import pytest
 
 from features.io.sources.bundled import COMPETITION
 from features.replay import STATES
-from tests.serving.stage import Service, World, wait_until
+from tests.serving.samples import samples
+from tests.serving.stage import Service, World, port, wait_until
 from tests.serving.tracking import Tracking
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
@@ -28,7 +29,8 @@ def tracking(world: World, tmp_path: Path) -> Iterator[Tracking]:
 
 @pytest.fixture
 def service(world: World, valkey: str, tracking: Tracking, tmp_path: Path) -> Iterator[Service]:
-    running = Service(tracking.seen_from(world), f"{valkey}/8", f"{valkey}/9", tmp_path)
+    extra = {"TOUCHLINE_WORKER_METRICS_PORT": str(port())}
+    running = Service(tracking.seen_from(world), f"{valkey}/8", f"{valkey}/9", tmp_path, extra)
     running.start_api()
     running.start_worker()
     yield running
@@ -48,6 +50,9 @@ def test_without_a_registry_the_reason_is_told_and_with_one_again_forecasts_and_
             ready = client.get("/healthcheck/ready")
             assert (ready.status_code, ready.json()["parts"]["model"]["ok"]) == (503, False)
             assert client.get("/healthcheck/").status_code == 200
+            told = samples(client.get("/metrics").text)
+            assert told["touchline_errors_total", "model_unavailable"] >= 1
+            assert told["touchline_model_loaded", "match-outcome"] == 0
     tracking.start()
     with httpx.Client(base_url=service.url, timeout=40) as client:
         wait_until(lambda: client.post("/predict", json=PAIR).status_code == 200, 30)
@@ -57,6 +62,15 @@ def test_without_a_registry_the_reason_is_told_and_with_one_again_forecasts_and_
             states = world.lake.read_table("team_states", COMPETITION, schema=STATES)
             world.lake.write_table("team_states", COMPETITION, states.assign(features_as_of=moment), STATES)
             wait_until(lambda: _as_of(client) == moment, 10)  # noqa: B023 - asked at once
+        swaps = wait_until(lambda: _swaps(client, service) if "failure" in _swaps(client, service) else None)
+        assert swaps["success"] == 1
+
+
+def _swaps(client: httpx.Client, service: Service) -> dict[str, float]:
+    """Attempts to load a model, as the worker counts them; its child tells of them with what it answers."""
+    assert client.post("/predict", json=PAIR).status_code == 200
+    text = httpx.get(f"http://127.0.0.1:{service.extra['TOUCHLINE_WORKER_METRICS_PORT']}/metrics").text
+    return {key[1]: value for key, value in samples(text).items() if key[0] == "touchline_model_swaps_total"}
 
 
 def _model_unavailable(client: httpx.Client) -> httpx.Response | None:

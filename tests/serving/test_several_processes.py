@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,19 @@ def test_timeouts_and_shed_requests_are_counted_by_route(crowd: Service) -> None
     assert after["touchline_errors_total", "shed"] == 1
     assert after["touchline_requests_total", "POST", "/predict/async", "503"] == 1
     assert _predictions(after) == _predictions(before)
+
+
+def test_api_processes_that_are_asked_to_stop_answer_the_requests_that_they_took(crowd: Service) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        with stopped(crowd):
+            asked = [pool.submit(ask, crowd, "POST", "/predict", json=PAIR) for _ in range(8)]
+            time.sleep(0.5)
+            crowd.processes["api"].terminate()
+            time.sleep(0.5)
+        assert [one.result() for one in asked] == [200] * 8
+    crowd.processes["api"].wait(60)
+    crowd.start_api()
+    wait_until(lambda: ask(crowd, "POST", "/predict", json=PAIR) == 200)
 
 
 @contextlib.contextmanager
