@@ -24,7 +24,11 @@ from serving.slates import Fixture, Forecasts, Slate, joined, parted, slate
 if TYPE_CHECKING:
     from serving.predictor import Prediction, Predictor
 
-PREDICT, PREDICT_TOGETHER, PREDICT_BATCH = "serving.predict", "serving.predict_together", "serving.predict_batch"
+_FORMAT = 2
+"""Of slates and forecasts. Tasks of another one have other names: a worker refuses those that it cannot read, and while
+an upgrade replaces one process after another, the API sends them again until one of its own version takes them."""
+PREDICT = "serving.predict"
+PREDICT_TOGETHER, PREDICT_BATCH = f"serving.predict_together.{_FORMAT}", f"serving.predict_batch.{_FORMAT}"
 _MODES = {PREDICT: "async", PREDICT_TOGETHER: "sync", PREDICT_BATCH: "batch"}
 _STORE_PATIENCE = 60.0
 _STORE_AND_TELL = """

@@ -19,11 +19,13 @@ from serving import tracing
 from serving.backlog import Backlog
 from serving.broker import Broker, Message
 from serving.calls import PREDICT_TOGETHER
-from serving.errors import CallerGone, NoAnswerInTime, TaskGivenUp, from_task
+from serving.errors import CallerGone, NoAnswerInTime, OtherVersion, TaskGivenUp, from_task
 from serving.gathering import Seat
 from serving.results import Results
 from serving.slates import parted, slate
 
+_PAUSE = 0.2
+"""Seconds before a task that met a worker of another version looks for one of its own."""
 _LATE = 1.0
 """Seconds after which it is worth asking whether a caller still waits."""
 
@@ -33,6 +35,7 @@ class Errand:
     """A task that callers wait for."""
 
     task_id: str
+    task: str
     seats: Sequence[Seat]
     result: asyncio.Future[bytes]
     sent_at: float = field(default_factory=time.monotonic)
@@ -90,7 +93,7 @@ class Errands:
                 raise
             return _failed(seats, error)
         self._backlog.published()
-        self._expect(Errand(task_id, seats, result), patience)
+        self._expect(Errand(task_id, task, seats, result), patience)
         return None
 
     def _expect(self, errand: Errand, patience: float) -> None:
@@ -118,6 +121,9 @@ class Errands:
                 _failed(seats, error)
             for seat in seats if len(seats) > 1 else ():  # one of them is to blame: each on its own from here
                 self._spawn(self.send(PREDICT_TOGETHER, [seat]))
+            return
+        except OtherVersion:
+            asyncio.get_running_loop().call_later(_PAUSE, lambda: self._spawn(self.send(errand.task, seats)))
             return
         except TouchlineError as error:
             _failed(seats, error)

@@ -58,6 +58,10 @@ class TaskGivenUp(TouchlineError):
     """A task that no worker can finish, or that nobody waits for any more."""
 
 
+class OtherVersion(TouchlineError):
+    """A worker of another version of this program refused a task."""
+
+
 class BadField(TouchlineError):
     """A value that cannot be used, the field it stood in, and the known values nearest to it."""
 
@@ -87,6 +91,7 @@ _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
     domain.DamagedArtefact: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
     domain.StorageUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
     NoAnswerInTime: (HTTPStatus.GATEWAY_TIMEOUT, ErrorKind.TIMEOUT),
+    OtherVersion: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
     TaskGivenUp: (HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
 }
 
@@ -111,6 +116,8 @@ def from_task(error: Mapping[str, Any]) -> TouchlineError:
     message = messages if isinstance(messages, str) else str(messages[0])
     if kind in {"TaskRevokedError", "WorkerLostError", "TimeLimitExceeded"}:
         return TaskGivenUp(f"the task was given up: {message}")
+    if kind == "NotRegistered":
+        return OtherVersion(f"a worker of another version does not know the task {message}")
     error_again = _BY_NAME.get(kind, TouchlineError)(message)
     return error_again if classify(error_again) else TaskGivenUp("the worker failed; its log says why")
 

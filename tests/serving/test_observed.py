@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serving.calls import PREDICT_TOGETHER
 from tests.serving.collector import Collector, Span
 from tests.serving.samples import samples
 from tests.serving.stage import Service, World, port, wait_until
@@ -75,7 +76,7 @@ def test_one_trace_goes_through_api_broker_and_worker(observed: tuple[Service, C
         return found if len(found) == 3 else None
 
     spans = wait_until(whole)
-    request, publish, run = spans["POST /predict"], spans["publish"], spans["run serving.predict_together"]
+    request, publish, run = spans["POST /predict"], spans["publish"], spans[f"run {PREDICT_TOGETHER}"]
     assert (request.service, run.service) == ("touchline-api", "touchline-worker")
     assert request.parent == "b7ad6b7169203331"
     assert publish.parent == request.id

@@ -1,0 +1,40 @@
+"""While an upgrade replaces one process after another, no request fails for meeting one of the other version."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from tests.serving.stage import Service, World
+
+PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
+
+
+def test_a_request_that_meets_a_worker_of_another_version_waits_for_one_of_its_own(
+    master: World, brokers: Callable[[int], tuple[str, str]], tmp_path: Path
+) -> None:
+    service = Service(master, *brokers(12), tmp_path)
+    try:
+        service.start_api()
+        service.start_worker("other", "tests.serving.other_worker")
+        service.wait_ready(120)
+        with httpx.Client(base_url=service.url, timeout=40) as api, ThreadPoolExecutor(9) as callers:
+            asked = [callers.submit(api.post, "/predict", json=PAIR) for _ in range(8)]
+            asked.append(callers.submit(api.post, "/predict/batch", json={"matches": [PAIR] * 3}))
+            time.sleep(3)
+            assert not any(one.done() for one in asked)
+            later = api.post("/predict/async/", json=PAIR)
+            assert later.status_code == 202, "its message is the same in all versions"
+            service.start_worker()
+            assert [one.result().status_code for one in asked] == [200] * 9
+            assert (
+                "NotRegistered" in (service.folder / "other.log").read_text()
+                or "unregistered" in (service.folder / "other.log").read_text()
+            )
+            assert [api.post("/predict", json=PAIR).status_code for _ in range(40)] == [200] * 40
+    finally:
+        service.stop()
