@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,16 @@ def test_nothing_in_the_module_compares_digests_in_another_way() -> None:
         __hash__ = bytes.__hash__
 
     assert Keys([("viewer", Digest(b"x" * 32))]).owner("tl_unknown") is None
+
+
+def test_the_command_shows_a_new_key_once_and_writes_what_the_file_takes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "serving.keys", "viewer"]
+    first, second = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))
+    (tmp_path / "keys").write_text(first.stdout + second.stdout)  # as `>> keys` does
+    shown = [done.stderr.split()[-1] for done in (first, second)]
+    assert shown[0] != shown[1]
+    assert not any(key in first.stdout + second.stdout for key in shown)
+    assert [Keys.read(tmp_path / "keys").owner(key) for key in shown] == ["viewer", "viewer"]
 
 
 @pytest.mark.parametrize("line", ["viewer", "viewer:zz", "viewer:abcd", f":{'0' * 64}"])
