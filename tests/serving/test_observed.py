@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 
-from serving.calls import PREDICT_TOGETHER
+from serving.calls import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
 from tests.serving.collector import Collector, Span
 from tests.serving.samples import samples
 from tests.serving.stage import Service, World, port, wait_until
@@ -65,18 +66,29 @@ def test_each_metric_tells_what_was_done(observed: tuple[Service, Collector, int
             assert found["touchline_stage_duration_seconds_count", stage] >= 1
 
 
-def test_one_trace_goes_through_api_broker_and_worker(observed: tuple[Service, Collector, int]) -> None:
+@pytest.mark.parametrize(
+    ("path", "task", "body"),
+    [
+        ("/predict", PREDICT_TOGETHER, PAIR),
+        ("/predict/async", PREDICT, PAIR),
+        ("/predict/batch", PREDICT_BATCH, {"matches": [PAIR] * 3}),
+    ],
+    ids=["one", "later", "many"],
+)
+def test_one_trace_goes_through_api_broker_and_worker(
+    observed: tuple[Service, Collector, int], path: str, task: str, body: dict[str, object]
+) -> None:
     service, collector, _ = observed
-    trace = "0af7651916cd43dd8448eb211c80319c"
+    trace = uuid4().hex
     headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
-    assert httpx.post(f"{service.url}/predict", json=PAIR, headers=headers, timeout=60).status_code == 200
+    assert httpx.post(f"{service.url}{path}", json=body, headers=headers, timeout=60).status_code in {200, 202}
 
     def whole() -> dict[str, Span] | None:
         found = {span.name: span for span in collector.spans if span.trace == trace}
         return found if len(found) == 3 else None
 
     spans = wait_until(whole)
-    request, publish, run = spans["POST /predict"], spans["publish"], spans[f"run {PREDICT_TOGETHER}"]
+    request, publish, run = spans[f"POST {path}"], spans["publish"], spans[f"run {task}"]
     assert (request.service, run.service) == ("touchline-api", "touchline-worker")
     assert request.parent == "b7ad6b7169203331"
     assert publish.parent == request.id
