@@ -34,6 +34,7 @@ from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.matches import Status, as_known_at
 from features.season import simulate
 from serving.app import create_app
+from serving.calls import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
 from serving.keys import create
 from serving.settings import ServingSettings
 from tests.monitoring.test_dashboards import fill
@@ -290,7 +291,7 @@ def break_in(broker_url: str, task: str, loot: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("task", ["serving.predict", "serving.predict_batch", "no.such.task"])
+@pytest.mark.parametrize("task", [PREDICT, PREDICT_TOGETHER, PREDICT_BATCH, "no.such.task"])
 def test_a_pickled_message_is_refused_and_the_worker_goes_on(
     api: httpx.Client, service: Service, tmp_path: Path, task: str
 ) -> None:
