@@ -37,7 +37,7 @@ RUN /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra servin
  && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' -exec rm -rf {} + \
  && find /opt/venv -path '*/pyarrow/*' \( -name '*arrow*_flight*' -o -name '_flight*' \) -delete \
  && /opt/venv/bin/python -c "import aio_pika, celery.apps.worker, celery.concurrency.prefork, \
-fastapi, httptools, mlflow.sklearn, opentelemetry.sdk.trace, orjson, prometheus_client, pyarrow.parquet, rapidfuzz, \
+fastapi, httptools, mlflow.sklearn, msgspec, opentelemetry.sdk.trace, orjson, prometheus_client, pyarrow.parquet, rapidfuzz, \
 redis.asyncio, skops.io, sklearn.linear_model, sklearn.calibration, structlog, uvicorn.protocols.http.httptools_impl"
 
 FROM build AS build-orchestration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -146,18 +146,13 @@ class Catalogue:
         self._check_kick_off(found, kick_off)
         return replace(found, kick_off=kick_off.isoformat())
 
-    def remembered(self, matches: Sequence[Any]) -> list[Fixture] | None:
-        """Fixtures of pairs as callers wrote them; None where any was not asked for before, or says more than names."""
-        known, found = self.snapshot.fixtures, []
+    def remembered(self, named: Iterable[tuple[str, str, str | None]]) -> list[Fixture] | None:
+        """Fixtures of (home_team, away_team, competition) as callers wrote them, None where one was never asked for."""
+        known = self.snapshot.fixtures
         try:
-            for one in matches:
-                competition = one["competition"] if len(one) == 3 else None
-                if len(one) > 3:
-                    return None
-                found.append(known[one["home_team"], one["away_team"], competition])
-        except (KeyError, TypeError):
+            return [known[one] for one in named]
+        except KeyError:
             return None
-        return found
 
     def _check_kick_off(self, fixture: Fixture, kick_off: datetime) -> None:
         """Raises BadField where the kick-off cannot be that of the match which the clubs' names stand for."""

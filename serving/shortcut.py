@@ -6,24 +6,34 @@ Validating a request costs more than all the rest that the API does for it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
-import orjson
+import msgspec
 from fastapi import Request, Response
 
-from serving.catalogue import Catalogue
 from serving.parameters import StrictRoute
-from serving.slates import Fixture
+from serving.slates import MOST_MATCHES, Fixture
+
+
+class Pair(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Two clubs, and nothing but what tells them from others; `schemas.PredictRequest` has the rest."""
+
+    home_team: str
+    away_team: str
+    competition: str | None = None
+
+
+class Pairs(msgspec.Struct, forbid_unknown_fields=True):
+    """Those of a batch."""
+
+    matches: Annotated[list[Pair], msgspec.Meta(min_length=1, max_length=MOST_MATCHES)]
 
 
 def shortcut(
-    matches: Callable[[Any], Any], answer: Callable[[Request, list[Fixture]], Awaitable[Response]]
+    body: type[Pair | Pairs], answer: Callable[[Request, list[Fixture]], Awaitable[Response]]
 ) -> type[StrictRoute]:
-    """Routes that `answer` requests for known pairs at once, and leave all others to FastAPI.
-
-    `matches` finds the pairs in a body that was read as JSON: a list, or None or a KeyError, TypeError or ValueError
-    where it is something else.
-    """
+    """Routes that `answer` requests for known pairs at once, and leave all others to FastAPI."""
+    decode = msgspec.json.Decoder(body).decode
 
     class Shortcut(StrictRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -31,7 +41,13 @@ def shortcut(
 
             async def quick(request: Request) -> Response:
                 if request.headers.get("content-type") == "application/json" and not request.scope["query_string"]:
-                    fixtures = _remembered(request.app.state.catalogue, matches, await request.body())
+                    try:
+                        asked = decode(await request.body())
+                    except (msgspec.DecodeError, UnicodeDecodeError):  # FastAPI says what is wrong
+                        return await handle(request)
+                    pairs = asked.matches if isinstance(asked, Pairs) else [asked]
+                    named = [(one.home_team, one.away_team, one.competition) for one in pairs]
+                    fixtures = request.app.state.catalogue.remembered(named)
                     if fixtures is not None:
                         return await answer(request, fixtures)
                 return await handle(request)
@@ -39,10 +55,3 @@ def shortcut(
             return quick
 
     return Shortcut
-
-
-def _remembered(catalogue: Catalogue, matches: Callable[[Any], Any], body: bytes) -> list[Fixture] | None:
-    try:
-        return catalogue.remembered(matches(orjson.loads(body)))
-    except (AttributeError, KeyError, TypeError, ValueError):  # orjson's error is one of the last
-        return None

@@ -28,8 +28,8 @@ from serving.schemas import (
     PublishedForecast,
     TaskAccepted,
 )
-from serving.shortcut import shortcut
-from serving.slates import MOST_MATCHES, Fixture
+from serving.shortcut import Pair, Pairs, shortcut
+from serving.slates import Fixture
 
 _BODY = (401, 408, 413, 422)
 
@@ -59,16 +59,7 @@ async def _forecasts(
     return Json(written.batch(indices, fixtures, forecasts, told))
 
 
-def _only(document: Any) -> Any:
-    return [document]
-
-
-def _matches(document: Any) -> Any:
-    (matches,) = document.values()
-    return document["matches"] if 0 < len(matches) <= MOST_MATCHES and isinstance(matches, list) else None
-
-
-single, many = APIRouter(route_class=shortcut(_only, _forecast)), APIRouter(route_class=shortcut(_matches, _forecasts))
+single, many = APIRouter(route_class=shortcut(Pair, _forecast)), APIRouter(route_class=shortcut(Pairs, _forecasts))
 others = APIRouter(route_class=StrictRoute)
 
 

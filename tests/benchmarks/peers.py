@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import joblib
+import msgspec
 import numpy as np
 import orjson
 import sklearn
@@ -30,7 +31,7 @@ from features.replay import replay
 from serving import written
 from serving.catalogue import Catalogue
 from serving.predictor import Predictor
-from serving.schemas import BatchRequest
+from serving.shortcut import Pairs
 from serving.slates import slate
 from tests.serving.stage import REPOSITORY, World, port, wait_until
 
@@ -38,6 +39,7 @@ BIN = Path(sys.executable).parent
 _BENTO = """
 import bentoml
 import joblib
+import msgspec
 import numpy as np
 
 
@@ -158,11 +160,10 @@ def names_to_documents(peer: Peer, world: World, body: bytes, seconds: float) ->
     predictor._serving = replace(predictor.serving, model=replace(predictor.serving.model, estimator=peer))
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
-        matches = orjson.loads(body)["matches"]
-        fixtures = catalogue.remembered(matches)
-        if fixtures is None:
-            wanted = BatchRequest.model_validate({"matches": matches}).matches
-            fixtures = [catalogue.fixture(one.home_team, one.away_team) for one in wanted]
+        pairs = [
+            (one.home_team, one.away_team, one.competition) for one in msgspec.json.decode(body, type=Pairs).matches
+        ]
+        fixtures = catalogue.remembered(pairs) or [catalogue.fixture(*one) for one in pairs]
         forecasts = predictor.predict(slate(fixtures)).forecasts
         assert len(written.batch(range(len(fixtures)), fixtures, forecasts, {})) > len(body)
         count += 1

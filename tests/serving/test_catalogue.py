@@ -114,17 +114,14 @@ def test_a_pair_that_has_met_gets_the_id_of_its_next_meeting_not_of_the_one_that
 def test_a_pair_is_remembered_as_it_was_named_until_the_lake_has_something_new(world: World) -> None:
     catalogue = Catalogue(world.lake, {"eng": {"The Toffees": "Everton"}})
     catalogue.refresh()
-    pair = {"home_team": "Arsenal", "away_team": "the toffees"}
+    pair = "Arsenal", "the toffees", None
     assert catalogue.remembered([pair]) is None
-    found = catalogue.fixture(**pair)
-    assert catalogue.remembered([pair, dict(reversed(pair.items()))]) == [found, found]
-    assert catalogue.remembered([pair, {**pair, "away_team": "Everton"}]) is None
-    assert catalogue.remembered([{**pair, "competition": COMPETITION}]) is None
-    again = catalogue.fixture(**pair, competition=COMPETITION)
-    assert catalogue.remembered([{**pair, "competition": COMPETITION}]) == [again]
-    assert catalogue.remembered([{**pair, "kick_off": found.kick_off}]) is None
-    for strange in ([7], [None], ["ab"], [["home_team", "away_team"]], [{"home_team": [], "away_team": {}}], 7, None):
-        assert catalogue.remembered(strange) is None  # type: ignore[arg-type]  # whatever a caller may have sent
+    found = catalogue.fixture(*pair)
+    assert catalogue.remembered([pair, pair]) == [found, found]
+    assert catalogue.remembered([pair, ("Arsenal", "Everton", None)]) is None
+    assert catalogue.remembered([("Arsenal", "the toffees", COMPETITION)]) is None
+    again = catalogue.fixture("Arsenal", "the toffees", COMPETITION)
+    assert catalogue.remembered([("Arsenal", "the toffees", COMPETITION)]) == [again]
     catalogue.snapshot = catalogue._combine()
     assert catalogue.remembered([pair]) is None
 
