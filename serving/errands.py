@@ -123,7 +123,7 @@ class Errands:
                 self._spawn(self.send(PREDICT_TOGETHER, [seat]))
             return
         except OtherVersion:
-            asyncio.get_running_loop().call_later(_PAUSE, lambda: self._spawn(self.send(errand.task, seats)))
+            self._spawn(self._send_again(errand))
             return
         except TouchlineError as error:
             _failed(seats, error)
@@ -131,6 +131,12 @@ class Errands:
         for seat, own in zip(seats, parted(answers, [len(seat.fixtures) for seat in seats]), strict=True):
             if not seat.answers.done():
                 seat.answers.set_result(own)
+
+    async def _send_again(self, errand: Errand) -> None:
+        """For those who still wait; such an errand never runs for long enough to be asked about in `notice_gone`."""
+        await asyncio.sleep(_PAUSE)
+        await self._dismiss_gone(errand.seats)
+        await self.send(errand.task, errand.seats)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
@@ -165,11 +171,15 @@ class Errands:
         """Stop waiting for those who hung up; a task that nobody waits for any more is revoked."""
         late = time.monotonic() - _LATE
         for errand in [one for one in self._running.values() if one.sent_at <= late]:
-            for seat in errand.seats:
-                if not seat.answers.done() and await seat.caller.gone():
-                    seat.fail(CallerGone("the client hung up before the answer was there"))
+            await self._dismiss_gone(errand.seats)
             if not errand.awaited and not errand.result.done():
                 self._abandon(errand)
+
+    @staticmethod
+    async def _dismiss_gone(seats: Sequence[Seat]) -> None:
+        for seat in seats:
+            if not seat.answers.done() and await seat.caller.gone():
+                seat.fail(CallerGone("the client hung up before the answer was there"))
 
 
 def message_of(

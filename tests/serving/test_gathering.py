@@ -83,6 +83,10 @@ class Stage:
         document = {"status": "FAILURE", "result": error}
         self.results.futures[self.broker.taken[number].task_id].set_result(orjson.dumps(document))
 
+    def refuse(self, number: int) -> None:
+        document = {"status": "FAILURE", "result": {"exc_type": "NotRegistered", "exc_message": ["serving.other"]}}
+        self.results.futures[self.broker.taken[number].task_id].set_result(orjson.dumps(document))
+
     def tasks(self) -> list[list[str]]:
         """The home clubs that each task asks for."""
         return [
@@ -227,6 +231,28 @@ async def test_a_task_is_abandoned_when_the_last_of_its_callers_has_hung_up() ->
     assert list(stage.desk._errands._abandoned) == ["task-0"]
     for error in await asyncio.gather(*asked, return_exceptions=True):
         assert isinstance(error, CallerGone)
+
+
+@pytest.mark.anyio
+async def test_a_task_that_met_another_version_is_sent_again_for_those_who_still_wait() -> None:
+    stage = Stage()
+    asked = [stage.ask(name) for name in "ab"]
+    await turns()
+    stage.refuse(0)
+    stage.gone = {"a"}
+    await asyncio.sleep(0.3)
+    assert stage.tasks() == [["a", "b"], ["b"]]
+    stage.answer(1)
+    left, stayed = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(left, CallerGone)
+    assert _meant_for(stayed) == "b"
+    alone = stage.ask("c")
+    await turns()
+    stage.refuse(2)
+    stage.gone = {"c"}
+    with pytest.raises(CallerGone):
+        await alone
+    assert len(stage.tasks()) == 3, "nobody waits"
 
 
 @pytest.mark.anyio
