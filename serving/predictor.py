@@ -256,7 +256,8 @@ def _forecasts(
 ) -> Forecasts:
     kind, kinds = pd.factorize(as_of.view(np.int64) * len(OUTCOMES) + p.argmax(axis=1))
     moments = (kinds // len(OUTCOMES)).view("datetime64[s]")
-    home, draw, away = (orjson.dumps(column)[1:-1].decode() for column in p.T.tolist())
+    columns = orjson.dumps(np.ascontiguousarray(p.T), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    home, draw, away = columns[2:-2].split("],[")
     return {
         "model": serving.reference,
         "home": home,

@@ -63,7 +63,7 @@ CLUBS = (
 )
 PAIRS = [{"home_team": home, "away_team": away} for home in CLUBS for away in CLUBS if home != away]
 ONE = [json.dumps(pair).encode() for pair in PAIRS]
-BATCHES = {"batches of 1,000": 1, "batches of 1,000, 4 callers": 4}
+BATCHES = {"batches of 1,000": 1, "batches of 1,000, 4 callers": 4, "batches of 1,000, 8 callers": 8}
 """Callers that send their next batch when they have their answer."""
 MANY = [json.dumps({"matches": (PAIRS * 3)[:1000]}).encode()]
 
@@ -167,8 +167,7 @@ TARGETS = Targets(
         "times MLServer, one by one": (1, True),
         "times BentoML, one by one": (1, True),
         "batch of 1,000 matches, p50 in ms": (60, False),
-        "times mlflow models serve, batches of 1,000": (5, True),
-        "times mlflow models serve, batches of 1,000, 4 callers": (5, True),
+        **{f"times mlflow models serve, {name}": (5, True) for name in BATCHES},
         "GET of 1,000 published, p99 in ms": (5, False),
         "GET of 1,000,000 published, p99 in ms": (10, False),
         "memory that a million published forecasts add, MB": (200, False),
