@@ -177,7 +177,7 @@ def _answers(calls: list[Call]) -> tuple[list[Forecasts | Exception], Prediction
 
 
 def _slate(call: Call) -> Slate:
-    columns: Slate = slate([Fixture(**call.args[0])]) if call.task == PREDICT else call.args[0]
+    columns: Slate = slate([Fixture.read(call.args[0])]) if call.task == PREDICT else call.args[0]
     return columns
 
 
@@ -185,7 +185,7 @@ def _result(call: Call, answer: Forecasts | Exception) -> Any:
     """What is stored: the document for a caller who comes for it later, else the columns, or what went wrong."""
     if call.task != PREDICT or isinstance(answer, Exception):
         return answer
-    return orjson.Fragment(written.document(Fixture(**call.args[0]), answer))
+    return orjson.Fragment(written.document(Fixture.read(call.args[0]), answer))
 
 
 def _store(answers: Mapping[str, Any]) -> None:

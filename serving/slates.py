@@ -7,7 +7,7 @@ makes the documents. Only a task that nobody waits for is stored as the document
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -43,8 +43,13 @@ class Fixture:
     """Whether the lake has this match: nobody has odds of one that has not."""
 
     def told(self) -> dict[str, Any]:
-        """As a task of its own has it."""
+        """As a task of its own has it. Such a task outlives upgrades: what is added here needs a default."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Fixture:
+        """From a task, without what another version may have added."""
+        return cls(**{field.name: told[field.name] for field in fields(cls) if field.name in told})
 
     @cached_property
     def opening(self) -> bytes:

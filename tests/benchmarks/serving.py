@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -142,17 +143,18 @@ class Targets:
 
     def judge(self) -> bool:
         """Print the table; True if every figure that was seen meets its bound."""
-        good = True
+        verdicts: Counter[str] = Counter()
         print(f"{'target':<60} {'bound':>10} {'median':>10}")
         for name, (bound, least) in self.bounds.items():
             if name not in self.seen:
-                print(f"{name:<60} {bound:>10,.2f} {'-':>10}  not measured")
-                continue
-            value = median(self.seen[name])
-            met = value >= bound if least else value <= bound
-            good = good and met
-            print(f"{name:<60} {bound:>10,.2f} {value:>10,.2f}  {'met' if met else 'MISSED'}")
-        return good
+                verdict, value = "not measured", float("nan")
+            else:
+                value = median(self.seen[name])
+                verdict = "met" if (value >= bound if least else value <= bound) else "MISSED"
+            verdicts[verdict] += 1
+            print(f"{name:<60} {bound:>10,.2f} {value:>10,.2f}  {verdict}")
+        print(", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
+        return not verdicts["MISSED"]
 
 
 TARGETS = Targets(

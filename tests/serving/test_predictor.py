@@ -193,6 +193,13 @@ def _said(fixture: Fixture, forecasts: Forecasts) -> Any:
         return error
 
 
+def test_a_fixture_is_read_from_tasks_of_older_and_newer_versions() -> None:
+    told = orjson.loads(orjson.dumps(replace(FIXTURE, neutral=True).told()))
+    assert Fixture.read({**told, "of_tomorrow": 1}) == replace(FIXTURE, neutral=True)
+    del told["listed"]
+    assert Fixture.read(told).listed
+
+
 def test_a_forecast_is_written_as_its_schema_has_it(master: World) -> None:
     predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)
     strange = replace(FIXTURE, season='"Köln\\', kick_off="2031-01-01T15:00:00+01:00")
