@@ -66,12 +66,14 @@ def _inspect(competitions: Sequence[str]) -> int:
 
 
 def _advance(weeks: int) -> int:
-    from features.io.settings import Settings
+    from features.io.settings import Settings, inherit
+    from orchestration.preflight import settings_of_run
 
-    logs = Settings().home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    home = Settings().home
+    inherit(settings_of_run(home))  # before anything is made: without a run here there is nothing to move on
+    (home / "logs").mkdir(exist_ok=True)
     # Dagster, MLflow and their libraries tell every step on stderr; a person wants the steps of the pipeline.
-    with (logs / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
+    with (home / "logs" / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
         from orchestration.replay import advance
 
         advance(weeks, say)

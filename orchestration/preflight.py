@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -82,7 +82,7 @@ def check_disk(home: Path) -> None:
 LOCK = "up.lock"
 
 
-@contextmanager
+@contextlib.contextmanager
 def only_one(home: Path) -> Iterator[None]:
     """One run per home folder: the lock goes with the process, whatever ends it."""
     lock = home / LOCK
@@ -106,16 +106,21 @@ def tell_settings(home: Path, settings: Mapping[str, str]) -> None:
 
 
 def settings_of_run(home: Path) -> dict[str, str]:
-    """Settings of the run that holds the lock; empty when there is none, whatever an earlier one left."""
-    try:
-        with (home / LOCK).open() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return dict(json.loads(handle.read() or "{}"))
-    except FileNotFoundError:
-        pass
-    return {}
+    """Settings of the run that holds the lock, whatever an earlier one left; none yet while it checks the machine.
+
+    Raises
+    ------
+    CannotStart
+        If no `up` runs in this home; nothing is made there.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), (home / LOCK).open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return dict(json.loads(handle.read() or "{}"))
+    raise CannotStart(
+        f"no Touchline runs in {home.absolute()}; start `make up` first, or set TOUCHLINE_HOME to the home of the run"
+    )
 
 
 def free_port() -> int:

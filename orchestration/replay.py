@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from features.errors import InvalidInput, ModelUnavailable, NotPublished
 from features.io.clock import Clock
 from features.io.registry import Registry
-from features.io.settings import inherit
 from features.io.store import Lake
 from features.matches import Status
 from orchestration import published
 from orchestration.local import LocalSettings
 from orchestration.pipeline import run_pipeline
-from orchestration.preflight import settings_of_run
 from orchestration.settings import PipelineSettings
 
 
@@ -30,8 +28,6 @@ class Count:
 def advance(weeks: int, say: Callable[[str], None]) -> None:
     """Move the clock on, bring everything up to date, tell what came of it.
 
-    Settings that this process was not given are those of the run beside it, so that its ports need not be repeated.
-
     Raises
     ------
     InvalidInput
@@ -41,19 +37,12 @@ def advance(weeks: int, say: Callable[[str], None]) -> None:
     """
     if weeks < 1:
         raise InvalidInput(f"--weeks {weeks}: time moves forward only; give 1 or more")
-    beside = settings_of_run(LocalSettings().home)
-    inherit(beside)
     local = LocalSettings()
     settings = PipelineSettings().model_copy(update={"mlflow_tracking_uri": local.mlflow_address})
     try:  # before the clock moves
         Registry(settings.mlflow_tracking_uri).versions()
     except ModelUnavailable as error:
-        here = settings.home.absolute()
-        why = "" if beside else f", and `touchline up` does not run in {here}"
-        raise ModelUnavailable(
-            f"no MLflow at {settings.mlflow_tracking_uri}{why}; start `make up` first, "
-            "or set TOUCHLINE_HOME to the folder of the run"
-        ) from error
+        raise ModelUnavailable(f"no MLflow answers at {settings.mlflow_tracking_uri}; is it still starting?") from error
     clock, lake = Clock(settings), Lake(settings.lake_root)
     before, stood = count(lake), clock.as_of()
     clock.advance(weeks)

@@ -17,13 +17,21 @@ from features.teams import nearest
 PREFIX = "TOUCHLINE_"
 
 
+def _home() -> Path:
+    """`.touchline` of the checkout, whatever folder a command is given in; without one, of the working folder."""
+    checkout = Path(__file__).resolve().parents[2]
+    return (checkout if (checkout / "workspace.yaml").exists() else Path()) / ".touchline"
+
+
 class Settings(BaseSettings):
     """Read from `TOUCHLINE_<FIELD>`; nothing else in the code reads the environment."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
 
     home: Path = Field(
-        Path(".touchline"), description="State of a local run: lake, MLflow's and Dagster's databases, logs."
+        default_factory=_home,
+        description="State of a local run: lake, MLflow's and Dagster's databases, logs; default: .touchline in the "
+        "folder of the project.",
     )
     lake: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; default: `lake` under home.")
     s3_endpoint: str | None = Field(

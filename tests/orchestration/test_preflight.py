@@ -95,14 +95,14 @@ def test_a_second_run_in_the_same_home_is_refused_and_the_lock_goes_with_the_fir
 
 def test_a_run_leaves_its_settings_to_commands_beside_it_and_to_nobody_afterwards(tmp_path: Path) -> None:
     told = {"TOUCHLINE_UI_PORT": "18501"}
-    assert settings_of_run(tmp_path) == {}
     with only_one(tmp_path):
         assert settings_of_run(tmp_path) == {}
         tell_settings(tmp_path, told)
         assert settings_of_run(tmp_path) == told
         assert (tmp_path / LOCK).stat().st_mode & 0o077 == 0
     tell_settings(tmp_path, told)  # as a run that was killed leaves it
-    assert settings_of_run(tmp_path) == {}
+    with pytest.raises(CannotStart, match="no Touchline runs in"):
+        settings_of_run(tmp_path)
 
 
 def test_the_command_exits_with_one_sentence_when_a_port_is_taken(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from features.io import settings
 from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.settings import Settings
@@ -37,10 +38,10 @@ def test_it_goes_by_the_settings_of_the_run_and_says_what_came_in(
 ) -> None:
     used: list[PipelineSettings] = []
 
-    def pipeline(settings: PipelineSettings, say: object) -> None:
-        used.append(settings)
-        moment = Clock(settings).as_of()
-        Lake(settings.lake_root).write_table("matches", COMPETITION, as_known_at(load(), moment), SCHEMA)
+    def pipeline(given: PipelineSettings, say: object) -> None:
+        used.append(given)
+        moment = Clock(given).as_of()
+        Lake(given.lake_root).write_table("matches", COMPETITION, as_known_at(load(), moment), SCHEMA)
 
     monkeypatch.setattr(Registry, "versions", lambda _: [])
     monkeypatch.setattr(replay, "run_pipeline", pipeline)
@@ -57,14 +58,39 @@ def test_it_goes_by_the_settings_of_the_run_and_says_what_came_in(
     assert "http://127.0.0.1:18501/?show=Results" in look
 
 
-def test_without_a_run_the_clock_stays_and_the_reason_is_said(
+def test_without_a_run_in_this_home_one_sentence_says_so_and_nothing_is_made(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever answers elsewhere: an MLflow of another platform is no reason to begin a second one here."""
+    monkeypatch.setattr(Registry, "versions", lambda _: [])
+    for folder in (home, home / "new"):
+        monkeypatch.setenv("TOUCHLINE_HOME", str(folder))
+        assert main(["advance"]) == 1
+        (said,) = capsys.readouterr().out.splitlines()
+        assert said.startswith(f"touchline: no Touchline runs in {folder}; start `make up` first")
+    assert list(home.iterdir()) == []
+
+
+def test_a_run_whose_registry_does_not_answer_is_not_moved(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert main(["advance"]) == 1
-    assert f"`touchline up` does not run in {home}" in capsys.readouterr().out
+    with only_one(home):
+        assert main(["advance"]) == 1
+    assert capsys.readouterr().out == "touchline: no MLflow answers at http://127.0.0.1:9; is it still starting?\n"
     assert not (home / "as_of").exists()
+
+
+def test_the_home_is_that_of_the_project_in_whatever_folder_a_command_is_given(
+    home: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a checkout, as in an image, it is that of the working folder."""
+    monkeypatch.delenv("TOUCHLINE_HOME")
+    monkeypatch.chdir(tmp_path)
+    assert Settings().home == repository / ".touchline"
+    monkeypatch.setattr(settings, "__file__", str(tmp_path / "app" / "features" / "io" / "settings.py"))
+    assert Settings().home == Path(".touchline")
 
 
 def test_the_end_of_the_season_is_said() -> None:
