@@ -6,11 +6,13 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
+from pkgutil import resolve_name
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from features.errors import TouchlineError
-from features.io.settings import misread, unknown
+from features.io.settings import KINDS, given, misread, unknown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     inspect.add_argument("competitions", nargs="*", help="competitions to look at (default: those of the settings)")
     choice = parser.parse_args(arguments)
-    if mistaken := unknown():  # it would be ignored, and something else done than was wanted
+    # A name that is no setting would be ignored, and a value that none of the processes can use would stop one midway.
+    if mistaken := unknown() or unusable():
         for sentence in mistaken:
             say(f"touchline: {sentence}")
         return 2
@@ -36,10 +39,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TouchlineError as error:
         say(f"touchline: {error}")
         return 1
-    except ValidationError as error:
-        for sentence in misread(error):
-            say(f"touchline: {sentence}")
-        return 2
+
+
+def unusable() -> list[str]:
+    """A sentence for each setting that a process will refuse.
+
+    The settings of the other processes are found by name, as the Procfile names what is started: the command belongs to
+    all of them and needs none, and where one is not installed nobody reads its settings.
+    """
+    sentences: list[str] = []
+    for kind, fields in KINDS.items():
+        if given(fields):  # only what was given can be wrong, and some take seconds to import
+            try:
+                resolve_name(kind)()
+            except (ValidationError, SettingsError) as error:
+                sentences += misread(error)
+            except ModuleNotFoundError:
+                continue
+    return list(dict.fromkeys(sentences))
 
 
 def say(line: str) -> None:

@@ -17,6 +17,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from features.errors import DamagedArtefact, InvalidInput, NotPublished, TouchlineError
 from features.io.clock import Clock
@@ -197,7 +198,7 @@ def main() -> int:
     except TouchlineError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except ValidationError as error:
+    except (ValidationError, SettingsError) as error:
         sys.stderr.write("\n".join(misread(error)) + "\n")
         return 2
     say(f"everything is up to date after {time.monotonic() - begin:.1f} s")

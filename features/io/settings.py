@@ -10,7 +10,8 @@ from typing import Annotated
 from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from features.teams import nearest
 
@@ -91,25 +92,47 @@ class Settings(BaseSettings):
         return f"{root}{'&' if '?' in root else '?'}endpoint_override={quote(host)}&scheme={scheme}"
 
 
-def misread(error: ValidationError) -> list[str]:
+def misread(error: ValidationError | SettingsError) -> list[str]:
     """A sentence for each setting that cannot be used."""
+    if isinstance(error, SettingsError):  # raised for what should be JSON, and names the field in its text alone
+        field = str(error).partition('"')[2].partition('"')[0]
+        return [f"setting {PREFIX}{field.upper()}={os.environ.get(PREFIX + field.upper())!r}: expected JSON"]
     return [
-        f"setting TOUCHLINE_{'_'.join(str(part) for part in one['loc']).upper()}={one['input']!r}: {one['msg']}"
+        f"setting {PREFIX}{'_'.join(str(part) for part in one['loc']).upper()}={one['input']!r}: {_expected(one)}"
         for one in error.errors()
     ]
 
 
-_ALL = """
-aliases api_host api_key api_keys_file api_port api_processes api_timeout api_url as_of batch_limit body_timeout
-broker_url competitions cors_origins dagster_port dagster_storage_url dagster_url evaluate_from features files
-files_columns first_season first_week football_data_url grafana_url heartbeat_dir home lake log_level max_body_bytes
-max_connections max_queued max_wait mlflow_port mlflow_tracking_uri mlflow_url model_poll_seconds openfootball_url
-otlp_endpoint predict_patience promotion_policy refresh_seconds result_backend_url retraining_cap
-retraining_cool_down_days s3_endpoint seed source step_pods sync_timeout task_lifetime ui_port visibility_timeout
-weeks_ahead worker_concurrency worker_metrics_port
+def _expected(one: ErrorDetails) -> str:
+    """What a closed set holds, or what pydantic says."""
+    return f"expected {one['ctx']['expected'].replace(chr(39), '')}" if one["type"] == "enum" else one["msg"]
+
+
+_SHARED = """
+aliases as_of competitions files files_columns first_season football_data_url home lake mlflow_tracking_uri
+openfootball_url s3_endpoint seed source
 """
-ALL = frozenset(_ALL.split())
-"""Fields of the settings of all processes: who starts them knows the names of all, and imports few."""
+_PIPELINE = """
+api_url dagster_storage_url evaluate_from features first_week promotion_policy retraining_cap retraining_cool_down_days
+step_pods weeks_ahead
+"""
+_LOCAL = "api_port broker_url dagster_port dagster_storage_url mlflow_port result_backend_url ui_port"
+_SERVING = """
+api_host api_keys_file api_port api_processes batch_limit body_timeout broker_url cors_origins heartbeat_dir log_level
+max_body_bytes max_connections max_queued max_wait model_poll_seconds otlp_endpoint refresh_seconds result_backend_url
+sync_timeout task_lifetime visibility_timeout worker_concurrency worker_metrics_port
+"""
+_UI = "api_key api_timeout api_url dagster_url grafana_url mlflow_url predict_patience"
+KINDS = {
+    "features.io.settings:Settings": frozenset(_SHARED.split()),
+    "orchestration.settings:PipelineSettings": frozenset(_PIPELINE.split()),
+    "orchestration.local:LocalSettings": frozenset(_LOCAL.split()),
+    "serving.settings:ServingSettings": frozenset(_SERVING.split()),
+    "ui.settings:UiSettings": frozenset(_UI.split()),
+}
+"""Settings of all processes, and their own fields beside the shared ones: who starts the processes knows the names of
+all, and imports few."""
+ALL = frozenset[str]().union(*KINDS.values())
 
 
 def unknown(names: Iterable[str] | None = None) -> list[str]:
@@ -129,3 +152,8 @@ def inherit(settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         if name.startswith(PREFIX):
             os.environ.setdefault(name, value)
+
+
+def given(fields: Iterable[str]) -> bool:
+    """Whether the environment sets one of these fields."""
+    return any(f"{PREFIX}{field.upper()}" in os.environ for field in fields)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
+
 import pytest
 
-from features.io.settings import ALL, Settings, unknown
+from features.io.settings import KINDS, Settings, unknown
 from orchestration.cli import main
 from orchestration.local import LocalSettings
 from orchestration.settings import PipelineSettings
@@ -13,8 +15,31 @@ from ui.settings import UiSettings
 
 
 def test_the_settings_of_every_process_are_known_by_name() -> None:
-    every = (Settings, ServingSettings, PipelineSettings, LocalSettings, UiSettings)
-    assert {field for kind in every for field in kind.model_fields} == ALL
+    own = {Settings: set(Settings.model_fields)}
+    for kind in (PipelineSettings, LocalSettings, ServingSettings, UiSettings):
+        own[kind] = set(kind.model_fields) - own[Settings]
+    assert {resolve_name(name): fields for name, fields in KINDS.items()} == own
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("AS_OF", "tomorrow", "Input should be a valid datetime or date, input is too short"),
+        ("FILES_COLUMNS", "Home", "expected JSON"),
+        ("FEATURES", "shot", "expected goals, shots, goals+odds or shots+odds"),
+        ("PROMOTION_POLICY", "never", "expected manual or auto"),
+        ("API_PORT", "abc", "Input should be a valid integer, unable to parse string as an integer"),
+        ("SYNC_TIMEOUT", "0", "Input should be greater than 0"),
+        ("PREDICT_PATIENCE", "long", "Input should be a valid number, unable to parse string as a number"),
+    ],
+)
+def test_a_value_that_any_process_would_refuse_stops_every_command_before_it_begins(
+    name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"TOUCHLINE_{name}", value)
+    for command in ("up", "advance", "inspect"):
+        assert main([command]) == 2
+        assert capsys.readouterr().out == f"touchline: setting TOUCHLINE_{name}={value!r}: {expected}\n"
 
 
 @pytest.mark.parametrize(

@@ -110,12 +110,12 @@ def test_the_command_exits_with_one_sentence_when_a_port_is_taken(tmp_path: Path
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = str(holder.getsockname()[1])
-        environment = {**os.environ, "TOUCHLINE_HOME": str(tmp_path), "TOUCHLINE_UI_PORT": port}
+        environment = {**os.environ, "TOUCHLINE_HOME": str(tmp_path), "TOUCHLINE_API_PORT": port}
         done = _touchline("up", environment)
     assert done.returncode == 1
     assert done.stdout.count("\n") == 1
     assert f"port {port} is taken" in done.stdout
-    assert "TOUCHLINE_UI_PORT" in done.stdout
+    assert "TOUCHLINE_API_PORT" in done.stdout
 
 
 def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path) -> None:
@@ -162,4 +162,4 @@ def test_a_setting_that_the_pipeline_cannot_use_is_said_in_one_sentence(
     monkeypatch.setenv("TOUCHLINE_FEATURES", "odds")
     assert main() == 2
     told = capsys.readouterr().err
-    assert told == "setting TOUCHLINE_FEATURES='odds': Input should be 'goals', 'shots', 'goals+odds' or 'shots+odds'\n"
+    assert told == "setting TOUCHLINE_FEATURES='odds': expected goals, shots, goals+odds or shots+odds\n"
