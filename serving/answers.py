@@ -14,4 +14,4 @@ class Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return content if isinstance(content, bytes) else orjson.dumps(content)
+        return content if isinstance(content, bytes) else orjson.dumps(content, option=orjson.OPT_UTC_Z)

@@ -40,7 +40,8 @@ from serving.settings import ServingSettings
 log = structlog.get_logger(__name__)
 DESCRIPTION = """Calibrated home / draw / away probabilities of football matches: published weekly, or computed now.
 
-Every error is a problem document (RFC 9457) that names the field and the nearest known value."""
+Every error is a problem document (RFC 9457) that names the field and, of clubs and competitions, the nearest
+known value."""
 
 
 def create_app(settings: ServingSettings | None = None) -> FastAPI:

@@ -23,7 +23,7 @@ from serving.errors import BadField
 from serving.listing import Listing, MatchRow
 from serving.published import Published
 from serving.rows import FORECAST, MATCHES, SETTLED, Club, Meeting, clubs_of, made, match_rows, next_meetings
-from serving.slates import Fixture
+from serving.slates import Fixture, iso
 
 log = structlog.get_logger(__name__)
 _PAIRS = 20_000
@@ -144,7 +144,7 @@ class Catalogue:
         if kick_off is None:
             return found
         self._check_kick_off(found, kick_off)
-        return replace(found, kick_off=kick_off.isoformat())
+        return replace(found, kick_off=iso(kick_off))
 
     def remembered(self, named: Iterable[tuple[str, str, str | None]]) -> list[Fixture] | None:
         """Fixtures of (home_team, away_team, competition) as callers wrote them, None where one was never asked for."""
@@ -160,10 +160,10 @@ class Catalogue:
             due = datetime.fromisoformat(fixture.kick_off)
             if abs(kick_off - due) > _MOVED:
                 raise BadField(
-                    f"{fixture.home_team} and {fixture.away_team} meet at {due.isoformat()} "
-                    f"({fixture.match_id}), not at {kick_off.isoformat()}; leave kick_off out for that match",
+                    f"{fixture.home_team} and {fixture.away_team} meet at {iso(due)} "
+                    f"({fixture.match_id}), not at {iso(kick_off)}; leave kick_off out for that match",
                     "kick_off",
-                    [due.isoformat()],
+                    [iso(due)],
                 )
             return
         there = self.snapshot.clubs[fixture.competition]
@@ -171,8 +171,8 @@ class Catalogue:
         known = max((club.features_as_of for club in clubs if club.features_as_of is not None), default=None)
         if known is not None and kick_off - known > _FARTHEST:
             raise BadField(
-                f"kick_off {kick_off.isoformat()} is more than a year after the last result that is known "
-                f"({known.isoformat()}): too far ahead to be forecast",
+                f"kick_off {iso(kick_off)} is more than a year after the last result that is known "
+                f"({iso(known)}): too far ahead to be forecast",
                 "kick_off",
             )
 
@@ -269,5 +269,5 @@ def competition_name(slug: str) -> tuple[str, str]:
 def _fixture(
     match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool, listed: bool = True
 ) -> Fixture:
-    moment = None if kick_off is None else kick_off.isoformat()
+    moment = None if kick_off is None else iso(kick_off)
     return Fixture(match_id, home.competition, season, moment, home.name, away.name, neutral, listed)

@@ -79,7 +79,7 @@ class Desk:
         try:
             with tracing.spans("publish", [tracing.carrier()], task=task) as carriers:
                 message = message_of(
-                    task_id, task, [fixture.told()], lifetime, [caller.request_id], carriers, track=True
+                    task_id, task, [fixture.columns()], lifetime, [caller.request_id], carriers, track=True
                 )
                 await self._broker.publish(message)
         except BrokerUnavailable:

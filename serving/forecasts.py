@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from features.errors import NotPublished, TouchlineError, UnknownMatch
 from features.io.registry import MODEL_NAME
 from features.matches import OUTCOMES
 from serving.catalogue import Catalogue
@@ -25,6 +26,15 @@ def published(catalogue: Catalogue, match_id: str) -> dict[str, Any] | None:
         **_forecast(row),
         "settled": _settled(catalogue.settled.get(match_id)),
     }
+
+
+def unpublished(catalogue: Catalogue, match_id: str) -> TouchlineError:
+    """Why there is no published forecast of a match."""
+    row = catalogue.snapshot.by_id.get(match_id)
+    if row is None:
+        return UnknownMatch(f"match {match_id!r} is unknown")
+    when = "; none was made before its kick-off" if row.status == "played" else " yet"
+    return NotPublished(f"match {match_id!r} has no published forecast{when}")
 
 
 def match(catalogue: Catalogue, row: MatchRow) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from features.matrix import FEATURES
 from features.replay import STATE_COLUMNS, STATES
 from serving.errors import to_task
 from serving.market import Market
-from serving.slates import Forecasts, Slate, kick_offs, neutral
+from serving.slates import Forecasts, Slate, iso, kick_offs, neutral
 from serving.states import States
 
 _RETRY_SECONDS = 2.0
@@ -72,7 +72,7 @@ class Serving:
     def reference(self) -> dict[str, Any]:
         """The model as every forecast names it."""
         name = self.model.version.name
-        return {"name": name, "version": self.version, "trained_through": self.trained_through.isoformat()}
+        return {"name": name, "version": self.version, "trained_through": iso(self.trained_through)}
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def _too_late(serving: Serving, slate: Slate, as_of: NDArray[np.datetime64]) -> 
         match: to_task(
             LeakageError(
                 f"kick_off {begins[match].astype('datetime64[s]')}Z is not after the last result that is known "
-                f"({as_of[match]}Z) and the model's training ({serving.trained_through.isoformat()}): refused"
+                f"({as_of[match]}Z) and the model's training ({iso(serving.trained_through)}): refused"
             )
         )
         for match in np.flatnonzero(begins <= np.maximum(as_of, serving.learnt_until)).tolist()

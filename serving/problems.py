@@ -19,6 +19,8 @@ from serving.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = "2"
+_TOLD = 3
+"""Errors of a request that its summary has; the list beside it has all."""
 _UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body cannot be read as JSON"}
 _SAY_JSON = "send the body as JSON under the header Content-Type: application/json"
 _TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early", BadField: "Invalid request"}
@@ -142,12 +144,13 @@ def validation_problem(found: Sequence[Any], request_id: str | None) -> Problem:
         expected = next((what for kind, what in _EXPECTED.items() if one["type"].startswith(kind)), "")
         more = (f": {cause}" if cause else "") + (f"; {expected}" if expected else "")
         errors.append(FieldError(field=field, message=f"{one['msg']}{more}"))
-    names = ", ".join(dict.fromkeys(error.field for error in errors))
+    told = [f"{error.field}: {error.message}" for error in errors]
+    more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
     return Problem(
         type="urn:touchline:problem:invalid-request",
         title="Invalid request",
         status=422,
-        detail=f"cannot be used: {names}",
+        detail="; ".join(told[:_TOLD]) + more,
         request_id=request_id,
         errors=errors,
     )

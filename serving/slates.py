@@ -26,6 +26,11 @@ _TOLD = ("match_id", "competition", "season", "kick_off", "home_team", "away_tea
 _NONE = int(np.datetime64("NaT", "us").astype(np.int64))
 
 
+def iso(moment: datetime) -> str:
+    """A moment as answers have it: ISO 8601, Z for UTC."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 @dataclass(frozen=True)
 class Fixture:
     """One match to forecast; what is derived from it is kept, since the same fixtures are asked for again and again."""
@@ -42,20 +47,20 @@ class Fixture:
     listed: bool = True
     """Whether the lake has this match: nobody has odds of one that has not."""
 
-    def told(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, Any]:
         """As a task of its own has it. Such a task outlives upgrades: what is added here needs a default."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Fixture:
+    def read(cls, columns: Mapping[str, Any]) -> Fixture:
         """From a task, without what another version may have added."""
-        return cls(**{field.name: told[field.name] for field in fields(cls) if field.name in told})
+        return cls(**{field.name: columns[field.name] for field in fields(cls) if field.name in columns})
 
     @cached_property
     def opening(self) -> bytes:
         """The JSON of a forecast of this match, as far as it is the same for every forecast."""
-        told = {name: getattr(self, name) for name in _TOLD}
-        return orjson.dumps(told)[:-1] + b',"probabilities":{"home":'
+        text = orjson.dumps({name: getattr(self, name) for name in _TOLD})
+        return text[:-1] + b',"probabilities":{"home":'
 
     @cached_property
     def home(self) -> tuple[str, str]:

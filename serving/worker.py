@@ -19,6 +19,7 @@ from kombu.serialization import register
 from serving import calls, heartbeat, memory, observed, tracing
 from serving.broker import QUEUE_ARGUMENTS
 from serving.settings import QUEUE, ServingSettings
+from serving.slates import iso
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
@@ -176,7 +177,7 @@ def _say_alive(predictor: Predictor) -> None:
     document: dict[str, Any] = {
         "name": name,
         "pid": os.getpid(),
-        "seen_at": datetime.now(UTC).isoformat(),
+        "seen_at": iso(datetime.now(UTC)),
         "model_version": None,
         "error": predictor.error,
     }
@@ -184,9 +185,9 @@ def _say_alive(predictor: Predictor) -> None:
         version = serving.model.version
         document |= {
             "model_version": serving.version,
-            "loaded_at": serving.loaded_at.isoformat(),
-            "created_at": version.created_at.isoformat(),
-            "trained_through": version.trained_through.isoformat(),
+            "loaded_at": iso(serving.loaded_at),
+            "created_at": iso(version.created_at),
+            "trained_through": iso(version.trained_through),
             "features": list(serving.model.features),
             "tags": dict(version.tags),
             "name_of_model": version.name,

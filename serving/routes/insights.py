@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 from fastapi import APIRouter
 
-from features.errors import NotPublished, UnknownMatch
+from features.errors import NotPublished
 from features.io.store import week_of
 from features.matches import OUTCOMES
 from features.teams import LITTLE_KNOWN
 from serving.dependencies import CatalogueDep, LakeDep, MatchId, problems
+from serving.forecasts import unpublished
 from serving.parameters import StrictRoute
 from serving.schemas import (
     ExpectedGoals,
@@ -35,7 +36,7 @@ def match_insight(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> 
     """
     known = catalogue.forecasts.get(match_id)
     if known is None:
-        raise UnknownMatch(f"match {match_id!r} has no published forecast")
+        raise unpublished(catalogue, match_id)
     week = lake.read_table("forecasts", week_of(known["kick_off"]))
     rows = week[week["match_id"] == match_id]
     if rows.empty or "scorelines" not in rows or rows["scorelines"].iloc[0] is None:

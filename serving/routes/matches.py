@@ -21,6 +21,7 @@ from serving.errors import BadField
 from serving.forecasts import match, standing
 from serving.parameters import StrictRoute
 from serving.schemas import ClubName, Competitions, Match, MatchPage, SeasonTable, Slug, Teams
+from serving.slates import iso
 
 router = APIRouter(tags=["matches"], route_class=StrictRoute)
 _READ = problems(401, 404, 422)
@@ -137,7 +138,7 @@ def season_table(competition: Annotated[Slug, Path()], catalogue: CatalogueDep, 
     head = {
         "competition": competition,
         **made_from,
-        "features_as_of": made_from["features_as_of"].isoformat(),
+        "features_as_of": iso(made_from["features_as_of"]),
         "complete": "complete" not in table or bool(table["complete"].all()),  # earlier versions did not ask
         "places_known": has_rules(competition),
     }

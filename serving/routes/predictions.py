@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
-from features.errors import TouchlineError, UnknownMatch
+from features.errors import TouchlineError
 from serving import written
 from serving.answers import Json
 from serving.calls import PREDICT
 from serving.catalogue import Catalogue
 from serving.dependencies import CatalogueDep, DeskDep, MatchId, Principal, problems
 from serving.errors import BadField, from_task
-from serving.forecasts import published
+from serving.forecasts import published, unpublished
 from serving.gathering import Caller
 from serving.parameters import StrictRoute
 from serving.problems import problem
@@ -73,7 +73,10 @@ async def predict(wanted: PredictRequest, request: Request) -> Any:
 @many.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
 @many.post("/predict/batch/", include_in_schema=False)
 async def predict_batch(wanted: BatchRequest, request: Request) -> Any:
-    """Forecast up to 1,000 matches by one task. An item that cannot be forecast has an error instead."""
+    """Forecast up to 1,000 matches by one task. An item that cannot be forecast has an error instead.
+
+    A body that has not the form described here is refused as a whole.
+    """
     fixtures: list[Fixture] = []
     refused: dict[int, TouchlineError] = {}
     for index, match in enumerate(wanted.matches):
@@ -125,10 +128,7 @@ async def published_forecast(match_id: MatchId, catalogue: CatalogueDep) -> Any:
     """The forecast that was published for a match, with what happened if it is settled."""
     found = published(catalogue, match_id)
     if found is None:
-        known = match_id in catalogue.snapshot.by_id
-        raise UnknownMatch(
-            f"match {match_id!r} has no published forecast" if known else f"match {match_id!r} is unknown"
-        )
+        raise unpublished(catalogue, match_id)
     return Json(found)
 
 

@@ -221,6 +221,23 @@ def test_unknown_and_impossible_match_ids_are_told_apart_and_named(api: httpx.Cl
             assert match_id in error["message"]
 
 
+def test_a_match_that_is_known_but_was_not_forecast_is_not_called_unknown(api: httpx.Client) -> None:
+    for query, why in (("status=played&date_to=2016-01-01", "before its kick-off"), ("status=scheduled", "yet")):
+        found = api.get(f"/matches?{query}&limit=100").json()["items"]
+        without = next(one["match_id"] for one in found if one["forecast"] is None)
+        for path in (f"/predict/{without}", f"/matches/{without}/insight"):
+            answer = api.get(path)
+            assert (answer.status_code, answer.json()["title"]) == (404, "Not published")
+            assert why in answer.json()["detail"]
+
+
+def test_the_summary_of_a_problem_says_what_is_wrong(api: httpx.Client) -> None:
+    told = api.post("/predict", json={"home": "Arsenal", "away": "Everton"}).json()
+    said = [f"{one['field']}: {one['message']}" for one in told["errors"]]
+    assert told["detail"] == "; ".join(said[:3]) + " and 1 more"
+    assert "home_team: Field required" in told["detail"]
+
+
 def test_pages_of_matches_follow_each_other_without_gap_or_repetition(api: httpx.Client) -> None:
     for order in ("asc", "desc"):
         seen: list[str] = []
@@ -331,9 +348,9 @@ def test_a_club_like_none_that_is_known_gets_no_suggestion(api: httpx.Client) ->
 
 def test_lists_and_readiness_tell_where_the_replayed_season_stands(api: httpx.Client, service) -> None:
     told = [api.get(path).json() for path in ("/matches?limit=1", "/healthcheck/ready")]
-    assert {(one["as_of"], one["clock"]) for one in told} == {("2026-03-13T12:00:00+00:00", "replay")}
+    assert {(one["as_of"], one["clock"]) for one in told} == {("2026-03-13T12:00:00Z", "replay")}
     clock = service.folder / "as_of"
-    for moment in ("2026-03-20T12:00:00+00:00", "2026-03-13T12:00:00+00:00"):
+    for moment in ("2026-03-20T12:00:00Z", "2026-03-13T12:00:00Z"):
         clock.write_text(moment)
         wait_until(lambda moment=moment: api.get("/matches?limit=1").json()["as_of"] == moment)
     clock.unlink()

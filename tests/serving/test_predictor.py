@@ -194,7 +194,7 @@ def _said(fixture: Fixture, forecasts: Forecasts) -> Any:
 
 
 def test_a_fixture_is_read_from_tasks_of_older_and_newer_versions() -> None:
-    told = orjson.loads(orjson.dumps(replace(FIXTURE, neutral=True).told()))
+    told = orjson.loads(orjson.dumps(replace(FIXTURE, neutral=True).columns()))
     assert Fixture.read({**told, "of_tomorrow": 1}) == replace(FIXTURE, neutral=True)
     del told["listed"]
     assert Fixture.read(told).listed
