@@ -166,10 +166,13 @@ def as_document(
 
 
 def nothing_staged(
-    production: int | None, policy: Policy, as_of: datetime, previous: int | None = None
+    production: int | None,
+    policy: Policy,
+    as_of: datetime,
+    previous: int | None = None,
+    why: str = "no version is staged",
 ) -> dict[str, Any]:
     """The document `reports/gate.json` while no version is staged: shut, whatever was said of an earlier one."""
-    why = "no version is staged"
     condition = Condition("candidate_waiting", False, "-", "a version that is not in production", why)
     return {
         "candidate": None,

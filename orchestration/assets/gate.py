@@ -1,5 +1,6 @@
 """Which conditions of a promotion are open, and why the others are shut."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ import dagster as dg
 
 from features.errors import DamagedArtefact
 from features.io.clock import Clock
-from features.io.registry import PREVIOUS, PRODUCTION, Registry
+from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.gate import Verdict, as_document, nothing_staged
 from orchestration import published
@@ -50,10 +51,29 @@ def publish(
         found.version if (found := registry.by_alias(alias)) else None for alias in (PRODUCTION, PREVIOUS)
     )
     if verdict is None:
-        lake.write_json(GATE, nothing_staged(production, settings.promotion_policy, clock.as_of(), previous))
-        return {"open": False, "why": "no version is staged"}
+        why = _nothing_staged_because(registry.versions())
+        lake.write_json(GATE, nothing_staged(production, settings.promotion_policy, clock.as_of(), previous, why))
+        return {"open": False, "why": why}
     lake.write_json(GATE, as_document(verdict, datetime.now(UTC), _before(lake), previous))
     return shown(verdict)
+
+
+def _nothing_staged_because(versions: Sequence[ModelVersion]) -> str:
+    """What became of the version that was staged last: only a rollback takes that away without a successor."""
+    last = max(versions, key=lambda one: (one.tags.get("rolled_back_at", ""), one.version), default=None)
+    return f"no version is staged; version {last.version} {became_of(last)}" if last else "no version is staged"
+
+
+def became_of(version: ModelVersion) -> str:
+    """What role a version has, or why it has none, to be read after its number."""
+    roles = {PRODUCTION: "is in production", STAGING: "is staged already", PREVIOUS: "was in production before"}
+    for alias, role in roles.items():
+        if alias in version.aliases:
+            return role
+    if "rolled_back_at" in version.tags:
+        by, why, at = (version.tags.get(f"rolled_back_{name}", "") for name in ("by", "because", "at"))
+        return f"was rolled back by {by} on {at[:10]} ({why})"
+    return "has lost its place to another"
 
 
 def _before(lake: Lake) -> dict[str, Any] | None:

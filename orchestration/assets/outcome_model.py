@@ -5,27 +5,33 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 
 from features.io.clock import Clock
-from features.io.registry import MODEL_NAME, Registry, Training
+from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, Registry, Training
 from features.io.store import Lake
 from features.matrix import FEATURE_GROUPS
 from features.models import REGULARISATION
 from orchestration import display, published
+from orchestration.assessment import APPROVAL_TAGS
+from orchestration.assets.gate import became_of
 from orchestration.settings import PipelineSettings
 from orchestration.training import IDENTITY, Recipe, refused_as_first, train
+
+NO_REASON = "asked for by a person"
 
 
 class TrainingConfig(dg.Config):
     """How to train; the defaults give a model that may forecast every week of the running season.
 
-    With `blend` each rating system gets a model of its own, and these are pooled with equal weights.
+    With `blend` each rating system gets a model of its own, and these are pooled with equal weights. A version that was
+    trained like this before and is no longer staged is staged again for a person who gives a reason.
     """
 
     regularisation: float = REGULARISATION
     include_running_season: bool = False
     blend: bool = False
-    reason: str = "asked for by a person"
+    reason: str = NO_REASON
 
 
 @dg.asset(deps=["match_features"], group_name="model", kinds={"mlflow", "scikitlearn"})
@@ -54,8 +60,13 @@ def outcome_model(
     training = train(table, features, recipe, clock.as_of(), f"{lake.root}/match_features", config.reason)
     twin = _twin(registry, training)
     if twin is not None:
-        context.log.info("version %d was made from the same data by the same recipe; nothing to add", twin)
-        return dg.MaterializeResult(metadata={"version": twin, "new": False})
+        automatic = bool({SCHEDULE_NAME_TAG, SENSOR_NAME_TAG} & set(context.run.tags))
+        said = _place(registry, twin, automatic, config.reason)
+        context.log.info(said)
+        return dg.MaterializeResult(
+            metadata={"version": twin.version, "new": False, "what_happened": said},
+            data_version=dg.DataVersion(str(twin.version)),
+        )
     version = registry.register(training)
     scores = json.loads(training.documents["evaluation.json"])
     summary = {
@@ -70,6 +81,7 @@ def outcome_model(
         metadata={
             "version": version.version,
             "new": True,
+            "what_happened": f"version {version.version} is new, and staged",
             "trained_through": dg.MetadataValue.timestamp(version.trained_through),
             "scores": display.scores_table(scores["scores"]),
             "rps_by_season": dg.MetadataValue.md(display.markdown(pd.DataFrame(scores["rps_by_season"]))),
@@ -89,8 +101,23 @@ def _differences(scores: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame([{"RPS difference to": name, **one} for name, one in scores["difference_to"].items()])
 
 
-def _twin(registry: Registry, training: Training) -> int | None:
-    """The newest version, if it already is what this training would register."""
-    newest = max(registry.versions(), key=lambda one: one.version, default=None)
-    same = newest is not None and all(newest.tags.get(name) == training.tags[name] for name in IDENTITY)
-    return newest.version if newest is not None and same else None
+def _twin(registry: Registry, training: Training) -> ModelVersion | None:
+    """The version that already is what this training would register; of several the one that has a role."""
+    same = [one for one in registry.versions() if all(one.tags.get(name) == training.tags[name] for name in IDENTITY)]
+    return max(same, key=lambda one: (PRODUCTION in one.aliases, STAGING in one.aliases, one.version), default=None)
+
+
+def _place(registry: Registry, twin: ModelVersion, automatic: bool, reason: str) -> str:
+    """Stage a version again if a person wants it and says why; returns what came of it.
+
+    What was rolled back, or has lost its place, never comes back by itself.
+    """
+    same = f"version {twin.version} was made from the same data by the same recipe"
+    if {PRODUCTION, STAGING} & set(twin.aliases):
+        return f"{same} and {became_of(twin)}; nothing to add"
+    if automatic or reason.strip() in ("", NO_REASON):
+        return f"{same} and {became_of(twin)}; only a training by hand with a `reason` stages it again"
+    registry.remove_tags(twin.version, APPROVAL_TAGS)  # it was given to what was known then
+    registry.set_tags(twin.version, {"staged_again_because": reason})
+    registry.set_alias(STAGING, twin.version)
+    return f"{same} and {became_of(twin)}; it is staged again: {reason}"

@@ -188,6 +188,11 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert life.run("promote_model", policy=Policy.AUTO).success
     assert life.bearer(PRODUCTION) == 2
     assert [one["action"] for one in promotion.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
+
+    # The same training by hand, with a reason, stages it again: what it forecast is still known.
+    assert "version 4 was rolled back by Ada" in life.judge()[1]["conditions"][0]["why"]
+    assert life.stage(BETTER) == 4
+    assert life.judge()[0] == ["approved"]
     assert "no previous version" in failure(
         life.decide("rollback_production", "restore_previous", name="Ada", reason="again")
     )
