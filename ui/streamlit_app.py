@@ -46,10 +46,11 @@ def standing() -> None:
 
 
 def main() -> None:
-    st.set_page_config(page_title="Touchline", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide")
+    page = st.navigation(pages(), position="top")
+    icon = str(HERE / "assets" / "icon.svg")
+    st.set_page_config(page_title=f"{page.title} · Touchline", page_icon=icon, layout="wide")
     st.logo(str(HERE / "assets" / "logo.svg"), size="large")
     st.html(HERE / "style.css")
-    page = st.navigation(pages(), position="top")
     with failures_explained():
         standing()
         page.run()

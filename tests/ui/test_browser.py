@@ -82,6 +82,7 @@ def test_a_reader_goes_from_the_list_to_a_match_and_predicts_it_now(open_browser
     assert page.inner_text("a.tl-match .tl-time") == "16:00", "kick-off is shown on the browser's clock"
     page.click("a.tl-match:has-text('Everton')")
     page.wait_for_selector("text=Arsenal win")
+    page.wait_for_function("document.title == 'Arsenal v Everton · Touchline'")
     assert page.url.endswith("/match?match_id=eng-premier-league-2025-26-arsenal-everton")
     page.click("button:has-text('Predict now')")
     page.wait_for_selector("text=Forecast made")
@@ -103,6 +104,7 @@ def test_every_page_is_reached_from_the_top_and_by_its_address(open_browser: Any
     for name, path in (("What if", "what-if"), ("Table", "table"), ("Model", "model"), ("Drift", "drift")):
         page.click(f"[data-testid='stTopNavLink']:has-text('{name}')")
         page.wait_for_selector(f"h1:has-text('{name}')")
+        page.wait_for_function("name => document.title == `${name} · Touchline`", arg=name)
         assert page.url.split("?")[0].endswith(f"/{path}")
         page.reload()
         page.wait_for_selector(f"h1:has-text('{name}')")

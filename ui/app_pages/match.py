@@ -130,6 +130,7 @@ def page() -> None:
     except NotFoundError as error:
         empty("There is no such match.", str(error))
         return
+    st.set_page_config(page_title=f"{match.home_team} v {match.away_team} · Touchline")
     st.html(cards.hero(match, times.zone()))
     published(match)
     now(match)
