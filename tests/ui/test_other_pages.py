@@ -36,6 +36,7 @@ def test_the_table_lists_every_club_by_expected_points(api, open_page, text) -> 
     assert shown.count('class="tl-team"') == 20
     assert 'title="places 18 to 20 of 20">Relegation</th>' in shown
     assert shown.count("tl-meter tl-meter-play_off") == 20, "each competition's own places are columns"
+    assert "Thin lines mark off Champions League, Relegation play-off, Relegation." in shown
     assert shown.index("AFC Bournemouth") < shown.index("Wolverhampton Wanderers")
 
 

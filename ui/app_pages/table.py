@@ -20,10 +20,12 @@ def page() -> None:
     except NotFoundError:
         nothing()
         return
+    marked = [place.name for place in table.places if place.kind != "title"]
     europe = any(place.kind == "top" for place in table.places)
     st.caption(
         "The rest of the season played out thousands of times from the forecasts. The squares show how often a club "
         "finishes at each place, from first on the left to last on the right: the stronger the colour, the more often."
+        + (f" Thin lines mark off {', '.join(marked)}." if marked else "")
         + (" European places are those by league position; what cup winners earn comes on top." if europe else "")
     )
     if not table.complete:
