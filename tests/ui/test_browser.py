@@ -133,6 +133,13 @@ def test_a_phone_needs_no_sideways_scrolling(open_browser: Any, path: str, ready
     assert max(edges, default=0) <= 390
 
 
+def test_on_a_phone_the_filters_are_as_wide_as_the_page(open_browser: Any) -> None:
+    page = open_browser("/", width=390, ready="[data-testid=stDateInput]")
+    filters = page.locator("[data-testid=stSelectbox], [data-testid=stDateInput]")
+    boxes = filters.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")
+    assert [(one["left"], one["right"]) for one in boxes] == [(16, 374)] * 3
+
+
 def test_the_drift_report_is_shown_in_its_whole_length(open_browser: Any) -> None:
     page = open_browser("/drift?report=true", ready="iframe")
     page.frame_locator("iframe").locator("h1").wait_for()

@@ -63,11 +63,11 @@ def summary(matches: list[Match]) -> str:
 
 
 def legend(matches: list[Match]) -> None:
-    left, right = st.columns([2, 3], vertical_alignment="center")
-    left.html(cards.LEGEND)
-    with right.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.html(cards.LEGEND, width="content")
         if line := summary(matches):
-            st.markdown(line, help="Of the settled matches listed here. A good model is right about 53 % of the time.")
+            hint = "Of the settled matches listed here. A good model is right about 53 % of the time."
+            st.markdown(line, help=hint, width="content")
         with st.popover("How to read this", icon=":material/help:", type="tertiary"):
             st.markdown(cards.MEANING)
 
