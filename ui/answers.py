@@ -169,8 +169,9 @@ class Accepted(Answer):
 
 
 class FieldError(Answer):
-    """The known values nearest to a wrong one."""
+    """What is wrong with one part of a request, and the known values nearest to it."""
 
+    message: str = ""
     nearest: list[str] = []
 
 
