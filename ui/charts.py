@@ -13,6 +13,7 @@ FORECASTERS = {"model": "published", "elo": "plain Elo", "base": "base rate", "m
 _COLOURS = {"published": MODEL, "plain Elo": "#7d8894", "base rate": "#b9a37c", "bookmakers": "#a0529c"}
 OUTCOMES = {"home": ("home win", HOME), "draw": ("draw", DRAW), "away": ("away win", AWAY)}
 STATES = {"stable": "no drift", "drift": "drift", "too_few_matches": "too few matches"}
+_LABELS = 8
 _STATE_COLOURS = {"no drift": MODEL, "drift": "#c2410c", "too few matches": "#9aa5ae"}
 
 
@@ -155,11 +156,13 @@ def drift_trend(weeks: list[DriftSummary]) -> alt.Chart:
             for one in weeks
         ]
     )
+    mondays = sorted(rows["week"])
+    labelled = [one.isoformat() for one in mondays[:: -(-len(mondays) // _LABELS)]]  # no day in between is labelled
     chart: alt.Chart = (
         alt.Chart(rows)
         .mark_circle(size=110, opacity=1)
         .encode(
-            x=alt.X("week:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=8)),
+            x=alt.X("week:T", title="week of", axis=alt.Axis(format="%-d %b", values=labelled)),
             y=alt.Y("share:Q", title="figures that drifted", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
             color=alt.Color(
                 "verdict:N",
@@ -174,6 +177,6 @@ def drift_trend(weeks: list[DriftSummary]) -> alt.Chart:
                 "matches:Q",
             ],
         )
-        .properties(height=240)
+        .properties(height=260)
     )
     return chart

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 PAGES = ("what_if", "table", "model", "drift")
@@ -63,6 +65,8 @@ def test_the_drift_page_says_what_to_do_and_shows_the_report_on_request(api, ope
     app = open_page("drift")
     assert not app.exception
     assert "review_drift" in text(app)
+    axis = json.loads(app.get("vega_lite_chart")[0].proto.spec)["encoding"]["x"]["axis"]
+    assert [one[:10] for one in axis["values"]] == ["2025-08-18", "2026-03-02", "2026-03-09"], "weeks, no days between"
     assert "**Pi: home form at home" in text(app)
     assert "1 of 8" in [metric.value for metric in app.metric]
     assert not app.get("iframe")
