@@ -78,8 +78,7 @@ class Pipeline:
             self._weekly("settle_forecasts", "scores of played matches", self._first)
         if self._ran or self._lake.stamp("reports/performance.json") is None:
             self._job("judge_forecasts", "performance and freshness")
-        over = week_of(as_of - timedelta(weeks=1))
-        if over >= self._first and self._lake.stamp(f"reports/drift/week={over}/summary.json") is None:
+        for over in self._without_drift(as_of):
             self._job("report_drift", f"drift of the week {over}", partition_key=over)
         if self._ran or self._unshadowed():
             self._weekly("shadow_candidate", "forecasts of the candidate", self._first)
@@ -126,6 +125,13 @@ class Pipeline:
         open_ = rows[~rows["match_id"].isin(already)]
         table = published.matches(self._lake)
         return not settle(open_, table, plain_elo(table, published.features(self._lake), set()), as_of).settled.empty
+
+    def _without_drift(self, as_of: datetime) -> list[str]:
+        """Weeks that ended since the last drift report; only the last one where there is no report yet."""
+        last = week_of(as_of - timedelta(weeks=1))
+        ended = [week_of(day) for day in pd.date_range(self._first, last, freq="7D").date]
+        reported = [week for week in ended if self._lake.stamp(f"reports/drift/week={week}/summary.json") is not None]
+        return [week for week in ended if week > reported[-1]] if reported else ended[-1:]
 
     def _unshadowed(self) -> bool:
         """Whether a candidate waits that has forecast nothing yet."""

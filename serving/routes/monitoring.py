@@ -112,7 +112,7 @@ def _known(lake: Lake, week: str) -> Iterator[None]:
     except NotPublished as error:
         weeks = [one for one in _weeks(lake) if one != week]
         before, after = [one for one in weeks if one < week][-2:], [one for one in weeks if one > week][:2]
-        nearest = f"the nearest are {', '.join([*before, *after])}" if weeks else "there is none of any week yet"
+        nearest = f"nearest: {', '.join([*before, *after])}" if weeks else "there is none of any week yet"
         raise NotPublished(f"there is no drift report for the week of {week}; {nearest}") from error
 
 

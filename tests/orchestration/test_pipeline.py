@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -162,22 +163,25 @@ def test_matches_replaced_within_the_second_of_the_forecasts_are_noticed_on_s3(i
 
 
 @pytest.mark.slow
-def test_a_second_start_does_nothing_and_a_week_later_only_what_is_new(fresh) -> None:
+def test_a_second_start_does_nothing_and_two_weeks_later_only_what_is_new(fresh) -> None:
     home = fresh(AS_OF)
     first = home.run()
     assert any("trained" in line for line in first)
     before = home.forecasts()
     assert len(home.run()) == 1, "a second start only says where it stands"
-    later = home.at(AS_OF + timedelta(weeks=1))
+    moment = AS_OF + timedelta(weeks=2)
+    later = home.at(moment)
     said = later.run()
     assert not any("trained" in line for line in said)
+    drift = set(re.findall(r"drift of the week (\S+)", "\n".join(said)))
+    assert {one.rstrip(":") for one in drift} == {"2026-03-09", "2026-03-16"}, "no week is jumped over"
     after = later.forecasts().set_index("match_id")
     history = before[before["kick_off"] <= AS_OF].set_index("match_id")
     pd.testing.assert_frame_equal(after.loc[history.index], history)
-    # between the two moments matches were played: what was published for them last week stands
-    played = before[(before["kick_off"] > AS_OF) & (before["kick_off"] <= AS_OF + timedelta(weeks=1))]
+    # between the two moments matches were played: what was published for them stands
+    played = before[(before["kick_off"] > AS_OF) & (before["kick_off"] <= moment)]
     pd.testing.assert_frame_equal(after.loc[played["match_id"]], played.set_index("match_id"))
-    to_come = after[after["kick_off"] > AS_OF + timedelta(weeks=1)]
+    to_come = after[after["kick_off"] > moment]
     assert (to_come["features_as_of"] > pd.Timestamp(AS_OF)).all()
 
 

@@ -293,7 +293,7 @@ def test_reports_of_the_lake_are_passed_on(api: httpx.Client, service) -> None:
     for path in ("/monitoring/drift/2026-02-03", "/monitoring/drift/2026-02-03/report"):
         missing = api.get(path)
         assert missing.status_code == 404
-        assert "no drift report for the week of 2026-02-03; the nearest are 2026-02-02" in missing.json()["detail"]
+        assert "no drift report for the week of 2026-02-03; nearest: 2026-02-02" in missing.json()["detail"]
     (service.world.lake_root / folder / "summary.json").write_text("{")
     damaged = api.get("/monitoring/drift/2026-02-02")
     assert documented(service.url, "/monitoring/drift/{week}", damaged).status_code == 503
