@@ -99,7 +99,8 @@ def _nothing_waits(production: ModelVersion, policy: Policy, as_of: datetime) ->
 def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) -> dict[str, bool]:
     """Each critical check that has ever run, by name: whether its newest result of every partition is a pass.
 
-    A check that is only planned, or whose run stopped before it, has not passed.
+    A check that is only planned, or whose run stopped before it, has not passed. A run of a partitioned asset that was
+    launched without a partition fails and says nothing of any.
     """
     history = {key: instance.event_log_storage.get_asset_check_execution_history(key, _HISTORY) for key in keys}
     runs = {record.run_id for records in history.values() for record in records}
@@ -112,6 +113,8 @@ def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) 
         for record in records:  # newest first
             for partition in covered.get(record.run_id, (None,)):
                 newest.setdefault(partition, record.status is AssetCheckExecutionRecordStatus.SUCCEEDED)
+        if len(newest) > 1:
+            newest.pop(None, None)
         if newest:
             found[f"{key.asset_key.to_user_string()}: {key.name}"] = all(newest.values())
     return found

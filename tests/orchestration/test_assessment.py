@@ -44,7 +44,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield one
 
 
-def run(instance: dg.DagsterInstance, partition: str, passes: bool = True, stops: bool = False) -> None:
+def run(instance: dg.DagsterInstance, partition: str | None, passes: bool = True, stops: bool = False) -> None:
     feed = Feed()
     feed.passes, feed.stops = passes, stops
     dg.materialize(
@@ -80,6 +80,15 @@ def test_the_failure_of_one_competition_is_not_hidden_by_the_pass_of_another(ins
     assert heard(instance) == {"table: sound": False}
     run(instance, "first")
     assert heard(instance) == {"table: sound": True}
+
+
+def test_a_run_that_was_launched_without_a_competition_says_nothing_of_any(instance: dg.DagsterInstance) -> None:
+    """It fails, and no later run would ever take its place."""
+    run(instance, "first")
+    run(instance, None, stops=True)
+    assert heard(instance) == {"table: sound": True}
+    run(instance, "first", passes=False)
+    assert heard(instance) == {"table: sound": False}
 
 
 def test_a_failed_range_of_weeks_is_repaired_week_by_week(instance: dg.DagsterInstance) -> None:
