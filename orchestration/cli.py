@@ -7,12 +7,16 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from features.errors import TouchlineError
 from features.io.settings import KINDS, given, misread, unknown
+
+if TYPE_CHECKING:
+    from orchestration.local import LocalSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("up", help="start everything on this machine; Ctrl-C stops it")
     advance = commands.add_parser("advance", help="move the replayed season on, beside a running `up`: results come in")
     advance.add_argument("--weeks", type=int, default=1, help="how many weeks (default 1)")
+    launch = commands.add_parser("launch", help="launch a job of a running `up`, wait for it and tell how it ended")
+    launch.add_argument("job", help="for example train_model, approve_promotion, rollback_production, review_drift")
+    launch.add_argument(
+        "fields", nargs="*", metavar="FIELD=VALUE", help="what it is told, or one run configuration as JSON"
+    )
+    launch.add_argument("--partition", help="the competition, or the Monday of the week, of a job that is cut by them")
     inspect = commands.add_parser(
         "inspect", help="what the source holds and what is wrong with it, without the pipeline"
     )
@@ -35,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if choice.command == "inspect":
             return _inspect(choice.competitions)
+        if choice.command == "launch":
+            return _launch(choice.job, choice.fields, choice.partition)
         return _up() if choice.command == "up" else _advance(choice.weeks)
     except TouchlineError as error:
         say(f"touchline: {error}")
@@ -82,12 +94,26 @@ def _inspect(competitions: Sequence[str]) -> int:
     return 1 if found.unusable else 0
 
 
-def _advance(weeks: int) -> int:
+def _beside() -> LocalSettings:
+    """The settings of the `up` that runs in this home, where this command was given no others; refused without one."""
     from features.io.settings import Settings, inherit
+    from orchestration.local import LocalSettings
     from orchestration.preflight import settings_of_run
 
-    home = Settings().home
-    inherit(settings_of_run(home))  # before anything is made: without a run here there is nothing to move on
+    inherit(settings_of_run(Settings().home))
+    return LocalSettings()
+
+
+def _launch(job: str, fields: Sequence[str], partition: str | None) -> int:
+    local = _beside()
+    from orchestration.launching import launch
+
+    launch(job, fields, partition, local.addresses["Dagster"][0], say)
+    return 0
+
+
+def _advance(weeks: int) -> int:
+    home = _beside().home  # before anything is made: without a run there is nothing to move on
     (home / "logs").mkdir(exist_ok=True)
     # Dagster, MLflow and their libraries tell every step on stderr; a person wants the steps of the pipeline.
     with (home / "logs" / "advance.log").open("w") as log, contextlib.redirect_stderr(log):

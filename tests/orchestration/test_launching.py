@@ -1,0 +1,214 @@
+"""`touchline launch`: a job is launched and waited for, and one line tells how it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import pytest
+
+from features.errors import InvalidInput, TouchlineError
+from orchestration import launching
+from orchestration.cli import main
+from orchestration.definitions import build
+from orchestration.jobs import JOBS
+from orchestration.launching import FORMS, launch, run_config
+from orchestration.preflight import only_one, tell_settings
+from orchestration.settings import PipelineSettings
+from tests.orchestration.daemon import daemon, pages
+
+GONE = "dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server. gRPC: UNKNOWN"
+FAILED = {
+    "__typename": "ExecutionStepFailureEvent",
+    "error": {
+        "message": "dagster._core.definitions.events.Failure: version 9 is not the candidate; version 2 is\n",
+        "errorChain": [
+            {"error": {"message": "features.errors.GateShut: version 9 is not the candidate; version 2 is\n\nmore"}}
+        ],
+    },
+}
+STARTED = {"__typename": "LaunchRunSuccess", "run": {"runId": "abc"}}
+
+
+class Dagster:
+    """Pages of Dagster that answer as they are told: how each launch goes, how its run ends, what that run wrote."""
+
+    def __init__(
+        self, *launches: dict[str, Any], status: str = "SUCCESS", events: Any = (), partitions: Any = ()
+    ) -> None:
+        self.launches, self.status, self.events = list(launches), status, [list(events)]
+        self.partitions = list(partitions)
+        self.asked: list[dict[str, Any]] = []
+
+    def post(self, address: str, json: dict[str, Any], timeout: float) -> httpx.Response:
+        assert address == "http://dagster.example/graphql"
+        data: dict[str, Any]
+        if "launchRun" in json["query"]:
+            self.asked.append(json["variables"]["params"])
+            data = {"launchRun": self.launches.pop(0)}
+        elif "runOrError" in json["query"]:
+            data = {"runOrError": {"status": self.status}}
+        elif "logsForRun" in json["query"]:
+            events = self.events.pop(0) if len(self.events) > 1 else self.events[0]
+            data = {"logsForRun": {"cursor": "1", "hasMore": False, "events": events}}
+        elif "pipelineOrError" in json["query"]:
+            data = {"pipelineOrError": {"partitionKeysOrError": {"partitionKeys": self.partitions}}}
+        else:
+            data = {"repositoryOrError": {"jobs": [{"name": "train_model"}, {"name": "__ASSET_JOB"}]}}
+        return httpx.Response(200, json={"data": data})
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Launch on such pages; returns the lines that a person sees."""
+
+    def on(dagster: Dagster, job: str = "approve_promotion", *words: str, partition: str | None = None) -> list[str]:
+        lines: list[str] = []
+        monkeypatch.setattr(httpx, "post", dagster.post)
+        monkeypatch.setattr(launching, "PAUSE", 0)
+        launch(job, words, partition, "http://dagster.example", lines.append)
+        return lines
+
+    return on
+
+
+def test_a_run_that_succeeded_is_one_line_with_what_it_did(said) -> None:
+    events = [
+        {"__typename": "LogMessageEvent", "level": "DEBUG", "message": "never mind"},
+        {"__typename": "LogMessageEvent", "level": "INFO", "message": "version 2 approved by Ada"},
+        {"__typename": "RunSuccessEvent"},
+    ]
+    dagster = Dagster(STARTED, events=events, partitions=["2026-03-09"])
+    launched, ended = said(dagster, "approve_promotion", "version=2", "name=Ada", partition="2026-03-09")
+    assert launched == "approve_promotion is launched: http://dagster.example/runs/abc"
+    assert ended == "approve_promotion succeeded after 0 s; version 2 approved by Ada"
+    (asked,) = dagster.asked
+    assert asked["runConfigData"] == {"ops": {"approve_candidate": {"config": {"version": 2, "name": "Ada"}}}}
+    assert asked["executionMetadata"] == {"tags": [{"key": "dagster/partition", "value": "2026-03-09"}]}
+
+
+def test_a_run_that_failed_says_why_in_the_words_of_its_step_and_where_to_look(said) -> None:
+    with pytest.raises(TouchlineError) as failure:
+        said(Dagster(STARTED, status="FAILURE", events=[{"__typename": "RunStartEvent"}, FAILED]))
+    assert str(failure.value) == (
+        "approve_promotion failed: version 9 is not the candidate; version 2 is; see http://dagster.example/runs/abc"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (
+            {
+                "__typename": "RunConfigValidationInvalid",
+                "errors": [{"message": 'Received unexpected config entry "opps" at the root. Expected: "{ a page }".'}],
+            },
+            'approve_promotion is not launched: Received unexpected config entry "opps" at the root.',
+        ),
+        ({"__typename": "PipelineNotFoundError"}, "there is no job 'approve_promotion'; there are train_model"),
+        ({"__typename": "PythonError", "message": "builtins.ValueError: no room\n  a trace"}, "no room"),
+    ],
+)
+def test_what_dagster_does_not_take_is_one_sentence(said, answer: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(TouchlineError) as failure:
+        said(Dagster(answer))
+    assert str(failure.value) == sentence
+
+
+def test_a_job_of_partitions_is_not_launched_without_one(said) -> None:
+    for keys, span in ((["eng", "esp"], "eng, esp"), ([f"2026-03-{day:02}" for day in range(2, 31, 7)], "02 to .*-30")):
+        dagster = Dagster(partitions=keys)
+        with pytest.raises(InvalidInput, match=rf"one partition at a time; give --partition \(.*{span}\)"):
+            said(dagster, "refresh_matches")
+        assert dagster.asked == []
+
+
+def test_a_code_server_that_was_gone_is_asked_once_more(said) -> None:
+    """After the machine has slept; the launch is refused for it, or the run fails before its first step."""
+    gone = {"__typename": "PythonError", "message": GONE}
+    dagster = Dagster(gone, STARTED)
+    assert "launched once more" in said(dagster)[0]
+    assert len(dagster.asked) == 2
+    with pytest.raises(TouchlineError, match=r"^Could not reach user code server"):
+        said(Dagster(gone, gone))
+    dagster = Dagster(
+        STARTED,
+        STARTED,
+        status="FAILURE",
+        events=[{"__typename": "RunFailureEvent", "message": "", "error": {"message": GONE}}],
+    )
+    dagster.events.append([FAILED])
+    with pytest.raises(TouchlineError, match="version 9 is not the candidate"):
+        said(dagster)
+
+
+def test_pages_that_do_not_answer_are_named() -> None:
+    with pytest.raises(TouchlineError, match=r"Dagster does not answer at http://127\.0\.0\.1:9"):
+        launch("judge_candidate", [], None, "http://127.0.0.1:9", print)
+
+
+def test_words_are_fields_or_a_whole_configuration() -> None:
+    fields = run_config("train_model", ["regularisation=0.005", "blend=true", "reason=a trial", "x=[1]", "y=NaN"])
+    config = {"regularisation": 0.005, "blend": True, "reason": "a trial", "x": "[1]", "y": "NaN"}
+    assert fields == {"ops": {"outcome_model": {"config": config}}}
+    assert run_config("judge_candidate", ['{"ops": {}}']) == {"ops": {}}
+    assert run_config("judge_candidate", []) == {}
+    for job, words, sentence in (
+        ("train_model", ["{x"], "not JSON"),
+        ("train_model", ["Ada"], "'Ada' is neither FIELD=VALUE nor"),
+        ("judge_candidate", ["a=1"], "judge_candidate takes no FIELD=VALUE"),
+    ):
+        with pytest.raises(InvalidInput, match=sentence):
+            run_config(job, words)
+
+
+def test_the_fields_of_every_job_that_is_told_something_have_their_step(tmp_path: Path) -> None:
+    definitions = build(PipelineSettings(home=tmp_path))
+    told = {}
+    for one in JOBS:
+        job = definitions.resolve_job_def(one.name)
+        steps = [node.name for node in job.all_node_defs if isinstance(node, dg.OpDefinition) and _configured(node)]
+        if steps:
+            (told[one.name],) = steps
+    assert told == FORMS
+
+
+def _configured(node: dg.OpDefinition) -> bool:
+    return bool(getattr(node.config_schema.config_type, "fields", None))
+
+
+def test_without_a_run_in_this_home_one_sentence_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
+    assert main(["launch", "judge_candidate"]) == 1
+    assert capsys.readouterr().out.startswith(f"touchline: no Touchline runs in {tmp_path}; start `make up` first")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_on_the_real_dagster_a_job_succeeds_and_one_fails_with_its_own_sentence(
+    judged: Any,
+    repository: Path,
+    free_port: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the command, with the port that the run told."""
+    home, port = judged.settings.home, free_port()
+    monkeypatch.setenv("TOUCHLINE_HOME", str(home))
+    monkeypatch.setenv("TOUCHLINE_DAGSTER_PORT", "")  # remembered as absent
+    monkeypatch.delenv("TOUCHLINE_DAGSTER_PORT")
+    with only_one(home), pages(judged, repository, port), daemon(judged, repository):
+        tell_settings(home, {"TOUCHLINE_DAGSTER_PORT": str(port)})
+        assert main(["launch", "judge_candidate"]) == 0
+        assert "judge_candidate succeeded after" in capsys.readouterr().out
+        assert main(["launch", "approve_promotion", "version=9", "name=Ada", "reason=good"]) == 1
+    failed = capsys.readouterr().out.splitlines()[-1]
+    assert failed.startswith("touchline: approve_promotion failed: version 9 is not the candidate; version 2 is; see ")
+    assert json.loads((home / "lake" / "reports" / "gate.json").read_text())["candidate"] == 2
