@@ -192,6 +192,14 @@ def services_of(settings: LocalSettings) -> dict[str, str]:
     return {name: command for name, command in commands.items() if name not in outside}
 
 
+def spell(seconds: float) -> str:
+    """A time as a person says it: 45 s, 18 min, 2 h 5 min."""
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def kill_all(processes: Iterable[psutil.Process]) -> list[str]:
     """Kill those that still live; returns their command lines."""
     killed = []
@@ -242,7 +250,7 @@ class LocalRun:
         if self.failure:
             self.say(f"touchline: {self.failure}")
             return 1
-        self.say(f"Stopped after {time.monotonic() - self.began:.0f} s; nothing is left running.")
+        self.say(f"Stopped; it ran for {spell(time.monotonic() - self.began)}, and nothing is left running.")
         return 0
 
     def _told_to_stop(self) -> None:

@@ -11,7 +11,7 @@ import yaml
 from dagster._core.instance.config import dagster_instance_config
 
 from orchestration import local
-from orchestration.local import LocalRun, LocalSettings, child_environment, prepare, services_of
+from orchestration.local import LocalRun, LocalSettings, child_environment, prepare, services_of, spell
 
 OUTSIDE: dict[str, Any] = {
     "broker_url": "amqp://guest:guest@mq.example/v",
@@ -89,6 +89,10 @@ def test_the_viewer_is_named_when_forecasts_are_served_while_the_pipeline_still_
     run._watch_for_the_first_forecast()
     run.logs.close()
     assert heard == said
+
+
+def test_how_long_it_ran_is_said_as_a_person_says_it() -> None:
+    assert [spell(seconds) for seconds in (7.4, 64, 1071, 7512)] == ["7 s", "1 min", "18 min", "2 h 5 min"]
 
 
 def test_results_alone_outside_leave_the_embedded_server_for_the_broker() -> None:
