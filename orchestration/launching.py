@@ -24,8 +24,8 @@ FORMS = {
 
 HERE = {"repositoryLocationName": "touchline", "repositoryName": "__repository__"}
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
-PAUSE = 5.0
-"""Seconds after which a code server that was gone is asked again; Dagster starts it anew."""
+PATIENCE, PAUSE = 45.0, 5.0
+"""Seconds for which a code server that is gone is asked again, and between; Dagster starts it anew."""
 
 _JOBS = """
 query($here: RepositorySelector!) { repositoryOrError(repositorySelector: $here) {
@@ -76,12 +76,17 @@ def launch(job: str, words: Sequence[str], partition: str | None, dagster: str, 
         If Dagster does not answer, takes no such job or configuration, or the run did not succeed.
     """
     config = run_config(job, words)
-    try:
-        _run(job, config, partition, dagster, say)
-    except CodeServerGone:
-        say(f"Dagster's code server was gone; {job} is launched once more ...")
+    deadline, told = time.monotonic() + PATIENCE, False
+    while True:
+        try:
+            return _run(job, config, partition, dagster, say)
+        except CodeServerGone:
+            if time.monotonic() > deadline:
+                raise
+        if not told:
+            say(f"Dagster's code server is gone; {job} is launched when it is back ...")
+        told = True
         time.sleep(PAUSE)
-        _run(job, config, partition, dagster, say)
 
 
 def run_config(job: str, words: Sequence[str]) -> dict[str, Any]:

@@ -127,14 +127,20 @@ def test_a_job_of_partitions_is_not_launched_without_one(said) -> None:
         assert dagster.asked == []
 
 
-def test_a_code_server_that_was_gone_is_asked_once_more(said) -> None:
+def test_a_code_server_that_is_gone_is_waited_for(said, monkeypatch) -> None:
     """After the machine has slept; the launch is refused for it, or the run fails before its first step."""
     gone = {"__typename": "PythonError", "message": GONE}
-    dagster = Dagster(gone, STARTED)
-    assert "launched once more" in said(dagster)[0]
-    assert len(dagster.asked) == 2
+    dagster = Dagster(gone, gone, STARTED)
+    assert [line.partition(";")[0] for line in said(dagster)] == [
+        "Dagster's code server is gone",
+        "approve_promotion is launched: http://dagster.example/runs/abc",
+        "approve_promotion succeeded after 0 s",
+    ]
+    assert len(dagster.asked) == 3
+    monkeypatch.setattr(launching, "PATIENCE", -1)
     with pytest.raises(TouchlineError, match=r"^Could not reach user code server"):
-        said(Dagster(gone, gone))
+        said(Dagster(gone))
+    monkeypatch.setattr(launching, "PATIENCE", 60)
     dagster = Dagster(
         STARTED,
         STARTED,
