@@ -45,7 +45,7 @@ def promote_first(registry: Registry, lake: Lake, candidate: ModelVersion, at: d
 
 
 def promote(registry: Registry, lake: Lake, verdict: Verdict) -> None:
-    """Put the candidate of an open verdict into production; the version it replaces becomes `previous`.
+    """Put the candidate of an open verdict into production, if it is not there; what it replaces becomes `previous`.
 
     Raises
     ------
@@ -55,6 +55,8 @@ def promote(registry: Registry, lake: Lake, verdict: Verdict) -> None:
     if not verdict.open:
         raise GateShut(f"version {verdict.candidate} is not promoted: {', '.join(verdict.shut)}")
     now = {alias: found.version if (found := registry.by_alias(alias)) else None for alias in (STAGING, PRODUCTION)}
+    if now[PRODUCTION] == verdict.candidate:  # another process was faster
+        return
     if now != {STAGING: verdict.candidate, PRODUCTION: verdict.production}:
         raise GateShut(f"version {verdict.candidate} is not promoted: it was judged before the aliases moved to {now}")
     finish(registry, lake)

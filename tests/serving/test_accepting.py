@@ -25,6 +25,7 @@ from serving.gathering import Caller
 from serving.keys import create
 from serving.results import WORKERS, Results, result_key
 from serving.settings import ServingSettings
+from tests.serving.asked import FIXTURE
 from tests.serving.rabbit import Rabbit
 from tests.serving.store import Store
 
@@ -56,7 +57,7 @@ class Api:
         self.broker = Broker(failures)
         settings = ServingSettings(api_keys_file=folder / "keys", lake=str(folder / "lake"))
         self.app = create_app(settings)
-        self.app.state.catalogue = SimpleNamespace(fixture=lambda *_: PAIR)
+        self.app.state.catalogue = SimpleNamespace(fixture=lambda *_: FIXTURE)
         self.results = Results(results_url, 60)
         self.app.state.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]  # stands in for one
 
@@ -162,7 +163,7 @@ async def test_a_task_that_ended_every_worker_is_reported_as_failed_and_why(
     await desk.look()
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         await (await channel.get_queue(QUEUE)).purge()
-    task_id = await desk.submit(PAIR, Caller("/predict/async/", "request", _stays), PREDICT)
+    task_id = await desk.submit(FIXTURE, Caller("/predict/async/", "request", _stays), PREDICT)
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         queue = await channel.get_queue(QUEUE)
         for _ in range(DELIVERY_LIMIT + 1):  # as a worker's death does
