@@ -61,7 +61,7 @@ def test_the_table_tells_its_season_its_model_and_what_that_knew(client: TestCli
     assert {name: table[name] for name in MADE_FROM} == {
         "season": "2025-26",
         "model_version": 3,
-        "features_as_of": "2026-03-05T20:00:00+00:00",
+        "features_as_of": "2026-03-05T20:00:00Z",
     }
     assert SeasonTable.model_validate(table).features_as_of == MADE_FROM["features_as_of"]
 
