@@ -1,6 +1,6 @@
 """Bodies that say nothing new: pairs of clubs that were asked for before are known to be valid.
 
-Validating a request costs more than all the rest that the API does for it.
+FastAPI takes several times as long to read and validate a batch of 1,000 as it takes to find them here.
 """
 
 from __future__ import annotations

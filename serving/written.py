@@ -46,7 +46,7 @@ def batch(
             away,
             [closings[kind] for kind in forecasts["kind"]],
         )
-        # Pieces that are put between each other and joined once take a third of what a text for each item takes.
+        # Pieces that are put between each other and joined once are quicker than a text for each item.
         pieces = [b""] * (len(home) * len(columns))
         for place, column in enumerate(columns):
             pieces[place :: len(columns)] = column

@@ -169,9 +169,8 @@ class Accepted(Answer):
 
 
 class FieldError(Answer):
-    """What is wrong with one part of a request, and the known values nearest to it."""
+    """The known values nearest to a wrong one."""
 
-    message: str = ""
     nearest: list[str] = []
 
 

@@ -59,9 +59,6 @@ class RefusedError(ApiError):
     """The API refused the request and said why."""
 
 
-_TELLING = 40
-"""As many characters tell whether a message is part of a text, in which it may have been cut short."""
-
 _BY_STATUS: dict[int, type[ApiError]] = {
     401: LockedError,
     403: LockedError,
@@ -216,18 +213,11 @@ def _parsed(shape: type[A], answer: httpx.Response) -> A:
 
 
 def _explanation(answer: httpx.Response) -> str:
-    """The detail of a problem document with the first error, unless that is told in it; the bare status without one."""
+    """The detail of a problem document, or the bare status when it is none."""
     try:
         problem = Problem.model_validate_json(answer.content)
     except ValidationError:
         problem = Problem()
     near = [name for error in problem.errors for name in error.nearest]
     said = problem.detail or problem.title or f"The API answered {answer.status_code} {answer.reason_phrase}."
-    first = next((error.message for error in problem.errors), "").strip()
-    if first[:_TELLING].casefold() not in said.casefold():
-        said = f"{_sentence(said)} {_sentence(first)}"
-    return f"{_sentence(said)} Nearest known: {', '.join(near)}." if near else said
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "?", "!")) else f"{text}."
+    return f"{said.rstrip('.')}. Nearest known: {', '.join(near)}." if near else said

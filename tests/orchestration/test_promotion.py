@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from features.errors import GateShut
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
@@ -170,6 +171,15 @@ def test_a_person_sees_who_put_which_version_into_production_when_and_why(regist
     assert seen["because"].value == "Grace, 2026-03-14T12:00: odd draws"
     newest = str(seen["history"].value).splitlines()[2]
     assert newest == "| 2026-03-14 12:00 | 1 | rolled back | 2 | Grace | odd draws | – |"
+
+
+def test_who_comes_second_to_promote_a_version_finds_it_done(registry: Registry, lake: Lake) -> None:
+    promotion.promote(registry, lake, judged(2, 1))
+    before = promotion.history(lake)
+    promotion.promote(registry, lake, judged(2, 1))
+    assert promotion.history(lake) == before
+    with pytest.raises(GateShut, match="aliases moved"):
+        promotion.promote(registry, lake, judged(3, 1))
 
 
 def test_a_restored_version_that_is_promoted_again_tells_the_newer_reason(registry: Registry, lake: Lake) -> None:

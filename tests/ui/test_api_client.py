@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -63,22 +62,6 @@ def test_the_nearest_known_values_are_told(wire: Wire) -> None:
     wire.body = b'{"detail": "club \'Arsenel\' is unknown", "errors": [{"field": "team", "nearest": ["Arsenal"]}]}'
     with pytest.raises(RefusedError, match=r"is unknown\. Nearest known: Arsenal"):
         ApiClient(wire.url, 5).matches(team="Arsenel")
-
-
-@pytest.mark.parametrize(
-    ("detail", "told"),
-    [
-        ("cannot be used: match_id", "cannot be used: match_id. String should have at most 200 characters."),
-        ("match_id: String should have at most 200 characters", "match_id: String should have at most 200 characters"),
-    ],
-)
-def test_what_is_wrong_is_told_and_told_once(wire: Wire, detail: str, told: str) -> None:
-    wire.status = 422
-    wrong = {"field": "match_id", "message": "String should have at most 200 characters"}
-    wire.body = json.dumps({"detail": detail, "errors": [wrong]}).encode()
-    with pytest.raises(RefusedError) as raised:
-        ApiClient(wire.url, 5).match("x")
-    assert str(raised.value) == told
 
 
 def test_the_key_is_sent_and_never_shown(wire: Wire) -> None:
