@@ -54,8 +54,7 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Probabilities (n, n_classes) in the order of `classes_`."""
-        mean = self.member_log_probabilities(X).mean(axis=0)
-        p = np.exp(mean - mean.max(axis=1, keepdims=True))
+        p = np.exp(self.member_log_probabilities(X).mean(axis=0))  # from log(1e-300) on, so none is 0
         return np.asarray(p / p.sum(axis=1, keepdims=True))
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:

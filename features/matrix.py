@@ -71,7 +71,8 @@ what it leaves goes when both orders of the clubs are asked for (`features.forec
 
 
 def _expected_goals(rating: Floats) -> Floats:
-    return np.sign(rating) * (10.0 ** (np.abs(rating) / 3.0) - 1.0)
+    # 10 ** (|rating| / 3) - 1; powers of e take a third of the time.
+    return np.asarray(np.sign(rating) * np.expm1(np.abs(rating) * (np.log(10.0) / 3.0)))
 
 
 def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: Floats | None = None) -> Floats:

@@ -24,7 +24,7 @@ from serving.slates import Fixture, Forecasts, Slate, joined, parted, slate
 if TYPE_CHECKING:
     from serving.predictor import Prediction, Predictor
 
-_FORMAT = 2
+_FORMAT = 3
 """Of slates and forecasts. Tasks of another one have other names: a worker refuses those that it cannot read, and while
 an upgrade replaces one process after another, the API sends them again until one of its own version takes them."""
 PREDICT = "serving.predict"
@@ -142,8 +142,8 @@ def run(calls: list[Call]) -> Report:
 
 def matches(task: str, args: Any) -> int:
     """How many matches a task asks for, as far as its arguments can be read."""
-    columns = args[0] if task != PREDICT and args else None
-    return len(columns["home"]) if isinstance(columns, dict) and "home" in columns else 1
+    document = args[0] if task != PREDICT and args else None
+    return int(document["matches"]) if isinstance(document, dict) and "matches" in document else 1
 
 
 def _outcomes(forecasts: Forecasts) -> Counter[str]:
@@ -169,7 +169,7 @@ def _answers(calls: list[Call]) -> tuple[list[Forecasts | Exception], Prediction
             return [one[0][0] for one in alone], next((one[1] for one in alone if one[1]), None)
         log.exception("task.crashed", task_id=calls[0].task_id, request_ids=calls[0].request_ids)
         return [error], None
-    counts = [len(one["home"]) for one in slates]
+    counts = [len(one) for one in slates]
     return [
         from_task(forecasts["errors"][0][1]) if call.task == PREDICT and forecasts["errors"] else forecasts
         for call, forecasts in zip(calls, parted(prediction.forecasts, counts), strict=True)
@@ -177,15 +177,14 @@ def _answers(calls: list[Call]) -> tuple[list[Forecasts | Exception], Prediction
 
 
 def _slate(call: Call) -> Slate:
-    columns: Slate = slate([Fixture.read(call.args[0])]) if call.task == PREDICT else call.args[0]
-    return columns
+    return slate([Fixture.read(call.args[0])]) if call.task == PREDICT else Slate.read(call.args[0])
 
 
 def _result(call: Call, answer: Forecasts | Exception) -> Any:
     """What is stored: the document for a caller who comes for it later, else the columns, or what went wrong."""
     if call.task != PREDICT or isinstance(answer, Exception):
         return answer
-    return orjson.Fragment(written.document(Fixture.read(call.args[0]), answer))
+    return orjson.Fragment(written.document(Fixture.read(call.args[0]), written.Answers.read(answer)))
 
 
 def _store(answers: Mapping[str, Any]) -> None:

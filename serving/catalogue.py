@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -27,10 +27,51 @@ from serving.slates import Fixture, iso
 
 log = structlog.get_logger(__name__)
 _PAIRS = 20_000
+"""Most that are remembered."""
 _MOVED = timedelta(days=7)
 """How far a kick-off may lie from the one that is known and still mean that match: fixtures are moved by days."""
 _FARTHEST = timedelta(days=366)
 """How long after the last known result a match that nobody has listed yet may be."""
+
+
+class Named(Protocol):
+    """Two clubs, by the names that a caller has for them."""
+
+    @property
+    def competition(self) -> str | None: ...
+
+    @property
+    def home_team(self) -> str: ...
+
+    @property
+    def away_team(self) -> str: ...
+
+
+class Remembered:
+    """Fixtures of clubs that were asked for, by what callers called them; all are forgotten when there are too many."""
+
+    def __init__(self) -> None:
+        self._known: dict[str | None, dict[str, dict[str, Fixture]]] = {}
+        self._count = 0
+
+    def find(self, competition: str | None, home_team: str, away_team: str) -> Fixture | None:
+        """None where they were not asked for."""
+        return self._known.get(competition, {}).get(home_team, {}).get(away_team)
+
+    def find_all(self, pairs: Sequence[Named]) -> list[Fixture] | None:
+        """None where one of them was not asked for."""
+        known = self._known
+        try:  # names by names: a key of all three would have to be made for each of a thousand pairs
+            return [known[one.competition][one.home_team][one.away_team] for one in pairs]
+        except KeyError:
+            return None
+
+    def add(self, competition: str | None, home_team: str, away_team: str, fixture: Fixture) -> None:
+        """One that `find` did not find."""
+        if self._count >= _PAIRS:
+            self._known, self._count = {}, 0
+        self._known.setdefault(competition, {}).setdefault(home_team, {})[away_team] = fixture
+        self._count += 1
 
 
 @dataclass(frozen=True)
@@ -42,8 +83,8 @@ class Snapshot:
     next_meeting: Mapping[tuple[str, str, str], Meeting] = field(default_factory=dict)
     clubs: Mapping[str, Mapping[str, Club]] = field(default_factory=dict)
     competitions: tuple[str, ...] = ()
-    fixtures: dict[tuple[str, str, str | None], Fixture] = field(default_factory=dict)
-    """Pairs that were asked for, as `Catalogue.fixture` found them; goes with the snapshot."""
+    fixtures: Remembered = field(default_factory=Remembered)
+    """As `Catalogue.fixture` found them; goes with the snapshot."""
 
     @property
     def matches(self) -> tuple[MatchRow, ...]:
@@ -135,24 +176,14 @@ class Catalogue:
     ) -> Fixture:
         """What the worker needs for two clubs as a caller named them; raises BadField with the nearest known value."""
         known = self.snapshot.fixtures
-        found = known.get((home_team, away_team, competition))
+        found = known.find(competition, home_team, away_team)
         if found is None:
             found = self._find(home_team, away_team, competition)
-            if len(known) >= _PAIRS:
-                known.clear()
-            known[home_team, away_team, competition] = found
+            known.add(competition, home_team, away_team, found)
         if kick_off is None:
             return found
         self._check_kick_off(found, kick_off)
         return replace(found, kick_off=iso(kick_off))
-
-    def remembered(self, named: Iterable[tuple[str, str, str | None]]) -> list[Fixture] | None:
-        """Fixtures of (home_team, away_team, competition) as callers wrote them, None where one was never asked for."""
-        known = self.snapshot.fixtures
-        try:
-            return [known[one] for one in named]
-        except KeyError:
-            return None
 
     def _check_kick_off(self, fixture: Fixture, kick_off: datetime) -> None:
         """Raises BadField where the kick-off cannot be that of the match which the clubs' names stand for."""

@@ -21,9 +21,12 @@ from serving.errors import BrokerUnavailable, NoWorker, Overloaded
 from serving.gathering import Caller, Gathering, Seat
 from serving.results import Results
 from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
-from serving.slates import Fixture, Forecasts
+from serving.slates import MOST_MATCHES, Fixture
+from serving.written import Answers
 
 log = structlog.get_logger(__name__)
+_ONES, _BATCHES = 256, 8
+"""Most single matches, and most full batches, that share a task: what else waits for it waits for all of them."""
 _ABSENCE = 5.0
 """Seconds without any worker after which callers are told so: one that restarts or reconnects is waited for."""
 
@@ -39,26 +42,26 @@ class Desk:
         self.broker_error: str | None = None
         self._backlog = Backlog()
         self._errands = Errands(broker, results, self._backlog, settings.sync_timeout)
-        self._gathering = Gathering(partial(self._errands.send, PREDICT_TOGETHER))
+        self._ones = Gathering(partial(self._errands.send, PREDICT_TOGETHER), _ONES)
+        self._batches = Gathering(partial(self._errands.send, PREDICT_BATCH), _BATCHES * MOST_MATCHES)
         self._looking = asyncio.Lock()
         self._nobody_since: float | None = None
 
     async def ask(self, fixture: Fixture, caller: Caller) -> bytes:
         """The forecast of a match as JSON, by a task that others share who ask now; raises what the worker raised."""
-        return written.document(fixture, await self._wait(Seat([fixture], caller, tracing.carrier(), _future())))
+        seat = Seat([fixture], caller, tracing.carrier(), _future())
+        return written.document(fixture, await self._wait(seat, self._ones))
 
-    async def ask_many(self, fixtures: list[Fixture], caller: Caller) -> Forecasts:
-        """Forecasts of many matches by a task of their own; an error that concerns one of them stands in its place."""
-        return await self._wait(Seat(fixtures, caller, tracing.carrier(), _future()), alone=True)
+    async def ask_many(self, fixtures: list[Fixture], caller: Caller) -> Answers:
+        """Forecasts of many matches, by a task that other batches may share; an error that concerns one of them stands
+        in its place."""
+        return await self._wait(Seat(fixtures, caller, tracing.carrier(), _future()), self._batches)
 
-    async def _wait(self, seat: Seat, alone: bool = False) -> Forecasts:
+    async def _wait(self, seat: Seat, gathering: Gathering) -> Answers:
         self._admit(seat.caller.route)
         self._backlog.outstanding += len(seat.fixtures)
         try:
-            if alone:
-                await self._errands.send(PREDICT_BATCH, [seat])
-            else:
-                self._gathering.add(seat)
+            gathering.add(seat)
             return await seat.answers
         finally:
             self._backlog.outstanding -= len(seat.fixtures)
@@ -168,5 +171,5 @@ class Desk:
             log.warning("tasks.not_revoked", tasks=len(ids), error=str(error))
 
 
-def _future() -> asyncio.Future[Forecasts]:
+def _future() -> asyncio.Future[Answers]:
     return asyncio.get_running_loop().create_future()

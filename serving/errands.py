@@ -18,11 +18,11 @@ from monitoring.metrics import TIMEOUTS
 from serving import tracing
 from serving.backlog import Backlog
 from serving.broker import Broker, Message
-from serving.calls import PREDICT_TOGETHER
 from serving.errors import CallerGone, NoAnswerInTime, OtherVersion, TaskGivenUp, from_task
 from serving.gathering import Seat
 from serving.results import Results
-from serving.slates import parted, slate
+from serving.slates import slate
+from serving.written import Answers
 
 _PAUSE = 0.2
 """Seconds before a task that met a worker of another version looks for one of its own."""
@@ -83,7 +83,7 @@ class Errands:
             return _failed(seats, error)
         try:
             with tracing.spans("publish", [seat.carrier for seat in seats], task=task) as carriers:
-                columns = slate([fixture for seat in seats for fixture in seat.fixtures])
+                columns = slate([fixture for seat in seats for fixture in seat.fixtures]).document()
                 callers = [seat.caller.request_id for seat in seats]
                 message = message_of(task_id, task, [columns], patience, callers, carriers)
                 await self._broker.publish(message)
@@ -120,7 +120,7 @@ class Errands:
             if len(seats) == 1:
                 _failed(seats, error)
             for seat in seats if len(seats) > 1 else ():  # one of them is to blame: each on its own from here
-                self._spawn(self.send(PREDICT_TOGETHER, [seat]))
+                self._spawn(self.send(errand.task, [seat]))
             return
         except OtherVersion:
             self._spawn(self._send_again(errand))
@@ -128,7 +128,8 @@ class Errands:
         except TouchlineError as error:
             _failed(seats, error)
             return
-        for seat, own in zip(seats, parted(answers, [len(seat.fixtures) for seat in seats]), strict=True):
+        counts = [len(seat.fixtures) for seat in seats]
+        for seat, own in zip(seats, Answers.read(answers).parted(counts), strict=True):
             if not seat.answers.done():
                 seat.answers.set_result(own)
 

@@ -1,5 +1,5 @@
-"""Requests that are asked for one by one and become tasks together: those that come while a task is being sent share
-the next one. Nobody waits for company: with nothing on its way, a request goes at once."""
+"""Requests that become tasks together, single matches and batches each by themselves: those that come while a task is
+being sent share the next one. Nobody waits for company: with nothing on its way, a request goes at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from serving.slates import Fixture, Forecasts
-
-MOST = 256
-"""Matches in one task, unless a single request brings more."""
+from serving.slates import Fixture
+from serving.written import Answers
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Seat:
     fixtures: list[Fixture]
     caller: Caller
     carrier: Mapping[str, str]
-    answers: asyncio.Future[Forecasts]
+    answers: asyncio.Future[Answers]
     asked_at: float = field(default_factory=time.monotonic)
 
     def fail(self, error: Exception) -> bool:
@@ -42,10 +40,15 @@ class Seat:
 
 
 class Gathering:
-    """One per API process. `send` makes a task of some seats and answers whether the broker took it."""
+    """For one kind of task of an API process.
 
-    def __init__(self, send: Callable[[Sequence[Seat]], Awaitable[Exception | None]]) -> None:
+    `send` makes a task of some seats and answers whether the broker took it; `most` are the matches in one task, unless
+    a single request brings more.
+    """
+
+    def __init__(self, send: Callable[[Sequence[Seat]], Awaitable[Exception | None]], most: int) -> None:
         self._send = send
+        self._most = most
         self._waiting: list[Seat] = []
         self._sender: asyncio.Task[None] | None = None
 
@@ -70,7 +73,7 @@ class Gathering:
         matches = count = 0
         for seat in self._waiting:
             matches += len(seat.fixtures)
-            if count and matches > MOST:
+            if count and matches > self._most:
                 break
             count += 1
         seats, self._waiting = self._waiting[:count], self._waiting[count:]

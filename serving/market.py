@@ -10,7 +10,7 @@ from features.errors import DamagedArtefact, NotPublished
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA, Status
 from features.odds import market
-from serving.slates import Slate, kick_offs, match_ids
+from serving.slates import Slate, key
 
 _NEVER = np.datetime64("NaT", "us")
 _NONE = (np.array([np.nan, np.nan]), _NEVER)
@@ -21,8 +21,8 @@ class Market:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._tables: dict[str, tuple[Stamp | None, dict[str, tuple[NDArray[np.float64], np.datetime64]]]] = {}
-        self._said: dict[str, tuple[NDArray[np.float64], np.datetime64]] | None = None
+        self._tables: dict[str, tuple[Stamp | None, dict[int, tuple[NDArray[np.float64], np.datetime64]]]] = {}
+        self._said: dict[int, tuple[NDArray[np.float64], np.datetime64]] | None = None
         self.error: str | None = None
 
     def refresh(self) -> None:
@@ -49,21 +49,20 @@ class Market:
         if self._said is None:
             self.refresh()
         said = self._said or {}
-        found = [said.get(match_id, _NONE) for match_id in match_ids(slate)]
+        found = [said.get(match, _NONE) for match in slate.match.tolist()]
         told, known_at = (
             np.array([one for one, _ in found]).reshape(-1, 2),
             np.array([since for _, since in found], "datetime64[us]"),
         )
-        begins = kick_offs(slate)
-        late = known_at.astype("datetime64[us]") >= begins
+        late = known_at.astype("datetime64[us]") >= slate.kick_off
         return np.where(late[:, None], np.nan, told), np.where(late, _NEVER, known_at).astype("datetime64[us]")
 
 
-def _said(matches: pd.DataFrame) -> dict[str, tuple[NDArray[np.float64], np.datetime64]]:
+def _said(matches: pd.DataFrame) -> dict[int, tuple[NDArray[np.float64], np.datetime64]]:
     ahead = matches[(matches["status"] == Status.SCHEDULED) & matches["odds_known_at"].notna()]
     if ahead.empty:
         return {}
     told = market(ahead, ahead["kick_off"].max().to_pydatetime())
     since = ahead["odds_known_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
     said = zip(ahead["match_id"], told, since, strict=True)
-    return {match: (one, known_at) for match, one, known_at in said if np.isfinite(one).all()}
+    return {key(match_id): (one, known_at) for match_id, one, known_at in said if np.isfinite(one).all()}

@@ -36,7 +36,7 @@ from features.matrix import FEATURES
 from features.replay import STATE_COLUMNS, STATES
 from serving.errors import to_task
 from serving.market import Market
-from serving.slates import Forecasts, Slate, iso, kick_offs, neutral
+from serving.slates import Forecasts, Slate, iso
 from serving.states import States
 
 _RETRY_SECONDS = 2.0
@@ -128,7 +128,7 @@ class Predictor:
         home, away = states.find(slate)
         known = (home >= 0) & (away >= 0)
         home, away = home[known], away[known]
-        nobodys = neutral(slate)[known]
+        nobodys = slate.neutral[known]
         before, after, told = states.values[home], states.values[away], None
         as_of = np.full(len(known), serving.learnt_until)
         as_of[known] = np.fmax(states.as_of[home], states.as_of[away])
@@ -239,7 +239,7 @@ def _proven(model: LoadedModel) -> Serving:
 
 def _too_late(serving: Serving, slate: Slate, as_of: NDArray[np.datetime64]) -> dict[int, dict[str, Any]]:
     """The error, as tasks store it, of each match that kicks off before what its forecast would know, by its place."""
-    begins = kick_offs(slate)
+    begins = slate.kick_off
     return {
         match: to_task(
             LeakageError(
@@ -256,13 +256,9 @@ def _forecasts(
 ) -> Forecasts:
     kind, kinds = pd.factorize(as_of.view(np.int64) * len(OUTCOMES) + p.argmax(axis=1))
     moments = (kinds // len(OUTCOMES)).view("datetime64[s]")
-    columns = orjson.dumps(np.ascontiguousarray(p.T), option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    home, draw, away = columns[2:-2].split("],[")
     return {
         "model": serving.reference,
-        "home": home,
-        "draw": draw,
-        "away": away,
+        "probabilities": orjson.dumps(p.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode(),
         "kinds": [(OUTCOMES[one], f"{moment}Z") for one, moment in zip(kinds % len(OUTCOMES), moments, strict=True)],
         "kind": kind.tolist(),
         "errors": sorted(errors.items()),

@@ -46,8 +46,7 @@ def shortcut(
                     except (msgspec.DecodeError, UnicodeDecodeError):  # FastAPI says what is wrong
                         return await handle(request)
                     pairs = asked.matches if isinstance(asked, Pairs) else [asked]
-                    named = [(one.home_team, one.away_team, one.competition) for one in pairs]
-                    fixtures = request.app.state.catalogue.remembered(named)
+                    fixtures = request.app.state.catalogue.snapshot.fixtures.find_all(pairs)
                     if fixtures is not None:
                         return await answer(request, fixtures)
                 return await handle(request)

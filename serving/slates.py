@@ -6,13 +6,14 @@ makes the documents. Only a task that nobody waits for is stored as the document
 
 from __future__ import annotations
 
-from collections import defaultdict
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import count
-from typing import Any, Literal, TypedDict
+from hashlib import blake2b
+from operator import attrgetter
+from typing import Any, TypedDict
 
 import numpy as np
 import orjson
@@ -21,9 +22,31 @@ from numpy.typing import NDArray
 MOST_MATCHES = 1000
 """In one batch."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SIDES: tuple[Literal["home", "draw", "away"], ...] = ("home", "draw", "away")
 _TOLD = ("match_id", "competition", "season", "kick_off", "home_team", "away_team")
 _NONE = int(np.datetime64("NaT", "us").astype(np.int64))
+_MICROSECOND = timedelta(microseconds=1)
+_RECORD = np.dtype([("match", "<u8"), ("home", "<u4"), ("away", "<u4"), ("neutral", "?"), ("kick_off", "<M8[us]")])
+_NUMBERS = _RECORD.names or ()
+
+
+class _Clubs(dict[tuple[str, str], int]):
+    """Numbers of (competition, club) in this process, as many as were ever asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[tuple[str, str]] = []
+
+    def __missing__(self, club: tuple[str, str]) -> int:
+        self[club] = number = len(self.names)
+        self.names.append(club)
+        return number
+
+
+_CLUBS = _Clubs()
+
+
+def key(match_id: str) -> int:
+    """Eight bytes by which API and worker find the same match: ids are most of the length of a task that has them."""
+    return int.from_bytes(blake2b(match_id.encode(), digest_size=8).digest(), "little")
 
 
 def iso(moment: datetime) -> str:
@@ -63,47 +86,52 @@ class Fixture:
         return text[:-1] + b',"probabilities":{"home":'
 
     @cached_property
-    def home(self) -> tuple[str, str]:
-        """(competition, club)."""
-        return self.competition, self.home_team
-
-    @cached_property
-    def away(self) -> tuple[str, str]:
-        """(competition, club)."""
-        return self.competition, self.away_team
-
-    @cached_property
-    def microseconds(self) -> int | None:
-        """Kick-off since 1970; counted, because the first and last moments that can be written have no like in UTC."""
-        if self.kick_off is None:
-            return None
-        return (datetime.fromisoformat(self.kick_off) - _EPOCH) // timedelta(microseconds=1)
+    def record(self) -> bytes:
+        """This match in the columns of a slate that are numbers, its clubs by their place in `_CLUBS`."""
+        home, away = (_CLUBS[self.competition, club] for club in (self.home_team, self.away_team))
+        # Counted from 1970, because the first and last moments that can be written have no like in UTC.
+        since = _NONE if self.kick_off is None else (datetime.fromisoformat(self.kick_off) - _EPOCH) // _MICROSECOND
+        match = key(self.match_id) if self.listed else 0
+        return np.array((match, home, away, self.neutral, since), _RECORD).tobytes()
 
 
-class Slate(TypedDict):
-    """Matches to forecast, one an entry of `home`, `away` and `kick_off`."""
+@dataclass(frozen=True, eq=False)
+class Slate:
+    """Matches to forecast, one an entry of each column of length n."""
 
-    match_ids: str
-    """A line each; empty for a match that the lake does not have."""
-    clubs: list[tuple[str, str]]
+    match: NDArray[np.uint64]
+    """The `key` of its match_id; 0 for one that the lake does not have."""
+    clubs: Sequence[tuple[str, str]]
     """(competition, club)."""
-    home: list[int]
+    home: NDArray[np.uint32]
     """Places in `clubs`, like `away`."""
-    away: list[int]
-    neutral: list[int]
-    """Places of the matches in which neither club is at home."""
-    kick_off: list[int | None]
-    """In microseconds since 1970."""
+    away: NDArray[np.uint32]
+    neutral: NDArray[np.bool_]
+    """True where neither club is at home."""
+    kick_off: NDArray[np.datetime64]
+    """In UTC without zone, NaT where there is none."""
+
+    def __len__(self) -> int:
+        return len(self.home)
+
+    def document(self) -> dict[str, Any]:
+        """As a task has it: columns of numbers are base64 of little-endian bytes, which nobody has to parse."""
+        numbers = {name: b64encode(getattr(self, name).tobytes()).decode() for name in _NUMBERS}
+        return {"matches": len(self), "clubs": self.clubs, **numbers}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Slate:
+        """From a task."""
+        numbers = {name: np.frombuffer(b64decode(document[name]), _RECORD[name]) for name in _NUMBERS}
+        return cls(clubs=[(where, name) for where, name in document["clubs"]], **numbers)
 
 
 class Forecasts(TypedDict):
     """Answers to a slate; what stands in the place of a match that has an error means nothing."""
 
     model: dict[str, Any]
-    home: str
-    """Probabilities as JSON writes numbers, separated by commas: they go into documents without being read."""
-    draw: str
-    away: str
+    probabilities: str
+    """Home, draw and away of each match as JSON writes numbers, separated by commas: they go into documents unread."""
     kinds: list[tuple[str, str]]
     """(predicted_outcome, features_as_of)."""
     kind: list[int]
@@ -114,49 +142,33 @@ class Forecasts(TypedDict):
 
 def slate(fixtures: Sequence[Fixture]) -> Slate:
     """The columns of fixtures."""
-    clubs: defaultdict[tuple[str, str], int] = defaultdict(count().__next__)
-    home, away = [clubs[one.home] for one in fixtures], [clubs[one.away] for one in fixtures]
-    return {
-        "match_ids": "\n".join([one.match_id if one.listed else "" for one in fixtures]),
-        "clubs": list(clubs),
-        "home": home,
-        "away": away,
-        "neutral": [place for place, one in enumerate(fixtures) if one.neutral],
-        "kick_off": [one.microseconds for one in fixtures],
-    }
-
-
-def match_ids(slate: Slate) -> list[str]:
-    """The id of each match (n,)."""
-    return slate["match_ids"].split("\n") if slate["home"] else []
-
-
-def kick_offs(slate: Slate) -> NDArray[np.datetime64]:
-    """Kick-offs (n,) in UTC without zone, NaT where there is none."""
-    return np.array([_NONE if one is None else one for one in slate["kick_off"]], np.int64).view("datetime64[us]")
-
-
-def neutral(slate: Slate) -> NDArray[np.bool_]:
-    """(n,) True where neither club is at home."""
-    out = np.zeros(len(slate["home"]), bool)
-    out[slate["neutral"]] = True
-    return out
+    records = np.frombuffer(b"".join(map(attrgetter("record"), fixtures)), _RECORD)
+    used = np.zeros(len(_CLUBS.names), bool)
+    used[records["home"]] = used[records["away"]] = True
+    place = np.cumsum(used, dtype=np.uint32) - 1
+    return Slate(
+        records["match"],
+        [_CLUBS.names[number] for number in np.flatnonzero(used).tolist()],
+        place[records["home"]],
+        place[records["away"]],
+        records["neutral"],
+        records["kick_off"],
+    )
 
 
 def joined(slates: Sequence[Slate]) -> Slate:
     """Slates one after another as one."""
     if len(slates) == 1:
         return slates[0]
-    whole: Slate = {"match_ids": "", "clubs": [], "home": [], "away": [], "neutral": [], "kick_off": []}
-    for one in slates:
-        match, club = len(whole["home"]), len(whole["clubs"])
-        whole["clubs"] += one["clubs"]
-        whole["home"] += [club + place for place in one["home"]]
-        whole["away"] += [club + place for place in one["away"]]
-        whole["neutral"] += [match + place for place in one["neutral"]]
-        whole["kick_off"] += one["kick_off"]
-    whole["match_ids"] = "\n".join(one["match_ids"] for one in slates if one["home"])
-    return whole
+    first = np.cumsum([0, *(len(one.clubs) for one in slates[:-1])], dtype=np.uint32)
+    return Slate(
+        np.concatenate([one.match for one in slates]),
+        [club for one in slates for club in one.clubs],
+        np.concatenate([one.home + place for one, place in zip(slates, first, strict=True)]),
+        np.concatenate([one.away + place for one, place in zip(slates, first, strict=True)]),
+        np.concatenate([one.neutral for one in slates]),
+        np.concatenate([one.kick_off for one in slates]),
+    )
 
 
 def parted(forecasts: Forecasts, counts: Sequence[int]) -> Iterator[Forecasts]:
@@ -164,16 +176,14 @@ def parted(forecasts: Forecasts, counts: Sequence[int]) -> Iterator[Forecasts]:
     if len(counts) == 1:
         yield forecasts
         return
-    home, draw, away = (forecasts[side].split(",") for side in SIDES)
+    probabilities = forecasts["probabilities"].split(",")
     first = 0
     for one in counts:
         rows = slice(first, first + one)
         kinds = {kind: place for place, kind in enumerate(dict.fromkeys(forecasts["kind"][rows]))}
         yield {
             "model": forecasts["model"],
-            "home": ",".join(home[rows]),
-            "draw": ",".join(draw[rows]),
-            "away": ",".join(away[rows]),
+            "probabilities": ",".join(probabilities[3 * rows.start : 3 * rows.stop]),
             "kinds": [forecasts["kinds"][kind] for kind in kinds],
             "kind": [kinds[kind] for kind in forecasts["kind"][rows]],
             "errors": [(place - first, error) for place, error in forecasts["errors"] if first <= place < rows.stop],

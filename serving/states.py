@@ -37,12 +37,12 @@ class States:
 
     def find(self, slate: Slate) -> tuple[Rows, Rows]:
         """Rows of each match's home and away club, -1 where one has no state."""
-        clubs = np.array([self.rows.get((where, name), -1) for where, name in slate["clubs"]], np.int64)
-        return clubs[slate["home"]], clubs[slate["away"]]
+        clubs = np.array([self.rows.get((where, name), -1) for where, name in slate.clubs], np.int64)
+        return clubs[slate.home], clubs[slate.away]
 
     def missing(self, slate: Slate, match: int) -> UnknownTeam:
         """Which club of a match has no state, and those that it may be taken for."""
-        clubs = [slate["clubs"][slate["home"][match]], slate["clubs"][slate["away"][match]]]
+        clubs = [slate.clubs[slate.home[match]], slate.clubs[slate.away[match]]]
         where, name = next((where, name) for where, name in clubs if (where, name) not in self.rows)
         known = [team for competition, team in self.rows if competition == where]
         return UnknownTeam(f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(name, known))}")

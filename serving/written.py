@@ -6,48 +6,82 @@ with it, and only what differs is put between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 import orjson
 
 from serving.errors import from_task
-from serving.slates import MOST_MATCHES, SIDES, Fixture, Forecasts
+from serving.slates import MOST_MATCHES, Fixture, Forecasts
 
 _DRAW, _AWAY = b',"draw":', b',"away":'
 _HEADS = tuple(b',{"index":%d,"forecast":' % index for index in range(MOST_MATCHES))
 
 
-def document(fixture: Fixture, forecasts: Forecasts) -> bytes:
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Forecasts as pieces of their JSON; what stands in the place of a match that has an error means nothing."""
+
+    probabilities: list[bytes]
+    """Home, draw and away of each match."""
+    closings: list[bytes]
+    """What follows them, by the places that `kind` has."""
+    kind: list[int]
+    errors: list[tuple[int, dict[str, Any]]]
+
+    @classmethod
+    def read(cls, forecasts: Forecasts) -> Answers:
+        """From the columns that a worker answered with."""
+        closings = [
+            b"},"
+            + orjson.dumps({"predicted_outcome": outcome, "model": forecasts["model"], "features_as_of": as_of})[1:]
+            for outcome, as_of in forecasts["kinds"]
+        ]
+        return cls(forecasts["probabilities"].encode().split(b","), closings, forecasts["kind"], forecasts["errors"])
+
+    def parted(self, counts: Sequence[int]) -> Iterator[Answers]:
+        """The answers to fixtures that were asked for together, each asker's own; `counts` are the matches of each."""
+        first = 0
+        for count in counts:
+            rows = slice(first, first + count)
+            errors = [(place - first, error) for place, error in self.errors if first <= place < rows.stop]
+            probabilities = self.probabilities[3 * rows.start : 3 * rows.stop]
+            yield Answers(probabilities, self.closings, self.kind[rows], errors)
+            first = rows.stop
+
+
+def document(fixture: Fixture, answers: Answers) -> bytes:
     """The only forecast there is; raises the error that stands in its place."""
-    for _, error in forecasts["errors"]:
+    for _, error in answers.errors:
         raise from_task(error)
-    home, draw, away = (forecasts[side].encode() for side in SIDES)
-    return b"".join((fixture.opening, home, _DRAW, draw, _AWAY, away, _closing(forecasts, forecasts["kinds"][0])))
+    home, draw, away = answers.probabilities
+    return b"".join((fixture.opening, home, _DRAW, draw, _AWAY, away, answers.closings[answers.kind[0]]))
 
 
 def batch(
-    indices: Sequence[int], fixtures: Sequence[Fixture], forecasts: Forecasts | None, errors: Mapping[int, bytes]
+    indices: Sequence[int], fixtures: Sequence[Fixture], answers: Answers | None, errors: Mapping[int, bytes]
 ) -> bytes:
     """The answer to a batch: forecasts of fixtures, the items at `indices`, and problem documents by their index.
 
-    What has both has the problem. `forecasts` may be None where there are no fixtures.
+    What has both has the problem. `answers` may be None where there are no fixtures.
     """
     pieces: list[bytes] = []
-    if forecasts is not None:
-        home, draw, away = (forecasts[side].encode().split(b",") for side in SIDES)
-        closings = [_closing(forecasts, kind) + b',"error":null}' for kind in forecasts["kinds"]]
+    if answers is not None:
+        closings = [one + b',"error":null}' for one in answers.closings]
         columns = (
             [_HEADS[index] for index in indices],
-            [fixture.opening for fixture in fixtures],
-            home,
-            [_DRAW] * len(home),
-            draw,
-            [_AWAY] * len(home),
-            away,
-            [closings[kind] for kind in forecasts["kind"]],
+            list(map(attrgetter("opening"), fixtures)),
+            answers.probabilities[0::3],
+            [_DRAW] * len(indices),
+            answers.probabilities[1::3],
+            [_AWAY] * len(indices),
+            answers.probabilities[2::3],
+            [closings[kind] for kind in answers.kind],
         )
         # Pieces that are put between each other and joined once are quicker than a text for each item.
-        pieces = [b""] * (len(home) * len(columns))
+        pieces = [b""] * (len(indices) * len(columns))
         for place, column in enumerate(columns):
             pieces[place :: len(columns)] = column
     if errors:
@@ -57,10 +91,7 @@ def batch(
             index: b',{"index":%d,"forecast":null,"error":%b}' % (index, error) for index, error in errors.items()
         }
         pieces = [items[index] for index in sorted(items)]
-    return b'{"items":[%b]}' % b"".join(pieces)[1:]
-
-
-def _closing(forecasts: Forecasts, kind: Sequence[str]) -> bytes:
-    outcome, as_of = kind
-    told = orjson.dumps({"predicted_outcome": outcome, "model": forecasts["model"], "features_as_of": as_of})
-    return b"}," + told[1:]
+    # Written once, not copied: it is half a megabyte.
+    pieces[0] = b'{"items":[' + pieces[0][1:]
+    pieces.append(b"]}")
+    return b"".join(pieces)

@@ -50,13 +50,14 @@ async def _forecasts(
     request: Request, fixtures: list[Fixture], refused: Mapping[int, TouchlineError] = MappingProxyType({})
 ) -> Response:
     """Answer a batch: `fixtures` are its items in order, without those `refused`, which have their indices."""
-    caller, errors, forecasts = _caller(request, "/predict/batch"), dict(refused), None
-    indices = [index for index in range(len(fixtures) + len(refused)) if index not in refused]
+    caller, errors, answers = _caller(request, "/predict/batch"), dict(refused), None
+    count = len(fixtures) + len(refused)
+    indices = [index for index in range(count) if index not in refused] if refused else range(count)
     if fixtures:
-        forecasts = await request.app.state.desk.ask_many(fixtures, caller)
-        errors |= {indices[place]: from_task(error) for place, error in forecasts["errors"]}
+        answers = await request.app.state.desk.ask_many(fixtures, caller)
+        errors |= {indices[place]: from_task(error) for place, error in answers.errors}
     told = {index: problem(error, caller.request_id)[0].model_dump_json().encode() for index, error in errors.items()}
-    return Json(written.batch(indices, fixtures, forecasts, told))
+    return Json(written.batch(indices, fixtures, answers, told))
 
 
 single, many = APIRouter(route_class=shortcut(Pair, _forecast)), APIRouter(route_class=shortcut(Pairs, _forecasts))

@@ -34,7 +34,7 @@ class OneVersion:
 def documents(fixtures: Sequence[Fixture], forecasts: Forecasts) -> list[dict[str, Any]]:
     """Forecasts of fixtures as callers get them, none of which is an error."""
     assert not forecasts["errors"]
-    items = orjson.loads(written.batch(range(len(fixtures)), fixtures, forecasts, {}))["items"]
+    items = orjson.loads(written.batch(range(len(fixtures)), fixtures, written.Answers.read(forecasts), {}))["items"]
     return [item["forecast"] for item in items]
 
 

@@ -54,7 +54,7 @@ class Task:
         self, name: str, backend: Backend, redelivered: bool = False, revoked: bool = False, matches: int = 0
     ) -> None:
         self.id = name
-        self.type, self.args = (PREDICT_TOGETHER, [{"home": [0] * matches}]) if matches else (PREDICT, [{}])
+        self.type, self.args = (PREDICT_TOGETHER, [{"matches": matches}]) if matches else (PREDICT, [{}])
         self.request_dict: dict[str, Any] = {}
         self.delivery_info = {"redelivered": redelivered}
         self.task = SimpleNamespace(backend=backend)
@@ -101,7 +101,7 @@ def test_no_batch_is_larger_than_the_limit_and_revoked_tasks_do_not_run() -> Non
     assert pool.batches == [["a"], ["b", "d"], ["e"]]
 
 
-def test_no_call_has_more_matches_than_the_largest_task_may_bring() -> None:
+def test_tasks_share_a_call_up_to_its_limit_and_larger_ones_run_alone() -> None:
     batcher, pool, _ = _batcher()
     for name, matches in (("a", 0), ("b", 600), ("c", 400), ("d", 0), ("e", MATCHES), ("f", 2 * MATCHES), ("g", 0)):
         batcher.add(Task(name, Backend(), matches=matches))

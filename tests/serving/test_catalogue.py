@@ -24,6 +24,7 @@ from features.matches import build_match_id
 from serving.catalogue import Catalogue
 from serving.errors import BadField
 from serving.forecasts import published
+from serving.shortcut import Pair
 from serving.slates import iso
 from tests.serving.stage import World
 
@@ -115,16 +116,28 @@ def test_a_pair_that_has_met_gets_the_id_of_its_next_meeting_not_of_the_one_that
 def test_a_pair_is_remembered_as_it_was_named_until_the_lake_has_something_new(world: World) -> None:
     catalogue = Catalogue(world.lake, {"eng": {"The Toffees": "Everton"}})
     catalogue.refresh()
-    pair = "Arsenal", "the toffees", None
-    assert catalogue.remembered([pair]) is None
-    found = catalogue.fixture(*pair)
-    assert catalogue.remembered([pair, pair]) == [found, found]
-    assert catalogue.remembered([pair, ("Arsenal", "Everton", None)]) is None
-    assert catalogue.remembered([("Arsenal", "the toffees", COMPETITION)]) is None
-    again = catalogue.fixture("Arsenal", "the toffees", COMPETITION)
-    assert catalogue.remembered([("Arsenal", "the toffees", COMPETITION)]) == [again]
+    known = catalogue.snapshot.fixtures
+    pair, other = Pair("Arsenal", "the toffees"), Pair("Arsenal", "the toffees", COMPETITION)
+    assert known.find_all([pair]) is None
+    found = catalogue.fixture(pair.home_team, pair.away_team)
+    assert known.find_all([pair, pair]) == [found, found]
+    assert known.find_all([pair, Pair("Arsenal", "Everton")]) is None
+    assert known.find_all([other]) is None
+    again = catalogue.fixture(other.home_team, other.away_team, other.competition)
+    assert known.find_all([other]) == [again]
     catalogue.snapshot = catalogue._combine()
-    assert catalogue.remembered([pair]) is None
+    assert catalogue.snapshot.fixtures.find_all([pair]) is None
+
+
+def test_pairs_that_are_remembered_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.catalogue._PAIRS", 2)
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    known = catalogue.snapshot.fixtures
+    for away in ("Chelsea", "Everton", "Fulham", "Everton"):
+        catalogue.fixture("Arsenal", away)
+    assert known.find_all([Pair("Arsenal", "Chelsea")]) is None
+    assert known.find_all([Pair("Arsenal", "Fulham"), Pair("Arsenal", "Everton")]) is not None
 
 
 def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> None:

@@ -11,11 +11,13 @@ import orjson
 import pytest
 
 from serving.broker import Depth, Message
-from serving.desk import Desk
+from serving.calls import PREDICT_BATCH
+from serving.desk import _BATCHES, _ONES, Desk
 from serving.errors import BrokerUnavailable, CallerGone, NoAnswerInTime, NoWorker, Overloaded, TaskGivenUp
-from serving.gathering import MOST, Caller
+from serving.gathering import Caller
 from serving.settings import QUEUE, ServingSettings
-from serving.slates import Fixture, Forecasts
+from serving.slates import MOST_MATCHES, Fixture, Forecasts, Slate
+from serving.written import batch
 
 
 class Broker:
@@ -74,6 +76,13 @@ class Stage:
 
         return asyncio.create_task(self.desk.ask(_fixture(name), Caller("/predict", name, gone)))
 
+    def ask_many(self, *names: str) -> asyncio.Task[Any]:
+        async def gone() -> bool:
+            return names[0] in self.gone
+
+        fixtures = [_fixture(name) for name in names]
+        return asyncio.create_task(self.desk.ask_many(fixtures, Caller("/predict/batch", names[0], gone)))
+
     def answer(self, number: int, errors: Mapping[str, Any] = MappingProxyType({})) -> None:
         message = self.broker.taken[number]
         self.results.futures[message.task_id].set_result(_answered(self.tasks()[number], errors))
@@ -89,9 +98,8 @@ class Stage:
 
     def tasks(self) -> list[list[str]]:
         """The home clubs that each task asks for."""
-        return [
-            [one["clubs"][at][1] for at in one["home"]] for one in (message.args[0] for message in self.broker.taken)
-        ]
+        slates = [Slate.read(orjson.loads(orjson.dumps(message.args[0]))) for message in self.broker.taken]
+        return [[one.clubs[at][1] for at in one.home] for one in slates]
 
 
 def _fixture(home_team: str) -> Fixture:
@@ -103,9 +111,7 @@ def _answered(clubs: Sequence[str], errors: Mapping[str, Any] = MappingProxyType
     """A stored result; each forecast bears the name of its home club where the time of its features belongs."""
     forecasts: Forecasts = {
         "model": {"version": 1},
-        "home": ",".join(["0.5"] * len(clubs)),
-        "draw": ",".join(["0.3"] * len(clubs)),
-        "away": ",".join(["0.2"] * len(clubs)),
+        "probabilities": ",".join(f"0.{place},0.3,0.2" for place in range(len(clubs))),
         "kinds": [("home", club) for club in clubs],
         "kind": list(range(len(clubs))),
         "errors": [(place, errors[club]) for place, club in enumerate(clubs) if club in errors],
@@ -147,12 +153,65 @@ async def test_a_request_goes_at_once_and_those_that_come_meanwhile_go_together(
 @pytest.mark.anyio
 async def test_requests_of_one_turn_of_the_loop_share_a_task_up_to_its_limit() -> None:
     stage = Stage()
-    asked = [stage.ask(str(number)) for number in range(MOST + 3)]
+    asked = [stage.ask(str(number)) for number in range(_ONES + 3)]
     await turns()
-    assert [len(task) for task in stage.tasks()] == [MOST, 3]
+    assert [len(task) for task in stage.tasks()] == [_ONES, 3]
     stage.answer(0)
     stage.answer(1)
-    assert [_meant_for(answer) for answer in await asyncio.gather(*asked)] == [str(n) for n in range(MOST + 3)]
+    assert [_meant_for(answer) for answer in await asyncio.gather(*asked)] == [str(n) for n in range(_ONES + 3)]
+
+
+@pytest.mark.anyio
+async def test_batches_that_come_while_a_task_is_sent_share_the_next_and_each_has_its_own_answers() -> None:
+    stage = Stage()
+    stage.broker.confirm.clear()
+    first = stage.ask_many("a", "b")
+    single = stage.ask("x")
+    await turns()
+    others = [stage.ask_many("c"), stage.ask_many("d", "e", "f"), stage.ask_many("g", "h")]
+    await turns()
+    assert stage.tasks() == [["a", "b"], ["x"]], "a single match never waits behind a batch"
+    stage.broker.confirm.set()
+    await turns()
+    assert stage.tasks()[2:] == [["c", "d", "e", "f", "g", "h"]]
+    error = {"exc_type": "LeakageError", "exc_message": ["too late"], "exc_module": "features.errors"}
+    for number in (2, 1, 0):
+        stage.answer(number, {"e": error})
+    assert _meant_for(await single) == "x"
+    for names, answers in zip(("ab", "c", "def", "gh"), await asyncio.gather(first, *others), strict=True):
+        document = batch(range(len(names)), [_fixture(name) for name in names], answers, {})
+        told = [item["forecast"] for item in orjson.loads(document)["items"]]
+        assert [one["features_as_of"] for one in told] == [one["match_id"] for one in told] == list(names)
+        assert [place for place, _ in answers.errors] == [place for place, name in enumerate(names) if name == "e"]
+    numbers = [orjson.loads(number) for number in answers.probabilities]
+    assert numbers == [0.4, 0.3, 0.2, 0.5, 0.3, 0.2], "those of the last two of six"
+
+
+@pytest.mark.anyio
+async def test_no_more_batches_share_a_task_than_one_call_may_answer() -> None:
+    stage = Stage()
+    names = [str(number) for number in range(MOST_MATCHES)]
+    asked = [stage.ask_many(*names) for _ in range(_BATCHES + 1)]
+    await turns()
+    assert [len(task) for task in stage.tasks()] == [_BATCHES * MOST_MATCHES, MOST_MATCHES]
+    for task in asked:
+        task.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_batch_whose_shared_task_took_workers_down_goes_on_as_a_batch() -> None:
+    stage = Stage()
+    asked = [stage.ask_many("a", "b"), stage.ask_many("c")]
+    await turns()
+    stage.give_up(0)
+    await turns()
+    assert stage.tasks() == [["a", "b", "c"], ["a", "b"], ["c"]]
+    assert {message.task for message in stage.broker.taken} == {PREDICT_BATCH}
+    stage.give_up(1)
+    stage.answer(2)
+    blamed, innocent = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(blamed, TaskGivenUp)
+    assert not isinstance(innocent, BaseException)
 
 
 @pytest.mark.anyio

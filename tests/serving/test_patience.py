@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -39,10 +40,14 @@ def impatient(
     service.stop()
 
 
+def _child(service: Service) -> psutil.Process:
+    return psutil.Process(service.processes["worker"].pid).children()[0]
+
+
 @pytest.fixture
 def stopped(impatient: Service) -> Iterator[psutil.Process]:
     """The worker's child, which takes no work until it is resumed."""
-    child = psutil.Process(impatient.processes["worker"].pid).children()[0]
+    child = _child(impatient)
     with ExitStack() as stack:
         child.suspend()
         stack.callback(child.resume)
@@ -85,6 +90,25 @@ def test_a_client_that_hangs_up_is_not_computed_for(impatient: Service, stopped:
     assert "hung-up" not in _answered(service)
 
 
+@pytest.fixture
+def slow(impatient: Service) -> Iterator[None]:
+    """The worker's child runs a twentieth of the time, so that one client of this test can ask for too much."""
+    child, over = _child(impatient), threading.Event()
+
+    def hinder() -> None:
+        while not over.wait(0.02):
+            child.suspend()
+            over.wait(0.38)
+            child.resume()
+
+    thread = threading.Thread(target=hinder)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@pytest.mark.usefixtures("slow")
 def test_under_more_than_can_be_answered_who_is_let_in_is_answered_in_time(impatient: Service) -> None:
     whole = {"matches": [PAIR] * 1000}
     assert httpx.post(f"{impatient.url}/predict/batch", json=whole, timeout=20).status_code == 200
