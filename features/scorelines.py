@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 Floats = NDArray[np.float64]
 
@@ -14,6 +13,7 @@ MOST_GOALS = 10
 """Goals of one side that the grid goes up to; more happen once in 10,000 matches and are left out."""
 
 _HOME, _AWAY = np.tril(np.ones((MOST_GOALS + 1, MOST_GOALS + 1)), -1), np.triu(np.ones((MOST_GOALS + 1,) * 2), 1)
+_LOG_FACTORIALS = np.log(np.maximum(np.arange(MOST_GOALS + 1), 1)).cumsum()
 _DRAW = np.eye(MOST_GOALS + 1)
 
 
@@ -34,7 +34,7 @@ class Scorelines:
 def score_grid(rates: Floats, rho: float = 0.0) -> Floats:
     """Poisson probabilities (n, 11, 11) from expected goals (n, 2), low ones corrected by rho (Dixon & Coles 1997)."""
     goals = np.arange(MOST_GOALS + 1)
-    side = np.exp(goals * np.log(rates)[:, :, None] - rates[:, :, None] - gammaln(goals + 1))
+    side = np.exp(goals * np.log(rates)[:, :, None] - rates[:, :, None] - _LOG_FACTORIALS)
     grid = side[:, 0, :, None] * side[:, 1, None, :]
     h, a = rates[:, 0], rates[:, 1]
     for (i, j), by_rho in {(0, 0): -h * a, (0, 1): h, (1, 0): a, (1, 1): -np.ones_like(h)}.items():
