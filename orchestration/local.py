@@ -225,6 +225,7 @@ class LocalRun:
         self._pipeline: subprocess.Popen[str] | None = None
         self._introduction = threading.Thread(target=self._introduce, daemon=True)
         services = services_of(settings)
+        self._told = threading.Lock()
         self._stopper = threading.Thread(target=self._insist, daemon=True)
         self.logs = ServiceLogs(self.home / "logs", services, self._introduction.start, self._told_to_stop)
         self.manager = Manager(self.logs)
@@ -254,14 +255,18 @@ class LocalRun:
         return 0
 
     def _told_to_stop(self) -> None:
-        if self._stopper.ident is None:  # a second Ctrl-C changes nothing
+        # A second Ctrl-C changes nothing, not even one that comes while the first one is in this very line.
+        if self._told.acquire(blocking=False):
             self._stopper.start()
 
     def _insist(self) -> None:
         """Once told to stop, kill what keeps the run from ending: honcho reaches a process group only."""
         self.say("Stopping ...")
         wrappers = psutil.Process().children()  # each waits for one service and ends with it
-        services = [process for wrapper in wrappers for process in wrapper.children(recursive=True)]
+        services = []
+        for wrapper in wrappers:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                services += wrapper.children(recursive=True)
         if not self._stopping.wait(GRACE + 10):
             for told in kill_all(services):
                 self.say(f"touchline: killed what did not stop: {told}")

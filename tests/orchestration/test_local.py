@@ -91,6 +91,23 @@ def test_the_viewer_is_named_when_forecasts_are_served_while_the_pipeline_still_
     assert heard == said
 
 
+def test_a_second_ctrl_c_while_the_first_one_is_answered_changes_nothing(tmp_path: Path) -> None:
+    heard: list[str] = []
+    run = LocalRun(LocalSettings(home=tmp_path), heard.append)
+    start = run._stopper.start
+
+    def interrupted() -> None:
+        run._told_to_stop()  # the signal's handler runs wherever the main thread is
+        start()
+
+    run._stopper.start = interrupted  # type: ignore[method-assign]
+    run._stopping.set()
+    run._told_to_stop()
+    run._stopper.join(20)
+    run.logs.close()
+    assert heard == ["Stopping ..."]
+
+
 def test_how_long_it_ran_is_said_as_a_person_says_it() -> None:
     assert [spell(seconds) for seconds in (7.4, 64, 1071, 7512)] == ["7 s", "1 min", "18 min", "2 h 5 min"]
 
