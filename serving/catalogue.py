@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import structlog
@@ -34,17 +35,12 @@ _FARTHEST = timedelta(days=366)
 """How long after the last known result a match that nobody has listed yet may be."""
 
 
-class Named(Protocol):
-    """Two clubs, by the names that a caller has for them."""
+class Pair(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Two clubs as a caller named them, and nothing but what tells them from others: see `schemas.PredictRequest`."""
 
-    @property
-    def competition(self) -> str | None: ...
-
-    @property
-    def home_team(self) -> str: ...
-
-    @property
-    def away_team(self) -> str: ...
+    home_team: str
+    away_team: str
+    competition: str | None = None
 
 
 class Remembered:
@@ -58,7 +54,7 @@ class Remembered:
         """None where they were not asked for."""
         return self._known.get(competition, {}).get(home_team, {}).get(away_team)
 
-    def find_all(self, pairs: Sequence[Named]) -> list[Fixture] | None:
+    def find_all(self, pairs: Sequence[Pair]) -> list[Fixture] | None:
         """None where one of them was not asked for."""
         known = self._known
         try:  # names by names: a key of all three would have to be made for each of a thousand pairs

@@ -21,12 +21,10 @@ from serving.errors import BrokerUnavailable, NoWorker, Overloaded
 from serving.gathering import Caller, Gathering, Seat
 from serving.results import Results
 from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
-from serving.slates import MOST_MATCHES, Fixture
+from serving.slates import Fixture
 from serving.written import Answers
 
 log = structlog.get_logger(__name__)
-_ONES, _BATCHES = 256, 8
-"""Most single matches, and most full batches, that share a task: what else waits for it waits for all of them."""
 _ABSENCE = 5.0
 """Seconds without any worker after which callers are told so: one that restarts or reconnects is waited for."""
 
@@ -42,8 +40,8 @@ class Desk:
         self.broker_error: str | None = None
         self._backlog = Backlog()
         self._errands = Errands(broker, results, self._backlog, settings.sync_timeout)
-        self._ones = Gathering(partial(self._errands.send, PREDICT_TOGETHER), _ONES)
-        self._batches = Gathering(partial(self._errands.send, PREDICT_BATCH), _BATCHES * MOST_MATCHES)
+        self._ones = Gathering(partial(self._errands.send, PREDICT_TOGETHER))
+        self._batches = Gathering(partial(self._errands.send, PREDICT_BATCH))
         self._looking = asyncio.Lock()
         self._nobody_since: float | None = None
 
@@ -53,8 +51,7 @@ class Desk:
         return written.document(fixture, await self._wait(seat, self._ones))
 
     async def ask_many(self, fixtures: list[Fixture], caller: Caller) -> Answers:
-        """Forecasts of many matches, by a task that other batches may share; an error that concerns one of them stands
-        in its place."""
+        """Forecasts of many matches by a task that other batches may share; an error of one of them is in its place."""
         return await self._wait(Seat(fixtures, caller, tracing.carrier(), _future()), self._batches)
 
     async def _wait(self, seat: Seat, gathering: Gathering) -> Answers:

@@ -8,8 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from serving.slates import Fixture
+from serving.slates import MOST_MATCHES, Fixture
 from serving.written import Answers
+
+REQUESTS = 256
+"""Most that share a task: the ids of all are in the head of its message, which RabbitMQ takes up to 128 KB of."""
+MATCHES = 8 * MOST_MATCHES
+"""Most in one task: who waits for it waits for all of them."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,10 @@ class Seat:
 
 
 class Gathering:
-    """For one kind of task of an API process.
+    """For one kind of task of an API process. `send` makes a task of some seats and answers what went wrong."""
 
-    `send` makes a task of some seats and answers whether the broker took it; `most` are the matches in one task, unless
-    a single request brings more.
-    """
-
-    def __init__(self, send: Callable[[Sequence[Seat]], Awaitable[Exception | None]], most: int) -> None:
+    def __init__(self, send: Callable[[Sequence[Seat]], Awaitable[Exception | None]]) -> None:
         self._send = send
-        self._most = most
         self._waiting: list[Seat] = []
         self._sender: asyncio.Task[None] | None = None
 
@@ -71,9 +71,9 @@ class Gathering:
 
     def _next(self) -> list[Seat]:
         matches = count = 0
-        for seat in self._waiting:
+        for seat in self._waiting[:REQUESTS]:
             matches += len(seat.fixtures)
-            if count and matches > self._most:
+            if matches > MATCHES:
                 break
             count += 1
         seats, self._waiting = self._waiting[:count], self._waiting[count:]

@@ -11,16 +11,9 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import Request, Response
 
+from serving.catalogue import Pair
 from serving.parameters import StrictRoute
 from serving.slates import MOST_MATCHES, Fixture
-
-
-class Pair(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Two clubs, and nothing but what tells them from others; `schemas.PredictRequest` has the rest."""
-
-    home_team: str
-    away_team: str
-    competition: str | None = None
 
 
 class Pairs(msgspec.Struct, forbid_unknown_fields=True):

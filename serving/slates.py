@@ -7,6 +7,7 @@ makes the documents. Only a task that nobody waits for is stored as the document
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,8 @@ _NUMBERS = _RECORD.names or ()
 
 
 class _Clubs(dict[tuple[str, str], int]):
-    """Numbers of (competition, club) in this process, as many as were ever asked for."""
+    """Numbers of (competition, club) in this process: a fixture keeps those of its clubs, so that no slate looks its
+    thousand clubs up by name. They are as many as the clubs that were ever asked for."""
 
     def __init__(self) -> None:
         self.names: list[tuple[str, str]] = []
@@ -126,6 +128,10 @@ class Slate:
         return cls(clubs=[(where, name) for where, name in document["clubs"]], **numbers)
 
 
+Errors = list[tuple[int, dict[str, Any]]]
+"""Places of matches, in order, and why there is no forecast of each, as tasks store errors."""
+
+
 class Forecasts(TypedDict):
     """Answers to a slate; what stands in the place of a match that has an error means nothing."""
 
@@ -136,8 +142,7 @@ class Forecasts(TypedDict):
     """(predicted_outcome, features_as_of)."""
     kind: list[int]
     """Places in `kinds`, one a match."""
-    errors: list[tuple[int, dict[str, Any]]]
-    """Place of a match and why there is no forecast of it, as tasks store errors."""
+    errors: Errors
 
 
 def slate(fixtures: Sequence[Fixture]) -> Slate:
@@ -171,21 +176,32 @@ def joined(slates: Sequence[Slate]) -> Slate:
     )
 
 
+def shares(errors: Errors, counts: Sequence[int]) -> Iterator[tuple[slice, slice, Errors]]:
+    """What of the answers to `joined` slates is each one's own: the rows, their probabilities, its errors.
+
+    `counts` are the matches of each slate, `errors` those of all, in the order of their places.
+    """
+    places = [place for place, _ in errors]
+    first = 0
+    for count in counts:
+        last = first + count
+        own = errors[bisect_left(places, first) : bisect_left(places, last)]
+        yield slice(first, last), slice(3 * first, 3 * last), [(place - first, error) for place, error in own]
+        first = last
+
+
 def parted(forecasts: Forecasts, counts: Sequence[int]) -> Iterator[Forecasts]:
     """The answers to `joined` slates, for each slate its own; `counts` are the matches of each."""
     if len(counts) == 1:
         yield forecasts
         return
     probabilities = forecasts["probabilities"].split(",")
-    first = 0
-    for one in counts:
-        rows = slice(first, first + one)
+    for rows, numbers, errors in shares(forecasts["errors"], counts):
         kinds = {kind: place for place, kind in enumerate(dict.fromkeys(forecasts["kind"][rows]))}
         yield {
             "model": forecasts["model"],
-            "probabilities": ",".join(probabilities[3 * rows.start : 3 * rows.stop]),
+            "probabilities": ",".join(probabilities[numbers]),
             "kinds": [forecasts["kinds"][kind] for kind in kinds],
             "kind": [kinds[kind] for kind in forecasts["kind"][rows]],
-            "errors": [(place - first, error) for place, error in forecasts["errors"] if first <= place < rows.stop],
+            "errors": errors,
         }
-        first = rows.stop

@@ -37,7 +37,7 @@ class States:
 
     def find(self, slate: Slate) -> tuple[Rows, Rows]:
         """Rows of each match's home and away club, -1 where one has no state."""
-        clubs = np.array([self.rows.get((where, name), -1) for where, name in slate.clubs], np.int64)
+        clubs = np.array([self.rows.get(club, -1) for club in slate.clubs], np.int64)
         return clubs[slate.home], clubs[slate.away]
 
     def missing(self, slate: Slate, match: int) -> UnknownTeam:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
 
 import orjson
 
 from serving.errors import from_task
-from serving.slates import MOST_MATCHES, Fixture, Forecasts
+from serving.slates import MOST_MATCHES, Errors, Fixture, Forecasts, shares
 
 _DRAW, _AWAY = b',"draw":', b',"away":'
 _HEADS = tuple(b',{"index":%d,"forecast":' % index for index in range(MOST_MATCHES))
@@ -29,7 +28,7 @@ class Answers:
     closings: list[bytes]
     """What follows them, by the places that `kind` has."""
     kind: list[int]
-    errors: list[tuple[int, dict[str, Any]]]
+    errors: Errors
 
     @classmethod
     def read(cls, forecasts: Forecasts) -> Answers:
@@ -43,13 +42,8 @@ class Answers:
 
     def parted(self, counts: Sequence[int]) -> Iterator[Answers]:
         """The answers to fixtures that were asked for together, each asker's own; `counts` are the matches of each."""
-        first = 0
-        for count in counts:
-            rows = slice(first, first + count)
-            errors = [(place - first, error) for place, error in self.errors if first <= place < rows.stop]
-            probabilities = self.probabilities[3 * rows.start : 3 * rows.stop]
-            yield Answers(probabilities, self.closings, self.kind[rows], errors)
-            first = rows.stop
+        for rows, numbers, errors in shares(self.errors, counts):
+            yield Answers(self.probabilities[numbers], self.closings, self.kind[rows], errors)
 
 
 def document(fixture: Fixture, answers: Answers) -> bytes:

@@ -13,7 +13,7 @@ from features.errors import TouchlineError
 from serving import written
 from serving.answers import Json
 from serving.calls import PREDICT
-from serving.catalogue import Catalogue
+from serving.catalogue import Catalogue, Pair
 from serving.dependencies import CatalogueDep, DeskDep, MatchId, Principal, problems
 from serving.errors import BadField, from_task
 from serving.forecasts import published, unpublished
@@ -28,7 +28,7 @@ from serving.schemas import (
     PublishedForecast,
     TaskAccepted,
 )
-from serving.shortcut import Pair, Pairs, shortcut
+from serving.shortcut import Pairs, shortcut
 from serving.slates import Fixture
 
 _BODY = (401, 408, 413, 422)

@@ -88,7 +88,7 @@ def registry_server(world: World, folder: Path) -> tuple[subprocess.Popen[bytes]
     """MLflow's tracking server over the world's database, as every process but the registry's own sees it."""
     at = port()
     command = [str(BIN / "mlflow"), "server", "--backend-store-uri", world.tracking_uri, "--port", str(at)]
-    # Its job runner is ten processes that start up for a minute, beside whatever is measured meanwhile.
+    # Its job runner is several processes, which would start up beside what is measured and share pages with it.
     process = _start([*command, "--workers", "1"], folder, "registry", {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
     url = f"http://127.0.0.1:{at}"
     wait_until(lambda: httpx.get(f"{url}/health").status_code == 200, 120)

@@ -64,7 +64,7 @@ CLUBS = (
 )
 PAIRS = [{"home_team": home, "away_team": away} for home in CLUBS for away in CLUBS if home != away]
 ONE = [json.dumps(pair).encode() for pair in PAIRS]
-BATCHES = {f"batches of 1,000, {callers} callers": callers for callers in (1, 8, 32)}
+BATCHES = {"batches of 1,000, one caller": 1, "batches of 1,000, 8 callers": 8, "batches of 1,000, 32 callers": 32}
 """Callers that send their next batch when they have their answer."""
 MANY = [json.dumps({"matches": (PAIRS * 3)[:1000]}).encode()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -77,3 +78,10 @@ def test_modules_have_no_effect_when_imported(repository: Path) -> None:
         and pattern.search((repository / name).read_text())
     }
     assert found <= allowed
+
+
+def test_the_api_loads_nothing_that_only_models_need(repository: Path) -> None:
+    heavy = {"scipy", "sklearn", "mlflow", "numba", "dagster", "evidently", "great_expectations", "streamlit"}
+    code = f"import sys, serving.app; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", "each of them is memory that an API at rest has for nothing"

@@ -91,7 +91,9 @@ def test_the_viewer_is_named_when_forecasts_are_served_while_the_pipeline_still_
     assert heard == said
 
 
-def test_a_second_ctrl_c_while_the_first_one_is_answered_changes_nothing(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_while_the_first_one_is_answered_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     heard: list[str] = []
     run = LocalRun(LocalSettings(home=tmp_path), heard.append)
     start = run._stopper.start
@@ -100,7 +102,7 @@ def test_a_second_ctrl_c_while_the_first_one_is_answered_changes_nothing(tmp_pat
         run._told_to_stop()  # the signal's handler runs wherever the main thread is
         start()
 
-    run._stopper.start = interrupted  # type: ignore[method-assign]
+    monkeypatch.setattr(run._stopper, "start", interrupted)
     run._stopping.set()
     run._told_to_stop()
     run._stopper.join(20)

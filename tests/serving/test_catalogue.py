@@ -21,10 +21,9 @@ from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
-from serving.catalogue import Catalogue
+from serving.catalogue import Catalogue, Pair
 from serving.errors import BadField
 from serving.forecasts import published
-from serving.shortcut import Pair
 from serving.slates import iso
 from tests.serving.stage import World
 
@@ -246,7 +245,7 @@ def test_a_hiccup_of_the_storage_holds_back_only_what_it_concerns(
 MEASURE = """
 import gc, json, sys, time, psutil
 from features.io.store import Lake
-from serving.catalogue import Catalogue
+from serving.catalogue import Catalogue, Pair
 from serving.errors import BadField
 from serving.forecasts import published
 

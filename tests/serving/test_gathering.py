@@ -12,9 +12,9 @@ import pytest
 
 from serving.broker import Depth, Message
 from serving.calls import PREDICT_BATCH
-from serving.desk import _BATCHES, _ONES, Desk
+from serving.desk import Desk
 from serving.errors import BrokerUnavailable, CallerGone, NoAnswerInTime, NoWorker, Overloaded, TaskGivenUp
-from serving.gathering import Caller
+from serving.gathering import MATCHES, REQUESTS, Caller
 from serving.settings import QUEUE, ServingSettings
 from serving.slates import MOST_MATCHES, Fixture, Forecasts, Slate
 from serving.written import batch
@@ -71,17 +71,17 @@ class Stage:
         self.gone: set[str] = set()
 
     def ask(self, name: str) -> asyncio.Task[Any]:
+        return asyncio.create_task(self.desk.ask(_fixture(name), self._caller("/predict", name)))
+
+    def ask_many(self, *names: str) -> asyncio.Task[Any]:
+        fixtures = [_fixture(name) for name in names]
+        return asyncio.create_task(self.desk.ask_many(fixtures, self._caller("/predict/batch", names[0])))
+
+    def _caller(self, route: str, name: str) -> Caller:
         async def gone() -> bool:
             return name in self.gone
 
-        return asyncio.create_task(self.desk.ask(_fixture(name), Caller("/predict", name, gone)))
-
-    def ask_many(self, *names: str) -> asyncio.Task[Any]:
-        async def gone() -> bool:
-            return names[0] in self.gone
-
-        fixtures = [_fixture(name) for name in names]
-        return asyncio.create_task(self.desk.ask_many(fixtures, Caller("/predict/batch", names[0], gone)))
+        return Caller(route, name, gone)
 
     def answer(self, number: int, errors: Mapping[str, Any] = MappingProxyType({})) -> None:
         message = self.broker.taken[number]
@@ -153,12 +153,12 @@ async def test_a_request_goes_at_once_and_those_that_come_meanwhile_go_together(
 @pytest.mark.anyio
 async def test_requests_of_one_turn_of_the_loop_share_a_task_up_to_its_limit() -> None:
     stage = Stage()
-    asked = [stage.ask(str(number)) for number in range(_ONES + 3)]
+    asked = [stage.ask(str(number)) for number in range(REQUESTS + 3)]
     await turns()
-    assert [len(task) for task in stage.tasks()] == [_ONES, 3]
+    assert [len(task) for task in stage.tasks()] == [REQUESTS, 3]
     stage.answer(0)
     stage.answer(1)
-    assert [_meant_for(answer) for answer in await asyncio.gather(*asked)] == [str(n) for n in range(_ONES + 3)]
+    assert [_meant_for(answer) for answer in await asyncio.gather(*asked)] == [str(n) for n in range(REQUESTS + 3)]
 
 
 @pytest.mark.anyio
@@ -191,9 +191,19 @@ async def test_batches_that_come_while_a_task_is_sent_share_the_next_and_each_ha
 async def test_no_more_batches_share_a_task_than_one_call_may_answer() -> None:
     stage = Stage()
     names = [str(number) for number in range(MOST_MATCHES)]
-    asked = [stage.ask_many(*names) for _ in range(_BATCHES + 1)]
+    asked = [stage.ask_many(*names) for _ in range(MATCHES // MOST_MATCHES + 1)]
     await turns()
-    assert [len(task) for task in stage.tasks()] == [_BATCHES * MOST_MATCHES, MOST_MATCHES]
+    assert [len(task) for task in stage.tasks()] == [MATCHES, MOST_MATCHES]
+    for task in asked:
+        task.cancel()
+
+
+@pytest.mark.anyio
+async def test_the_head_of_a_task_that_many_small_batches_share_does_not_grow_without_end() -> None:
+    stage = Stage()
+    asked = [stage.ask_many(str(number)) for number in range(REQUESTS + 1)]
+    await turns()
+    assert [len(message.headers["request_ids"]) for message in stage.broker.taken] == [REQUESTS, 1]
     for task in asked:
         task.cancel()
 
