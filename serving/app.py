@@ -36,6 +36,7 @@ from serving.protocol import Protocol
 from serving.results import Results
 from serving.routes import health, insights, matches, models, monitoring, predictions, ratings
 from serving.settings import ServingSettings
+from serving.shortcut import Shortcut
 
 log = structlog.get_logger(__name__)
 DESCRIPTION = """Calibrated home / draw / away probabilities of football matches: published weekly, or computed now.
@@ -64,6 +65,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.add_route("/", _to_documents, include_in_schema=False)
     problems.install(app)
     keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
+    app.add_middleware(Shortcut, ways=predictions.WAYS)
     app.add_middleware(Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.body_timeout)
     app.add_middleware(Net)
     if settings.cors_origins:

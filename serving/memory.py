@@ -21,6 +21,11 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    give_back()
+
+
+def give_back() -> None:
+    """Return what was freed to the system."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # the GNU C library's own
     if trim is not None:
         trim(0)

@@ -133,12 +133,7 @@ class Guard:
                 body = await self._read(receive)
         except TimeoutError as error:
             raise TooSlow(f"the body did not arrive within {self._timeout:g} s") from error
-        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return whole.pop() if whole else await receive()
-
-        return replay
+        return replayed({"type": "http.request", "body": body, "more_body": False}, receive)
 
     async def _read(self, receive: Receive) -> bytes:
         parts: list[bytes] = []
@@ -153,6 +148,16 @@ class Guard:
                 raise TooLarge(f"the body has more than the {self._limit} bytes that are taken")
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def replayed(message: Message, receive: Receive) -> Receive:
+    """A message that was received already, then those that come."""
+    first = [message]
+
+    async def replay() -> Message:
+        return first.pop() if first else await receive()
+
+    return replay
 
 
 def _route(scope: Scope) -> str | None:

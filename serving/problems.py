@@ -88,22 +88,27 @@ def respond(document: Problem, headers: Mapping[str, str] | None = None) -> Resp
     return Response(document.model_dump_json(), document.status, extra, MEDIA_TYPE)
 
 
+def refusal(request: Request, error: Exception) -> Response:
+    """The answer to a request that ended in one of our errors."""
+    document, cause = problem(error, request.scope.get("request_id"))
+    ERRORS.labels(cause).inc()
+    if document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning(
+            "request.failed",
+            method=request.method,
+            path=request.url.path[:200],
+            status=document.status,
+            error=str(error),
+        )
+    retry = {"retry-after": str(error.retry_after)} if isinstance(error, Overloaded) else None
+    return respond(document, retry)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
     async def ours(request: Request, error: Exception) -> Response:
-        document, cause = problem(error, request.scope.get("request_id"))
-        ERRORS.labels(cause).inc()
-        if document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.warning(
-                "request.failed",
-                method=request.method,
-                path=request.url.path[:200],
-                status=document.status,
-                error=str(error),
-            )
-        retry = {"retry-after": str(error.retry_after)} if isinstance(error, Overloaded) else None
-        return respond(document, retry)
+        return refusal(request, error)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -137,6 +137,7 @@ def look_after(predictor: Predictor, settings: ServingSettings, ended: threading
         if predictor.follow():
             log.info("model.swapped", version=predictor.serving.version if predictor.serving else None)
             report()
+            memory.give_back()  # what loading it took
 
     def report() -> None:
         if predictor.serving is not None:

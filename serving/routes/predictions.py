@@ -28,7 +28,7 @@ from serving.schemas import (
     PublishedForecast,
     TaskAccepted,
 )
-from serving.shortcut import Pairs, shortcut
+from serving.shortcut import Pairs, Way
 from serving.slates import Fixture
 
 _BODY = (401, 408, 413, 422)
@@ -60,19 +60,21 @@ async def _forecasts(
     return Json(written.batch(indices, fixtures, answers, told))
 
 
-single, many = APIRouter(route_class=shortcut(Pair, _forecast)), APIRouter(route_class=shortcut(Pairs, _forecasts))
-others = APIRouter(route_class=StrictRoute)
+_WAYS = (Way("/predict", Pair, _forecast), Way("/predict/batch", Pairs, _forecasts))
+WAYS = {path: way for way in _WAYS for path in (way.path, f"{way.path}/")}
+"""What can be answered before FastAPI sees it."""
+router = APIRouter(tags=["predictions"], route_class=StrictRoute)
 
 
-@single.post("/predict", response_model=Forecast, responses=problems(*_BODY, 404, 500, 503, 504))
-@single.post("/predict/", include_in_schema=False)
+@router.post("/predict", response_model=Forecast, responses=problems(*_BODY, 404, 500, 503, 504))
+@router.post("/predict/", include_in_schema=False)
 async def predict(wanted: PredictRequest, request: Request) -> Any:
     """Forecast two clubs now. `competition` and `kick_off` default to the pair's next fixture."""
     return await _forecast(request, [_fixture(request.app.state.catalogue, wanted)])
 
 
-@many.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
-@many.post("/predict/batch/", include_in_schema=False)
+@router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
+@router.post("/predict/batch/", include_in_schema=False)
 async def predict_batch(wanted: BatchRequest, request: Request) -> Any:
     """Forecast up to 1,000 matches by one task. An item that cannot be forecast has an error instead.
 
@@ -88,8 +90,8 @@ async def predict_batch(wanted: BatchRequest, request: Request) -> Any:
     return await _forecasts(request, fixtures, refused)
 
 
-@others.post("/predict/async/", status_code=202, response_model=TaskAccepted, responses=problems(*_BODY, 404, 503))
-@others.post("/predict/async", status_code=202, include_in_schema=False)
+@router.post("/predict/async/", status_code=202, response_model=TaskAccepted, responses=problems(*_BODY, 404, 503))
+@router.post("/predict/async", status_code=202, include_in_schema=False)
 async def predict_async(
     wanted: PredictRequest,
     catalogue: CatalogueDep,
@@ -123,16 +125,11 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-@others.get("/predict/{match_id}", response_model=PublishedForecast, responses=problems(401, 404, 422))
-@others.get("/predict/{match_id}/", include_in_schema=False)
+@router.get("/predict/{match_id}", response_model=PublishedForecast, responses=problems(401, 404, 422))
+@router.get("/predict/{match_id}/", include_in_schema=False)
 async def published_forecast(match_id: MatchId, catalogue: CatalogueDep) -> Any:
     """The forecast that was published for a match, with what happened if it is settled."""
     found = published(catalogue, match_id)
     if found is None:
         raise unpublished(catalogue, match_id)
     return Json(found)
-
-
-router = APIRouter(tags=["predictions"])
-for part in (single, many, others):
-    router.include_router(part)

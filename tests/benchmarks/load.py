@@ -49,25 +49,29 @@ def encode(url: str, body: bytes | None) -> tuple[str, int, bytes]:
 class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.future: asyncio.Future[int] | None = None
-        self._buffer = b""
-        self.body = b""
+        self._parts: list[bytes] = []
+        self._received = self._expected = 0
+
+    @property
+    def body(self) -> bytes:
+        """Of the last answer."""
+        return b"".join(self._parts).split(b"\r\n\r\n", 1)[1]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # of a TCP connection
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = self._buffer[:end].lower()
-        at = head.find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
-        if len(self._buffer) >= end + 4 + length:
-            status, self.body = int(self._buffer[9:12]), self._buffer[end + 4 :]
-            self._buffer = b""
-            if self.future is not None and not self.future.done():
-                self.future.set_result(status)
+        self._parts.append(data)
+        self._received += len(data)
+        if not self._expected:
+            data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            length = data[:end].lower().split(b"content-length:")[1].split(b"\r\n", 1)[0]
+            self._expected = end + 4 + int(length)
+        if self._received >= self._expected and self.future is not None and not self.future.done():
+            self.future.set_result(int(self._parts[0][9:12]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.future is not None and not self.future.done():
@@ -75,6 +79,7 @@ class _Connection(asyncio.Protocol):
 
     async def ask(self, request: bytes) -> int:
         self.future = asyncio.get_running_loop().create_future()
+        self._parts, self._received, self._expected = [], 0, 0
         self.transport.write(request)
         return await self.future
 

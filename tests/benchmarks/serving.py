@@ -62,6 +62,8 @@ CLUBS = (
     "West Ham United",
     "Wolverhampton Wanderers",
 )
+AS_IT_COMES = {"TOUCHLINE_REFRESH_SECONDS": "5", "TOUCHLINE_MODEL_POLL_SECONDS": "5"}
+"""The settings' own values: tests look for something new ten times as often."""
 PAIRS = [{"home_team": home, "away_team": away} for home in CLUBS for away in CLUBS if home != away]
 ONE = [json.dumps(pair).encode() for pair in PAIRS]
 BATCHES = {"batches of 1,000, one caller": 1, "batches of 1,000, 8 callers": 8, "batches of 1,000, 32 callers": 32}
@@ -249,8 +251,8 @@ def look_up(world: World, folder: Path, seconds: float) -> None:
     sizes = []
     for weeks, each in ((1, 1_000), (40, 25_000)):
         match_ids = [one for week in range(weeks) for one in publish(world, 1900 + week, each)]
-        service = Service(world, "redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0", folder)  # look-ups need no broker
-        service.extra["TOUCHLINE_REFRESH_SECONDS"] = "5"  # as it comes
+        # Look-ups need no broker.
+        service = Service(world, "redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0", folder, AS_IT_COMES)
         service.start_api()
 
         def shown(match_id: str, url: str = service.url) -> bool:
@@ -298,12 +300,13 @@ def main() -> int:
     parser.add_argument("--no-look-up", action="store_true", help="leave out the million published forecasts")
     parser.add_argument("--folder", type=Path, default=None, help="where the brokers keep their data")
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # for all servers alike: `make up` and the images have it so
     with tempfile.TemporaryDirectory(dir=options.folder, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         made = build(folder)
         registry, world = peers.registry_server(made, folder)
         rabbit, store = Rabbit(folder / "rabbit", port), Store(folder / "store", fsync="everysec")
-        service = Service(world, rabbit.url, f"{store.url}/0", folder)
+        service = Service(world, rabbit.url, f"{store.url}/0", folder, AS_IT_COMES)
         try:
             imports(world)
             rabbit.start(180)

@@ -137,6 +137,8 @@ def test_pairs_that_were_asked_for_before_are_answered_as_if_they_had_not_been(a
     )
     assert first.status_code == again.status_code == quick.status_code
     assert first.content == again.content == quick.content
+    heads = [{name: one.headers[name] for name in one.headers if name != "date"} for one in (first, again, quick)]
+    assert heads[0] == heads[1] == heads[2]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Which requests FastAPI never sees, and that it sees the whole of all others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import Request, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from serving.catalogue import Pair, Remembered
+from serving.errors import Overloaded
+from serving.shortcut import Pairs, Shortcut, Way
+from serving.slates import Fixture
+
+KNOWN = {"home_team": "Arsenal", "away_team": "Chelsea"}
+FIXTURE = Fixture("m", "eng-premier-league", "2025-26", None, "Arsenal", "Chelsea", neutral=False)
+
+
+def ask(
+    body: Any,
+    path: str = "/predict",
+    query: bytes = b"",
+    kind: bytes = b"application/json",
+    error: Exception | None = None,
+) -> Mapping[str, Any]:
+    """Who answered, with what, to a request that comes to the shortcut."""
+    told: dict[str, Any] = {}
+    fixtures = Remembered()
+    fixtures.add(None, "Arsenal", "Chelsea", FIXTURE)
+    state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)))
+    scope: Scope = {
+        "type": "http", "method": "POST", "path": path, "query_string": query, "headers": [(b"content-type", kind)],
+        "app": SimpleNamespace(state=state),
+    }  # fmt: skip
+    waiting: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": json.dumps(body).encode()}]
+
+    async def answer(_: Request, asked: list[Fixture]) -> Response:
+        if error is not None:
+            raise error
+        told["quick"] = asked
+        return Response(b"")
+
+    async def rest(_: Scope, receive: Receive, __: Send) -> None:
+        told["rest"] = [json.loads((await receive())["body"]), (await receive())["type"]]
+
+    async def receive() -> Message:
+        return waiting.pop()
+
+    async def send(message: Message) -> None:
+        told[message["type"]] = message
+
+    ways = {"/predict": Way("/predict", Pair, answer), "/predict/batch": Way("/predict/batch", Pairs, answer)}
+    asyncio.run(Shortcut(rest, ways)(scope, receive, send))
+    return {**told, "route": scope.get("route")}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "count"), [("/predict", KNOWN, 1), ("/predict/batch", {"matches": [KNOWN] * 3}, 3)]
+)
+def test_a_known_pair_is_answered_under_its_route(path: str, body: object, count: int) -> None:
+    told = ask(body, path)
+    assert told["quick"] == [FIXTURE] * count
+    assert told["route"].path == path
+    assert "rest" not in told
+
+
+@pytest.mark.parametrize(
+    ("body", "changes"),
+    [
+        ({**KNOWN, "away_team": "Everton"}, {}),
+        ({**KNOWN, "kick_off": "2026-03-14T15:00:00Z"}, {}),
+        ({"matches": []}, {"path": "/predict/batch"}),
+        (KNOWN, {"path": "/predict/async"}),
+        (KNOWN, {"query": b"venue=moon"}),
+        (KNOWN, {"kind": b"text/plain"}),
+    ],
+)
+def test_anything_else_reaches_fastapi_whole(body: object, changes: dict[str, Any]) -> None:
+    told = ask(body, **changes)
+    assert told["rest"] == [body, "http.disconnect"]
+    assert "quick" not in told
+
+
+def test_what_cannot_be_answered_is_told_with_the_time_to_come_again() -> None:
+    error = Overloaded("many wait")
+    error.retry_after = 7
+    start = ask(KNOWN, error=error)["http.response.start"]
+    assert start["status"] == 503
+    assert dict(start["headers"])[b"retry-after"] == b"7"
