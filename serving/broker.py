@@ -127,7 +127,8 @@ class RabbitMQ:
         )
         try:
             with _reported("RabbitMQ did not confirm the task"):
-                await asyncio.wait_for(exchange.publish(content, QUEUE, mandatory=True), _PATIENCE)
+                async with asyncio.timeout(_PATIENCE):
+                    await exchange.publish(content, QUEUE, mandatory=True)
         except BrokerUnavailable as error:
             if isinstance(error.__cause__, aio_pika.exceptions.PublishError):
                 self._exchange = None  # the queue is gone: the next task declares it anew

@@ -53,7 +53,10 @@ class LoadedModel:
 
     def predict_proba(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities (n, 3) ordered home, draw, away for model input (n, len(features))."""
-        return np.asarray(self.estimator.predict_proba(x))
+        unchecked = getattr(self.estimator, "unchecked", None)
+        if unchecked is None or not np.isfinite(x).all():
+            return np.asarray(self.estimator.predict_proba(x))  # which says what is wrong with it
+        return np.asarray(unchecked(x))
 
 
 @dataclass(frozen=True)
