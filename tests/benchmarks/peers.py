@@ -39,7 +39,6 @@ BIN = Path(sys.executable).parent
 _BENTO = """
 import bentoml
 import joblib
-import msgspec
 import numpy as np
 
 
@@ -140,7 +139,7 @@ def bentoml(world: World, folder: Path) -> Peer:
     private = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     command = [str(bin_ / "bentoml"), "serve", "service:Outcome", "--port", str(at), "--working-dir", str(home)]
     process = _start(command, folder, "bentoml", private, home)
-    wait_until(lambda: httpx.get(f"http://127.0.0.1:{at}/readyz").status_code == 200, 300)  # it warms up on both cores
+    wait_until(lambda: httpx.get(f"http://127.0.0.1:{at}/readyz").status_code == 200, 120)
     url = f"http://127.0.0.1:{at}/predict_proba"
     return Peer("BentoML", process, url, lambda x: orjson.dumps({"x": x.tolist()}), lambda answer: answer)
 
