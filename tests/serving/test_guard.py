@@ -80,6 +80,12 @@ def test_no_address_leads_around_the_keys(guarded: tuple[Service, str], path: st
     connection.close()
 
 
+def test_a_pair_that_was_asked_for_before_is_no_way_around_the_keys(client: httpx.Client) -> None:
+    client.post("/predict/async/", json=PAIR)
+    for path, body in (("/predict", PAIR), ("/predict/batch", {"matches": [PAIR]})):
+        assert httpx.post(f"{str(client.base_url).rstrip('/')}{path}", json=body).status_code == 401
+
+
 def test_the_file_of_keys_holds_no_key(guarded: tuple[Service, str]) -> None:
     service, key = guarded
     text = (service.folder / "keys").read_text()
