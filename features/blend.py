@@ -57,7 +57,7 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return self.unchecked(self._checked(X))
 
     def unchecked(self, x: Floats) -> Floats:
-        """`predict_proba` without looking at the input first, which takes as long as one row."""
+        """`predict_proba` for finite input (n > 0, n_features): to look at it takes as long as to forecast a row."""
         p = np.exp(self._members(x).mean(axis=0))  # from log(1e-300) on, so none is 0
         return np.asarray(p / p.sum(axis=1, keepdims=True))
 

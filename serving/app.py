@@ -56,7 +56,8 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
         redoc_url=None,
         static_url="/docs/assets",
         separate_input_output_schemas=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # our own are in `tracing` and `metrics`
+        # Our own are `tracing`, `monitoring.metrics` and `observed`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.catalogue = Catalogue(Lake(settings.lake_root), _aliases(settings), Clock(settings))

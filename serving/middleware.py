@@ -54,11 +54,11 @@ class Frame:
                 try:
                     await self._app(scope, receive, answer)
                 finally:
-                    route = _route(scope)
+                    route = route_of(scope)
                     tracing.answered(f"{scope['method']} {route}" if route else None, status)
         finally:
             seconds = time.perf_counter() - started
-            observe_request(scope["method"], _route(scope), status, seconds)
+            observe_request(scope["method"], route_of(scope), status, seconds)
             log.debug(
                 "request",
                 method=scope["method"],
@@ -160,7 +160,7 @@ def replayed(message: Message, receive: Receive) -> Receive:
     return replay
 
 
-def _route(scope: Scope) -> str | None:
+def route_of(scope: Scope) -> str | None:
     """The template of the route, such as `/predict/{match_id}`; None where none matched."""
     template: str | None = getattr(scope.get("route"), "path", None)
     return template.rstrip("/") or "/" if template else None

@@ -20,8 +20,6 @@ from serving.middleware import replayed
 from serving.problems import refusal
 from serving.slates import MOST_MATCHES, Fixture
 
-_JSON = (b"content-type", b"application/json")
-
 
 class Pairs(msgspec.Struct, forbid_unknown_fields=True):
     """Those of a batch."""
@@ -47,8 +45,10 @@ class Shortcut:
         self._ways = {path: (way, msgspec.json.Decoder(way.body).decode) for path, way in ways.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._ways.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if found is None or scope["query_string"] or _JSON not in scope["headers"]:
+        found = None
+        if scope["type"] == "http" and scope["method"] == "POST":
+            found = self._ways.get(scope["path"].removeprefix(scope.get("root_path", "")))
+        if found is None or scope["query_string"] or not _is_json(scope):
             await self._app(scope, receive, send)
             return
         way, decode = found
@@ -70,3 +70,8 @@ class Shortcut:
         except TouchlineError as error:
             response = refusal(request, error)
         await response(scope, receive, send)
+
+
+def _is_json(scope: Scope) -> bool:
+    """Whether the body is said to be JSON, in the plain way: FastAPI knows all others."""
+    return next((value for name, value in scope["headers"] if name == b"content-type"), None) == b"application/json"

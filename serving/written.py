@@ -16,8 +16,8 @@ from serving.errors import from_task
 from serving.slates import MOST_MATCHES, Errors, Fixture, Forecasts, shares
 
 _DRAW, _AWAY = b',"draw":', b',"away":'
-_PIECES = 8
-"""Of an item with a forecast."""
+_ITEM = (b"", b"", b"", _DRAW, b"", _AWAY, b"", b"")
+"""An item with a forecast: head, opening, home, ..., closing."""
 _HEADS = tuple(b',{"index":%d,"forecast":' % index for index in range(MOST_MATCHES))
 
 
@@ -76,11 +76,12 @@ def batch(
             7: list(map(closings.__getitem__, answers.kind)),
         }
         # Pieces that are put between each other and joined once are quicker than a text for each item.
-        pieces = [b"", b"", b"", _DRAW, b"", _AWAY, b"", b""] * len(indices)
+        pieces = [*_ITEM] * len(indices)
         for place, column in columns.items():
-            pieces[place::_PIECES] = column
+            pieces[place :: len(_ITEM)] = column
     if errors:
-        items = {index: b"".join(pieces[row * _PIECES : (row + 1) * _PIECES]) for row, index in enumerate(indices)}
+        width = len(_ITEM)
+        items = {index: b"".join(pieces[row * width : (row + 1) * width]) for row, index in enumerate(indices)}
         items |= {
             index: b',{"index":%d,"forecast":null,"error":%b}' % (index, error) for index, error in errors.items()
         }

@@ -54,7 +54,8 @@ class LoadedModel:
     def predict_proba(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities (n, 3) ordered home, draw, away for model input (n, len(features))."""
         unchecked = getattr(self.estimator, "unchecked", None)
-        if unchecked is None or not np.isfinite(x).all():
+        sound = len(x) > 0 and x.shape[1:] == (len(self.features),) and np.isfinite(x).all()
+        if unchecked is None or not sound:
             return np.asarray(self.estimator.predict_proba(x))  # which says what is wrong with it
         return np.asarray(unchecked(x))
 

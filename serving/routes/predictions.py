@@ -18,6 +18,7 @@ from serving.dependencies import CatalogueDep, DeskDep, MatchId, Principal, prob
 from serving.errors import BadField, from_task
 from serving.forecasts import published, unpublished
 from serving.gathering import Caller
+from serving.middleware import route_of
 from serving.parameters import StrictRoute
 from serving.problems import problem
 from serving.schemas import (
@@ -38,19 +39,19 @@ def _fixture(catalogue: Catalogue, wanted: PredictRequest) -> Fixture:
     return catalogue.fixture(wanted.home_team, wanted.away_team, wanted.competition, wanted.kick_off)
 
 
-def _caller(request: Request, route: str) -> Caller:
-    return Caller(route, request.scope["request_id"], request.is_disconnected)
+def _caller(request: Request) -> Caller:
+    return Caller(route_of(request.scope) or "", request.scope["request_id"], request.is_disconnected)
 
 
 async def _forecast(request: Request, fixtures: list[Fixture]) -> Response:
-    return Json(await request.app.state.desk.ask(fixtures[0], _caller(request, "/predict")))
+    return Json(await request.app.state.desk.ask(fixtures[0], _caller(request)))
 
 
 async def _forecasts(
     request: Request, fixtures: list[Fixture], refused: Mapping[int, TouchlineError] = MappingProxyType({})
 ) -> Response:
     """Answer a batch: `fixtures` are its items in order, without those `refused`, which have their indices."""
-    caller, errors, answers = _caller(request, "/predict/batch"), dict(refused), None
+    caller, errors, answers = _caller(request), dict(refused), None
     count = len(fixtures) + len(refused)
     indices = [index for index in range(count) if index not in refused] if refused else range(count)
     if fixtures:
@@ -101,7 +102,7 @@ async def predict_async(
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Any:
     """Queue a forecast; its task's status tells when it is there. The same Idempotency-Key gives the same task."""
-    fixture, caller = _fixture(catalogue, wanted), _caller(request, "/predict/async")
+    fixture, caller = _fixture(catalogue, wanted), _caller(request)
     if idempotency_key is None:
         task_id = await desk.submit(fixture, caller, PREDICT)
         return Json({"task_id": task_id, "status": "queued"}, 202)

@@ -50,7 +50,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.future: asyncio.Future[int] | None = None
         self._parts: list[bytes] = []
-        self._received = self._expected = 0
+        self._received = self._expected = self._status = 0
 
     @property
     def body(self) -> bytes:
@@ -64,14 +64,14 @@ class _Connection(asyncio.Protocol):
         self._parts.append(data)
         self._received += len(data)
         if not self._expected:
-            data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
+            head, end, _ = b"".join(self._parts).partition(b"\r\n\r\n")
+            if not end:
                 return
-            length = data[:end].lower().split(b"content-length:")[1].split(b"\r\n", 1)[0]
-            self._expected = end + 4 + int(length)
+            self._status = int(head[9:12])
+            length = head.lower().split(b"content-length:")[1].split(b"\r\n", 1)[0]
+            self._expected = len(head) + len(end) + int(length)
         if self._received >= self._expected and self.future is not None and not self.future.done():
-            self.future.set_result(int(self._parts[0][9:12]))
+            self.future.set_result(self._status)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.future is not None and not self.future.done():
@@ -122,7 +122,7 @@ async def opened(
     bodies: Sequence[bytes | None],
     rate: float,
     seconds: float,
-    keep: Callable[[bytes], None] = lambda _: None,
+    keep: Callable[[bytes], None] | None = None,
 ) -> Outcome:
     """Requests start on a schedule whether or not earlier ones were answered; latency counts from the schedule.
 
@@ -146,7 +146,8 @@ async def opened(
             outcome.failures += 1
             return
         _count(outcome, status, time.perf_counter() - due)
-        keep(connection.body)
+        if keep is not None:
+            keep(connection.body)
         idle.append(connection)
 
     start = time.perf_counter() + 0.05

@@ -81,7 +81,7 @@ def test_no_address_leads_around_the_keys(guarded: tuple[Service, str], path: st
 
 
 def test_a_pair_that_was_asked_for_before_is_no_way_around_the_keys(client: httpx.Client) -> None:
-    client.post("/predict/async/", json=PAIR)
+    assert client.post("/predict/async/", json=PAIR).status_code == 202
     for path, body in (("/predict", PAIR), ("/predict/batch", {"matches": [PAIR]})):
         assert httpx.post(f"{str(client.base_url).rstrip('/')}{path}", json=body).status_code == 401
 

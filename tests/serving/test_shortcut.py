@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
+from monitoring.metrics import PROCESS_REGISTRY
+from serving.app import create_app
 from serving.catalogue import Pair, Remembered
 from serving.errors import Overloaded
+from serving.middleware import Frame, Guard, Net
+from serving.routes import predictions
+from serving.settings import ServingSettings
 from serving.shortcut import Pairs, Shortcut, Way
 from serving.slates import Fixture
 
@@ -25,7 +32,7 @@ def ask(
     body: Any,
     path: str = "/predict",
     query: bytes = b"",
-    kind: bytes = b"application/json",
+    kinds: Sequence[bytes] = (b"application/json",),
     error: Exception | None = None,
 ) -> Mapping[str, Any]:
     """Who answered, with what, to a request that comes to the shortcut."""
@@ -34,9 +41,13 @@ def ask(
     fixtures.add(None, "Arsenal", "Chelsea", FIXTURE)
     state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)))
     scope: Scope = {
-        "type": "http", "method": "POST", "path": path, "query_string": query, "headers": [(b"content-type", kind)],
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": query,
+        "headers": [(b"content-type", kind) for kind in kinds],
         "app": SimpleNamespace(state=state),
-    }  # fmt: skip
+    }
     waiting: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": json.dumps(body).encode()}]
 
     async def answer(_: Request, asked: list[Fixture]) -> Response:
@@ -77,7 +88,9 @@ def test_a_known_pair_is_answered_under_its_route(path: str, body: object, count
         ({"matches": []}, {"path": "/predict/batch"}),
         (KNOWN, {"path": "/predict/async"}),
         (KNOWN, {"query": b"venue=moon"}),
-        (KNOWN, {"kind": b"text/plain"}),
+        (KNOWN, {"kinds": [b"text/plain"]}),
+        (KNOWN, {"kinds": [b"text/plain", b"application/json"]}),
+        (KNOWN, {"kinds": []}),
     ],
 )
 def test_anything_else_reaches_fastapi_whole(body: object, changes: dict[str, Any]) -> None:
@@ -86,9 +99,33 @@ def test_anything_else_reaches_fastapi_whole(body: object, changes: dict[str, An
     assert "quick" not in told
 
 
-def test_what_cannot_be_answered_is_told_with_the_time_to_come_again() -> None:
+def test_what_cannot_be_answered_is_told_with_the_time_to_come_again_and_counted() -> None:
     error = Overloaded("many wait")
     error.retry_after = 7
+    before = _shed()
     start = ask(KNOWN, error=error)["http.response.start"]
     assert start["status"] == 503
     assert dict(start["headers"])[b"retry-after"] == b"7"
+    assert _shed() == before + 1
+
+
+def _shed() -> float:
+    return PROCESS_REGISTRY.get_sample_value("touchline_errors_total", {"kind": "shed"}) or 0.0
+
+
+def test_what_nobody_expected_is_left_to_who_catches_all() -> None:
+    with pytest.raises(RuntimeError, match="unexpected"):
+        ask(KNOWN, error=RuntimeError("unexpected"))
+
+
+def test_the_api_takes_it_behind_its_guard_for_routes_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
+    app = create_app(ServingSettings())
+    assert [one.cls for one in app.user_middleware] == [Frame, Net, Guard, Shortcut]
+    routes = {
+        route.path for route in predictions.router.routes if isinstance(route, APIRoute) and "POST" in route.methods
+    }
+    assert {path for path in routes if "async" not in path} == set(predictions.WAYS)
+    assert all(way.path == path.rstrip("/") for path, way in predictions.WAYS.items())

@@ -61,8 +61,9 @@ def test_a_loaded_version_forecasts_like_the_estimator_and_knows_its_columns(
     x = np.random.default_rng(3).normal(size=(5, 2))
     assert loaded.features == COLUMNS
     np.testing.assert_array_equal(loaded.predict_proba(x), training(1).estimator.predict_proba(x))
-    with pytest.raises(ValueError, match="NaN"):
-        loaded.predict_proba(np.where(x == x[2, 1], np.nan, x))
+    for wrong, why in ((np.where(x == x[2, 1], np.nan, x), "NaN"), (x[:, :1], "1 features"), (x[:0], "0 sample")):
+        with pytest.raises(ValueError, match=why):
+            loaded.predict_proba(wrong)
 
 
 def test_the_rows_a_version_learnt_from_are_kept_with_it(registry: Registry, versions: list[int]) -> None:
