@@ -67,6 +67,7 @@ def test_every_figure_is_the_sum_over_all_processes(crowd: Service) -> None:
         answers = pool.map(lambda one: (one[1], ask(crowd, one[0], one[1], json=one[2])), work)
         statuses.update(answers)
     assert statuses["/predict", 200] == 60
+    time.sleep(3)  # each process looks at the queue once a second, and may have seen the crowd in it
     later = [httpx.post(f"{crowd.url}/predict/async/", json=PAIR).json()["task_id"] for _ in range(3)]
     for task in later:
         wait_until(lambda task=task: _succeeded(crowd, task))
