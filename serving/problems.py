@@ -88,7 +88,7 @@ def respond(document: Problem, headers: Mapping[str, str] | None = None) -> Resp
     return Response(document.model_dump_json(), document.status, extra, MEDIA_TYPE)
 
 
-def refusal(request: Request, error: Exception) -> Response:
+async def refusal(request: Request, error: Exception) -> Response:
     """The answer to a request that ended in one of our errors."""
     document, cause = problem(error, request.scope.get("request_id"))
     ERRORS.labels(cause).inc()
@@ -106,9 +106,6 @@ def refusal(request: Request, error: Exception) -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer every error with a problem document."""
-
-    async def ours(request: Request, error: Exception) -> Response:
-        return refusal(request, error)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -133,7 +130,7 @@ def install(app: FastAPI) -> None:
         )
         return respond(document, error.headers)
 
-    app.add_exception_handler(TouchlineError, ours)
+    app.add_exception_handler(TouchlineError, refusal)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, plain)
 

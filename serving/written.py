@@ -16,8 +16,6 @@ from serving.errors import from_task
 from serving.slates import MOST_MATCHES, Errors, Fixture, Forecasts, shares
 
 _DRAW, _AWAY = b',"draw":', b',"away":'
-_ITEM = (b"", b"", b"", _DRAW, b"", _AWAY, b"", b"")
-"""An item with a forecast: head, opening, home, ..., closing."""
 _HEADS = tuple(b',{"index":%d,"forecast":' % index for index in range(MOST_MATCHES))
 
 
@@ -66,21 +64,22 @@ def batch(
     pieces: list[bytes] = []
     if answers is not None:
         closings = [one + b',"error":null}' for one in answers.closings]
-        in_order = indices == range(len(indices))
-        columns = {
-            0: _HEADS[: len(indices)] if in_order else [_HEADS[index] for index in indices],
-            1: list(map(attrgetter("opening"), fixtures)),
-            2: answers.probabilities[0::3],
-            4: answers.probabilities[1::3],
-            6: answers.probabilities[2::3],
-            7: list(map(closings.__getitem__, answers.kind)),
-        }
+        columns = (
+            [_HEADS[index] for index in indices],
+            list(map(attrgetter("opening"), fixtures)),
+            answers.probabilities[0::3],
+            [_DRAW] * len(indices),
+            answers.probabilities[1::3],
+            [_AWAY] * len(indices),
+            answers.probabilities[2::3],
+            [closings[kind] for kind in answers.kind],
+        )
         # Pieces that are put between each other and joined once are quicker than a text for each item.
-        pieces = [*_ITEM] * len(indices)
-        for place, column in columns.items():
-            pieces[place :: len(_ITEM)] = column
+        pieces = [b""] * (len(indices) * len(columns))
+        for place, column in enumerate(columns):
+            pieces[place :: len(columns)] = column
     if errors:
-        width = len(_ITEM)
+        width = len(pieces) // max(len(indices), 1)
         items = {index: b"".join(pieces[row * width : (row + 1) * width]) for row, index in enumerate(indices)}
         items |= {
             index: b',{"index":%d,"forecast":null,"error":%b}' % (index, error) for index, error in errors.items()

@@ -34,6 +34,7 @@ import psutil
 from features.forecasts import SCHEMA
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF
 from features.io.store import week_of
+from serving.settings import ServingSettings
 from tests.benchmarks import peers
 from tests.benchmarks.load import Outcome, closed, opened
 from tests.serving.rabbit import Rabbit
@@ -62,7 +63,10 @@ CLUBS = (
     "West Ham United",
     "Wolverhampton Wanderers",
 )
-AS_IT_COMES = {"TOUCHLINE_REFRESH_SECONDS": "5", "TOUCHLINE_MODEL_POLL_SECONDS": "5"}
+AS_IT_COMES = {
+    f"TOUCHLINE_{name.upper()}": str(ServingSettings.model_fields[name].default)
+    for name in ("refresh_seconds", "model_poll_seconds")
+}
 """The settings' own values: tests look for something new ten times as often."""
 PAIRS = [{"home_team": home, "away_team": away} for home in CLUBS for away in CLUBS if home != away]
 ONE = [json.dumps(pair).encode() for pair in PAIRS]
