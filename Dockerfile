@@ -73,7 +73,7 @@ USER 10001:10001
 EXPOSE 8000 9808
 # The worker is the same image with the argument serving.worker.
 ENTRYPOINT ["python", "-m"]
-CMD ["serving.app"]
+CMD ["serving.api"]
 
 FROM base AS orchestration
 COPY --from=build-orchestration /opt/venv /opt/venv

@@ -8,7 +8,7 @@ DISK_NEEDED_MB := 4000
 .DEFAULT_GOAL := up
 
 up: .venv/.ready  ## start everything, Ctrl-C stops it
-	@exec $(BIN)/python -m orchestration.cli up
+	@exec $(BIN)/python -m orchestration.local.cli up
 
 test: .venv/.ready  ## the whole suite; what needs something absent skips with its reason
 	@$(BIN)/python -m pytest
@@ -23,7 +23,7 @@ images: .venv/.ready  ## build all images and run them, also as the chart's pods
 	@$(BIN)/python .ci/fetch-helm && .ci/try-images && $(BIN)/python -m pytest tests/helm/test_chart_played.py
 
 backtest: .venv/.ready  ## every figure of the forecasts with N, standard error and paired differences
-	$(BIN)/python -m features.io.backtest $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)
+	$(BIN)/python -m features.io.backtest_cli $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)
 
 lint: .venv/.ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.competitions import tier_of
-from features.leaks import stop_at_leak
+from features.leakage import stop_at_leak
 from features.matches import ODDS, outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
 from features.metrics import base_rate, rps, summary
 from features.models import Head, outcome_model, reference_model
 from features.odds import CLOSING_ODDS, market, shin
+from features.rating_history import replay
 from features.ratings import dixon_coles
-from features.replay import replay
 from features.splits import by_month, season_starts, walk_forward
 
 Floats = NDArray[np.float64]

@@ -20,8 +20,8 @@ from features.matches import outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.models import REGULARISATION, Head, outcome_model
 from features.odds import market
+from features.rating_history import STATE_COLUMNS, replay
 from features.ratings.params import RatingParams
-from features.replay import STATE_COLUMNS, replay
 from features.splits import settled
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ from features.matches import ODDS, OUTCOMES
 from features.matrix import FEATURES, ODDS_FEATURES, exchanged, model_input
 from features.odds import market
 from features.pool import has_odds
-from features.replay import STATE_COLUMNS
+from features.rating_history import STATE_COLUMNS
 from features.teams import nearest
 
 Floats = NDArray[np.float64]

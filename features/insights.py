@@ -14,7 +14,7 @@ from features.explanations import explain, of_both_orders
 from features.matches import ODDS
 from features.matrix import FEATURES, exchanged
 from features.pool import OddsPool
-from features.ratings.ledger import PLAYED
+from features.ratings.rating_state import PLAYED
 from features.scorelines import scorelines
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.odds import market
-from features.ratings.ledger import ATTACK, ELO, ELO_PLAIN, ENGINES, LEVEL, PI_AWAY, PI_HOME
+from features.ratings.rating_state import ATTACK, ELO, ELO_PLAIN, ENGINES, LEVEL, PI_AWAY, PI_HOME
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
 
     Parameters
     ----------
-    home, away : (n, len(STATE_COLUMNS)) states before the match, columns as in `features.replay.STATE_COLUMNS`.
+    home, away : (n, len(STATE_COLUMNS)) states before the match, columns as in `features.rating_history.STATE_COLUMNS`.
     neutral : (n,) True where neither club is at home.
     market : (n, 2) what the odds say, `features.odds.market`; None where there are none.
     """

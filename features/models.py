@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from features.blend import RatingBlend
 from features.errors import InvalidInput
-from features.leaks import stop_at_leak
+from features.leakage import stop_at_leak
 from features.matches import OUTCOMES, outcomes
 from features.matrix import ODDS_FEATURES, SYSTEMS
 from features.metrics import base_rate
@@ -92,7 +92,7 @@ def walk_forward_forecasts(
     Raises
     ------
     LeakageError
-        If the model is better than closing odds ever are: see `features.leaks`.
+        If the model is better than closing odds ever are: see `features.leakage`.
     """
     y = outcomes(matches)
     own = np.delete(x, elo_column, axis=1)

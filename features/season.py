@@ -8,8 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import InvalidInput
+from features.league_rules import Rules, rules_of, rulings_of
 from features.matches import OUTCOMES, Status
-from features.places import Rules, rules_of, rulings_of
 from features.scorelines import MOST_GOALS, scorelines
 from features.standings import standings
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from features.places import Tie
+from features.league_rules import Tie
 
 Ints = NDArray[np.int64]
 

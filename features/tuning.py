@@ -22,8 +22,8 @@ from features.matches import outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, FeatureGroup, model_input
 from features.metrics import log_loss
 from features.models import REGULARISATION, outcome_model
+from features.rating_history import replay
 from features.ratings.params import EloParams, GainParams, PiParams, PoissonParams, RatingParams
-from features.replay import replay
 from features.splits import season_starts
 
 Floats = NDArray[np.float64]

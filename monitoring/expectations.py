@@ -1,4 +1,4 @@
-"""Running the claims of `monitoring.claims` with Great Expectations."""
+"""Running the claims of `monitoring.checks` with Great Expectations."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from monitoring.claims.claim import Claim, Severity
-from monitoring.claims.suites import Suite, claims, derived_columns
+from monitoring.checks.spec import Claim, Severity
+from monitoring.checks.suites import Suite, claims, derived_columns
 
 EXAMPLES = 5
 

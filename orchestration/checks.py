@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pandas as pd
 
-from monitoring.claims.claim import Severity
-from monitoring.claims.suites import Suite, claims
-from orchestration import display
+from monitoring.checks.spec import Severity
+from monitoring.checks.suites import Suite, claims
+from orchestration.steps import rendering
 
 if TYPE_CHECKING:
     from monitoring.expectations import CheckResult
@@ -72,7 +72,7 @@ def verify(tables: Mapping[Suite, pd.DataFrame], as_of: datetime) -> Iterator[dg
 def _shown(asset: str, result: CheckResult) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"seen": result.seen, "rows": result.rows, "failed_rows": result.failed_rows}
     if result.examples:
-        metadata["examples"] = dg.MetadataValue.md(display.markdown(pd.DataFrame(list(result.examples))))
+        metadata["examples"] = dg.MetadataValue.md(rendering.markdown(pd.DataFrame(list(result.examples))))
     if result.error:
         metadata["error"] = result.error
     severity = dg.AssetCheckSeverity.ERROR if result.severity is Severity.CRITICAL else dg.AssetCheckSeverity.WARN

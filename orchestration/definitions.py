@@ -5,11 +5,11 @@ import dagster as dg
 from orchestration.assets import (
     drift_report,
     forecasts,
-    gate,
     matches,
     outcome_model,
     performance,
     production_model,
+    promotion_gate,
     ratings,
     season_forecast,
     settled_forecasts,
@@ -22,7 +22,7 @@ from orchestration.sensors import SENSORS
 from orchestration.settings import PipelineSettings
 
 WEEKLY = [forecasts, settled_forecasts, drift_report]
-OTHERS = [matches, ratings, outcome_model, season_forecast, performance, gate, production_model]
+OTHERS = [matches, ratings, outcome_model, season_forecast, performance, promotion_gate, production_model]
 
 
 def build(settings: PipelineSettings) -> dg.Definitions:

@@ -3,8 +3,8 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from orchestration.decisions import approve_promotion, review_drift, rollback_production
 from orchestration.executors import training_executor
+from orchestration.promotion.manual_jobs import approve_promotion, review_drift, rollback_production
 
 refresh_matches = dg.define_asset_job(
     "refresh_matches",

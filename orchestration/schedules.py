@@ -9,7 +9,7 @@ from features.io.registry import Registry
 from features.io.store import Lake, week_of
 from orchestration.jobs import refresh_matches, report_drift, train_model
 from orchestration.partitions import competitions, register_competitions
-from orchestration.retraining import place_taken, retraining
+from orchestration.promotion.retraining import place_taken, retraining
 from orchestration.settings import PipelineSettings
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING

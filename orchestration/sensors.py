@@ -12,16 +12,16 @@ from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
 from monitoring.conditions import Policy
-from orchestration import published
-from orchestration.alarms import ALARM, Alarm, drift_alarm, held_back, performance_alarm
-from orchestration.assessment import approval_of, latest_drift_week
-from orchestration.assets.gate import GATE
-from orchestration.decisions import rollback_production
+from orchestration.assets.promotion_gate import GATE
 from orchestration.jobs import promote_model, publish_forecasts, rate_clubs, refresh_matches, train_model
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
-from orchestration.promotion import unfinished
-from orchestration.retraining import place_taken, retraining
+from orchestration.promotion.aliases import unfinished
+from orchestration.promotion.evidence import approval_of, latest_drift_week
+from orchestration.promotion.manual_jobs import rollback_production
+from orchestration.promotion.retraining import place_taken, retraining
+from orchestration.promotion.retraining_triggers import ALARM, Alarm, drift_alarm, held_back, performance_alarm
 from orchestration.settings import PipelineSettings
+from orchestration.steps import lake_tables
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
@@ -50,7 +50,7 @@ def promotion_sensor(
         return _ask(context.instance, f"finish the change to version {production.version}", RETRY)
     if candidate is None:
         return dg.SkipReason("no version is staged")
-    verdict = published.document(lake, GATE)
+    verdict = lake_tables.document(lake, GATE)
     if production is not None and production.version == candidate.version:
         return dg.SkipReason(f"version {candidate.version} is in production already")
     if verdict is None or verdict["candidate"] != candidate.version:
@@ -88,7 +88,7 @@ def drift_alarm_sensor(
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks for a training when the newest drift report says drift, within the cool-down and the cap."""
     week = latest_drift_week(lake)
-    summary = published.document(lake, f"reports/drift/week={week}/summary.json") if week else None
+    summary = lake_tables.document(lake, f"reports/drift/week={week}/summary.json") if week else None
     return _retrain(context.instance, drift_alarm(summary), registry, lake, clock, settings)
 
 
@@ -101,7 +101,7 @@ def performance_alarm_sensor(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks for a training when production's last hundred forecasts disappoint, within the cool-down and the cap."""
-    report, production = published.document(lake, "reports/performance.json"), registry.by_alias(PRODUCTION)
+    report, production = lake_tables.document(lake, "reports/performance.json"), registry.by_alias(PRODUCTION)
     alarm = performance_alarm(report, production.version if production else None)
     return _retrain(context.instance, alarm, registry, lake, clock, settings)
 
@@ -135,7 +135,7 @@ def new_results_sensor(
     It waits until all tiers are refreshed, so that a morning's results are taken in together.
     """
     known = set(context.instance.get_dynamic_partitions(competitions.name or ""))
-    due = [name for name in lake.partitions("matches") if name in known and not published.is_rated(lake, name)]
+    due = [name for name in lake.partitions("matches") if name in known and not lake_tables.is_rated(lake, name)]
     under_way = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     busy = {
         pool_of(run.tags.get(PARTITION, ""))
@@ -150,7 +150,7 @@ def new_results_sensor(
 
 def _content(lake: Lake, competition: str) -> str:
     """What a competition is to be rated from, in short."""
-    return hashlib.sha256(json.dumps(published.stamps_of_pool(lake, competition)).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(lake_tables.stamps_of_pool(lake, competition)).encode()).hexdigest()[:16]
 
 
 @dg.run_status_sensor(

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from ui.answers import (
+from ui.api_models import (
     Accepted,
     Answer,
     Competitions,

@@ -8,8 +8,8 @@ from html import escape
 from itertools import groupby
 from urllib.parse import urlencode
 
-from ui import times
-from ui.answers import OUTCOMES, Forecast, Match, Probabilities
+from ui import formatting
+from ui.api_models import OUTCOMES, Forecast, Match, Probabilities
 
 LEGEND = (
     '<div class="tl-legend"><span class="tl-key tl-key-home">home win</span>'
@@ -79,7 +79,8 @@ def match_row(match: Match, where: tzinfo) -> str:
     )
     return (
         f'<a class="tl-match" href="{escape(match_link(match))}" target="_self">'
-        f'<span class="tl-time" title="{times.in_utc(match.kick_off)}">{times.clock(match.kick_off, where)}</span>'
+        f'<span class="tl-time" title="{formatting.in_utc(match.kick_off)}">'
+        f"{formatting.clock(match.kick_off, where)}</span>"
         f'<span class="tl-club tl-club-home{" tl-won" if winner == "home" else ""}">{escape(match.home_team)}</span>'
         f'<span class="tl-score{"" if match.score else " tl-score-none"}">{score}</span>'
         f'<span class="tl-club{" tl-won" if winner == "away" else ""}">{escape(match.away_team)}</span>'
@@ -97,7 +98,7 @@ def match_list(matches: Iterable[Match], where: tzinfo, names: Mapping[str, str]
     every = list(matches)
     several = len({match.competition for match in every}) > 1
     parts = []
-    for day, of_day in groupby(every, key=lambda match: times.day(match.kick_off, where)):
+    for day, of_day in groupby(every, key=lambda match: formatting.day(match.kick_off, where)):
         parts.append(f'<div class="tl-day">{day}</div>')
         # a stable sort: within a competition the order stays
         for slug, group in groupby(sorted(of_day, key=lambda match: match.competition), key=lambda m: m.competition):
@@ -110,12 +111,14 @@ def match_list(matches: Iterable[Match], where: tzinfo, names: Mapping[str, str]
 
 def hero(match: Match, where: tzinfo) -> str:
     """The head of the match page: both clubs, and the score or the time between them."""
-    local = f"{times.clock(match.kick_off, where)} {times.zone_name(where)}"
-    middle = f"{match.score.home} – {match.score.away}" if match.score else times.clock(match.kick_off, where)
+    local = f"{formatting.clock(match.kick_off, where)} {formatting.zone_name(where)}"
+    middle = f"{match.score.home} – {match.score.away}" if match.score else formatting.clock(match.kick_off, where)
     below = "full time" if match.score else {"scheduled": "kick-off"}.get(match.status, match.status)
     matchday = f" · matchday {match.matchday}" if match.matchday else ""
-    elsewhere = "" if local.startswith(times.in_utc(match.kick_off)[11:16]) else f" · {times.in_utc(match.kick_off)}"
-    when = f"{times.day(match.kick_off, where)} · {local}{elsewhere}{matchday}"
+    elsewhere = (
+        "" if local.startswith(formatting.in_utc(match.kick_off)[11:16]) else f" · {formatting.in_utc(match.kick_off)}"
+    )
+    when = f"{formatting.day(match.kick_off, where)} · {local}{elsewhere}{matchday}"
     return (
         f'<div class="tl-when">{escape(when)}</div>'
         f'<div class="tl-hero"><div class="tl-hero-club">{escape(match.home_team)}<small>home</small></div>'
@@ -154,9 +157,9 @@ def provenance(forecast: Forecast, where: tzinfo) -> str:
     """Which model, what it had learnt from, and what it knew."""
     parts = [
         f"{forecast.model.name} version {forecast.model.version}",
-        f"trained on matches to {times.short_day(forecast.model.trained_through, where)}",
-        f"knows results to {times.short_day(forecast.features_as_of, where)}",
+        f"trained on matches to {formatting.short_day(forecast.model.trained_through, where)}",
+        f"knows results to {formatting.short_day(forecast.features_as_of, where)}",
     ]
     if forecast.published_at:
-        parts.append(f"published {times.short_day(forecast.published_at, where)}")
+        parts.append(f"published {formatting.short_day(forecast.published_at, where)}")
     return " · ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ui.answers import Comparison, CurvePoint, DriftSummary, PerformanceWeek, Rating
+from ui.api_models import Comparison, CurvePoint, DriftSummary, PerformanceWeek, Rating
 
 HOME, DRAW, AWAY = "#2469ad", "#7d8894", "#ec9a3c"  # the draw is darker here: a thin grey line must be seen
 MODEL = "#0b6b4f"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from math import exp
 
-from ui.answers import Explanation, Insight, Match
+from ui.api_models import Explanation, Insight, Match
 
 RATINGS = {
     "elo": ("Results", "Elo rating: results, more so clear ones, weighed by the opponent"),

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import streamlit as st
 
-from ui.answers import Forecast
 from ui.api_client import ApiError
+from ui.api_models import Forecast
 from ui.session import api, settings
 
 LABELS = {"pending": "In the queue …", "started": "A worker is computing …"}

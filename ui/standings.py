@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ui.answers import Place, SeasonTable, TableRow
+from ui.api_models import Place, SeasonTable, TableRow
 
 
 def chance(p: float) -> str:

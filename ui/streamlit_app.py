@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import times
+from ui import formatting
 from ui.session import api, failures_explained, settings
 
 HERE = Path(__file__).parent
@@ -36,8 +36,8 @@ def standing() -> None:
     found = api().matches(limit=1)
     if found.as_of is None or found.clock not in ("replay", "fixed"):
         return
-    where = times.zone()
-    moment = f"{times.moment(found.as_of, where)} {times.zone_name(where)}"
+    where = formatting.zone()
+    moment = f"{formatting.moment(found.as_of, where)} {formatting.zone_name(where)}"
     onward = " <code>touchline advance</code> moves it on." if found.clock == "replay" else ""
     st.html(
         f'<div class="tl-standing"><b>Replay</b> The platform stands at {moment}: later matches are fixtures.{onward}'

@@ -1,1 +1,1 @@
-"""Rating systems: one update rule a module, all run by `features.replay`."""
+"""Rating systems: one update rule a module, all run by `features.rating_history`."""

@@ -11,11 +11,11 @@ from features.io.registry import PRODUCTION, LoadedModel, Registry
 from features.io.store import Lake, week_of
 from features.matches import OUTCOMES, Status
 from features.matrix import ODDS_FEATURES
-from orchestration import display, published
 from orchestration.partitions import weeks
-from orchestration.publishing import monday
 from orchestration.settings import PipelineSettings
-from orchestration.training import digest
+from orchestration.steps import lake_tables, rendering
+from orchestration.steps.training import digest
+from orchestration.steps.weekly_forecasts import monday
 
 
 def watched(lake: Lake, model: LoadedModel) -> pd.DataFrame:
@@ -23,12 +23,12 @@ def watched(lake: Lake, model: LoadedModel) -> pd.DataFrame:
 
     What an earlier version published is no matter of drift: there the model has changed, and not the matches.
     """
-    frame = published.features(lake)
+    frame = lake_tables.features(lake)
     frame = frame[frame["status"] == Status.PLAYED].reset_index(drop=True)
     made = pd.DataFrame(
         model.predict_proba(frame[list(model.features)].to_numpy(float)), frame["match_id"], list(OUTCOMES)
     )
-    rows = published.weeks(lake, "forecasts")
+    rows = lake_tables.weeks(lake, "forecasts")
     mine = rows[rows["model_version"] == model.version.version].sort_values("published_at")
     stands = mine.drop_duplicates("match_id", keep="last").set_index("match_id")[list(OUTCOMES)]
     made.update(stands)
@@ -99,7 +99,7 @@ def _shown(summary: dict[str, Any], lake: Lake, api: str) -> dict[str, Any]:
         "state": summary["state"],
         "share": summary["share"] if summary["share"] is not None else "no verdict",
         "matches": summary["matches"],
-        "columns": dg.MetadataValue.md(display.markdown(pd.DataFrame(summary["columns"]))),
+        "columns": dg.MetadataValue.md(rendering.markdown(pd.DataFrame(summary["columns"]))),
         "report": _link(api, f"/monitoring/drift/{week}/report"),
         "in_the_lake": dg.MetadataValue.path(f"{lake.root}/reports/drift/week={week}/report.html"),
     }
@@ -118,7 +118,7 @@ def _trust(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...])
     history = known[known["season"] < known["season"].max()] if len(known) else known
     history = history[["match_id", "competition", "season", "kick_off", *columns]]
     path = f"reports/drift/trust/{digest(history)}.json"
-    kept = published.document(lake, path)
+    kept = lake_tables.document(lake, path)
     if kept is not None:
         return Trust(**{**kept, "seasons": tuple(kept["seasons"])})
     trust = measure(history, columns)

@@ -11,12 +11,13 @@ from features.forecasts import PUBLISHED, SCHEMA
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, LoadedModel, Registry
 from features.io.store import Lake, week_of
-from monitoring.claims.suites import Suite
-from orchestration import checks, display, published
+from monitoring.checks.suites import Suite
+from orchestration import checks
 from orchestration.automation import FOLLOW_EVERY_WEEK
 from orchestration.partitions import weeks
-from orchestration.publishing import forecasts_of_week, monday
 from orchestration.settings import PipelineSettings
+from orchestration.steps import lake_tables, rendering
+from orchestration.steps.weekly_forecasts import forecasts_of_week, monday
 
 _SHOWN = ["kick_off", "home_team", "away_team", "home", "draw", "away", "model_version"]
 _DEPS: list[dg.AssetDep] = [
@@ -51,14 +52,14 @@ def forecasts(
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
-    made_from = published.stamps(lake, lake.partitions("matches"))
-    model, table, as_of = registry.load(production), published.matches(lake, made_from), clock.as_of()
+    made_from = lake_tables.stamps(lake, lake.partitions("matches"))
+    model, table, as_of = registry.load(production), lake_tables.matches(lake, made_from), clock.as_of()
     last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
-    before = {week: published.week(lake, "forecasts", week) for week in context.partition_keys}
+    before = {week: lake_tables.week(lake, "forecasts", week) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:
         if week > last:
-            frames[week] = published.empty(SCHEMA)
+            frames[week] = lake_tables.empty(SCHEMA)
             continue
         try:
             frames[week] = forecasts_of_week(model, table, week, as_of, clock.replaying, before[week])
@@ -72,8 +73,8 @@ def forecasts(
         if not (final and frame[SCHEMA.names].equals(before[week][SCHEMA.names])):
             lake.write_table("forecasts", week, frame.reindex(columns=PUBLISHED.names), schema=PUBLISHED)
         kept = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
-        context.add_asset_metadata({**display.of_table(frame, frame[_SHOWN]), **kept}, partition_key=week)
-    published.note_forecasts(lake, [week for week in frames if week <= last], week_of(as_of), made_from)
+        context.add_asset_metadata({**rendering.of_table(frame, frame[_SHOWN]), **kept}, partition_key=week)
+    lake_tables.note_forecasts(lake, [week for week in frames if week <= last], week_of(as_of), made_from)
     yield dg.MaterializeResult()
 
 
@@ -104,14 +105,14 @@ def shadow_forecasts(
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     waiting = candidate is not None and (production is None or candidate.version != production.version)
     model = registry.load(candidate) if candidate is not None and waiting else None
-    table = published.matches(lake)
+    table = lake_tables.matches(lake)
     for week in context.partition_keys:
-        before = published.week(lake, "shadow_forecasts", week)
+        before = lake_tables.week(lake, "shadow_forecasts", week)
         frame = before if model is None else _with_shadow(model, table, week, clock, before)
         if not frame[SCHEMA.names].equals(before[SCHEMA.names]):
             lake.write_table("shadow_forecasts", week, frame, schema=SCHEMA)
         versions = sorted(int(one) for one in frame["model_version"].unique())
-        seen = {**display.of_table(frame, frame[_SHOWN]), "versions": str(versions)}
+        seen = {**rendering.of_table(frame, frame[_SHOWN]), "versions": str(versions)}
         context.add_asset_metadata(seen, partition_key=week)
 
 
@@ -126,4 +127,4 @@ def _with_shadow(
     looking_back = clock.replaying and monday(week) > model.version.trained_through
     rows = forecasts_of_week(model, matches, week, clock.as_of(), looking_back, before[mine].reset_index(drop=True))
     filled = [part for part in (before[~mine], rows) if not part.empty]
-    return pd.concat(filled, ignore_index=True) if filled else published.empty(SCHEMA)
+    return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty(SCHEMA)

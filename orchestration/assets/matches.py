@@ -11,13 +11,14 @@ from features.io.clock import Clock
 from features.io.sources import QUARANTINE_SCHEMA, names
 from features.io.store import Lake
 from features.matches import SCHEMA, Status, as_known_at, conform
-from monitoring.claims.matches import fixtures_of, published_results, results_of
-from monitoring.claims.suites import Suite
-from orchestration import checks, display, published
+from monitoring.checks.matches import fixtures_of, published_results, results_of
+from monitoring.checks.suites import Suite
+from orchestration import checks
 from orchestration.partitions import competitions
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
-from orchestration.training import digest
+from orchestration.steps import lake_tables, rendering
+from orchestration.steps.training import digest
 
 _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals"]
 
@@ -53,7 +54,7 @@ def matches(
         context.log.warning(f"one club or two? {pair}: if one, tell it in TOUCHLINE_ALIASES")
     table = as_known_at(found.matches, as_of)
     stands = _published(lake, competition)
-    before = published.empty(SCHEMA) if config.accept_lost_results else stands
+    before = lake_tables.empty(SCHEMA) if config.accept_lost_results else stands
     before = as_known_at(before[before["season"].str[:4] >= str(settings.first_season)], as_of)
     # Replayed, results of later matches are no fault of the source; live, they are, and hiding them would hide it.
     results = results_of(table if clock.replaying else found.matches)
@@ -70,7 +71,7 @@ def matches(
     played = table[table["status"] == Status.PLAYED]
     yield dg.MaterializeResult(
         metadata={
-            **display.of_table(table, sample=played[_SHOWN].tail(10)),
+            **rendering.of_table(table, sample=played[_SHOWN].tail(10)),
             "as_of": dg.MetadataValue.timestamp(as_of),
             "changed": changed,
             "played": len(played),
@@ -78,7 +79,7 @@ def matches(
             "seasons": int(table["season"].nunique()),
             "quarantined": int((~found.quarantine["repaired"]).sum()),
             "repaired": int(found.quarantine["repaired"].sum()),
-            "quarantine": dg.MetadataValue.md(display.markdown(found.quarantine.head(20))),
+            "quarantine": dg.MetadataValue.md(rendering.markdown(found.quarantine.head(20))),
             "source": dg.MetadataValue.json(found.report),
         },
         data_version=dg.DataVersion(digest(table)),
@@ -89,4 +90,4 @@ def _published(lake: Lake, competition: str) -> pd.DataFrame:
     try:
         return conform(lake.read_table("matches", competition, schema=SCHEMA))
     except (NotPublished, DamagedArtefact):  # nothing that could be lost
-        return published.empty(SCHEMA)
+        return lake_tables.empty(SCHEMA)

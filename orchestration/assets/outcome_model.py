@@ -12,11 +12,11 @@ from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, 
 from features.io.store import Lake
 from features.matrix import FEATURE_GROUPS
 from features.models import REGULARISATION
-from orchestration import display, published
-from orchestration.assessment import APPROVAL_TAGS
-from orchestration.assets.gate import became_of
+from orchestration.assets.promotion_gate import became_of
+from orchestration.promotion.evidence import APPROVAL_TAGS
 from orchestration.settings import PipelineSettings
-from orchestration.training import IDENTITY, Recipe, refused_as_first, train
+from orchestration.steps import lake_tables, rendering
+from orchestration.steps.training import IDENTITY, Recipe, refused_as_first, train
 
 NO_REASON = "asked for by a person"
 
@@ -56,7 +56,7 @@ def outcome_model(
         features=FEATURE_GROUPS[settings.features],
         blend=config.blend,
     )
-    table, features = published.matches(lake), published.features(lake)
+    table, features = lake_tables.matches(lake), lake_tables.features(lake)
     training = train(table, features, recipe, clock.as_of(), f"{lake.root}/match_features", config.reason)
     twin = _twin(registry, training)
     if twin is not None:
@@ -83,11 +83,11 @@ def outcome_model(
             "new": True,
             "what_happened": f"version {version.version} is new, and staged",
             "trained_through": dg.MetadataValue.timestamp(version.trained_through),
-            "scores": display.scores_table(scores["scores"]),
-            "rps_by_season": dg.MetadataValue.md(display.markdown(pd.DataFrame(scores["rps_by_season"]))),
-            "differences": dg.MetadataValue.md(display.markdown(_differences(scores))),
+            "scores": rendering.scores_table(scores["scores"]),
+            "rps_by_season": dg.MetadataValue.md(rendering.markdown(pd.DataFrame(scores["rps_by_season"]))),
+            "differences": dg.MetadataValue.md(rendering.markdown(_differences(scores))),
             "may_be_the_first": refused_as_first(scores) or "yes",
-            "calibration": display.reliability_plot(scores["reliability"]),
+            "calibration": rendering.reliability_plot(scores["reliability"]),
             "mlflow_run": dg.MetadataValue.url(f"{registry.tracking_uri}/#/runs/{version.run_id}"),
             "data_digest": training.tags["data_digest"],
             "code_revision": training.tags["code_revision"],

@@ -12,25 +12,25 @@ from features.io.sources import QUARANTINE_SCHEMA
 from features.io.store import Lake
 from monitoring.freshness import freshness as measure
 from monitoring.performance import report
-from orchestration import display, published
 from orchestration.automation import FOLLOW
-from orchestration.training import reliability
+from orchestration.steps import lake_tables, rendering
+from orchestration.steps.training import reliability
 
 
 @dg.asset(deps=["settled_forecasts"], automation_condition=FOLLOW, group_name="judgement", kinds={"json"})
 def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
     """Scores of everything that was settled, against the references, by competition, window and model version."""
-    settled = published.settled(lake)
+    settled = lake_tables.settled(lake)
     document = report(settled, clock.as_of())
     lake.write_json("reports/performance.json", document)
     metadata: dict[str, Any] = {
         "matches": len(settled),
-        "groups": dg.MetadataValue.md(display.markdown(_rows(document))),
-        "weeks": dg.MetadataValue.md(display.markdown(_weeks(document))),
+        "groups": dg.MetadataValue.md(rendering.markdown(_rows(document))),
+        "weeks": dg.MetadataValue.md(rendering.markdown(_weeks(document))),
     }
     if len(settled):
         p, y = settled[["home", "draw", "away"]].to_numpy(float), settled["outcome"].to_numpy(int)
-        metadata["calibration"] = display.reliability_plot(reliability(p, y))
+        metadata["calibration"] = rendering.reliability_plot(reliability(p, y))
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -65,9 +65,9 @@ def freshness(
     """What is in the lake, what is overdue and what is missing: the figures behind the alerts on stale data."""
     production = registry.by_alias(PRODUCTION)
     document = measure(
-        published.matches(lake),
-        published.weeks(lake, "forecasts"),
-        len(published.settled(lake)),
+        lake_tables.matches(lake),
+        lake_tables.weeks(lake, "forecasts"),
+        len(lake_tables.settled(lake)),
         {name: _quarantined(lake, name) for name in lake.partitions("matches")},
         clock.as_of(),
         clock.now(),
@@ -76,7 +76,7 @@ def freshness(
     lake.write_json("reports/freshness.json", document)
     table = pd.DataFrame([{"competition": name, **one} for name, one in document["competitions"].items()])
     return dg.MaterializeResult(
-        metadata={**document["forecasts"], "competitions": dg.MetadataValue.md(display.markdown(table))}
+        metadata={**document["forecasts"], "competitions": dg.MetadataValue.md(rendering.markdown(table))}
     )
 
 

@@ -9,12 +9,13 @@ from features.errors import NotPublished
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
-from orchestration import display, promotion
-from orchestration.assessment import assess, critical_checks
-from orchestration.assets.gate import publish, shown
+from orchestration.assets.promotion_gate import publish, shown
 from orchestration.checks import CRITICAL
+from orchestration.promotion import aliases
+from orchestration.promotion.evidence import assess, critical_checks
 from orchestration.settings import PipelineSettings
-from orchestration.training import refused_as_first
+from orchestration.steps import rendering
+from orchestration.steps.training import refused_as_first
 
 
 @dg.asset(deps=["outcome_model", "gate"], group_name="promotion", kinds={"mlflow"}, pool="promotion")
@@ -35,15 +36,15 @@ def production_model(
     current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
     if current is None and candidate is None:
         raise dg.Failure("no version is registered yet; materialise outcome_model first")
-    promotion.finish(registry, lake)
+    aliases.finish(registry, lake)
     if current is None and candidate is not None:
         _must_be_good_enough(candidate, lake)
-        promotion.promote_first(registry, lake, candidate, clock.as_of())
+        aliases.promote_first(registry, lake, candidate, clock.as_of())
     else:
         checks = critical_checks(context.instance, CRITICAL)
         verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
         if verdict is not None and verdict.open:
-            promotion.promote(registry, lake, verdict)
+            aliases.promote(registry, lake, verdict)
             context.log.info("version %d is in production", verdict.candidate)
     after = publish(context.instance, lake, registry, clock, settings)
     context.log_event(dg.AssetMaterialization("gate", metadata=after))
@@ -60,14 +61,14 @@ def _in_production(registry: Registry) -> str:
 
 def describe(registry: Registry, lake: Lake) -> dict[str, dg.MetadataValue]:
     """Who is in production and why, all versions, and every promotion and rollback so far."""
-    entry = promotion.why_in_production(registry.by_alias(PRODUCTION))
+    entry = aliases.why_in_production(registry.by_alias(PRODUCTION))
     why = f"{entry['by']}, {entry['at'][:16]}: {entry['reason']}" if entry else "nobody has written it down"
-    past = pd.DataFrame([_event(one) for one in reversed(promotion.history(lake))])
+    past = pd.DataFrame([_event(one) for one in reversed(aliases.history(lake))])
     return {
         "version": dg.MetadataValue.text(_in_production(registry)),
         "because": dg.MetadataValue.text(why),
-        "versions": dg.MetadataValue.md(display.markdown(pd.DataFrame([_row(one) for one in registry.versions()]))),
-        "history": dg.MetadataValue.md(display.markdown(past)),
+        "versions": dg.MetadataValue.md(rendering.markdown(pd.DataFrame([_row(one) for one in registry.versions()]))),
+        "history": dg.MetadataValue.md(rendering.markdown(past)),
     }
 
 

@@ -9,11 +9,12 @@ from features.io.clock import Clock
 from features.io.store import Lake
 from features.matches import Status
 from features.matrix import feature_frame
-from features.replay import STATES, replay
-from monitoring.claims.suites import Suite
-from orchestration import checks, display, published
+from features.rating_history import STATES, replay
+from monitoring.checks.suites import Suite
+from orchestration import checks
 from orchestration.partitions import competitions
-from orchestration.training import digest
+from orchestration.steps import lake_tables, rendering
+from orchestration.steps.training import digest
 
 _ALL_MATCHES = dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping())
 """Results of one tier move the ratings of the others of its country: `new_results_sensor` knows which those are."""
@@ -52,15 +53,15 @@ def ratings(
     takes to make sure that an earlier pass could be continued.
     """
     competition = context.partition_key
-    made_from = published.stamps_of_pool(lake, competition)
-    table = published.matches(lake, made_from)
+    made_from = lake_tables.stamps_of_pool(lake, competition)
+    table = lake_tables.matches(lake, made_from)
     seen = replay(table)
     frame, states = feature_frame(table, seen.home, seen.away), seen.team_states
     frame, states = (one[one["competition"] == competition].reset_index(drop=True) for one in (frame, states))
     yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())
     lake.write_table("match_features", competition, frame)
     lake.write_table("team_states", competition, states, STATES)
-    published.note_ratings(lake, competition, made_from)
+    lake_tables.note_ratings(lake, competition, made_from)
     yield _features_shown(frame)
     yield _states_shown(states)
 
@@ -70,9 +71,9 @@ def _features_shown(frame: pd.DataFrame) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         asset_key="match_features",
         metadata={
-            **display.of_table(frame, sample=played.drop(columns=["match_id", "competition"]).tail(5)),
+            **rendering.of_table(frame, sample=played.drop(columns=["match_id", "competition"]).tail(5)),
             "summary": dg.MetadataValue.md(
-                display.markdown(played.describe().T.rename_axis("feature").reset_index().drop(columns="count"))
+                rendering.markdown(played.describe().T.rename_axis("feature").reset_index().drop(columns="count"))
             ),
         },
         data_version=dg.DataVersion(digest(frame)),
@@ -85,7 +86,7 @@ def _states_shown(states: pd.DataFrame) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         asset_key="team_states",
         metadata={
-            **display.of_table(states, sample=ranked),
+            **rendering.of_table(states, sample=ranked),
             "features_as_of": "no result yet" if pd.isna(last) else dg.MetadataValue.timestamp(last.to_pydatetime()),
         },
         data_version=dg.DataVersion(digest(states)),

@@ -8,15 +8,15 @@ from features.fixtures import is_whole, with_unlisted
 from features.forecasts import probabilities, states_of
 from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
+from features.league_rules import has_rules
 from features.matches import OUTCOMES, Status
 from features.matrix import log_rates
 from features.odds import market
-from features.places import has_rules
-from features.replay import STATE_COLUMNS
+from features.rating_history import STATE_COLUMNS
 from features.season import simulate
-from orchestration import display, published
 from orchestration.partitions import competitions
 from orchestration.settings import PipelineSettings
+from orchestration.steps import lake_tables, rendering
 
 _SHOWN = ["team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation"]
 
@@ -44,7 +44,7 @@ def season_forecast(
     if production is None:
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
     competition = context.partition_key
-    table = published.matches(lake, [competition])
+    table = lake_tables.matches(lake, [competition])
     season = with_unlisted(table[table["season"] == table["season"].max()].reset_index(drop=True))
     to_come = season[season["status"] != Status.PLAYED]
     states = lake.read_table("team_states", competition)
@@ -67,7 +67,7 @@ def season_forecast(
     lake.write_table("season_forecast", competition, final)
     return dg.MaterializeResult(
         metadata={
-            **display.of_table(final, final[_SHOWN]),
+            **rendering.of_table(final, final[_SHOWN]),
             "matches_to_come": len(to_come),
             "model_version": production.version,
             "complete": complete,

@@ -7,12 +7,13 @@ import pandas as pd
 
 from features.io.clock import Clock
 from features.io.store import Lake, week_of
-from monitoring.claims.suites import Suite
+from monitoring.checks.suites import Suite
 from monitoring.settlement import SCHEMA, settle
-from orchestration import checks, display, published
+from orchestration import checks
 from orchestration.automation import FOLLOW_EVERY_WEEK
 from orchestration.partitions import weeks
-from orchestration.references import plain_elo
+from orchestration.steps import lake_tables, rendering
+from orchestration.steps.baselines import plain_elo
 
 _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "home", "draw", "away", "rps"]
 
@@ -38,26 +39,26 @@ def settled_forecasts(
     A match counts in the week in which it was played, by the last forecast published before its kick-off. Postponed
     matches wait, awarded ones are void. What is settled stays settled.
     """
-    rows, table = published.weeks(lake, "forecasts"), published.matches(lake)
-    elo = plain_elo(table, published.features(lake), set(rows["season"]))
-    already = published.settled(lake)
+    rows, table = lake_tables.weeks(lake, "forecasts"), lake_tables.matches(lake)
+    elo = plain_elo(table, lake_tables.features(lake), set(rows["season"]))
+    already = lake_tables.settled(lake)
     now = settle(rows, table, elo, clock.as_of(), already=set(already["match_id"]))
     played_in = now.settled["kick_off"].map(week_of)
-    before = {week: published.week(lake, "settled_forecasts", week, SCHEMA) for week in context.partition_keys}
+    before = {week: lake_tables.week(lake, "settled_forecasts", week, SCHEMA) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:
         frame = _together([before[week], now.settled[played_in == week]]).drop_duplicates("match_id", keep="first")
         frames[week] = frame.sort_values(["kick_off", "match_id"], ignore_index=True)
     others = [name for name in lake.partitions("settled_forecasts") if name not in frames]
-    rest = [published.week(lake, "settled_forecasts", name, SCHEMA) for name in others]
+    rest = [lake_tables.week(lake, "settled_forecasts", name, SCHEMA) for name in others]
     yield from checks.verify({Suite.SETTLED: _together([*rest, *frames.values()])}, clock.as_of())
     there = set(lake.partitions("settled_forecasts"))
     for week, frame in frames.items():
         if not frame.equals(before[week]) or (week not in there and week <= week_of(clock.as_of())):
             lake.write_table("settled_forecasts", week, frame, schema=SCHEMA)
-        announced = set(published.week(lake, "forecasts", week)["match_id"])
+        announced = set(lake_tables.week(lake, "forecasts", week)["match_id"])
         open_ = now.unsettled[now.unsettled["match_id"].isin(announced - set(frame["match_id"]))]
-        seen = {**display.of_table(frame, frame[_SHOWN]), "not_scored": _reasons(open_)}
+        seen = {**rendering.of_table(frame, frame[_SHOWN]), "not_scored": _reasons(open_)}
         if len(frame):
             seen["rps"] = float(frame["rps"].mean())
         context.add_asset_metadata(seen, partition_key=week)
@@ -66,8 +67,8 @@ def settled_forecasts(
 
 def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [part for part in parts if not part.empty]
-    return pd.concat(filled, ignore_index=True) if filled else published.empty(SCHEMA)
+    return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty(SCHEMA)
 
 
 def _reasons(unsettled: pd.DataFrame) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(display.markdown(unsettled[["match_id", "reason"]].drop_duplicates()))
+    return dg.MetadataValue.md(rendering.markdown(unsettled[["match_id", "reason"]].drop_duplicates()))

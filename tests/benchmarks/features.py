@@ -24,7 +24,7 @@ from features.io.sources import bundled
 from features.matches import Status, outcomes
 from features.matrix import GOAL_FEATURES, model_input
 from features.models import outcome_model
-from features.replay import STATE_COLUMNS, replay
+from features.rating_history import STATE_COLUMNS, replay
 
 RAW = {
     "home_team": "home_team",

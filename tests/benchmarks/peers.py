@@ -27,12 +27,12 @@ import sklearn
 from features.io.sources.bundled import load
 from features.matches import OUTCOMES
 from features.matrix import RATING_FEATURES, Floats, model_input
-from features.replay import replay
-from serving import written
-from serving.catalogue import Catalogue
-from serving.predictor import Predictor
-from serving.shortcut import Pairs
-from serving.slates import slate
+from features.rating_history import replay
+from serving.api.catalogue.catalogue import Catalogue
+from serving.api.fast_path import Pairs
+from serving.wire import forecast_json
+from serving.wire.columns import slate
+from serving.worker.predictor import Predictor
 from tests.serving.stage import REPOSITORY, World, port, wait_until
 
 BIN = Path(sys.executable).parent
@@ -163,8 +163,8 @@ def names_to_documents(peer: Peer, world: World, body: bytes, seconds: float) ->
         pairs = msgspec.json.decode(body, type=Pairs).matches
         known = catalogue.snapshot.fixtures.find_all(pairs)
         fixtures = known or [catalogue.fixture(one.home_team, one.away_team, one.competition) for one in pairs]
-        answers = written.Answers.read(predictor.predict(slate(fixtures)).forecasts)
-        assert len(written.batch(range(len(fixtures)), fixtures, answers, {})) > len(body)
+        answers = forecast_json.Answers.read(predictor.predict(slate(fixtures)).forecasts)
+        assert len(forecast_json.batch(range(len(fixtures)), fixtures, answers, {})) > len(body)
         count += 1
     return count / (time.perf_counter() - began)
 

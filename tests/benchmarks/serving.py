@@ -224,8 +224,8 @@ def imports(world: World) -> None:
     }
     preload = "from serving import calls; calls.preload(); "
     for name, code in (
-        ("import of the API", "import serving.app; print(time.time() - t)"),
-        ("import of the worker", "import serving.worker; print(time.time() - t)"),
+        ("import of the API", "import serving.api.app; print(time.time() - t)"),
+        ("import of the worker", "import serving.worker.app; print(time.time() - t)"),
         ("libraries of the model, before the fork", f"{preload}print(time.time() - t)"),
         (
             "model from the registry, on first need",

@@ -132,7 +132,7 @@ def postgres(folder: Path) -> Iterator[tuple[int, int]]:
 
 def start_up(environment: dict[str, str]) -> tuple[subprocess.Popen[str], threading.Event]:
     """`touchline up`, and an event for the moment at which everything answers."""
-    up = [sys.executable, "-m", "orchestration.cli", "up"]
+    up = [sys.executable, "-m", "orchestration.local.cli", "up"]
     run = subprocess.Popen(up, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE)
     ready = threading.Event()
 

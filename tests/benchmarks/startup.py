@@ -28,7 +28,11 @@ def free_port() -> str:
 def start_and_stop(environment: dict[str, str]) -> str:
     """The line in which a run tells its own times; stops the run at once after it."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "orchestration.cli", "up"], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE
+        [sys.executable, "-m", "orchestration.local.cli", "up"],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
     )
     told = ""
     assert run.stdout is not None

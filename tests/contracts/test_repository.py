@@ -69,7 +69,7 @@ def test_modules_have_no_effect_when_imported(repository: Path) -> None:
     # are none of theirs.
     allowed = {
         *("features/io/settings.py", "features/io/registry.py", "features/io/store.py"),
-        *("orchestration/local.py", "serving/app.py"),
+        *("orchestration/local/stack.py", "serving/api/app.py"),
     }
     found = {
         name
@@ -82,6 +82,6 @@ def test_modules_have_no_effect_when_imported(repository: Path) -> None:
 
 def test_the_api_loads_nothing_that_only_models_need(repository: Path) -> None:
     heavy = {"scipy", "sklearn", "mlflow", "numba", "dagster", "evidently", "great_expectations", "streamlit"}
-    code = f"import sys, serving.app; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, serving.api.app; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", "each of them is memory that an API at rest has for nothing"

@@ -7,8 +7,8 @@ from pkgutil import resolve_name
 import pytest
 
 from features.io.settings import KINDS, Settings, unknown
-from orchestration.cli import main
-from orchestration.local import LocalSettings
+from orchestration.local.cli import main
+from orchestration.local.stack import LocalSettings
 from orchestration.settings import PipelineSettings
 from serving.settings import ServingSettings
 from ui.settings import UiSettings

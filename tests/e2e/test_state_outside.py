@@ -30,7 +30,7 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 from features.io.registry import PRODUCTION, Registry
-from serving.results import result_key
+from serving.api.dispatch.result_store import result_key
 from tests.e2e.local_run import CHROMIUM, first_loop
 
 SERVER = "host=127.0.0.1 port=5432 user=postgres dbname=postgres connect_timeout=3"
@@ -85,7 +85,7 @@ class World:
         with (
             self.running("mlflow", *server),
             self.running("worker", "serving.worker"),
-            self.running("api", "serving.app"),
+            self.running("api", "serving.api"),
         ):
             self.wait_for(f"{self.mlflow}/health")
             yield
@@ -94,7 +94,7 @@ class World:
         """One run of the whole chain, standing at a moment."""
         with (self.logs / "pipeline.log").open("ab") as log:
             subprocess.run(
-                [sys.executable, "-m", "orchestration.pipeline"],
+                [sys.executable, "-m", "orchestration.local.pipeline"],
                 cwd=self.root,
                 env={**self.environment, "TOUCHLINE_AS_OF": as_of},
                 stdout=log,

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from features import backtest
 from features.backtest import Forecasts, Target, evaluate, report, verdicts
-from features.io.backtest import read
+from features.io.backtest_cli import read
 from features.matches import outcomes
 from features.metrics import rps
 

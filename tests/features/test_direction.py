@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from features.blend import RatingBlend
-from features.io.backtest import read
+from features.io.backtest_cli import read
 from features.matches import outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, FeatureGroup, model_input
 from features.models import outcome_model
-from features.replay import STATE_COLUMNS, replay
+from features.rating_history import STATE_COLUMNS, replay
 from features.splits import settled
 
 PAST = 40

@@ -17,9 +17,9 @@ from features.matches import Status, as_known_at, outcomes
 from features.matrix import GOAL_FEATURES, model_input
 from features.metrics import base_rate, rps
 from features.models import outcome_model
+from features.rating_history import STATE_COLUMNS, replay
 from features.ratings.dixon_coles import DixonColes
 from features.ratings.params import ALONE
-from features.replay import STATE_COLUMNS, replay
 from features.splits import settled
 
 MOMENT = datetime(2025, 8, 1, tzinfo=UTC)

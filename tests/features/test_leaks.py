@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from features.errors import LeakageError
-from features.leaks import leak_alarm
+from features.leakage import leak_alarm
 from features.matches import outcomes
 from features.matrix import FEATURES, RATING_FEATURES, REFERENCE_FEATURE, model_input
 from features.models import walk_forward_forecasts
-from features.replay import replay
+from features.rating_history import replay
 
 ELO = FEATURES.index(REFERENCE_FEATURE)
 

@@ -16,9 +16,9 @@ from features.matrix import GOAL_FEATURES, log_rates, model_input
 from features.metrics import base_rate
 from features.models import outcome_model
 from features.odds import shin
-from features.ratings.ledger import ATTACK, DEFENCE, ELO, PI_AWAY, PI_HOME, PLAYED
+from features.rating_history import Replay, replay
 from features.ratings.params import ALONE
-from features.replay import Replay, replay
+from features.ratings.rating_state import ATTACK, DEFENCE, ELO, PI_AWAY, PI_HOME, PLAYED
 from features.scorelines import outcome_probabilities, scorelines
 
 THEN = datetime(2020, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from features.competitions import CATALOGUE, tier_of
-from features.places import Kind, has_rules, rules_of
+from features.league_rules import Kind, has_rules, rules_of
 
 COUNTRIES = ("eng", "ger", "esp", "ita", "fra")
 

@@ -21,7 +21,7 @@ from features.metrics import rps
 from features.models import outcome_model
 from features.odds import market, shin
 from features.pool import LEAST, OddsPool, pool_weight, pooled
-from features.replay import STATE_COLUMNS, Replay, replay
+from features.rating_history import STATE_COLUMNS, Replay, replay
 
 NAMES = FEATURE_GROUPS[FeatureGroup.GOALS_AND_ODDS]
 OWN = [FEATURES.index(name) for name in NAMES]

@@ -12,8 +12,8 @@ from features.io.registry import LoadedModel, ModelVersion
 from features.matches import Status, as_known_at, outcomes
 from features.matrix import GOAL_FEATURES, exchanged, feature_frame, model_input
 from features.models import outcome_model
+from features.rating_history import STATE_COLUMNS, replay
 from features.ratings.params import TIERED
-from features.replay import STATE_COLUMNS, replay
 
 MOMENT = datetime(2026, 3, 9, tzinfo=UTC)
 

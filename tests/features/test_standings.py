@@ -10,7 +10,7 @@ import pytest
 
 from features.competitions import competition as named
 from features.io.sources import football_data
-from features.places import Tie, rules_of
+from features.league_rules import Tie, rules_of
 from features.season import simulate
 from features.standings import standings
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from serving.batching import TIME_LIMIT
 from serving.settings import ServingSettings
+from serving.worker.batching import TIME_LIMIT
 
 Thing = dict[str, Any]
 Rule = Callable[[list[Thing]], list[str]]

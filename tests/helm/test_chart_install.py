@@ -10,7 +10,7 @@ import pytest
 
 from orchestration.definitions import build
 from orchestration.settings import PipelineSettings
-from serving.app import create_app
+from serving.api.app import create_app
 from serving.settings import ServingSettings
 
 CHART = Path(__file__).resolve().parents[2] / "helm"

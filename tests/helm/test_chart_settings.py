@@ -14,7 +14,7 @@ import yaml
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
-from orchestration.local import QUIET, LocalSettings
+from orchestration.local.stack import QUIET, LocalSettings
 from orchestration.settings import PipelineSettings
 from serving.settings import QUEUE, ServingSettings
 from ui.settings import UiSettings
@@ -197,7 +197,7 @@ def test_the_scaler_looks_at_the_queue_that_the_code_uses(chart: Any) -> None:
 
 
 def test_the_probes_look_at_the_files_that_the_worker_renews(chart: Any) -> None:
-    from serving import heartbeat
+    from serving.worker import heartbeat
 
     folder = environment(chart, "worker")["TOUCHLINE_HEARTBEAT_DIR"]
     worker = next(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from serving.app import create_app
+from serving.api.app import create_app
 from serving.settings import ServingSettings
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")

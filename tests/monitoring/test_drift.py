@@ -19,11 +19,11 @@ from features.io.store import Lake
 from features.matches import OUTCOMES, outcomes
 from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, FeatureGroup, feature_frame
 from features.models import outcome_model
-from features.replay import replay
+from features.rating_history import replay
 from features.splits import season_starts
 from monitoring.drift import CAP, WINDOW, Report, Trust, drift_report, measure, review, split
 from monitoring.exporter import BatchCollector
-from serving.reports import DriftSummary
+from serving.api.schemas.reports import DriftSummary
 
 WEEK = "2026-03-09"
 COLUMNS = (*GOAL_FEATURES, *OUTCOMES)

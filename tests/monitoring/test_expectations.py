@@ -15,10 +15,10 @@ from features.forecasts import SCHEMA
 from features.io.sources import bundled
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURES, GOAL_FEATURES, RATING_FEATURES
-from features.replay import replay
-from monitoring.claims.claim import Severity
-from monitoring.claims.matches import fixtures_of, published_results, results_of
-from monitoring.claims.suites import Suite, claims
+from features.rating_history import replay
+from monitoring.checks.matches import fixtures_of, published_results, results_of
+from monitoring.checks.spec import Severity
+from monitoring.checks.suites import Suite, claims
 from monitoring.expectations import EXAMPLES, CheckResult, validate
 
 AS_OF = bundled.REPLAY_AS_OF

@@ -17,8 +17,8 @@ from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
 from monitoring.conditions import Policy
 from orchestration.definitions import build
+from orchestration.local.pipeline import run_pipeline
 from orchestration.partitions import RANGE_END, RANGE_START
-from orchestration.pipeline import run_pipeline
 from orchestration.settings import PipelineSettings
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from features.io.registry import ModelVersion
-from orchestration.alarms import ALARM, drift_alarm, held_back, performance_alarm
+from orchestration.promotion.retraining_triggers import ALARM, drift_alarm, held_back, performance_alarm
 
 PRODUCTION = 7
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)

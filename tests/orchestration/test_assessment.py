@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from orchestration.assessment import critical_checks
 from orchestration.partitions import RANGE_END, RANGE_START, competitions, register_competitions, weeks
+from orchestration.promotion.evidence import critical_checks
 
 SPEC = dg.AssetCheckSpec("sound", asset="table", blocking=True)
 

@@ -15,16 +15,16 @@ import pytest
 from features.io.clock import Clock
 from features.io.registry import ModelVersion
 from features.io.sources import SourceResult, bundled
-from features.io.sources.result import quarantine_table
+from features.io.sources.source_result import quarantine_table
 from features.io.store import Lake
 from features.matches import OUTCOMES, conform, with_match_ids
 from features.metrics import rps
 from monitoring.performance import report
 from orchestration import sensors
-from orchestration.alarms import ALARM
-from orchestration.assets.gate import GATE
+from orchestration.assets.promotion_gate import GATE
 from orchestration.definitions import build
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, register_competitions, weeks
+from orchestration.promotion.retraining_triggers import ALARM
 from orchestration.resources import MatchSource
 from orchestration.schedules import daily_refresh, weekly_drift, weekly_retraining
 from orchestration.sensors import (

@@ -13,20 +13,20 @@ import pytest
 from features.io.clock import Clock
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import SourceResult, bundled
-from features.io.sources.result import quarantine_table
+from features.io.sources.source_result import quarantine_table
 from features.io.store import Lake
 from features.matches import RESULT_COLUMNS, Status, as_known_at
 from features.matrix import GOAL_FEATURES
-from monitoring.claims.claim import Severity
-from monitoring.claims.suites import Suite, claims
+from monitoring.checks.spec import Severity
+from monitoring.checks.suites import Suite, claims
 from orchestration import checks
-from orchestration.assessment import critical_checks
 from orchestration.assets import ratings as ratings_module
 from orchestration.assets.forecasts import forecasts
 from orchestration.assets.matches import matches
 from orchestration.assets.ratings import ratings
 from orchestration.definitions import build
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions
+from orchestration.promotion.evidence import critical_checks
 from orchestration.settings import PipelineSettings
 
 LEAGUE = bundled.COMPETITION

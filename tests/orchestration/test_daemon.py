@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from features.io.registry import PREVIOUS, PRODUCTION
-from orchestration.promotion import history
+from orchestration.promotion.aliases import history
 from tests.orchestration.daemon import PATIENCE, daemon, environment, said
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]

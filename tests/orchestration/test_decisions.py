@@ -15,9 +15,9 @@ from features.io.registry import ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Condition, Policy
 from monitoring.gate import Verdict, as_document
-from orchestration import decisions
-from orchestration.assets import gate as gate_asset
-from orchestration.assets.gate import GATE, gate, shown
+from orchestration.assets import promotion_gate as gate_asset
+from orchestration.assets.promotion_gate import GATE, gate, shown
+from orchestration.promotion import manual_jobs
 from orchestration.settings import PipelineSettings
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -54,14 +54,14 @@ def resources(tmp_path) -> dict[str, Any]:
 def approve(resources: dict[str, Any]) -> bool:
     config = {"ops": {"approve_candidate": {"config": {"version": 2, "name": "Ada", "reason": "good"}}}}
     with dg.DagsterInstance.ephemeral() as instance:
-        done = decisions.approve_promotion.execute_in_process(
+        done = manual_jobs.approve_promotion.execute_in_process(
             run_config=config, instance=instance, resources=resources, raise_on_error=False
         )
     return done.success
 
 
 def test_an_approval_means_the_published_evidence_and_no_newer_one(resources, monkeypatch) -> None:
-    monkeypatch.setattr(decisions, "assess", lambda *_: WAITS)
+    monkeypatch.setattr(manual_jobs, "assess", lambda *_: WAITS)
     assert not approve(resources), "nothing was published that anybody could have looked at"
     resources["lake"].write_json(GATE, as_document(replace(WAITS, evidence="older"), NOW))
     assert not approve(resources), "the evidence has changed since it was published"
@@ -105,10 +105,10 @@ def test_a_review_or_a_rollback_is_followed_by_a_verdict_that_knows_of_it(resour
         "reports/drift/week=2026-03-02/summary.json", {"week": "2026-03-02", "state": "drift", "digest": "d"}
     )
     form = {"week": "2026-03-02", "name": "Ada", "note": "newcomers"}
-    monkeypatch.setattr(decisions.promotion, "rollback", lambda *_: 1)
+    monkeypatch.setattr(manual_jobs.promotion, "rollback", lambda *_: 1)
     for job, op, config in (
-        (decisions.review_drift, "note_review", form),
-        (decisions.rollback_production, "restore_previous", {"name": "Ada", "reason": "odd draws"}),
+        (manual_jobs.review_drift, "note_review", form),
+        (manual_jobs.rollback_production, "restore_previous", {"name": "Ada", "reason": "odd draws"}),
     ):
         lake.write_json(GATE, as_document(replace(WAITS, evidence="older"), NOW))
         with dg.DagsterInstance.ephemeral() as instance:
@@ -127,7 +127,7 @@ DECISIONS = {
 
 @pytest.mark.parametrize(("job", "op", "fields"), [(job, *one) for job, one in DECISIONS.items()])
 def test_the_launchpad_opens_with_a_form_that_is_refused_as_it_is(resources, job: str, op: str, fields: str) -> None:
-    definition = getattr(decisions, job)
+    definition = getattr(manual_jobs, job)
     (offered,) = active_presets_from_job_def(definition)
     assert list(offered.run_config["ops"][op]["config"]) == fields.split(", ")
     for given in (offered.run_config, {}):
@@ -144,7 +144,7 @@ def test_a_review_of_a_week_without_report_names_the_newest(resources) -> None:
     lake.write_json("reports/drift/week=2026-03-02/summary.json", {"week": "2026-03-02"})
     form = {"week": "2026-03-03", "name": "Ada", "note": "newcomers"}
     with dg.DagsterInstance.ephemeral() as instance:
-        run = decisions.review_drift.execute_in_process(
+        run = manual_jobs.review_drift.execute_in_process(
             run_config={"ops": {"note_review": {"config": form}}},
             instance=instance,
             resources=resources,

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.collections import LineCollection
 from scipy.stats import binomtest
 
-from orchestration.display import reliability_figure, reliability_plot
-from orchestration.training import reliability
+from orchestration.steps.rendering import reliability_figure, reliability_plot
+from orchestration.steps.training import reliability
 
 
 @pytest.fixture

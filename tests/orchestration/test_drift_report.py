@@ -17,7 +17,7 @@ from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
-from features.replay import replay
+from features.rating_history import replay
 from monitoring.drift import WINDOW
 from orchestration.assets.drift_report import drift_report
 from orchestration.settings import PipelineSettings

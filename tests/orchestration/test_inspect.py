@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.cli import main
+from orchestration.local.cli import main
 
 ROWS = "E0,16/08/2025,Arsenal,Chelsea,2,1\nE0,23/08/2025,Chelsea,Arsenl,2,1\n"
 

@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from features.errors import InvalidInput, TouchlineError
-from orchestration import launching
-from orchestration.cli import main
 from orchestration.definitions import build
 from orchestration.jobs import JOBS
-from orchestration.launching import FORMS, launch, run_config
-from orchestration.preflight import only_one, tell_settings
+from orchestration.local import dagster_client
+from orchestration.local.cli import main
+from orchestration.local.dagster_client import FORMS, launch, run_config
+from orchestration.local.preflight import only_one, tell_settings
 from orchestration.settings import PipelineSettings
 from tests.orchestration.daemon import daemon, pages
 
@@ -69,7 +69,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     def on(dagster: Dagster, job: str = "approve_promotion", *words: str, partition: str | None = None) -> list[str]:
         lines: list[str] = []
         monkeypatch.setattr(httpx, "post", dagster.post)
-        monkeypatch.setattr(launching, "PAUSE", 0)
+        monkeypatch.setattr(dagster_client, "PAUSE", 0)
         launch(job, words, partition, "http://dagster.example", lines.append)
         return lines
 
@@ -137,10 +137,10 @@ def test_a_code_server_that_is_gone_is_waited_for(said, monkeypatch) -> None:
         "approve_promotion succeeded after 0 s",
     ]
     assert len(dagster.asked) == 3
-    monkeypatch.setattr(launching, "PATIENCE", -1)
+    monkeypatch.setattr(dagster_client, "PATIENCE", -1)
     with pytest.raises(TouchlineError, match=r"^Could not reach user code server"):
         said(Dagster(gone))
-    monkeypatch.setattr(launching, "PATIENCE", 60)
+    monkeypatch.setattr(dagster_client, "PATIENCE", 60)
     dagster = Dagster(
         STARTED,
         STARTED,

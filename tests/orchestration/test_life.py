@@ -15,9 +15,9 @@ import pytest
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING
 from monitoring.conditions import Policy
 from monitoring.settlement import SCHEMA as SETTLED
-from orchestration import promotion
 from orchestration.definitions import build
 from orchestration.partitions import RANGE_END, RANGE_START
+from orchestration.promotion import aliases
 from orchestration.sensors import promotion_sensor
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
@@ -151,7 +151,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     tags = life.home.registry.by_alias(PRODUCTION).tags
     assert (tags["promoted_by"], tags["promoted_because"]) == ("Ada", "as good, newer")
     assert tags["promoted_evidence"] == verdict["evidence"]
-    assert [one["version"] for one in promotion.history(life.home.lake)] == [1, 2]
+    assert [one["version"] for one in aliases.history(life.home.lake)] == [1, 2]
     assert isinstance(life.tick(), dg.SkipReason)
 
     # A worse successor is refused, even where nobody needs to approve.
@@ -187,7 +187,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert isinstance(life.tick(Policy.AUTO), dg.SkipReason)
     assert life.run("promote_model", policy=Policy.AUTO).success
     assert life.bearer(PRODUCTION) == 2
-    assert [one["action"] for one in promotion.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
+    assert [one["action"] for one in aliases.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
 
     # The same training by hand, with a reason, stages it again: what it forecast is still known.
     assert "version 4 was rolled back by Ada" in life.judge()[1]["conditions"][0]["why"]

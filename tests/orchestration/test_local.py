@@ -10,8 +10,8 @@ import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
 
-from orchestration import local
-from orchestration.local import LocalRun, LocalSettings, child_environment, prepare, services_of, spell
+from orchestration.local import stack
+from orchestration.local.stack import LocalRun, LocalSettings, child_environment, prepare, services_of, spell
 
 OUTSIDE: dict[str, Any] = {
     "broker_url": "amqp://guest:guest@mq.example/v",
@@ -85,7 +85,7 @@ def test_the_viewer_is_named_when_forecasts_are_served_while_the_pipeline_still_
     run = LocalRun(LocalSettings(home=tmp_path), heard.append)
     assert (tmp_path / "logs" / "api.log").read_text() == "", "a service that has said nothing yet has a log"
     run._pipeline = SimpleNamespace(poll=lambda: exit_code)
-    monkeypatch.setattr(local, "ask", lambda _: None)
+    monkeypatch.setattr(stack, "ask", lambda _: None)
     run._watch_for_the_first_forecast()
     run.logs.close()
     assert heard == said

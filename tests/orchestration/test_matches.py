@@ -10,8 +10,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from features.io.sources.archive import Versions
 from features.io.sources.client import Client
-from features.io.sources.versions import Versions
 from features.io.store import Lake
 from orchestration.definitions import build
 from orchestration.partitions import register_competitions

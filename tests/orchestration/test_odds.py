@@ -16,9 +16,9 @@ from features.matches import ODDS, OUTCOMES, Status
 from features.matrix import FEATURE_GROUPS, FeatureGroup
 from features.metrics import rps
 from features.odds import market, shin
-from features.replay import STATE_COLUMNS
-from orchestration import published
+from features.rating_history import STATE_COLUMNS
 from orchestration.settings import PipelineSettings
+from orchestration.steps import lake_tables
 from tests.orchestration.conftest import Installation
 
 FRIDAY = datetime(2024, 3, 1, 19, tzinfo=UTC)
@@ -43,7 +43,7 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
     model = home.registry.load(production)
     assert model.features == FEATURE_GROUPS[FeatureGroup.SHOTS_AND_ODDS]
 
-    rows = published.weeks(home.lake, "forecasts", PUBLISHED).sort_values("match_id", ignore_index=True)
+    rows = lake_tables.weeks(home.lake, "forecasts", PUBLISHED).sort_values("match_id", ignore_index=True)
     used = rows["odds_known_at"].notna()
     assert (rows.loc[used, "odds_known_at"] <= rows.loc[used, "published_at"]).all()
     assert (rows["features_as_of"] < rows["kick_off"]).all()
@@ -55,7 +55,7 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
     begin = passed["kick_off"].dt.floor("D") - pd.to_timedelta(passed["kick_off"].dt.dayofweek, unit="D")
     assert (passed["odds_known_at"] <= begin).all(), "a replayed week stands on its Monday"
 
-    matches = published.matches(home.lake)
+    matches = lake_tables.matches(home.lake)
     fixtures = matches[matches["match_id"].isin(ahead["match_id"])].sort_values("match_id", ignore_index=True)
     states = home.lake.read_table("team_states", "eng-premier-league")
     sides = [
@@ -67,7 +67,7 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
     bookmakers = shin(ahead.loc[weekend, list(ODDS)].to_numpy(float))
     assert np.abs(ahead.loc[weekend, list(OUTCOMES)].to_numpy(float) - bookmakers).max() < 0.05
 
-    settled = published.settled(home.lake)
+    settled = lake_tables.settled(home.lake)
     played = matches[(matches["status"] == Status.PLAYED) & (matches["season"] == "2023-24")]
     assert set(settled["match_id"]) == set(played["match_id"])
     assert settled["rps"].mean() < rps(np.full((len(settled), 3), 1 / 3), settled["outcome"].to_numpy(int)).mean()

@@ -20,11 +20,11 @@ from features.io.registry import PRODUCTION, STAGING
 from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import OUTCOMES, RESULT_COLUMNS, SCHEMA, Status
-from features.replay import STATE_COLUMNS
+from features.rating_history import STATE_COLUMNS
 from monitoring.settlement import SCHEMA as SETTLED
-from orchestration import published
-from orchestration.pipeline import Pipeline
-from orchestration.training import IDENTITY, Recipe, digest, refit, train
+from orchestration.local.pipeline import Pipeline
+from orchestration.steps import lake_tables
+from orchestration.steps.training import IDENTITY, Recipe, digest, refit, train
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
 
@@ -77,7 +77,7 @@ def test_the_first_good_version_is_in_production_and_explains_itself(installed) 
 
 def test_the_registered_model_comes_out_again_from_what_the_registry_recorded(installed) -> None:
     version = installed.registry.by_alias(PRODUCTION)
-    tables = published.matches(installed.lake), published.features(installed.lake)
+    tables = lake_tables.matches(installed.lake), lake_tables.features(installed.lake)
     recipe = Recipe(**json.loads(version.tags["recipe"]))
     again = train(*tables, recipe, datetime.fromisoformat(version.tags["trained_as_of"]), "lake")
     assert {name: again.tags[name] for name in IDENTITY} == {name: version.tags[name] for name in IDENTITY}
@@ -203,7 +203,7 @@ def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
     assert (rows["features_as_of"] < rows["kick_off"]).all()
     assert (rows["published_at"] <= moment).all()
     played = season[season["kick_off"] < pd.Timestamp(moment)]
-    assert set(published.settled(home.lake)["match_id"]) == set(played["match_id"])
+    assert set(lake_tables.settled(home.lake)["match_id"]) == set(played["match_id"])
     assert home.lake.stamp("reports/drift/week=2024-02-19/summary.json") is not None
     assert len(home.run()) == 1, "a second start only says where it stands"
 

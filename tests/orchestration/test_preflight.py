@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.preflight import (
+from orchestration.local.preflight import (
     LOCK,
     CannotStart,
     check_answers,
@@ -144,7 +144,7 @@ def test_make_names_a_python_that_is_too_old_or_missing(tmp_path: Path, reposito
 
 def _touchline(command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "orchestration.cli", command],
+        [sys.executable, "-m", "orchestration.local.cli", command],
         env=environment,
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
@@ -157,7 +157,7 @@ def _touchline(command: str, environment: dict[str, str]) -> subprocess.Complete
 def test_a_setting_that_the_pipeline_cannot_use_is_said_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from orchestration.pipeline import main
+    from orchestration.local.pipeline import main
 
     monkeypatch.setenv("TOUCHLINE_FEATURES", "odds")
     assert main() == 2

@@ -15,8 +15,8 @@ from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
 from monitoring.gate import Verdict
-from orchestration import promotion
 from orchestration.assets.production_model import describe
+from orchestration.promotion import aliases
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 
@@ -89,7 +89,7 @@ def registry(tmp_path: Path) -> Registry:
     registry = Registry()
     first = registry.version(1)
     assert first is not None
-    promotion.promote_first(registry, Lake(str(tmp_path)), first, NOW - timedelta(days=200))
+    aliases.promote_first(registry, Lake(str(tmp_path)), first, NOW - timedelta(days=200))
     return registry
 
 
@@ -99,7 +99,7 @@ def lake(tmp_path: Path, registry: Registry) -> Lake:
 
 
 def versions(lake: Lake) -> list[tuple[str, int, int | None]]:
-    return [(one["action"], one["version"], one["replaced"]) for one in promotion.history(lake)]
+    return [(one["action"], one["version"], one["replaced"]) for one in aliases.history(lake)]
 
 
 @pytest.mark.parametrize("changes", range(9))
@@ -108,7 +108,7 @@ def test_a_promotion_that_is_cut_off_anywhere_is_completed_by_the_next_run(
 ) -> None:
     registry.changes_left = changes
     try:
-        promotion.promote(registry, lake, judged(2, 1))
+        aliases.promote(registry, lake, judged(2, 1))
         done = True
     except Killed:
         done = False
@@ -117,33 +117,33 @@ def test_a_promotion_that_is_cut_off_anywhere_is_completed_by_the_next_run(
     assert registry.aliases.get(PREVIOUS) in (None, 1)
     if registry.aliases[PRODUCTION] == 2:
         assert registry.tags[2]["promoted_because"], "no version is in production without a reason"
-        promotion.finish(registry, lake)
+        aliases.finish(registry, lake)
     else:
         assert PREVIOUS not in registry.aliases
         assert versions(lake) == [("promote", 1, None)]
-        promotion.promote(registry, lake, judged(2, 1))
+        aliases.promote(registry, lake, judged(2, 1))
     assert registry.aliases == {STAGING: 2, PRODUCTION: 2, PREVIOUS: 1}
     assert versions(lake) == [("promote", 1, None), ("promote", 2, 1)]
-    assert not promotion.unfinished(registry, lake)
-    promotion.finish(registry, lake)
-    assert len(promotion.history(lake)) == 2, "nothing is told twice"
+    assert not aliases.unfinished(registry, lake)
+    aliases.finish(registry, lake)
+    assert len(aliases.history(lake)) == 2, "nothing is told twice"
 
 
 @pytest.mark.parametrize("changes", range(13))
 def test_a_rollback_that_is_cut_off_anywhere_is_completed_by_the_next_one(
     registry: Registry, lake: Lake, changes: int
 ) -> None:
-    promotion.promote(registry, lake, judged(2, 1))
+    aliases.promote(registry, lake, judged(2, 1))
     registry.changes_left = changes
     try:
-        promotion.rollback(registry, lake, "Ada", "odd draws", NOW)
+        aliases.rollback(registry, lake, "Ada", "odd draws", NOW)
     except Killed:
         registry.changes_left = 10**6
         if registry.aliases[PRODUCTION] == 1:
-            assert promotion.unfinished(registry, lake)
-            promotion.finish(registry, lake)
+            assert aliases.unfinished(registry, lake)
+            aliases.finish(registry, lake)
         else:
-            promotion.rollback(registry, lake, "Ada", "odd draws", NOW)
+            aliases.rollback(registry, lake, "Ada", "odd draws", NOW)
     assert registry.aliases == {PRODUCTION: 1}
     assert versions(lake) == [("promote", 1, None), ("promote", 2, 1), ("rollback", 1, 2)]
     assert registry.tags[1]["restored_because"] == "odd draws"
@@ -152,8 +152,8 @@ def test_a_rollback_that_is_cut_off_anywhere_is_completed_by_the_next_one(
 
 def test_a_person_sees_who_put_which_version_into_production_when_and_why(registry: Registry, lake: Lake) -> None:
     given = Approval(2, "Ada", "better on 120 matches", "e1", NOW)
-    promotion.record_approval(registry, given)
-    promotion.promote(registry, lake, judged(2, 1, Policy.MANUAL))
+    aliases.record_approval(registry, given)
+    aliases.promote(registry, lake, judged(2, 1, Policy.MANUAL))
     assert registry.tags[2]["promoted_at"] == NOW.isoformat()
     assert registry.tags[2]["promoted_instead_of"] == "1"
     seen = describe(registry, lake)
@@ -166,7 +166,7 @@ def test_a_person_sees_who_put_which_version_into_production_when_and_why(regist
         "| 2025-08-25 12:00 | 1 | promoted | – | touchline | first version; better than the base rate, "
         "not worse than plain Elo | – |",
     ]
-    promotion.rollback(registry, lake, "Grace", "odd draws", NOW + timedelta(days=1))
+    aliases.rollback(registry, lake, "Grace", "odd draws", NOW + timedelta(days=1))
     seen = describe(registry, lake)
     assert seen["because"].value == "Grace, 2026-03-14T12:00: odd draws"
     newest = str(seen["history"].value).splitlines()[2]
@@ -174,46 +174,46 @@ def test_a_person_sees_who_put_which_version_into_production_when_and_why(regist
 
 
 def test_who_comes_second_to_promote_a_version_finds_it_done(registry: Registry, lake: Lake) -> None:
-    promotion.promote(registry, lake, judged(2, 1))
-    before = promotion.history(lake)
-    promotion.promote(registry, lake, judged(2, 1))
-    assert promotion.history(lake) == before
+    aliases.promote(registry, lake, judged(2, 1))
+    before = aliases.history(lake)
+    aliases.promote(registry, lake, judged(2, 1))
+    assert aliases.history(lake) == before
     with pytest.raises(GateShut, match="aliases moved"):
-        promotion.promote(registry, lake, judged(3, 1))
+        aliases.promote(registry, lake, judged(3, 1))
 
 
 def test_a_restored_version_that_is_promoted_again_tells_the_newer_reason(registry: Registry, lake: Lake) -> None:
-    promotion.promote(registry, lake, judged(2, 1))
-    promotion.rollback(registry, lake, "Ada", "odd draws", NOW + timedelta(days=1))
+    aliases.promote(registry, lake, judged(2, 1))
+    aliases.rollback(registry, lake, "Ada", "odd draws", NOW + timedelta(days=1))
     registry.aliases[STAGING] = 3
-    promotion.promote(registry, lake, replace(judged(3, 1), as_of=NOW + timedelta(days=2)))
+    aliases.promote(registry, lake, replace(judged(3, 1), as_of=NOW + timedelta(days=2)))
     registry.aliases[STAGING] = 1
-    promotion.promote(registry, lake, replace(judged(1, 3), as_of=NOW + timedelta(days=3)))
+    aliases.promote(registry, lake, replace(judged(1, 3), as_of=NOW + timedelta(days=3)))
     assert not [name for name in registry.tags[1] if name.startswith("restored")]
     assert [one[1] for one in versions(lake)] == [1, 2, 1, 3, 1]
     assert registry.aliases[PREVIOUS] == 3
 
 
 def test_an_approval_of_other_evidence_is_not_named_as_the_reason(registry: Registry, lake: Lake) -> None:
-    promotion.record_approval(registry, Approval(2, "Ada", "of last month", "e0", NOW))
-    promotion.promote(registry, lake, judged(2, 1, Policy.AUTO, "e1"))
+    aliases.record_approval(registry, Approval(2, "Ada", "of last month", "e0", NOW))
+    aliases.promote(registry, lake, judged(2, 1, Policy.AUTO, "e1"))
     assert registry.tags[2]["promoted_by"] == "touchline"
 
 
 def test_a_damaged_history_is_told_again_by_the_versions(registry: Registry, lake: Lake) -> None:
-    promotion.promote(registry, lake, judged(2, 1))
-    before = promotion.history(lake)
-    lake.write_bytes(promotion.HISTORY, b"{")
-    assert promotion.unfinished(registry, lake)
-    promotion.finish(registry, lake)
-    assert promotion.history(lake) == before
+    aliases.promote(registry, lake, judged(2, 1))
+    before = aliases.history(lake)
+    lake.write_bytes(aliases.HISTORY, b"{")
+    assert aliases.unfinished(registry, lake)
+    aliases.finish(registry, lake)
+    assert aliases.history(lake) == before
 
 
 def test_a_version_that_somebody_moved_by_hand_gets_no_invented_history(registry: Registry, lake: Lake) -> None:
-    promotion.promote(registry, lake, judged(2, 1))
+    aliases.promote(registry, lake, judged(2, 1))
     registry.aliases[PRODUCTION] = 1
-    promotion.finish(registry, lake)
-    assert len(promotion.history(lake)) == 2
+    aliases.finish(registry, lake)
+    assert len(aliases.history(lake)) == 2
     registry.aliases[PRODUCTION] = 3
-    promotion.finish(registry, lake)
-    assert len(promotion.history(lake)) == 2
+    aliases.finish(registry, lake)
+    assert len(aliases.history(lake)) == 2

@@ -12,7 +12,7 @@ from features.io.registry import PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Policy
 from orchestration import sensors
-from orchestration.promotion import HISTORY
+from orchestration.promotion.aliases import HISTORY
 from orchestration.settings import PipelineSettings
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)

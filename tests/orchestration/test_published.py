@@ -7,7 +7,7 @@ from pathlib import Path
 from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import SCHEMA
-from orchestration import published
+from orchestration.steps import lake_tables
 
 
 def test_ratings_of_a_version_that_knew_fewer_features_are_made_again(tmp_path: Path) -> None:
@@ -15,12 +15,12 @@ def test_ratings_of_a_version_that_knew_fewer_features_are_made_again(tmp_path: 
     lake.write_table("matches", league, table, SCHEMA)
     for noun in ("match_features", "team_states"):
         lake.write_table(noun, league, table)
-    assert not published.is_rated(lake, league)
-    published.note_ratings(lake, league, published.stamps_of_pool(lake, league))
-    assert published.is_rated(lake, league)
+    assert not lake_tables.is_rated(lake, league)
+    lake_tables.note_ratings(lake, league, lake_tables.stamps_of_pool(lake, league))
+    assert lake_tables.is_rated(lake, league)
     note = lake.read_json(f"ratings/{league}.json")
     lake.write_json(f"ratings/{league}.json", {**note, "features": note["features"][:-2]})
-    assert not published.is_rated(lake, league)
+    assert not lake_tables.is_rated(lake, league)
     del note["features"]
     lake.write_json(f"ratings/{league}.json", note)
-    assert not published.is_rated(lake, league)
+    assert not lake_tables.is_rated(lake, league)

@@ -14,8 +14,8 @@ from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import bundled
 from features.matches import ODDS, OUTCOMES, Status, as_known_at
 from features.matrix import GOAL_FEATURES, ODDS_FEATURES
-from orchestration.published import empty
-from orchestration.publishing import forecasts_of_week, matches_of_week
+from orchestration.steps.lake_tables import empty
+from orchestration.steps.weekly_forecasts import forecasts_of_week, matches_of_week
 
 WEEK = "2026-03-09"
 FRIDAY = datetime(2026, 3, 13, 12, tzinfo=UTC)

@@ -15,9 +15,9 @@ from features.io.settings import Settings
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at
-from orchestration import replay
-from orchestration.cli import main
-from orchestration.preflight import only_one, tell_settings
+from orchestration.local import advance
+from orchestration.local.cli import main
+from orchestration.local.preflight import only_one, tell_settings
 from orchestration.settings import PipelineSettings
 
 
@@ -44,7 +44,7 @@ def test_it_goes_by_the_settings_of_the_run_and_says_what_came_in(
         Lake(given.lake_root).write_table("matches", COMPETITION, as_known_at(load(), moment), SCHEMA)
 
     monkeypatch.setattr(Registry, "versions", lambda _: [])
-    monkeypatch.setattr(replay, "run_pipeline", pipeline)
+    monkeypatch.setattr(advance, "run_pipeline", pipeline)
     pipeline(PipelineSettings(), print)
     told = {"UI_PORT": "18501", "MLFLOW_TRACKING_URI": "http://127.0.0.1:15000", "PROMOTION_POLICY": "auto"}
     with only_one(home):
@@ -94,5 +94,5 @@ def test_the_home_is_that_of_the_project_in_whatever_folder_a_command_is_given(
 
 
 def test_the_end_of_the_season_is_said() -> None:
-    (said,) = replay.changes(replay.Count(370, 10, 360), replay.Count(380, 0, 361))
+    (said,) = advance.changes(advance.Count(370, 10, 360), advance.Count(380, 0, 361))
     assert said.startswith("10 results came in, 1 forecast was scored; the season is over.")

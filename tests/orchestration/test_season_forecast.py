@@ -15,7 +15,7 @@ from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import ODDS, SCHEMA, Status, as_known_at
 from features.matrix import GOAL_FEATURES, ODDS_FEATURES
-from features.replay import replay
+from features.rating_history import replay
 from orchestration.assets.season_forecast import season_forecast
 from orchestration.settings import PipelineSettings
 

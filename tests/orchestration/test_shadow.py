@@ -13,11 +13,11 @@ from features.io.registry import PRODUCTION, STAGING
 from features.io.sources.bundled import COMPETITION
 from features.io.store import week_of
 from monitoring.conditions import Policy
-from orchestration import published
-from orchestration.assets.gate import GATE
+from orchestration.assets.promotion_gate import GATE
 from orchestration.definitions import build
 from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, weeks
-from orchestration.retraining import retraining
+from orchestration.promotion.retraining import retraining
+from orchestration.steps import lake_tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -69,7 +69,7 @@ def test_week_by_week_a_candidate_earns_its_place_with_forecasts_of_matches_to_c
         week_passes(home)
         if moment >= datetime(2025, 12, 26, tzinfo=UTC):  # by then a hundred matches have been played
             conditions = judged(home)
-    shadows = published.weeks(home.lake, "shadow_forecasts")
+    shadows = lake_tables.weeks(home.lake, "shadow_forecasts")
     assert set(shadows["model_version"]) == {2}
     assert (shadows["published_at"] >= pd.Timestamp(TRAINED)).all(), "it says nothing of what was before it"
     assert (shadows["published_at"] < shadows["kick_off"]).all()

@@ -10,13 +10,13 @@ from features.errors import TouchlineError
 from features.forecasts import SCHEMA, probabilities, states_of
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import SourceResult, bundled
-from features.io.sources.result import quarantine_table
+from features.io.sources.source_result import quarantine_table
 from features.matches import OUTCOMES, with_match_ids
 from features.matrix import GOAL_FEATURES
-from features.replay import STATE_COLUMNS
-from orchestration.published import empty, matches, rated_together
-from orchestration.publishing import forecasts_of_week
+from features.rating_history import STATE_COLUMNS
 from orchestration.resources import MatchSource
+from orchestration.steps.lake_tables import empty, matches, rated_together
+from orchestration.steps.weekly_forecasts import forecasts_of_week
 
 AS_OF = bundled.REPLAY_AS_OF
 FIRST, SECOND = "eng-premier-league", "eng-championship"

@@ -15,9 +15,9 @@ from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from orchestration.assets import outcome_model as module
-from orchestration.assets.gate import GATE, gate
+from orchestration.assets.promotion_gate import GATE, gate
 from orchestration.settings import PipelineSettings
-from orchestration.training import IDENTITY
+from orchestration.steps.training import IDENTITY
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 SAME = dict.fromkeys(IDENTITY, "same")

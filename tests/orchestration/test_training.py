@@ -22,9 +22,9 @@ from features.io.sources.football_data import parse
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
 from features.odds import market
-from features.replay import STATE_COLUMNS, replay
-from orchestration import training as training_module
-from orchestration.training import Recipe, code_revision, refused_as_first, train, trainable
+from features.rating_history import STATE_COLUMNS, replay
+from orchestration.steps import training as training_module
+from orchestration.steps.training import Recipe, code_revision, refused_as_first, train, trainable
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 SHOTS = FEATURE_GROUPS[FeatureGroup.SHOTS]

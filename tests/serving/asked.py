@@ -9,9 +9,9 @@ import orjson
 
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
-from serving import written
-from serving.predictor import Predictor
-from serving.slates import Fixture, Forecasts, slate
+from serving.wire import forecast_json
+from serving.wire.columns import Fixture, Forecasts, slate
+from serving.worker.predictor import Predictor
 
 FIXTURE = Fixture(
     "eng-premier-league-2025-26-arsenal-chelsea", COMPETITION, "2025-26", None, "Arsenal", "Chelsea", neutral=False
@@ -34,7 +34,9 @@ class OneVersion:
 def documents(fixtures: Sequence[Fixture], forecasts: Forecasts) -> list[dict[str, Any]]:
     """Forecasts of fixtures as callers get them, none of which is an error."""
     assert not forecasts["errors"]
-    items = orjson.loads(written.batch(range(len(fixtures)), fixtures, written.Answers.read(forecasts), {}))["items"]
+    items = orjson.loads(
+        forecast_json.batch(range(len(fixtures)), fixtures, forecast_json.Answers.read(forecasts), {})
+    )["items"]
     return [item["forecast"] for item in items]
 
 

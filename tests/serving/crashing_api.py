@@ -5,7 +5,7 @@ from __future__ import annotations
 import uvicorn
 from fastapi import FastAPI
 
-from serving.app import create_app
+from serving.api.app import create_app
 from serving.settings import ServingSettings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from features.io.registry import LoadedModel
-from serving.worker import main
+from serving.worker.app import main
 
 GATE = Path(os.environ["TOUCHLINE_TEST_GATE"])
 _predict_proba = LoadedModel.predict_proba

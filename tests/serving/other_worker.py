@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from serving import calls
+from serving.worker import execution
 
-calls.PREDICT_TOGETHER, calls.PREDICT_BATCH = "serving.predict_together.0", "serving.predict_batch.0"
+execution.PREDICT_TOGETHER, execution.PREDICT_BATCH = "serving.predict_together.0", "serving.predict_batch.0"
 
-from serving.worker import main  # noqa: E402 - the tasks take their names when they are imported
+from serving.worker.app import main  # noqa: E402 - the tasks take their names when they are imported
 
 main()

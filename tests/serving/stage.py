@@ -25,7 +25,7 @@ from features.matches import OUTCOMES, SCHEMA, as_known_at, outcomes
 from features.matrix import RATING_FEATURES, model_input
 from features.metrics import brier, log_loss, rps
 from features.models import outcome_model
-from features.replay import STATES, replay
+from features.rating_history import STATES, replay
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SEASON = "2025-26"
@@ -180,7 +180,7 @@ class Service:
         return self.processes[name]
 
     def start_api(self, name: str = "api") -> None:
-        self.start(name, "serving.app")
+        self.start(name, "serving.api")
         wait_until(lambda: httpx.get(f"{self.url}/healthcheck/").status_code == 200)
 
     def start_worker(self, name: str = "worker", module: str = "serving.worker") -> subprocess.Popen[bytes]:

@@ -16,15 +16,15 @@ import orjson
 import pytest
 from redis import Redis
 
-from serving.app import create_app
-from serving.broker import DEAD_LETTERS, DELIVERY_LIMIT, QUEUE, Message, RabbitMQ
-from serving.calls import PREDICT
-from serving.desk import Desk
+from serving.api.api_keys import create
+from serving.api.app import create_app
+from serving.api.dispatch.broker import DEAD_LETTERS, DELIVERY_LIMIT, QUEUE, Message, RabbitMQ
+from serving.api.dispatch.coalescing import Caller
+from serving.api.dispatch.dispatcher import Desk
+from serving.api.dispatch.result_store import WORKERS, Results, result_key
 from serving.errors import BrokerUnavailable, ResultsUnavailable
-from serving.gathering import Caller
-from serving.keys import create
-from serving.results import WORKERS, Results, result_key
 from serving.settings import ServingSettings
+from serving.worker.execution import PREDICT
 from tests.serving.asked import FIXTURE
 from tests.serving.rabbit import Rabbit
 from tests.serving.store import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.backlog import Backlog
+from serving.api.dispatch.admission import Backlog
 
 
 def test_a_burst_is_let_in_as_long_as_answers_are_not_late() -> None:

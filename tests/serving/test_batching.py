@@ -9,8 +9,8 @@ from typing import Any
 from billiard.exceptions import WorkerLostError
 from redis import RedisError
 
-from serving.batching import LOSSES, MATCHES, Batcher
-from serving.calls import PREDICT, PREDICT_TOGETHER, Report
+from serving.worker.batching import LOSSES, MATCHES, Batcher
+from serving.worker.execution import PREDICT, PREDICT_TOGETHER, Report
 
 
 class Pool:

@@ -7,21 +7,21 @@ import time
 import pytest
 from redis import Redis
 
-from serving import calls
-from serving.results import result_key
+from serving.api.dispatch.result_store import result_key
 from serving.settings import ServingSettings
+from serving.worker import execution
 
 
 def test_a_task_that_runs_twice_keeps_its_first_answer_and_announces_no_other(
     valkey: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Redis.from_url(f"{valkey}/13")
-    monkeypatch.setattr(calls, "results", lambda: store)
-    monkeypatch.setattr(calls, "settings", ServingSettings)
+    monkeypatch.setattr(execution, "results", lambda: store)
+    monkeypatch.setattr(execution, "settings", ServingSettings)
     heard = store.pubsub(ignore_subscribe_messages=True)
     heard.subscribe(result_key("twice"))
-    calls._store({"twice": {"home": 0.5}})
-    calls._store({"twice": {"home": 0.9}})
+    execution._store({"twice": {"home": 0.5}})
+    execution._store({"twice": {"home": 0.9}})
     kept = store.get(result_key("twice"))
     announced: list[bytes] = []
     deadline = time.monotonic() + 10

@@ -21,10 +21,10 @@ from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
-from serving.catalogue import Catalogue, Pair
+from serving.api.catalogue.catalogue import Catalogue, Pair
+from serving.api.serializers import published
 from serving.errors import BadField
-from serving.forecasts import published
-from serving.slates import iso
+from serving.wire.columns import iso
 from tests.serving.stage import World
 
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
@@ -129,7 +129,7 @@ def test_a_pair_is_remembered_as_it_was_named_until_the_lake_has_something_new(w
 
 
 def test_pairs_that_are_remembered_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.catalogue._PAIRS", 2)
+    monkeypatch.setattr("serving.api.catalogue.catalogue._PAIRS", 2)
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     known = catalogue.snapshot.fixtures
@@ -245,9 +245,9 @@ def test_a_hiccup_of_the_storage_holds_back_only_what_it_concerns(
 MEASURE = """
 import gc, json, sys, time, psutil
 from features.io.store import Lake
-from serving.catalogue import Catalogue, Pair
+from serving.api.catalogue.catalogue import Catalogue, Pair
 from serving.errors import BadField
-from serving.forecasts import published
+from serving.api.serializers import published
 
 def load(root):
     catalogue = Catalogue(Lake(root))

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from serving.app import create_app
-from serving.keys import create
+from serving.api.api_keys import create
+from serving.api.app import create_app
 from serving.settings import ServingSettings
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}

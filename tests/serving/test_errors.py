@@ -7,8 +7,8 @@ from http import HTTPStatus
 import pytest
 
 from features import errors as domain
+from serving.api.problem_details import problem
 from serving.errors import TaskGivenUp, classify, from_task
-from serving.problems import problem
 
 
 @pytest.mark.parametrize(

@@ -10,19 +10,20 @@ import pytest
 import serving
 from features.errors import LeakageError, StorageUnavailable
 from monitoring.metrics import PROCESS_REGISTRY
-from serving import calls, observed
-from serving.calls import PREDICT, Call
-from serving.problems import problem
+from serving.api.problem_details import problem
+from serving.telemetry import logging
+from serving.worker import execution
+from serving.worker.execution import PREDICT, Call
 
 
 def test_failed_tasks_of_asynchronous_callers_are_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [Call("a", PREDICT, [{}], track=True), Call("b", PREDICT, [{}])]
-    monkeypatch.setattr(calls, "_answers", lambda _: ([LeakageError("too late")] * 2, None))
-    monkeypatch.setattr(calls, "_persist", lambda _: None)
-    monkeypatch.setattr(calls, "_store", lambda _: None)
-    monkeypatch.setattr(calls, "the_predictor", lambda: type("None_", (), {"take_swaps": lambda _: {}})())
+    monkeypatch.setattr(execution, "_answers", lambda _: ([LeakageError("too late")] * 2, None))
+    monkeypatch.setattr(execution, "_persist", lambda _: None)
+    monkeypatch.setattr(execution, "_store", lambda _: None)
+    monkeypatch.setattr(execution, "the_predictor", lambda: type("None_", (), {"take_swaps": lambda _: {}})())
     before = _errors()
-    observed.observe(calls.run(asked))
+    logging.observe(execution.run(asked))
     assert _errors() - before == 1  # the API counts the other one, whose caller it tells
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 import pytest
 
-from serving.broker import Depth, Message
-from serving.calls import PREDICT_BATCH
-from serving.desk import Desk
+from serving.api.dispatch.broker import Depth, Message
+from serving.api.dispatch.coalescing import MATCHES, REQUESTS, Caller
+from serving.api.dispatch.dispatcher import Desk
 from serving.errors import BrokerUnavailable, CallerGone, NoAnswerInTime, NoWorker, Overloaded, TaskGivenUp
-from serving.gathering import MATCHES, REQUESTS, Caller
 from serving.settings import QUEUE, ServingSettings
-from serving.slates import MOST_MATCHES, Fixture, Forecasts, Slate
-from serving.written import batch
+from serving.wire.columns import MOST_MATCHES, Fixture, Forecasts, Slate
+from serving.wire.forecast_json import batch
+from serving.worker.execution import PREDICT_BATCH
 
 
 class Broker:

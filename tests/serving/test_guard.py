@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from serving.keys import Keys, create
+from serving.api.api_keys import Keys, create
 from tests.serving.documented import documented
 from tests.serving.samples import samples
 from tests.serving.stage import Service, World, wait_until

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from serving import heartbeat
-from serving.worker import app
+from serving.worker import heartbeat
+from serving.worker.app import app
 
 
 def test_a_worker_says_that_it_lives_before_it_has_a_broker(tmp_path: Path) -> None:

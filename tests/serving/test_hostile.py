@@ -33,10 +33,10 @@ from schemathesis.specs.openapi.checks import (
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.matches import Status, as_known_at
 from features.season import simulate
-from serving.app import create_app
-from serving.calls import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
-from serving.keys import create
+from serving.api.api_keys import create
+from serving.api.app import create_app
 from serving.settings import ServingSettings
+from serving.worker.execution import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
 from tests.monitoring.test_dashboards import fill
 from tests.serving.stage import Service, World, wait_until
 

@@ -20,10 +20,10 @@ from features.errors import ModelUnavailable
 from features.io.registry import PRODUCTION, Registry
 from features.io.sources.bundled import COMPETITION, load
 from features.io.store import Lake
-from serving import calls, heartbeat, worker
-from serving.predictor import Predictor, Serving
 from serving.settings import ServingSettings
-from serving.slates import slate
+from serving.wire.columns import slate
+from serving.worker import app, execution, heartbeat
+from serving.worker.predictor import Predictor, Serving
 from tests.benchmarks.load import Outcome, opened
 from tests.serving.asked import FIXTURE, documents
 from tests.serving.stage import Service, World, train, wait_until
@@ -146,14 +146,14 @@ def test_after_twenty_swaps_a_worker_has_the_memory_it_had_and_left_no_files(
 
 def _versions(client: httpx.Client, worker: int) -> set[int]:
     """What each of the two children of a worker has loaded; empty until both have spoken."""
-    children = {child.pid for child in psutil.Process(worker).children()}
+    children = {child.pid for child in psutil.Process(app).children()}
     found = [one for one in client.get("/monitoring/celery/workers").json()["items"] if one["pid"] in children]
     return {one["model_version"] for one in found} if len(found) == 2 else set()
 
 
 def _memory(worker: int) -> int:
     """Proportional set size of a worker and its children: what is shared counts once."""
-    family = [psutil.Process(worker), *psutil.Process(worker).children()]
+    family = [psutil.Process(app), *psutil.Process(app).children()]
     return sum(getattr(one.memory_full_info(), "pss", None) or one.memory_info().rss for one in family)
 
 
@@ -196,13 +196,13 @@ def test_a_registry_that_never_answers_holds_up_neither_the_states_nor_the_heart
 ) -> None:
     registry, ended = _Hanging(world), threading.Event()
     spoken = SimpleNamespace(hset=lambda *_: None)
-    monkeypatch.setattr(calls, "results", lambda: spoken)
+    monkeypatch.setattr(execution, "results", lambda: spoken)
     predictor = Predictor(registry, Lake(str(world.lake_root)))
     before = predictor.predict(SLATE).forecasts
     registry.hangs = True
     heartbeat_file = tmp_path / "beats" / heartbeat.MODEL
     try:
-        worker.look_after(predictor, ServingSettings(model_poll_seconds=0.05, heartbeat_dir=tmp_path / "beats"), ended)
+        app.look_after(predictor, ServingSettings(model_poll_seconds=0.05, heartbeat_dir=tmp_path / "beats"), ended)
         assert registry.asked.wait(20)
         states = world.lake.read_table("team_states", COMPETITION)
         world.lake.write_table("team_states", COMPETITION, states.assign(elo=states["elo"].to_numpy()[::-1]))

@@ -18,9 +18,9 @@ from features.matches import OUTCOMES, as_known_at, outcomes, with_match_ids
 from features.matches import SCHEMA as MATCHES
 from features.matrix import FEATURES, GOAL_FEATURES, log_rates, model_input
 from features.models import outcome_model
-from features.replay import STATE_COLUMNS, Replay, replay
+from features.rating_history import STATE_COLUMNS, Replay, replay
 from features.scorelines import outcome_probabilities, scorelines
-from serving.app import create_app
+from serving.api.app import create_app
 from serving.settings import ServingSettings
 
 MATCH = "eng-premier-league-2025-26-arsenal-everton"

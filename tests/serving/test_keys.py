@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from features.errors import InvalidInput
-from serving import keys
-from serving.keys import Keys, create
+from serving.api import api_keys
+from serving.api.api_keys import Keys, create
 
 
 def test_an_owner_may_have_two_keys_while_the_old_one_is_replaced(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_every_hash_is_compared_in_constant_time_whichever_matches(
         compared.append((one, other))
         return in_constant_time(one, other)
 
-    monkeypatch.setattr(keys.hmac, "compare_digest", compare)
+    monkeypatch.setattr(api_keys.hmac, "compare_digest", compare)
     known = Keys.read(tmp_path / "keys")
     for given, owner in ((made[0][0], "owner-0"), (made[4][0], "owner-4"), ("tl_unknown", None)):
         compared.clear()
@@ -53,7 +53,7 @@ def test_nothing_in_the_module_compares_digests_in_another_way() -> None:
 
 
 def test_the_command_shows_a_new_key_once_and_writes_what_the_file_takes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "serving.keys", "viewer"]
+    command = [sys.executable, "-m", "serving.api.api_keys", "viewer"]
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))
     (tmp_path / "keys").write_text(first.stdout + second.stdout)  # as `>> keys` does
     shown = [done.stderr.split()[-1] for done in (first, second)]

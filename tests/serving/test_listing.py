@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from serving import listing as module
-from serving.listing import Listing, MatchRow
+from serving.api.catalogue import match_index as module
+from serving.api.catalogue.match_index import Listing, MatchRow
 
 START = datetime(2000, 8, 1, 15, tzinfo=UTC)
 

@@ -19,9 +19,9 @@ from features.matches import ODDS, OUTCOMES, SCHEMA, Status, as_known_at, outcom
 from features.matrix import FEATURE_GROUPS, FEATURES, FeatureGroup, model_input
 from features.models import outcome_model
 from features.odds import market
-from features.replay import STATES, replay
-from serving.predictor import Predictor
-from serving.slates import Fixture
+from features.rating_history import STATES, replay
+from serving.wire.columns import Fixture
+from serving.worker.predictor import Predictor
 from tests.serving.asked import OneVersion, ask
 
 THROUGH = "2025-05-25T15:00:00+00:00"

@@ -16,9 +16,9 @@ from features.matches import OUTCOMES, RESULT_COLUMNS, outcomes, with_match_ids
 from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.metrics import base_rate
 from features.models import outcome_model
-from features.replay import replay
-from serving.predictor import Predictor
-from serving.slates import Fixture
+from features.rating_history import replay
+from serving.wire.columns import Fixture
+from serving.worker.predictor import Predictor
 from tests.serving.asked import OneVersion, ask
 
 LEAGUE = "atl-island-league"

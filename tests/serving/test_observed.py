@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from serving.calls import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
+from serving.worker.execution import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
 from tests.serving.collector import Collector, Span
 from tests.serving.samples import samples
 from tests.serving.stage import Service, World, port, wait_until

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from redis import Redis
 
-from serving.calls import PREDICT_TOGETHER
-from serving.results import Results, accepted_key
+from serving.api.dispatch.result_store import Results, accepted_key
 from serving.settings import DEAD_LETTERS, QUEUE
+from serving.worker.execution import PREDICT_TOGETHER
 from tests.serving.rabbit import Rabbit
 from tests.serving.stage import Service, World, wait_until
 from tests.serving.test_hostile import break_in

@@ -18,10 +18,11 @@ from features.errors import LeakageError, ModelUnavailable, TouchlineError, Unkn
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
 from features.matrix import RATING_FEATURES
-from serving import predictor as module
-from serving import schemas, written
-from serving.predictor import Predictor
-from serving.slates import Fixture, Forecasts, Slate, joined, parted, slate
+from serving.api.schemas import documents
+from serving.wire import forecast_json
+from serving.wire.columns import Fixture, Forecasts, Slate, joined, parted, slate
+from serving.worker import predictor as module
+from serving.worker.predictor import Predictor
 from tests.serving.asked import FIXTURE
 from tests.serving.stage import World
 
@@ -174,14 +175,14 @@ def test_slates_are_answered_by_one_call_each_match_by_itself_and_errors_stand_i
     assert "kick_off 2020-01-01T14:00:00Z" in str(answers[3])
     assert answers[6]["match_id"] == FIXTURE.match_id
     assert answers[6]["probabilities"] != answers[0]["probabilities"], "on neutral ground"
-    whole = written.batch(range(7), fixtures, written.Answers.read(forecasts), {1: b'"no"', 3: b'"no"'})
+    whole = forecast_json.batch(range(7), fixtures, forecast_json.Answers.read(forecasts), {1: b'"no"', 3: b'"no"'})
     items = orjson.loads(whole)["items"]
     assert [item["index"] for item in items] == list(range(7))
     assert [item["error"] for item in items] == [None, "no", None, "no", None, None, None]
     assert [items[place]["forecast"] for place in (0, 2, 5, 6)] == [answers[place] for place in (0, 2, 5, 6)]
-    own = list(written.Answers.read(forecasts).parted([1, 3, 0, 3]))
+    own = list(forecast_json.Answers.read(forecasts).parted([1, 3, 0, 3]))
     assert [[place for place, _ in one.errors] for one in own] == [[], [0, 2], [], [0]]
-    last = orjson.loads(written.batch([0, 1, 2], fixtures[4:], own[3], {0: b'"no"'}))["items"]
+    last = orjson.loads(forecast_json.batch([0, 1, 2], fixtures[4:], own[3], {0: b'"no"'}))["items"]
     assert [item["forecast"] for item in last] == [None, answers[5], answers[6]]
 
 
@@ -193,7 +194,7 @@ def _each(parts: Iterable[Forecasts]) -> Iterator[Forecasts]:
 def _said(fixture: Fixture, forecasts: Forecasts) -> Any:
     """The document of a forecast, or the error that stands in its place."""
     try:
-        return orjson.loads(written.document(fixture, written.Answers.read(forecasts)))
+        return orjson.loads(forecast_json.document(fixture, forecast_json.Answers.read(forecasts)))
     except TouchlineError as error:
         return error
 
@@ -208,10 +209,10 @@ def test_a_fixture_is_read_from_tasks_of_older_and_newer_versions() -> None:
 def test_a_forecast_is_written_as_its_schema_has_it(master: World) -> None:
     predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)
     strange = replace(FIXTURE, season='"Köln\\', kick_off="2031-01-01T15:00:00+01:00")
-    said = written.document(strange, written.Answers.read(predictor.predict(slate([strange])).forecasts))
+    said = forecast_json.document(strange, forecast_json.Answers.read(predictor.predict(slate([strange])).forecasts))
     document = orjson.loads(said)
-    assert list(document) == list(schemas.Forecast.model_fields)
-    assert list(document["probabilities"]) == list(schemas.Probabilities.model_fields)
+    assert list(document) == list(documents.Forecast.model_fields)
+    assert list(document["probabilities"]) == list(documents.Probabilities.model_fields)
     assert document["season"] == strange.season
-    assert schemas.Forecast.model_validate(document).kick_off == datetime(2031, 1, 1, 14, tzinfo=UTC)
+    assert documents.Forecast.model_validate(document).kick_off == datetime(2031, 1, 1, 14, tzinfo=UTC)
     assert said == orjson.dumps(document), "as any other answer is written"

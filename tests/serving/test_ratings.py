@@ -11,8 +11,8 @@ from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at
 from features.matrix import feature_frame
-from features.replay import replay
-from serving.app import create_app
+from features.rating_history import replay
+from serving.api.app import create_app
 from serving.settings import ServingSettings
 
 MATCH = "eng-premier-league-2025-26-arsenal-everton"

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features.io.sources.bundled import COMPETITION
-from features.replay import STATES
+from features.rating_history import STATES
 from tests.serving.samples import samples
 from tests.serving.stage import Service, World, port, wait_until
 from tests.serving.tracking import Tracking

@@ -13,8 +13,8 @@ from features.io.sources.bundled import REPLAY_AS_OF, load
 from features.io.store import Lake
 from features.matches import SCHEMA, Status, as_known_at
 from features.season import simulate
-from serving.app import create_app
-from serving.schemas import SeasonTable
+from serving.api.app import create_app
+from serving.api.schemas.documents import SeasonTable
 from serving.settings import ServingSettings
 
 LEAGUE = "ger-2-bundesliga"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from serving.observed import configure_logging
+from serving.telemetry.logging import configure_logging
 
 
 @pytest.fixture

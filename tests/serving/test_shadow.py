@@ -12,8 +12,8 @@ from features.forecasts import SCHEMA as FORECASTS
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake, week_of
 from features.matches import SCHEMA, as_known_at
-from features.replay import replay
-from serving.app import create_app
+from features.rating_history import replay
+from serving.api.app import create_app
 from serving.settings import ServingSettings
 
 PUBLISHED, SHADOW = "0.4321", "0.5432"

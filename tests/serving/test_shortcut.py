@@ -15,14 +15,14 @@ from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from monitoring.metrics import PROCESS_REGISTRY
-from serving.app import create_app
-from serving.catalogue import Pair, Remembered
+from serving.api.app import create_app
+from serving.api.catalogue.catalogue import Pair, Remembered
+from serving.api.fast_path import Pairs, Shortcut, Way
+from serving.api.middleware import Frame, Guard, Net
+from serving.api.routes import predictions
 from serving.errors import Overloaded
-from serving.middleware import Frame, Guard, Net
-from serving.routes import predictions
 from serving.settings import ServingSettings
-from serving.shortcut import Pairs, Shortcut, Way
-from serving.slates import Fixture
+from serving.wire.columns import Fixture
 
 KNOWN = {"home_team": "Arsenal", "away_team": "Chelsea"}
 FIXTURE = Fixture("m", "eng-premier-league", "2025-26", None, "Arsenal", "Chelsea", neutral=False)

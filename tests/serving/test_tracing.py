@@ -8,8 +8,9 @@ import pytest
 from redis import Redis
 
 from features.errors import ModelUnavailable
-from serving import calls, tracing, worker
-from serving.calls import PREDICT, Call
+from serving.telemetry import tracing
+from serving.worker import app, execution
+from serving.worker.execution import PREDICT, Call
 from tests.serving.collector import Collector, Span
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -56,9 +57,9 @@ def test_the_span_of_a_request_is_named_after_its_route_and_fails_with_it(
 def test_a_child_that_ends_sends_what_it_has_traced(
     collector: Collector, valkey: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "results", lambda: Redis.from_url(f"{valkey}/13"))
+    monkeypatch.setattr(execution, "results", lambda: Redis.from_url(f"{valkey}/13"))
     with tracing.task_spans([Call("last", PREDICT, [])]):
         pass
-    worker._say_goodbye()
+    app._say_goodbye()
     assert [span.name for span in collector.spans] == ["run serving.predict"]
     assert isinstance(collector.spans[0], Span)

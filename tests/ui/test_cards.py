@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui.answers import Match, Probabilities, TableRow
+from ui.api_models import Match, Probabilities, TableRow
 from ui.cards import bar, match_list, match_row, percents
+from ui.formatting import UTC
 from ui.standings import chance
-from ui.times import UTC
 
 MATCH = {
     "match_id": "x-2025-26-a-b",

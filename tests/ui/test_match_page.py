@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ui import insights
-from ui.answers import Insight, Match
+from ui.api_models import Insight, Match
 
 MATCH = "eng-premier-league-2025-26-arsenal-everton"
 

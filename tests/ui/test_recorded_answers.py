@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving import reports, schemas
+from serving.api.schemas import documents, reports
 
 MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
 
@@ -15,15 +15,15 @@ MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
 @pytest.mark.parametrize(
     ("path", "shape"),
     [
-        ("/matches?limit=3", schemas.MatchPage),
-        (f"/matches/{MATCH}", schemas.Match),
-        (f"/matches/{MATCH}/insight", schemas.Insight),
-        (f"/matches/{MATCH}/ratings", schemas.RatingHistory),
-        (f"/predict/{MATCH}", schemas.PublishedForecast),
-        ("/predict/model/info", schemas.ModelInfo),
-        ("/teams", schemas.Teams),
-        ("/competitions", schemas.Competitions),
-        ("/competitions/eng-premier-league/table", schemas.SeasonTable),
+        ("/matches?limit=3", documents.MatchPage),
+        (f"/matches/{MATCH}", documents.Match),
+        (f"/matches/{MATCH}/insight", documents.Insight),
+        (f"/matches/{MATCH}/ratings", documents.RatingHistory),
+        (f"/predict/{MATCH}", documents.PublishedForecast),
+        ("/predict/model/info", documents.ModelInfo),
+        ("/teams", documents.Teams),
+        ("/competitions", documents.Competitions),
+        ("/competitions/eng-premier-league/table", documents.SeasonTable),
         ("/monitoring/drift", reports.DriftWeeks),
         ("/monitoring/performance", reports.Performance),
     ],
@@ -34,7 +34,7 @@ def test_every_recorded_answer_fits_the_schema_of_the_api(path: str, shape: Any,
 
 def test_tasks_and_problems_fit_the_schemas_of_the_api(api: Any) -> None:
     clubs = {"home_team": "Arsenal", "away_team": "Chelsea"}
-    accepted = schemas.TaskAccepted.model_validate(httpx.post(f"{api.url}/predict/async/", json=clubs).json())
+    accepted = documents.TaskAccepted.model_validate(httpx.post(f"{api.url}/predict/async/", json=clubs).json())
     for _ in range(2):
-        schemas.TaskStatus.model_validate(httpx.get(f"{api.url}/monitoring/task_status/{accepted.task_id}").json())
-    schemas.Problem.model_validate(httpx.get(f"{api.url}/matches/nothing").json())
+        documents.TaskStatus.model_validate(httpx.get(f"{api.url}/monitoring/task_status/{accepted.task_id}").json())
+    documents.Problem.model_validate(httpx.get(f"{api.url}/matches/nothing").json())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import charts, figures, times
-from ui.answers import DriftSummary
+from ui import charts, formatting, tables
+from ui.api_models import DriftSummary
 from ui.session import api, empty, settings
 
 ADVICE = {
@@ -24,7 +24,7 @@ ADVICE = {
 def verdict(latest: DriftSummary) -> None:
     """The newest verdict and what to do about it."""
     state = charts.STATES.get(latest.state, latest.state)
-    drifted = [figures.column_name(one.column) for one in latest.columns if one.drifted]
+    drifted = [tables.column_name(one.column) for one in latest.columns if one.drifted]
     what, which, matches = st.columns(3)
     what.metric("Newest verdict", state, help=f"Week of {latest.week}")
     which.metric("Figures that drifted", f"{len(drifted)} of {len(latest.columns)}", help=", ".join(drifted) or None)
@@ -38,12 +38,14 @@ def verdict(latest: DriftSummary) -> None:
 
 def compared(one: DriftSummary) -> None:
     """What was compared in one week, column by column."""
-    where = times.zone()
+    where = formatting.zone()
     if one.window.since and one.window.to and one.reference.since and one.reference.to:
-        window = f"{times.short_day(one.window.since, where)} to {times.short_day(one.window.to, where)}"
-        before = f"{times.short_day(one.reference.since, where)} to {times.short_day(one.reference.to, where)}"
+        window = f"{formatting.short_day(one.window.since, where)} to {formatting.short_day(one.window.to, where)}"
+        before = (
+            f"{formatting.short_day(one.reference.since, where)} to {formatting.short_day(one.reference.to, where)}"
+        )
         st.caption(f"{one.matches} matches, {window}, against the reference, {before}.")
-    st.html(figures.drift(one.columns))
+    st.html(tables.drift(one.columns))
     if one.trust.false_alarm_rate is not None:
         st.caption(
             f"On {one.trust.windows} windows of past seasons without drift, this rule raised a false alarm in "

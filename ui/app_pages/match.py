@@ -6,9 +6,9 @@ from itertools import islice
 
 import streamlit as st
 
-from ui import cards, charts, histories, insights, times
-from ui.answers import Forecast, Match
+from ui import cards, charts, form, formatting, insights
 from ui.api_client import ApiError, NotFoundError
+from ui.api_models import Forecast, Match
 from ui.prediction import predict_now
 from ui.session import api, empty
 
@@ -34,7 +34,7 @@ def published(match: Match) -> None:
     st.html(cards.big_bar(match.forecast.probabilities, match.home_team, match.away_team, happened))
     st.markdown(cards.in_words(match))
     behind(match)
-    st.caption(cards.provenance(match.forecast, times.zone()) + settled(match))
+    st.caption(cards.provenance(match.forecast, formatting.zone()) + settled(match))
 
 
 def behind(match: Match) -> None:
@@ -73,17 +73,17 @@ def now(match: Match) -> None:
         fresh: Forecast | None = st.session_state.get(key)
         if fresh:
             st.html(cards.big_bar(fresh.probabilities, match.home_team, match.away_team))
-            st.caption(cards.provenance(fresh, times.zone()))
+            st.caption(cards.provenance(fresh, formatting.zone()))
 
 
-def form(match: Match) -> None:
+def recent_form(match: Match) -> None:
     st.subheader("Form before this match")
     for column, club in zip(st.columns(2, gap="large"), (match.home_team, match.away_team), strict=True):
         recent = list(islice(api().results(club, match.competition, match.kick_off), FORM))
         with column:
             st.markdown(f"**{club}**")
             if recent:
-                st.html(histories.form(club, recent, times.zone()))
+                st.html(form.form(club, recent, formatting.zone()))
             else:
                 st.caption("No earlier result in the data.")
 
@@ -114,7 +114,7 @@ def meetings(match: Match) -> None:
     everything = api().results(match.home_team, match.competition, match.kick_off)
     met = [one for one in everything if {one.home_team, one.away_team} == pair]
     if met:
-        st.html(histories.meetings(match.home_team, match.away_team, met, times.zone()))
+        st.html(form.meetings(match.home_team, match.away_team, met, formatting.zone()))
     else:
         st.caption("These clubs have not met in the data.")
 
@@ -131,10 +131,10 @@ def page() -> None:
         empty("There is no such match.", str(error))
         return
     st.set_page_config(page_title=f"{match.home_team} v {match.away_team} · Touchline")
-    st.html(cards.hero(match, times.zone()))
+    st.html(cards.hero(match, formatting.zone()))
     published(match)
     now(match)
-    form(match)
+    recent_form(match)
     rating_history(match)
     meetings(match)
 

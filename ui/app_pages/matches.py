@@ -7,22 +7,22 @@ from typing import Any
 
 import streamlit as st
 
-from ui import cards, choices, times
-from ui.answers import Match
+from ui import cards, filters, formatting
+from ui.api_models import Match
 from ui.session import api, empty
 
 PAGE_SIZE = 50
 STATUS = {"Upcoming": "scheduled", "Results": "played", "Postponed": "postponed"}
 
 
-def filters() -> dict[str, Any]:
+def choose_filters() -> dict[str, Any]:
     """The reader's choice, kept in the address so that it can be shared."""
     with st.container(horizontal=True):
         show = st.segmented_control(
             "Show", list(STATUS), default="Upcoming", required=True, key="show", bind="query-params"
         )
-        competition = choices.competition(any_of_them=True, width=170)
-        team = choices.club("All clubs", key="team", competition=competition, width=250)
+        competition = filters.competition(any_of_them=True, width=170)
+        team = filters.club("All clubs", key="team", competition=competition, width=250)
         upcoming = show == "Upcoming"
         chosen = st.date_input(
             "From" if upcoming else "Up to",
@@ -92,19 +92,19 @@ def show_more(key: str) -> None:
 
 def page() -> None:
     st.title("Matches")
-    chosen = filters()
+    chosen = choose_filters()
     key = f"pages:{chosen}"
     matches, more = load(chosen, st.session_state.get(key, 1))
     if not matches:
         nothing(chosen)
         return
-    where = times.zone()
+    where = formatting.zone()
     legend(matches)
     st.html(cards.match_list(matches, where, {one.competition: one.name for one in api().competitions().items}))
     if more:
         st.button("Show more", key="more", on_click=partial(show_more, key), width="stretch")
-    pointer = "" if times.is_utc(where, [one.kick_off for one in matches]) else "; point at one for UTC"
-    st.caption(f"Kick-off times are in {times.zone_name(where)}{pointer}. Choose a match for its details.")
+    pointer = "" if formatting.is_utc(where, [one.kick_off for one in matches]) else "; point at one for UTC"
+    st.caption(f"Kick-off times are in {formatting.zone_name(where)}{pointer}. Choose a match for its details.")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import charts, figures, times
-from ui.answers import Performance, PerformanceGroup
+from ui import charts, formatting, tables
 from ui.api_client import NotFoundError, NotReadyError
+from ui.api_models import Performance, PerformanceGroup
 from ui.session import api, empty, settings
 
 WINDOWS = {"season": "This season", "last_100": "Last 100 matches", "all": "Everything"}
@@ -19,12 +19,14 @@ def version() -> None:
     except NotReadyError as error:
         empty("No model answers at the moment.", f"{error} Published forecasts and their scores stay readable.")
         return
-    where = times.zone()
+    where = formatting.zone()
     name, through, loaded, features = st.columns(4)
     name.metric("In production", f"version {info.version}", help=f"Registered model `{info.name}`")
-    through.metric("Trained on matches to", times.short_day(info.trained_through, where))
+    through.metric("Trained on matches to", formatting.short_day(info.trained_through, where))
     if info.loaded_at:
-        loaded.metric("Loaded", times.moment(info.loaded_at, where), help=f"By {info.workers or 0} worker processes")
+        loaded.metric(
+            "Loaded", formatting.moment(info.loaded_at, where), help=f"By {info.workers or 0} worker processes"
+        )
     features.metric("Inputs", len(info.features), help=", ".join(info.features))
     if info.other_versions:
         older = ", ".join(map(str, info.other_versions))
@@ -77,7 +79,7 @@ def comparison(group: PerformanceGroup) -> None:
     st.altair_chart(charts.differences(group.against), width="stretch")
     st.caption("Left of zero the published forecasts are better; the line is what these matches leave open.")
     found = {said: group.scores.get(name) for name, said in charts.FORECASTERS.items()}
-    st.html(figures.scores({said: of for said, of in found.items() if of is not None}))
+    st.html(tables.scores({said: of for said, of in found.items() if of is not None}))
 
 
 def calibration(group: PerformanceGroup) -> None:
@@ -116,8 +118,8 @@ def page() -> None:
     if group is None:
         empty("No settled match in this window.", "Choose a wider one.")
         return
-    where = times.zone()
-    span = f"{times.short_day(group.since, where)} to {times.short_day(group.to, where)}"
+    where = formatting.zone()
+    span = f"{formatting.short_day(group.since, where)} to {formatting.short_day(group.to, where)}"
     st.caption(f"{group.matches} settled matches, {span}{by_version(report, group)}.")
     comparison(group)
     calibration(group)

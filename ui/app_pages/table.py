@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import choices, standings, times
+from ui import filters, formatting, standings
 from ui.api_client import NotFoundError
 from ui.session import api, empty
 
 
 def page() -> None:
     st.title("Table forecast")
-    competition = choices.competition()
+    competition = filters.competition()
     if competition is None:
         nothing()
         return
@@ -37,7 +37,7 @@ def page() -> None:
         st.caption(
             "Who goes up, down or to Europe from this competition is not known here: its first and last stand in."
         )
-    known = times.short_day(table.features_as_of, times.zone())
+    known = formatting.short_day(table.features_as_of, formatting.zone())
     st.caption(f"Season {table.season}, by model version {table.model_version}, with results to {known}.")
     st.html(standings.table(table))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import cards, choices, times
-from ui.answers import Forecast
+from ui import cards, filters, formatting
+from ui.api_models import Forecast
 from ui.prediction import predict_now
 from ui.session import api, empty
 
@@ -17,13 +17,13 @@ def swap() -> None:
 
 def choose() -> tuple[str | None, str | None, str | None]:
     """Competition, home and away club, kept in the address."""
-    competition = choices.competition()
+    competition = filters.competition()
     home, middle, away = st.columns([5, 1.2, 5], vertical_alignment="bottom")
     with home:
-        first = choices.club("Choose a club", "home", competition, label="Home")
+        first = filters.club("Choose a club", "home", competition, label="Home")
     middle.button("Swap", icon=":material/swap_horiz:", on_click=swap, key="swap", width="stretch")
     with away:
-        second = choices.club("Choose a club", "away", competition, label="Away")
+        second = filters.club("Choose a club", "away", competition, label="Away")
     return competition, first, second
 
 
@@ -56,7 +56,7 @@ def page() -> None:
     made: Forecast | None = st.session_state.get(key)
     if made:
         st.html(cards.big_bar(made.probabilities, home, away))
-        st.caption(cards.provenance(made, times.zone()))
+        st.caption(cards.provenance(made, formatting.zone()))
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from features.competitions import CATALOGUE
 from features.errors import InvalidInput, SourceError
 from features.io.settings import Settings
 from features.io.sources import bundled, files
-from features.io.sources.clubs import alike, clubs
+from features.io.sources.archive import Versions, lies_back
+from features.io.sources.club_aliases import alike, clubs
 from features.io.sources.merge import merge
-from features.io.sources.result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
 from features.io.sources.rows import season_window
-from features.io.sources.versions import Versions, lies_back
+from features.io.sources.source_result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
 from features.io.store import Lake
 from features.teams import nearest
 

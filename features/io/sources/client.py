@@ -11,7 +11,7 @@ from http import HTTPStatus
 import httpx
 
 from features.errors import SourceError
-from features.io.sources.versions import Version, Versions
+from features.io.sources.archive import Version, Versions
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 LARGEST = 50_000_000

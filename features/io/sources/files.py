@@ -12,10 +12,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from features.errors import SourceError, UnknownTeam
-from features.io.sources.clubs import Clubs, clubs
-from features.io.sources.result import Defect
+from features.io.sources.archive import Version, Versions, lies_back
+from features.io.sources.club_aliases import Clubs, clubs
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off
-from features.io.sources.versions import Version, Versions, lies_back
+from features.io.sources.source_result import Defect
 from features.matches import RESULT_COLUMNS, Status, with_match_ids
 
 SOURCE = "files"

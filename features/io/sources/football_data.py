@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from features.errors import SourceError, UnknownTeam
-from features.io.sources.clubs import Clubs, clubs
-from features.io.sources.result import Defect
+from features.io.sources.club_aliases import Clubs, clubs
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off, season_window
+from features.io.sources.source_result import Defect
 from features.matches import Status
 
 SOURCE = "football_data"

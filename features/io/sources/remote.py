@@ -13,10 +13,10 @@ from features.competitions import competition as look_up
 from features.errors import SourceError
 from features.io.settings import Settings
 from features.io.sources import football_data, openfootball
+from features.io.sources.archive import Versions, lies_back
 from features.io.sources.client import Client, Fetched
-from features.io.sources.clubs import Clubs, clubs
-from features.io.sources.result import Defect
-from features.io.sources.versions import Versions, lies_back
+from features.io.sources.club_aliases import Clubs, clubs
+from features.io.sources.source_result import Defect
 from features.io.store import Lake
 from features.matches import PAIR, Status, conform, with_match_ids
 

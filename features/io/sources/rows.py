@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from features.errors import SourceError
-from features.io.sources.clubs import Clubs, clubs
-from features.io.sources.result import Defect
+from features.io.sources.club_aliases import Clubs, clubs
+from features.io.sources.source_result import Defect
 from features.matches import conform, with_match_ids
 
 USUAL_KICK_OFF = time(15)

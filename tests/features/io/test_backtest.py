@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features import backtest, tuning
-from features.io import backtest as command
+from features.io import backtest_cli as command
 from features.io.sources import bundled
 from features.matches import ODDS, outcomes
 from features.matrix import model_input

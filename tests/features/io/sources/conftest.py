@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from features.io.settings import Settings
-from features.io.sources.versions import Versions
+from features.io.sources.archive import Versions
 from features.io.store import Lake
 
 

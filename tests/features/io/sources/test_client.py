@@ -8,8 +8,8 @@ import pytest
 
 from features.errors import SourceError
 from features.io.settings import Settings
+from features.io.sources.archive import Versions
 from features.io.sources.client import Client
-from features.io.sources.versions import Versions
 from features.io.store import Lake
 
 NOW = datetime(2026, 3, 13, tzinfo=UTC)

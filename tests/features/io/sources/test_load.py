@@ -11,15 +11,15 @@ from features.errors import InvalidInput, SourceError
 from features.forecasts import forecast
 from features.io.settings import Settings
 from features.io.sources import QUARANTINE_SCHEMA, bundled, competitions, load
+from features.io.sources.archive import Versions
 from features.io.sources.client import Client
 from features.io.sources.files import contents
 from features.io.sources.football_data import parse
-from features.io.sources.inspect import inspect_source
+from features.io.sources.inspection import inspect_source
 from features.io.sources.merge import merge
-from features.io.sources.versions import Versions
 from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at, conform, with_match_ids
-from features.replay import replay
+from features.rating_history import replay
 
 PL = "eng-premier-league"
 NOW = datetime.now(UTC)

@@ -11,7 +11,7 @@ from features.competitions import competition
 from features.errors import SourceError
 from features.io.settings import Settings
 from features.io.sources import football_data, load, openfootball
-from features.io.sources.result import Defect
+from features.io.sources.source_result import Defect
 
 pytestmark = pytest.mark.shared
 

@@ -1,0 +1,208 @@
+"""The one pass through time: every match sees the ratings that stood on the evening before it.
+
+A *state* is a row of `STATE_COLUMNS`: what is known of one club in one division. `replay` returns the state of both
+clubs before each match (training, back-test) and each club's state after the last known result (`team_states`, from
+which batch forecasts and online predictions are made). Both go through `features.matrix.model_input`.
+
+Matches of one calendar day do not see each other's results, whatever their kick-off. Clubs of one country share a
+pool: a promoted club brings the rating that it earned in the tier below, where that tier is in the data.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.competitions import pool_of, tier_of
+from features.errors import InvalidInput
+from features.matches import Status
+from features.ratings.params import ALONE, TIERED, RatingParams
+from features.ratings.rating_state import STATE_COLUMNS, Ledger, Rules
+from features.splits import season_starts
+
+__all__ = ["STATES", "STATE_COLUMNS", "Checkpoint", "RatingParams", "Replay", "replay"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_COUNTS = (
+    ("home_goals", "away_goals"),
+    ("home_shots_on_target", "away_shots_on_target"),
+    ("home_shots", "away_shots"),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a replay ended: all that is needed to go on with the matches of later days."""
+
+    ledger: Ledger
+    clubs: pd.Index[str]
+    params: dict[str, RatingParams]
+    members: pd.DataFrame
+    last_result: pd.Timestamp | None
+    last_day: int
+
+
+STATES = pa.schema(
+    [
+        *(pa.field(name, pa.string(), nullable=False) for name in ("competition", "season", "team")),
+        pa.field("features_as_of", pa.timestamp("us", tz="UTC")),
+        *(pa.field(name, pa.float64(), nullable=False) for name in STATE_COLUMNS),
+    ]
+)
+"""A competition's table of team states in the lake."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """States before each match, (n, len(STATE_COLUMNS)) in the order of the given table, and the states at the end."""
+
+    home: Floats
+    away: Floats
+    team_states: pd.DataFrame
+    checkpoint: Checkpoint
+
+
+def replay(
+    matches: pd.DataFrame,
+    params: RatingParams | Mapping[str, RatingParams] | None = None,
+    since: Checkpoint | None = None,
+) -> Replay:
+    """Run the ratings through a matches table (fixtures without score allowed).
+
+    Parameters
+    ----------
+    matches : DataFrame, columns of `features.matches.SCHEMA`, n rows; with `since`, those of later days only.
+    params : rating parameters, for all competitions or by slug; the default is what the back-test chose, for leagues
+        alone or for several tiers of a country, whichever the table holds.
+    since : where an earlier replay of played matches ended.
+
+    Returns
+    -------
+    Replay
+        `team_states` has one row per club of each competition's latest season: competition, season, team,
+        `features_as_of` (kick-off of the last result that went in), and `STATE_COLUMNS`.
+
+    Raises
+    ------
+    InvalidInput
+        If a match is not later than the checkpoint.
+    """
+    # sorting copies all columns: a large table that is in order, as tables of the lake are, goes without
+    order = None if matches["kick_off"].is_monotonic_increasing else np.argsort(matches["kick_off"], kind="stable")
+    table = matches if order is None else matches.iloc[order]
+    day = table["kick_off"].dt.floor("D").astype("int64").to_numpy()
+    if since is not None and len(day) and day[0] <= since.last_day:
+        raise InvalidInput(f"match {table['match_id'].iloc[0]} is not later than the checkpoint: replay from the start")
+    known = (table["status"] == Status.PLAYED).to_numpy()
+    competition_codes, slugs = pd.factorize(table["competition"])
+    before = since.params if since else {}
+    chosen = {**before, **_chosen([str(slug) for slug in slugs], before, params)}
+    home, away, clubs = _club_codes(
+        table, competition_codes, slugs, since.clubs if since else pd.Index([], dtype="str")
+    )
+    rules = Rules.of(list(chosen.values()), [tier_of(slug) for slug in chosen])
+    plain_start = next(iter(chosen.values())).elo_plain.start if chosen else 0.0
+    ledger = (since.ledger if since else Ledger.empty()).grown(len(clubs), rules, plain_start)
+    division = pd.Index(list(chosen), dtype="str").get_indexer(pd.Index(slugs, dtype="str"))
+    counts = np.stack([table[list(pair)].to_numpy(float) for pair in _COUNTS], axis=1)
+    from features.ratings.rating_update import book  # brings numba: who only reads states goes without
+
+    seen = book(
+        day,
+        division[competition_codes].astype(np.int64),
+        season_starts(table["season"]),
+        home,
+        away,
+        counts,
+        table["neutral"].to_numpy(bool),
+        known,
+        rules.steps,
+        rules.start,
+        rules.newcomer,
+        rules.pull,
+        *ledger.arrays(),
+    )
+    states = list(seen) if order is None else [_in_given_order(side, order) for side in seen]
+    last = table["kick_off"].where(known).max()
+    last_result = (since.last_result if since else None) if pd.isna(last) else last
+    members = _members(table, since.members if since else None)
+    checkpoint = Checkpoint(
+        ledger,
+        clubs,
+        chosen,
+        members,
+        last_result,
+        int(day[-1]) if len(day) else (since.last_day if since else -(2**62)),
+    )
+    return Replay(states[0], states[1], _team_states(checkpoint), checkpoint)
+
+
+def _in_given_order(side: Floats, order: Ints) -> Floats:
+    given = np.empty_like(side)
+    given[order] = side
+    return given
+
+
+def _chosen(
+    slugs: list[str],
+    before: Mapping[str, RatingParams],
+    params: RatingParams | Mapping[str, RatingParams] | None,
+) -> dict[str, RatingParams]:
+    """Parameters of the competitions that are new."""
+    new = [slug for slug in slugs if slug not in before]
+    if isinstance(params, RatingParams):
+        return dict.fromkeys(new, params)
+    if params is not None:
+        return {slug: params[slug] for slug in new}
+    tiers = Counter(pool_of(slug) for slug in [*before, *new])
+    return {slug: TIERED if tiers[pool_of(slug)] > 1 else ALONE for slug in new}
+
+
+def _club_codes(
+    table: pd.DataFrame, competition_codes: Ints, slugs: pd.Index[Any], known: pd.Index[str]
+) -> tuple[Ints, Ints, pd.Index[str]]:
+    """Number the clubs of both sides; a club is a name within a pool, `eng/Arsenal`."""
+    n = len(table)
+    pool_of_slug = [pool_of(str(slug)) for slug in slugs]
+    pool_names = sorted(set(pool_of_slug))
+    pools = np.array([pool_names.index(pool) for pool in pool_of_slug], dtype=np.int64)
+    names, unique_names = pd.factorize(pd.concat([table["home_team"], table["away_team"]], ignore_index=True))
+    pair, pairs = pd.factorize(np.tile(pools[competition_codes], 2) * max(len(unique_names), 1) + names)
+    spelt = [divmod(int(key), len(unique_names)) for key in pairs]
+    spellings = [f"{pool_names[pool]}/{unique_names[name]}" for pool, name in spelt]
+    keys = pd.Index(spellings, dtype="str")
+    clubs = known.append(keys[~keys.isin(known)])
+    codes = clubs.get_indexer(keys).astype(np.int64)[pair]
+    return codes[:n], codes[n:], clubs
+
+
+def _members(table: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
+    """The clubs of each competition's latest season: competition, season, team."""
+    columns = ["competition", "season", "team"]
+    sides = [
+        table[["competition", "season", side]].drop_duplicates().set_axis(columns, axis=1)
+        for side in ("home_team", "away_team")
+    ]
+    everyone = pd.concat([*([] if before is None else [before]), *sides], ignore_index=True).drop_duplicates()
+    latest = everyone.groupby("competition")["season"].transform("max")
+    return everyone[everyone["season"] == latest].sort_values(["competition", "team"]).reset_index(drop=True)
+
+
+def _team_states(end: Checkpoint) -> pd.DataFrame:
+    members = end.members
+    pools = members["competition"].map(pool_of)
+    club = end.clubs.get_indexer(pd.Index(pools + "/" + members["team"], dtype="str"))
+    division = pd.Index(list(end.params), dtype="str").get_indexer(pd.Index(members["competition"], dtype="str"))
+    values = np.hstack([end.ledger.clubs[club], end.ledger.divisions[division]])
+    states = pd.DataFrame(values, columns=list(STATE_COLUMNS))
+    as_of = pd.Series(end.last_result, index=members.index, dtype="datetime64[us, UTC]")
+    return pd.concat([members, as_of.rename("features_as_of"), states], axis=1)

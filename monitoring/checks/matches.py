@@ -1,0 +1,232 @@
+"""What is claimed of matches: results, those that were published before, and fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.matches import OUTCOMES, SCHEMA, Status
+from monitoring.checks.spec import ENOUGH, Derived, Severity, columns, critical, hours, never, unique, warning
+
+
+def results_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a matches table that the suite `results` is about."""
+    return table[table["status"] == Status.PLAYED]
+
+
+def published_results(before: pd.DataFrame, now: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
+    """The rows that the suite `published` is about: results published before, with whether they are still results.
+
+    Parameters
+    ----------
+    before : the matches table that is published.
+    now : the matches table that is to take its place.
+    sources : those that are drawn on. Results from another one are left out: a person chose to do without it.
+    """
+    old = results_of(before)
+    old = old[old["source"].isin(list(sources))]
+    return old.assign(still_there=old["match_id"].isin(set(results_of(now)["match_id"])))
+
+
+def fixtures_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a matches table that the suite `fixtures` is about."""
+    return table[table["status"] != Status.PLAYED]
+
+
+_IDENTITY = (
+    unique(),
+    critical(
+        "match_ids_are_well_formed",
+        "match_id reads competition-season-home-away",
+        "ExpectColumnValuesToMatchRegex",
+        column="match_id",
+        regex=r"^[a-z][a-z0-9-]*-\d{4}(?:-\d{2})?-[a-z0-9-]+$",
+    ),
+    never("_same_club", "no_club_plays_itself", "home and away are two clubs"),
+    critical(
+        "kick_offs_lie_in_their_season",
+        "a match is played between a month before its season's usual start and fourteen months after",
+        "ExpectColumnValuesToBeBetween",
+        column="_season_day",
+        min_value=-31,
+        max_value=430,
+    ),
+    never("_club_twice_a_day", "no_club_plays_twice_a_day", "a club plays once a day", Severity.WARNING),
+)
+
+RESULT_CLAIMS = (
+    columns(SCHEMA.names),
+    # no result is right for a new competition; one that loses what it had is stopped by the asset
+    warning("results_exist", "there is at least one result", "ExpectTableRowCountToBeBetween", 0, min_value=1),
+    *_IDENTITY,
+    *(
+        claim
+        for side in ("home", "away")
+        for claim in (
+            critical(
+                f"{side}_goals_are_known",
+                "a played match has a score",
+                "ExpectColumnValuesToNotBeNull",
+                column=f"{side}_goals",
+            ),
+            critical(
+                f"{side}_goals_are_plausible",
+                "a side scores 0 to 20 goals",
+                "ExpectColumnValuesToBeBetween",
+                column=f"{side}_goals",
+                min_value=0,
+                max_value=20,
+            ),
+            warning(
+                f"{side}_shots_cover_those_on_target",
+                "shots on target are shots",
+                "ExpectColumnPairValuesAToBeGreaterThanB",
+                column_A=f"{side}_shots",
+                column_B=f"{side}_shots_on_target",
+                or_equal=True,
+                ignore_row_if="either_value_is_missing",
+            ),
+        )
+    ),
+    critical(
+        "results_are_past",
+        "no result is known before its match has kicked off",
+        "ExpectColumnValuesToBeBetween",
+        column="_hours_since_kick_off",
+        min_value=0,
+    ),
+    warning(
+        "goals_are_usual",
+        "mean goals of a match lie between 1.8 and 4: not stuck, not doubled",
+        "ExpectColumnMeanToBeBetween",
+        ENOUGH,
+        column="_goals",
+        min_value=1.8,
+        max_value=4.0,
+    ),
+    warning(
+        "home_sides_do_better",
+        "the mean goal difference favours the home side, by less than a goal: the sides are not swapped",
+        "ExpectColumnMeanToBeBetween",
+        ENOUGH * 4,
+        column="_home_margin",
+        min_value=0.0,
+        max_value=1.0,
+    ),
+    *(
+        warning(
+            f"odds_{outcome}_are_decimal",
+            "decimal odds lie between 1.01 and 1,000",
+            "ExpectColumnValuesToBeBetween",
+            column=f"odds_{outcome}",
+            min_value=1.01,
+            max_value=1000,
+        )
+        for outcome in OUTCOMES
+    ),
+    warning(
+        "odds_have_a_margin",
+        "the three inverse odds sum to 0.98 to 1.35",
+        "ExpectColumnValuesToBeBetween",
+        column="_overround",
+        min_value=0.98,
+        max_value=1.35,
+    ),
+)
+
+PUBLISHED_CLAIMS = (
+    critical(
+        "results_are_kept",
+        "a result that was published is still one (where one was annulled, a person says so: accept_lost_results)",
+        "ExpectColumnValuesToBeInSet",
+        column="still_there",
+        value_set=[True],
+    ),
+)
+
+FIXTURE_CLAIMS = (
+    columns(SCHEMA.names),
+    *_IDENTITY,
+    critical(
+        "status_is_known",
+        "a match to come is scheduled or postponed",
+        "ExpectColumnValuesToBeInSet",
+        column="status",
+        value_set=[Status.SCHEDULED.value, Status.POSTPONED.value],
+    ),
+    *(
+        critical(
+            f"{side}_goals_are_open",
+            "a match to come has no score",
+            "ExpectColumnValuesToBeNull",
+            column=f"{side}_goals",
+        )
+        for side in ("home", "away")
+    ),
+    warning(
+        "no_result_is_overdue",
+        "a scheduled match kicked off a day ago at most: else its result is missing",
+        "ExpectColumnValuesToBeBetween",
+        column="_hours_overdue",
+        max_value=24,
+    ),
+    warning(
+        "fixtures_are_near",
+        "no match is scheduled for more than a year from now",
+        "ExpectColumnValuesToBeBetween",
+        column="_hours_since_kick_off",
+        min_value=-24 * 400,
+    ),
+)
+
+
+def _season_day(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
+    """Days since the season's usual start: 1 July for "2025-26", 1 January for "2025"."""
+    month = np.where(frame["season"].str.len() > 4, "-07-01", "-01-01")
+    begin = pd.to_datetime(frame["season"].str[:4] + month, utc=True)
+    return hours(frame["kick_off"], begin) / 24
+
+
+def _twice_a_day(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
+    day = frame["kick_off"].dt.floor("D")
+    both = pd.concat([frame["home_team"], frame["away_team"]], ignore_index=True)
+    again = pd.DataFrame({"club": both, "day": pd.concat([day, day], ignore_index=True)}).duplicated(keep=False)
+    n = len(frame)
+    return pd.Series(again.to_numpy()[:n] | again.to_numpy()[n:], index=frame.index)
+
+
+def _overround(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
+    return (1 / frame[[f"odds_{outcome}" for outcome in OUTCOMES]]).sum(axis=1, skipna=False)
+
+
+def _hours_overdue(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
+    """Hours since the kick-off of a scheduled match; a postponed one is never overdue."""
+    return hours(pd.Timestamp(as_of), frame["kick_off"]).where(frame["status"] == Status.SCHEDULED)
+
+
+def _hours_since_result(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
+    """Hours since kick-off; where only the day is known, since that began."""
+    kick_off = frame["kick_off"]
+    return hours(pd.Timestamp(as_of), kick_off.where(frame["kick_off_exact"], kick_off.dt.floor("D")))
+
+
+_MATCH_COLUMNS: Mapping[str, Derived] = {
+    "_same_club": lambda frame, _: frame["home_team"] == frame["away_team"],
+    "_season_day": _season_day,
+    "_club_twice_a_day": _twice_a_day,
+    "_hours_since_kick_off": lambda frame, as_of: hours(pd.Timestamp(as_of), frame["kick_off"]),
+}
+
+RESULT_DERIVED: Mapping[str, Derived] = {
+    **_MATCH_COLUMNS,
+    "_hours_since_kick_off": _hours_since_result,
+    "_goals": lambda frame, _: frame["home_goals"] + frame["away_goals"],
+    "_home_margin": lambda frame, _: frame["home_goals"] - frame["away_goals"],
+    "_overround": _overround,
+}
+
+FIXTURE_DERIVED: Mapping[str, Derived] = {**_MATCH_COLUMNS, "_hours_overdue": _hours_overdue}

@@ -1,0 +1,217 @@
+"""Run the whole pipeline once, in this process, on the Dagster instance of a local run.
+
+Command: `python -m orchestration.local.pipeline`.
+
+Each part runs only if what it is made from is newer than what it made, so that a second start does little. A part that
+runs covers every week that exists, as Dagster's own automation would: it then finds nothing left to do.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from features.errors import DamagedArtefact, InvalidInput, NotPublished, TouchlineError
+from features.io.clock import Clock
+from features.io.registry import PRODUCTION, STAGING, Registry
+from features.io.settings import misread
+from features.io.store import Lake, week_of
+from features.matches import SCHEMA, as_known_at, conform
+from monitoring.settlement import settle
+from orchestration.assets.promotion_gate import GATE
+from orchestration.definitions import build
+from orchestration.local.instance import prepare_instance
+from orchestration.partitions import RANGE_END, RANGE_START, register_competitions, weeks_from
+from orchestration.resources import MatchSource
+from orchestration.settings import PipelineSettings
+from orchestration.steps import lake_tables
+from orchestration.steps.baselines import plain_elo
+
+Progress = Callable[[str], None]
+
+HERE = {REPOSITORY_LABEL_TAG: "__repository__@touchline"}
+"""The code location of workspace.yaml: the pages of jobs list the runs that bear it, and others not."""
+
+
+class Pipeline:
+    """Decides which parts are out of date and runs their jobs."""
+
+    def __init__(self, settings: PipelineSettings, instance: dg.DagsterInstance, progress: Progress) -> None:
+        self._settings, self._instance, self._say = settings, instance, progress
+        self._lake, self._clock = Lake(settings.lake_root), Clock(settings)
+        self._registry, self._source = Registry(settings.mlflow_tracking_uri), MatchSource(settings)
+        self._definitions, self._first = build(settings), settings.first_published
+        self._ran = False
+
+    def run(self) -> None:
+        """Bring everything up to date with the source and the clock."""
+        as_of = self._clock.as_of()
+        if week_of(as_of) < self._first:
+            raise InvalidInput(
+                f"TOUCHLINE_AS_OF={as_of:%Y-%m-%d} lies before {self._first}, the first week that is published; "
+                "unset TOUCHLINE_FIRST_WEEK, or set it to an earlier one"
+            )
+        self._say(f"standing at {as_of:%A %Y-%m-%d %H:%M} UTC")
+        register_competitions(self._instance, self._settings.competitions)
+        for competition in self._settings.competitions:
+            if self._outdated(competition, as_of):
+                self._job("refresh_matches", f"matches of {competition}", partition_key=competition)
+        for competition in self._settings.competitions:  # once all are there: the tiers of a country are rated together
+            if not lake_tables.is_rated(self._lake, competition):
+                self._job("rate_clubs", f"ratings of {competition}", partition_key=competition)
+        if self._registry.by_alias(PRODUCTION) is None:
+            first = {"ops": {"outcome_model": {"config": {"reason": "no version is in production yet"}}}}
+            self._job("train_model", "first model, trained and evaluated", run_config=first)
+        self._weekly("publish_forecasts", "forecasts", self._first_stale_week(as_of))
+        for competition in self._settings.competitions:
+            if self._ran or self._lake.table_stamp("season_forecast", competition) is None:
+                self._job("forecast_season", f"final table of {competition}", partition_key=competition)
+        if self._ran or self._unsettled(as_of):
+            self._weekly("settle_forecasts", "scores of played matches", self._first)
+        if self._ran or self._lake.stamp("reports/performance.json") is None:
+            self._job("judge_forecasts", "performance and freshness")
+        for over in self._without_drift(as_of):
+            self._job("report_drift", f"drift of the week {over}", partition_key=over)
+        if self._ran or self._unshadowed():
+            self._weekly("shadow_candidate", "forecasts of the candidate", self._first)
+        if self._ran or self._lake.stamp(GATE) is None:
+            self._job("judge_candidate", "gate of the candidate")
+
+    def _weekly(self, job: str, what: str, first: str | None) -> None:
+        """Run a job for every week from the first on; not at all without one."""
+        if first is not None:
+            last = weeks_from(self._first).get_last_partition_key() or first
+            self._job(job, f"{what}, from the week of {first}", tags={RANGE_START: first, RANGE_END: last})
+
+    def _outdated(self, competition: str, as_of: datetime) -> bool:
+        """Whether the source has something else than the lake."""
+        try:
+            published = conform(self._lake.read_table("matches", competition, schema=SCHEMA))
+        except (NotPublished, DamagedArtefact):
+            return True
+        return not published.equals(as_known_at(self._source.load(competition, self._say).matches, as_of))
+
+    def _first_stale_week(self, as_of: datetime) -> str | None:
+        """The first week that production may forecast, if a week up to those ahead is without forecasts, or from the
+        running week on has some that were made from other matches or by another model. Live, the past is not forecast.
+        """
+        production = self._registry.by_alias(PRODUCTION)
+        if production is None:
+            return None
+        there, noted = set(self._lake.partitions("forecasts")), lake_tables.forecasts_noted(self._lake)
+        stamps = lake_tables.stamps(self._lake, self._lake.partitions("matches"))
+        first = max(self._first, week_of(production.trained_through + timedelta(weeks=1)))
+        last = week_of(as_of + timedelta(weeks=self._settings.weeks_ahead))
+        every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
+        due = [week for week in every if self._clock.replaying or week >= week_of(as_of)]
+        fresh = {week for week in there if week < week_of(as_of) or noted.get(week) == stamps}
+        stale = any(week not in fresh or self._is_by_another(week, as_of, production.version) for week in due)
+        return due[0] if stale else None
+
+    def _unsettled(self, as_of: datetime) -> bool:
+        """Whether a match can be scored that has not been, or nobody has looked at a week that has begun."""
+        begun = {week for week in self._lake.partitions("forecasts") if week <= week_of(as_of)}
+        if begun - set(self._lake.partitions("settled_forecasts")):
+            return True
+        rows, already = lake_tables.weeks(self._lake, "forecasts"), set(lake_tables.settled(self._lake)["match_id"])
+        open_ = rows[~rows["match_id"].isin(already)]
+        table = lake_tables.matches(self._lake)
+        return not settle(open_, table, plain_elo(table, lake_tables.features(self._lake), set()), as_of).settled.empty
+
+    def _without_drift(self, as_of: datetime) -> list[str]:
+        """Weeks that ended since the last drift report; only the last one where there is no report yet."""
+        last = week_of(as_of - timedelta(weeks=1))
+        ended = [week_of(day) for day in pd.date_range(self._first, last, freq="7D").date]
+        reported = [week for week in ended if self._lake.stamp(f"reports/drift/week={week}/summary.json") is not None]
+        return [week for week in ended if week > reported[-1]] if reported else ended[-1:]
+
+    def _unshadowed(self) -> bool:
+        """Whether a candidate waits that has forecast nothing yet."""
+        candidate, production = self._registry.by_alias(STAGING), self._registry.by_alias(PRODUCTION)
+        if candidate is None or production is None or candidate.version == production.version:
+            return False
+        return candidate.version not in set(lake_tables.weeks(self._lake, "shadow_forecasts")["model_version"])
+
+    def _is_by_another(self, week: str, as_of: datetime, version: int) -> bool:
+        """Whether a match to come of a week is forecast by another version than the one in production."""
+        if week < week_of(as_of):
+            return False
+        rows = self._lake.read_table("forecasts", week)
+        return bool((rows.loc[rows["kick_off"] > as_of, "model_version"] != version).any())
+
+    def _job(
+        self,
+        name: str,
+        what: str,
+        partition_key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        run_config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._ran = True
+        with self._timed(what):
+            job = self._definitions.resolve_job_def(name)
+            result = job.execute_in_process(
+                instance=self._instance,
+                partition_key=partition_key,
+                tags={**HERE, **(tags or {})},
+                run_config=run_config,
+                raise_on_error=False,
+            )
+        if not result.success:
+            failures = [event for event in result.all_events if event.is_step_failure]
+            cause = failures[0].step_failure_data.error if failures else None
+            raise TouchlineError(f"{name} failed: {_sentence(cause)}")
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        begin = time.monotonic()
+        self._say(f"{what} ...")
+        yield
+        self._say(f"{what}: {time.monotonic() - begin:.1f} s")
+
+
+def _sentence(error: object) -> str:
+    """What a failed step says, without the traceback; the innermost cause is what happened."""
+    while getattr(error, "cause", None) is not None:
+        error = error.cause  # type: ignore[attr-defined]  # by `getattr`: not every error has one
+    return str(getattr(error, "message", "no reason given")).strip().splitlines()[0]
+
+
+def run_pipeline(settings: PipelineSettings, progress: Progress) -> None:
+    """Run the chain on the Dagster instance under `settings.home`, so that its runs are seen in the Dagster UI."""
+    with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
+        Pipeline(settings, instance, progress).run()
+
+
+def main() -> int:
+    """Run the chain, a line of progress per part; 0 when everything is up to date."""
+
+    def say(line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    begin = time.monotonic()
+    try:
+        run_pipeline(PipelineSettings(), say)
+    except TouchlineError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except (ValidationError, SettingsError) as error:
+        sys.stderr.write("\n".join(misread(error)) + "\n")
+        return 2
+    say(f"everything is up to date after {time.monotonic() - begin:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""The REST API: `python -m serving.api`, or `uvicorn serving.api.app:create_app --factory`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import Any, cast
+
+import anyio.lowlevel
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import RedirectResponse, Response
+from fastapi_offline import FastAPIOffline
+
+from features.errors import SourceError
+from features.io.clock import Clock
+from features.io.sources.club_aliases import clubs
+from features.io.store import Lake
+from monitoring.exporter import BatchCollector
+from monitoring.metrics import registry
+from serving.api import problem_details
+from serving.api.api_keys import Keys
+from serving.api.catalogue.catalogue import Catalogue
+from serving.api.dispatch.broker import connect
+from serving.api.dispatch.dispatcher import Desk
+from serving.api.dispatch.result_store import Results
+from serving.api.fast_path import Shortcut
+from serving.api.http_limits import Protocol
+from serving.api.middleware import Frame, Guard, Net
+from serving.api.openapi.document import describe
+from serving.api.routes import health, insights, matches, models, monitoring, predictions, ratings
+from serving.settings import ServingSettings
+from serving.telemetry import memory, tracing
+from serving.telemetry.logging import configure_logging
+
+log = structlog.get_logger(__name__)
+DESCRIPTION = """Calibrated home / draw / away probabilities of football matches: published weekly, or computed now.
+
+Every error is a problem document (RFC 9457) that names the field and, of clubs and competitions, the nearest
+known value."""
+
+
+def create_app(settings: ServingSettings | None = None) -> FastAPI:
+    """The application with everything wired; contacts nothing before it is started."""
+    settings = settings or ServingSettings()
+    app = FastAPIOffline(  # its page of documents fetches nothing from anybody else
+        title="Touchline",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        redoc_url=None,
+        static_url="/docs/assets",
+        separate_input_output_schemas=False,
+        # Our own are `tracing`, `monitoring.metrics` and `observed`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.settings = settings
+    app.state.catalogue = Catalogue(Lake(settings.lake_root), _aliases(settings), Clock(settings))
+    app.state.metrics = registry(BatchCollector(app.state.catalogue.lake))
+    for part in (predictions, matches, ratings, insights, models, monitoring, health):
+        app.include_router(part.router)
+    app.add_route("/", _to_documents, include_in_schema=False)
+    problem_details.install(app)
+    keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
+    app.add_middleware(Shortcut, ways=predictions.WAYS)
+    app.add_middleware(Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.body_timeout)
+    app.add_middleware(Net)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_middleware(Frame)
+    app.openapi = cache(partial(describe, app, keys is not None))  # type: ignore[method-assign]  # FastAPI wants it so
+    return app
+
+
+def _aliases(settings: ServingSettings) -> Mapping[str, Mapping[str, str]]:
+    """Other names of clubs. A table of the user's own that is not to be had here costs its names and nothing else."""
+    try:
+        return clubs(settings.aliases).tables
+    except SourceError as error:
+        log.warning("aliases.unreadable", error=str(error))
+        return clubs().tables
+
+
+async def _to_documents(_: Request) -> Response:
+    """Whoever opens the bare address wants to know what is here."""
+    return RedirectResponse("/docs")
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: ServingSettings = app.state.settings
+    configure_logging(settings.log_level)
+    memory.use_one_allocator()
+    await anyio.lowlevel.checkpoint()  # imports its backend, which would stall the first slow request's neighbours
+    tracing.configure(settings.otlp_endpoint, "api")
+    results = Results(settings.results_url, settings.task_lifetime)
+    broker = connect(settings)
+    app.state.desk = Desk(settings, broker, results)
+    results.start()
+    background = [
+        asyncio.create_task(app.state.desk.watch()),
+        asyncio.create_task(_follow(app.state.catalogue, settings.refresh_seconds)),
+    ]
+    try:
+        yield
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await results.close()
+        await broker.close()
+        tracing.shutdown()
+
+
+async def _follow(catalogue: Catalogue, seconds: float) -> None:
+    """Keep the catalogue up to date from one thread of its own."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, "catalogue") as thread:
+        while True:
+            before = catalogue.snapshot
+            try:
+                await loop.run_in_executor(thread, catalogue.refresh)
+                if catalogue.snapshot is not before:
+                    await loop.run_in_executor(thread, memory.settle)
+            except Exception as error:
+                log.warning("catalogue.not_refreshed", error=str(error), exc_info=error)
+            await asyncio.sleep(seconds)
+
+
+def main() -> None:
+    """Serve on the address of the settings; a stop waits for the requests that were accepted."""
+    import uvicorn
+
+    settings = ServingSettings()
+    serve = partial(
+        uvicorn.run,
+        "serving.api.app:create_app",
+        factory=True,
+        http=cast(Any, partial(Protocol, patience=settings.body_timeout, connections=settings.max_connections)),
+        ws="none",
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(settings.sync_timeout) + 5,
+        server_header=False,
+    )
+    if settings.api_processes == 1:
+        serve()
+    else:
+        with _shared_metrics():
+            serve(workers=settings.api_processes)
+
+
+@contextlib.contextmanager
+def _shared_metrics() -> Iterator[None]:
+    """A folder in which the processes that are about to start keep their metrics, unless there is one already."""
+    with tempfile.TemporaryDirectory(prefix="touchline-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        yield

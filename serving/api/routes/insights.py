@@ -1,0 +1,67 @@
+"""What stands behind a published forecast."""
+
+from __future__ import annotations
+
+import pandas as pd
+from fastapi import APIRouter
+
+from features.errors import NotPublished
+from features.io.store import week_of
+from features.matches import OUTCOMES
+from features.teams import LITTLE_KNOWN
+from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
+from serving.api.query_params import StrictRoute
+from serving.api.schemas.documents import (
+    ExpectedGoals,
+    Explanation,
+    Insight,
+    MatchesKnown,
+    Odds,
+    Probabilities,
+    RatingShare,
+    Scoreline,
+)
+from serving.api.serializers import unpublished
+
+router = APIRouter(tags=["matches"], route_class=StrictRoute)
+
+
+@router.get("/matches/{match_id}/insight", response_model=Insight, responses=problems(401, 404, 422, 503))
+@router.get("/matches/{match_id}/insight/", include_in_schema=False)
+def match_insight(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> Insight:
+    """Expected goals, the likeliest scores, what moved the published forecast, and how much was known.
+
+    Everything agrees with the published probabilities: scores are as likely as the outcomes that they are part of, and
+    the explanation sums to log(home / away).
+    """
+    known = catalogue.forecasts.get(match_id)
+    if known is None:
+        raise unpublished(catalogue, match_id)
+    week = lake.read_table("forecasts", week_of(known["kick_off"]))
+    rows = week[week["match_id"] == match_id]
+    if rows.empty or "scorelines" not in rows or rows["scorelines"].iloc[0] is None:
+        raise NotPublished(f"the forecast of {match_id!r} was published without what stands behind it")
+    return _insight(rows.iloc[0])
+
+
+def _insight(row: pd.Series) -> Insight:
+    explanation = None
+    if row["shares"] is not None:
+        shares = [RatingShare(**one) for one in row["shares"]]
+        total = row["usual_log_odds"] + sum(one.share for one in shares)
+        explanation = Explanation(usual_log_odds=row["usual_log_odds"], shares=shares, log_odds=total)
+    odds = None
+    if pd.notna(row.get("odds_known_at")):
+        odds = Odds(**{outcome: row[f"odds_{outcome}"] for outcome in OUTCOMES}, known_at=row["odds_known_at"])
+    known = {row["home_team"]: row["home_matches"], row["away_team"]: row["away_matches"]}
+    return Insight(
+        match_id=row["match_id"],
+        probabilities=Probabilities(**{outcome: row[outcome] for outcome in OUTCOMES}),
+        published_at=row["published_at"],
+        expected_goals=ExpectedGoals(home=row["expected_home_goals"], away=row["expected_away_goals"]),
+        scorelines=[Scoreline(**one) for one in row["scorelines"]],
+        explanation=explanation,
+        odds=odds,
+        matches_known=MatchesKnown(home=row["home_matches"], away=row["away_matches"]),
+        little_known=[club for club, matches in known.items() if matches < LITTLE_KNOWN],
+    )
