@@ -33,7 +33,7 @@ from serving.api.fast_path import Pairs
 from serving.wire import forecast_json
 from serving.wire.columns import slate
 from serving.worker.predictor import Predictor
-from tests.serving.stage import REPOSITORY, World, port, wait_until
+from tests.support.service_harness import REPOSITORY, World, port, wait_until
 
 BIN = Path(sys.executable).parent
 _BENTO = """

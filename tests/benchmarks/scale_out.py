@@ -31,7 +31,7 @@ from orchestration.definitions import build
 from orchestration.partitions import register_competitions
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
-from tests.serving.stage import train
+from tests.support.service_harness import train
 
 BUNDLED = "eng-premier-league"
 AT_A_TIME = 2

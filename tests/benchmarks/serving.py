@@ -37,9 +37,9 @@ from features.io.store import week_of
 from serving.settings import ServingSettings
 from tests.benchmarks import peers
 from tests.benchmarks.load import Outcome, closed, opened
-from tests.serving.rabbit import Rabbit
-from tests.serving.stage import REPOSITORY, Service, World, build, port, wait_until
-from tests.serving.store import Store
+from tests.support.rabbitmq_server import Rabbit
+from tests.support.redis_server import Store
+from tests.support.service_harness import REPOSITORY, Service, World, build, port, wait_until
 
 CLUBS = (
     "AFC Bournemouth",

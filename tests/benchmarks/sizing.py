@@ -27,9 +27,9 @@ import psutil
 
 from tests.benchmarks.load import closed, opened
 from tests.benchmarks.serving import ONE
-from tests.serving.rabbit import Rabbit
-from tests.serving.stage import REPOSITORY, port, wait_until
-from tests.serving.store import Store
+from tests.support.rabbitmq_server import Rabbit
+from tests.support.redis_server import Store
+from tests.support.service_harness import REPOSITORY, port, wait_until
 
 AT_REST, RATE, LOADED, SATURATED = 15, 50, 20, 10
 # Command lines of the processes of one container, by the name of its row.

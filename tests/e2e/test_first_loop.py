@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.local_run import CHROMIUM, first_loop
+from tests.support.local_stack import CHROMIUM, first_loop
 
 
 @pytest.fixture

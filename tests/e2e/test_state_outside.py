@@ -31,7 +31,7 @@ from moto.server import ThreadedMotoServer
 
 from features.io.registry import PRODUCTION, Registry
 from serving.api.dispatch.result_store import result_key
-from tests.e2e.local_run import CHROMIUM, first_loop
+from tests.support.local_stack import CHROMIUM, first_loop
 
 SERVER = "host=127.0.0.1 port=5432 user=postgres dbname=postgres connect_timeout=3"
 BUCKET, BACKUP = "touchline", "touchline-backup"

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.helm.pods import PARTS, PROBES, Thing, adapt, addresses, container_of, deployments, forecast, passes
-from tests.serving.stage import build, port, wait_until
-from tests.serving.store import Store
-from tests.serving.tracking import Tracking
+from tests.support.chart_pods import PARTS, PROBES, Thing, adapt, addresses, container_of, deployments, forecast, passes
+from tests.support.mlflow_server import Tracking
+from tests.support.redis_server import Store
+from tests.support.service_harness import build, port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # the image is built, and its base where there is none
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.helm.pods import PARTS, PROBES, adapt, addresses, container_of, deployments, forecast, passes
-from tests.serving.stage import build, port
+from tests.support.chart_pods import PARTS, PROBES, adapt, addresses, container_of, deployments, forecast, passes
+from tests.support.service_harness import build, port
 
 POD = "spec.template.spec"
 # What may differ, for each part: nothing else does.

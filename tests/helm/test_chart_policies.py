@@ -10,7 +10,7 @@ import pytest
 import yaml
 from kubernetes.utils.quantity import parse_quantity
 
-from tests.helm.policies import (
+from tests.support.chart_policies import (
     RULES,
     Rule,
     Thing,

@@ -21,9 +21,9 @@ from psycopg2 import extensions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.serving.rabbit import SERVER as RABBITMQ
-from tests.serving.rabbit import Rabbit
-from tests.serving.stage import port
+from tests.support.rabbitmq_server import SERVER as RABBITMQ
+from tests.support.rabbitmq_server import Rabbit
+from tests.support.service_harness import port
 
 Thing = dict[str, Any]
 SERVER = {"host": "127.0.0.1", "port": "5432", "user": "postgres", "dbname": "postgres", "connect_timeout": 3}

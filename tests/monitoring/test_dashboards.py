@@ -37,7 +37,7 @@ from monitoring.drift import REFERENCE_SEASONS, drift_report, measure, review
 from monitoring.freshness import freshness
 from monitoring.gate import as_document, judge
 from monitoring.performance import report
-from tests.serving.stage import Service, build, port, wait_until
+from tests.support.service_harness import Service, build, port, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 DASHBOARDS = sorted((REPOSITORY / "helm" / "files" / "dashboards").glob("*.json"))

@@ -12,7 +12,7 @@ import pytest
 
 from orchestration.definitions import build
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, weeks
-from tests.orchestration.daemon import completed, pages
+from tests.support.dagster_daemon import completed, pages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a season is thirty runs, each in a process of its own
 

@@ -11,7 +11,7 @@ import pytest
 
 from features.io.registry import PREVIOUS, PRODUCTION
 from orchestration.promotion.aliases import history
-from tests.orchestration.daemon import PATIENCE, daemon, environment, said
+from tests.support.dagster_daemon import PATIENCE, daemon, environment, said
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serving.rabbit import SERVER, Rabbit
-from tests.serving.stage import Service, World, build, port
-from tests.serving.store import Store
+from tests.support.rabbitmq_server import SERVER, Rabbit
+from tests.support.redis_server import Store
+from tests.support.service_harness import Service, World, build, port
 
 
 @pytest.fixture(scope="session")

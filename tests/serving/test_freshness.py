@@ -9,7 +9,7 @@ import httpx
 
 from features.forecasts import SCHEMA
 from serving.settings import ServingSettings
-from tests.serving.stage import Service, World, wait_until
+from tests.support.service_harness import Service, World, wait_until
 
 
 def test_a_newly_published_week_is_visible_within_ten_seconds_without_a_restart(world: World, valkey, tmp_path) -> None:

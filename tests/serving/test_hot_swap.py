@@ -25,9 +25,9 @@ from serving.wire.columns import slate
 from serving.worker import app, execution, heartbeat
 from serving.worker.predictor import Predictor, Serving
 from tests.benchmarks.load import Outcome, opened
-from tests.serving.asked import FIXTURE, documents
-from tests.serving.stage import Service, World, train, wait_until
-from tests.serving.tracking import Tracking
+from tests.support.mlflow_server import Tracking
+from tests.support.predictor_helpers import FIXTURE, documents
+from tests.support.service_harness import Service, World, train, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 SLATE = slate([FIXTURE])

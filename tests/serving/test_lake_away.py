@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from features.io.sources.bundled import COMPETITION
-from tests.serving.documented import documented
-from tests.serving.stage import Service, World, publish, wait_until
-from tests.serving.test_catalogue import COLUMN
+from tests.serving.api.catalogue.test_catalogue import COLUMN
+from tests.support.openapi_assertions import documented
+from tests.support.service_harness import Service, World, publish, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"

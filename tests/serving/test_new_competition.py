@@ -19,7 +19,7 @@ from features.models import outcome_model
 from features.rating_history import replay
 from serving.wire.columns import Fixture
 from serving.worker.predictor import Predictor
-from tests.serving.asked import OneVersion, ask
+from tests.support.predictor_helpers import OneVersion, ask
 
 LEAGUE = "atl-island-league"
 THROUGH = "2025-05-25T15:00:00+00:00"

@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from features.io.registry import PRODUCTION
-from tests.serving.documented import documented
-from tests.serving.rabbit import SERVER, Rabbit
-from tests.serving.samples import samples
-from tests.serving.stage import Service, World, port, wait_until
-from tests.serving.store import Store
-from tests.serving.tracking import Tracking
+from tests.support.mlflow_server import Tracking
+from tests.support.openapi_assertions import documented
+from tests.support.prometheus_samples import samples
+from tests.support.rabbitmq_server import SERVER, Rabbit
+from tests.support.redis_server import Store
+from tests.support.service_harness import Service, World, port, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 RECOVERY = 30.0
@@ -43,7 +43,7 @@ class Stack:
 
     def start_worker(self) -> None:
         self._workers += 1
-        self.service.start_worker(f"worker-{self._workers}", "tests.serving.held_worker")
+        self.service.start_worker(f"worker-{self._workers}", "tests.support.blocking_worker")
 
     @property
     def worker(self) -> psutil.Process:

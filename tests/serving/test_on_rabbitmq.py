@@ -15,9 +15,9 @@ from redis import Redis
 from serving.api.dispatch.result_store import Results, accepted_key
 from serving.settings import DEAD_LETTERS, QUEUE
 from serving.worker.execution import PREDICT_TOGETHER
-from tests.serving.rabbit import Rabbit
-from tests.serving.stage import Service, World, wait_until
-from tests.serving.test_hostile import break_in
+from tests.serving.test_fuzzing import break_in
+from tests.support.rabbitmq_server import Rabbit
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 pytestmark = pytest.mark.rabbitmq

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.serving.stage import Service, World, wait_until
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 
@@ -21,7 +21,7 @@ def test_a_task_of_a_worker_that_was_killed_in_the_middle_of_it_is_answered_by_t
     service = Service(master, f"{redis}/14", f"{redis}/15", tmp_path, extra)
     try:
         service.start_api()
-        first = service.start_worker("first", "tests.serving.held_worker")
+        first = service.start_worker("first", "tests.support.blocking_worker")
         service.wait_ready(120)
         gate.touch()
         task_id = httpx.post(f"{service.url}/predict/async/", json=PAIR, timeout=20).json()["task_id"]

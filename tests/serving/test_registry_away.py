@@ -12,9 +12,9 @@ import pytest
 
 from features.io.sources.bundled import COMPETITION
 from features.rating_history import STATES
-from tests.serving.samples import samples
-from tests.serving.stage import Service, World, port, wait_until
-from tests.serving.tracking import Tracking
+from tests.support.mlflow_server import Tracking
+from tests.support.prometheus_samples import samples
+from tests.support.service_harness import Service, World, port, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 pytestmark = pytest.mark.slow

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from features.io.registry import PRODUCTION
-from tests.serving.samples import samples
-from tests.serving.stage import Service, World, wait_until
+from tests.support.prometheus_samples import samples
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 

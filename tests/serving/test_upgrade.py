@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.serving.stage import Service, World
+from tests.support.service_harness import Service, World
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 
@@ -20,7 +20,7 @@ def test_a_request_that_meets_a_worker_of_another_version_waits_for_one_of_its_o
     service = Service(master, *brokers(12), tmp_path)
     try:
         service.start_api()
-        service.start_worker("other", "tests.serving.other_worker")
+        service.start_worker("other", "tests.support.previous_format_worker")
         service.wait_ready(120)
         with httpx.Client(base_url=service.url, timeout=40) as api, ThreadPoolExecutor(9) as callers:
             asked = [callers.submit(api.post, "/predict", json=PAIR) for _ in range(8)]

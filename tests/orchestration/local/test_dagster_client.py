@@ -19,7 +19,7 @@ from orchestration.local.cli import main
 from orchestration.local.dagster_client import FORMS, launch, run_config
 from orchestration.local.preflight import only_one, tell_settings
 from orchestration.settings import PipelineSettings
-from tests.orchestration.daemon import daemon, pages
+from tests.support.dagster_daemon import daemon, pages
 
 GONE = "dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server. gRPC: UNKNOWN"
 FAILED = {

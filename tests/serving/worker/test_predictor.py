@@ -23,8 +23,8 @@ from serving.wire import forecast_json
 from serving.wire.columns import Fixture, Forecasts, Slate, joined, parted, slate
 from serving.worker import predictor as module
 from serving.worker.predictor import Predictor
-from tests.serving.asked import FIXTURE
-from tests.serving.stage import World
+from tests.support.predictor_helpers import FIXTURE
+from tests.support.service_harness import World
 
 SLATE = slate([FIXTURE])
 THROUGH = {"trained_through": "2025-05-25T15:00:00+00:00"}

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from serving.worker.execution import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
-from tests.serving.collector import Collector, Span
-from tests.serving.samples import samples
-from tests.serving.stage import Service, World, port, wait_until
+from tests.support.otlp_collector import Collector, Span
+from tests.support.prometheus_samples import samples
+from tests.support.service_harness import Service, World, port, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 

@@ -146,7 +146,7 @@ def _touchline(command: str, environment: dict[str, str]) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", "orchestration.local.cli", command],
         env=environment,
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=Path(__file__).resolve().parents[3],
         capture_output=True,
         text=True,
         timeout=60,

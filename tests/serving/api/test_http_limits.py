@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from tests.serving.stage import Service, World, wait_until
+from tests.support.service_harness import Service, World, wait_until
 
 PATIENCE = 1.0
 CONNECTIONS = 30

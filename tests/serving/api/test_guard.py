@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from serving.api.api_keys import Keys, create
-from tests.serving.documented import documented
-from tests.serving.samples import samples
-from tests.serving.stage import Service, World, wait_until
+from tests.support.openapi_assertions import documented
+from tests.support.prometheus_samples import samples
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 

@@ -25,7 +25,7 @@ from serving.api.catalogue.catalogue import Catalogue, Pair
 from serving.api.serializers import published
 from serving.errors import BadField
 from serving.wire.columns import iso
-from tests.serving.stage import World
+from tests.support.service_harness import World
 
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
 

@@ -25,9 +25,9 @@ from serving.api.dispatch.result_store import WORKERS, Results, result_key
 from serving.errors import BrokerUnavailable, ResultsUnavailable
 from serving.settings import ServingSettings
 from serving.worker.execution import PREDICT
-from tests.serving.asked import FIXTURE
-from tests.serving.rabbit import Rabbit
-from tests.serving.store import Store
+from tests.support.predictor_helpers import FIXTURE
+from tests.support.rabbitmq_server import Rabbit
+from tests.support.redis_server import Store
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 MESSAGE = Message("0" * 36, "serving.predict", [{}], None, {})

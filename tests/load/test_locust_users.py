@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.load.test_locustfile import LOCUSTFILE
-from tests.serving.stage import REPOSITORY, Service
+from tests.support.service_harness import REPOSITORY, Service
 
 WEEK = "reports/drift/week=2026-02-09"
 EACH_ONCE = """

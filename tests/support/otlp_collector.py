@@ -9,7 +9,7 @@ from typing import NamedTuple
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from tests.serving.stage import port
+from tests.support.service_harness import port
 
 
 class Span(NamedTuple):

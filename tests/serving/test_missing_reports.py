@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.serving.samples import samples
-from tests.serving.stage import Service, World, wait_until
-from tests.serving.store import Store
+from tests.support.prometheus_samples import samples
+from tests.support.redis_server import Store
+from tests.support.service_harness import Service, World, wait_until
 
 QUEUE, WORKERS = ("touchline_queue_length", "ml"), ("touchline_active_workers", "ml")
 MODEL = ("touchline_model_loaded", "match-outcome")

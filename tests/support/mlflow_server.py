@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.serving.stage import World, port, wait_until
+from tests.support.service_harness import World, port, wait_until
 
 
 class Tracking:

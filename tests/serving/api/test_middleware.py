@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving.stage import Service, World, wait_until
+from tests.support.service_harness import Service, World, wait_until
 
 ORIGIN = "https://example.org"
 
@@ -20,7 +20,7 @@ def crashing(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactor
     """An API without workers, one of whose endpoints crashes."""
     extra = {"TOUCHLINE_CORS_ORIGINS": json.dumps([ORIGIN])}
     service = Service(master, f"{valkey}/8", f"{valkey}/9", tmp_path_factory.mktemp("crashing"), extra)
-    service.start("api", "tests.serving.crashing_api")
+    service.start("api", "tests.support.crashing_api")
     wait_until(lambda: httpx.get(f"{service.url}/teams").json()["items"])
     yield service
     service.stop()

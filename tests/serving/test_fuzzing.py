@@ -38,7 +38,7 @@ from serving.api.app import create_app
 from serving.settings import ServingSettings
 from serving.worker.execution import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
 from tests.monitoring.test_dashboards import fill
-from tests.serving.stage import Service, World, wait_until
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 RELAXED = settings(

@@ -16,10 +16,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.serving.documented import documented
-from tests.serving.rabbit import Rabbit
-from tests.serving.samples import samples
-from tests.serving.stage import Service, World, wait_until
+from tests.support.openapi_assertions import documented
+from tests.support.prometheus_samples import samples
+from tests.support.rabbitmq_server import Rabbit
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 PATIENCE = 6.0

@@ -11,7 +11,7 @@ from features.errors import ModelUnavailable
 from serving.telemetry import tracing
 from serving.worker import app, execution
 from serving.worker.execution import PREDICT, Call
-from tests.serving.collector import Collector, Span
+from tests.support.otlp_collector import Collector, Span
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
