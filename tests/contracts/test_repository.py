@@ -11,7 +11,16 @@ from pathlib import Path
 ALLOWED = {
     *("orchestration", "serving", "features", "monitoring", "ui", "helm", "tests"),
     *("workspace.yaml", "pyproject.toml", "README.md", "LICENSE", "Makefile", "Procfile", "Dockerfile"),
-    *("requirements.lock", ".ci", ".github", ".pre-commit-config.yaml", ".gitignore", ".dockerignore", ".hadolint.yaml", ".streamlit"),
+    *(
+        "requirements.lock",
+        ".ci",
+        ".github",
+        ".pre-commit-config.yaml",
+        ".gitignore",
+        ".dockerignore",
+        ".hadolint.yaml",
+        ".streamlit",
+    ),
 }
 
 
