@@ -112,10 +112,10 @@ def _freshness(document: dict[str, Any]) -> Iterator[Metric]:
     for key, name, help_text in (
         ("results", "touchline_results_matches", "Results in the lake."),
         ("fixtures", "touchline_fixtures_matches", "Fixtures in the lake."),
-        ("overdue", "touchline_overdue_results_matches", "Matches that should be over for a day and have no result."),
-        ("without_forecast", "touchline_unforecast_fixtures_matches", "Fixtures of the next days without a forecast."),
-        ("stale", "touchline_stale_forecasts_matches", "Fixtures of the next days whose forecast is out of date."),
-        ("unlisted", "touchline_unlisted_matches", "Matches that the running season lacks, while none is to come."),
+        ("overdue", "touchline_results_overdue", "Matches that should be over for a day and have no result."),
+        ("without_forecast", "touchline_fixtures_without_forecast", "Fixtures of the next days without a forecast."),
+        ("stale", "touchline_forecasts_stale", "Fixtures of the next days whose forecast is out of date."),
+        ("unlisted", "touchline_fixtures_missing", "Matches that the running season lacks, while none is to come."),
         ("quarantined", "touchline_quarantined_rows", "Rows of the source that were put aside."),
     ):
         rows = [((slug,), one[key]) for slug, one in document["competitions"].items()]
@@ -140,7 +140,7 @@ def _performance(document: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("touchline_score_mean", "Mean score.", (*where, "forecaster", "score"), scores)
     skill = [((*place, name), one["skill"]) for place, group in places for name, one in group["against"].items()]
     help_text = "1 - RPS of the model / RPS of the reference."
-    yield _gauge("touchline_skill_ratio", help_text, (*where, "reference"), skill)
+    yield _gauge("touchline_skill_score", help_text, (*where, "reference"), skill)
     differences = [
         ((*place, name, bound), one[bound])
         for place, group in places
@@ -166,7 +166,7 @@ def _drift(document: dict[str, Any]) -> Iterator[Metric]:
     drifted = [((one["column"],), float(one["drifted"])) for one in document["columns"]]
     yield _gauge("touchline_drift_column_drifted", "1 where the column drifted.", ("column",), drifted)
     p_values = [((one["column"],), one["p_value"]) for one in document["columns"]]
-    yield _gauge("touchline_drift_p_value_ratio", "p-value of the column's test.", ("column",), p_values)
+    yield _gauge("touchline_drift_p_value", "p-value of the column's test.", ("column",), p_values)
 
 
 def _review(report: str | None, document: dict[str, Any]) -> Iterator[Metric]:
@@ -178,9 +178,9 @@ def _review(report: str | None, document: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _gate(document: dict[str, Any]) -> Iterator[Metric]:
-    yield _gauge("touchline_gate_open", "1 if the candidate may be promoted.", (), [((), float(document["open"]))])
+    yield _gauge("touchline_promotion_gate_passed", "1 if the candidate may be promoted.", (), [((), float(document["open"]))])
     conditions = [((one["name"],), float(one["open"])) for one in document["conditions"]]
-    yield _gauge("touchline_gate_condition_open", "1 if the condition holds.", ("condition",), conditions)
+    yield _gauge("touchline_promotion_gate_condition_passed", "1 if the condition holds.", ("condition",), conditions)
     bearers = {"staging": "candidate", "production": "production", "previous": "previous"}
     aliases = [((alias,), document.get(field)) for alias, field in bearers.items()]
     yield _gauge("touchline_alias_version", "Registry version that bears the alias.", ("alias",), aliases)

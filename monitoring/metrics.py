@@ -139,7 +139,7 @@ TIMEOUTS = Counter(
     "touchline_timeouts", "Requests whose answer did not come in time.", ["route"], registry=PROCESS_REGISTRY
 )
 SWAPS = Counter(
-    "touchline_model_swaps",
+    "touchline_model_reloads",
     "Attempts to load a model version. A registry that is away fails at each look.",
     ["result"],
     registry=PROCESS_REGISTRY,

@@ -177,11 +177,11 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         {},
     ),
     "TouchlineModelSwapFails": (
-        [{'touchline_model_swaps_total{result="failure"}': "0+1x60"}],
+        [{'touchline_model_reloads_total{result="failure"}': "0+1x60"}],
         [
             {
-                'touchline_model_swaps_total{result="failure"}': "0 1 2 2x60",
-                'touchline_model_swaps_total{result="success"}': "1x20 2x40",
+                'touchline_model_reloads_total{result="failure"}': "0 1 2 2x60",
+                'touchline_model_reloads_total{result="success"}': "1x20 2x40",
             }
         ],
         "25m",

@@ -254,11 +254,11 @@ class Traffic:
         """A promotion, and one of a version whose artefact is gone."""
         world, client = self._service.world, MlflowClient(self._service.world.tracking_uri)
         world.registry.set_alias(PRODUCTION, 2)
-        self._until('touchline_model_swaps_total{result="success"}', f'version{{model="{MODEL_NAME}"}} 2.0')
+        self._until('touchline_model_reloads_total{result="success"}', f'version{{model="{MODEL_NAME}"}} 2.0')
         first = client.get_logged_model(client.get_model_version(MODEL_NAME, "1").source.removeprefix("models:/"))
         shutil.rmtree(first.artifact_location.removeprefix("file://"))
         world.registry.set_alias(PRODUCTION, 1)
-        self._until('touchline_model_swaps_total{result="failure"}')
+        self._until('touchline_model_reloads_total{result="failure"}')
         world.registry.set_alias(PRODUCTION, 2)
 
     def _hang_the_worker(self) -> None:

@@ -424,7 +424,7 @@ def test_nothing_staged_is_exported_as_shut(tmp_path: Path) -> None:
         for family in BatchCollector(lake).collect()
         for sample in family.samples
     }
-    assert exported["touchline_gate_open",] == 0
+    assert exported["touchline_promotion_gate_passed",] == 0
     assert exported["touchline_alias_version", "production"] == 7
     assert not {("touchline_alias_version", alias) for alias in ("staging", "previous")} & set(exported)
 
@@ -438,9 +438,9 @@ def test_the_document_feeds_the_exporter(tmp_path: Path) -> None:
         for family in BatchCollector(lake).collect()
         for sample in family.samples
     }
-    assert exported["touchline_gate_open",] == 0
-    assert exported["touchline_gate_condition_open", "beats_plain_elo"] == 1
-    assert exported["touchline_gate_condition_open", "approved"] == 0
+    assert exported["touchline_promotion_gate_passed",] == 0
+    assert exported["touchline_promotion_gate_condition_passed", "beats_plain_elo"] == 1
+    assert exported["touchline_promotion_gate_condition_passed", "approved"] == 0
     assert exported["touchline_promotion_waiting_timestamp_seconds",] == AS_OF.timestamp()
     assert exported["touchline_alias_version", "previous"] == 6
     assert exported["touchline_alias_version", "production"] == 7

@@ -67,7 +67,7 @@ EXPECTED = {
     ("touchline_stage_duration_seconds_count", (("stage", "model"),)): 1.0,
     ("touchline_batch_size_matches_sum", ()): 16.0,
     ("touchline_timeouts_total", (("route", "/predict"),)): 1.0,
-    ("touchline_model_swaps_total", (("result", "success"),)): 1.0,
+    ("touchline_model_reloads_total", (("result", "success"),)): 1.0,
     ("touchline_shed_requests_total", (("route", "/predict"),)): 1.0,
 }
 

@@ -134,7 +134,7 @@ def test_the_report_is_plain_json_without_nan_and_feeds_the_exporter(tmp_path: P
     }
     group = find(document)
     assert exported["touchline_score_mean", "all", "all", "model", "rps"] == group["scores"]["model"]["rps"]
-    assert exported["touchline_skill_ratio", "all", "all", "elo"] == group["against"]["elo"]["skill"]
+    assert exported["touchline_skill_score", "all", "all", "elo"] == group["against"]["elo"]["skill"]
     assert exported["touchline_rps_difference", "all", "all", "base", "high"] == group["against"]["base"]["high"]
     assert exported["touchline_calibration_error_ratio", "all", "all"] == group["calibration"]["error"]
     assert exported["touchline_report_readable", "performance"] == 1

@@ -70,7 +70,7 @@ def _swaps(client: httpx.Client, service: Service) -> dict[str, float]:
     """Attempts to load a model, as the worker counts them; its child tells of them with what it answers."""
     assert client.post("/predict", json=PAIR).status_code == 200
     text = httpx.get(f"http://127.0.0.1:{service.extra['TOUCHLINE_WORKER_METRICS_PORT']}/metrics").text
-    return {key[1]: value for key, value in samples(text).items() if key[0] == "touchline_model_swaps_total"}
+    return {key[1]: value for key, value in samples(text).items() if key[0] == "touchline_model_reloads_total"}
 
 
 def _model_unavailable(client: httpx.Client) -> httpx.Response | None:

@@ -100,11 +100,11 @@ def test_a_swap_is_counted_once_by_each_child(crowd: Service) -> None:
     def both_swapped() -> bool:
         with ThreadPoolExecutor(8) as pool:  # children tell of their swaps with what they answer
             list(pool.map(lambda _: ask(crowd, "POST", "/predict", json=PAIR), range(8)))
-        return scrape(crowd).get(("touchline_model_swaps_total", "success")) == 4
+        return scrape(crowd).get(("touchline_model_reloads_total", "success")) == 4
 
     wait_until(both_swapped, 60)
     wait_until(lambda: scrape(crowd)["touchline_model_version", "match-outcome"] == 2)
-    assert ("touchline_model_swaps_total", "failure") not in scrape(crowd)
+    assert ("touchline_model_reloads_total", "failure") not in scrape(crowd)
 
 
 def test_timeouts_and_shed_requests_are_counted_by_route(crowd: Service) -> None:
