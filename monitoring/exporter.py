@@ -178,7 +178,9 @@ def _review(report: str | None, document: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _gate(document: dict[str, Any]) -> Iterator[Metric]:
-    yield _gauge("touchline_promotion_gate_passed", "1 if the candidate may be promoted.", (), [((), float(document["open"]))])
+    yield _gauge(
+        "touchline_promotion_gate_passed", "1 if the candidate may be promoted.", (), [((), float(document["open"]))]
+    )
     conditions = [((one["name"],), float(one["open"])) for one in document["conditions"]]
     yield _gauge("touchline_promotion_gate_condition_passed", "1 if the condition holds.", ("condition",), conditions)
     bearers = {"staging": "candidate", "production": "production", "previous": "previous"}

@@ -99,7 +99,7 @@ def burns(
             moment,
             {},
         )
-        for speed, (fires, quiet), step, moment in (("BurnsFast", fast, 1, "8h"), ("BurnsSlowly", slow, 5, "72h"))
+        for speed, (fires, quiet), step, moment in (("FastBurn", fast, 1, "8h"), ("SlowBurn", slow, 5, "72h"))
     }
 
 
@@ -134,7 +134,7 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
     ),
     **burns("TouchlineTailLatency", latency("0.2"), (0.2, 0.08, 0.05, 0.012), [{}]),
     **burns("TouchlineMedianLatency", latency("0.05"), (1.0, 0.8, 0.66, 0.55), [{}]),
-    "TouchlineUnobserved": (
+    "TouchlineTargetsDown": (
         [
             {},
             {"touchline_batch_size_matches_count": constant(5), 'touchline_errors_total{kind="internal"}': constant(1)},
@@ -170,13 +170,13 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         "30m",
         {"queue": "ml"},
     ),
-    "TouchlineShedsRequests": (
+    "TouchlineLoadShedding": (
         [{'touchline_shed_requests_total{route="/predict"}': "0+5x60"}],
         [{'touchline_shed_requests_total{route="/predict"}': "0+0x10 50+0x50"}],
         "40m",
         {},
     ),
-    "TouchlineModelSwapFails": (
+    "TouchlineModelReloadFailing": (
         [{'touchline_model_reloads_total{result="failure"}': "0+1x60"}],
         [
             {
@@ -246,7 +246,7 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         "25h",
         {},
     ),
-    "TouchlinePipelineSilent": (
+    "TouchlinePipelineStalled": (
         [{"touchline_pipeline_run_timestamp_seconds": constant(0)}, {PROBES: constant(1)}],
         [{"touchline_pipeline_run_timestamp_seconds": constant(86400), PROBES: constant(1)}, {}],
         "38h",
@@ -258,7 +258,7 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         "7h",
         {"competition": "eng-premier-league"},
     ),
-    "TouchlineFeedSilent": (
+    "TouchlineSourceStale": (
         [
             {OVERDUE: constant(3)},
             feed(unlisted=100, days_since_result=22),
@@ -346,7 +346,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
 
 def test_there_is_an_alert_for_each_way_to_go_wrong() -> None:
     """An alert that is taken away takes its case along; nobody would miss it."""
-    burning = {f"{goal}Burns{pace}" for goal in OBJECTIVES for pace in ("Fast", "Slowly")}
+    burning = {f"{goal}{pace}Burn" for goal in OBJECTIVES for pace in ("Fast", "Slow")}
     batch = {
         *("FeedSilent", "ForecastsStale", "Drift", "DriftReportStale", "BelowBaseRate", "BelowPlainElo"),
         *("Miscalibrated", "PromotionWaiting", "PipelineSilent", "RowsQuarantined", "ReportUnreadable"),
