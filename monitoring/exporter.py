@@ -15,7 +15,7 @@ from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
 from features.io.store import Lake
 
 
-class BatchCollector(Collector):
+class ReportCollector(Collector):
     """Figures of the batch side, read from the lake's documents at most once in `cache_seconds`.
 
     A document that is not there yet exports nothing; one that cannot be read exports

@@ -63,7 +63,7 @@ class ErrorKind(StrEnum):
     TOO_LARGE = "too_large"
     SHED = "shed"
     TIMEOUT = "timeout"
-    CALLER_GONE = "caller_gone"
+    CLIENT_DISCONNECTED = "client_disconnected"
     BROKER_UNAVAILABLE = "broker_unavailable"
     NO_WORKER = "no_worker"
     MODEL_UNAVAILABLE = "model_unavailable"
@@ -138,13 +138,13 @@ BATCH_SIZE = Histogram(
 TIMEOUTS = Counter(
     "touchline_timeouts", "Requests whose answer did not come in time.", ["route"], registry=PROCESS_REGISTRY
 )
-SWAPS = Counter(
+MODEL_RELOADS = Counter(
     "touchline_model_reloads",
     "Attempts to load a model version. A registry that is away fails at each look.",
     ["result"],
     registry=PROCESS_REGISTRY,
 )
-SHED = Counter(
+SHED_REQUESTS = Counter(
     "touchline_shed_requests", "Requests refused because the queue is too deep.", ["route"], registry=PROCESS_REGISTRY
 )
 
@@ -192,7 +192,7 @@ def registry(*others: Collector) -> CollectorRegistry:
     if ValueClass is MutexValue:
         found = PROCESS_REGISTRY if not others else CollectorRegistry()
         if others:
-            found.register(_Forward(PROCESS_REGISTRY))
+            found.register(CollectorProxy(PROCESS_REGISTRY))
     else:
         found = CollectorRegistry()
         MultiProcessCollector(found)  # type: ignore[no-untyped-call]  # the library has no types there
@@ -206,7 +206,7 @@ def exposition(found: CollectorRegistry) -> bytes:
     return generate_latest(found)
 
 
-class _Forward(Collector):
+class CollectorProxy(Collector):
     """Collectors of another registry."""
 
     def __init__(self, source: CollectorRegistry) -> None:

@@ -84,7 +84,7 @@ _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
     Unauthorised: (HTTPStatus.UNAUTHORIZED, ErrorKind.UNAUTHORISED),
     Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.SHED),
     NoWorker: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
-    CallerGone: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.CALLER_GONE),
+    CallerGone: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.CLIENT_DISCONNECTED),
     BrokerUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
     ResultsUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
     domain.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.MODEL_UNAVAILABLE),

@@ -22,7 +22,7 @@ from features.errors import SourceError
 from features.io.clock import Clock
 from features.io.sources.club_aliases import clubs
 from features.io.store import Lake
-from monitoring.exporter import BatchCollector
+from monitoring.exporter import ReportCollector
 from monitoring.metrics import registry
 from serving.api import problem_details
 from serving.api.api_keys import Keys
@@ -62,7 +62,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.catalogue = Catalogue(Lake(settings.lake_root), _aliases(settings), Clock(settings))
-    app.state.metrics = registry(BatchCollector(app.state.catalogue.lake))
+    app.state.metrics = registry(ReportCollector(app.state.catalogue.lake))
     for part in (predictions, matches, ratings, insights, models, monitoring, health):
         app.include_router(part.router)
     app.add_route("/", _to_documents, include_in_schema=False)

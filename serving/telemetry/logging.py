@@ -57,7 +57,7 @@ def observe(report: Report) -> None:
     for kind, count in report.errors.items():
         metrics.ERRORS.labels(kind).inc(count)
     for result, count in report.swaps.items():
-        metrics.SWAPS.labels(result).inc(count)
+        metrics.MODEL_RELOADS.labels(result).inc(count)
 
 
 def serve_metrics(port: int) -> None:

@@ -22,7 +22,7 @@ from features.models import outcome_model
 from features.rating_history import replay
 from features.splits import season_starts
 from monitoring.drift import CAP, WINDOW, Report, Trust, drift_report, measure, review, split
-from monitoring.exporter import BatchCollector
+from monitoring.exporter import ReportCollector
 from serving.api.schemas.reports import DriftSummary
 
 WEEK = "2026-03-09"
@@ -186,7 +186,7 @@ def test_the_summary_is_json_and_feeds_the_exporter(undrifted: Report, tmp_path:
     lake.write_json(f"reports/drift/week={WEEK}/review.json", review(summary, "Ada", "quiet", AS_OF))
     exported = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in BatchCollector(lake).collect()
+        for family in ReportCollector(lake).collect()
         for sample in family.samples
     }
     assert exported["touchline_drift_share_ratio",] == 0

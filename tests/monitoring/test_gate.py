@@ -16,7 +16,7 @@ from features import metrics
 from features.errors import GateShut, InvalidInput
 from features.io.store import Lake
 from monitoring.conditions import Condition, Evidence, Policy
-from monitoring.exporter import BatchCollector
+from monitoring.exporter import ReportCollector
 from monitoring.gate import Verdict, approve, as_document, first_version_shut, judge, keeps_its_place, nothing_staged
 from monitoring.performance import Difference, paired_difference, triple
 
@@ -421,7 +421,7 @@ def test_nothing_staged_is_exported_as_shut(tmp_path: Path) -> None:
     lake.write_json("reports/gate.json", nothing_staged(7, Policy.MANUAL, AS_OF))
     exported = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in BatchCollector(lake).collect()
+        for family in ReportCollector(lake).collect()
         for sample in family.samples
     }
     assert exported["touchline_promotion_gate_passed",] == 0
@@ -435,7 +435,7 @@ def test_the_document_feeds_the_exporter(tmp_path: Path) -> None:
     lake.write_json("reports/gate.json", as_document(verdict, AS_OF, previous=6))
     exported = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in BatchCollector(lake).collect()
+        for family in ReportCollector(lake).collect()
         for sample in family.samples
     }
     assert exported["touchline_promotion_gate_passed",] == 0

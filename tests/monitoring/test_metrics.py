@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from features.errors import StorageUnavailable
 from features.io.store import Lake
 from monitoring import metrics
-from monitoring.exporter import BatchCollector
+from monitoring.exporter import ReportCollector
 
 REPOSITORY = Path(__file__).parents[2]
 HISTORY = {"promotions": [{"action": "promote", "at": "2026-03-13T12:00:00+00:00"}]}
@@ -30,8 +30,8 @@ m.observe_model("match-outcome", 12)
 m.STAGE_DURATION.labels(m.Stage.MODEL).observe(0.0003)
 m.BATCH_SIZE.observe(16)
 m.TIMEOUTS.labels("/predict").inc()
-m.SWAPS.labels("success").inc()
-m.SHED.labels("/predict").inc()
+m.MODEL_RELOADS.labels("success").inc()
+m.SHED_REQUESTS.labels("/predict").inc()
 """
 
 
@@ -119,7 +119,7 @@ def test_invented_methods_and_unmatched_routes_make_no_new_labels() -> None:
 
 
 def test_an_empty_lake_exports_nothing_and_does_not_fail(tmp_path: Path) -> None:
-    text = metrics.exposition(metrics.registry(BatchCollector(Lake(str(tmp_path))))).decode()
+    text = metrics.exposition(metrics.registry(ReportCollector(Lake(str(tmp_path))))).decode()
     assert "touchline_score_mean" not in text
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_report_is_flagged_and_leaves_the_others_alone(tmp_path: Path,
     lake.write_json(
         "reports/promotions.json", {"promotions": [{"action": "promote", "at": "2026-03-13T12:00:00+00:00"}]}
     )
-    found = samples(metrics.exposition(metrics.registry(BatchCollector(lake))).decode())
+    found = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
     assert found["touchline_report_readable", (("report", "performance"),)] == 0
     assert found["touchline_report_readable", (("report", "promotions"),)] == 1
     assert found["touchline_promotions", (("action", "promote"),)] == 1
@@ -152,7 +152,7 @@ class Away(Lake):
 def test_storage_that_is_away_is_flagged_once_and_takes_nothing_else_down(tmp_path: Path) -> None:
     lake = Away(str(tmp_path))
     metrics.QUEUE_LENGTH.labels("ml").set(4)
-    found = samples(metrics.exposition(metrics.registry(BatchCollector(lake))).decode())
+    found = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
     reports = {dict(labels)["report"]: value for (name, labels), value in found.items() if name.endswith("_readable")}
     assert reports == dict.fromkeys(("freshness", "performance", "drift", "review", "gate", "promotions"), 0)
     assert found["touchline_queue_length", (("queue", "ml"),)] == 4
@@ -168,14 +168,14 @@ def test_storage_that_goes_away_half_way_leaves_what_was_read(tmp_path: Path) ->
 
     lake = Leaving(str(tmp_path))
     lake.write_json("reports/performance.json", {"groups": []})
-    found = samples(metrics.exposition(metrics.registry(BatchCollector(lake))).decode())
+    found = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
     reports = {dict(labels)["report"]: value for (name, labels), value in found.items() if name.endswith("_readable")}
     assert reports == {"performance": 1, "promotions": 0}
 
 
 def test_the_lake_is_read_at_most_once_per_cache_time(tmp_path: Path) -> None:
     lake, now = Lake(str(tmp_path)), [0.0]
-    collector = BatchCollector(lake, cache_seconds=10, clock=lambda: now[0])
+    collector = ReportCollector(lake, cache_seconds=10, clock=lambda: now[0])
 
     def exported() -> bool:
         return any(family.name == "touchline_promotions" for family in collector.collect())
@@ -193,5 +193,5 @@ def test_a_review_counts_only_for_the_report_it_was_made_of(tmp_path: Path, dige
     lake = Lake(str(tmp_path))
     lake.write_json("reports/drift/week=2026-03-02/summary.json", {"digest": digest})
     lake.write_json("reports/drift/week=2026-03-02/review.json", {"report": "d1", "at": "2026-03-10T09:00:00+00:00"})
-    found = [sample.name for family in BatchCollector(lake).collect() for sample in family.samples]
+    found = [sample.name for family in ReportCollector(lake).collect() for sample in family.samples]
     assert ("touchline_drift_review_timestamp_seconds" in found) == exported

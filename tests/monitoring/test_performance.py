@@ -14,7 +14,7 @@ from features import metrics
 from features.errors import InvalidInput
 from features.io.store import Lake
 from monitoring.calibration import calibration, calibration_limit, reliability_curve, wilson
-from monitoring.exporter import BatchCollector
+from monitoring.exporter import ReportCollector
 from monitoring.performance import paired_difference, report
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -129,7 +129,7 @@ def test_the_report_is_plain_json_without_nan_and_feeds_the_exporter(tmp_path: P
     lake.write_json("reports/performance.json", document)
     exported = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in BatchCollector(lake).collect()
+        for family in ReportCollector(lake).collect()
         for sample in family.samples
     }
     group = find(document)

@@ -83,7 +83,9 @@ def test_a_client_that_hangs_up_is_not_computed_for(impatient: Service, stopped:
         with socket.create_connection(("127.0.0.1", service.port), 10) as leaving:
             leaving.sendall(head.encode() + body)
             time.sleep(0.2)
-    wait_until(lambda: 'touchline_errors_total{kind="caller_gone"} 2.0' in httpx.get(f"{service.url}/metrics").text)
+    wait_until(
+        lambda: 'touchline_errors_total{kind="client_disconnected"} 2.0' in httpx.get(f"{service.url}/metrics").text
+    )
     time.sleep(0.5)  # the revocation reaches the worker
     stopped.resume()
     _asks(service, "after-hanging-up")

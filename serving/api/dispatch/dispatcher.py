@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from features.errors import TouchlineError
-from monitoring.metrics import SHED
+from monitoring.metrics import SHED_REQUESTS
 from serving.api.dispatch.admission import Backlog
 from serving.api.dispatch.broker import Broker, Depth
 from serving.api.dispatch.coalescing import Caller, Gathering, Seat
@@ -71,7 +71,7 @@ class Desk:
         """
         waiting = self._queued()
         if waiting >= self._settings.max_queued:
-            SHED.labels(caller.route).inc()
+            SHED_REQUESTS.labels(caller.route).inc()
             raise Overloaded(f"{waiting} tasks wait in the queue; no more are taken")
         own = task_id is None
         task_id = task_id or self.results.new_task_id()
@@ -133,7 +133,7 @@ class Desk:
             raise NoWorker("no worker is alive to answer; the task was not queued")
         wait = self._backlog.wait(self._errands.oldest())
         if wait > self._settings.max_wait:
-            SHED.labels(route).inc()
+            SHED_REQUESTS.labels(route).inc()
             error = Overloaded(f"a request that comes now would wait about {wait:.0f} s; try again later")
             error.retry_after = min(30, math.ceil(wait - self._settings.max_wait) + 1)
             raise error
