@@ -124,7 +124,7 @@ def _enough_matches(evidence: Evidence) -> Condition:
     if missing <= 0:
         why = f"{n} of its shadow forecasts are settled"
     elif not evidence.shadowed:
-        why = "too few to judge it by: it has made no shadow forecast yet (job shadow_candidate, or by itself)"
+        why = "too few to judge it by: it has made no shadow forecast yet (job forecast_shadow, or by itself)"
     else:
         why = f"too few to judge it by: {n} of its {evidence.shadowed} shadow forecasts are settled, {missing} to go"
         if evidence.to_come < missing:

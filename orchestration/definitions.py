@@ -14,7 +14,7 @@ from orchestration.assets import (
     season_forecast,
     settled_forecasts,
 )
-from orchestration.jobs import JOBS, fill_weeks
+from orchestration.jobs import JOBS, backfill_weeks
 from orchestration.partitions import with_weeks
 from orchestration.resources import resources
 from orchestration.schedules import SCHEDULES
@@ -35,10 +35,10 @@ def build(settings: PipelineSettings) -> dg.Definitions:
     wired, first = resources(settings), settings.first_published
     weekly = dg.load_assets_from_modules(WEEKLY, backfill_policy=dg.BackfillPolicy.single_run())
     without = with_weeks(dg.load_assets_from_modules(WEEKLY), first)
-    a_run_each = dg.Definitions(assets=without, jobs=[fill_weeks], resources=wired)
+    a_run_each = dg.Definitions(assets=without, jobs=[backfill_weeks], resources=wired)
     return dg.Definitions(
         assets=with_weeks([*dg.load_assets_from_modules(OTHERS), *weekly], first),
-        jobs=[*JOBS, a_run_each.resolve_job_def(fill_weeks.name)],
+        jobs=[*JOBS, a_run_each.resolve_job_def(backfill_weeks.name)],
         schedules=SCHEDULES,
         sensors=SENSORS,
         resources=wired,

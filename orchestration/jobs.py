@@ -11,8 +11,8 @@ refresh_matches = dg.define_asset_job(
     selection=["matches"],
     description="Fetch results and fixtures of a competition; the ratings of its country follow.",
 )
-rate_clubs = dg.define_asset_job(
-    "rate_clubs",
+update_ratings = dg.define_asset_job(
+    "update_ratings",
     selection=["match_features", "team_states"],
     description="Rate the clubs of a competition again, from the results of all published tiers of its country.",
 )
@@ -30,8 +30,8 @@ publish_forecasts = dg.define_asset_job(
 forecast_season = dg.define_asset_job(
     "forecast_season", selection=["season_forecast"], description="Simulate the final table of a competition."
 )
-shadow_candidate = dg.define_asset_job(
-    "shadow_candidate",
+forecast_shadow = dg.define_asset_job(
+    "forecast_shadow",
     selection=["shadow_forecasts"],
     description="Let the candidate forecast weeks in the shadow of production.",
 )
@@ -40,8 +40,8 @@ settle_forecasts = dg.define_asset_job(
     selection=["settled_forecasts"],
     description="Score the forecasts of weeks whose matches have been played.",
 )
-judge_forecasts = dg.define_asset_job(
-    "judge_forecasts",
+evaluate_forecasts = dg.define_asset_job(
+    "evaluate_forecasts",
     selection=["performance", "freshness"],
     description="Bring the reports on scores and freshness up to date.",
 )
@@ -50,15 +50,15 @@ report_drift = dg.define_asset_job(
     selection=["drift_report"],
     description="Compare a week's latest matches with the seasons before; a range of weeks is one run.",
 )
-fill_weeks = dg.define_asset_job(
-    "fill_weeks",
+backfill_weeks = dg.define_asset_job(
+    "backfill_weeks",
     selection=["forecasts", "shadow_forecasts", "settled_forecasts", "drift_report"],
     description="Everything that there is of a week, for the weeks that are chosen: a run each. Where an asset is "
     "selected in the graph, that alone. The page of an asset makes one run of them all, with the same result.",
 )
 """For a person who wants to see each week by itself; not one of `JOBS`: see `definitions`."""
-judge_candidate = dg.define_asset_job(
-    "judge_candidate", selection=["gate"], description="Tell which conditions of a promotion are open, and why not all."
+evaluate_candidate = dg.define_asset_job(
+    "evaluate_candidate", selection=["promotion_gate"], description="Tell which conditions of a promotion are open, and why not all."
 )
 promote_model = dg.define_asset_job(
     "promote_model",
@@ -68,15 +68,15 @@ promote_model = dg.define_asset_job(
 
 JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     refresh_matches,
-    rate_clubs,
+    update_ratings,
     train_model,
     publish_forecasts,
     forecast_season,
-    shadow_candidate,
+    forecast_shadow,
     settle_forecasts,
-    judge_forecasts,
+    evaluate_forecasts,
     report_drift,
-    judge_candidate,
+    evaluate_candidate,
     promote_model,
     approve_promotion,
     rollback_production,

@@ -13,7 +13,7 @@ from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
 from monitoring.conditions import Policy
 from orchestration.assets.promotion_gate import GATE
-from orchestration.jobs import promote_model, publish_forecasts, rate_clubs, refresh_matches, train_model
+from orchestration.jobs import promote_model, publish_forecasts, update_ratings, refresh_matches, train_model
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
 from orchestration.promotion.aliases import unfinished
 from orchestration.promotion.evidence import approval_of, latest_drift_week
@@ -57,7 +57,7 @@ def promotion_sensor(
         return dg.SkipReason(f"the gate has not judged version {candidate.version} yet")
     shut = [one["name"] for one in verdict["conditions"] if not one["open"] and one["name"] != "approved"]
     if shut:
-        return dg.SkipReason(f"version {candidate.version}: shut are {', '.join(shut)} (asset gate tells why)")
+        return dg.SkipReason(f"version {candidate.version}: shut are {', '.join(shut)} (see asset promotion_gate for the reasons)")
     approval = approval_of(candidate)
     approved = approval is not None and approval.evidence == verdict["evidence"]
     if settings.promotion_policy is not Policy.AUTO and not approved:
@@ -126,7 +126,7 @@ def _retrain(
     return _ask(instance, alarm.key, RETRY_TRAINING, retraining(f"{ALARM}{alarm.why}"))
 
 
-@dg.sensor(job=rate_clubs, minimum_interval_seconds=30, default_status=RUNNING)
+@dg.sensor(job=update_ratings, minimum_interval_seconds=30, default_status=RUNNING)
 def new_results_sensor(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
 ) -> list[dg.RunRequest] | dg.SkipReason:
@@ -140,7 +140,7 @@ def new_results_sensor(
     busy = {
         pool_of(run.tags.get(PARTITION, ""))
         for run in under_way
-        if run.job_name in (refresh_matches.name, rate_clubs.name)
+        if run.job_name in (refresh_matches.name, update_ratings.name)
     }
     free = [name for name in due if pool_of(name) not in busy]
     if not free:
@@ -181,6 +181,6 @@ SENSORS = [
     performance_alarm_sensor,
     production_changed_sensor,
     dg.AutomationConditionSensorDefinition(
-        "follow_new_results", target=dg.AssetSelection.all(), default_status=RUNNING, minimum_interval_seconds=30
+        "automation_sensor", target=dg.AssetSelection.all(), default_status=RUNNING, minimum_interval_seconds=30
     ),
 ]

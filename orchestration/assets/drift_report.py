@@ -50,7 +50,7 @@ def _features(model: LoadedModel) -> list[str]:
         dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
         "outcome_model",
     ],
-    group_name="judgement",
+    group_name="evaluation",
     kinds={"evidently"},
 )
 def drift_report(

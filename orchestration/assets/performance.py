@@ -17,7 +17,7 @@ from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import reliability
 
 
-@dg.asset(deps=["settled_forecasts"], automation_condition=FOLLOW, group_name="judgement", kinds={"json"})
+@dg.asset(deps=["settled_forecasts"], automation_condition=FOLLOW, group_name="evaluation", kinds={"json"})
 def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
     """Scores of everything that was settled, against the references, by competition, window and model version."""
     settled = lake_tables.settled(lake)
@@ -56,7 +56,7 @@ def _weeks(document: dict[str, Any]) -> pd.DataFrame:
 @dg.asset(
     deps=["matches", "forecasts", "settled_forecasts"],
     automation_condition=FOLLOW,
-    group_name="judgement",
+    group_name="evaluation",
     kinds={"json"},
 )
 def freshness(

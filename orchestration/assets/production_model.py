@@ -18,7 +18,7 @@ from orchestration.steps import rendering
 from orchestration.steps.training import refused_as_first
 
 
-@dg.asset(deps=["outcome_model", "gate"], group_name="promotion", kinds={"mlflow"}, pool="promotion")
+@dg.asset(deps=["outcome_model", "promotion_gate"], group_name="promotion", kinds={"mlflow"}, pool="promotion")
 def production_model(
     context: dg.AssetExecutionContext,
     registry: dg.ResourceParam[Registry],
@@ -47,7 +47,7 @@ def production_model(
             aliases.promote(registry, lake, verdict)
             context.log.info("version %d is in production", verdict.candidate)
     after = publish(context.instance, lake, registry, clock, settings)
-    context.log_event(dg.AssetMaterialization("gate", metadata=after))
+    context.log_event(dg.AssetMaterialization("promotion_gate", metadata=after))
     return dg.MaterializeResult(
         metadata={**(shown(verdict) if verdict else {}), **describe(registry, lake)},
         data_version=dg.DataVersion(_in_production(registry)),

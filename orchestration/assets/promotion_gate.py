@@ -27,7 +27,7 @@ GATE = "reports/gate.json"
     pool="promotion",  # a verdict is never published over that of a promotion it has not seen
     kinds={"json"},
 )
-def gate(
+def promotion_gate(
     context: dg.AssetExecutionContext,
     lake: dg.ResourceParam[Lake],
     registry: dg.ResourceParam[Registry],

@@ -27,7 +27,7 @@ _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "hom
     ],
     check_specs=checks.specs("settled_forecasts"),
     automation_condition=FOLLOW_EVERY_WEEK,
-    group_name="judgement",
+    group_name="evaluation",
     pool="settlement",
     kinds={"parquet"},
 )

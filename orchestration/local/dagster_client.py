@@ -18,7 +18,7 @@ FORMS = {
     "train_model": "outcome_model",
     "approve_promotion": "approve_candidate",
     "rollback_production": "restore_previous",
-    "review_drift": "note_review",
+    "review_drift": "record_review",
 }
 """The one step of a job that is told something; `FIELD=VALUE` is for it."""
 

@@ -68,7 +68,7 @@ class Pipeline:
                 self._job("refresh_matches", f"matches of {competition}", partition_key=competition)
         for competition in self._settings.competitions:  # once all are there: the tiers of a country are rated together
             if not lake_tables.is_rated(self._lake, competition):
-                self._job("rate_clubs", f"ratings of {competition}", partition_key=competition)
+                self._job("update_ratings", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
             first = {"ops": {"outcome_model": {"config": {"reason": "no version is in production yet"}}}}
             self._job("train_model", "first model, trained and evaluated", run_config=first)
@@ -79,13 +79,13 @@ class Pipeline:
         if self._ran or self._unsettled(as_of):
             self._weekly("settle_forecasts", "scores of played matches", self._first)
         if self._ran or self._lake.stamp("reports/performance.json") is None:
-            self._job("judge_forecasts", "performance and freshness")
+            self._job("evaluate_forecasts", "performance and freshness")
         for over in self._without_drift(as_of):
             self._job("report_drift", f"drift of the week {over}", partition_key=over)
         if self._ran or self._unshadowed():
-            self._weekly("shadow_candidate", "forecasts of the candidate", self._first)
+            self._weekly("forecast_shadow", "forecasts of the candidate", self._first)
         if self._ran or self._lake.stamp(GATE) is None:
-            self._job("judge_candidate", "gate of the candidate")
+            self._job("evaluate_candidate", "gate of the candidate")
 
     def _weekly(self, job: str, what: str, first: str | None) -> None:
         """Run a job for every week from the first on; not at all without one."""

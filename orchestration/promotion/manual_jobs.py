@@ -71,7 +71,7 @@ def approve_candidate(
         raise dg.Failure("no version is staged, so there is nothing to approve")
     seen = config.evidence or (lake_tables.document(lake, GATE) or {}).get("evidence")
     if seen is None:
-        raise dg.Failure("no verdict is published that anybody could have looked at (job judge_candidate)")
+        raise dg.Failure("no verdict is published that anybody could have looked at (job evaluate_candidate)")
     try:
         approval = approve(verdict, config.version, config.name, config.reason, clock.as_of(), seen)
     except TouchlineError as error:
@@ -99,7 +99,7 @@ def restore_previous(
 
 
 @dg.op(pool="promotion", ins={"decided": dg.In(dg.Nothing)})
-def judge_again(
+def reevaluate_gate(
     context: dg.OpExecutionContext,
     registry: dg.ResourceParam[Registry],
     lake: dg.ResourceParam[Lake],
@@ -108,11 +108,11 @@ def judge_again(
 ) -> None:
     """Publish the verdict that follows from the decision, so that nobody waits for the next results to see it."""
     metadata = publish(context.instance, lake, registry, clock, settings)
-    context.log_event(dg.AssetMaterialization("gate", metadata=metadata))
+    context.log_event(dg.AssetMaterialization("promotion_gate", metadata=metadata))
 
 
 @dg.op
-def note_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> None:
+def record_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> None:
     """Write down that a person has looked at exactly this report."""
     from monitoring.drift import review
 
@@ -152,14 +152,14 @@ def approve_promotion() -> None:
 )
 def rollback_production() -> None:
     """Take production back."""
-    judge_again(restore_previous())
+    reevaluate_gate(restore_previous())
 
 
 @dg.job(
     description="A person has looked at a week's drift report. The gate takes it into account. Type the week's Monday "
     "(YYYY-MM-DD), who has looked and what it means into the launchpad.",
-    config=_form("note_review", week="", name="", note=""),
+    config=_form("record_review", week="", name="", note=""),
 )
 def review_drift() -> None:
     """Mark a drift report as reviewed."""
-    judge_again(note_review())
+    reevaluate_gate(record_review())

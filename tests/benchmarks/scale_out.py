@@ -35,7 +35,7 @@ from tests.support.service_harness import train
 
 BUNDLED = "eng-premier-league"
 AT_A_TIME = 2
-JOBS = ("refresh_matches", "rate_clubs", "forecast_season")
+JOBS = ("refresh_matches", "update_ratings", "forecast_season")
 pod: dict[str, Any] = {}
 
 

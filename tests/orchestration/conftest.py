@@ -93,8 +93,8 @@ def with_candidate(here: Installation) -> Installation:
     with here.instance() as instance:
         for job, options in (
             ("train_model", {"run_config": config}),
-            ("shadow_candidate", {"tags": season}),
-            ("judge_candidate", {}),
+            ("forecast_shadow", {"tags": season}),
+            ("evaluate_candidate", {}),
         ):
             assert definitions.resolve_job_def(job).execute_in_process(instance=instance, **options).success
     assert here.lake.read_json("reports/gate.json")["open"]

@@ -255,7 +255,7 @@ class Installation:
         asked = new_results_sensor(context)
         if isinstance(asked, dg.SkipReason):
             return set()
-        assert all(self._job("rate_clubs", one.partition_key) for one in asked)
+        assert all(self._job("update_ratings", one.partition_key) for one in asked)
         return {one.partition_key for one in asked}
 
     def _job(self, job: str, name: str) -> bool:
@@ -336,7 +336,7 @@ def followed(settings: PipelineSettings, instance: dg.DagsterInstance) -> Follow
     register_competitions(instance, (LEAGUE,))
     for noun in ("matches", "match_features", "team_states", "season_forecast"):
         instance.report_runless_asset_event(dg.AssetMaterialization(noun, partition=LEAGUE))
-    for noun in ("outcome_model", "production_model", "performance", "freshness", "gate"):
+    for noun in ("outcome_model", "production_model", "performance", "freshness", "promotion_gate"):
         instance.report_runless_asset_event(dg.AssetMaterialization(noun))
     for noun in ("forecasts", "shadow_forecasts", "settled_forecasts", "drift_report"):
         for week in run_through:
@@ -354,18 +354,18 @@ def test_shadow_and_gate_follow_the_candidate(followed: Followed) -> None:
     asked = followed.after("outcome_model")
     assert {"2026-03-09", "2026-04-06"} <= asked["shadow_forecasts"]
     assert "season_forecast" not in asked, "a candidate is not in production"
-    assert "gate" not in asked, "asked for now, it would judge without the forecasts that are being made"
+    assert "promotion_gate" not in asked, "asked for now, it would judge without the forecasts that are being made"
     for week in asked["shadow_forecasts"]:
         followed.instance.report_runless_asset_event(dg.AssetMaterialization("shadow_forecasts", partition=week))
-    assert "gate" in followed.after()
+    assert "promotion_gate" in followed.after()
 
 
 def test_a_drift_report_and_new_scores_are_taken_up_by_the_gate(followed: Followed) -> None:
-    assert set(followed.after("drift_report", partition="2026-03-02")) == {"gate"}
-    followed.instance.report_runless_asset_event(dg.AssetMaterialization("gate"))
+    assert set(followed.after("drift_report", partition="2026-03-02")) == {"promotion_gate"}
+    followed.instance.report_runless_asset_event(dg.AssetMaterialization("promotion_gate"))
     assert {"performance", "freshness"} <= set(followed.after("settled_forecasts", partition="2026-03-09"))
     followed.instance.report_runless_asset_event(dg.AssetMaterialization("freshness"))
-    assert set(followed.after("performance")) == {"gate"}
+    assert set(followed.after("performance")) == {"promotion_gate"}
 
 
 def test_everything_follows_from_new_results_step_by_step(settings) -> None:

@@ -67,7 +67,7 @@ def test_a_range_in_one_run_leaves_what_a_run_of_each_week_leaves(judged: Any, a
     execute(judged, "__ASSET_JOB", asset, tags={RANGE_START: names[0], RANGE_END: names[-1]})
     together = taken(judged, [asset], names)
     for week in names:
-        execute(judged, "fill_weeks", asset, partition_key=week)
+        execute(judged, "backfill_weeks", asset, partition_key=week)
     each = taken(judged, [asset], names)
     assert sorted(together) == [(asset, week) for week in names]
     assert each == together
@@ -96,10 +96,10 @@ def test_from_the_pages_weeks_are_filled_in_one_run_and_in_a_run_each(
         runs = completed(judged, repository, asked, 1)
         assert [(run.tags[RANGE_START], run.tags[RANGE_END]) for run in runs] == [(names[0], names[-1])]
         together = taken(judged, WEEKLY, names)
-        asked = buttons.of_job("fill_weeks", WEEKLY, names)
+        asked = buttons.of_job("backfill_weeks", WEEKLY, names)
         runs = completed(judged, repository, asked, len(names))
     assert sorted(run.tags[PARTITION] for run in runs) == names
-    assert {run.job_name for run in runs} == {"fill_weeks"}
+    assert {run.job_name for run in runs} == {"backfill_weeks"}
     each = taken(judged, WEEKLY, names)
     every = {(asset, week) for asset in WEEKLY for week in names}
     idle = {one for one in every if one[0] == "shadow_forecasts"} - set(before)  # no match, so nothing to keep

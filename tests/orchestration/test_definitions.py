@@ -18,7 +18,7 @@ ASSETS = {
     "drift_report": "week",
     "forecasts": "week",
     "freshness": None,
-    "gate": None,
+    "promotion_gate": None,
     "match_features": "competition",
     "matches": "competition",
     "outcome_model": None,
@@ -98,13 +98,13 @@ def test_only_one_run_at_a_time_settles(definitions: dg.Definitions) -> None:
     assert definitions.resolve_assets_def("settled_forecasts").op.pool == "settlement"
 
 
-def test_the_page_of_a_weekly_asset_makes_one_run_and_the_job_fill_weeks_one_each(definitions: dg.Definitions) -> None:
+def test_the_page_of_a_weekly_asset_makes_one_run_and_the_job_backfill_weeks_one_each(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     weekly = {dg.AssetKey(name) for name, cut in ASSETS.items() if cut == "week"}
     assert {graph.get(key).backfill_policy for key in weekly} == {dg.BackfillPolicy.single_run()}
     others = set(graph.materializable_asset_keys) - weekly
     assert {graph.get(key).backfill_policy for key in others} == {None}
-    each = definitions.resolve_job_def("fill_weeks")
+    each = definitions.resolve_job_def("backfill_weeks")
     assert each.backfill_policy == dg.BackfillPolicy.multi_run(1)
     assert each.asset_layer.executable_asset_keys == weekly
 
@@ -120,7 +120,7 @@ def test_what_happens_by_itself_is_switched_on(definitions: dg.Definitions) -> N
     }
     assert {one.name for one in repository.sensor_defs} == {
         *("new_results_sensor", "promotion_sensor", "drift_alarm_sensor", "performance_alarm_sensor"),
-        *("production_changed_sensor", "follow_new_results"),
+        *("production_changed_sensor", "automation_sensor"),
     }
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}

@@ -154,19 +154,19 @@ def test_a_code_server_that_is_gone_is_waited_for(said, monkeypatch) -> None:
 
 def test_pages_that_do_not_answer_are_named() -> None:
     with pytest.raises(TouchlineError, match=r"Dagster does not answer at http://127\.0\.0\.1:9"):
-        launch("judge_candidate", [], None, "http://127.0.0.1:9", print)
+        launch("evaluate_candidate", [], None, "http://127.0.0.1:9", print)
 
 
 def test_words_are_fields_or_a_whole_configuration() -> None:
     fields = run_config("train_model", ["regularisation=0.005", "blend=true", "reason=a trial", "x=[1]", "y=NaN"])
     config = {"regularisation": 0.005, "blend": True, "reason": "a trial", "x": "[1]", "y": "NaN"}
     assert fields == {"ops": {"outcome_model": {"config": config}}}
-    assert run_config("judge_candidate", ['{"ops": {}}']) == {"ops": {}}
-    assert run_config("judge_candidate", []) == {}
+    assert run_config("evaluate_candidate", ['{"ops": {}}']) == {"ops": {}}
+    assert run_config("evaluate_candidate", []) == {}
     for job, words, sentence in (
         ("train_model", ["{x"], "not JSON"),
         ("train_model", ["Ada"], "'Ada' is neither FIELD=VALUE nor"),
-        ("judge_candidate", ["a=1"], "judge_candidate takes no FIELD=VALUE"),
+        ("evaluate_candidate", ["a=1"], "evaluate_candidate takes no FIELD=VALUE"),
     ):
         with pytest.raises(InvalidInput, match=sentence):
             run_config(job, words)
@@ -191,7 +191,7 @@ def test_without_a_run_in_this_home_one_sentence_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
-    assert main(["launch", "judge_candidate"]) == 1
+    assert main(["launch", "evaluate_candidate"]) == 1
     assert capsys.readouterr().out.startswith(f"touchline: no Touchline runs in {tmp_path}; start `make up` first")
     assert list(tmp_path.iterdir()) == []
 
@@ -212,8 +212,8 @@ def test_on_the_real_dagster_a_job_succeeds_and_one_fails_with_its_own_sentence(
     monkeypatch.delenv("TOUCHLINE_DAGSTER_PORT")
     with only_one(home), pages(judged, repository, port), daemon(judged, repository):
         tell_settings(home, {"TOUCHLINE_DAGSTER_PORT": str(port)})
-        assert main(["launch", "judge_candidate"]) == 0
-        assert "judge_candidate succeeded after" in capsys.readouterr().out
+        assert main(["launch", "evaluate_candidate"]) == 0
+        assert "evaluate_candidate succeeded after" in capsys.readouterr().out
         assert main(["launch", "approve_promotion", "version=9", "name=Ada", "reason=good"]) == 1
     failed = capsys.readouterr().out.splitlines()[-1]
     assert failed.startswith("touchline: approve_promotion failed: version 9 is not the candidate; version 2 is; see ")

@@ -107,21 +107,21 @@ def test_a_review_or_a_rollback_is_followed_by_a_verdict_that_knows_of_it(resour
     form = {"week": "2026-03-02", "name": "Ada", "note": "newcomers"}
     monkeypatch.setattr(manual_jobs.promotion, "rollback", lambda *_: 1)
     for job, op, config in (
-        (manual_jobs.review_drift, "note_review", form),
+        (manual_jobs.review_drift, "record_review", form),
         (manual_jobs.rollback_production, "restore_previous", {"name": "Ada", "reason": "odd draws"}),
     ):
         lake.write_json(GATE, as_document(replace(WAITS, evidence="older"), NOW))
         with dg.DagsterInstance.ephemeral() as instance:
             run = {"ops": {op: {"config": config}}}
             assert job.execute_in_process(run_config=run, instance=instance, resources=resources).success
-            assert instance.get_latest_materialization_event(dg.AssetKey("gate")) is not None
+            assert instance.get_latest_materialization_event(dg.AssetKey("promotion_gate")) is not None
         assert lake.read_json(GATE)["evidence"] == "abc"
 
 
 DECISIONS = {
     "approve_promotion": ("approve_candidate", "version, name, reason"),
     "rollback_production": ("restore_previous", "name, reason"),
-    "review_drift": ("note_review", "week, name, note"),
+    "review_drift": ("record_review", "week, name, note"),
 }
 
 
@@ -145,10 +145,10 @@ def test_a_review_of_a_week_without_report_names_the_newest(resources) -> None:
     form = {"week": "2026-03-03", "name": "Ada", "note": "newcomers"}
     with dg.DagsterInstance.ephemeral() as instance:
         run = manual_jobs.review_drift.execute_in_process(
-            run_config={"ops": {"note_review": {"config": form}}},
+            run_config={"ops": {"record_review": {"config": form}}},
             instance=instance,
             resources=resources,
             raise_on_error=False,
         )
-    error = run.failure_data_for_node("note_review").error.message
+    error = run.failure_data_for_node("record_review").error.message
     assert "no drift report for the week of 2026-03-03; the newest is that of 2026-03-02" in error

@@ -62,11 +62,11 @@ class Life:
 
     def shadow(self) -> None:
         weeks = {RANGE_START: "2025-08-11", RANGE_END: "2026-03-09"}
-        assert self.run("shadow_candidate", tags=weeks).success
+        assert self.run("forecast_shadow", tags=weeks).success
 
     def judge(self, policy: Policy = Policy.MANUAL) -> tuple[list[str], dict[str, Any]]:
         """Names of the shut conditions, and the published verdict."""
-        assert self.run("judge_candidate", policy=policy).success
+        assert self.run("evaluate_candidate", policy=policy).success
         document = self.home.lake.read_json("reports/gate.json")
         return [one["name"] for one in document["conditions"] if not one["open"]], document
 
@@ -126,7 +126,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     # Drift shuts the gate until a person has looked at it; nothing else is needed to open it again.
     with life.drifted():
         assert life.judge()[0] == ["drift_reviewed", "approved"]
-        assert life.decide("review_drift", "note_review", week=DRIFTED, name="Ada", note="newcomers").success
+        assert life.decide("review_drift", "record_review", week=DRIFTED, name="Ada", note="newcomers").success
         verdict = life.home.lake.read_json("reports/gate.json")
         assert [one["name"] for one in verdict["conditions"] if not one["open"]] == ["approved"]
     shut, verdict = life.judge()
@@ -206,7 +206,7 @@ def test_a_match_that_is_in_two_settled_weeks_stops_settlement_and_is_not_scored
     try:
         settling = life.run("settle_forecasts", tags={RANGE_START: "2026-03-09", RANGE_END: "2026-03-09"})
         assert "no match is there twice" in failure(settling)
-        assert not life.run("judge_forecasts").success
+        assert not life.run("evaluate_forecasts").success
         assert lake.read_bytes("reports/performance.json") == before
     finally:
         lake.write_table("settled_forecasts", weeks[1], second, schema=SETTLED)
@@ -217,11 +217,11 @@ def test_a_match_that_is_in_two_settled_weeks_stops_settlement_and_is_not_scored
 
 def test_a_review_is_written_beside_its_report(life: Life) -> None:
     week = "2026-03-02"
-    assert life.decide("review_drift", "note_review", week=week, name="Ada", note="newcomers").success
+    assert life.decide("review_drift", "record_review", week=week, name="Ada", note="newcomers").success
     review = life.home.lake.read_json(f"reports/drift/week={week}/review.json")
     summary = life.home.lake.read_json(f"reports/drift/week={week}/summary.json")
     assert (review["by"], review["note"], review["report"]) == ("Ada", "newcomers", summary["digest"])
-    missing = life.decide("review_drift", "note_review", week="2025-08-11", name="Ada", note="newcomers")
+    missing = life.decide("review_drift", "record_review", week="2025-08-11", name="Ada", note="newcomers")
     assert "no drift report" in failure(missing)
 
 

@@ -125,5 +125,5 @@ def test_where_nothing_is_staged_the_gate_says_what_became_of_the_last_version(r
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize([gate], instance=instance, resources=resources)
     why = "no version is staged; version 2 was rolled back by Ada on 2026-03-13 (odd draws)"
-    assert run.asset_materializations_for_node("gate")[0].metadata["why"].value == why
+    assert run.asset_materializations_for_node("promotion_gate")[0].metadata["why"].value == why
     assert resources["lake"].read_json(GATE)["conditions"][0]["why"] == why

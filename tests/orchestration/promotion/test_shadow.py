@@ -35,9 +35,9 @@ def run(home: Any, job: str, **more: Any) -> None:
 def week_passes(home: Any) -> None:
     """What a week's new results bring about: ratings, forecasts, and those in the shadow, of every week."""
     every = {RANGE_START: FIRST_WEEK, RANGE_END: weeks.get_last_partition_key()}
-    for job in ("refresh_matches", "rate_clubs"):
+    for job in ("refresh_matches", "update_ratings"):
         run(home, job, partition_key=COMPETITION)
-    for job in ("publish_forecasts", "shadow_candidate"):
+    for job in ("publish_forecasts", "forecast_shadow"):
         run(home, job, tags=every)
 
 
@@ -45,7 +45,7 @@ def judged(home: Any) -> dict[str, dict[str, Any]]:
     run(home, "settle_forecasts", tags={RANGE_START: FIRST_WEEK, RANGE_END: weeks.get_last_partition_key()})
     run(home, "report_drift", partition_key=week_of(home.settings.as_of - timedelta(weeks=1)))
     form = {"week": week_of(home.settings.as_of - timedelta(weeks=1)), "name": "Ada", "note": "looked at"}
-    run(home, "review_drift", run_config={"ops": {"note_review": {"config": form}}})
+    run(home, "review_drift", run_config={"ops": {"record_review": {"config": form}}})
     return {one["name"]: one for one in home.lake.read_json(GATE)["conditions"]}
 
 
