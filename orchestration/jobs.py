@@ -58,7 +58,9 @@ backfill_weeks = dg.define_asset_job(
 )
 """For a person who wants to see each week by itself; not one of `JOBS`: see `definitions`."""
 evaluate_candidate = dg.define_asset_job(
-    "evaluate_candidate", selection=["promotion_gate"], description="Tell which conditions of a promotion are open, and why not all."
+    "evaluate_candidate",
+    selection=["promotion_gate"],
+    description="Evaluate the promotion gate: which conditions the version in staging meets, and why not the others.",
 )
 promote_model = dg.define_asset_job(
     "promote_model",

@@ -13,7 +13,7 @@ from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
 from monitoring.conditions import Policy
 from orchestration.assets.promotion_gate import GATE
-from orchestration.jobs import promote_model, publish_forecasts, update_ratings, refresh_matches, train_model
+from orchestration.jobs import promote_model, publish_forecasts, refresh_matches, train_model, update_ratings
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
 from orchestration.promotion.aliases import unfinished
 from orchestration.promotion.evidence import approval_of, latest_drift_week
@@ -57,7 +57,7 @@ def promotion_sensor(
         return dg.SkipReason(f"the gate has not judged version {candidate.version} yet")
     shut = [one["name"] for one in verdict["conditions"] if not one["open"] and one["name"] != "approved"]
     if shut:
-        return dg.SkipReason(f"version {candidate.version}: shut are {', '.join(shut)} (see asset promotion_gate for the reasons)")
+        return dg.SkipReason(f"version {candidate.version}: shut are {', '.join(shut)} (see asset promotion_gate)")
     approval = approval_of(candidate)
     approved = approval is not None and approval.evidence == verdict["evidence"]
     if settings.promotion_policy is not Policy.AUTO and not approved:

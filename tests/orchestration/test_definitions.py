@@ -98,7 +98,8 @@ def test_only_one_run_at_a_time_settles(definitions: dg.Definitions) -> None:
     assert definitions.resolve_assets_def("settled_forecasts").op.pool == "settlement"
 
 
-def test_the_page_of_a_weekly_asset_makes_one_run_and_the_job_backfill_weeks_one_each(definitions: dg.Definitions) -> None:
+def test_asset_page_makes_one_run_and_job_one_per_week(definitions: dg.Definitions) -> None:
+    """A backfill from a weekly asset's page is one run; the job `backfill_weeks` makes one run per week."""
     graph = definitions.resolve_asset_graph()
     weekly = {dg.AssetKey(name) for name, cut in ASSETS.items() if cut == "week"}
     assert {graph.get(key).backfill_policy for key in weekly} == {dg.BackfillPolicy.single_run()}
