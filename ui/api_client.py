@@ -12,8 +12,7 @@ import httpx
 from pydantic import ValidationError
 
 from ui.api_models import (
-    Accepted,
-    Answer,
+    ApiModel,
     Competitions,
     DriftWeeks,
     Insight,
@@ -22,17 +21,18 @@ from ui.api_models import (
     ModelInfo,
     Performance,
     Problem,
-    Published,
+    PublishedForecast,
     RatingHistory,
     SeasonTable,
+    TaskAccepted,
     TaskStatus,
     Teams,
 )
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=ApiModel)
 Params = dict[str, str | int]
 
-LARGEST_PAGE = 200
+MAX_PAGE_SIZE = 200
 
 
 class ApiError(Exception):
@@ -51,17 +51,17 @@ class NotFoundError(ApiError):
     """The API does not know what was asked for (404)."""
 
 
-class LockedError(ApiError):
+class UnauthorizedError(ApiError):
     """The API wants a key, or another one (401, 403)."""
 
 
-class RefusedError(ApiError):
+class BadRequestError(ApiError):
     """The API refused the request and said why."""
 
 
-_BY_STATUS: dict[int, type[ApiError]] = {
-    401: LockedError,
-    403: LockedError,
+_ERROR_OF_STATUS: dict[int, type[ApiError]] = {
+    401: UnauthorizedError,
+    403: UnauthorizedError,
     404: NotFoundError,
     502: NotReadyError,
     503: NotReadyError,
@@ -105,8 +105,8 @@ class ApiClient:
     def match(self, match_id: str) -> Match:
         return self._get(f"/matches/{quote(match_id, safe='')}", Match)
 
-    def published(self, match_id: str) -> Published:
-        return self._get(f"/predict/{quote(match_id, safe='')}", Published)
+    def published(self, match_id: str) -> PublishedForecast:
+        return self._get(f"/predict/{quote(match_id, safe='')}", PublishedForecast)
 
     def insight(self, match_id: str) -> Insight:
         return self._get(f"/matches/{quote(match_id, safe='')}/insight", Insight)
@@ -124,7 +124,7 @@ class ApiClient:
                 status="played",
                 until=until.astimezone(UTC).date(),
                 newest_first=True,
-                limit=LARGEST_PAGE,
+                limit=MAX_PAGE_SIZE,
                 cursor=cursor,
             )
             yield from (match for match in page.items if match.kick_off < until)
@@ -154,13 +154,13 @@ class ApiClient:
         """The report as a self-contained HTML page, some megabytes."""
         return self._send("GET", f"/monitoring/drift/{quote(week, safe='')}/report").text
 
-    def predict_later(self, home_team: str, away_team: str, competition: str | None, key: str) -> Accepted:
+    def predict_later(self, home_team: str, away_team: str, competition: str | None, key: str) -> TaskAccepted:
         """Queue a forecast. `key` makes sending the same request twice harmless."""
         body = {"home_team": home_team, "away_team": away_team}
         if competition:
             body["competition"] = competition
         answer = self._send("POST", "/predict/async/", json=body, headers={"Idempotency-Key": key})
-        return _parsed(Accepted, answer)
+        return _parse(TaskAccepted, answer)
 
     def task_status(self, task_id: str) -> TaskStatus:
         return self._get(f"/monitoring/task_status/{quote(task_id, safe='')}", TaskStatus)
@@ -181,7 +181,7 @@ class ApiClient:
             sleep(interval)
 
     def _get(self, path: str, shape: type[A], params: Params | None = None) -> A:
-        return _parsed(shape, self._send("GET", path, params=params or {}))
+        return _parse(shape, self._send("GET", path, params=params or {}))
 
     def _send(
         self,
@@ -198,21 +198,21 @@ class ApiClient:
         except httpx.HTTPError as error:
             raise UnreachableError(f"Nothing answers at {self.base_url} ({error}).") from error
         if answer.is_error:
-            raise _BY_STATUS.get(answer.status_code, RefusedError)(_explanation(answer))
+            raise _ERROR_OF_STATUS.get(answer.status_code, BadRequestError)(_error_message(answer))
         return answer
 
 
-def _parsed(shape: type[A], answer: httpx.Response) -> A:
+def _parse(shape: type[A], answer: httpx.Response) -> A:
     try:
         return shape.model_validate_json(answer.content)
     except ValidationError as error:
-        raise RefusedError(
+        raise BadRequestError(
             f"The API's answer to {answer.request.url.path} is not in the form this viewer knows; "
             f"are both of the same version? ({error.error_count()} fields differ)"
         ) from error
 
 
-def _explanation(answer: httpx.Response) -> str:
+def _error_message(answer: httpx.Response) -> str:
     """The detail of a problem document, or the bare status when it is none."""
     try:
         problem = Problem.model_validate_json(answer.content)

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 OUTCOMES = ("home", "draw", "away")
 
 
-class Answer(BaseModel):
+class ApiModel(BaseModel):
     """Base of all answers: frozen, tolerant of new fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
-class Probabilities(Answer):
+class Probabilities(ApiModel):
     """One triple, always home, draw, away."""
 
     home: float
@@ -27,7 +27,7 @@ class Probabilities(Answer):
         return self.home, self.draw, self.away
 
 
-class ModelRef(Answer):
+class ModelRef(ApiModel):
     """Which model made a forecast, and the last match it learnt from."""
 
     name: str
@@ -35,7 +35,7 @@ class ModelRef(Answer):
     trained_through: datetime
 
 
-class Forecast(Answer):
+class Forecast(ApiModel):
     """Probabilities of one match and where they come from."""
 
     probabilities: Probabilities
@@ -45,7 +45,7 @@ class Forecast(Answer):
     published_at: datetime | None = None  # a forecast made on request is not published
 
 
-class Score(Answer):
+class Score(ApiModel):
     """Goals of a match that was played."""
 
     home: int
@@ -56,7 +56,7 @@ class Score(Answer):
         return "home" if self.home > self.away else "away" if self.away > self.home else "draw"
 
 
-class Match(Answer):
+class Match(ApiModel):
     """One match: fixture or result, with the forecast that was published for it, if any."""
 
     match_id: str
@@ -71,14 +71,14 @@ class Match(Answer):
     forecast: Forecast | None = None
 
     @property
-    def called(self) -> bool | None:
+    def favourite_won(self) -> bool | None:
         """Whether the likeliest outcome of the forecast came in; None before the match or without a forecast."""
         if self.score is None or self.forecast is None:
             return None
         return self.forecast.predicted_outcome == self.score.outcome
 
 
-class Rating(Answer):
+class Rating(ApiModel):
     """Elo of a club before one of its matches."""
 
     team: str
@@ -86,20 +86,20 @@ class Rating(Answer):
     elo: float
 
 
-class RatingHistory(Answer):
+class RatingHistory(ApiModel):
     """Ratings of both clubs of a match by kick-off."""
 
     items: list[Rating]
 
 
-class Goals(Answer):
+class Goals(ApiModel):
     """Mean goals of both sides."""
 
     home: float
     away: float
 
 
-class Scoreline(Answer):
+class Scoreline(ApiModel):
     """A final score and how likely it is."""
 
     home: int
@@ -107,52 +107,52 @@ class Scoreline(Answer):
     probability: float
 
 
-class RatingShare(Answer):
+class RatingContribution(ApiModel):
     """How far a rating moved the log-odds of a home win against an away win."""
 
     rating: str
     share: float
 
 
-class Explanation(Answer):
+class Explanation(ApiModel):
     """Log-odds of two average clubs, and what each rating adds to them."""
 
     usual_log_odds: float
-    shares: list[RatingShare]
+    shares: list[RatingContribution]
     log_odds: float
 
 
-class MatchesKnown(Answer):
+class MatchesRated(ApiModel):
     """Matches of each club that its ratings had seen."""
 
     home: int
     away: int
 
 
-class Insight(Answer):
+class Insight(ApiModel):
     """What stands behind a published forecast."""
 
     expected_goals: Goals
     scorelines: list[Scoreline]
     explanation: Explanation | None = None
-    matches_known: MatchesKnown
+    matches_known: MatchesRated
     little_known: list[str]
 
 
-class Settlement(Answer):
+class Settlement(ApiModel):
     """How good a published forecast was."""
 
     rps: float
     log_loss: float
 
 
-class Published(Answer):
+class PublishedForecast(ApiModel):
     """A published forecast, with its settlement once the match is over."""
 
     settled: Settlement | None = None
 
 
-class MatchPage(Answer):
+class MatchPage(ApiModel):
     """One page of a list of matches."""
 
     items: list[Match]
@@ -161,20 +161,20 @@ class MatchPage(Answer):
     clock: str | None = None  # what moves it on: now, replay or fixed
 
 
-class Accepted(Answer):
+class TaskAccepted(ApiModel):
     """A task that was put on the queue."""
 
     task_id: str
     status: str
 
 
-class FieldError(Answer):
+class FieldError(ApiModel):
     """The known values nearest to a wrong one."""
 
     nearest: list[str] = []
 
 
-class Problem(Answer):
+class Problem(ApiModel):
     """An RFC 9457 problem document."""
 
     title: str = ""
@@ -182,7 +182,7 @@ class Problem(Answer):
     errors: list[FieldError] = []
 
 
-class TaskStatus(Answer):
+class TaskStatus(ApiModel):
     """Where a task stands: pending, started, success with a result, or failure with an error."""
 
     status: str
@@ -190,7 +190,7 @@ class TaskStatus(Answer):
     error: Problem | None = None
 
 
-class Team(Answer):
+class Team(ApiModel):
     """A club that can be forecast, with its rating as it stands."""
 
     name: str
@@ -201,13 +201,13 @@ class Team(Answer):
     features_as_of: datetime | None = None
 
 
-class Teams(Answer):
+class Teams(ApiModel):
     """Clubs by competition and name."""
 
     items: list[Team]
 
 
-class Competition(Answer):
+class Competition(ApiModel):
     """A competition that the platform holds."""
 
     competition: str
@@ -216,13 +216,13 @@ class Competition(Answer):
     matches: int
 
 
-class Competitions(Answer):
+class Competitions(ApiModel):
     """All of them."""
 
     items: list[Competition]
 
 
-class TableRow(Answer):
+class TableRow(ApiModel):
     """A club's place in the simulated final table; `positions` from first to last, `chances` as the table's places."""
 
     team: str
@@ -233,7 +233,7 @@ class TableRow(Answer):
     chances: list[float] = []
 
 
-class Place(Answer):
+class Place(ApiModel):
     """What places `first` to `last` of a competition's table mean."""
 
     name: str
@@ -242,7 +242,7 @@ class Place(Answer):
     last: int
 
 
-class SeasonTable(Answer):
+class SeasonTable(ApiModel):
     """The simulated final table of one competition; each row has a chance for each of its places."""
 
     competition: str
@@ -255,7 +255,7 @@ class SeasonTable(Answer):
     items: list[TableRow]
 
 
-class ModelInfo(Answer):
+class ModelInfo(ApiModel):
     """The model that the workers really use."""
 
     name: str
@@ -269,7 +269,7 @@ class ModelInfo(Answer):
     other_versions: list[int] = []
 
 
-class Scores(Answer):
+class Scores(ApiModel):
     """Means over n settled matches; smaller is better, except accuracy."""
 
     n: float
@@ -280,7 +280,7 @@ class Scores(Answer):
     ece: float
 
 
-class Comparison(Answer):
+class Comparison(ApiModel):
     """The model against one reference on the same matches: skill, and the paired RPS difference with its interval."""
 
     skill: float
@@ -290,7 +290,7 @@ class Comparison(Answer):
     high: float | None = None
 
 
-class CurvePoint(Answer):
+class CurvePoint(ApiModel):
     """One bin of a reliability curve: what was forecast, what came, and the interval that n matches allow."""
 
     n: int
@@ -300,7 +300,7 @@ class CurvePoint(Answer):
     high: float
 
 
-class Calibration(Answer):
+class Calibration(ApiModel):
     """Calibration error, the limit that a perfect model keeps 19 times in 20, and a curve per outcome."""
 
     error: float
@@ -309,7 +309,7 @@ class Calibration(Answer):
     curves: dict[str, list[CurvePoint]]
 
 
-class PerformanceGroup(Answer):
+class PerformanceGroup(ApiModel):
     """Scores of one competition, window and model version."""
 
     competition: str
@@ -323,7 +323,7 @@ class PerformanceGroup(Answer):
     calibration: Calibration
 
 
-class PerformanceWeek(Answer):
+class PerformanceWeek(ApiModel):
     """Mean RPS by forecaster in one week, and over all weeks up to it."""
 
     week: str
@@ -332,7 +332,7 @@ class PerformanceWeek(Answer):
     rps_so_far: dict[str, float | None]
 
 
-class Performance(Answer):
+class Performance(ApiModel):
     """How good the forecasts were."""
 
     matches: int = 0
@@ -340,7 +340,7 @@ class Performance(Answer):
     weeks: list[PerformanceWeek] = []
 
 
-class DriftColumn(Answer):
+class DriftColumn(ApiModel):
     """One watched column: drifted when its p-value is below its threshold; without a p-value it is missing."""
 
     column: str
@@ -352,21 +352,21 @@ class DriftColumn(Answer):
     mean_window: float | None
 
 
-class DriftTrust(Answer):
+class DriftTrust(ApiModel):
     """How often the verdict was wrong on seasons without drift."""
 
     windows: int = 0
     false_alarm_rate: float | None = None
 
 
-class Extent(Answer):
+class Extent(ApiModel):
     """First and last kick-off of the matches compared; none when there are none."""
 
     since: datetime | None = Field(None, validation_alias="from")
     to: datetime | None = None
 
 
-class DriftSummary(Answer):
+class DriftSummary(ApiModel):
     """The verdict of one week's drift report."""
 
     week: str
@@ -380,7 +380,7 @@ class DriftSummary(Answer):
     reference: Extent = Extent()
 
 
-class DriftWeeks(Answer):
+class DriftWeeks(ApiModel):
     """Drift summaries by week, newest first."""
 
     items: list[DriftSummary]

@@ -64,8 +64,10 @@ def verdict(match: Match) -> str:
     if match.score is None or match.forecast is None:
         return ""
     given = percents(match.forecast.probabilities)[OUTCOMES.index(match.score.outcome)]
-    hint = f"The forecast gave what happened {given} %" + ("." if match.called else ", and favoured something else.")
-    return f'<span title="{hint}"><b>{"✓ right" if match.called else "✗ wrong"}</b> · {given} %</span>'
+    hint = f"The forecast gave what happened {given} %" + (
+        "." if match.favourite_won else ", and favoured something else."
+    )
+    return f'<span title="{hint}"><b>{"✓ right" if match.favourite_won else "✗ wrong"}</b> · {given} %</span>'
 
 
 def match_row(match: Match, where: tzinfo) -> str:
@@ -79,7 +81,7 @@ def match_row(match: Match, where: tzinfo) -> str:
     )
     return (
         f'<a class="tl-match" href="{escape(match_link(match))}" target="_self">'
-        f'<span class="tl-time" title="{formatting.in_utc(match.kick_off)}">'
+        f'<span class="tl-time" title="{formatting.utc_text(match.kick_off)}">'
         f"{formatting.clock(match.kick_off, where)}</span>"
         f'<span class="tl-club tl-club-home{" tl-won" if winner == "home" else ""}">{escape(match.home_team)}</span>'
         f'<span class="tl-score{"" if match.score else " tl-score-none"}">{score}</span>'
@@ -109,14 +111,16 @@ def match_list(matches: Iterable[Match], where: tzinfo, names: Mapping[str, str]
     return "".join(parts)
 
 
-def hero(match: Match, where: tzinfo) -> str:
+def headline_card(match: Match, where: tzinfo) -> str:
     """The head of the match page: both clubs, and the score or the time between them."""
-    local = f"{formatting.clock(match.kick_off, where)} {formatting.zone_name(where)}"
+    local = f"{formatting.clock(match.kick_off, where)} {formatting.timezone_name(where)}"
     middle = f"{match.score.home} – {match.score.away}" if match.score else formatting.clock(match.kick_off, where)
     below = "full time" if match.score else {"scheduled": "kick-off"}.get(match.status, match.status)
     matchday = f" · matchday {match.matchday}" if match.matchday else ""
     elsewhere = (
-        "" if local.startswith(formatting.in_utc(match.kick_off)[11:16]) else f" · {formatting.in_utc(match.kick_off)}"
+        ""
+        if local.startswith(formatting.utc_text(match.kick_off)[11:16])
+        else f" · {formatting.utc_text(match.kick_off)}"
     )
     when = f"{formatting.day(match.kick_off, where)} · {local}{elsewhere}{matchday}"
     return (
@@ -136,7 +140,7 @@ def big_bar(chances: Probabilities, home_team: str, away_team: str, happened: st
     return f'<div class="tl-big">{bar(chances, happened)}</div><div class="tl-ends">{ends}</div>'
 
 
-def in_words(match: Match) -> str:
+def verbalise(match: Match) -> str:
     """The forecast as a sentence, and whether it came true."""
     if match.forecast is None:
         return ""
@@ -148,7 +152,7 @@ def in_words(match: Match) -> str:
         odds = " / ".join(f"{1 / p:.2f}" for p in match.forecast.probabilities.triple if p > 0)
         return f"{said} Fair odds (home / draw / away): {odds}."
     given = chances[OUTCOMES.index(match.score.outcome)]
-    if match.called:
+    if match.favourite_won:
         return f"{said} **✓ That is what happened.**"
     return f"{said} **✗ It came otherwise**; what happened had been given {given} %."
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from ui.session import api
+from ui.resources import api
 
 
 def competition(any_of_them: bool = False, width: int | Literal["stretch"] = "stretch") -> str | None:

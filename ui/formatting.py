@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 
-def zone() -> tzinfo:
+def browser_timezone() -> tzinfo:
     """The browser's timezone; UTC when it is unknown here or the browser tells none."""
     try:
         return ZoneInfo(st.context.timezone) if st.context.timezone else UTC
@@ -17,7 +17,7 @@ def zone() -> tzinfo:
         return UTC
 
 
-def zone_name(where: tzinfo) -> str:
+def timezone_name(where: tzinfo) -> str:
     return "UTC" if where is UTC else str(where).replace("_", " ")
 
 
@@ -35,11 +35,11 @@ def clock(moment: datetime, where: tzinfo) -> str:
     return f"{moment.astimezone(where):%H:%M}"
 
 
-def in_utc(moment: datetime) -> str:
+def utc_text(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def is_utc(where: tzinfo, moments: Iterable[datetime]) -> bool:
+def reads_as_utc(where: tzinfo, moments: Iterable[datetime]) -> bool:
     """Whether the reader's clock shows these moments as UTC does."""
     return all(clock(moment, where) == clock(moment, UTC) for moment in moments)
 

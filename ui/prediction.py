@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui.api_client import ApiError
 from ui.api_models import Forecast
-from ui.session import api, settings
+from ui.resources import api, settings
 
 LABELS = {"pending": "In the queue …", "started": "A worker is computing …"}
 
@@ -18,7 +18,7 @@ def predict_now(home_team: str, away_team: str, competition: str | None) -> Fore
     with st.status("Sending …") as box:
         try:
             task = api().predict_later(home_team, away_team, competition, key=str(uuid4()))
-            for status in api().follow(task.task_id, settings().predict_patience):
+            for status in api().follow(task.task_id, settings().predict_timeout):
                 box.update(label=LABELS.get(status.status, status.status))
         except ApiError as error:
             box.update(label="No forecast", state="error", expanded=True)

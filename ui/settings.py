@@ -14,7 +14,7 @@ class UiSettings(BaseSettings):
     api_url: str = Field("http://127.0.0.1:8000", description="Address of the REST API, as this process reaches it.")
     api_key: SecretStr | None = Field(None, description="Sent to the API when it asks for keys.")
     api_timeout: float = Field(10.0, gt=0, description="Seconds to wait for an answer of the API.")
-    predict_patience: float = Field(30.0, gt=0, description="Seconds to wait for a forecast made on request.")
+    predict_timeout: float = Field(30.0, gt=0, description="Seconds to wait for a forecast made on request.")
     dagster_url: str = Field("http://127.0.0.1:3000", description="Link to Dagster, as the browser reaches it.")
     mlflow_url: str = Field("http://127.0.0.1:5000", description="Link to MLflow, as the browser reaches it.")
     grafana_url: str = Field("", description="Link to Grafana, as the browser reaches it.")

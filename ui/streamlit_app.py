@@ -7,7 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from ui import formatting
-from ui.session import api, failures_explained, settings
+from ui.notices import explain_api_errors
+from ui.resources import api, settings
 
 HERE = Path(__file__).parent
 MODEL = "match-outcome"
@@ -31,13 +32,13 @@ def pages() -> dict[str, list[st.Page]]:
     }
 
 
-def standing() -> None:
+def clock_banner() -> None:
     """Where the platform stands, unless that is simply now."""
     found = api().matches(limit=1)
     if found.as_of is None or found.clock not in ("replay", "fixed"):
         return
-    where = formatting.zone()
-    moment = f"{formatting.moment(found.as_of, where)} {formatting.zone_name(where)}"
+    where = formatting.browser_timezone()
+    moment = f"{formatting.moment(found.as_of, where)} {formatting.timezone_name(where)}"
     onward = " <code>touchline advance</code> moves it on." if found.clock == "replay" else ""
     st.html(
         f'<div class="tl-standing"><b>Replay</b> The platform stands at {moment}: later matches are fixtures.{onward}'
@@ -51,8 +52,8 @@ def main() -> None:
     st.set_page_config(page_title=f"{page.title} · Touchline", page_icon=icon, layout="wide")
     st.logo(str(HERE / "assets" / "logo.svg"), size="large")
     st.html(HERE / "style.css")
-    with failures_explained():
-        standing()
+    with explain_api_errors():
+        clock_banner()
         page.run()
 
 

@@ -122,7 +122,7 @@ api_host api_keys_file api_port api_processes batch_limit body_timeout broker_ur
 max_body_bytes max_connections max_queued max_wait model_poll_seconds otlp_endpoint refresh_seconds result_backend_url
 sync_timeout task_lifetime visibility_timeout worker_concurrency worker_metrics_port
 """
-_UI = "api_key api_timeout api_url dagster_url grafana_url mlflow_url predict_patience"
+_UI = "api_key api_timeout api_url dagster_url grafana_url mlflow_url predict_timeout"
 KINDS = {
     "features.io.settings:Settings": frozenset(_SHARED.split()),
     "orchestration.settings:PipelineSettings": frozenset(_PIPELINE.split()),

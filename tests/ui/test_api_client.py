@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ui.api_client import ApiClient, ApiError, NotReadyError, RefusedError
+from ui.api_client import ApiClient, ApiError, BadRequestError, NotReadyError
 
 
 class Wire:
@@ -47,7 +47,7 @@ def wire() -> Iterator[Wire]:
 
 def test_an_answer_in_an_unknown_form_is_named_as_such(wire: Wire) -> None:
     wire.body = b'{"items": [{"surprise": 1}]}'
-    with pytest.raises(RefusedError, match="not in the form"):
+    with pytest.raises(BadRequestError, match="not in the form"):
         ApiClient(wire.url, 5).matches()
 
 
@@ -60,7 +60,7 @@ def test_a_page_of_a_proxy_instead_of_a_problem_document_still_gives_a_sentence(
 def test_the_nearest_known_values_are_told(wire: Wire) -> None:
     wire.status = 422
     wire.body = b'{"detail": "club \'Arsenel\' is unknown", "errors": [{"field": "team", "nearest": ["Arsenal"]}]}'
-    with pytest.raises(RefusedError, match=r"is unknown\. Nearest known: Arsenal"):
+    with pytest.raises(BadRequestError, match=r"is unknown\. Nearest known: Arsenal"):
         ApiClient(wire.url, 5).matches(team="Arsenel")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ui.api_models import Match, Probabilities, TableRow
 from ui.cards import bar, match_list, match_row, percents
 from ui.formatting import UTC
-from ui.standings import chance
+from ui.season_table import format_chance
 
 MATCH = {
     "match_id": "x-2025-26-a-b",
@@ -43,7 +43,7 @@ def test_names_cannot_inject_html() -> None:
 
 @pytest.mark.parametrize(("p", "said"), [(0, "–"), (0.004, "<1 %"), (0.5, "50 %"), (0.999, ">99 %"), (1, "100 %")])
 def test_a_chance_is_never_rounded_to_certainty(p: float, said: str) -> None:
-    assert chance(p) == said
+    assert format_chance(p) == said
 
 
 def test_answers_may_grow_fields() -> None:

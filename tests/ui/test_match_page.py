@@ -92,7 +92,7 @@ def test_a_failed_task_gives_its_reason(api, open_page, text) -> None:
 
 
 def test_a_worker_that_never_answers_ends_in_an_explanation(api, open_page, text, monkeypatch) -> None:
-    monkeypatch.setenv("TOUCHLINE_PREDICT_PATIENCE", "0.5")
+    monkeypatch.setenv("TOUCHLINE_PREDICT_TIMEOUT", "0.5")
     api.task_result = lambda body: {"status": "pending"}
     app = open_page("match", match_id=MATCH)
     app.button(key="predict_now").click().run()

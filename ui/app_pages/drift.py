@@ -6,7 +6,8 @@ import streamlit as st
 
 from ui import charts, formatting, tables
 from ui.api_models import DriftSummary
-from ui.session import api, empty, settings
+from ui.notices import notice
+from ui.resources import api, settings
 
 ADVICE = {
     "drift": (
@@ -38,7 +39,7 @@ def verdict(latest: DriftSummary) -> None:
 
 def compared(one: DriftSummary) -> None:
     """What was compared in one week, column by column."""
-    where = formatting.zone()
+    where = formatting.browser_timezone()
     if one.window.since and one.window.to and one.reference.since and one.reference.to:
         window = f"{formatting.short_day(one.window.since, where)} to {formatting.short_day(one.window.to, where)}"
         before = (
@@ -79,7 +80,7 @@ def page() -> None:
     )
     weeks = api().drift().items
     if not weeks:
-        empty(
+        notice(
             "No drift report yet.",
             "One is written for each week that is over: in Dagster, materialise `drift_report`.",
         )

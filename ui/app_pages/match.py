@@ -9,8 +9,9 @@ import streamlit as st
 from ui import cards, charts, form, formatting, insights
 from ui.api_client import ApiError, NotFoundError
 from ui.api_models import Forecast, Match
+from ui.notices import notice
 from ui.prediction import predict_now
-from ui.session import api, empty
+from ui.resources import api
 
 FORM = 6
 
@@ -19,12 +20,12 @@ def published(match: Match) -> None:
     st.subheader("Published forecast", help=cards.MEANING)
     if match.forecast is None:
         if match.score is None:
-            empty(
+            notice(
                 "No forecast is published yet.",
                 "Forecasts are published some weeks before kick-off. Until then you can make one now.",
             )
         else:
-            empty(
+            notice(
                 "No forecast was published for this match.",
                 "It was played before the platform published any, or was listed too late. Forecasts are never made "
                 "up afterwards.",
@@ -32,12 +33,12 @@ def published(match: Match) -> None:
         return
     happened = match.score.outcome if match.score else None
     st.html(cards.big_bar(match.forecast.probabilities, match.home_team, match.away_team, happened))
-    st.markdown(cards.in_words(match))
-    behind(match)
-    st.caption(cards.provenance(match.forecast, formatting.zone()) + settled(match))
+    st.markdown(cards.verbalise(match))
+    insight_panel(match)
+    st.caption(cards.provenance(match.forecast, formatting.browser_timezone()) + settled(match))
 
 
-def behind(match: Match) -> None:
+def insight_panel(match: Match) -> None:
     """What stands behind the forecast; left out where the API has none, as of forecasts of an older version."""
     try:
         told = api().insight(match.match_id)
@@ -73,7 +74,7 @@ def now(match: Match) -> None:
         fresh: Forecast | None = st.session_state.get(key)
         if fresh:
             st.html(cards.big_bar(fresh.probabilities, match.home_team, match.away_team))
-            st.caption(cards.provenance(fresh, formatting.zone()))
+            st.caption(cards.provenance(fresh, formatting.browser_timezone()))
 
 
 def recent_form(match: Match) -> None:
@@ -83,7 +84,7 @@ def recent_form(match: Match) -> None:
         with column:
             st.markdown(f"**{club}**")
             if recent:
-                st.html(form.form(club, recent, formatting.zone()))
+                st.html(form.form(club, recent, formatting.browser_timezone()))
             else:
                 st.caption("No earlier result in the data.")
 
@@ -114,7 +115,7 @@ def meetings(match: Match) -> None:
     everything = api().results(match.home_team, match.competition, match.kick_off)
     met = [one for one in everything if {one.home_team, one.away_team} == pair]
     if met:
-        st.html(form.meetings(match.home_team, match.away_team, met, formatting.zone()))
+        st.html(form.meetings(match.home_team, match.away_team, met, formatting.browser_timezone()))
     else:
         st.caption("These clubs have not met in the data.")
 
@@ -123,15 +124,15 @@ def page() -> None:
     match_id = st.query_params.get("match_id", "")
     st.page_link("app_pages/matches.py", label="All matches", icon=":material/arrow_back:")
     if not match_id:
-        empty("No match chosen.", "Choose one from the list of matches.")
+        notice("No match chosen.", "Choose one from the list of matches.")
         return
     try:
         match = api().match(match_id)
     except NotFoundError as error:
-        empty("There is no such match.", str(error))
+        notice("There is no such match.", str(error))
         return
     st.set_page_config(page_title=f"{match.home_team} v {match.away_team} · Touchline")
-    st.html(cards.hero(match, formatting.zone()))
+    st.html(cards.headline_card(match, formatting.browser_timezone()))
     published(match)
     now(match)
     recent_form(match)

@@ -9,7 +9,8 @@ import streamlit as st
 
 from ui import cards, filters, formatting
 from ui.api_models import Match
-from ui.session import api, empty
+from ui.notices import notice
+from ui.resources import api
 
 PAGE_SIZE = 50
 STATUS = {"Upcoming": "scheduled", "Results": "played", "Postponed": "postponed"}
@@ -57,7 +58,7 @@ def load(chosen: dict[str, Any], pages: int) -> tuple[list[Match], bool]:
 
 def summary(matches: list[Match]) -> str:
     """How the forecasts on the page did, in one line."""
-    verdicts = [match.called for match in matches if match.called is not None]
+    verdicts = [match.favourite_won for match in matches if match.favourite_won is not None]
     share = f"**{sum(verdicts)} of {len(verdicts)}** ({sum(verdicts) / len(verdicts):.0%})" if verdicts else ""
     return share and f"Favourite came in: {share}"
 
@@ -72,14 +73,16 @@ def legend(matches: list[Match]) -> None:
             st.markdown(cards.MEANING)
 
 
-def nothing(chosen: dict[str, Any]) -> None:
+def empty_state(chosen: dict[str, Any]) -> None:
     narrowed = any(chosen[name] for name in ("competition", "team", "since", "until"))
     if narrowed or chosen["status"] == "postponed":
-        empty("No match under these filters.", "Widen the dates, or choose another club or competition.")
+        notice("No match under these filters.", "Widen the dates, or choose another club or competition.")
     elif chosen["status"] == "scheduled" and api().matches(status="played", limit=1).items:
-        empty("No fixture ahead.", "The season is over, or its next fixtures are not in the data yet. See the results.")
+        notice(
+            "No fixture ahead.", "The season is over, or its next fixtures are not in the data yet. See the results."
+        )
     else:
-        empty(
+        notice(
             "No matches here yet.",
             "Fixtures and results appear once the pipeline has run. `make up` runs it on start; in Dagster, "
             "materialise `matches` and what follows it.",
@@ -96,15 +99,15 @@ def page() -> None:
     key = f"pages:{chosen}"
     matches, more = load(chosen, st.session_state.get(key, 1))
     if not matches:
-        nothing(chosen)
+        empty_state(chosen)
         return
-    where = formatting.zone()
+    where = formatting.browser_timezone()
     legend(matches)
     st.html(cards.match_list(matches, where, {one.competition: one.name for one in api().competitions().items}))
     if more:
         st.button("Show more", key="more", on_click=partial(show_more, key), width="stretch")
-    pointer = "" if formatting.is_utc(where, [one.kick_off for one in matches]) else "; point at one for UTC"
-    st.caption(f"Kick-off times are in {formatting.zone_name(where)}{pointer}. Choose a match for its details.")
+    pointer = "" if formatting.reads_as_utc(where, [one.kick_off for one in matches]) else "; point at one for UTC"
+    st.caption(f"Kick-off times are in {formatting.timezone_name(where)}{pointer}. Choose a match for its details.")
 
 
 if __name__ == "__main__":

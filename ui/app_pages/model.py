@@ -7,7 +7,8 @@ import streamlit as st
 from ui import charts, formatting, tables
 from ui.api_client import NotFoundError, NotReadyError
 from ui.api_models import Performance, PerformanceGroup
-from ui.session import api, empty, settings
+from ui.notices import notice
+from ui.resources import api, settings
 
 WINDOWS = {"season": "This season", "last_100": "Last 100 matches", "all": "Everything"}
 
@@ -17,9 +18,9 @@ def version() -> None:
     try:
         info = api().model_info()
     except NotReadyError as error:
-        empty("No model answers at the moment.", f"{error} Published forecasts and their scores stay readable.")
+        notice("No model answers at the moment.", f"{error} Published forecasts and their scores stay readable.")
         return
-    where = formatting.zone()
+    where = formatting.browser_timezone()
     name, through, loaded, features = st.columns(4)
     name.metric("In production", f"version {info.version}", help=f"Registered model `{info.name}`")
     through.metric("Trained on matches to", formatting.short_day(info.trained_through, where))
@@ -107,7 +108,7 @@ def page() -> None:
     except NotFoundError:
         report = Performance()
     if not report.groups:
-        empty(
+        notice(
             "No forecast has been settled yet.",
             "Scores appear once matches with a published forecast have been played. With the bundled data "
             "`touchline advance` moves the clock on by a week.",
@@ -116,9 +117,9 @@ def page() -> None:
     st.header("How good the published forecasts were", divider="gray")
     group = chosen_group(report)
     if group is None:
-        empty("No settled match in this window.", "Choose a wider one.")
+        notice("No settled match in this window.", "Choose a wider one.")
         return
-    where = formatting.zone()
+    where = formatting.browser_timezone()
     span = f"{formatting.short_day(group.since, where)} to {formatting.short_day(group.to, where)}"
     st.caption(f"{group.matches} settled matches, {span}{by_version(report, group)}.")
     comparison(group)

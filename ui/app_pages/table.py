@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import filters, formatting, standings
+from ui import filters, formatting, season_table
 from ui.api_client import NotFoundError
-from ui.session import api, empty
+from ui.notices import notice
+from ui.resources import api
 
 
 def page() -> None:
     st.title("Table forecast")
     competition = filters.competition()
     if competition is None:
-        nothing()
+        empty_state()
         return
     try:
         table = api().table(competition)
     except NotFoundError:
-        nothing()
+        empty_state()
         return
     marked = [place.name for place in table.places if place.kind != "title"]
     europe = any(place.kind == "top" for place in table.places)
@@ -37,13 +38,13 @@ def page() -> None:
         st.caption(
             "Who goes up, down or to Europe from this competition is not known here: its first and last stand in."
         )
-    known = formatting.short_day(table.features_as_of, formatting.zone())
+    known = formatting.short_day(table.features_as_of, formatting.browser_timezone())
     st.caption(f"Season {table.season}, by model version {table.model_version}, with results to {known}.")
-    st.html(standings.table(table))
+    st.html(season_table.season_table(table))
 
 
-def nothing() -> None:
-    empty(
+def empty_state() -> None:
+    notice(
         "No table forecast yet.",
         "It is published with the forecasts, while a season has fixtures left: in Dagster, materialise "
         "`season_forecast`.",

@@ -6,8 +6,9 @@ import streamlit as st
 
 from ui import cards, filters, formatting
 from ui.api_models import Forecast
+from ui.notices import notice
 from ui.prediction import predict_now
-from ui.session import api, empty
+from ui.resources import api
 
 
 def swap() -> None:
@@ -41,10 +42,10 @@ def page() -> None:
     st.caption("Any two clubs of a competition, whether or not they are due to meet. Made on request, never published.")
     competition, home, away = choose()
     if not competition:
-        empty("No clubs yet.", "Clubs can be chosen once the pipeline has rated them: `make up` runs it on start.")
+        notice("No clubs yet.", "Clubs can be chosen once the pipeline has rated them: `make up` runs it on start.")
         return
     if not home or not away:
-        empty("Choose two clubs.", "Then ask for the forecast; the address of this page keeps your choice.")
+        notice("Choose two clubs.", "Then ask for the forecast; the address of this page keeps your choice.")
         return
     if home == away:
         st.warning("A club does not play itself: choose two different ones.", icon=":material/info:")
@@ -56,7 +57,7 @@ def page() -> None:
     made: Forecast | None = st.session_state.get(key)
     if made:
         st.html(cards.big_bar(made.probabilities, home, away))
-        st.caption(cards.provenance(made, formatting.zone()))
+        st.caption(cards.provenance(made, formatting.browser_timezone()))
 
 
 if __name__ == "__main__":

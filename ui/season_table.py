@@ -7,7 +7,7 @@ from html import escape
 from ui.api_models import Place, SeasonTable, TableRow
 
 
-def chance(p: float) -> str:
+def format_chance(p: float) -> str:
     """A percentage that never says 0 or 100 unless no simulation says otherwise."""
     if p in (0, 1):
         return "–" if p == 0 else "100 %"
@@ -18,7 +18,7 @@ def _strip(row: TableRow, edges: set[int]) -> str:
     """One square a place, its strength the chance of finishing there relative to the likeliest."""
     most = max(row.positions, default=1) or 1
     squares = "".join(
-        f'<i class="tl-{"edge" if place in edges else "spot"}" title="place {place}: {chance(p)}" '
+        f'<i class="tl-{"edge" if place in edges else "spot"}" title="place {place}: {format_chance(p)}" '
         f'style="--p:{p / most:.3f}"></i>'
         for place, p in enumerate(row.positions, start=1)
     )
@@ -33,7 +33,9 @@ def _wide(kind: str) -> str:
 
 def _meter(p: float, kind: str) -> str:
     faint = " tl-faint" if p < 0.01 else ""
-    return f'<td class="tl-num tl-meter tl-meter-{kind}{_wide(kind)}{faint}" style="--p:{p:.3f}">{chance(p)}</td>'
+    return (
+        f'<td class="tl-num tl-meter tl-meter-{kind}{_wide(kind)}{faint}" style="--p:{p:.3f}">{format_chance(p)}</td>'
+    )
 
 
 def _row(place: int, row: TableRow, forecast: SeasonTable, edges: set[int]) -> str:
@@ -51,7 +53,7 @@ def _heading(place: Place, clubs: int) -> str:
     return f'<th class="tl-num{_wide(place.kind)}" title="{span}">{escape(place.name)}</th>'
 
 
-def table(forecast: SeasonTable) -> str:
+def season_table(forecast: SeasonTable) -> str:
     """Clubs by the points that they are expected to end with, and what the places of this competition mean."""
     ordered = sorted(forecast.items, key=lambda row: -row.expected_points)
     edges = {one.last if one.first == 1 else one.first - 1 for one in forecast.places if one.kind != "title"}
