@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rapidfuzz import process
 
-from features.errors import UnknownCompetition
+from features.errors import UnknownCompetitionError
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ _BY_SLUG = {competition.slug: competition for competition in CATALOGUE}
 
 
 def competition(slug: str) -> Competition:
-    """Look a competition up by slug; raises UnknownCompetition naming the nearest ones."""
+    """Look a competition up by slug; raises UnknownCompetitionError naming the nearest ones."""
     if slug not in _BY_SLUG:
         near = [name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3)]
-        raise UnknownCompetition(f"competition {slug!r} is unknown; nearest: {', '.join(near)}", nearest=near)
+        raise UnknownCompetitionError(f"competition {slug!r} is unknown; nearest: {', '.join(near)}", nearest=near)
     return _BY_SLUG[slug]
 
 

@@ -8,26 +8,38 @@ becomes is decided in `serving.errors` alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 class TouchlineError(Exception):
     """Any failure that Touchline explains itself."""
 
+    code: ClassVar[str] = "touchline-error"
+    """Its public name: the end of the type URN of a problem document. Clients compare it, so it never changes."""
 
-class InvalidInput(TouchlineError):
+
+class InvalidInputError(TouchlineError):
     """A value that a person or a program gave cannot be used."""
 
+    code: ClassVar[str] = "invalid-input"
 
-class UnknownTeam(InvalidInput):
+
+class UnknownTeamError(InvalidInputError):
     """A club that no competition in the lake has."""
 
+    code: ClassVar[str] = "unknown-team"
 
-class UnknownMatch(InvalidInput):
+
+class UnknownMatchError(InvalidInputError):
     """A match_id that no published match has."""
 
+    code: ClassVar[str] = "unknown-match"
 
-class UnknownCompetition(InvalidInput):
+
+class UnknownCompetitionError(InvalidInputError):
     """A competition that is neither in the catalogue nor in the lake, and the known ones nearest to it."""
+
+    code: ClassVar[str] = "unknown-competition"
 
     def __init__(self, message: str, *, nearest: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -37,26 +49,40 @@ class UnknownCompetition(InvalidInput):
 class SourceError(TouchlineError):
     """A source could not be read, or a whole file of it is unusable."""
 
+    code: ClassVar[str] = "source-error"
+
 
 class LeakageError(TouchlineError):
     """A forecast would use what was not known before kick-off."""
 
+    code: ClassVar[str] = "leakage-error"
 
-class NotPublished(TouchlineError):
+
+class NotPublishedError(TouchlineError):
     """An artefact is not in the lake (yet)."""
 
+    code: ClassVar[str] = "not-published"
 
-class DamagedArtefact(TouchlineError):
+
+class CorruptArtefactError(TouchlineError):
     """An artefact is in the lake but cannot be read with today's schema."""
 
+    code: ClassVar[str] = "damaged-artefact"
 
-class StorageUnavailable(TouchlineError):
+
+class StorageUnavailableError(TouchlineError):
     """The storage of the lake does not answer, or refuses."""
 
+    code: ClassVar[str] = "storage-unavailable"
 
-class ModelUnavailable(TouchlineError):
+
+class ModelUnavailableError(TouchlineError):
     """No model could be loaded from the registry."""
 
+    code: ClassVar[str] = "model-unavailable"
 
-class GateShut(TouchlineError):
+
+class PromotionBlockedError(TouchlineError):
     """A promotion was asked for while a condition of the gate is shut."""
+
+    code: ClassVar[str] = "promotion-blocked"

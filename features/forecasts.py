@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.errors import LeakageError, UnknownTeam
+from features.errors import LeakageError, UnknownTeamError
 from features.insights import FIELDS, insights
 from features.matches import ODDS, OUTCOMES
 from features.matrix import FEATURES, ODDS_FEATURES, exchanged, model_input
@@ -59,14 +59,14 @@ def uses_odds(model: Model) -> bool:
 
 
 def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Series) -> pd.DataFrame:
-    """The state row of each (competition, team), in order; raises UnknownTeam naming the nearest."""
+    """The state row of each (competition, team), in order; raises UnknownTeamError naming the nearest."""
     keys = pd.MultiIndex.from_arrays([competition, teams])
     table = team_states.set_index(["competition", "team"])
     missing = ~keys.isin(table.index)
     if missing.any():
         where, name = keys[int(missing.argmax())]
         known = team_states.loc[team_states["competition"] == where, "team"]
-        raise UnknownTeam(
+        raise UnknownTeamError(
             f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(str(name), set(known)))}"
         )
     return table.loc[keys].reset_index()

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 
 RESULT_DELAY = timedelta(hours=3)
 """A result counts as known this long after kick-off: two halves, the break, stoppage and the feed's own delay."""
@@ -127,12 +127,12 @@ def parse_match_id(match_id: str) -> MatchRef:
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If it does not have the form `{competition}-{season}-{home}-{away}`.
     """
     found = _MATCH_ID.fullmatch(match_id) if len(match_id) <= 200 else None
     if found is None:
-        raise InvalidInput(
+        raise InvalidInputError(
             f"match_id {match_id[:200]!r} does not have the form competition-season-home-away, "
             "for example eng-premier-league-2025-26-arsenal-chelsea"
         )
@@ -158,18 +158,20 @@ def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
 
 
 def outcomes(matches: pd.DataFrame) -> NDArray[np.int64]:
-    """Class labels (n,) of played matches: 0 home, 1 draw, 2 away. Raises InvalidInput where a score is missing."""
+    """Class labels (n,) of played matches: 0 home, 1 draw, 2 away; InvalidInputError if a score is missing."""
     difference = matches["home_goals"].to_numpy(float) - matches["away_goals"].to_numpy(float)
     if np.isnan(difference).any():
         row = matches.iloc[int(np.isnan(difference).argmax())]
-        raise InvalidInput(f"match {row.match_id} has no score, so it has no outcome")
+        raise InvalidInputError(f"match {row.match_id} has no score, so it has no outcome")
     return np.asarray(1 - np.sign(difference), dtype=np.int64)
 
 
 def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
     """Which rows have a result that was known at `as_of` (timezone-aware)."""
     if as_of.tzinfo is None:
-        raise InvalidInput(f"as_of {as_of.isoformat()} has no timezone; give one, for example {as_of.isoformat()}Z")
+        raise InvalidInputError(
+            f"as_of {as_of.isoformat()} has no timezone; give one, for example {as_of.isoformat()}Z"
+        )
     # A match whose time of day is unknown counts as over when its day is.
     over = matches["kick_off"] + RESULT_DELAY
     day_over = matches["kick_off"].dt.floor("D") + timedelta(days=1)
@@ -206,7 +208,9 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
     for field in SCHEMA:
         if field.name not in matches:
             if not field.nullable:
-                raise InvalidInput(f"a matches table needs the column {field.name!r}; it has {sorted(matches.columns)}")
+                raise InvalidInputError(
+                    f"a matches table needs the column {field.name!r}; it has {sorted(matches.columns)}"
+                )
             moments = pa.types.is_timestamp(field.type)
             out[field.name] = pd.Series(pd.NaT, out.index, dtype="datetime64[us, UTC]") if moments else np.nan
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -17,9 +17,9 @@ Labels = NDArray[np.int64]
 def _checked(probabilities: Floats, outcomes: Labels) -> Floats:
     p = np.asarray(probabilities, dtype=float)
     if p.ndim != 2 or p.shape[1] != 3 or len(p) != len(outcomes):
-        raise InvalidInput(f"need probabilities (n, 3) and outcomes (n,), got {p.shape} and {np.shape(outcomes)}")
+        raise InvalidInputError(f"need probabilities (n, 3) and outcomes (n,), got {p.shape} and {np.shape(outcomes)}")
     if not np.isfinite(p).all() or np.abs(p.sum(axis=1) - 1).max(initial=0.0) > 1e-6:
-        raise InvalidInput("probabilities must be finite and each row must sum to 1")
+        raise InvalidInputError("probabilities must be finite and each row must sum to 1")
     return p
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.leakage import stop_at_leak
 from features.matches import OUTCOMES, outcomes
 from features.matrix import ODDS_FEATURES, SYSTEMS
@@ -112,7 +112,7 @@ def walk_forward_forecasts(
         parts.append(part)
         tested.append(test)
     if not parts:
-        raise InvalidInput(f"no season from {first} on has earlier seasons to learn from")
+        raise InvalidInputError(f"no season from {first} on has earlier seasons to learn from")
     forecasts_of_all = pd.concat(parts, ignore_index=True)
     model = forecasts_of_all[[f"model_{outcome}" for outcome in OUTCOMES]].to_numpy(float)
     stop_at_leak(model, forecasts_of_all["outcome"].to_numpy(np.int64), closing[np.concatenate(tested)])

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.competitions import pool_of, tier_of
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.matches import Status
 from features.ratings.params import ALONE, TIERED, RatingParams
 from features.ratings.rating_state import STATE_COLUMNS, Ledger, Rules
@@ -93,7 +93,7 @@ def replay(
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If a match is not later than the checkpoint.
     """
     # sorting copies all columns: a large table that is in order, as tables of the lake are, goes without
@@ -101,7 +101,9 @@ def replay(
     table = matches if order is None else matches.iloc[order]
     day = table["kick_off"].dt.floor("D").astype("int64").to_numpy()
     if since is not None and len(day) and day[0] <= since.last_day:
-        raise InvalidInput(f"match {table['match_id'].iloc[0]} is not later than the checkpoint: replay from the start")
+        raise InvalidInputError(
+            f"match {table['match_id'].iloc[0]} is not later than the checkpoint: replay from the start"
+        )
     known = (table["status"] == Status.PLAYED).to_numpy()
     competition_codes, slugs = pd.factorize(table["competition"])
     before = since.params if since else {}

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.league_rules import Rules, rules_of, rulings_of
 from features.matches import OUTCOMES, Status
 from features.scorelines import MOST_GOALS, scorelines
@@ -52,18 +52,18 @@ def simulate(
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If a match to come has no forecast, or the matches are not of one season.
     """
     if season[["competition", "season"]].drop_duplicates().shape[0] != 1:
-        raise InvalidInput("simulate takes the matches of one competition and season")
+        raise InvalidInputError("simulate takes the matches of one competition and season")
     rules = rules or rules_of(str(season["competition"].iloc[0]), str(season["season"].iloc[0]))
     clubs = pd.Index(sorted(set(season["home_team"]) | set(season["away_team"])))
     played = (season["status"] == Status.PLAYED).to_numpy()
     to_come = season[~played]
     order = pd.Index(forecasts["match_id"]).get_indexer(pd.Index(to_come["match_id"]))
     if (order < 0).any():
-        raise InvalidInput(f"{to_come['match_id'].iloc[int((order < 0).argmax())]} is to come but has no forecast")
+        raise InvalidInputError(f"{to_come['match_id'].iloc[int((order < 0).argmax())]} is to come but has no forecast")
     home, away = (clubs.get_indexer(pd.Index(season[side])) for side in ("home_team", "away_team"))
     now = season.loc[played, ["home_goals", "away_goals"]].to_numpy(float).astype(np.int64)
     drawn = _draw(forecasts[list(OUTCOMES)].to_numpy(float)[order], log_rates[order], runs, seed)

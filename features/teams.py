@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from rapidfuzz import fuzz, process, utils
 
-from features.errors import UnknownTeam
+from features.errors import UnknownTeamError
 
 LITTLE_KNOWN = 10
 """A club with fewer matches in the data still stands about where newcomers usually stand: its forecasts are wide."""
@@ -28,7 +28,7 @@ def resolve(name: str, known: Collection[str], aliases: Mapping[str, str], where
 
     Raises
     ------
-    UnknownTeam
+    UnknownTeamError
         Naming the value, `where` it stood (file and row), and the nearest known clubs.
     """
     canonical = aliases.get(name, name)
@@ -36,4 +36,4 @@ def resolve(name: str, known: Collection[str], aliases: Mapping[str, str], where
         return canonical
     close = nearest(name, known)
     hint = f"nearest known: {', '.join(close)}" if close else "no known club is similar"
-    raise UnknownTeam(f"club {name!r}{f' in {where}' if where else ''} is unknown; {hint}")
+    raise UnknownTeamError(f"club {name!r}{f' in {where}' if where else ''} is unknown; {hint}")

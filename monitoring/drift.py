@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.special import kolmogorov
 from scipy.stats import ks_2samp
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.matches import OUTCOMES
 from features.splits import season_starts
 from monitoring.drift_page import EMPTY, MIN_SEASONS, with_preface
@@ -158,11 +158,11 @@ def review(summary: dict[str, Any], by: str, note: str, at: datetime) -> dict[st
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If the name or the note is empty.
     """
     if not by.strip() or not note.strip():
-        raise InvalidInput("a review needs the name of who reviewed and a note")
+        raise InvalidInputError("a review needs the name of who reviewed and a note")
     return {
         "week": summary["week"],
         "report": summary["digest"],

@@ -11,7 +11,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
+from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
 from features.io.store import Lake
 
 
@@ -49,11 +49,11 @@ class ReportCollector(Collector):
         for report, families in self._reports().items():
             try:
                 found = [] if away else list(families())
-            except NotPublished:
+            except NotPublishedError:
                 continue
-            except StorageUnavailable:
+            except StorageUnavailableError:
                 away = True
-            except (DamagedArtefact, KeyError, TypeError, ValueError, AttributeError):
+            except (CorruptArtefactError, KeyError, TypeError, ValueError, AttributeError):
                 readable.add_metric([report], 0)
                 continue
             readable.add_metric([report], float(not away))
@@ -75,7 +75,7 @@ class ReportCollector(Collector):
         """What a review of the report as it is now refers to; None where it cannot be read: then no review counts."""
         try:
             return str(self._lake.read_json(path)["digest"])
-        except (NotPublished, DamagedArtefact, KeyError, TypeError):
+        except (NotPublishedError, CorruptArtefactError, KeyError, TypeError):
             return None
 
     def _latest_drift(self) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from features.errors import GateShut
+from features.errors import PromotionBlockedError
 from monitoring.conditions import (
     MIN_MATCHES,
     Approval,
@@ -66,7 +66,7 @@ def judge(evidence: Evidence) -> Verdict:
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If settled probabilities are not finite or do not sum to 1, or a match is settled twice.
     """
     for rows in (evidence.settled, evidence.production_settled):
@@ -117,24 +117,24 @@ def approve(verdict: Verdict, version: int, by: str, reason: str, at: datetime, 
 
     Raises
     ------
-    GateShut
+    PromotionBlockedError
         If nothing waits, the version is not the candidate, name or reason is empty, the evidence has changed since the
         person looked, or another condition is shut.
     """
     if verdict.candidate == verdict.production:
-        raise GateShut(f"no version waits to be approved: {verdict.conditions[0].why}")
+        raise PromotionBlockedError(f"no version waits to be approved: {verdict.conditions[0].why}")
     if version != verdict.candidate:
-        raise GateShut(f"version {version} is not the candidate; version {verdict.candidate} is")
+        raise PromotionBlockedError(f"version {version} is not the candidate; version {verdict.candidate} is")
     if not by.strip() or not reason.strip():
-        raise GateShut("an approval needs the name of who approves and a reason")
+        raise PromotionBlockedError("an approval needs the name of who approves and a reason")
     if seen is not None and seen != verdict.evidence:
-        raise GateShut(
+        raise PromotionBlockedError(
             f"the evidence has changed since it was looked at ({seen} then, {verdict.evidence} now); look again"
         )
     others = [condition for condition in verdict.conditions if not condition.open and condition.name != "approved"]
     if others:
         lines = "; ".join(f"{condition.name}: {condition.why}" for condition in others)
-        raise GateShut(f"version {version} cannot be approved while the gate is shut: {lines}")
+        raise PromotionBlockedError(f"version {version} cannot be approved while the gate is shut: {lines}")
     return Approval(version, by.strip(), reason.strip(), verdict.evidence, at)
 
 

@@ -116,7 +116,7 @@ def report(settled: pd.DataFrame, as_of: datetime) -> dict[str, Any]:
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If probabilities are not finite or do not sum to 1, or a match is there twice.
     """
     ordered = each_once(settled).sort_values(["kick_off", "match_id"], kind="stable").reset_index(drop=True)

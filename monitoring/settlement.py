@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from features import forecasts as forecast_table
 from features import metrics
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.io.store import week_of
 from features.matches import OUTCOMES, Status, as_known_at, outcomes
 
@@ -92,13 +92,13 @@ def settle(
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If `matches` has a match_id twice: it would be scored twice.
     """
     known = as_known_at(matches, as_of)
     if known["match_id"].duplicated().any():
         twice = known.loc[known["match_id"].duplicated(), "match_id"].iloc[0]
-        raise InvalidInput(f"match {twice} is twice in the matches table; it would be scored twice")
+        raise InvalidInputError(f"match {twice} is twice in the matches table; it would be scored twice")
     rows = forecasts.reset_index(drop=True)
     found = known.set_index("match_id").reindex(rows["match_id"]).reset_index(drop=True)
     reasons = _reasons(rows, found, week, frozenset(already))
@@ -114,12 +114,12 @@ def each_once(settled: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If a match is there twice: it would count twice.
     """
     twice = settled.loc[settled["match_id"].duplicated(), "match_id"]
     if len(twice):
-        raise InvalidInput(f"match {twice.iloc[0]} is settled twice; it would count twice")
+        raise InvalidInputError(f"match {twice.iloc[0]} is settled twice; it would count twice")
     return settled
 
 

@@ -72,12 +72,12 @@ class BadField(TouchlineError):
 
 
 _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
-    domain.UnknownMatch: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
-    domain.UnknownCompetition: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    domain.UnknownMatchError: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    domain.UnknownCompetitionError: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
     UnknownTask: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
-    domain.NotPublished: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    domain.NotPublishedError: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
     BadField: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
-    domain.InvalidInput: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
+    domain.InvalidInputError: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
     domain.LeakageError: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
     TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ErrorKind.TOO_LARGE),
     TooSlow: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.INVALID_INPUT),
@@ -87,9 +87,9 @@ _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
     CallerGone: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.CLIENT_DISCONNECTED),
     BrokerUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
     ResultsUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
-    domain.ModelUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.MODEL_UNAVAILABLE),
-    domain.DamagedArtefact: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
-    domain.StorageUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
+    domain.ModelUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.MODEL_UNAVAILABLE),
+    domain.CorruptArtefactError: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
+    domain.StorageUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
     NoAnswerInTime: (HTTPStatus.GATEWAY_TIMEOUT, ErrorKind.TIMEOUT),
     OtherVersion: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
     TaskGivenUp: (HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
@@ -102,6 +102,10 @@ def _family(kind: type[TouchlineError]) -> dict[str, type[TouchlineError]]:
 
 
 _BY_NAME = _family(TouchlineError)
+_BY_NAME |= {
+    "".join(map(str.capitalize, kind.code.split("-"))): kind for kind in _BY_NAME.values() if "code" in vars(kind)
+}
+"""By class name, and by the name that earlier workers store."""
 
 
 def to_task(error: Exception) -> dict[str, Any]:

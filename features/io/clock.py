@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.io.settings import Settings
 from features.io.sources.bundled import REPLAY_AS_OF
 
@@ -55,7 +55,7 @@ class Clock:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"{self._file} holds {text!r}, which is not a moment; delete it to start again"
             ) from error
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -70,13 +70,13 @@ class Clock:
 
         Raises
         ------
-        InvalidInput
+        InvalidInputError
             If the moment is given by a setting or by the real clock: neither can be moved from here.
         """
         if self._given is not None:
-            raise InvalidInput("the moment is fixed by TOUCHLINE_AS_OF; unset it to move through the bundled season")
+            raise InvalidInputError("the clock is fixed by TOUCHLINE_AS_OF; unset it to replay the bundled season")
         if not self._bundled:
-            raise InvalidInput("only the bundled season can be replayed; other sources stand at the real time")
+            raise InvalidInputError("only the bundled season can be replayed; other sources use the real time")
         moment = self.as_of() + timedelta(weeks=weeks)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self._file.with_name(".as_of")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.errors import ModelUnavailable
+from features.errors import ModelUnavailableError
 
 MODEL_NAME = "match-outcome"
 STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
@@ -119,7 +119,9 @@ class Registry:
                 client.set_registered_model_alias(MODEL_NAME, STAGING, str(version))
             found = self.version(version)
             if found is None:
-                raise ModelUnavailable(f"version {version} vanished from {self.tracking_uri} while it was registered")
+                raise ModelUnavailableError(
+                    f"version {version} is missing in {self.tracking_uri} just after registration"
+                )
             return found
 
         return self._reach(log)
@@ -255,7 +257,7 @@ class Registry:
         try:
             return call()
         except (MlflowException, OSError) as error:
-            raise ModelUnavailable(f"model registry at {self.tracking_uri}: {error}") from error
+            raise ModelUnavailableError(f"model registry at {self.tracking_uri}: {error}") from error
 
 
 def _borne(aliases: Mapping[str, Any], one: Any) -> list[str]:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
+from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
 
 ABANDONED_AFTER = 3600
 """Seconds after which an unfinished file beside an object has no writer any more."""
@@ -76,9 +76,9 @@ class Lake:
 
         Raises
         ------
-        NotPublished
+        NotPublishedError
             If the partition is not there.
-        DamagedArtefact
+        CorruptArtefactError
             If it cannot be read, or lacks a column of `schema`.
         """
         frame: pd.DataFrame = self.read_arrow(noun, partition, columns, schema).to_pandas()
@@ -93,21 +93,21 @@ class Lake:
         try:
             table = pq.read_table(io.BytesIO(raw), columns=list(columns) if columns else None)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DamagedArtefact(f"{self.root}/{path} is not readable as parquet: {error}") from error
+            raise CorruptArtefactError(f"{self.root}/{path} is not readable as parquet: {error}") from error
         return table if schema is None else self._as_today(table, schema, path, whole=columns is None)
 
     def _as_today(self, table: pa.Table, schema: pa.Schema, path: str, whole: bool) -> pa.Table:
-        """The table with today's types; raises DamagedArtefact where an older version wrote something else."""
+        """The table with today's types; raises CorruptArtefactError where an older version wrote something else."""
         advice = f"it was written by another version; materialise {path.partition('/')[0]!r} again"
         if whole and (missing := sorted(set(schema.names) - set(table.column_names))):
-            raise DamagedArtefact(f"{self.root}/{path} lacks {missing}: {advice}")
+            raise CorruptArtefactError(f"{self.root}/{path} lacks {missing}: {advice}")
         try:
             for name in set(schema.names) & set(table.column_names):
                 if table.schema.field(name).type != schema.field(name).type:
                     column = table[name].cast(schema.field(name).type)
                     table = table.set_column(table.column_names.index(name), schema.field(name), column)
         except pa.ArrowException as error:
-            raise DamagedArtefact(
+            raise CorruptArtefactError(
                 f"{self.root}/{path}: column {name!r} has another type ({error}); {advice}"
             ) from error
         return table
@@ -148,23 +148,23 @@ class Lake:
             raise
 
     def read_bytes(self, path: str) -> bytes:
-        """Read one object; raises NotPublished where there is none, StorageUnavailable where nobody can tell."""
+        """Read one object. Raises NotPublishedError if it is absent, StorageUnavailableError if storage fails."""
         try:
             with self._answering(), self._fs.open_input_file(f"{self._base}/{path}") as source:
                 return bytes(source.read())
         except FileNotFoundError as error:
-            raise NotPublished(f"{path} is not published yet; run the pipeline first") from error
+            raise NotPublishedError(f"{path} is not published yet; run the pipeline first") from error
 
     def write_json(self, path: str, document: dict[str, Any]) -> None:
         """Publish a JSON document, atomically."""
         self.write_bytes(path, json.dumps(document, indent=2, sort_keys=True, default=str).encode())
 
     def read_json(self, path: str) -> dict[str, Any]:
-        """Read a JSON document; raises NotPublished or DamagedArtefact."""
+        """Read a JSON document; raises NotPublishedError or CorruptArtefactError."""
         try:
             return dict(json.loads(self.read_bytes(path)))
         except ValueError as error:
-            raise DamagedArtefact(f"{self.root}/{path} is not readable as JSON: {error}") from error
+            raise CorruptArtefactError(f"{self.root}/{path} is not readable as JSON: {error}") from error
 
     def stamp(self, path: str) -> Stamp | None:
         """What an object is known by without reading it; None where there is none."""
@@ -199,7 +199,7 @@ class Lake:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise StorageUnavailable(f"{self.root} cannot be read: {error}") from error
+            raise StorageUnavailableError(f"{self.root} cannot be read: {error}") from error
 
     @staticmethod
     def _table_path(noun: str, partition: str) -> str:

@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from features.errors import DamagedArtefact, NotPublished
+from features.errors import CorruptArtefactError, NotPublishedError
 from features.io.clock import Clock
 from features.io.sources import QUARANTINE_SCHEMA, names
 from features.io.store import Lake
@@ -89,5 +89,5 @@ def matches(
 def _published(lake: Lake, competition: str) -> pd.DataFrame:
     try:
         return conform(lake.read_table("matches", competition, schema=SCHEMA))
-    except (NotPublished, DamagedArtefact):  # nothing that could be lost
+    except (NotPublishedError, CorruptArtefactError):  # nothing that could be lost
         return lake_tables.empty(SCHEMA)

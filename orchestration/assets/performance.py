@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from features.errors import NotPublished
+from features.errors import NotPublishedError
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, Registry
 from features.io.sources import QUARANTINE_SCHEMA
@@ -83,5 +83,5 @@ def freshness(
 def _quarantined(lake: Lake, name: str) -> int:
     try:
         return int((~lake.read_table("quarantine", name, schema=QUARANTINE_SCHEMA)["repaired"]).sum())
-    except NotPublished:
+    except NotPublishedError:
         return 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from features.errors import DamagedArtefact
+from features.errors import CorruptArtefactError
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
@@ -80,7 +80,7 @@ def _before(lake: Lake) -> dict[str, Any] | None:
     """The verdict published last; a damaged one is replaced, not mourned."""
     try:
         return lake_tables.document(lake, GATE)
-    except DamagedArtefact:
+    except CorruptArtefactError:
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from features.errors import InvalidInput, ModelUnavailable, NotPublished
+from features.errors import InvalidInputError, ModelUnavailableError, NotPublishedError
 from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.store import Lake
@@ -30,19 +30,21 @@ def advance(weeks: int, say: Callable[[str], None]) -> None:
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If time would not move forward, or the moment cannot be moved from here.
-    ModelUnavailable
+    ModelUnavailableError
         If no registry answers; the clock has not moved then.
     """
     if weeks < 1:
-        raise InvalidInput(f"--weeks {weeks}: time moves forward only; give 1 or more")
+        raise InvalidInputError(f"--weeks {weeks}: time moves forward only; give 1 or more")
     local = LocalSettings()
     settings = PipelineSettings().model_copy(update={"mlflow_tracking_uri": local.mlflow_address})
     try:  # before the clock moves
         Registry(settings.mlflow_tracking_uri).versions()
-    except ModelUnavailable as error:
-        raise ModelUnavailable(f"no MLflow answers at {settings.mlflow_tracking_uri}; is it still starting?") from error
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(
+            f"no MLflow answers at {settings.mlflow_tracking_uri}; is it still starting?"
+        ) from error
     clock, lake = Clock(settings), Lake(settings.lake_root)
     before, stood = count(lake), clock.as_of()
     clock.advance(weeks)
@@ -61,7 +63,7 @@ def count(lake: Lake) -> Count:
     try:
         matches = lake_tables.matches(lake)
         scored = len(lake_tables.settled(lake))
-    except NotPublished:
+    except NotPublishedError:
         return Count(0, 0, 0)
     results = int((matches["status"] == Status.PLAYED).sum())
     return Count(results, len(matches) - results, scored)

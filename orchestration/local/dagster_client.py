@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from features.errors import InvalidInput, TouchlineError
+from features.errors import InvalidInputError, TouchlineError
 from orchestration.partitions import PARTITION
 
 FORMS = {
@@ -70,7 +70,7 @@ def launch(job: str, words: Sequence[str], partition: str | None, dagster: str, 
 
     Raises
     ------
-    InvalidInput
+    InvalidInputError
         If the words are no configuration.
     TouchlineError
         If Dagster does not answer, takes no such job or configuration, or the run did not succeed.
@@ -95,15 +95,15 @@ def run_config(job: str, words: Sequence[str]) -> dict[str, Any]:
         try:
             return dict(json.loads(words[0]))
         except ValueError as error:
-            raise InvalidInput(f"the configuration is not JSON: {error}") from error
+            raise InvalidInputError(f"the configuration is not JSON: {error}") from error
     fields = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise InvalidInput(f"{word!r} is neither FIELD=VALUE nor a run configuration as JSON")
+            raise InvalidInputError(f"{word!r} is neither FIELD=VALUE nor a run configuration as JSON")
         fields[name] = _value(value)
     if fields and job not in FORMS:
-        raise InvalidInput(f"{job} takes no FIELD=VALUE; those that do are {', '.join(FORMS)}")
+        raise InvalidInputError(f"{job} takes no FIELD=VALUE; those that do are {', '.join(FORMS)}")
     return {"ops": {FORMS[job]: {"config": fields}}} if fields else {}
 
 
@@ -139,7 +139,7 @@ def _begin(dagster: str, job: str, config: dict[str, Any], partition: str | None
     keys = job_there.get("partitionKeysOrError", {}).get("partitionKeys") or []
     if keys and partition not in keys:  # the run would begin, and fail
         span = ", ".join(keys) if len(keys) < 5 else f"{keys[0]} to {keys[-1]}"
-        raise InvalidInput(f"{job} is not launched: it is of one partition at a time; give --partition ({span})")
+        raise InvalidInputError(f"{job} is not launched: it is of one partition at a time; give --partition ({span})")
     tags = [{"key": PARTITION, "value": partition}] if partition else []
     params = {"selector": {**HERE, "jobName": job}, "runConfigData": config, "executionMetadata": {"tags": tags}}
     answer = _ask(dagster, _LAUNCH, params=params)["launchRun"]
@@ -149,13 +149,13 @@ def _begin(dagster: str, job: str, config: dict[str, Any], partition: str | None
         case "RunConfigValidationInvalid":
             # what Dagster adds about the whole schema fills a page
             faults = [re.split(r" Expected: | You must | Example ", one["message"])[0] for one in answer["errors"]]
-            raise InvalidInput(f"{job} is not launched: {' '.join(faults)}")
+            raise InvalidInputError(f"{job} is not launched: {' '.join(faults)}")
         case "PipelineNotFoundError":
             jobs = _ask(dagster, _JOBS, here=HERE)["repositoryOrError"].get("jobs")
             if not jobs:
                 raise CodeServerGone("Dagster has not loaded Touchline's jobs; see the log of dagster")
             names = sorted(one["name"] for one in jobs if not one["name"].startswith("__"))
-            raise InvalidInput(f"there is no job {job!r}; there are {', '.join(names)}")
+            raise InvalidInputError(f"there is no job {job!r}; there are {', '.join(names)}")
     raise _failure(answer["message"])
 
 

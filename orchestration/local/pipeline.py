@@ -21,7 +21,7 @@ from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from features.errors import DamagedArtefact, InvalidInput, NotPublished, TouchlineError
+from features.errors import CorruptArtefactError, InvalidInputError, NotPublishedError, TouchlineError
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.settings import misread
@@ -57,7 +57,7 @@ class Pipeline:
         """Bring everything up to date with the source and the clock."""
         as_of = self._clock.as_of()
         if week_of(as_of) < self._first:
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"TOUCHLINE_AS_OF={as_of:%Y-%m-%d} lies before {self._first}, the first week that is published; "
                 "unset TOUCHLINE_FIRST_WEEK, or set it to an earlier one"
             )
@@ -97,7 +97,7 @@ class Pipeline:
         """Whether the source has something else than the lake."""
         try:
             published = conform(self._lake.read_table("matches", competition, schema=SCHEMA))
-        except (NotPublished, DamagedArtefact):
+        except (NotPublishedError, CorruptArtefactError):
             return True
         return not published.equals(as_known_at(self._source.load(competition, self._say).matches, as_of))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from features.errors import DamagedArtefact, GateShut
+from features.errors import CorruptArtefactError, PromotionBlockedError
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.conditions import Approval
@@ -49,16 +49,18 @@ def promote(registry: Registry, lake: Lake, verdict: Verdict) -> None:
 
     Raises
     ------
-    GateShut
+    PromotionBlockedError
         If a condition of the verdict is shut, or the aliases have moved since it was given.
     """
     if not verdict.open:
-        raise GateShut(f"version {verdict.candidate} is not promoted: {', '.join(verdict.shut)}")
+        raise PromotionBlockedError(f"version {verdict.candidate} is not promoted: {', '.join(verdict.shut)}")
     now = {alias: found.version if (found := registry.by_alias(alias)) else None for alias in (STAGING, PRODUCTION)}
     if now[PRODUCTION] == verdict.candidate:  # another process was faster
         return
     if now != {STAGING: verdict.candidate, PRODUCTION: verdict.production}:
-        raise GateShut(f"version {verdict.candidate} is not promoted: it was judged before the aliases moved to {now}")
+        raise PromotionBlockedError(
+            f"version {verdict.candidate} is not promoted: it was judged before the aliases moved to {now}"
+        )
     finish(registry, lake)
     candidate = registry.version(verdict.candidate)
     approval = approval_of(candidate) if candidate else None
@@ -77,15 +79,15 @@ def rollback(registry: Registry, lake: Lake, by: str, reason: str, at: datetime)
 
     Raises
     ------
-    GateShut
+    PromotionBlockedError
         If name or reason is empty, or there is no previous version.
     """
     if not by.strip() or not reason.strip():
-        raise GateShut("a rollback needs the name of who does it and a reason")
+        raise PromotionBlockedError("a rollback needs the name of who does it and a reason")
     finish(registry, lake)
     previous, current, staged = (registry.by_alias(alias) for alias in (PREVIOUS, PRODUCTION, STAGING))
     if previous is None:
-        raise GateShut("there is no previous version to go back to")
+        raise PromotionBlockedError("there is no previous version to go back to")
     if current is not None:
         taken_out = {"rolled_back_by": by, "rolled_back_because": reason, "rolled_back_at": at.isoformat()}
         registry.set_tags(current.version, taken_out)
@@ -102,7 +104,7 @@ def unfinished(registry: Registry, lake: Lake) -> bool:
     entry = why_in_production(registry.by_alias(PRODUCTION))
     try:
         return entry is not None and not _noted(entry, history(lake))
-    except DamagedArtefact:
+    except CorruptArtefactError:
         return True
 
 
@@ -111,7 +113,7 @@ def finish(registry: Registry, lake: Lake) -> None:
     entry = why_in_production(registry.by_alias(PRODUCTION))
     try:
         past = history(lake)
-    except DamagedArtefact:  # what stood there is on the versions too
+    except CorruptArtefactError:  # what stood there is on the versions too
         told = [one for version in registry.versions() for one in _told(version)]
         past = sorted(told, key=lambda one: (one["at"], one["version"]))
         lake.write_json(HISTORY, {"promotions": past})

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from features import forecasts
 from features.competitions import pool_of
-from features.errors import NotPublished
+from features.errors import NotPublishedError
 from features.io.store import Lake
 from features.matches import SCHEMA, conform
 from features.matrix import FEATURES
@@ -22,7 +22,7 @@ def matches(lake: Lake, wanted: Iterable[str] | None = None) -> pd.DataFrame:
     """The matches tables of the lake as one, in order of kick-off."""
     names = lake.partitions("matches") if wanted is None else list(wanted)
     if not names:
-        raise NotPublished(f"{lake.root} holds no matches yet; materialise `matches` first")
+        raise NotPublishedError(f"{lake.root} holds no matches yet; materialise `matches` first")
     tables = [conform(lake.read_table("matches", name, schema=SCHEMA)) for name in names]
     return pd.concat(tables, ignore_index=True).sort_values(["kick_off", "match_id"], ignore_index=True)
 
@@ -86,7 +86,7 @@ def week(lake: Lake, noun: str, name: str, schema: pa.Schema = forecasts.SCHEMA)
     """One week of a table; empty where nothing is published."""
     try:
         return lake.read_table(noun, name, schema=schema)
-    except NotPublished:
+    except NotPublishedError:
         return empty(schema)
 
 
@@ -106,5 +106,5 @@ def document(lake: Lake, path: str) -> dict[str, Any] | None:
     """A JSON document; None where nothing is published."""
     try:
         return lake.read_json(path)
-    except NotPublished:
+    except NotPublishedError:
         return None

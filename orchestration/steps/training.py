@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.io.registry import Training
 from features.matches import OUTCOMES, Status, outcomes
 from features.matrix import GOAL_FEATURES, ODDS_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
@@ -78,8 +78,8 @@ def train(
 ) -> Training:
     """Fit the model, judge it walk-forward against both references, and describe all of it.
 
-    `features` has one row a match; `matches` gives the outcomes. Rows are joined by match_id. Raises InvalidInput where
-    too little is known to learn from.
+    `features` has one row a match; `matches` gives the outcomes. Rows are joined by match_id. Raises
+    InvalidInputError where too little is known to learn from.
     """
     rows = matches[trainable(matches, recipe.include_running_season)]
     if set(recipe.features) & set(SHOT_FEATURES):
@@ -87,7 +87,7 @@ def train(
     table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
     learnt = table[settled(table)]
     if learnt.empty:
-        raise InvalidInput(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
+        raise InvalidInputError(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
     if set(recipe.features) & set(ODDS_FEATURES):
         _need_odds(learnt)
     x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
@@ -134,7 +134,7 @@ def _need_shots(matches: pd.DataFrame) -> None:
     known = matches[["home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target"]].notna().all(axis=1)
     for competition, share in known.groupby(matches["competition"]).mean().items():
         if share < 0.5:
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"the model is to learn from shots, but they are known of {share:.0%} of the matches of {competition}: "
                 "use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
             )
@@ -144,7 +144,7 @@ def _need_odds(learnt: pd.DataFrame) -> None:
     """Without matches that had odds, nobody can learn what odds are worth."""
     priced = int(learnt[list(ODDS_FEATURES)].notna().all(axis=1).sum())
     if priced < LEAST:
-        raise InvalidInput(
+        raise InvalidInputError(
             f"the model is to learn from odds, but they are known of {priced} matches of complete seasons and {LEAST} "
             "are needed: use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
         )

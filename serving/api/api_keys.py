@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 
 
 class Keys:
@@ -26,12 +26,12 @@ class Keys:
 
     @classmethod
     def read(cls, file: Path) -> Keys:
-        """Raises InvalidInput naming the line that is wrong."""
+        """Raises InvalidInputError naming the line that is wrong."""
         hashes = []
         try:
             lines = file.read_text().splitlines()
         except OSError as error:
-            raise InvalidInput(f"the file of API keys cannot be read: {error}") from error
+            raise InvalidInputError(f"the file of API keys cannot be read: {error}") from error
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("#"):
                 continue
@@ -39,9 +39,9 @@ class Keys:
             try:
                 hashed = bytes.fromhex(digest)
             except ValueError as error:
-                raise InvalidInput(f"{file}, line {number}: not of the form name:sha256") from error
+                raise InvalidInputError(f"{file}, line {number}: not of the form name:sha256") from error
             if len(hashed) != 32 or not name:
-                raise InvalidInput(f"{file}, line {number}: not of the form name:sha256")
+                raise InvalidInputError(f"{file}, line {number}: not of the form name:sha256")
             hashes.append((name, hashed))
         return cls(hashes)
 

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.io.store import Lake
 from features.matches import parse_match_id
 from serving.api.catalogue.catalogue import Catalogue
@@ -49,7 +49,7 @@ async def settings(request: Request) -> ServingSettings:
 def _of_a_match(text: str) -> str:
     try:
         parse_match_id(text)
-    except InvalidInput as error:
+    except InvalidInputError as error:
         raise PydanticCustomError("match_id", "{reason}", {"reason": str(error)}) from error
     return text
 

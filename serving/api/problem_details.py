@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from features.errors import LeakageError, TouchlineError, UnknownCompetition, UnknownMatch
+from features.errors import LeakageError, TouchlineError, UnknownCompetitionError, UnknownMatchError
 from monitoring.metrics import ERRORS, ErrorKind
 from serving.api.schemas.documents import FieldError, Problem
 from serving.errors import BadField, Overloaded, UnknownTask, classify
@@ -26,8 +26,8 @@ _SAY_JSON = "send the body as JSON under the header Content-Type: application/js
 _TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early", BadField: "Invalid request"}
 """Where the name of the class would tell a caller nothing."""
 _FIELDS: Mapping[type[Exception], str] = {
-    UnknownMatch: "match_id",
-    UnknownCompetition: "competition",
+    UnknownMatchError: "match_id",
+    UnknownCompetitionError: "competition",
     UnknownTask: "task_id",
     LeakageError: "kick_off",
 }
@@ -51,9 +51,9 @@ def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, E
         if isinstance(error, BadField):
             fields = [FieldError(field=error.field, message=str(error), nearest=error.nearest)]
         elif type(error) in _FIELDS:
-            near = error.nearest if isinstance(error, UnknownCompetition) else []
+            near = error.nearest if isinstance(error, UnknownCompetitionError) else []
             fields = [FieldError(field=_FIELDS[type(error)], message=str(error), nearest=near)]
-        name = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
+        name = problem_code(error)
         return Problem(
             type=f"urn:touchline:problem:{name}",
             title=_TITLES.get(type(error), name.replace("-", " ").capitalize()),
@@ -68,6 +68,13 @@ def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, E
         detail="something failed that should not; the log has it under the request id",
         request_id=request_id,
     ), ErrorKind.INTERNAL
+
+
+def problem_code(error: Exception) -> str:
+    """The public code of an error: the one its class declares, otherwise the class name in kebab case."""
+    declared = vars(type(error)).get("code")
+    kebab = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
+    return str(declared or kebab)
 
 
 def crash(error: Exception, request_id: str | None) -> Response:

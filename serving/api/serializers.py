@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from features.errors import NotPublished, TouchlineError, UnknownMatch
+from features.errors import NotPublishedError, TouchlineError, UnknownMatchError
 from features.io.registry import MODEL_NAME
 from features.matches import OUTCOMES
 from serving.api.catalogue.catalogue import Catalogue
@@ -32,9 +32,9 @@ def unpublished(catalogue: Catalogue, match_id: str) -> TouchlineError:
     """Why there is no published forecast of a match."""
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
-        return UnknownMatch(f"match {match_id!r} is unknown")
+        return UnknownMatchError(f"match {match_id!r} is unknown")
     when = "; none was made before its kick-off" if row.status == "played" else " yet"
-    return NotPublished(f"match {match_id!r} has no published forecast{when}")
+    return NotPublishedError(f"match {match_id!r} has no published forecast{when}")
 
 
 def match(catalogue: Catalogue, row: MatchRow) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.errors import DamagedArtefact, NotPublished
+from features.errors import CorruptArtefactError, NotPublishedError
 from features.io.store import Lake, Stamp
 from features.matches import SCHEMA, Status
 from features.odds import market
@@ -35,7 +35,7 @@ class Market:
             try:
                 self._tables[part] = stamp, _said(self._lake.read_table("matches", part, schema=SCHEMA))
                 changed = True
-            except (NotPublished, DamagedArtefact) as error:
+            except (NotPublishedError, CorruptArtefactError) as error:
                 problems.append(str(error))
         self.error = problems[0] if problems else None
         if changed:

@@ -22,10 +22,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import (
-    DamagedArtefact,
+    CorruptArtefactError,
     LeakageError,
-    ModelUnavailable,
-    NotPublished,
+    ModelUnavailableError,
+    NotPublishedError,
     TouchlineError,
 )
 from features.forecasts import probabilities, uses_odds
@@ -122,7 +122,7 @@ class Predictor:
         return self._serving
 
     def predict(self, slate: Slate) -> Prediction:
-        """Forecast matches by one model call; raises ModelUnavailable or NotPublished if nothing can be forecast."""
+        """Forecast matches by one model call; raises ModelUnavailableError or NotPublishedError if it cannot."""
         serving, states = self._serving or self._first_load(), self._states or self.refresh_states()
         started = time.perf_counter()
         home, away = states.find(slate)
@@ -147,7 +147,7 @@ class Predictor:
         return Prediction(_forecasts(serving, p, as_of, errors), serving.version, called - started, answered - called)
 
     def follow(self) -> bool:
-        """Look at the alias and swap if it moved; True if it did. Raises ModelUnavailable, keeping what is loaded."""
+        """Look at the alias and swap if it moved; True if it did. On ModelUnavailableError the old one stays."""
         with self._loading:
             return self._load()
 
@@ -158,13 +158,13 @@ class Predictor:
         for part in sorted({*published, *self._tables}):
             try:
                 changed |= self._read(part)
-            except (NotPublished, DamagedArtefact) as error:
+            except (NotPublishedError, CorruptArtefactError) as error:
                 problems.append(error)
         self.states_error = str(problems[0]) if problems else None
         if changed:
             self._states = States.read(pd.concat([table for _, table in self._tables.values()]))
         if self._states is None:
-            raise problems[0] if problems else NotPublished("no club has a state yet; run the pipeline first")
+            raise problems[0] if problems else NotPublishedError("no club has a state yet; run the pipeline first")
         if self._serving is not None and self._serving.uses_odds:
             self._market.refresh()
         return self._states
@@ -175,7 +175,7 @@ class Predictor:
             return False
         table = self._lake.read_table("team_states", part, schema=STATES)
         if not np.isfinite(table[list(STATE_COLUMNS)].to_numpy()).all():
-            raise DamagedArtefact(f"team_states/{part} has states that are not finite")
+            raise CorruptArtefactError(f"team_states/{part} has states that are not finite")
         self._tables[part] = stamp, table
         return True
 
@@ -188,11 +188,11 @@ class Predictor:
                 self._first.start()
             self._first.join(max(0.0, self._first_since + _LOAD_PATIENCE - time.monotonic()))
         if self._serving is None:
-            raise ModelUnavailable(self.model_error or "the model registry has not answered yet")
+            raise ModelUnavailableError(self.model_error or "the model registry has not answered yet")
         return self._serving
 
     def _try_to_follow(self) -> None:
-        with contextlib.suppress(ModelUnavailable):  # callers find the reason in `error`
+        with contextlib.suppress(ModelUnavailableError):  # callers find the reason in `error`
             self.follow()
 
     def _load(self) -> bool:
@@ -201,7 +201,7 @@ class Predictor:
             if found is None:
                 if self._serving is not None:
                     return False
-                raise ModelUnavailable(f"no version of {MODEL_NAME} is in {PRODUCTION} yet")
+                raise ModelUnavailableError(f"no version of {MODEL_NAME} is in {PRODUCTION} yet")
             if self._serving is not None and self._serving.version == found.version:
                 self.model_error = None
                 return False
@@ -211,7 +211,7 @@ class Predictor:
             self.model_error = str(error) if explained else f"version cannot be used: {error!r}"
             self._failed_at = time.monotonic()
             self._swaps["failure"] += 1
-            raise ModelUnavailable(self.model_error) from error
+            raise ModelUnavailableError(self.model_error) from error
         self._serving, self.model_error = serving, None
         self._swaps["success"] += 1
         return True
@@ -227,13 +227,13 @@ def _proven(model: LoadedModel) -> Serving:
     serving = Serving(model, datetime.now(UTC))
     named = f"version {serving.version} cannot be used"
     if "trained_through" not in model.version.tags or serving.trained_through.tzinfo is None:
-        raise ModelUnavailable(f"{named}: its tag trained_through is no moment with a time zone")
+        raise ModelUnavailableError(f"{named}: its tag trained_through is no moment with a time zone")
     if unknown := sorted(set(model.features) - set(FEATURES)):
-        raise ModelUnavailable(f"{named}: it wants the features {unknown}, which nobody computes")
+        raise ModelUnavailableError(f"{named}: it wants the features {unknown}, which nobody computes")
     clubs = np.zeros((2, len(STATE_COLUMNS)))
     p = probabilities(model, clubs, clubs, np.array([False, True]))
     if p.shape != (2, len(OUTCOMES)) or not np.allclose(p.sum(axis=1), 1) or (p < 0).any():
-        raise ModelUnavailable(f"{named}: it gave {p.tolist()} in place of three probabilities a match")
+        raise ModelUnavailableError(f"{named}: it gave {p.tolist()} in place of three probabilities a match")
     return serving
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.errors import UnknownTeam
+from features.errors import UnknownTeamError
 from features.rating_history import STATE_COLUMNS
 from features.teams import nearest
 from serving.wire.columns import Slate
@@ -40,9 +40,11 @@ class States:
         clubs = np.array([self.rows.get(club, -1) for club in slate.clubs], np.int64)
         return clubs[slate.home], clubs[slate.away]
 
-    def missing(self, slate: Slate, match: int) -> UnknownTeam:
+    def missing(self, slate: Slate, match: int) -> UnknownTeamError:
         """Which club of a match has no state, and those that it may be taken for."""
         clubs = [slate.clubs[slate.home[match]], slate.clubs[slate.away[match]]]
         where, name = next((where, name) for where, name in clubs if (where, name) not in self.rows)
         known = [team for competition, team in self.rows if competition == where]
-        return UnknownTeam(f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(name, known))}")
+        return UnknownTeamError(
+            f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(name, known))}"
+        )

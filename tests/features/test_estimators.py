@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import estimator_checks
 
-from features.errors import UnknownTeam
+from features.errors import UnknownTeamError
 from features.estimators import RatedOutcomes
 from features.forecasts import probabilities, states_of
 from features.matches import Status, as_known_at, outcomes
@@ -99,7 +99,7 @@ def test_the_ratings_classifier_forecasts_as_the_platform_does(premier_league: p
 
     expected = probabilities(Served(), home, away, np.zeros(len(old), bool))
     np.testing.assert_allclose(served.predict_proba(old), expected, rtol=0, atol=1e-12)
-    with pytest.raises(UnknownTeam):
+    with pytest.raises(UnknownTeamError):
         served.predict_proba(fixtures.head(1).assign(home_team="Nowhere"))
 
 

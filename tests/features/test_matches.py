@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.matches import (
     RESULT_COLUMNS,
     SCHEMA,
@@ -45,7 +45,7 @@ def test_a_match_id_can_be_taken_apart_again(competition: str, season: str) -> N
 
 @pytest.mark.parametrize("bad", ["", "arsenal-chelsea", "x" * 5000, "eng-premier-league-2025-26-", "../../etc"])
 def test_what_is_no_match_id_is_refused_with_an_example(bad: str) -> None:
-    with pytest.raises(InvalidInput, match="for example"):
+    with pytest.raises(InvalidInputError, match="for example"):
         parse_match_id(bad)
 
 
@@ -90,7 +90,7 @@ def test_outcomes_are_numbered_home_draw_away() -> None:
 
 
 def test_a_match_without_a_score_has_no_outcome() -> None:
-    with pytest.raises(InvalidInput, match="no score"):
+    with pytest.raises(InvalidInputError, match="no score"):
         outcomes(_table(home_goals=np.nan))
 
 
@@ -106,7 +106,7 @@ def test_without_a_time_of_day_a_result_is_known_when_its_day_is_over() -> None:
 
 
 def test_a_moment_without_timezone_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="timezone"):
+    with pytest.raises(InvalidInputError, match="timezone"):
         is_known(_table(), datetime(2026, 1, 10))  # noqa: DTZ001 - that is what is refused
 
 
@@ -134,5 +134,5 @@ def test_before_kick_off_odds_are_seen_from_when_they_were_known_and_after_it_al
 def test_conform_fills_optional_columns_and_refuses_missing_ones() -> None:
     assert list(_table().columns) == SCHEMA.names
     assert _table()["odds_home"].isna().all()
-    with pytest.raises(InvalidInput, match="home_team"):
+    with pytest.raises(InvalidInputError, match="home_team"):
         conform(_table().drop(columns="home_team"))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.metrics import base_rate, brier, calibration_error, log_loss, rps, summary
 
 TRIPLE = np.array([[0.5, 0.3, 0.2]])
@@ -47,7 +47,7 @@ def test_calibrated_forecasts_have_no_calibration_error() -> None:
 
 @pytest.mark.parametrize("bad", [[[0.5, 0.5, 0.5]], [[np.nan, 0.5, 0.5]], [[0.5, 0.5]]])
 def test_what_is_no_probability_triple_is_refused(bad: list[list[float]]) -> None:
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInputError):
         rps(np.array(bad), np.array([0]))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import InvalidInput, LeakageError, UnknownTeam
+from features.errors import InvalidInputError, LeakageError, UnknownTeamError
 from features.forecasts import forecast, probabilities, states_of
 from features.io.registry import LoadedModel, ModelVersion
 from features.matches import Status, as_known_at, outcomes
@@ -110,7 +110,7 @@ def test_a_forecast_by_a_model_that_saw_the_match_is_refused(premier_league: pd.
 
 def test_a_club_without_a_state_is_named_with_its_relatives(premier_league: pd.DataFrame, model: _Model) -> None:
     fixtures = as_known_at(premier_league, MOMENT).tail(1).assign(home_team="Arsenall")
-    with pytest.raises(UnknownTeam, match="Arsenal"):
+    with pytest.raises(UnknownTeamError, match="Arsenal"):
         forecast(model, fixtures, replay(premier_league).team_states, 1, MOMENT, MOMENT)
 
 
@@ -193,7 +193,7 @@ def test_a_checkpoint_is_not_moved_by_what_goes_on_from_it(premier_league: pd.Da
 
 def test_a_match_before_the_checkpoint_is_refused(premier_league: pd.DataFrame) -> None:
     end = replay(premier_league).checkpoint
-    with pytest.raises(InvalidInput, match="replay from the start"):
+    with pytest.raises(InvalidInputError, match="replay from the start"):
         replay(premier_league.tail(1), since=end)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from features import season_backtest
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.league_rules import rules_of
 from features.matches import Status, as_known_at
 from features.season import COLUMNS, simulate
@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_table(season: pd.DataFrame) -> None:
 
 def test_a_match_without_a_forecast_is_named(season: pd.DataFrame) -> None:
     forecasts, rates = _forecasts(season)
-    with pytest.raises(InvalidInput, match="has no forecast"):
+    with pytest.raises(InvalidInputError, match="has no forecast"):
         simulate(season, forecasts.iloc[1:], rates[1:])
 
 

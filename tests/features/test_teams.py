@@ -3,7 +3,7 @@
 import pytest
 
 from features.competitions import CATALOGUE, competition
-from features.errors import UnknownCompetition, UnknownTeam
+from features.errors import UnknownCompetitionError, UnknownTeamError
 from features.teams import nearest, resolve
 
 CLUBS = {"Manchester United", "Manchester City", "Arsenal", "Brighton & Hove Albion"}
@@ -15,12 +15,12 @@ def test_a_canonical_name_and_an_alias_resolve_to_the_same_club() -> None:
 
 
 def test_an_unknown_club_names_its_place_and_its_nearest_relatives() -> None:
-    with pytest.raises(UnknownTeam, match=r"E0_2324.csv row 7.*Manchester"):
+    with pytest.raises(UnknownTeamError, match=r"E0_2324.csv row 7.*Manchester"):
         resolve("Manchestr Utd", CLUBS, {}, where="E0_2324.csv row 7")
 
 
 def test_a_club_like_no_other_says_so() -> None:
-    with pytest.raises(UnknownTeam, match="no known club is similar"):
+    with pytest.raises(UnknownTeamError, match="no known club is similar"):
         resolve("zzzz", CLUBS, {})
 
 
@@ -42,6 +42,6 @@ def test_endless_names_are_cut_before_they_are_compared() -> None:
 
 def test_slugs_of_competitions_are_unique_and_unknown_ones_name_the_nearest() -> None:
     assert len({one.slug for one in CATALOGUE}) == len(CATALOGUE)
-    with pytest.raises(UnknownCompetition, match="eng-premier-league") as refused:
+    with pytest.raises(UnknownCompetitionError, match="eng-premier-league") as refused:
         competition("eng-premiere-league")
     assert refused.value.nearest[0] == "eng-premier-league"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.io.sources import bundled
 from features.io.sources.football_data import parse
 from features.io.store import Lake
@@ -200,7 +200,7 @@ def test_a_review_is_of_one_report_by_a_named_person(undrifted: Report) -> None:
     one = review(undrifted.summary, " Ada ", "quiet", AS_OF)
     assert (one["week"], one["report"], one["by"]) == (WEEK, undrifted.summary["digest"], "Ada")
     for by, note in (("", "quiet"), ("Ada", " ")):
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInputError):
             review(undrifted.summary, by, note, AS_OF)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from features import metrics
-from features.errors import GateShut, InvalidInput
+from features.errors import InvalidInputError, PromotionBlockedError
 from features.io.store import Lake
 from monitoring.conditions import Condition, Evidence, Policy
 from monitoring.exporter import ReportCollector
@@ -246,7 +246,9 @@ def test_a_person_is_told_what_must_open_before_they_are_asked() -> None:
 def test_where_nothing_waits_an_approval_is_told_so() -> None:
     nothing = Condition("candidate_waiting", False, "version 1", "-", "version 1 is in production already")
     verdict = Verdict(1, 1, Policy.MANUAL, AS_OF, 0, (nothing,))
-    with pytest.raises(GateShut, match="no version waits to be approved: version 1 is in production already"):
+    with pytest.raises(
+        PromotionBlockedError, match="no version waits to be approved: version 1 is in production already"
+    ):
         approve(verdict, 2, "Ada", "as good", AS_OF)
 
 
@@ -362,29 +364,29 @@ def test_an_approval_does_not_expire_by_the_hour() -> None:
     ],
 )
 def test_a_careless_approval_is_refused(version: int, by: str, reason: str, seen: str | None, message: str) -> None:
-    with pytest.raises(GateShut, match=message):
+    with pytest.raises(PromotionBlockedError, match=message):
         approve(judge(evidence(policy=Policy.MANUAL)), version, by, reason, AS_OF, seen)
 
 
 def test_nobody_approves_past_another_shut_condition() -> None:
     verdict = judge(evidence(policy=Policy.MANUAL, checks={"a": False}))
-    with pytest.raises(GateShut, match="data_checks_pass"):
+    with pytest.raises(PromotionBlockedError, match="data_checks_pass"):
         approve(verdict, 8, "Ada", "never mind", AS_OF)
 
 
 def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
     one = evidence()
     broken = one.settled.assign(home=np.nan)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInputError):
         judge(replace(one, settled=broken))
 
 
 def test_a_match_that_is_settled_twice_is_an_error_not_more_evidence() -> None:
     one = evidence(n=60)
     twice = pd.concat([one.settled, one.settled])
-    with pytest.raises(InvalidInput, match="settled twice"):
+    with pytest.raises(InvalidInputError, match="settled twice"):
         judge(replace(one, settled=twice))
-    with pytest.raises(InvalidInput, match="settled twice"):
+    with pytest.raises(InvalidInputError, match="settled twice"):
         judge(replace(one, production_settled=twice.assign(model_version=7)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from features.errors import StorageUnavailable
+from features.errors import StorageUnavailableError
 from features.io.store import Lake
 from monitoring import metrics
 from monitoring.exporter import ReportCollector
@@ -143,7 +143,7 @@ class Away(Lake):
 
     def read_bytes(self, path: str) -> bytes:
         self.asked += 1
-        raise StorageUnavailable(f"{path} cannot be read")
+        raise StorageUnavailableError(f"{path} cannot be read")
 
     def list(self, folder: str) -> list[str]:
         return self.read_bytes(folder)  # type: ignore[return-value]  # it raises
@@ -163,7 +163,7 @@ def test_storage_that_goes_away_half_way_leaves_what_was_read(tmp_path: Path) ->
     class Leaving(Lake):
         def read_json(self, path: str) -> dict[str, Any]:
             if path == "reports/promotions.json":
-                raise StorageUnavailable("gone")
+                raise StorageUnavailableError("gone")
             return super().read_json(path)
 
     lake = Leaving(str(tmp_path))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features import metrics
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.io.store import Lake
 from monitoring.calibration import calibration, calibration_limit, reliability_curve, wilson
 from monitoring.exporter import ReportCollector
@@ -60,7 +60,7 @@ def find(document: dict, competition: str = "all", window: str = "all", version:
 
 def test_a_match_that_is_settled_twice_is_refused_and_not_scored_twice() -> None:
     rows = settled_rows()
-    with pytest.raises(InvalidInput, match="settled twice"):
+    with pytest.raises(InvalidInputError, match="settled twice"):
         report(pd.concat([rows, rows.iloc[[7]]]), AS_OF)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features import metrics
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.io.sources import bundled
 from features.matches import Status, conform
 from monitoring.settlement import SCHEMA, Settlement, settle
@@ -143,7 +143,7 @@ def test_a_forecast_of_a_match_that_no_longer_exists_is_left_out() -> None:
 
 
 def test_a_match_that_is_twice_in_the_table_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="twice"):
+    with pytest.raises(InvalidInputError, match="twice"):
         settled([row()], [match(), match()])
 
 

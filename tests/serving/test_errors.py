@@ -14,11 +14,11 @@ from serving.errors import TaskGivenUp, classify, from_task
 @pytest.mark.parametrize(
     ("raised", "status"),
     [
-        (domain.UnknownTeam("club 'Wrexham' has no state"), HTTPStatus.UNPROCESSABLE_ENTITY),
+        (domain.UnknownTeamError("club 'Wrexham' has no state"), HTTPStatus.UNPROCESSABLE_ENTITY),
         (domain.LeakageError("refused"), HTTPStatus.UNPROCESSABLE_ENTITY),
-        (domain.NotPublished("no club has a state yet"), HTTPStatus.NOT_FOUND),
-        (domain.ModelUnavailable("no version"), HTTPStatus.SERVICE_UNAVAILABLE),
-        (domain.StorageUnavailable("away"), HTTPStatus.SERVICE_UNAVAILABLE),
+        (domain.NotPublishedError("no club has a state yet"), HTTPStatus.NOT_FOUND),
+        (domain.ModelUnavailableError("no version"), HTTPStatus.SERVICE_UNAVAILABLE),
+        (domain.StorageUnavailableError("away"), HTTPStatus.SERVICE_UNAVAILABLE),
     ],
 )
 def test_an_error_of_the_domain_keeps_its_class_message_and_status(raised: Exception, status: HTTPStatus) -> None:
@@ -28,7 +28,7 @@ def test_an_error_of_the_domain_keeps_its_class_message_and_status(raised: Excep
     assert found is not None and found[0] == status
 
 
-@pytest.mark.parametrize("name", ["ZeroDivisionError", "TouchlineError", "GateShut"])
+@pytest.mark.parametrize("name", ["ZeroDivisionError", "TouchlineError", "PromotionBlockedError"])
 def test_an_error_that_no_status_explains_is_a_task_given_up_and_tells_nothing_else(name: str) -> None:
     again = from_task({"exc_type": name, "exc_message": ["a secret"]})
     assert isinstance(again, TaskGivenUp)
@@ -36,12 +36,12 @@ def test_an_error_that_no_status_explains_is_a_task_given_up_and_tells_nothing_e
 
 
 def test_an_unknown_competition_is_a_problem_that_lists_the_nearest_ones_beside_its_text() -> None:
-    document, _ = problem(domain.UnknownCompetition("'eng-premier' is unknown", nearest=["eng-premier-league"]))
+    document, _ = problem(domain.UnknownCompetitionError("'eng-premier' is unknown", nearest=["eng-premier-league"]))
     (error,) = document.errors
     assert (document.status, error.field, error.nearest) == (404, "competition", ["eng-premier-league"])
 
 
 def test_an_unknown_competition_that_a_worker_met_keeps_its_message() -> None:
-    again = from_task({"exc_type": "UnknownCompetition", "exc_message": ["'eng-premier' is unknown"]})
+    again = from_task({"exc_type": "UnknownCompetitionError", "exc_message": ["'eng-premier' is unknown"]})
     (error,) = problem(again)[0].errors
     assert (error.field, error.message, error.nearest) == ("competition", "'eng-premier' is unknown", [])

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from features.errors import ModelUnavailable
+from features.errors import ModelUnavailableError
 from features.io.registry import PRODUCTION, Registry
 from features.io.sources.bundled import COMPETITION, load
 from features.io.store import Lake
@@ -177,13 +177,13 @@ def test_each_answer_is_wholly_of_one_version(master: World) -> None:
 def test_while_the_registry_is_away_the_loaded_model_goes_on(master: World) -> None:
     registry = _Failing(master)
     predictor = Predictor(registry, master.lake)
-    with pytest.raises(ModelUnavailable):
+    with pytest.raises(ModelUnavailableError):
         predictor.predict(SLATE)
     registry.away = False
     predictor._failed_at = float("-inf")
     assert predictor.predict(SLATE).version == 1
     registry.away = True
-    with pytest.raises(ModelUnavailable):
+    with pytest.raises(ModelUnavailableError):
         predictor.follow()
     assert predictor.predict(SLATE).version == 1
     assert predictor.error is not None
@@ -260,7 +260,7 @@ class _Failing:
 
     def by_alias(self, alias: str):
         if self.away:
-            raise ModelUnavailable("the registry is away")
+            raise ModelUnavailableError("the registry is away")
         return self._real.by_alias(alias)
 
     def load(self, version):

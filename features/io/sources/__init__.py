@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from features.competitions import CATALOGUE
-from features.errors import InvalidInput, SourceError
+from features.errors import InvalidInputError, SourceError
 from features.io.settings import Settings
 from features.io.sources import bundled, files
 from features.io.sources.archive import Versions, lies_back
@@ -26,12 +26,12 @@ KNOWN = ("bundled", "football_data", "openfootball", "files")
 
 
 def names(settings: Settings) -> tuple[str, ...]:
-    """The configured sources, the one that takes precedence first; raises InvalidInput naming the known ones."""
+    """The configured sources, the one that takes precedence first; raises InvalidInputError naming the known ones."""
     found = tuple(name.strip() for name in settings.source.split(",") if name.strip())
     if unknown := [name for name in found if name not in KNOWN]:
-        raise InvalidInput(f"source {unknown[0]!r} is unknown; known: {', '.join(KNOWN)}")
+        raise InvalidInputError(f"source {unknown[0]!r} is unknown; known: {', '.join(KNOWN)}")
     if not found:
-        raise InvalidInput(f"no source is set; known: {', '.join(KNOWN)}")
+        raise InvalidInputError(f"no source is set; known: {', '.join(KNOWN)}")
     return found
 
 
@@ -66,12 +66,14 @@ def load(
     ------
     SourceError
         If a source cannot be read or a whole file of it is unusable.
-    InvalidInput
+    InvalidInputError
         If a source is unknown or none has the competition.
     """
     if competition not in (offered := competitions(settings)):
         close = nearest(competition, offered) or offered[:3]
-        raise InvalidInput(f"source {settings.source!r} does not have {competition!r}; nearest: {', '.join(close)}")
+        raise InvalidInputError(
+            f"source {settings.source!r} does not have {competition!r}; nearest: {', '.join(close)}"
+        )
     clock = datetime.now(UTC)
     moment = now or settings.as_of or clock
     tables, defects, reports = [], [], []

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from features.errors import DamagedArtefact, NotPublished, SourceError
+from features.errors import CorruptArtefactError, NotPublishedError, SourceError
 from features.io.store import Lake
 
 FOLDER = "sources"
@@ -55,7 +55,7 @@ class Versions:
         try:
             kept = self._lake.read_json(path)
             return Version(**{**kept, "fetched_at": datetime.fromisoformat(kept["fetched_at"])})
-        except (DamagedArtefact, NotPublished, TypeError, ValueError, KeyError) as error:
+        except (CorruptArtefactError, NotPublishedError, TypeError, ValueError, KeyError) as error:
             raise SourceError(f"{self._lake.root}/{path} is damaged; delete that file") from error
 
     def keep(self, version: Version, content: bytes) -> None:
@@ -70,7 +70,7 @@ class Versions:
         path = f"{_folder(version.url)}/{version.sha256}"
         try:
             return self._lake.read_bytes(path)
-        except NotPublished as error:
+        except NotPublishedError as error:
             folder = f"{self._lake.root}/{_folder(version.url)}"
             raise SourceError(f"{folder} lacks the content of {version.url}; delete that folder") from error
 

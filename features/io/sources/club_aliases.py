@@ -37,7 +37,7 @@ class Clubs:
 
         Raises
         ------
-        UnknownTeam
+        UnknownTeamError
             Naming the value, where it stands, and the nearest known clubs of the country.
         """
         aliases = {**self.tables.get(pool_of(competition), {}), **self.tables.get(competition, {})}

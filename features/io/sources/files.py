@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from features.errors import SourceError, UnknownTeam
+from features.errors import SourceError, UnknownTeamError
 from features.io.sources.archive import Version, Versions, lies_back
 from features.io.sources.club_aliases import Clubs, clubs
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off
@@ -97,7 +97,7 @@ def _parse(
         named = {str(name): str(value).strip() for name, value in cells.items()}
         try:
             match = _match(named, competition, f"{file} row {row}", known, content.seen_at)
-        except (BadRowError, UnknownTeam) as error:
+        except (BadRowError, UnknownTeamError) as error:
             reading.refuse(row, str(error), named)
             continue
         key = (match["season"], match["home_team"], match["away_team"], match["kick_off"])

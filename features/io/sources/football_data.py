@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from features.errors import SourceError, UnknownTeam
+from features.errors import SourceError, UnknownTeamError
 from features.io.sources.club_aliases import Clubs, clubs
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off, season_window
 from features.io.sources.source_result import Defect
@@ -94,7 +94,7 @@ def parse(
                 reading.leave_out(row, f"{cells['Date']} is not in the season {season}", cells)
                 continue
             match = _match(cells, row, reading, competition, season, fixtures)
-        except (BadRowError, UnknownTeam) as error:
+        except (BadRowError, UnknownTeamError) as error:
             reading.refuse(row, str(error), cells)
             continue
         if not np.isnan(match["odds_home"]):
@@ -131,7 +131,7 @@ def parse_seasons(
                 raise BadRowError(f"season {cells.get('Season', '')!r} is neither like 2024 nor like 2024/2025")
             season = f"{years[1]}-{years[2]}" if years[2] else years[1]
             reading.keep(row, _match(cells, row, reading, competition, season, fixtures=False), cells)
-        except (BadRowError, UnknownTeam) as error:
+        except (BadRowError, UnknownTeamError) as error:
             reading.refuse(row, str(error), cells)
     if len(leagues) > 1:
         raise SourceError(f"{file} holds several leagues: {', '.join(sorted(leagues))}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.errors import SourceError, UnknownTeam
+from features.errors import SourceError, UnknownTeamError
 from features.io.sources.club_aliases import Clubs, clubs
 from features.io.sources.rows import BadRowError, Reading, a_count, a_date, kick_off, season_window
 from features.io.sources.source_result import Defect
@@ -46,7 +46,7 @@ def parse(
             continue
         try:
             match = _match(entry, row, reading, competition, season, timezone, begin)
-        except (BadRowError, UnknownTeam) as error:
+        except (BadRowError, UnknownTeamError) as error:
             reading.refuse(row, str(error), entry)
             continue
         reading.keep(row, match, entry)

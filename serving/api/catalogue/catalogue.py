@@ -14,7 +14,13 @@ import pyarrow as pa
 import structlog
 
 from features.competitions import CATALOGUE, pool_of
-from features.errors import DamagedArtefact, InvalidInput, NotPublished, StorageUnavailable, UnknownCompetition
+from features.errors import (
+    CorruptArtefactError,
+    InvalidInputError,
+    NotPublishedError,
+    StorageUnavailableError,
+    UnknownCompetitionError,
+)
 from features.io.clock import Clock
 from features.io.store import Lake, Stamp
 from features.matches import build_match_id
@@ -148,7 +154,7 @@ class Catalogue:
         try:
             self.as_of = self.clock.as_of() if self.clock else None
             self._damaged.pop("as_of", None)
-        except (InvalidInput, OSError) as error:
+        except (InvalidInputError, OSError) as error:
             self._damaged["as_of"] = str(error)
 
     def _read(self, noun: str, part: str, make: Callable[[pd.DataFrame], Any], schema: pa.Schema) -> None:
@@ -159,7 +165,7 @@ class Catalogue:
                 self._tables[noun, part] = stamp, made(make, table, schema)
                 self._changed = True
             self._damaged.pop(f"{noun}/{part}", None)
-        except (NotPublished, DamagedArtefact, StorageUnavailable) as error:
+        except (NotPublishedError, CorruptArtefactError, StorageUnavailableError) as error:
             if self._damaged.get(f"{noun}/{part}") != str(error):
                 log.warning("catalogue.unreadable", noun=noun, partition=part, error=str(error))
             self._damaged[f"{noun}/{part}"] = str(error)
@@ -216,7 +222,7 @@ class Catalogue:
     def _find(self, home_team: str, away_team: str, competition: str | None) -> Fixture:
         clubs = self.snapshot.clubs
         if not clubs:
-            raise NotPublished("no club can be forecast yet: the pipeline has not published any state")
+            raise NotPublishedError("no club can be forecast yet: the pipeline has not published any state")
         if competition is None:
             competition = self._competition_of(home_team, away_team)
         elif competition not in clubs:
@@ -271,11 +277,11 @@ class Catalogue:
     # -- matches ----------------------------------------------------------------------------------------------------
 
     def check_competition(self, slug: str) -> None:
-        """Raises UnknownCompetition naming the nearest ones."""
+        """Raises UnknownCompetitionError naming the nearest ones."""
         known = self.snapshot.competitions
         if slug not in known:
             close = nearest(slug, list(known)) or list(known)[:3]
-            raise UnknownCompetition(f"competition {slug[:100]!r} is not in the lake", nearest=close)
+            raise UnknownCompetitionError(f"competition {slug[:100]!r} is not in the lake", nearest=close)
 
     def club_name(self, name: str) -> str:
         """A club that has matches, as it is called; raises BadField with the nearest ones."""

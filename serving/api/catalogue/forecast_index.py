@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import structlog
 from numpy.typing import NDArray
 
-from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
+from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
 from features.io.store import Lake, Stamp
 from features.matches import build_match_id
 
@@ -89,7 +89,7 @@ class Published:
                 self._parts[week] = _part(stamp, table.select(self._schema.names), self._schema)
             self.damaged.pop(week, None)
             return new
-        except (NotPublished, DamagedArtefact, StorageUnavailable) as error:
+        except (NotPublishedError, CorruptArtefactError, StorageUnavailableError) as error:
             if self.damaged.get(week) != str(error):
                 log.warning("published.unreadable", noun=self._noun, week=week, error=str(error))
             self.damaged[week] = str(error)
@@ -98,7 +98,7 @@ class Published:
 
 def _part(stamp: Stamp | None, table: pa.Table, schema: pa.Schema) -> _Part:
     if gaps := [field.name for field in schema if table.column(field.name).null_count]:
-        raise DamagedArtefact(f"{gaps} have gaps: it was written by another version")
+        raise CorruptArtefactError(f"{gaps} have gaps: it was written by another version")
     hashes = _hashes(table.column("match_id").to_pylist())
     kept = {}
     for name in schema.names[1:]:

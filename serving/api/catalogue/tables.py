@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from features.errors import DamagedArtefact
+from features.errors import CorruptArtefactError
 from features.matches import SCHEMA
 from serving.api.catalogue.match_index import MatchRow
 
@@ -75,13 +75,13 @@ class Club(NamedTuple):
 
 
 def made(make: Callable[[pd.DataFrame], Any], table: pd.DataFrame, schema: pa.Schema) -> Any:
-    """The rows of a table; raises DamagedArtefact where another version wrote what today's cannot use."""
+    """The rows of a table; raises CorruptArtefactError where another version wrote what today's cannot use."""
     if gaps := [field.name for field in schema if not field.nullable and table[field.name].isna().any()]:
-        raise DamagedArtefact(f"{gaps} have gaps: it was written by another version")
+        raise CorruptArtefactError(f"{gaps} have gaps: it was written by another version")
     try:
         return make(table)
     except (AttributeError, TypeError, ValueError) as error:
-        raise DamagedArtefact(f"it was written by another version: {error}") from error
+        raise CorruptArtefactError(f"it was written by another version: {error}") from error
 
 
 def match_rows(table: pd.DataFrame) -> list[MatchRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from features.errors import UnknownMatch
+from features.errors import UnknownMatchError
 from serving.api.problem_details import problem
 from serving.api.schemas.documents import FORECAST_EXAMPLE, Problem
 from serving.errors import BadField, NoAnswerInTime, NoWorker, TooLarge, TooSlow, Unauthorised
@@ -17,7 +17,7 @@ _PAIR = {"home_team": "Arsenal", "away_team": "Everton"}
 _PROBABILITIES = FORECAST_EXAMPLE["probabilities"]
 _ERRORS: dict[int, Exception] = {
     401: Unauthorised("an API key is needed, in the header X-API-Key or Authorization: Bearer"),
-    404: UnknownMatch("match 'eng-premier-league-2025-26-arsenal-atlantis' is unknown"),
+    404: UnknownMatchError("match 'eng-premier-league-2025-26-arsenal-atlantis' is unknown"),
     408: TooSlow("the body did not arrive within 10 s"),
     413: TooLarge("the body has 5000000 bytes; at most 1000000 are taken"),
     422: BadField("club 'Arsnal' is unknown", "home_team", ["Arsenal"]),

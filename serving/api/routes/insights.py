@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from fastapi import APIRouter
 
-from features.errors import NotPublished
+from features.errors import NotPublishedError
 from features.io.store import week_of
 from features.matches import OUTCOMES
 from features.teams import LITTLE_KNOWN
@@ -40,7 +40,7 @@ def match_insight(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> 
     week = lake.read_table("forecasts", week_of(known["kick_off"]))
     rows = week[week["match_id"] == match_id]
     if rows.empty or "scorelines" not in rows or rows["scorelines"].iloc[0] is None:
-        raise NotPublished(f"the forecast of {match_id!r} was published without what stands behind it")
+        raise NotPublishedError(f"the forecast of {match_id!r} was published without what stands behind it")
     return _insight(rows.iloc[0])
 
 

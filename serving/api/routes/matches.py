@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from fastapi import APIRouter, Path, Query
 
-from features.errors import UnknownMatch
+from features.errors import UnknownMatchError
 from features.league_rules import Place, has_rules, rules_of
 from features.matches import Status
 from features.season import MADE_FROM
@@ -71,7 +71,7 @@ async def one_match(match_id: MatchId, catalogue: CatalogueDep) -> Any:
     """One match with its score and its published forecast."""
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
-        raise UnknownMatch(f"match {match_id!r} is unknown")
+        raise UnknownMatchError(f"match {match_id!r} is unknown")
     return Json(match(catalogue, row))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from features.errors import ModelUnavailable
+from features.errors import ModelUnavailableError
 from serving.api.dependencies import DeskDep, problems
 from serving.api.query_params import StrictRoute
 from serving.api.responses import Json
@@ -24,7 +24,7 @@ async def model_info(desk: DeskDep) -> Any:
     loaded = [one for one in workers if one["model_version"] is not None]
     if not loaded:
         why = next((one["error"] for one in workers if one["error"]), None)
-        raise ModelUnavailable(why or ("the workers are still loading" if workers else "no worker is alive"))
+        raise ModelUnavailableError(why or ("the workers are still loading" if workers else "no worker is alive"))
     counts = Counter(one["model_version"] for one in loaded)
     newest = max(loaded, key=lambda one: one["loaded_at"])
     return Json(

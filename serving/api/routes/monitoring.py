@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Path
 from fastapi.responses import HTMLResponse
 
-from features.errors import DamagedArtefact, NotPublished, TouchlineError
+from features.errors import CorruptArtefactError, NotPublishedError, TouchlineError
 from features.io.store import Lake
 from serving.api.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.api.dispatch.in_flight import answer_of
@@ -83,7 +83,7 @@ def drift_weeks(lake: LakeDep) -> Any:
     for week in reversed(_weeks(lake)):
         try:
             found.append({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
-        except (NotPublished, DamagedArtefact):
+        except (NotPublishedError, CorruptArtefactError):
             continue
     return Json({"items": found})
 
@@ -109,11 +109,11 @@ def _known(lake: Lake, week: str) -> Iterator[None]:
     """A week without a report is answered with those nearest to it that have one."""
     try:
         yield
-    except NotPublished as error:
+    except NotPublishedError as error:
         weeks = [one for one in _weeks(lake) if one != week]
         before, after = [one for one in weeks if one < week][-2:], [one for one in weeks if one > week][:2]
         nearest = f"nearest: {', '.join([*before, *after])}" if weeks else "there is none of any week yet"
-        raise NotPublished(f"there is no drift report for the week of {week}; {nearest}") from error
+        raise NotPublishedError(f"there is no drift report for the week of {week}; {nearest}") from error
 
 
 def _weeks(lake: Lake) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pandas as pd
 from fastapi import APIRouter
 
-from features.errors import UnknownMatch
+from features.errors import UnknownMatchError
 from features.io.store import Lake
 from serving.api.catalogue.match_index import MatchRow
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
@@ -25,7 +25,7 @@ def match_ratings(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> 
     """Elo of both clubs before each of their matches in the two years up to this one."""
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
-        raise UnknownMatch(f"match {match_id!r} is unknown")
+        raise UnknownMatchError(f"match {match_id!r} is unknown")
     return RatingHistory(items=history(lake, row))
 
 

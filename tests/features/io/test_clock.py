@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.io.clock import Clock
 from features.io.settings import Settings
 from features.io.sources.bundled import REPLAY_AS_OF
@@ -26,7 +26,7 @@ def test_a_given_moment_wins_and_cannot_be_moved(tmp_path: Path) -> None:
     clock = Clock(Settings(home=tmp_path, as_of=given))
     assert clock.as_of() == given
     assert (clock.replaying, clock.kind) == (True, "fixed")
-    with pytest.raises(InvalidInput, match="TOUCHLINE_AS_OF"):
+    with pytest.raises(InvalidInputError, match="TOUCHLINE_AS_OF"):
         clock.advance(1)
 
 
@@ -35,11 +35,11 @@ def test_live_sources_stand_at_the_real_time(tmp_path: Path) -> None:
     assert (clock.replaying, clock.kind) == (False, "now")
     before = datetime.now(UTC)
     assert before <= clock.as_of() <= datetime.now(UTC)
-    with pytest.raises(InvalidInput, match="real time"):
+    with pytest.raises(InvalidInputError, match="real time"):
         clock.advance(1)
 
 
 def test_a_broken_file_is_named_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "as_of").write_text("yesterday")
-    with pytest.raises(InvalidInput, match="delete it"):
+    with pytest.raises(InvalidInputError, match="delete it"):
         Clock(Settings(home=tmp_path)).as_of()

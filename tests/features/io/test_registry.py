@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import ModelUnavailable
+from features.errors import ModelUnavailableError
 from features.io.registry import PRODUCTION, STAGING, Registry, Training
 from features.models import outcome_model
 
@@ -91,7 +91,7 @@ def test_the_models_lie_beside_the_database(registry: Registry, versions: list[i
 
 
 def test_an_unreachable_registry_says_which_and_why() -> None:
-    with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:9"):
+    with pytest.raises(ModelUnavailableError, match=r"http://127\.0\.0\.1:9"):
         Registry("http://127.0.0.1:9").versions()
 
 

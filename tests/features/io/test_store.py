@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.errors import DamagedArtefact, NotPublished, StorageUnavailable
+from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
 from features.io.store import ABANDONED_AFTER, Lake, week_of
 
 WRITER = """
@@ -129,7 +129,7 @@ def test_an_equally_large_publication_in_the_same_second_changes_the_stamp(lake:
 @pytest.mark.parametrize("damage", [b"", b"not parquet", b"PAR1" + b"\0" * 40 + b"PAR1"])
 def test_a_damaged_table_is_named_not_half_read(lake: Lake, damage: bytes) -> None:
     lake.write_bytes("ratings/a.parquet", damage)
-    with pytest.raises(DamagedArtefact, match=r"ratings/a\.parquet"):
+    with pytest.raises(CorruptArtefactError, match=r"ratings/a\.parquet"):
         lake.read_table("ratings", "a")
 
 
@@ -137,14 +137,14 @@ def test_a_truncated_table_is_named_not_half_read(lake: Lake) -> None:
     lake.write_table("ratings", "a", pd.DataFrame({"x": range(1000)}))
     whole = lake.read_bytes("ratings/a.parquet")
     lake.write_bytes("ratings/a.parquet", whole[: len(whole) // 2])
-    with pytest.raises(DamagedArtefact):
+    with pytest.raises(CorruptArtefactError):
         lake.read_table("ratings", "a")
 
 
 def test_a_table_of_an_older_version_says_what_it_lacks_and_what_to_do(lake: Lake) -> None:
     lake.write_table("ratings", "a", pd.DataFrame({"x": [1]}))
     schema = pa.schema([("x", pa.int64()), ("y", pa.float64())])
-    with pytest.raises(DamagedArtefact, match=r"lacks \['y'\].*materialise 'ratings' again"):
+    with pytest.raises(CorruptArtefactError, match=r"lacks \['y'\].*materialise 'ratings' again"):
         lake.read_table("ratings", "a", schema=schema)
 
 
@@ -153,13 +153,13 @@ def test_a_column_of_another_type_is_brought_to_todays_or_named(lake: Lake) -> N
     as_float = lake.read_table("ratings", "a", schema=pa.schema([("x", pa.float64())]))
     assert as_float["x"].dtype == "float64"
     lake.write_table("ratings", "a", pd.DataFrame({"x": ["one"]}))
-    with pytest.raises(DamagedArtefact, match="'x' has another type"):
+    with pytest.raises(CorruptArtefactError, match="'x' has another type"):
         lake.read_table("ratings", "a", schema=pa.schema([("x", pa.float64())]))
 
 
 def test_what_is_not_there_is_not_published(lake: Lake) -> None:
     for read in (lambda: lake.read_table("ratings", "a"), lambda: lake.read_json("reports/x.json")):
-        with pytest.raises(NotPublished, match="not published"):
+        with pytest.raises(NotPublishedError, match="not published"):
             read()
     assert lake.partitions("ratings") == []
 
@@ -172,13 +172,13 @@ def test_storage_that_does_not_answer_is_told_apart_from_what_is_not_there(
 
     monkeypatch.setattr(lake, "_fs", SimpleNamespace(open_input_file=away, get_file_info=away))
     for ask in (lake.read_bytes, lake.stamp, lake.list, lake.partitions, lake.read_json):
-        with pytest.raises(StorageUnavailable, match="connection refused"):
+        with pytest.raises(StorageUnavailableError, match="connection refused"):
             ask("reports/x.json")
 
 
 def test_a_broken_document_is_named(lake: Lake) -> None:
     lake.write_bytes("reports/x.json", b'{"half": ')
-    with pytest.raises(DamagedArtefact, match=r"reports/x\.json"):
+    with pytest.raises(CorruptArtefactError, match=r"reports/x\.json"):
         lake.read_json("reports/x.json")
 
 

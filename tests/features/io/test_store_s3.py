@@ -11,7 +11,7 @@ import threading
 import pandas as pd
 import pytest
 
-from features.errors import NotPublished
+from features.errors import NotPublishedError
 from features.io.settings import Settings
 from features.io.store import Lake
 
@@ -93,7 +93,7 @@ def test_a_writer_killed_while_it_publishes_leaves_the_old_object(lake: Lake, s3
 
 def test_what_is_not_there_is_not_published(lake: Lake) -> None:
     assert lake.list("nothing") == []
-    with pytest.raises(NotPublished):
+    with pytest.raises(NotPublishedError):
         lake.read_table("ratings", "a")
 
 

@@ -11,7 +11,7 @@ import dagster as dg
 import httpx
 import pytest
 
-from features.errors import InvalidInput, TouchlineError
+from features.errors import InvalidInputError, TouchlineError
 from orchestration.definitions import build
 from orchestration.jobs import JOBS
 from orchestration.local import dagster_client
@@ -22,12 +22,13 @@ from orchestration.settings import PipelineSettings
 from tests.support.dagster_daemon import daemon, pages
 
 GONE = "dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server. gRPC: UNKNOWN"
+REASON = "version 9 is not the candidate; version 2 is"
 FAILED = {
     "__typename": "ExecutionStepFailureEvent",
     "error": {
         "message": "dagster._core.definitions.events.Failure: version 9 is not the candidate; version 2 is\n",
         "errorChain": [
-            {"error": {"message": "features.errors.GateShut: version 9 is not the candidate; version 2 is\n\nmore"}}
+            {"error": {"message": f"features.errors.PromotionBlockedError: {REASON}\n\nmore"}},
         ],
     },
 }
@@ -122,7 +123,7 @@ def test_what_dagster_does_not_take_is_one_sentence(said, answer: dict[str, Any]
 def test_a_job_of_partitions_is_not_launched_without_one(said) -> None:
     for keys, span in ((["eng", "esp"], "eng, esp"), ([f"2026-03-{day:02}" for day in range(2, 31, 7)], "02 to .*-30")):
         dagster = Dagster(partitions=keys)
-        with pytest.raises(InvalidInput, match=rf"one partition at a time; give --partition \(.*{span}\)"):
+        with pytest.raises(InvalidInputError, match=rf"one partition at a time; give --partition \(.*{span}\)"):
             said(dagster, "refresh_matches")
         assert dagster.asked == []
 
@@ -168,7 +169,7 @@ def test_words_are_fields_or_a_whole_configuration() -> None:
         ("train_model", ["Ada"], "'Ada' is neither FIELD=VALUE nor"),
         ("evaluate_candidate", ["a=1"], "evaluate_candidate takes no FIELD=VALUE"),
     ):
-        with pytest.raises(InvalidInput, match=sentence):
+        with pytest.raises(InvalidInputError, match=sentence):
             run_config(job, words)
 
 

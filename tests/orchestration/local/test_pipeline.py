@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
-from features.errors import InvalidInput, TouchlineError
+from features.errors import InvalidInputError, TouchlineError
 from features.forecasts import PUBLISHED, probabilities, states_of
 from features.io.registry import PRODUCTION, STAGING
 from features.io.sources import bundled
@@ -188,7 +188,7 @@ def test_a_second_start_does_nothing_and_two_weeks_later_only_what_is_new(fresh)
 def test_standing_before_the_first_week_is_refused_in_one_sentence(fresh) -> None:
     home = fresh(datetime(2024, 3, 1, tzinfo=UTC))
     home.settings = home.settings.model_copy(update={"first_week": date(2025, 7, 1)})
-    with pytest.raises(InvalidInput, match=r"2024-03-01 lies before 2025-06-30.*TOUCHLINE_FIRST_WEEK"):
+    with pytest.raises(InvalidInputError, match=r"2024-03-01 lies before 2025-06-30.*TOUCHLINE_FIRST_WEEK"):
         home.run()
 
 

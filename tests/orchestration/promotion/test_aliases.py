@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from features.errors import GateShut
+from features.errors import PromotionBlockedError
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
@@ -178,7 +178,7 @@ def test_who_comes_second_to_promote_a_version_finds_it_done(registry: Registry,
     before = aliases.history(lake)
     aliases.promote(registry, lake, judged(2, 1))
     assert aliases.history(lake) == before
-    with pytest.raises(GateShut, match="aliases moved"):
+    with pytest.raises(PromotionBlockedError, match="aliases moved"):
         aliases.promote(registry, lake, judged(3, 1))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from features.forecasts import forecast, probabilities, states_of
 from features.io.registry import LoadedModel, ModelVersion, Training
 from features.io.sources import bundled
@@ -130,20 +130,22 @@ def test_model_and_references_are_judged_on_the_same_matches(trained: Training) 
 
 def test_one_season_is_not_enough(matches: pd.DataFrame, features: pd.DataFrame) -> None:
     few = matches[matches["season"] <= "2015-16"]
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInputError):
         train(few[few["season"] == "2014-15"], features, RECIPE, AS_OF, "lake")
 
 
 def test_without_shots_a_model_of_shots_is_refused_with_what_to_do(
     matches: pd.DataFrame, features: pd.DataFrame
 ) -> None:
-    with pytest.raises(InvalidInput, match=r"0% of the matches of eng-premier-league.*TOUCHLINE_FEATURES=goals"):
+    with pytest.raises(InvalidInputError, match=r"0% of the matches of eng-premier-league.*TOUCHLINE_FEATURES=goals"):
         train(matches, features, replace(RECIPE, features=SHOTS), AS_OF, "lake")
 
 
 def test_without_odds_a_model_of_odds_is_refused_with_what_to_do(matches: pd.DataFrame, features: pd.DataFrame) -> None:
     recipe = replace(RECIPE, features=FEATURE_GROUPS[FeatureGroup.GOALS_AND_ODDS])
-    with pytest.raises(InvalidInput, match=r"known of 0 matches of complete seasons and 380.*TOUCHLINE_FEATURES=goals"):
+    with pytest.raises(
+        InvalidInputError, match=r"known of 0 matches of complete seasons and 380.*TOUCHLINE_FEATURES=goals"
+    ):
         train(matches, features, recipe, AS_OF, "lake")
 
 

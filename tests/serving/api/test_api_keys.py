@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import InvalidInput
+from features.errors import InvalidInputError
 from serving.api import api_keys
 from serving.api.api_keys import Keys, create
 
@@ -65,5 +65,5 @@ def test_the_command_shows_a_new_key_once_and_writes_what_the_file_takes(tmp_pat
 @pytest.mark.parametrize("line", ["viewer", "viewer:zz", "viewer:abcd", f":{'0' * 64}"])
 def test_a_line_that_is_not_a_name_and_a_hash_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "keys").write_text(f"# keys\n{line}\n")
-    with pytest.raises(InvalidInput, match="line 2"):
+    with pytest.raises(InvalidInputError, match="line 2"):
         Keys.read(tmp_path / "keys")

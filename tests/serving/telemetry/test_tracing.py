@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from features.errors import ModelUnavailable
+from features.errors import ModelUnavailableError
 from serving.telemetry import tracing
 from serving.worker import app, execution
 from serving.worker.execution import PREDICT, Call
@@ -38,7 +38,7 @@ def test_a_task_whose_sender_is_not_traced_begins_a_trace_of_its_own(collector: 
 
 def test_the_span_of_a_task_that_failed_says_so_and_its_neighbour_does_not(collector: Collector) -> None:
     with tracing.task_spans([Call("one", PREDICT, []), Call("two", PREDICT, [])]) as mark:
-        mark([{"home": 0.5}, ModelUnavailable("no version is in production yet")])
+        mark([{"home": 0.5}, ModelUnavailableError("no version is in production yet")])
     tracing.shutdown()
     assert sorted(span.failed for span in collector.spans) == [False, True]
 

@@ -14,7 +14,7 @@ import orjson
 import pandas as pd
 import pytest
 
-from features.errors import LeakageError, ModelUnavailable, TouchlineError, UnknownTeam
+from features.errors import LeakageError, ModelUnavailableError, TouchlineError, UnknownTeamError
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
 from features.matrix import RATING_FEATURES
@@ -85,7 +85,7 @@ def test_a_version_that_cannot_answer_never_takes_over_and_the_next_good_one_doe
     predictor = Predictor(registry, master.lake)
     assert predictor.predict(SLATE).version == 1
     registry.model = bad
-    with pytest.raises(ModelUnavailable, match=why):
+    with pytest.raises(ModelUnavailableError, match=why):
         predictor.follow()
     assert predictor.error is not None
     assert why in predictor.error
@@ -105,7 +105,7 @@ def test_callers_of_a_registry_that_hangs_are_told_so_and_served_once_it_answers
     threading.Thread(target=predictor.follow, daemon=True).start()
     started = time.monotonic()
     for _ in range(20):  # all of them together wait no longer than one
-        with pytest.raises(ModelUnavailable, match="not answered"):
+        with pytest.raises(ModelUnavailableError, match="not answered"):
             predictor.predict(SLATE)
     assert 0.3 <= time.monotonic() - started < 2
     registry.answering.set()
@@ -170,7 +170,7 @@ def test_slates_are_answered_by_one_call_each_match_by_itself_and_errors_stand_i
         alone = _said(fixture, predictor.predict(slate([fixture])).forecasts)
         assert (type(answer), str(answer)) == (type(alone), str(alone))
     kinds = [type(answer) for answer in answers]
-    assert kinds == [dict, UnknownTeam, dict, LeakageError, LeakageError, dict, dict]
+    assert kinds == [dict, UnknownTeamError, dict, LeakageError, LeakageError, dict, dict]
     assert "Chelsea" in str(answers[1])
     assert "kick_off 2020-01-01T14:00:00Z" in str(answers[3])
     assert answers[6]["match_id"] == FIXTURE.match_id

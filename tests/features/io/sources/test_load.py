@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import InvalidInput, SourceError
+from features.errors import InvalidInputError, SourceError
 from features.forecasts import forecast
 from features.io.settings import Settings
 from features.io.sources import QUARANTINE_SCHEMA, bundled, competitions, load
@@ -36,12 +36,12 @@ def test_the_bundled_source_has_the_premier_league_and_quarantines_nothing() -> 
 
 
 def test_a_competition_that_the_source_does_not_have_is_an_error() -> None:
-    with pytest.raises(InvalidInput, match=r"eng-championship.*nearest: eng-premier-league"):
+    with pytest.raises(InvalidInputError, match=r"eng-championship.*nearest: eng-premier-league"):
         load(Settings(source="bundled"), "eng-championship")
 
 
 def test_an_unknown_source_names_the_known_ones() -> None:
-    with pytest.raises(InvalidInput, match="football_data"):
+    with pytest.raises(InvalidInputError, match="football_data"):
         competitions(Settings(source="teletext"))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import StorageUnavailable
+from features.errors import StorageUnavailableError
 from features.forecasts import SCHEMA
 from features.io.clock import Clock
 from features.io.settings import Settings
@@ -216,7 +216,7 @@ def _fixture_moved(world: World, status: str, kick_off: datetime) -> pd.Series:
     return matches.loc[at]
 
 
-@pytest.mark.parametrize("error", [OSError, StorageUnavailable])
+@pytest.mark.parametrize("error", [OSError, StorageUnavailableError])
 def test_a_hiccup_of_the_storage_holds_back_only_what_it_concerns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
