@@ -4,41 +4,56 @@ PYTHON ?= python3
 BIN := .venv/bin
 DISK_NEEDED_MB := 4000
 
-.PHONY: up test backtest chart images lint types contracts lock load
-.DEFAULT_GOAL := up
+# Every target with a `##` line is phony, and `make help` lists it.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*  \#\# .*/\1/p' $(MAKEFILE_LIST))
+.DEFAULT_GOAL := help
 
-up: .venv/.ready  ## start everything, Ctrl-C stops it
+help:  ## print these targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+up: .venv/.ready  ## start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/python -m orchestration.local.cli up
 
-test: .venv/.ready  ## the whole suite; what needs something absent skips with its reason
+test: .venv/.ready  ## the whole suite; tests that need a missing program skip and say so
 	@$(BIN)/python -m pytest
 
-soak: .venv/.ready  ## minutes of faults under load; wants a machine that does nothing else
-	@$(BIN)/python -m pytest -m soak
+dev: .venv/.ready  ## API, worker and viewer that reload when a file is saved; run `make up` once before
+	@exec $(BIN)/python -m orchestration.local.cli dev
 
-chart: .venv/.ready  ## every check of the Helm chart, with a real helm (fetched and checked by hash where none is on PATH)
-	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm
+check: lint typecheck imports test-fast  ## before each push: lint, types, imports and the fast tests, within a minute
 
-images: .venv/.ready  ## build all images and run them, also as the chart's pods; needs root, buildah, podman, runc
-	@$(BIN)/python .ci/fetch-helm && .ci/try-images && $(BIN)/python -m pytest tests/helm/test_chart_played.py
+format: .venv/.ready  ## format the code and fix what ruff can fix
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-backtest: .venv/.ready  ## every figure of the forecasts with N, standard error and paired differences
-	$(BIN)/python -m features.io.backtest_cli $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)
-
-lint: .venv/.ready
+lint: .venv/.ready  ## ruff: rules and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: .venv/.ready
+typecheck: .venv/.ready  ## mypy
 	@$(BIN)/mypy
 
-contracts: .venv/.ready
+imports: .venv/.ready  ## import-linter: which package may import which
 	@$(BIN)/lint-imports
 
-load: .venv/.ready  ## users on a running service (TOUCHLINE_API_URL); ends with the objectives and a verdict
+test-fast: .venv/.ready  ## the fast tests: no services, no browser
+	@$(BIN)/python -m pytest -q -n 2 -m "not (slow or soak or chromium or rabbitmq)"
+
+test-chart: .venv/.ready  ## all tests of the Helm chart, with a real helm (fetched where none is on PATH)
+	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm
+
+soak: .venv/.ready  ## minutes of faults under load; needs an otherwise idle machine
+	@$(BIN)/python -m pytest -m soak
+
+load-test: .venv/.ready  ## a minute of mixed users on a running service (TOUCHLINE_API_URL), then its objectives
 	@$(BIN)/locust -f tests/load/locustfile.py --headless --only-summary --users 20 --spawn-rate 10 --run-time 60s \
 	  --host $${TOUCHLINE_API_URL:-http://127.0.0.1:8000}
 
-lock:  ## resolve what pyproject.toml added, hashed and without index addresses; with UPGRADE=1 everything anew
+backtest: .venv/.ready  ## forecast quality: every figure with N, standard error and paired differences
+	$(BIN)/python -m features.io.backtest_cli $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)
+
+build-images: .venv/.ready  ## build all images and run them hardened; needs root, buildah, podman, runc
+	@$(BIN)/python .ci/fetch-helm && .ci/smoke-test-images && $(BIN)/python -m pytest tests/helm/test_chart_played.py
+
+lock:  ## add what pyproject.toml asks for to the lock, with hashes; UPGRADE=1 resolves everything anew
 	@cp requirements.lock requirements.lock.new
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev \
 	  $(if $(UPGRADE),--upgrade) -o requirements.lock.new pyproject.toml >/dev/null

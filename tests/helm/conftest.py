@@ -1,4 +1,4 @@
-"""Renders the chart with a real helm: from PATH, or where `make chart` puts one."""
+"""Renders the chart with a real helm: from PATH, or where `make test-chart` puts one."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def chart(require: Callable[[object, str], None]) -> Chart:
     """The chart with its helm."""
     fetched = ROOT / ".touchline" / "tools" / "helm"
     helm = shutil.which("helm") or (str(fetched) if fetched.exists() else None)
-    require(helm, "no helm on PATH; `make chart` fetches one")
+    require(helm, "no helm on PATH; `make test-chart` fetches one")
     assert helm is not None
     return Chart(helm)
 

@@ -1,4 +1,4 @@
-"""The load test of record: what users of the API do, mixed. `make load` runs it headless against a running service.
+"""The load test of record: a mix of what users of the API do. `make load-test` runs it headless.
 
 Ends with the service objectives and a verdict; the exit code is 1 if one is missed.
 """

@@ -1,4 +1,4 @@
-"""What the users of the load test do, on the real service: each thing once, and for a moment as `make load` has it."""
+"""Users of the load test on the real service: each action once, then a short run of `make load-test`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_users_do_asks_every_endpoint_and_nothing_of_it_fails(reviewed: Ser
 
 
 def test_a_run_of_it_ends_with_the_objectives_and_the_verdict(reviewed: Service) -> None:
-    recipe = re.search(r"^load:.*\n((?:\t.*\n)+)", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    recipe = re.search(r"^load-test:.*\n((?:\t.*\n)+)", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     assert recipe is not None
     words = shlex.split(
         recipe[1].replace("\\\n", " ").replace("$(BIN)", str(Path(sys.executable).parent)).strip(" \t@")
