@@ -60,7 +60,7 @@ def competition(slug: str) -> Competition:
     """Look a competition up by slug; raises UnknownCompetitionError naming the nearest ones."""
     if slug not in _BY_SLUG:
         near = [name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3)]
-        raise UnknownCompetitionError(f"competition {slug!r} is unknown; nearest: {', '.join(near)}", nearest=near)
+        raise UnknownCompetitionError(f"competition {slug!r} is unknown; nearest: {', '.join(near)}", suggestions=near)
     return _BY_SLUG[slug]
 
 

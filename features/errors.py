@@ -41,9 +41,9 @@ class UnknownCompetitionError(InvalidInputError):
 
     code: ClassVar[str] = "unknown-competition"
 
-    def __init__(self, message: str, *, nearest: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, suggestions: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.nearest = list(nearest)
+        self.suggestions = list(suggestions)
 
 
 class SourceError(TouchlineError):

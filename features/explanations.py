@@ -22,17 +22,18 @@ _SYSTEM = {feature: system for system, features in SYSTEMS.items() for feature i
 
 @dataclass(frozen=True)
 class Explanation:
-    """log(P(home) / P(away)) = `average` + the sum of `shares`.
+    """log(P(home) / P(away)) = `average` + the sum of `contributions`.
 
     Attributes
     ----------
     average : log-odds of a match between two clubs with the average values of the training matches.
-    shares : by rating system, how far its ratings of these two clubs move the log-odds from there; and so of the odds.
+    contributions : by rating system, how far its ratings of these two clubs move the log-odds from there; so too the
+        odds.
     log_odds : of the forecast.
     """
 
     average: float
-    shares: dict[str, float]
+    contributions: dict[str, float]
     log_odds: float
 
 
@@ -51,7 +52,7 @@ def _of_pool(model: OddsPool, x: Floats, features: Sequence[str]) -> list[Explan
     return [
         Explanation(
             average=of_ratings * one.average + of_odds * usual,
-            shares={system: of_ratings * share for system, share in one.shares.items()}
+            contributions={system: of_ratings * share for system, share in one.contributions.items()}
             | {ODDS: of_odds * (float(said[row]) - usual)},
             log_odds=of_ratings * one.log_odds + of_odds * float(said[row]),
         )
@@ -85,7 +86,7 @@ def _of_blend(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Ex
     return [
         Explanation(
             average=float(usual.sum()),
-            shares={system: float(moves[row]) for system, moves in shares.items()},
+            contributions={system: float(moves[row]) for system, moves in shares.items()},
             log_odds=float(odds[:, row].sum()),
         )
         for row in range(len(x))
@@ -96,7 +97,9 @@ def of_both_orders(there: Explanation, back: Explanation) -> Explanation:
     """What moved a forecast on neutral ground: half the difference between one order of the clubs and the other."""
     return Explanation(
         average=(there.average - back.average) / 2,
-        shares={system: (share - back.shares[system]) / 2 for system, share in there.shares.items()},
+        contributions={
+            system: (share - back.contributions[system]) / 2 for system, share in there.contributions.items()
+        },
         log_odds=(there.log_odds - back.log_odds) / 2,
     )
 

@@ -79,4 +79,6 @@ def _explained(
         back = explain(estimator, exchanged(x[neutral])[:, columns], model.features)
         for row, other in zip(np.flatnonzero(neutral), back, strict=True):
             told[row] = of_both_orders(told[row], other)
-    return [(one.average, [{"rating": name, "share": share} for name, share in one.shares.items()]) for one in told]
+    return [
+        (one.average, [{"rating": name, "share": share} for name, share in one.contributions.items()]) for one in told
+    ]

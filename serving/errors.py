@@ -65,10 +65,10 @@ class OtherVersion(TouchlineError):
 class BadField(TouchlineError):
     """A value that cannot be used, the field it stood in, and the known values nearest to it."""
 
-    def __init__(self, message: str, field: str = "", nearest: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, field: str = "", suggestions: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.field = field
-        self.nearest = list(nearest)
+        self.suggestions = list(suggestions)
 
 
 _STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {

@@ -218,6 +218,6 @@ def _error_message(answer: httpx.Response) -> str:
         problem = Problem.model_validate_json(answer.content)
     except ValidationError:
         problem = Problem()
-    near = [name for error in problem.errors for name in error.nearest]
+    near = [name for error in problem.errors for name in error.suggestions]
     said = problem.detail or problem.title or f"The API answered {answer.status_code} {answer.reason_phrase}."
     return f"{said.rstrip('.')}. Nearest known: {', '.join(near)}." if near else said

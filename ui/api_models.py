@@ -117,8 +117,8 @@ class RatingContribution(ApiModel):
 class Explanation(ApiModel):
     """Log-odds of two average clubs, and what each rating adds to them."""
 
-    usual_log_odds: float
-    shares: list[RatingContribution]
+    baseline_log_odds: float
+    contributions: list[RatingContribution]
     log_odds: float
 
 
@@ -135,8 +135,8 @@ class Insight(ApiModel):
     expected_goals: Goals
     scorelines: list[Scoreline]
     explanation: Explanation | None = None
-    matches_known: MatchesRated
-    little_known: list[str]
+    matches_rated: MatchesRated
+    sparse_history_clubs: list[str]
 
 
 class Settlement(ApiModel):
@@ -169,9 +169,9 @@ class TaskAccepted(ApiModel):
 
 
 class FieldError(ApiModel):
-    """The known values nearest to a wrong one."""
+    """The known values that are similar to a wrong one."""
 
-    nearest: list[str] = []
+    suggestions: list[str] = []
 
 
 class Problem(ApiModel):

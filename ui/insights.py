@@ -51,8 +51,8 @@ def _scores(told: Insight, match: Match) -> str:
 
 def _why(told: Explanation, match: Match) -> str:
     """A bar a rating, to the left for the home side and to the right for the away side, as in the forecast's bar."""
-    parts = [("Playing at home", "Two average clubs: how much likelier the home side wins", told.usual_log_odds)]
-    parts += [(*RATINGS.get(one.rating, (one.rating, one.rating)), one.share) for one in told.shares]
+    parts = [("Playing at home", "Two average clubs: how much likelier the home side wins", told.baseline_log_odds)]
+    parts += [(*RATINGS.get(one.rating, (one.rating, one.rating)), one.share) for one in told.contributions]
     widest = max(abs(share) for _, _, share in parts) or 1
     rows = "".join(_pull(name, hint, share, abs(share) / widest / 2) for name, hint, share in parts)
     ahead, behind = (match.home_team, match.away_team) if told.log_odds >= 0 else (match.away_team, match.home_team)
@@ -76,11 +76,12 @@ def _pull(name: str, hint: str, share: float, width: float) -> str:
 
 def little_known(told: Insight, match: Match) -> str:
     """The warning where a club has hardly any match in the data; empty otherwise."""
-    if not told.little_known:
+    if not told.sparse_history_clubs:
         return ""
-    counts = ((match.home_team, told.matches_known.home), (match.away_team, told.matches_known.away))
+    counts = ((match.home_team, told.matches_rated.home), (match.away_team, told.matches_rated.away))
     said = " and ".join(f"{count or 'no'} {'match' if count < 2 else 'matches'} of {club}" for club, count in counts)
     return (
         f"**Little is known here.** When this forecast was made the data had {said}. It takes "
-        f"{' and '.join(told.little_known)} for what newcomers usually are: a wide guess, which results will soon move."
+        f"{' and '.join(told.sparse_history_clubs)} for what newcomers usually are: a wide guess, which results will "
+        "soon move."
     )

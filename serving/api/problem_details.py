@@ -49,10 +49,10 @@ def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, E
         status, cause = found
         fields = []
         if isinstance(error, BadField):
-            fields = [FieldError(field=error.field, message=str(error), nearest=error.nearest)]
+            fields = [FieldError(field=error.field, message=str(error), suggestions=error.suggestions)]
         elif type(error) in _FIELDS:
-            near = error.nearest if isinstance(error, UnknownCompetitionError) else []
-            fields = [FieldError(field=_FIELDS[type(error)], message=str(error), nearest=near)]
+            near = error.suggestions if isinstance(error, UnknownCompetitionError) else []
+            fields = [FieldError(field=_FIELDS[type(error)], message=str(error), suggestions=near)]
         name = problem_code(error)
         return Problem(
             type=f"urn:touchline:problem:{name}",

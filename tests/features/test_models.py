@@ -110,19 +110,19 @@ def test_each_forecast_of_a_blend_can_be_explained_too(premier_league: pd.DataFr
     blend = outcome_model(features=GOAL_FEATURES, blend=True).fit(x, outcomes(premier_league))
     assert len(blend.members_) == 3
     for told, p in zip(explain(blend, x[-20:], GOAL_FEATURES), blend.predict_proba(x[-20:]), strict=True):
-        assert told.average + sum(told.shares.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert list(told.shares) == ["elo", "pi", "goals"]
+        assert told.average + sum(told.contributions.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
+        assert list(told.contributions) == ["elo", "pi", "goals"]
 
 
 def test_each_forecast_can_be_explained_by_its_rating_systems(model: RatingBlend, run: Replay) -> None:
     x = model_input(run.home[-20:], run.away[-20:], np.zeros(20, bool))[:, GOALS]
     for told, p in zip(explain(model, x, GOAL_FEATURES), model.predict_proba(x), strict=True):
-        assert told.average + sum(told.shares.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert list(told.shares) == ["elo", "pi", "goals"]
+        assert told.average + sum(told.contributions.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
+        assert list(told.contributions) == ["elo", "pi", "goals"]
     better = x.copy()
     better[:, 0] += 0.25
     before, after = (explain(model, rows, GOAL_FEATURES) for rows in (x, better))
-    assert all(new.shares["elo"] > old.shares["elo"] for old, new in zip(before, after, strict=True))
+    assert all(new.contributions["elo"] > old.contributions["elo"] for old, new in zip(before, after, strict=True))
 
 
 def test_shin_takes_the_margin_more_from_outsiders() -> None:

@@ -132,9 +132,9 @@ def test_shorter_odds_and_better_ratings_speak_for_the_side_that_has_them(model:
 
 def test_each_forecast_is_explained_by_ratings_and_odds(model: OddsPool, x: np.ndarray) -> None:
     for told, row, p in zip(explain(model, x[-60:], NAMES), x[-60:], model.predict_proba(x[-60:]), strict=True):
-        assert told.average + sum(told.shares.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
+        assert told.average + sum(told.contributions.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
         assert told.log_odds == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert list(told.shares) == ["elo", "pi", "goals", *(["odds"] if np.isfinite(row).all() else [])]
+        assert list(told.contributions) == ["elo", "pi", "goals", *(["odds"] if np.isfinite(row).all() else [])]
 
 
 def test_on_neutral_ground_it_makes_no_difference_who_is_named_first(

@@ -44,4 +44,4 @@ def test_slugs_of_competitions_are_unique_and_unknown_ones_name_the_nearest() ->
     assert len({one.slug for one in CATALOGUE}) == len(CATALOGUE)
     with pytest.raises(UnknownCompetitionError, match="eng-premier-league") as refused:
         competition("eng-premiere-league")
-    assert refused.value.nearest[0] == "eng-premier-league"
+    assert refused.value.suggestions[0] == "eng-premier-league"

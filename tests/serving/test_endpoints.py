@@ -160,7 +160,7 @@ def test_a_value_that_cannot_be_used_is_named_with_the_nearest_known_one(
     assert answer.status_code == 422
     error = answer.json()["errors"][0]
     assert error["field"] == field
-    assert near is None or near in error["nearest"]
+    assert near is None or near in error["suggestions"]
 
 
 @pytest.mark.parametrize("path", ["/matches?competition=eng-premier-leag", "/competitions/eng-premier-leag/table"])
@@ -168,7 +168,7 @@ def test_a_competition_that_is_unknown_is_named_with_the_nearest_known_one(api: 
     answer = api.get(path)
     assert answer.status_code == 404
     (error,) = answer.json()["errors"]
-    assert (error["field"], error["nearest"]) == ("competition", ["eng-premier-league"])
+    assert (error["field"], error["suggestions"]) == ("competition", ["eng-premier-league"])
 
 
 def test_a_kick_off_before_what_the_model_has_seen_is_refused(api: httpx.Client) -> None:
@@ -324,7 +324,7 @@ def test_a_question_that_would_be_misunderstood_is_refused(
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
     assert error["field"] == field
-    assert near is None or error["nearest"][0] == near
+    assert near is None or error["suggestions"][0] == near
 
 
 def test_probes_may_add_what_they_like_to_the_address(api: httpx.Client) -> None:
@@ -345,7 +345,7 @@ def test_clubs_are_known_by_the_names_that_people_call_them(api: httpx.Client) -
 
 def test_a_club_like_none_that_is_known_gets_no_suggestion(api: httpx.Client) -> None:
     (error,) = api.post("/predict", json={"home_team": "Barcelona", "away_team": "Arsenal"}).json()["errors"]
-    assert (error["field"], error["nearest"]) == ("home_team", [])
+    assert (error["field"], error["suggestions"]) == ("home_team", [])
 
 
 def test_lists_and_readiness_tell_where_the_replayed_season_stands(api: httpx.Client, service) -> None:
@@ -362,7 +362,7 @@ def test_a_kick_off_that_is_not_that_of_the_fixture_is_refused_with_the_one_that
     due = api.get("/matches", params={"status": "scheduled", "limit": 1}).json()["items"][0]
     pair = {name: due[name] for name in ("home_team", "away_team")}
     (error,) = api.post("/predict", json={**pair, "kick_off": "2030-01-01T15:00:00Z"}).json()["errors"]
-    assert (error["field"], error["nearest"]) == ("kick_off", [due["kick_off"]])
+    assert (error["field"], error["suggestions"]) == ("kick_off", [due["kick_off"]])
     moved = api.post("/predict", json={**pair, "kick_off": due["kick_off"].replace("2026-03-14", "2026-03-17")})
     assert moved.json()["match_id"] == due["match_id"]
 

@@ -72,10 +72,10 @@ def test_the_explanation_sums_to_the_log_odds_of_the_published_probabilities(cli
     told = client.get(f"/matches/{MATCH}/insight").json()
     published = client.get(f"/predict/{MATCH}").json()["probabilities"]
     assert told["probabilities"] == published
-    moved = told["explanation"]["usual_log_odds"] + sum(one["share"] for one in told["explanation"]["shares"])
+    moved = told["explanation"]["baseline_log_odds"] + sum(one["share"] for one in told["explanation"]["contributions"])
     assert moved == pytest.approx(np.log(published["home"] / published["away"]), abs=1e-9)
-    assert [one["rating"] for one in told["explanation"]["shares"]] == ["elo", "pi", "goals"]
-    assert all(one["share"] > 0 for one in told["explanation"]["shares"]), "every rating has Arsenal above Everton"
+    assert [one["rating"] for one in told["explanation"]["contributions"]] == ["elo", "pi", "goals"]
+    assert all(one["share"] > 0 for one in told["explanation"]["contributions"]), "each rates Arsenal above Everton"
 
 
 def test_the_odds_that_went_into_a_forecast_are_told(
@@ -111,9 +111,9 @@ def test_scores_and_expected_goals_agree_with_the_published_probabilities(
 
 def test_a_club_without_history_is_told(client: TestClient) -> None:
     usual, new = (client.get(f"/matches/{one}/insight").json() for one in (MATCH, NEW))
-    assert (usual["little_known"], new["little_known"]) == ([], ["Barnton"])
-    assert new["matches_known"]["away"] == 0
-    assert new["matches_known"]["home"] == usual["matches_known"]["home"] > 400
+    assert (usual["sparse_history_clubs"], new["sparse_history_clubs"]) == ([], ["Barnton"])
+    assert new["matches_rated"]["away"] == 0
+    assert new["matches_rated"]["home"] == usual["matches_rated"]["home"] > 400
 
 
 def test_a_forecast_of_an_older_version_has_nothing_behind_it(client: TestClient) -> None:
@@ -134,4 +134,4 @@ def test_the_openapi_document_describes_it(client: TestClient) -> None:
     assert answers["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Insight"}
     assert {"401", "404", "422", "503"} <= answers.keys()
     described = document["components"]["schemas"]["Insight"]["properties"]
-    assert {"expected_goals", "scorelines", "explanation", "matches_known", "little_known"} <= described.keys()
+    assert {"expected_goals", "scorelines", "explanation", "matches_rated", "sparse_history_clubs"} <= described.keys()

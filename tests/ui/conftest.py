@@ -272,12 +272,12 @@ class FakeApi:
             "expected_goals": {"home": 1.72, "away": 1.08},
             "scorelines": [{"home": home, "away": away, "probability": chance} for home, away, chance in scores],
             "explanation": {
-                "usual_log_odds": usual,
-                "shares": [{"rating": name, "share": part * (total - usual)} for name, part in parts],
+                "baseline_log_odds": usual,
+                "contributions": [{"rating": name, "share": part * (total - usual)} for name, part in parts],
                 "log_odds": total,
             },
-            "matches_known": {"home": 440, "away": self.away_matches},
-            "little_known": [row["away_team"]] if self.away_matches < 10 else [],
+            "matches_rated": {"home": 440, "away": self.away_matches},
+            "sparse_history_clubs": [row["away_team"]] if self.away_matches < 10 else [],
         }
 
     def teams(self) -> Any:

@@ -59,7 +59,7 @@ def test_a_page_of_a_proxy_instead_of_a_problem_document_still_gives_a_sentence(
 
 def test_the_nearest_known_values_are_told(wire: Wire) -> None:
     wire.status = 422
-    wire.body = b'{"detail": "club \'Arsenel\' is unknown", "errors": [{"field": "team", "nearest": ["Arsenal"]}]}'
+    wire.body = b'{"detail": "club \'Arsenel\' is unknown", "errors": [{"field": "team", "suggestions": ["Arsenal"]}]}'
     with pytest.raises(BadRequestError, match=r"is unknown\. Nearest known: Arsenal"):
         ApiClient(wire.url, 5).matches(team="Arsenel")
 

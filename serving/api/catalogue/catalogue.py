@@ -281,7 +281,7 @@ class Catalogue:
         known = self.snapshot.competitions
         if slug not in known:
             close = nearest(slug, list(known)) or list(known)[:3]
-            raise UnknownCompetitionError(f"competition {slug[:100]!r} is not in the lake", nearest=close)
+            raise UnknownCompetitionError(f"competition {slug[:100]!r} is not in the lake", suggestions=close)
 
     def club_name(self, name: str) -> str:
         """A club that has matches, as it is called; raises BadField with the nearest ones."""

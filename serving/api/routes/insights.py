@@ -15,10 +15,10 @@ from serving.api.schemas.documents import (
     ExpectedGoals,
     Explanation,
     Insight,
-    MatchesKnown,
+    MatchesRated,
     Odds,
     Probabilities,
-    RatingShare,
+    RatingContribution,
     Scoreline,
 )
 from serving.api.serializers import unpublished
@@ -47,9 +47,9 @@ def match_insight(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> 
 def _insight(row: pd.Series) -> Insight:
     explanation = None
     if row["shares"] is not None:
-        shares = [RatingShare(**one) for one in row["shares"]]
-        total = row["usual_log_odds"] + sum(one.share for one in shares)
-        explanation = Explanation(usual_log_odds=row["usual_log_odds"], shares=shares, log_odds=total)
+        contributions = [RatingContribution(**one) for one in row["shares"]]
+        total = row["usual_log_odds"] + sum(one.share for one in contributions)
+        explanation = Explanation(baseline_log_odds=row["usual_log_odds"], contributions=contributions, log_odds=total)
     odds = None
     if pd.notna(row.get("odds_known_at")):
         odds = Odds(**{outcome: row[f"odds_{outcome}"] for outcome in OUTCOMES}, known_at=row["odds_known_at"])
@@ -62,6 +62,6 @@ def _insight(row: pd.Series) -> Insight:
         scorelines=[Scoreline(**one) for one in row["scorelines"]],
         explanation=explanation,
         odds=odds,
-        matches_known=MatchesKnown(home=row["home_matches"], away=row["away_matches"]),
-        little_known=[club for club, matches in known.items() if matches < LITTLE_KNOWN],
+        matches_rated=MatchesRated(home=row["home_matches"], away=row["away_matches"]),
+        sparse_history_clubs=[club for club, matches in known.items() if matches < LITTLE_KNOWN],
     )

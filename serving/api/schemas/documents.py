@@ -126,11 +126,11 @@ class PublishedForecast(Forecast):
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field, and the known values nearest to it."""
+    """What is wrong with one field of the request."""
 
     field: str
     message: str
-    nearest: list[str] = []
+    suggestions: list[str] = Field([], description="Known values that are similar, most similar first.")
 
 
 class Problem(BaseModel):
@@ -326,7 +326,7 @@ class Scoreline(BaseModel):
     probability: Probability
 
 
-class RatingShare(BaseModel):
+class RatingContribution(BaseModel):
     """How far one rating system moved the forecast: above zero towards the home side, below towards the away side."""
 
     rating: str
@@ -336,12 +336,12 @@ class RatingShare(BaseModel):
 class Explanation(BaseModel):
     """log(home / away) of the forecast: that of two average clubs, and what each rating system adds to it."""
 
-    usual_log_odds: float
-    shares: list[RatingShare]
+    baseline_log_odds: float
+    contributions: list[RatingContribution]
     log_odds: float
 
 
-class MatchesKnown(BaseModel):
+class MatchesRated(BaseModel):
     """How many matches of each club its ratings had seen."""
 
     home: int
@@ -367,8 +367,8 @@ class Insight(BaseModel):
     scorelines: list[Scoreline] = Field(description="The likeliest final scores, likeliest first.")
     explanation: Explanation | None = Field(description="Null for a model whose parts cannot be told apart.")
     odds: Odds | None = Field(None, description="Null where none went into the forecast.")
-    matches_known: MatchesKnown
-    little_known: list[str] = Field(
+    matches_rated: MatchesRated
+    sparse_history_clubs: list[str] = Field(
         description="Clubs with hardly any match in the data: they are taken for usual newcomers, the forecast is wide."
     )
 

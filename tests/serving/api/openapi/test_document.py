@@ -151,7 +151,7 @@ def test_a_typed_client_made_from_the_document_understands_every_answer(api: htt
     forecast = client.Forecast.model_validate_json(api.post("/predict", json=PAIR).content)
     assert (forecast.home_team, forecast.model.version) == ("Arsenal", 1)
     wrong = client.Problem.model_validate_json(api.post("/predict", json={**PAIR, "home_team": "Arsnal"}).content)
-    assert "Arsenal" in wrong.errors[0].nearest
+    assert "Arsenal" in wrong.errors[0].suggestions
     for path, model in (
         ("/matches", "MatchPage"),
         ("/matches/eng-premier-league-2025-26-arsenal-chelsea", "Match"),
