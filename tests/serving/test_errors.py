@@ -36,9 +36,11 @@ def test_an_error_that_no_status_explains_is_a_task_given_up_and_tells_nothing_e
 
 
 def test_an_unknown_competition_is_a_problem_that_lists_the_nearest_ones_beside_its_text() -> None:
-    document, _ = problem(domain.UnknownCompetitionError("'eng-premier' is unknown", suggestions=["eng-premier-league"]))
-    (error,) = document.errors
-    assert (document.status, error.field, error.suggestions) == (404, "competition", ["eng-premier-league"])
+    document, _ = problem(
+        domain.UnknownCompetitionError("'eng-premier' is unknown", suggestions=["eng-premier-league"])
+    )
+    (field,) = document.errors
+    assert (document.status, field.field, field.suggestions) == (404, "competition", ["eng-premier-league"])
 
 
 def test_an_unknown_competition_that_a_worker_met_keeps_its_message() -> None:
