@@ -3,6 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 DISK_NEEDED_MB := 4000
+# Test processes: three on two cores, because much of the time is waiting for services. A file stays in one process.
+WORKERS ?= 3
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Every target with a `##` line is phony, and `make help` lists it.
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*  \#\# .*/\1/p' $(MAKEFILE_LIST))
@@ -14,8 +17,11 @@ help:  ## print these targets
 up: .venv/.ready  ## start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/python -m orchestration.local.cli up
 
-test: .venv/.ready  ## the whole suite; tests that need a missing program skip and say so
-	@$(BIN)/python -m pytest
+test: .venv/.ready  ## all but the slowest tests, in about ten minutes; tests that need a missing program skip and say so
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not soak"
+
+test-all: .venv/.ready  ## every test that CI runs: all but those of `make soak`
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not soak"
 
 dev: .venv/.ready  ## API, worker and viewer that reload when a file is saved; run `make up` once before
 	@exec $(BIN)/python -m orchestration.local.cli dev
@@ -35,7 +41,7 @@ imports: .venv/.ready  ## import-linter: which package may import which
 	@$(BIN)/lint-imports
 
 test-fast: .venv/.ready  ## the fast tests: no services, no browser
-	@$(BIN)/python -m pytest -q -n 2 -m "not (slow or soak or chromium or rabbitmq)"
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not (slow or soak or service)"
 
 test-chart: .venv/.ready  ## all tests of the Helm chart, with a real helm (fetched where none is on PATH)
 	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +13,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import ports
+
 if TYPE_CHECKING:
     from features.io.store import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+LONGEST_FIRST = ("e2e", "orchestration", "serving", "helm", "monitoring", "ui")
+"""Folders whose files begin first, so that no process of a parallel run is left alone with the last long one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by folder; the order inside a folder stays."""
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.relative_to(REPOSITORY / "tests").parts[0], len(rank)))
 
 
 def require_or_skip(condition: object, reason: str) -> None:
@@ -57,16 +67,10 @@ def shared_data(shared: Path) -> Path:
     return shared / "data"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """A port on loopback that nobody listens on right now."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
+    """Return a function that gives a port on loopback that nothing listens on."""
+    return ports.free_port
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,8 @@ from serving.api.fast_path import Pairs
 from serving.wire import forecast_json
 from serving.wire.columns import slate
 from serving.worker.predictor import Predictor
-from tests.support.service_harness import REPOSITORY, World, port, wait_until
+from tests.support.ports import free_port
+from tests.support.service_harness import REPOSITORY, World, wait_until
 
 BIN = Path(sys.executable).parent
 _BENTO = """
@@ -85,7 +86,7 @@ class Peer:
 
 def registry_server(world: World, folder: Path) -> tuple[subprocess.Popen[bytes], World]:
     """MLflow's tracking server over the world's database, as every process but the registry's own sees it."""
-    at = port()
+    at = free_port()
     command = [str(BIN / "mlflow"), "server", "--backend-store-uri", world.tracking_uri, "--port", str(at)]
     # Its job runner is several processes, which would start up beside what is measured and share pages with it.
     process = _start([*command, "--workers", "1"], folder, "registry", {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
@@ -96,7 +97,7 @@ def registry_server(world: World, folder: Path) -> tuple[subprocess.Popen[bytes]
 
 def mlflow(world: World, folder: Path) -> Peer:
     """`mlflow models serve` with two workers."""
-    at = port()
+    at = free_port()
     model = ["--model-uri", "models:/match-outcome/1", "--env-manager", "local"]
     command = [str(BIN / "mlflow"), "models", "serve", *model, "--port", str(at), "--workers", "2"]
     process = _start(command, folder, "mlflow models serve", {"MLFLOW_TRACKING_URI": world.tracking_uri})
@@ -114,7 +115,7 @@ def mlserver(world: World, folder: Path) -> Peer:
     """MLServer's scikit-learn runtime, the model in the server's own process."""
     bin_ = _environment(folder, "mlserver", "mlserver", "mlserver-sklearn")
     home = _exported(world, folder / "mlserver-home")
-    rest, grpc, metrics = port(), port(), port()
+    rest, grpc, metrics = free_port(), free_port(), free_port()
     own_process = {"parallel_workers": 0, "debug": False}
     ports = {"http_port": rest, "grpc_port": grpc, "metrics_port": metrics}
     (home / "settings.json").write_text(json.dumps({**ports, **own_process}))
@@ -135,7 +136,7 @@ def bentoml(world: World, folder: Path) -> Peer:
     bin_ = _environment(folder, "bentoml", "bentoml")
     home = _exported(world, folder / "bentoml-home")
     (home / "service.py").write_text(_BENTO)
-    at = port()
+    at = free_port()
     private = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     command = [str(bin_ / "bentoml"), "serve", "service:Outcome", "--port", str(at), "--working-dir", str(home)]
     process = _start(command, folder, "bentoml", private, home)

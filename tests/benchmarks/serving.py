@@ -39,7 +39,7 @@ from tests.benchmarks import peers
 from tests.benchmarks.load import Outcome, closed, opened
 from tests.support.rabbitmq_server import Rabbit
 from tests.support.redis_server import Store
-from tests.support.service_harness import REPOSITORY, Service, World, build, port, wait_until
+from tests.support.service_harness import REPOSITORY, Service, World, build, wait_until
 
 CLUBS = (
     "AFC Bournemouth",
@@ -309,7 +309,7 @@ def main() -> int:
         folder = Path(name)
         made = build(folder)
         registry, world = peers.registry_server(made, folder)
-        rabbit, store = Rabbit(folder / "rabbit", port), Store(folder / "store", fsync="everysec")
+        rabbit, store = Rabbit(folder / "rabbit"), Store(folder / "store", fsync="everysec")
         service = Service(world, rabbit.url, f"{store.url}/0", folder, AS_IT_COMES)
         try:
             imports(world)

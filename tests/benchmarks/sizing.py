@@ -27,9 +27,10 @@ import psutil
 
 from tests.benchmarks.load import closed, opened
 from tests.benchmarks.serving import ONE
+from tests.support.ports import free_port
 from tests.support.rabbitmq_server import Rabbit
 from tests.support.redis_server import Store
-from tests.support.service_harness import REPOSITORY, port, wait_until
+from tests.support.service_harness import REPOSITORY, wait_until
 
 AT_REST, RATE, LOADED, SATURATED = 15, 50, 20, 10
 # Command lines of the processes of one container, by the name of its row.
@@ -111,7 +112,7 @@ def postgres(folder: Path) -> Iterator[tuple[int, int]]:
     """A PostgreSQL with the databases mlflow and dagster: its port and its process."""
     tools = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    data, where = folder / "postgresql", port()
+    data, where = folder / "postgresql", free_port()
     data.mkdir()
     if user:
         os.chown(data, pwd.getpwnam("postgres").pw_uid, -1)
@@ -148,8 +149,8 @@ def start_up(environment: dict[str, str]) -> tuple[subprocess.Popen[str], thread
 
 def measure(folder: Path) -> None:
     """Start everything, measure, print, stop."""
-    rabbit, store = Rabbit(folder / "rabbit", port), Store(folder / "store")
-    ports = {f"TOUCHLINE_{name}_PORT": str(port()) for name in ("API", "UI", "DAGSTER", "MLFLOW")}
+    rabbit, store = Rabbit(folder / "rabbit"), Store(folder / "store")
+    ports = {f"TOUCHLINE_{name}_PORT": str(free_port()) for name in ("API", "UI", "DAGSTER", "MLFLOW")}
     with postgres(folder) as (database, server):
         try:
             rabbit.start(180)

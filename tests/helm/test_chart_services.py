@@ -21,9 +21,9 @@ from psycopg2 import extensions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.support.ports import free_port
 from tests.support.rabbitmq_server import SERVER as RABBITMQ
 from tests.support.rabbitmq_server import Rabbit
-from tests.support.service_harness import port
 
 Thing = dict[str, Any]
 SERVER = {"host": "127.0.0.1", "port": "5432", "user": "postgres", "dbname": "postgres", "connect_timeout": 3}
@@ -80,7 +80,7 @@ def test_a_node_of_rabbitmq_stops_taking_messages_before_its_pod_is_full(
 ) -> None:
     require(RABBITMQ.exists(), "RabbitMQ is not installed")
     conf = rabbitmq_conf(chart, 'rabbitmq={"resources":{"limits":{"memory":"777Mi"}}}')
-    node = Rabbit(tmp_path, port)
+    node = Rabbit(tmp_path)
     # Less what needs a cluster, or is newer than Debian's RabbitMQ.
     alone = [line for line in conf.splitlines() if not line.startswith(("cluster_formation.", *NEWER))]
     (tmp_path / "rabbitmq.conf").write_text("\n".join([*alone, ""]))
@@ -218,7 +218,7 @@ def test_the_result_store_starts_as_told_and_wants_its_password(chart: Any, tmp_
     (tmp_path / "users.acl").write_text(secret["users.acl"])
     data = tmp_path / "data"
     data.mkdir()
-    where = port()
+    where = free_port()
     places = {"/data": str(data), "/etc/valkey/users.acl": str(tmp_path / "users.acl")}
     arguments = [places.get(one, str(one)) for one in container["args"]]
     log = (tmp_path / "log").open("wb")

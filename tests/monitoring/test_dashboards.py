@@ -37,7 +37,8 @@ from monitoring.drift import REFERENCE_SEASONS, drift_report, measure, review
 from monitoring.freshness import freshness
 from monitoring.gate import as_document, judge
 from monitoring.performance import report
-from tests.support.service_harness import Service, build, port, wait_until
+from tests.support.ports import free_port
+from tests.support.service_harness import Service, build, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 DASHBOARDS = sorted((REPOSITORY / "helm" / "files" / "dashboards").glob("*.json"))
@@ -289,10 +290,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     world = build(folder)
     fill(world.lake)
     patience = {"TOUCHLINE_SYNC_TIMEOUT": "2", "TOUCHLINE_MAX_WAIT": "0.02"}
-    with ValkeyServer(port=port()) as valkey:
+    with ValkeyServer(port=free_port()) as valkey:
         broker = f"redis://127.0.0.1:{valkey.port}"
         running = Service(
-            world, f"{broker}/0", f"{broker}/1", folder, patience | {"TOUCHLINE_WORKER_METRICS_PORT": str(port())}
+            world, f"{broker}/0", f"{broker}/1", folder, patience | {"TOUCHLINE_WORKER_METRICS_PORT": str(free_port())}
         )
         try:
             running.start_api()
@@ -349,7 +350,7 @@ def prometheus(
     intervals = {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"}
     configuration = {"global": intervals, "rule_files": ["rules.yaml"], "scrape_configs": scraped}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    listening = port()
+    listening = free_port()
     command = [
         str(installed), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{listening}", "--log.level=error",

@@ -20,6 +20,7 @@ from orchestration.definitions import build
 from orchestration.local.pipeline import run_pipeline
 from orchestration.partitions import RANGE_END, RANGE_START
 from orchestration.settings import PipelineSettings
+from tests.support.built_once import build_once
 
 
 @dataclass
@@ -70,52 +71,63 @@ def fresh(tmp_path: Path) -> Callable[[datetime | None], Installation]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """An installation after its first start; tests must not change it."""
-    installation = install(tmp_path_factory.mktemp("touchline") / "home")
-    installation.run()
-    return installation
+    """An installation after its first start, one for all test processes; tests must not change it."""
+
+    def start(folder: Path) -> None:
+        (folder / "output").write_text("\n".join(install(folder / "home").run()))
+
+    return install(build_once(tmp_path_factory, "installed", start) / "home")
 
 
-def copy_of(installed: Installation, home: Path) -> Installation:
-    """The installation in another home, where promotions need no person."""
+@pytest.fixture(scope="session")
+def first_start(installed: Installation) -> list[str]:
+    """The lines that a user saw at the first start of `installed`."""
+    return (installed.settings.home.parent / "output").read_text().splitlines()
+
+
+def copy_of(installed: Installation, home: Path, policy: Policy = Policy.AUTO) -> Installation:
+    """The installation in another home; without a policy, promotions need no person there."""
     shutil.copytree(installed.settings.home, home)
     settings = installed.settings.model_copy(
-        update={"home": home, "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db", "promotion_policy": Policy.AUTO}
+        update={"home": home, "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db", "promotion_policy": policy}
     )
     return Installation(settings)
 
 
-def with_candidate(here: Installation) -> Installation:
-    """The same, with version 2 staged and nothing shut."""
-    definitions = build(here.settings)
+def add_candidate(installation: Installation) -> None:
+    """Stage version 2 and gather the evidence for it: every condition of the gate holds."""
+    definitions = build(installation.settings)
     config = {"ops": {"outcome_model": {"config": {"regularisation": 0.11, "reason": "test"}}}}
     season = {RANGE_START: "2025-08-11", RANGE_END: "2026-03-09"}
-    with here.instance() as instance:
+    with installation.instance() as instance:
         for job, options in (
             ("train_model", {"run_config": config}),
             ("forecast_shadow", {"tags": season}),
             ("evaluate_candidate", {}),
         ):
             assert definitions.resolve_job_def(job).execute_in_process(instance=instance, **options).success
-    assert here.lake.read_json("reports/gate.json")["open"]
-    assert here.registry.by_alias(PRODUCTION).version == 1
-    return here
+    assert installation.lake.read_json("reports/gate.json")["open"]
+    production = installation.registry.by_alias(PRODUCTION)
+    assert production is not None
+    assert production.version == 1
+
+
+@pytest.fixture(scope="session")
+def with_candidate(installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """An installation with a candidate in the shadow, one for all test processes; tests work on copies."""
+    folder = build_once(
+        tmp_path_factory, "with-candidate", lambda folder: add_candidate(copy_of(installed, folder / "home"))
+    )
+    return install(folder / "home")
 
 
 @pytest.fixture
-def copied(installed: Installation, tmp_path: Path) -> Installation:
-    """A copy of the installation that a test may change."""
-    return copy_of(installed, tmp_path / "home")
-
-
-@pytest.fixture
-def open_gate(copied: Installation) -> Installation:
+def open_gate(with_candidate: Installation, tmp_path: Path) -> Installation:
     """An installation in which version 2 is staged and nothing is shut."""
-    return with_candidate(copied)
+    return copy_of(with_candidate, tmp_path / "home")
 
 
 @pytest.fixture(scope="module")
-def judged(installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def judged(with_candidate: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """An installation with a candidate that forecasts in the shadow and waits for a person; for a module's tests."""
-    here = with_candidate(copy_of(installed, tmp_path_factory.mktemp("judged") / "home"))
-    return Installation(here.settings.model_copy(update={"promotion_policy": Policy.MANUAL}))
+    return copy_of(with_candidate, tmp_path_factory.mktemp("judged") / "home", Policy.MANUAL)

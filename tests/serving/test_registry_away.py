@@ -13,8 +13,9 @@ import pytest
 from features.io.sources.bundled import COMPETITION
 from features.rating_history import STATES
 from tests.support.mlflow_server import Tracking
+from tests.support.ports import free_port
 from tests.support.prometheus_samples import samples
-from tests.support.service_harness import Service, World, port, wait_until
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 pytestmark = pytest.mark.slow
@@ -29,7 +30,7 @@ def tracking(world: World, tmp_path: Path) -> Iterator[Tracking]:
 
 @pytest.fixture
 def service(world: World, valkey: str, tracking: Tracking, tmp_path: Path) -> Iterator[Service]:
-    extra = {"TOUCHLINE_WORKER_METRICS_PORT": str(port())}
+    extra = {"TOUCHLINE_WORKER_METRICS_PORT": str(free_port())}
     running = Service(tracking.seen_from(world), f"{valkey}/8", f"{valkey}/9", tmp_path, extra)
     running.start_api()
     running.start_worker()

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.service_harness import World, port, wait_until
+from tests.support.ports import free_port
+from tests.support.service_harness import World, wait_until
 
 
 class Tracking:
     """MLflow over a database, as every process but the registry's own sees it."""
 
     def __init__(self, database: str, folder: Path, artifacts: Path | None = None) -> None:
-        self.port = port()
+        self.port = free_port()
         self._command = [
             str(Path(sys.executable).parent / "mlflow"), "server", "--backend-store-uri", database,
             "--port", str(self.port), "--workers", "1",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from tests.support.service_harness import port
+from tests.support.ports import free_port
 
 
 class Span(NamedTuple):
@@ -27,7 +27,7 @@ class Collector:
     """Remembers what it is sent."""
 
     def __init__(self) -> None:
-        self.port = port()
+        self.port = free_port()
         self.spans: list[Span] = []
         spans = self.spans
 

@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import kombu
 
 from serving.settings import DEAD_LETTERS, QUEUE
+from tests.support.ports import free_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
@@ -20,7 +20,7 @@ SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 class Rabbit:
     """Start, kill -9 and start again on the same data."""
 
-    def __init__(self, folder: Path, free_port: Callable[[], int]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port, self._distribution, self._epmd = free_port(), free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +59,7 @@ class Rabbit:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
         }
 
-    def start(self, seconds: float = 60.0) -> None:
+    def start(self, seconds: float = 180.0) -> None:
         """Return when the node takes connections."""
         output = (self.folder / "output").open("ab")
         self._process = subprocess.Popen(

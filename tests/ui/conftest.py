@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from features.io.sources import bundled
 from features.matches import as_known_at
 from features.metrics import rps
 from monitoring.performance import report
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "ui" / "streamlit_app.py"
@@ -359,12 +359,6 @@ def problem(status: int, detail: str) -> JSONResponse:
     return JSONResponse(body, status, media_type="application/problem+json")
 
 
-def pick_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def real_matches() -> list[dict[str, Any]]:
     return season()
@@ -391,7 +385,7 @@ class Served:
 
     def __init__(self, fake: FakeApi) -> None:
         self.fake = fake
-        self.port = pick_port()
+        self.port = free_port()
         config = uvicorn.Config(fake.app, host="127.0.0.1", port=self.port, log_level="warning")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -448,11 +442,6 @@ def text_of(app: AppTest) -> str:
 @pytest.fixture
 def text() -> Callable[[AppTest], str]:
     return text_of
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    return pick_port
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ import pytest
 
 from serving.worker.execution import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
 from tests.support.otlp_collector import Collector, Span
+from tests.support.ports import free_port
 from tests.support.prometheus_samples import samples
-from tests.support.service_harness import Service, World, port, wait_until
+from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 
@@ -23,7 +24,7 @@ def observed(
 ) -> Iterator[tuple[Service, Collector, int]]:
     """A service whose worker exposes metrics and whose spans are collected."""
     folder: Path = tmp_path_factory.mktemp("observed")
-    collector, metrics_port = Collector(), port()
+    collector, metrics_port = Collector(), free_port()
     extra = {
         "TOUCHLINE_OTLP_ENDPOINT": collector.url,
         "TOUCHLINE_WORKER_METRICS_PORT": str(metrics_port),
