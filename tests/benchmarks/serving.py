@@ -318,7 +318,7 @@ def main() -> int:
             started = time.monotonic()
             service.start_api()
             service.start_worker()
-            service.wait_ready(180)
+            service.wait_ready()
             print(f"API and worker ready, model loaded, after {time.monotonic() - started:14.2f} s")
             time.sleep(5)
             for part, process in service.processes.items():

@@ -298,7 +298,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         try:
             running.start_api()
             running.start_worker()
-            running.wait_ready(120)
+            running.wait_ready()
             yield running
         finally:
             running.stop()

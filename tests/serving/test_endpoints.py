@@ -27,7 +27,7 @@ def service(
     try:
         running.start_api()
         running.start_worker()
-        running.wait_ready(120)
+        running.wait_ready()
         yield running
     finally:
         running.stop()

@@ -67,7 +67,7 @@ def swapping(
     try:
         service.start_api()
         service.start_worker()
-        service.wait_ready(120)
+        service.wait_ready()
         wait_until(lambda: httpx.post(f"{service.url}/predict", json=PAIR).status_code == 200)
         yield service
     finally:

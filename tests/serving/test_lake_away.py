@@ -36,7 +36,7 @@ def service(world: World, valkey: str, tmp_path: Path) -> Iterator[Service]:
     running = Service(world, f"{valkey}/8", f"{valkey}/9", tmp_path, {"TOUCHLINE_REFRESH_SECONDS": "0.1"})
     running.start_api()
     running.start_worker()
-    running.wait_ready(120)
+    running.wait_ready()
     yield running
     running.stop()
 

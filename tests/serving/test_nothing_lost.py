@@ -124,7 +124,7 @@ def stack(
         tracking.start()
         service.start_api()
         stack.start_worker()
-        service.wait_ready(180)
+        service.wait_ready()
         yield stack
     finally:
         service.stop()
@@ -136,7 +136,7 @@ def stack(
 @pytest.fixture(autouse=True)
 def whole(stack: Stack) -> None:
     """Each test begins with everything up."""
-    stack.service.wait_ready(180)
+    stack.service.wait_ready()
 
 
 def test_a_child_killed_in_the_middle_of_a_call_costs_nothing(stack: Stack) -> None:

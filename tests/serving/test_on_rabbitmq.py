@@ -32,7 +32,7 @@ def on_rabbit(
     service = Service(master, rabbit.url, f"{valkey}/14", tmp_path_factory.mktemp("on-rabbit"))
     service.start_api()
     service.start_worker()
-    service.wait_ready(120)
+    service.wait_ready()
     yield service
     service.stop()
 

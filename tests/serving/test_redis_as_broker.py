@@ -22,7 +22,7 @@ def test_a_task_of_a_worker_that_was_killed_in_the_middle_of_it_is_answered_by_t
     try:
         service.start_api()
         first = service.start_worker("first", "tests.support.blocking_worker")
-        service.wait_ready(120)
+        service.wait_ready()
         gate.touch()
         task_id = httpx.post(f"{service.url}/predict/async/", json=PAIR, timeout=20).json()["task_id"]
         wait_until(gate.with_suffix(".entered").exists)

@@ -40,7 +40,7 @@ def crowd(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) 
     service = Service(world, f"{valkey}/12", f"{valkey}/15", folder, extra)
     service.start_api()
     service.start_worker()
-    service.wait_ready(120)
+    service.wait_ready()
     yield service
     service.stop()
 

@@ -35,7 +35,7 @@ def impatient(
     service = Service(master, rabbit.url, f"{valkey}/9", tmp_path_factory.mktemp("impatient"), extra)
     service.start_api()
     service.start_worker()
-    service.wait_ready(180)
+    service.wait_ready()
     yield service
     service.stop()
 

@@ -21,7 +21,7 @@ def test_a_request_that_meets_a_worker_of_another_version_waits_for_one_of_its_o
     try:
         service.start_api()
         service.start_worker("other", "tests.support.previous_format_worker")
-        service.wait_ready(120)
+        service.wait_ready()
         with httpx.Client(base_url=service.url, timeout=40) as api, ThreadPoolExecutor(9) as callers:
             asked = [callers.submit(api.post, "/predict", json=PAIR) for _ in range(8)]
             asked.append(callers.submit(api.post, "/predict/batch", json={"matches": [PAIR] * 3}))

@@ -34,7 +34,7 @@ def observed(
     service = Service(master, *brokers(6), folder, extra)
     service.start_api()
     service.start_worker()
-    service.wait_ready(180)
+    service.wait_ready()
     yield service, collector, metrics_port
     service.stop()
     collector.close()
