@@ -24,8 +24,18 @@ LONGEST_FIRST = ("e2e", "orchestration", "serving", "helm", "monitoring", "ui")
 """Folders whose files begin first, so that no process of a parallel run is left alone with the last long one."""
 
 
+SERVICE_FIXTURES = frozenset(
+    {"fresh", "installed", "master", "open_browser", "prometheus", "rabbit", "redis", "service", "valkey"}
+)
+"""Fixtures behind which are brokers, processes of ours, a browser, or a pipeline run."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests by folder; the order inside a folder stays."""
+    """Mark what uses services, and sort the tests by folder; the order inside a folder stays."""
+    for item in items:
+        if SERVICE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("service")
     rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.relative_to(REPOSITORY / "tests").parts[0], len(rank)))
 

@@ -20,6 +20,7 @@ def environment(tmp_path: Path, free_port: Callable[[], int]) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.service
 @pytest.mark.chromium
 @pytest.mark.timeout(1500)
 def test_make_up_serves_real_forecasts_shows_them_and_leaves_nothing_behind(

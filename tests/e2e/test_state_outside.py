@@ -255,6 +255,7 @@ def forecasts(world: World, match: dict[str, Any]) -> tuple[dict[str, Any], dict
 
 
 @pytest.mark.slow
+@pytest.mark.service
 @pytest.mark.rabbitmq
 @pytest.mark.chromium
 @pytest.mark.timeout(1500)

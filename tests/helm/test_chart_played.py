@@ -22,7 +22,11 @@ from tests.support.ports import free_port
 from tests.support.redis_server import Store
 from tests.support.service_harness import build, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # the image is built, and its base where there is none
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.service,
+    pytest.mark.timeout(1200),
+]  # the image is built, and its base where there is none
 
 TOOLS = ("podman", "buildah", "runc", "catatonit")
 SEARCHED = f"{os.environ['PATH']}:/usr/sbin:/usr/libexec/podman"

@@ -72,6 +72,7 @@ def test_the_pods_for_podman_differ_from_the_chart_only_as_listed(chart: Any, pa
 
 
 @pytest.mark.slow
+@pytest.mark.service
 def test_the_rendered_api_and_worker_run_pass_their_probes_and_answer(
     chart: Any, repository: Path, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_a_node_of_rabbitmq_knows_the_memory_of_its_pod(chart: Any, limit: str, 
 
 
 @pytest.mark.rabbitmq
+@pytest.mark.service
 def test_a_node_of_rabbitmq_stops_taking_messages_before_its_pod_is_full(
     chart: Any, require: Callable[[object, str], None], tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def columns(database: str) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.slow
+@pytest.mark.service
 @pytest.mark.parametrize("use", ["mlflow", "dagster"])
 def test_the_migrations_of_an_upgrade_run_and_run_again(
     chart: Any, databases: dict[str, str], tmp_path: Path, use: str
