@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
+from features.io import reports
 from features.io.store import Lake
 
 
@@ -61,26 +62,30 @@ class ReportCollector(Collector):
         yield readable
 
     def _reports(self) -> dict[str, Callable[[], Iterator[Metric]]]:
-        drift, read = cache(self._latest_drift), self._lake.read_json
+        latest_week, read = cache(self._latest_drift_week), self._lake.read_json
         return {
-            "freshness": lambda: _freshness(read("reports/freshness.json")),
-            "performance": lambda: _performance(read("reports/performance.json")),
-            "drift": lambda: _drift(read(f"{drift()}/summary.json")),
-            "review": lambda: _review(self._of_report(f"{drift()}/summary.json"), read(f"{drift()}/review.json")),
-            "gate": lambda: _gate(read("reports/gate.json")),
-            "promotions": lambda: _promotions(read("reports/promotions.json")),
+            "freshness": lambda: _freshness(read(reports.FRESHNESS)),
+            "performance": lambda: _performance(read(reports.PERFORMANCE)),
+            "drift": lambda: _drift(reports.drift_summary(self._lake, latest_week())),
+            "review": lambda: _review(
+                self._report_digest(latest_week()), read(reports.drift_review_path(latest_week()))
+            ),
+            "gate": lambda: _gate(read(reports.PROMOTION_GATE)),
+            "promotions": lambda: _promotions(read(reports.PROMOTIONS)),
         }
 
-    def _of_report(self, path: str) -> str | None:
+    def _report_digest(self, week: str) -> str | None:
         """What a review of the report as it is now refers to; None where it cannot be read: then no review counts."""
         try:
-            return str(self._lake.read_json(path)["digest"])
+            return str(reports.drift_summary(self._lake, week)["digest"])
         except (NotPublishedError, CorruptArtefactError, KeyError, TypeError):
             return None
 
-    def _latest_drift(self) -> str:
-        summaries = [name for name in self._lake.list("reports/drift") if name.endswith("/summary.json")]
-        return f"reports/drift/{max(summaries, default='none').removesuffix('/summary.json')}"
+    def _latest_drift_week(self) -> str:
+        week = reports.latest_drift_week(self._lake)
+        if week is None:
+            raise NotPublishedError("no drift report is published yet")
+        return week
 
 
 Rows = Iterable[tuple[tuple[str, ...], float | None]]

@@ -8,15 +8,15 @@ import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from features.competitions import pool_of
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
 from monitoring.conditions import Policy
-from orchestration.assets.promotion_gate import GATE
 from orchestration.jobs import promote_model, publish_forecasts, refresh_matches, train_model, update_ratings
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
 from orchestration.promotion.aliases import unfinished
-from orchestration.promotion.evidence import approval_of, latest_drift_week
+from orchestration.promotion.evidence import approval_of
 from orchestration.promotion.manual_jobs import rollback_production
 from orchestration.promotion.retraining import place_taken, retraining
 from orchestration.promotion.retraining_triggers import ALARM, Alarm, drift_alarm, held_back, performance_alarm
@@ -50,7 +50,7 @@ def promotion_sensor(
         return _ask(context.instance, f"finish the change to version {production.version}", RETRY)
     if candidate is None:
         return dg.SkipReason("no version is staged")
-    verdict = lake_tables.document(lake, GATE)
+    verdict = lake_tables.document(lake, reports.PROMOTION_GATE)
     if production is not None and production.version == candidate.version:
         return dg.SkipReason(f"version {candidate.version} is in production already")
     if verdict is None or verdict["candidate"] != candidate.version:
@@ -87,8 +87,8 @@ def drift_alarm_sensor(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks for a training when the newest drift report says drift, within the cool-down and the cap."""
-    week = latest_drift_week(lake)
-    summary = lake_tables.document(lake, f"reports/drift/week={week}/summary.json") if week else None
+    week = reports.latest_drift_week(lake)
+    summary = reports.drift_summary(lake, week) if week else None
     return _retrain(context.instance, drift_alarm(summary), registry, lake, clock, settings)
 
 
@@ -101,7 +101,7 @@ def performance_alarm_sensor(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks for a training when production's last hundred forecasts disappoint, within the cool-down and the cap."""
-    report, production = lake_tables.document(lake, "reports/performance.json"), registry.by_alias(PRODUCTION)
+    report, production = lake_tables.document(lake, reports.PERFORMANCE), registry.by_alias(PRODUCTION)
     alarm = performance_alarm(report, production.version if production else None)
     return _retrain(context.instance, alarm, registry, lake, clock, settings)
 

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, LoadedModel, Registry
 from features.io.store import Lake, week_of
@@ -87,8 +88,8 @@ def _publish(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...
     from monitoring.drift import drift_report as compare
 
     report = compare(frame, week, _trust(lake, frame, week, columns))
-    lake.write_bytes(f"reports/drift/week={week}/report.html", report.html.encode())
-    lake.write_json(f"reports/drift/week={week}/summary.json", report.summary)
+    lake.write_bytes(reports.drift_page_path(week), report.html.encode())
+    lake.write_json(reports.drift_summary_path(week), report.summary)
     return report.summary
 
 
@@ -101,7 +102,7 @@ def _shown(summary: dict[str, Any], lake: Lake, api: str) -> dict[str, Any]:
         "matches": summary["matches"],
         "columns": dg.MetadataValue.md(rendering.markdown(pd.DataFrame(summary["columns"]))),
         "report": _link(api, f"/monitoring/drift/{week}/report"),
-        "in_the_lake": dg.MetadataValue.path(f"{lake.root}/reports/drift/week={week}/report.html"),
+        "in_the_lake": dg.MetadataValue.path(f"{lake.root}/{reports.drift_page_path(week)}"),
     }
 
 
@@ -117,7 +118,7 @@ def _trust(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...])
     known = frame[frame["kick_off"] < monday(week)]
     history = known[known["season"] < known["season"].max()] if len(known) else known
     history = history[["match_id", "competition", "season", "kick_off", *columns]]
-    path = f"reports/drift/trust/{digest(history)}.json"
+    path = reports.drift_calibration_path(digest(history))
     kept = lake_tables.document(lake, path)
     if kept is not None:
         return Trust(**{**kept, "seasons": tuple(kept["seasons"])})

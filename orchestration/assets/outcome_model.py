@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, Registry, Training
 from features.io.store import Lake
@@ -75,7 +76,7 @@ def outcome_model(
         "run_id": version.run_id,
         **{name: training.tags[name] for name in ("trained_through", "trained_as_of", "data_digest", "code_revision")},
     }
-    lake.write_json(f"reports/evaluation/version={version.version}/summary.json", summary)
+    lake.write_json(reports.evaluation_path(version.version), summary)
     context.log.info("registered %s version %d", MODEL_NAME, version.version)
     return dg.MaterializeResult(
         metadata={

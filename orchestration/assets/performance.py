@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from features.errors import NotPublishedError
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, Registry
 from features.io.sources import QUARANTINE_SCHEMA
@@ -22,7 +23,7 @@ def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) ->
     """Scores of everything that was settled, against the references, by competition, window and model version."""
     settled = lake_tables.settled(lake)
     document = report(settled, clock.as_of())
-    lake.write_json("reports/performance.json", document)
+    lake.write_json(reports.PERFORMANCE, document)
     metadata: dict[str, Any] = {
         "matches": len(settled),
         "groups": dg.MetadataValue.md(rendering.markdown(_rows(document))),
@@ -73,7 +74,7 @@ def freshness(
         clock.now(),
         production.version if production else None,
     )
-    lake.write_json("reports/freshness.json", document)
+    lake.write_json(reports.FRESHNESS, document)
     table = pd.DataFrame([{"competition": name, **one} for name, one in document["competitions"].items()])
     return dg.MaterializeResult(
         metadata={**document["forecasts"], "competitions": dg.MetadataValue.md(rendering.markdown(table))}

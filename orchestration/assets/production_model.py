@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from features.errors import NotPublishedError
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
@@ -74,7 +75,7 @@ def describe(registry: Registry, lake: Lake) -> dict[str, dg.MetadataValue]:
 
 def _must_be_good_enough(candidate: ModelVersion, lake: Lake) -> None:
     try:
-        scores = lake.read_json(f"reports/evaluation/version={candidate.version}/summary.json")
+        scores = lake.read_json(reports.evaluation_path(candidate.version))
     except NotPublishedError as error:
         raise dg.Failure(f"version {candidate.version} has no evaluation: {error}") from error
     if why := refused_as_first(scores):

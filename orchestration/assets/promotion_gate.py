@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from features.errors import CorruptArtefactError
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
@@ -16,8 +17,6 @@ from orchestration.checks import CRITICAL
 from orchestration.promotion.evidence import assess, critical_checks
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
-
-GATE = "reports/gate.json"
 
 
 @dg.asset(
@@ -52,9 +51,11 @@ def publish(
     )
     if verdict is None:
         why = _nothing_staged_because(registry.versions())
-        lake.write_json(GATE, nothing_staged(production, settings.promotion_policy, clock.as_of(), previous, why))
+        lake.write_json(
+            reports.PROMOTION_GATE, nothing_staged(production, settings.promotion_policy, clock.as_of(), previous, why)
+        )
         return {"open": False, "why": why}
-    lake.write_json(GATE, as_document(verdict, datetime.now(UTC), _before(lake), previous))
+    lake.write_json(reports.PROMOTION_GATE, as_document(verdict, datetime.now(UTC), _before(lake), previous))
     return shown(verdict)
 
 
@@ -79,7 +80,7 @@ def became_of(version: ModelVersion) -> str:
 def _before(lake: Lake) -> dict[str, Any] | None:
     """The verdict published last; a damaged one is replaced, not mourned."""
     try:
-        return lake_tables.document(lake, GATE)
+        return lake_tables.document(lake, reports.PROMOTION_GATE)
     except CorruptArtefactError:
         return None
 

@@ -22,13 +22,13 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from features.errors import CorruptArtefactError, InvalidInputError, NotPublishedError, TouchlineError
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.settings import misread
 from features.io.store import Lake, week_of
 from features.matches import SCHEMA, as_known_at, conform
 from monitoring.settlement import settle
-from orchestration.assets.promotion_gate import GATE
 from orchestration.definitions import build
 from orchestration.local.instance import prepare_instance
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions, weeks_from
@@ -78,13 +78,13 @@ class Pipeline:
                 self._job("forecast_season", f"final table of {competition}", partition_key=competition)
         if self._ran or self._unsettled(as_of):
             self._weekly("settle_forecasts", "scores of played matches", self._first)
-        if self._ran or self._lake.stamp("reports/performance.json") is None:
+        if self._ran or self._lake.stamp(reports.PERFORMANCE) is None:
             self._job("evaluate_forecasts", "performance and freshness")
         for over in self._without_drift(as_of):
             self._job("report_drift", f"drift of the week {over}", partition_key=over)
         if self._ran or self._unshadowed():
             self._weekly("forecast_shadow", "forecasts of the candidate", self._first)
-        if self._ran or self._lake.stamp(GATE) is None:
+        if self._ran or self._lake.stamp(reports.PROMOTION_GATE) is None:
             self._job("evaluate_candidate", "gate of the candidate")
 
     def _weekly(self, job: str, what: str, first: str | None) -> None:
@@ -132,8 +132,8 @@ class Pipeline:
         """Weeks that ended since the last drift report; only the last one where there is no report yet."""
         last = week_of(as_of - timedelta(weeks=1))
         ended = [week_of(day) for day in pd.date_range(self._first, last, freq="7D").date]
-        reported = [week for week in ended if self._lake.stamp(f"reports/drift/week={week}/summary.json") is not None]
-        return [week for week in ended if week > reported[-1]] if reported else ended[-1:]
+        reported = set(reports.drift_weeks(self._lake)) & set(ended)
+        return [week for week in ended if week > max(reported)] if reported else ended[-1:]
 
     def _unshadowed(self) -> bool:
         """Whether a candidate waits that has forecast nothing yet."""

@@ -11,14 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from features.errors import CorruptArtefactError, PromotionBlockedError
+from features.io import reports
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.conditions import Approval
 from monitoring.gate import Verdict
 from orchestration.promotion.evidence import APPROVAL_TAGS, approval_of
 from orchestration.steps import lake_tables
-
-HISTORY = "reports/promotions.json"
 
 PREFIX = {"rollback": "restored", "promote": "promoted"}
 """How the tags on a version begin that tell why it is in production; a later promotion takes `restored` off again."""
@@ -28,7 +27,7 @@ FIELDS = ("by", "because", "at", "evidence", "instead_of")
 
 def history(lake: Lake) -> list[dict[str, Any]]:
     """Every change of the version in production, oldest first."""
-    document = lake_tables.document(lake, HISTORY)
+    document = lake_tables.document(lake, reports.PROMOTIONS)
     return list(document["promotions"]) if document else []
 
 
@@ -116,7 +115,7 @@ def finish(registry: Registry, lake: Lake) -> None:
     except CorruptArtefactError:  # what stood there is on the versions too
         told = [one for version in registry.versions() for one in _told(version)]
         past = sorted(told, key=lambda one: (one["at"], one["version"]))
-        lake.write_json(HISTORY, {"promotions": past})
+        lake.write_json(reports.PROMOTIONS, {"promotions": past})
     if entry is not None and not _noted(entry, past):
         _follow(registry, lake, entry)
 
@@ -141,7 +140,7 @@ def _follow(registry: Registry, lake: Lake, entry: dict[str, Any]) -> None:
             registry.remove_alias(PREVIOUS)
     elif entry["replaced"] is not None:
         registry.set_alias(PREVIOUS, entry["replaced"])
-    lake.write_json(HISTORY, {"promotions": [*history(lake), entry]})
+    lake.write_json(reports.PROMOTIONS, {"promotions": [*history(lake), entry]})
 
 
 def _noted(entry: dict[str, Any], past: list[dict[str, Any]]) -> bool:

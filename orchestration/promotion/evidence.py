@@ -9,6 +9,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from features.io import reports
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from features.matches import Status
@@ -36,8 +37,7 @@ def assess(
         return _nothing_waits(production, policy, as_of)
     matches, rows = lake_tables.matches(lake), lake_tables.weeks(lake, "shadow_forecasts")
     shadows = settled_shadows(lake, rows, matches, as_of)
-    week = latest_drift_week(lake)
-    folder = f"reports/drift/week={week}"
+    week = reports.latest_drift_week(lake)
     return judge(
         Evidence(
             candidate=candidate.version,
@@ -48,8 +48,8 @@ def assess(
             if production
             else None,
             checks=checks,
-            drift=lake_tables.document(lake, f"{folder}/summary.json") if week else None,
-            review=lake_tables.document(lake, f"{folder}/review.json") if week else None,
+            drift=reports.drift_summary(lake, week) if week else None,
+            review=lake_tables.document(lake, reports.drift_review_path(week)) if week else None,
             as_of=as_of,
             policy=policy,
             approval=approval_of(candidate),
@@ -72,12 +72,6 @@ def _of_production(settled: pd.DataFrame, shadows: pd.DataFrame, version: int) -
     """What the version in production forecast: published, and before its promotion in the shadow."""
     rows = [part[part["model_version"] == version] for part in (settled, shadows)]
     return pd.concat(rows, ignore_index=True).drop_duplicates("match_id")
-
-
-def latest_drift_week(lake: Lake) -> str | None:
-    """Week of the newest drift report; None if there is none."""
-    found = [name for name in lake.list("reports/drift") if name.endswith("/summary.json")]
-    return max(found).partition("/")[0].removeprefix("week=") if found else None
 
 
 def approval_of(version: ModelVersion) -> Approval | None:

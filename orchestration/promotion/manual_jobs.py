@@ -6,15 +6,16 @@ import dagster as dg
 from pydantic import Field
 
 from features.errors import TouchlineError
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.store import Lake
 from monitoring.gate import approve
 from orchestration.assets.production_model import describe
-from orchestration.assets.promotion_gate import GATE, publish
+from orchestration.assets.promotion_gate import publish
 from orchestration.checks import CRITICAL
 from orchestration.promotion import aliases
-from orchestration.promotion.evidence import assess, critical_checks, latest_drift_week
+from orchestration.promotion.evidence import assess, critical_checks
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
 
@@ -69,7 +70,7 @@ def approve_candidate(
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
         raise dg.Failure("no version is staged, so there is nothing to approve")
-    seen = config.evidence or (lake_tables.document(lake, GATE) or {}).get("evidence")
+    seen = config.evidence or (lake_tables.document(lake, reports.PROMOTION_GATE) or {}).get("evidence")
     if seen is None:
         raise dg.Failure("no verdict is published that anybody could have looked at (job evaluate_candidate)")
     try:
@@ -117,14 +118,15 @@ def record_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.Re
     from monitoring.drift import review
 
     _filled(config)
-    folder = f"reports/drift/week={config.week}"
-    summary = lake_tables.document(lake, f"{folder}/summary.json")
+    summary = lake_tables.document(lake, reports.drift_summary_path(config.week))
     if summary is None:
-        latest = latest_drift_week(lake)
+        latest = reports.latest_drift_week(lake)
         known = f"the newest is that of {latest}" if latest else "there is none of any week yet (job report_drift)"
         raise dg.Failure(f"there is no drift report for the week of {config.week}; {known}")
     try:
-        lake.write_json(f"{folder}/review.json", review(summary, config.name, config.note, clock.as_of()))
+        lake.write_json(
+            reports.drift_review_path(config.week), review(summary, config.name, config.note, clock.as_of())
+        )
     except TouchlineError as error:
         raise dg.Failure(str(error)) from error
 

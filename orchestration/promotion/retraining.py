@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from features.io import reports
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake
 from monitoring.gate import keeps_its_place
-from orchestration.assets.promotion_gate import GATE
 from orchestration.steps import lake_tables
 
 
@@ -21,4 +21,4 @@ def place_taken(registry: Registry, lake: Lake, as_of: datetime) -> str | None:
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     if candidate is None or production is None or candidate.version == production.version:
         return None
-    return keeps_its_place(lake_tables.document(lake, GATE), candidate.version, as_of)
+    return keeps_its_place(lake_tables.document(lake, reports.PROMOTION_GATE), candidate.version, as_of)

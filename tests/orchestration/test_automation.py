@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import ModelVersion
 from features.io.sources import SourceResult, bundled
@@ -21,7 +22,6 @@ from features.matches import OUTCOMES, conform, with_match_ids
 from features.metrics import rps
 from monitoring.performance import report
 from orchestration import sensors
-from orchestration.assets.promotion_gate import GATE
 from orchestration.definitions import build
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, register_competitions, weeks
 from orchestration.promotion.retraining_triggers import ALARM
@@ -131,7 +131,7 @@ def test_an_alarm_does_not_displace_a_candidate_that_is_still_being_judged(setti
     ask = partial(tick, *WAITING, sensor={"drift": drift_alarm_sensor, "performance": performance_alarm_sensor}[name])
     assert "still being judged" in ask().skip_message
     refused = {"candidate": 2, "matches": 120, "conditions": [{"name": "calibrated", "open": False}]}
-    lake.write_json(GATE, refused)
+    lake.write_json(reports.PROMOTION_GATE, refused)
     assert isinstance(ask(), dg.RunRequest)
 
 
@@ -200,7 +200,8 @@ def test_a_candidate_keeps_its_place_week_after_week_until_its_matches_speak_aga
         conditions = [{"name": name, "open": False} for name in shut]
         since = (AS_OF - timedelta(days=days_ago)).isoformat() if matches >= 100 else None
         lake.write_json(
-            GATE, {"candidate": candidate, "matches": matches, "conditions": conditions, "judged_since": since}
+            reports.PROMOTION_GATE,
+            {"candidate": candidate, "matches": matches, "conditions": conditions, "judged_since": since},
         )
         return retrain()
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import HTMLResponse
 
 from features.errors import CorruptArtefactError, NotPublishedError, TouchlineError
+from features.io import reports
 from features.io.store import Lake
 from serving.api.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.api.dispatch.in_flight import answer_of
@@ -80,9 +81,9 @@ async def workers(desk: DeskDep) -> Any:
 def drift_weeks(lake: LakeDep) -> Any:
     """Drift summaries of all weeks, newest first."""
     found = []
-    for week in reversed(_weeks(lake)):
+    for week in reversed(reports.drift_weeks(lake)):
         try:
-            found.append({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
+            found.append({"week": week, **reports.drift_summary(lake, week)})
         except (NotPublishedError, CorruptArtefactError):
             continue
     return Json({"items": found})
@@ -93,7 +94,7 @@ def drift_weeks(lake: LakeDep) -> Any:
 def drift_week(week: Week, lake: LakeDep) -> Any:
     """The drift summary of a week."""
     with _known(lake, week):
-        return Json({"week": week, **lake.read_json(f"reports/drift/week={week}/summary.json")})
+        return Json({"week": week, **reports.drift_summary(lake, week)})
 
 
 @router.get("/drift/{week}/report", response_class=HTMLResponse, responses=problems(401, 404, 422, 503))
@@ -101,7 +102,7 @@ def drift_week(week: Week, lake: LakeDep) -> Any:
 def drift_report(week: Week, lake: LakeDep) -> Any:
     """The drift report of a week as a page."""
     with _known(lake, week):
-        return HTMLResponse(lake.read_bytes(f"reports/drift/week={week}/report.html"))
+        return HTMLResponse(lake.read_bytes(reports.drift_page_path(week)))
 
 
 @contextmanager
@@ -110,20 +111,14 @@ def _known(lake: Lake, week: str) -> Iterator[None]:
     try:
         yield
     except NotPublishedError as error:
-        weeks = [one for one in _weeks(lake) if one != week]
+        weeks = [one for one in reports.drift_weeks(lake) if one != week]
         before, after = [one for one in weeks if one < week][-2:], [one for one in weeks if one > week][:2]
         nearest = f"nearest: {', '.join([*before, *after])}" if weeks else "there is none of any week yet"
         raise NotPublishedError(f"there is no drift report for the week of {week}; {nearest}") from error
-
-
-def _weeks(lake: Lake) -> list[str]:
-    """Weeks with a drift report, oldest first."""
-    found = [name for name in lake.list("reports/drift") if name.endswith("/summary.json")]
-    return sorted(name.split("/")[0].removeprefix("week=") for name in found)
 
 
 @router.get("/performance", response_model=Performance, responses=problems(401, 404, 422, 503))
 @router.get("/performance/", include_in_schema=False)
 def performance(lake: LakeDep) -> Any:
     """Rolling scores of settled forecasts against the references."""
-    return Json(lake.read_json("reports/performance.json"))
+    return Json(lake.read_json(reports.PERFORMANCE))

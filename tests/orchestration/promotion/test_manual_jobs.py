@@ -10,13 +10,14 @@ import dagster as dg
 import pytest
 from dagster._core.remote_representation.external_data import active_presets_from_job_def
 
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Condition, Policy
 from monitoring.gate import Verdict, as_document
 from orchestration.assets import promotion_gate as gate_asset
-from orchestration.assets.promotion_gate import GATE, gate, shown
+from orchestration.assets.promotion_gate import gate, shown
 from orchestration.promotion import manual_jobs
 from orchestration.settings import PipelineSettings
 
@@ -63,27 +64,27 @@ def approve(resources: dict[str, Any]) -> bool:
 def test_an_approval_means_the_published_evidence_and_no_newer_one(resources, monkeypatch) -> None:
     monkeypatch.setattr(manual_jobs, "assess", lambda *_: WAITS)
     assert not approve(resources), "nothing was published that anybody could have looked at"
-    resources["lake"].write_json(GATE, as_document(replace(WAITS, evidence="older"), NOW))
+    resources["lake"].write_json(reports.PROMOTION_GATE, as_document(replace(WAITS, evidence="older"), NOW))
     assert not approve(resources), "the evidence has changed since it was published"
-    resources["lake"].write_json(GATE, as_document(WAITS, NOW))
+    resources["lake"].write_json(reports.PROMOTION_GATE, as_document(WAITS, NOW))
     assert approve(resources)
     assert resources["registry"].tags["approved_evidence"] == "abc"
 
 
 def test_a_gate_with_nothing_staged_forgets_the_version_taken_back(resources) -> None:
-    resources["lake"].write_json(GATE, as_document(WAITS, NOW))
+    resources["lake"].write_json(reports.PROMOTION_GATE, as_document(WAITS, NOW))
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([gate], instance=instance, resources=resources).success
-    document = resources["lake"].read_json(GATE)
+    document = resources["lake"].read_json(reports.PROMOTION_GATE)
     assert (document["candidate"], document["open"], document["waiting_since"]) == (None, False, None)
 
 
 def test_a_damaged_verdict_is_replaced_by_the_next_one(resources, monkeypatch) -> None:
     monkeypatch.setattr(gate_asset, "assess", lambda *_: WAITS)
-    resources["lake"].write_bytes(GATE, b"{")
+    resources["lake"].write_bytes(reports.PROMOTION_GATE, b"{")
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([gate], instance=instance, resources=resources).success
-    assert resources["lake"].read_json(GATE)["candidate"] == 2
+    assert resources["lake"].read_json(reports.PROMOTION_GATE)["candidate"] == 2
 
 
 def test_every_condition_is_shown_in_a_line_that_says_why() -> None:
@@ -110,12 +111,12 @@ def test_a_review_or_a_rollback_is_followed_by_a_verdict_that_knows_of_it(resour
         (manual_jobs.review_drift, "record_review", form),
         (manual_jobs.rollback_production, "restore_previous", {"name": "Ada", "reason": "odd draws"}),
     ):
-        lake.write_json(GATE, as_document(replace(WAITS, evidence="older"), NOW))
+        lake.write_json(reports.PROMOTION_GATE, as_document(replace(WAITS, evidence="older"), NOW))
         with dg.DagsterInstance.ephemeral() as instance:
             run = {"ops": {op: {"config": config}}}
             assert job.execute_in_process(run_config=run, instance=instance, resources=resources).success
             assert instance.get_latest_materialization_event(dg.AssetKey("promotion_gate")) is not None
-        assert lake.read_json(GATE)["evidence"] == "abc"
+        assert lake.read_json(reports.PROMOTION_GATE)["evidence"] == "abc"
 
 
 DECISIONS = {

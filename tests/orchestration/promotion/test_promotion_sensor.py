@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from features.io import reports
 from features.io.registry import PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Policy
 from orchestration import sensors
-from orchestration.promotion.aliases import HISTORY
 from orchestration.settings import PipelineSettings
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -55,7 +55,7 @@ def test_a_change_that_was_cut_off_after_the_alias_moved_is_completed(tmp_path, 
     with dg.DagsterInstance.ephemeral() as instance:
         assert tick(settings, instance).tags == {sensors.ASKED: "finish the change to version 3"}
         entry = {"action": "promote", "version": 3, "at": NOW.isoformat()}
-        Lake(settings.lake_root).write_json(HISTORY, {"promotions": [entry]})
+        Lake(settings.lake_root).write_json(reports.PROMOTIONS, {"promotions": [entry]})
         assert tick(settings, instance).skip_message == "no version is staged"
 
 

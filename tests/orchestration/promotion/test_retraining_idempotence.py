@@ -11,11 +11,12 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from orchestration.assets import outcome_model as module
-from orchestration.assets.promotion_gate import GATE, gate
+from orchestration.assets.promotion_gate import gate
 from orchestration.settings import PipelineSettings
 from orchestration.steps.training import IDENTITY
 
@@ -126,4 +127,4 @@ def test_where_nothing_is_staged_the_gate_says_what_became_of_the_last_version(r
         run = dg.materialize([gate], instance=instance, resources=resources)
     why = "no version is staged; version 2 was rolled back by Ada on 2026-03-13 (odd draws)"
     assert run.asset_materializations_for_node("promotion_gate")[0].metadata["why"].value == why
-    assert resources["lake"].read_json(GATE)["conditions"][0]["why"] == why
+    assert resources["lake"].read_json(reports.PROMOTION_GATE)["conditions"][0]["why"] == why

@@ -1,0 +1,72 @@
+"""Documents below `reports/` in the lake: their paths, and how to read them.
+
+Orchestration writes them, the API and the Prometheus exporter read them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from features.io.store import Lake
+
+FRESHNESS = "reports/freshness.json"
+PERFORMANCE = "reports/performance.json"
+PROMOTION_GATE = "reports/gate.json"
+PROMOTIONS = "reports/promotions.json"
+
+_DRIFT = "reports/drift"
+_SUMMARY = "summary.json"
+
+
+def evaluation_path(version: int) -> str:
+    """Walk-forward evaluation of a model version, as JSON."""
+    return f"reports/evaluation/version={version}/{_SUMMARY}"
+
+
+def drift_summary_path(week: str) -> str:
+    """Figures of a week's drift report, as JSON.
+
+    Parameters
+    ----------
+    week : Monday of the week, YYYY-MM-DD.
+    """
+    return f"{_DRIFT}/week={week}/{_SUMMARY}"
+
+
+def drift_page_path(week: str) -> str:
+    """A week's drift report, as an HTML page."""
+    return f"{_DRIFT}/week={week}/report.html"
+
+
+def drift_review_path(week: str) -> str:
+    """A person's review of a week's drift report, as JSON."""
+    return f"{_DRIFT}/week={week}/review.json"
+
+
+def drift_calibration_path(content_hash: str) -> str:
+    """Drift thresholds, by the hash of the history that they were calibrated on."""
+    return f"{_DRIFT}/trust/{content_hash}.json"
+
+
+def drift_weeks(lake: Lake) -> list[str]:
+    """Weeks with a drift report, oldest first."""
+    names = [name for name in lake.list(_DRIFT) if name.endswith(f"/{_SUMMARY}")]
+    return sorted(name.partition("/")[0].removeprefix("week=") for name in names)
+
+
+def latest_drift_week(lake: Lake) -> str | None:
+    """Week of the newest drift report; None if there is none."""
+    return max(drift_weeks(lake), default=None)
+
+
+def drift_summary(lake: Lake, week: str) -> dict[str, Any]:
+    """Figures of a week's drift report.
+
+    Raises
+    ------
+    NotPublishedError
+        If there is no report for the week.
+    CorruptArtefactError
+        If it is not readable as JSON.
+    """
+    return lake.read_json(drift_summary_path(week))

@@ -1,0 +1,44 @@
+"""Paths of the lake's reports are a contract: operators, backups and earlier versions know them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import NotPublishedError
+from features.io import reports
+from features.io.store import Lake
+
+
+def test_paths_are_a_contract() -> None:
+    """A release that moved one would not find what the release before it has written."""
+    assert [reports.FRESHNESS, reports.PERFORMANCE, reports.PROMOTION_GATE, reports.PROMOTIONS] == [
+        "reports/freshness.json",
+        "reports/performance.json",
+        "reports/gate.json",
+        "reports/promotions.json",
+    ]
+    assert reports.evaluation_path(7) == "reports/evaluation/version=7/summary.json"
+    assert reports.drift_summary_path("2026-03-09") == "reports/drift/week=2026-03-09/summary.json"
+    assert reports.drift_page_path("2026-03-09") == "reports/drift/week=2026-03-09/report.html"
+    assert reports.drift_review_path("2026-03-09") == "reports/drift/week=2026-03-09/review.json"
+    assert reports.drift_calibration_path("abc") == "reports/drift/trust/abc.json"
+
+
+def test_weeks_are_listed_oldest_first(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    assert reports.drift_weeks(lake) == []
+    assert reports.latest_drift_week(lake) is None
+    for week in ("2026-03-09", "2025-12-29"):
+        lake.write_json(reports.drift_summary_path(week), {"week": week})
+    lake.write_json(reports.drift_review_path("2026-03-16"), {})
+    lake.write_json(reports.drift_calibration_path("abc"), {})
+    assert reports.drift_weeks(lake) == ["2025-12-29", "2026-03-09"], "only weeks with a summary"
+    assert reports.latest_drift_week(lake) == "2026-03-09"
+    assert reports.drift_summary(lake, "2026-03-09") == {"week": "2026-03-09"}
+
+
+def test_a_week_without_report_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NotPublishedError, match=r"week=2026-03-09/summary\.json"):
+        reports.drift_summary(Lake(str(tmp_path)), "2026-03-09")
