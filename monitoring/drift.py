@@ -122,21 +122,21 @@ def drift_report(frame: pd.DataFrame, week: str, trust: Trust) -> Report:
     columns = [name for name in frame.columns if name in trust.thresholds]
     end = datetime.fromisoformat(week).replace(tzinfo=UTC) + timedelta(days=7)
     known = frame[frame["kick_off"] < pd.Timestamp(end)]
-    reference, window, left_out = split(known)
+    reference, window, excluded_competitions = split(known)
     summary: dict[str, Any] = {
         "week": week,
         "method": METHOD,
         "matches": len(window),
         "as_published": int(window["as_published"].sum()),
         "minimum": WINDOW,
-        "left_out": left_out,
+        "excluded_competitions": excluded_competitions,
         "competitions": sorted(set(window["competition"])),
         "window": _extent(window),
         "reference": _extent(reference) | {"matches": len(reference), "seasons": sorted(set(reference["season"]))},
         "trust": asdict(trust),
     }
     if window.empty:
-        rows = sum(one["matches"] for one in left_out.values())
+        rows = sum(one["matches"] for one in excluded_competitions.values())
         summary |= {"state": "too_few_matches", "share": None, "columns": [], "matches": rows}
         return Report(_sealed(summary), with_preface(EMPTY, summary))
     missing = [name for name in columns if _finite(window[name]).size < len(window) / 2]
@@ -183,11 +183,15 @@ def split(known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, di
         str(name): {"matches": int(n), "reference": int((before["competition"] == name).sum())}
         for name, n in running["competition"].value_counts().items()
     }
-    left_out = {name: one for name, one in counts.items() if min(one.values()) < WINDOW}
-    share = min((one["reference"] for name, one in counts.items() if name not in left_out), default=0)
-    kept = before[~before["competition"].isin(left_out)].groupby("competition", sort=False)
+    excluded_competitions = {name: one for name, one in counts.items() if min(one.values()) < WINDOW}
+    share = min((one["reference"] for name, one in counts.items() if name not in excluded_competitions), default=0)
+    kept = before[~before["competition"].isin(excluded_competitions)].groupby("competition", sort=False)
     reference = before.loc[[row for rows in kept.groups.values() for row in _evenly(rows, share)]]
-    return reference, running[~running["competition"].isin(left_out)].groupby("competition").tail(WINDOW), left_out
+    return (
+        reference,
+        running[~running["competition"].isin(excluded_competitions)].groupby("competition").tail(WINDOW),
+        excluded_competitions,
+    )
 
 
 def _evenly(rows: pd.Index[Any], n: int) -> pd.Index[Any]:

@@ -88,7 +88,7 @@ def _compared(summary: dict[str, Any]) -> Iterator[str]:
             "by the version in production; the others, and those of the reference, it made afterwards from what was "
             "known before each match.</p>"
         )
-    for name, one in summary["left_out"].items():
+    for name, one in summary["excluded_competitions"].items():
         yield (
             f"<p>{html.escape(name)} is left out: {_named(one['matches'], 'match', 'matches')} of the running season "
             f"and {one['reference']:,} of the seasons before; {summary['minimum']} of each are needed.</p>"

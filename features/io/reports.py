@@ -17,6 +17,9 @@ PROMOTIONS = "reports/promotions.json"
 _DRIFT = "reports/drift"
 _SUMMARY = "summary.json"
 
+_RENAMED_FIELDS = {"left_out": "excluded_competitions"}
+"""Fields of a drift summary that version 0.1 wrote under another name: old weeks are never written again."""
+
 
 def evaluation_path(version: int) -> str:
     """Walk-forward evaluation of a model version, as JSON."""
@@ -60,7 +63,7 @@ def latest_drift_week(lake: Lake) -> str | None:
 
 
 def drift_summary(lake: Lake, week: str) -> dict[str, Any]:
-    """Figures of a week's drift report.
+    """Figures of a week's drift report, with today's field names whichever version wrote it.
 
     Raises
     ------
@@ -69,4 +72,5 @@ def drift_summary(lake: Lake, week: str) -> dict[str, Any]:
     CorruptArtefactError
         If it is not readable as JSON.
     """
-    return lake.read_json(drift_summary_path(week))
+    summary = lake.read_json(drift_summary_path(week))
+    return {_RENAMED_FIELDS.get(name, name): value for name, value in summary.items()}

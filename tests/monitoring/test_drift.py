@@ -94,11 +94,11 @@ def test_too_little_history_is_said_and_not_guessed() -> None:
 
 
 def test_the_reference_is_the_three_seasons_before_and_the_window_the_last_hundred_matches(frame: pd.DataFrame) -> None:
-    reference, window, left_out = split(frame[frame["kick_off"] < AS_OF])
+    reference, window, excluded_competitions = split(frame[frame["kick_off"] < AS_OF])
     assert sorted(set(reference["season"])) == ["2022-23", "2023-24", "2024-25"]
     assert len(window) == WINDOW
     assert set(window["season"]) == {"2025-26"}
-    assert not left_out
+    assert not excluded_competitions
 
 
 def test_the_season_as_it_was_is_stable(undrifted: Report) -> None:
@@ -215,27 +215,29 @@ def with_another_league(frame: pd.DataFrame, running: int, seasons: tuple[str, .
 
 def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, trust: Trust) -> None:
     report = drift_report(with_another_league(frame, 40, ("2023-24", "2024-25")), WEEK, trust)
-    assert report.summary["left_out"] == {"eng-championship": {"matches": 40, "reference": 760}}
+    assert report.summary["excluded_competitions"] == {"eng-championship": {"matches": 40, "reference": 760}}
     assert report.summary["competitions"] == ["eng-premier-league"]
     assert report.summary["matches"] == WINDOW
     assert "eng-championship is left out: 40 matches" in report.html
     told = json.loads(json.dumps(report.summary))
-    assert DriftSummary.model_validate(told).left_out["eng-championship"].matches == 40  # as the API tells it
+    assert (
+        DriftSummary.model_validate(told).excluded_competitions["eng-championship"].matches == 40
+    )  # as the API tells it
 
 
 def test_a_league_without_seasons_before_is_not_compared_with_another_one(
     frame: pd.DataFrame, trust: Trust, undrifted: Report
 ) -> None:
     summary = drift_report(with_another_league(frame, 200), WEEK, trust).summary
-    assert summary["left_out"] == {"eng-championship": {"matches": 200, "reference": 0}}
+    assert summary["excluded_competitions"] == {"eng-championship": {"matches": 200, "reference": 0}}
     assert summary["state"] == "stable"
     assert summary["columns"] == undrifted.summary["columns"]
 
 
 def test_each_league_has_the_same_share_of_reference_and_window(frame: pd.DataFrame, trust: Trust) -> None:
     two = with_another_league(frame, 290, ("2024-25",))
-    reference, window, left_out = split(two[two["kick_off"] < AS_OF])
-    assert not left_out
+    reference, window, excluded_competitions = split(two[two["kick_off"] < AS_OF])
+    assert not excluded_competitions
     assert window["competition"].value_counts().to_dict() == {"eng-premier-league": 100, "eng-championship": 100}
     assert reference["competition"].value_counts().to_dict() == {"eng-premier-league": 380, "eng-championship": 380}
     assert set(reference.loc[reference["competition"] == "eng-premier-league", "season"]) == {

@@ -111,7 +111,7 @@ def drift_week(week: str, state: str, threshold: float, p_values: dict[str, floa
         "matches": 100,
         "as_published": 100,
         "minimum": 100,
-        "left_out": {},
+        "excluded_competitions": {},
         "competitions": ["eng-premier-league"],
         "digest": "0" * 16,
         "share": len(p_values) / len(columns),
@@ -171,7 +171,7 @@ class FakeApi:
             drift_week("2026-03-02", "stable", 0.01, {}),
             drift_week("2025-08-18", "too_few_matches", 0.01, {})
             | {"share": None, "matches": 20, "as_published": 0, "columns": [], "drifted": []}
-            | {"competitions": [], "left_out": {"eng-premier-league": {"matches": 20, "reference": 1140}}},
+            | {"competitions": [], "excluded_competitions": {"eng-premier-league": {"matches": 20, "reference": 1140}}},
         ]
         self.report: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []

@@ -62,7 +62,7 @@ _DRIFT = {
     "minimum": 100,
     "method": "ks",
     "as_published": 100,
-    "left_out": {"eng-championship": {"matches": 40, "reference": 1656}},
+    "excluded_competitions": {"eng-championship": {"matches": 40, "reference": 1656}},
     "competitions": ["eng-premier-league"],
     "window": _EXTENT,
     "reference": {

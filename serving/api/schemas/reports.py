@@ -65,7 +65,7 @@ class DriftSummary(BaseModel):
     minimum: int = Field(description="Matches that a verdict needs.")
     method: str
     as_published: int = Field(description="Matches whose forecast is the one that was published, not made again.")
-    left_out: dict[str, DriftShortage] = Field(description="Competitions with too few matches.")
+    excluded_competitions: dict[str, DriftShortage] = Field(description="Competitions with too few matches.")
     competitions: list[str]
     window: Extent
     reference: DriftReference

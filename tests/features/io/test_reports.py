@@ -42,3 +42,11 @@ def test_weeks_are_listed_oldest_first(tmp_path: Path) -> None:
 def test_a_week_without_report_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NotPublishedError, match=r"week=2026-03-09/summary\.json"):
         reports.drift_summary(Lake(str(tmp_path)), "2026-03-09")
+
+
+def test_summaries_of_version_0_1_are_read(tmp_path: Path) -> None:
+    """Version 0.1 wrote `left_out`; the digest, which reviews refer to, stays the one that was written."""
+    lake = Lake(str(tmp_path))
+    shortage = {"eng-championship": {"matches": 40, "reference": 1656}}
+    lake.write_json(reports.drift_summary_path("2026-03-09"), {"left_out": shortage, "digest": "d1"})
+    assert reports.drift_summary(lake, "2026-03-09") == {"excluded_competitions": shortage, "digest": "d1"}
