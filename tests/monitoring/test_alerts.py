@@ -348,10 +348,10 @@ def test_there_is_an_alert_for_each_way_to_go_wrong() -> None:
     """An alert that is taken away takes its case along; nobody would miss it."""
     burning = {f"{goal}{pace}Burn" for goal in OBJECTIVES for pace in ("Fast", "Slow")}
     batch = {
-        *("FeedSilent", "ForecastsStale", "Drift", "DriftReportStale", "BelowBaseRate", "BelowPlainElo"),
-        *("Miscalibrated", "PromotionWaiting", "PipelineSilent", "RowsQuarantined", "ReportUnreadable"),
+        *("SourceStale", "ForecastsStale", "Drift", "DriftReportStale", "BelowBaseRate", "BelowPlainElo"),
+        *("Miscalibrated", "PromotionWaiting", "PipelineStalled", "RowsQuarantined", "ReportUnreadable"),
     }
-    service = {"ModelNotLoaded", "NoWorkers", "QueueStuck", "Unobserved", "ShedsRequests", "ModelSwapFails"}
+    service = {"ModelNotLoaded", "NoWorkers", "QueueStuck", "TargetsDown", "LoadShedding", "ModelReloadFailing"}
     assert {f"Touchline{name}" for name in burning | batch | service} <= set(rules())
     for name in burning:
         windows = set(re.findall(r"ratio_rate(\w+)", rules()[f"Touchline{name}"]["expr"]))

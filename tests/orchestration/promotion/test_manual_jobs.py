@@ -17,7 +17,7 @@ from features.io.store import Lake
 from monitoring.conditions import Condition, Policy
 from monitoring.gate import Verdict, as_document
 from orchestration.assets import promotion_gate as gate_asset
-from orchestration.assets.promotion_gate import gate, shown
+from orchestration.assets.promotion_gate import promotion_gate, shown
 from orchestration.promotion import manual_jobs
 from orchestration.settings import PipelineSettings
 
@@ -74,7 +74,7 @@ def test_an_approval_means_the_published_evidence_and_no_newer_one(resources, mo
 def test_a_gate_with_nothing_staged_forgets_the_version_taken_back(resources) -> None:
     resources["lake"].write_json(reports.PROMOTION_GATE, as_document(WAITS, NOW))
     with dg.DagsterInstance.ephemeral() as instance:
-        assert dg.materialize([gate], instance=instance, resources=resources).success
+        assert dg.materialize([promotion_gate], instance=instance, resources=resources).success
     document = resources["lake"].read_json(reports.PROMOTION_GATE)
     assert (document["candidate"], document["open"], document["waiting_since"]) == (None, False, None)
 
@@ -83,7 +83,7 @@ def test_a_damaged_verdict_is_replaced_by_the_next_one(resources, monkeypatch) -
     monkeypatch.setattr(gate_asset, "assess", lambda *_: WAITS)
     resources["lake"].write_bytes(reports.PROMOTION_GATE, b"{")
     with dg.DagsterInstance.ephemeral() as instance:
-        assert dg.materialize([gate], instance=instance, resources=resources).success
+        assert dg.materialize([promotion_gate], instance=instance, resources=resources).success
     assert resources["lake"].read_json(reports.PROMOTION_GATE)["candidate"] == 2
 
 

@@ -16,7 +16,7 @@ from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from orchestration.assets import outcome_model as module
-from orchestration.assets.promotion_gate import gate
+from orchestration.assets.promotion_gate import promotion_gate
 from orchestration.settings import PipelineSettings
 from orchestration.steps.training import IDENTITY
 
@@ -124,7 +124,7 @@ def test_the_version_before_may_be_tried_again(resources) -> None:
 def test_where_nothing_is_staged_the_gate_says_what_became_of_the_last_version(resources) -> None:
     resources["registry"].tags[2] |= ROLLED_BACK
     with dg.DagsterInstance.ephemeral() as instance:
-        run = dg.materialize([gate], instance=instance, resources=resources)
+        run = dg.materialize([promotion_gate], instance=instance, resources=resources)
     why = "no version is staged; version 2 was rolled back by Ada on 2026-03-13 (odd draws)"
     assert run.asset_materializations_for_node("promotion_gate")[0].metadata["why"].value == why
     assert resources["lake"].read_json(reports.PROMOTION_GATE)["conditions"][0]["why"] == why
