@@ -184,7 +184,7 @@ def report(watch: Watch, first: dict[str, float], url: str) -> None:
     held, busy, steady = watch.phase(lambda: asyncio.run(opened(url, ONE, RATE, LOADED)))
     _, full, most = watch.phase(lambda: asyncio.run(closed(url, ONE, 32, SATURATED)))
     print(f"load average {os.getloadavg()[0]:.1f}; at {RATE}/s: {steady}; as many as are answered: {most}\n")
-    print(f"| process | MB at rest | MB at {RATE}/s | cores at rest | cores at {RATE}/s | cores at the most |")
+    print(f"| process | MB at rest | MB at {RATE}/s | cores at rest | cores at {RATE}/s | cores at peak |")
     print("|---|---|---|---|---|---|")
     for row in ROWS:
         if row == "run":
