@@ -36,7 +36,7 @@ from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF
 from features.io.store import week_of
 from serving.settings import ServingSettings
 from tests.benchmarks import peers
-from tests.benchmarks.load import Outcome, closed, opened
+from tests.support.load_generator import Outcome, closed, opened
 from tests.support.rabbitmq_server import Rabbit
 from tests.support.redis_server import Store
 from tests.support.service_harness import REPOSITORY, Service, World, build, wait_until

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.benchmarks.load import closed, opened
 from tests.benchmarks.serving import ONE
+from tests.support.load_generator import closed, opened
 from tests.support.ports import free_port
 from tests.support.rabbitmq_server import Rabbit
 from tests.support.redis_server import Store

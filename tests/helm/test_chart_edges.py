@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.helm.conftest import EXTERNAL
+from tests.support.chart import EXTERNAL
 
 Thing = dict[str, Any]
 PARTS = {

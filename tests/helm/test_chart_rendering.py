@@ -15,7 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.helm.conftest import VARIANTS
+from tests.support.chart import VARIANTS
 
 CHART = Path(__file__).resolve().parents[2] / "helm"
 PROFILES = sorted(path.name for path in CHART.glob("values*.yaml"))

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.load.test_locustfile import LOCUSTFILE
 from tests.support.service_harness import REPOSITORY, Service
 
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 WEEK = "reports/drift/week=2026-02-09"
 EACH_ONCE = """
 import importlib.util, json, sys

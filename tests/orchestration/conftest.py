@@ -1,66 +1,16 @@
-"""A whole installation in a temporary folder, on the bundled data."""
+"""Whole installations in temporary folders, on the bundled data."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import dagster as dg
-import pandas as pd
 import pytest
 
-from features.forecasts import SCHEMA as FORECASTS
-from features.io.registry import PRODUCTION, Registry
-from features.io.store import Lake
 from monitoring.conditions import Policy
-from orchestration.definitions import build
-from orchestration.local.pipeline import run_pipeline
-from orchestration.partitions import RANGE_END, RANGE_START
-from orchestration.settings import PipelineSettings
 from tests.support.built_once import build_once
-
-
-@dataclass
-class Installation:
-    """Settings of one home, and what the pipeline left there."""
-
-    settings: PipelineSettings
-    said: list[str] = field(default_factory=list)
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(self.settings.lake_root)
-
-    @property
-    def registry(self) -> Registry:
-        return Registry(self.settings.mlflow_tracking_uri)
-
-    def instance(self) -> dg.DagsterInstance:
-        return dg.DagsterInstance.from_config(str(self.settings.home / "dagster"))
-
-    def run(self) -> list[str]:
-        """Run the pipeline; returns the lines that a user sees."""
-        self.said.clear()
-        run_pipeline(self.settings, self.said.append)
-        return list(self.said)
-
-    def at(self, moment: datetime) -> Installation:
-        """The same home at another moment."""
-        return Installation(self.settings.model_copy(update={"as_of": moment}))
-
-    def forecasts(self) -> pd.DataFrame:
-        weeks = self.lake.partitions("forecasts")
-        return pd.concat(
-            [self.lake.read_table("forecasts", week, schema=FORECASTS) for week in weeks], ignore_index=True
-        )
-
-
-def install(home: Path, as_of: datetime | None = None) -> Installation:
-    home.mkdir(parents=True, exist_ok=True)
-    return Installation(PipelineSettings(home=home, as_of=as_of, mlflow_tracking_uri=f"sqlite:///{home}/mlflow.db"))
+from tests.support.installation import Installation, add_candidate, copy_of, install
 
 
 @pytest.fixture
@@ -83,33 +33,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 def first_start(installed: Installation) -> list[str]:
     """The lines that a user saw at the first start of `installed`."""
     return (installed.settings.home.parent / "output").read_text().splitlines()
-
-
-def copy_of(installed: Installation, home: Path, policy: Policy = Policy.AUTO) -> Installation:
-    """The installation in another home; without a policy, promotions need no person there."""
-    shutil.copytree(installed.settings.home, home)
-    settings = installed.settings.model_copy(
-        update={"home": home, "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db", "promotion_policy": policy}
-    )
-    return Installation(settings)
-
-
-def add_candidate(installation: Installation) -> None:
-    """Stage version 2 and gather the evidence for it: every condition of the gate holds."""
-    definitions = build(installation.settings)
-    config = {"ops": {"outcome_model": {"config": {"regularisation": 0.11, "reason": "test"}}}}
-    season = {RANGE_START: "2025-08-11", RANGE_END: "2026-03-09"}
-    with installation.instance() as instance:
-        for job, options in (
-            ("train_model", {"run_config": config}),
-            ("forecast_shadow", {"tags": season}),
-            ("evaluate_candidate", {}),
-        ):
-            assert definitions.resolve_job_def(job).execute_in_process(instance=instance, **options).success
-    assert installation.lake.read_json("reports/gate.json")["open"]
-    production = installation.registry.by_alias(PRODUCTION)
-    assert production is not None
-    assert production.version == 1
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from features.odds import market, shin
 from features.rating_history import STATE_COLUMNS
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
-from tests.orchestration.conftest import Installation
+from tests.support.installation import Installation
 
 FRIDAY = datetime(2024, 3, 1, 19, tzinfo=UTC)
 """That evening the odds of the weekend are known."""

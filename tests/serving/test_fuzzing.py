@@ -10,7 +10,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -19,7 +18,6 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kombu import Connection, Exchange
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
 from schemathesis.generation import GenerationMode
@@ -37,7 +35,8 @@ from serving.api.api_keys import create
 from serving.api.app import create_app
 from serving.settings import ServingSettings
 from serving.worker.execution import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
-from tests.monitoring.test_dashboards import fill
+from tests.support.lake_reports import write_reports
+from tests.support.pickled_message import publish_pickle
 from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
@@ -59,7 +58,7 @@ def complete(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("complete")
     shutil.copytree(master.lake_root, folder / "lake")
     world = World(folder / "lake", master.tracking_uri)
-    fill(world.lake)
+    write_reports(world.lake)
     world.lake.write_bytes("reports/drift/week=2026-03-09/report.html", b"<html>drift</html>")
     season = as_known_at(load(), REPLAY_AS_OF).query("season == '2025-26'").reset_index(drop=True)
     ahead = season.loc[season["status"] != Status.PLAYED, ["match_id"]].assign(home=0.45, draw=0.27, away=0.28)
@@ -271,31 +270,11 @@ def test_probabilities_are_finite_and_sum_to_one(api: httpx.Client) -> None:
     assert math.isclose(sum(found.values()), 1, abs_tol=1e-9)
 
 
-class Burglar:
-    """What a pickled message would do to a worker that loads it."""
-
-    def __init__(self, loot: Path) -> None:
-        self._loot = loot
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self._loot,))
-
-
-def break_in(broker_url: str, task: str, loot: Path) -> None:
-    """Put a pickled task on the queue."""
-    headers = {"lang": "py", "task": task, "id": str(uuid4()), "root_id": None, "parent_id": None}
-    with Connection(broker_url) as connection:
-        exchange = Exchange("ml", type="topic" if broker_url.startswith("amqp") else "direct")
-        connection.Producer().publish(
-            [[Burglar(loot)], {}, {}], serializer="pickle", exchange=exchange, routing_key="ml", headers=headers
-        )
-
-
 @pytest.mark.parametrize("task", [PREDICT, PREDICT_TOGETHER, PREDICT_BATCH, "no.such.task"])
 def test_a_pickled_message_is_refused_and_the_worker_goes_on(
     api: httpx.Client, service: Service, tmp_path: Path, task: str
 ) -> None:
-    break_in(service.broker_url, task, tmp_path / "loot")
+    publish_pickle(service.broker_url, task, tmp_path / "loot")
     for _ in range(5):
         assert api.post("/predict", json=PAIR).status_code == 200
     assert not (tmp_path / "loot").exists()

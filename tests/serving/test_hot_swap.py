@@ -24,7 +24,7 @@ from serving.settings import ServingSettings
 from serving.wire.columns import slate
 from serving.worker import app, execution, heartbeat
 from serving.worker.predictor import Predictor, Serving
-from tests.benchmarks.load import Outcome, opened
+from tests.support.load_generator import Outcome, opened
 from tests.support.mlflow_server import Tracking
 from tests.support.predictor_helpers import FIXTURE, documents
 from tests.support.service_harness import Service, World, train, wait_until

@@ -16,9 +16,8 @@ import pandas as pd
 import pytest
 
 from features.io.sources.bundled import COMPETITION
-from tests.serving.api.catalogue.test_catalogue import COLUMN
 from tests.support.openapi_assertions import documented
-from tests.support.service_harness import Service, World, publish, wait_until
+from tests.support.service_harness import COLUMN_OF_TABLE, Service, World, publish, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
@@ -75,7 +74,7 @@ def _vandal(world: World, ended: threading.Event) -> None:
     in place and in no order."""
     files = list(world.lake_root.rglob("*.parquet"))
     whole = {file: file.read_bytes() for file in files}
-    older = {file: _older(file, COLUMN[file.relative_to(world.lake_root).parts[0]]) for file in files}
+    older = {file: _older(file, COLUMN_OF_TABLE[file.relative_to(world.lake_root).parts[0]]) for file in files}
     rng = random.Random(7)
     while not ended.is_set():
         file = rng.choice(files)

@@ -15,7 +15,7 @@ from redis import Redis
 from serving.api.dispatch.result_store import Results, accepted_key
 from serving.settings import DEAD_LETTERS, QUEUE
 from serving.worker.execution import PREDICT_TOGETHER
-from tests.serving.test_fuzzing import break_in
+from tests.support.pickled_message import publish_pickle
 from tests.support.rabbitmq_server import Rabbit
 from tests.support.service_harness import Service, World, wait_until
 
@@ -77,7 +77,7 @@ def test_a_task_that_was_started_stays_so_when_its_request_comes_again(valkey: s
 
 
 def test_a_pickled_message_on_rabbitmq_is_refused_and_the_worker_goes_on(on_rabbit: Service, tmp_path: Path) -> None:
-    break_in(on_rabbit.broker_url, PREDICT_TOGETHER, tmp_path / "loot")
+    publish_pickle(on_rabbit.broker_url, PREDICT_TOGETHER, tmp_path / "loot")
     for _ in range(3):
         assert httpx.post(f"{on_rabbit.url}/predict", json=PAIR, timeout=30).status_code == 200
     assert not (tmp_path / "loot").exists()

@@ -29,6 +29,8 @@ from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SEASON = "2025-26"
+COLUMN_OF_TABLE = {"forecasts": "home", "settled_forecasts": "rps", "matches": "kick_off", "team_states": "elo"}
+"""A column that readers of each table need."""
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,12 @@ from serving.api.catalogue.catalogue import Catalogue, Pair
 from serving.api.serializers import published
 from serving.errors import BadField
 from serving.wire.columns import iso
-from tests.support.service_harness import World
+from tests.support.service_harness import COLUMN_OF_TABLE, World
 
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
 
 
-COLUMN = {"forecasts": "home", "settled_forecasts": "rps", "matches": "kick_off", "team_states": "elo"}
-
-
-@pytest.mark.parametrize("noun", COLUMN)
+@pytest.mark.parametrize("noun", COLUMN_OF_TABLE)
 def test_of_a_table_that_is_missing_truncated_or_of_an_older_schema_the_last_good_one_stays_in_use(
     world: World, noun: str
 ) -> None:
@@ -48,7 +45,7 @@ def test_of_a_table_that_is_missing_truncated_or_of_an_older_schema_the_last_goo
     files = sorted((world.lake_root / noun).rglob("*.parquet"))
     whole = {file: file.read_bytes() for file in files}
     frames = {file: pd.read_parquet(file) for file in files}
-    column = COLUMN[noun]
+    column = COLUMN_OF_TABLE[noun]
     for harm in (
         lambda file: file.unlink(),
         lambda file: file.write_bytes(whole[file][: len(whole[file]) // 2]),
