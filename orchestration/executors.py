@@ -15,7 +15,7 @@ from orchestration.settings import PipelineSettings
 def training_executor(context: InitExecutorContext) -> Executor:
     """Steps in pods where the settings say so: a step that runs out of memory then fails alone, and is tried again."""
     configured = context._replace(executor_config={"retries": {"enabled": {}}})
-    if not PipelineSettings().step_pods:
+    if not PipelineSettings().k8s_step_pods:
         return _creates(dg.in_process_executor)(configured)
     from dagster_k8s import k8s_job_executor
 

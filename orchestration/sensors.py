@@ -119,7 +119,7 @@ def _retrain(
     if instance.get_runs(dg.RunsFilter(tags={ASKED: alarm.key}, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1):
         return dg.SkipReason(f"already answered: {alarm.why}")
     reason = place_taken(registry, lake, clock.as_of()) or held_back(
-        registry.versions(), clock.as_of(), settings.retraining_cool_down_days, settings.retraining_cap
+        registry.versions(), clock.as_of(), settings.retraining_cool_down_days, settings.max_alarm_retrainings
     )
     if reason is not None:
         return dg.SkipReason(f"{alarm.why}, but {reason}")
@@ -168,7 +168,7 @@ def production_changed_sensor(
     Assets cannot depend in a circle: the gate in front of `production_model` rests on what became of the forecasts.
     """
     as_of = clock.as_of()
-    last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
+    last = week_of(as_of + timedelta(weeks=settings.forecast_horizon_weeks))
     return dg.RunRequest(
         run_key=f"after {context.dagster_run.run_id}", tags={RANGE_START: week_of(as_of), RANGE_END: last}
     )

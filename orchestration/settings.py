@@ -20,39 +20,41 @@ class PipelineSettings(InstanceSettings):
     """What the pipeline needs on top of the shared settings."""
 
     promotion_policy: Policy = Field(
-        Policy.MANUAL, description="manual: a person approves each promotion; auto: an open gate is enough."
+        Policy.MANUAL, description="manual: a person approves each promotion; auto: no approval is needed."
     )
     features: FeatureGroup = Field(
         FeatureGroup.GOALS,
-        description="What the model learns from: goals; shots (goals, shots and shots on target); or either with the "
+        description="Model inputs: goals; shots (goals, shots and shots on target); or either with the "
         "odds before the match, goals+odds or shots+odds. A change takes effect at the next training.",
     )
-    weeks_ahead: int = Field(4, ge=0, le=WEEKS_AHEAD, description="How many weeks after the current one are forecast.")
-    first_week: date | None = Field(
-        None,
-        description="A day of the first week that is forecast and judged; default: where the season of the moment "
-        "begins, or 2025-06-30 if that is earlier. Only a moment in the past has forecasts made for past weeks.",
+    forecast_horizon_weeks: int = Field(
+        4, ge=0, le=WEEKS_AHEAD, description="Number of weeks to forecast after the current one."
     )
-    evaluate_from: int = Field(
+    first_published_week: date | None = Field(
+        None,
+        description="A day in the first week to forecast and score; default: the week in which the current season "
+        "begins, or 2025-06-30 if that is earlier. Past weeks are forecast only when TOUCHLINE_AS_OF is in the past.",
+    )
+    evaluation_first_season: int = Field(
         2018,  # the bundled data then leaves three settled seasons to learn from, and seven to be judged on
         description="First season (its starting year) of the walk-forward evaluation.",
     )
     retraining_cool_down_days: int = Field(
-        14, ge=0, description="An alarm asks for no retraining within so many days of the last one by an alarm."
+        14, ge=0, description="Minimum number of days between two retrainings that alarms start."
     )
-    retraining_cap: int = Field(
-        4, ge=0, description="Retrainings that alarms may ask for within 90 days; beyond that a person has to look."
+    max_alarm_retrainings: int = Field(
+        4, ge=0, description="Maximum number of retrainings that alarms start within 90 days."
     )
     api_url: str = Field(
         "http://127.0.0.1:8000", description="Link to the REST API, as the browser reaches it; empty: no link."
     )
-    step_pods: bool = Field(False, description="Each step of a training in a pod of its own; only on Kubernetes.")
+    k8s_step_pods: bool = Field(False, description="Run each step of a training in its own pod (Kubernetes only).")
 
     @property
     def first_published(self) -> str:
         """The Monday of the first week that is published."""
-        if self.first_week is not None:
-            return week_of(self.first_week)
+        if self.first_published_week is not None:
+            return week_of(self.first_published_week)
         if self.as_of is None:
             return FIRST_WEEK
         year = self.as_of.year if self.as_of.month >= SEASON_BEGINS else self.as_of.year - 1

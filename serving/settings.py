@@ -23,34 +23,50 @@ class ServingSettings(Settings):
     api_port: int = Field(8000, description="Port the API listens on.")
     api_keys_file: Path | None = Field(None, description="File of `name:sha256` lines; without it the API is open.")
     api_processes: int = Field(1, gt=0, description="API processes that share the port.")
-    max_connections: int = Field(900, gt=0, description="Connections that one API process keeps open.")
+    max_connections: int = Field(900, gt=0, description="Maximum number of open connections of one API process.")
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins that browsers may call the API from, as a JSON list."
     )
-    sync_timeout: float = Field(30.0, gt=0, description="Seconds a synchronous caller is kept waiting.")
-    task_lifetime: int = Field(3600, gt=0, description="Seconds an accepted task and its result are kept.")
-    max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body.")
-    body_timeout: float = Field(
-        10.0, gt=0, description="Seconds for a request's headers, for its body, and for an answer that nobody takes."
+    sync_timeout_seconds: float = Field(
+        30.0, gt=0, description="Seconds that a synchronous request waits for its forecast."
     )
-    max_wait: float = Field(10.0, gt=0, description="Estimated wait in the queue above which requests are shed.")
-    max_queued: int = Field(100_000, gt=0, description="Queue length above which asynchronous tasks are shed too.")
-    refresh_seconds: float = Field(5.0, gt=0, description="How often the lake is looked at for something new.")
-    model_poll_seconds: float = Field(5.0, gt=0, description="How often a worker looks at the production alias.")
-    batch_limit: int = Field(64, gt=0, description="Most tasks that share one model call; also the prefetch count.")
+    result_ttl_seconds: int = Field(
+        3600, gt=0, description="Seconds for which an accepted task and its result are kept."
+    )
+    max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body.")
+    http_io_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Timeout in seconds for receiving headers, receiving the body, and writing the response.",
+    )
+    shed_above_wait_seconds: float = Field(
+        10.0, gt=0, description="Estimated queue wait in seconds above which requests are shed."
+    )
+    max_queue_length: int = Field(
+        100_000, gt=0, description="Queue length above which asynchronous tasks are shed too."
+    )
+    catalogue_refresh_seconds: float = Field(
+        5.0, gt=0, description="Seconds between checks of the lake for new tables."
+    )
+    model_poll_seconds: float = Field(
+        5.0, gt=0, description="Seconds between a worker's checks of the production alias."
+    )
+    worker_batch_size: int = Field(
+        64, gt=0, description="Maximum number of tasks in one model call; also the prefetch count."
+    )
     visibility_timeout: int = Field(
         150,
         gt=0,
-        description="Seconds after which Redis as a broker gives a killed worker's task to another.",
+        description="Seconds after which a Redis broker redelivers the task of a killed worker.",
     )
     worker_concurrency: int = Field(1, gt=0, description="Child processes of one worker.")
     worker_metrics_port: int | None = Field(None, description="Port for the worker's own Prometheus metrics.")
     heartbeat_dir: Path | None = Field(None, description="Folder of the worker's heartbeat files; default: none.")
-    log_level: str = Field("INFO", description="Least level that is logged.")
+    log_level: str = Field("INFO", description="Minimum level of log events.")
     otlp_endpoint: str | None = Field(
         None,
         validation_alias=AliasChoices("TOUCHLINE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
-        description="OTLP/HTTP collector; without one nothing is traced.",
+        description="OTLP/HTTP collector; default: no tracing.",
     )
 
     @property

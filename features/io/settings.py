@@ -9,23 +9,24 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from features.errors import InvalidInputError
 from features.teams import nearest
 
 PREFIX = "TOUCHLINE_"
 
 
 def _home() -> Path:
-    """`.touchline` of the checkout, whatever folder a command is given in; without one, of the working folder."""
+    """`.touchline` in the checkout, whatever the working folder; outside a checkout, in the working folder."""
     checkout = Path(__file__).resolve().parents[2]
     return (checkout if (checkout / "workspace.yaml").exists() else Path()) / ".touchline"
 
 
 class Settings(BaseSettings):
-    """Read from `TOUCHLINE_<FIELD>`; nothing else in the code reads the environment."""
+    """Values of `TOUCHLINE_<FIELD>`. No other code reads the environment."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
 
@@ -64,10 +65,17 @@ class Settings(BaseSettings):
         ("eng-premier-league",), description="Competitions to follow, separated by commas."
     )
     as_of: datetime | None = Field(
-        None, description="The moment to stand at; default now, or inside 2025/26 with the bundled data."
+        None, description="Time to forecast from; default: now, or within 2025/26 with the bundled data."
     )
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server and model registry.")
     seed: int = Field(20140816, description="Seed of everything random.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_renamed_variables(cls, values: object) -> object:
+        if sentences := renamed_variables():
+            raise InvalidInputError("; ".join(sentences))
+        return values
 
     @field_validator("competitions", mode="before")
     @classmethod
@@ -76,15 +84,15 @@ class Settings(BaseSettings):
 
     @field_validator("as_of")
     @classmethod
-    def _in_utc(cls, moment: datetime | None) -> datetime | None:
-        """A moment without a timezone is taken as UTC, and a bare date as its midnight."""
-        if moment is None:
+    def _in_utc(cls, as_of: datetime | None) -> datetime | None:
+        """Read a time without a timezone as UTC, and a bare date as midnight UTC."""
+        if as_of is None:
             return None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
 
     @property
     def lake_root(self) -> str:
-        """Where the lake is: an absolute folder or an s3 address that says which server."""
+        """Root of the lake: an absolute folder, or an s3:// address with the endpoint in its query."""
         root = self.lake or str((self.home / "lake").absolute())
         if not root.startswith("s3://") or self.s3_endpoint is None or "endpoint_override" in root:
             return root
@@ -92,20 +100,22 @@ class Settings(BaseSettings):
         return f"{root}{'&' if '?' in root else '?'}endpoint_override={quote(host)}&scheme={scheme}"
 
 
-def misread(error: ValidationError | SettingsError) -> list[str]:
-    """A sentence for each setting that cannot be used."""
-    if isinstance(error, SettingsError):  # raised for what should be JSON, and names the field in its text alone
+def validation_messages(error: ValidationError | SettingsError) -> list[str]:
+    """Write one sentence for each setting that failed validation."""
+    if isinstance(error, SettingsError):  # raised for malformed JSON; it names the field only in its text
         field = str(error).partition('"')[2].partition('"')[0]
         return [f"setting {PREFIX}{field.upper()}={os.environ.get(PREFIX + field.upper())!r}: expected JSON"]
     return [
-        f"setting {PREFIX}{'_'.join(str(part) for part in one['loc']).upper()}={one['input']!r}: {_expected(one)}"
-        for one in error.errors()
+        f"setting {PREFIX}{'_'.join(map(str, detail['loc'])).upper()}={detail['input']!r}: {_expectation(detail)}"
+        for detail in error.errors()
     ]
 
 
-def _expected(one: ErrorDetails) -> str:
-    """What a closed set holds, or what pydantic says."""
-    return f"expected {one['ctx']['expected'].replace(chr(39), '')}" if one["type"] == "enum" else one["msg"]
+def _expectation(detail: ErrorDetails) -> str:
+    """The members of a closed set, otherwise pydantic's message."""
+    if detail["type"] == "enum":
+        return f"expected {detail['ctx']['expected'].replace(chr(39), '')}"
+    return detail["msg"]
 
 
 _SHARED = """
@@ -113,47 +123,76 @@ aliases as_of competitions files files_columns first_season football_data_url ho
 openfootball_url s3_endpoint seed source
 """
 _PIPELINE = """
-api_url dagster_storage_url evaluate_from features first_week promotion_policy retraining_cap retraining_cool_down_days
-step_pods weeks_ahead
+api_url dagster_storage_url evaluation_first_season features first_published_week forecast_horizon_weeks k8s_step_pods
+max_alarm_retrainings promotion_policy retraining_cool_down_days
 """
 _LOCAL = "api_port broker_url dagster_port dagster_storage_url mlflow_port result_backend_url ui_port"
 _SERVING = """
-api_host api_keys_file api_port api_processes batch_limit body_timeout broker_url cors_origins heartbeat_dir log_level
-max_body_bytes max_connections max_queued max_wait model_poll_seconds otlp_endpoint refresh_seconds result_backend_url
-sync_timeout task_lifetime visibility_timeout worker_concurrency worker_metrics_port
+api_host api_keys_file api_port api_processes broker_url catalogue_refresh_seconds cors_origins heartbeat_dir
+http_io_timeout_seconds log_level max_body_bytes max_connections max_queue_length model_poll_seconds otlp_endpoint
+result_backend_url result_ttl_seconds shed_above_wait_seconds sync_timeout_seconds visibility_timeout worker_batch_size
+worker_concurrency worker_metrics_port
 """
 _UI = "api_key api_timeout api_url dagster_url grafana_url mlflow_url predict_timeout"
-KINDS = {
+SETTINGS_CLASSES = {
     "features.io.settings:Settings": frozenset(_SHARED.split()),
     "orchestration.settings:PipelineSettings": frozenset(_PIPELINE.split()),
     "orchestration.local.stack:LocalSettings": frozenset(_LOCAL.split()),
     "serving.settings:ServingSettings": frozenset(_SERVING.split()),
     "ui.settings:UiSettings": frozenset(_UI.split()),
 }
-"""Settings of all processes, and their own fields beside the shared ones: who starts the processes knows the names of
-all, and imports few."""
-ALL = frozenset[str]().union(*KINDS.values())
+"""Each settings class and the fields it adds to the shared ones. A process has to recognise the settings of all others,
+even those whose code its image lacks; tests/contracts/test_settings.py compares these names with the classes."""
+KNOWN_FIELDS = frozenset[str]().union(*SETTINGS_CLASSES.values())
+RENAMED_FIELDS = {
+    "worker_batch_size": "worker_batch_size",
+    "http_io_timeout_seconds": "http_io_timeout_seconds",
+    "evaluation_first_season": "evaluation_first_season",
+    "first_published_week": "first_published_week",
+    "max_queue_length": "max_queue_length",
+    "shed_above_wait_seconds": "shed_above_wait_seconds",
+    "predict_timeout": "predict_timeout",
+    "catalogue_refresh_seconds": "catalogue_refresh_seconds",
+    "max_alarm_retrainings": "max_alarm_retrainings",
+    "k8s_step_pods": "k8s_step_pods",
+    "sync_timeout_seconds": "sync_timeout_seconds",
+    "result_ttl_seconds": "result_ttl_seconds",
+    "forecast_horizon_weeks": "forecast_horizon_weeks",
+}
+"""Names of version 0.1 and their successors. No process starts while an old variable is set: its value would otherwise
+be ignored without notice."""
 
 
-def unknown(names: Iterable[str] | None = None) -> list[str]:
-    """A sentence for each variable of ours among `names`, default the environment's, that is no setting at all."""
-    known = {f"{PREFIX}{field.upper()}": field for field in sorted(ALL)}
-    sentences = []
-    for name in sorted(os.environ if names is None else names):
-        if name.startswith(PREFIX) and name not in known:
-            close = nearest(name.removeprefix(PREFIX), list(known.values()))
-            hint = f"; did you mean {' or '.join(PREFIX + one.upper() for one in close)}?" if close else ""
-            sentences.append(f"{name} is no setting{hint}")
+def renamed_variables(names: Iterable[str] | None = None) -> list[str]:
+    """Write one sentence for each variable among `names` (default: the environment's) that has a new name."""
+    successors = {f"{PREFIX}{old.upper()}": f"{PREFIX}{new.upper()}" for old, new in RENAMED_FIELDS.items()}
+    given = os.environ if names is None else names
+    return [
+        f"setting {name} was renamed; set {successors[name]} instead" for name in sorted(given) if name in successors
+    ]
+
+
+def unknown_variables(names: Iterable[str] | None = None) -> list[str]:
+    """Write one sentence for each TOUCHLINE_ variable among `names` (default: the environment's) that is no setting."""
+    known = {f"{PREFIX}{field.upper()}": field for field in sorted(KNOWN_FIELDS)}
+    given = os.environ if names is None else names
+    sentences = renamed_variables(given)
+    for name in sorted(given):
+        field = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and name not in known and field.lower() not in RENAMED_FIELDS:
+            similar = nearest(field, list(known.values()))
+            hint = f"; did you mean {' or '.join(PREFIX + match.upper() for match in similar)}?" if similar else ""
+            sentences.append(f"unknown setting {name}{hint}")
     return sentences
 
 
-def inherit(settings: Mapping[str, str]) -> None:
-    """Let the settings of another process hold here too, where this one was given no other."""
+def apply_defaults(settings: Mapping[str, str]) -> None:
+    """Copy the settings of another process into the environment; variables that are set here keep their values."""
     for name, value in settings.items():
         if name.startswith(PREFIX):
             os.environ.setdefault(name, value)
 
 
-def given(fields: Iterable[str]) -> bool:
-    """Whether the environment sets one of these fields."""
+def is_set(fields: Iterable[str]) -> bool:
+    """Tell whether the environment sets any of these fields."""
     return any(f"{PREFIX}{field.upper()}" in os.environ for field in fields)

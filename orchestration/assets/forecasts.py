@@ -46,7 +46,7 @@ def forecasts(
 
     Once a match has kicked off its row is history and never changes. Each row tells the model's version, the last match
     that model was trained on and the last result its ratings had seen; beside it stand expected goals, the likeliest
-    scores and what moved the forecast. Weeks further off than `TOUCHLINE_WEEKS_AHEAD` are empty until they come near.
+    scores and what moved the forecast. Weeks beyond `TOUCHLINE_FORECAST_HORIZON_WEEKS` are empty.
     However many weeks are asked for, they are one run: new results ask for all of them, every day.
     """
     production = registry.by_alias(PRODUCTION)
@@ -54,7 +54,7 @@ def forecasts(
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
     made_from = lake_tables.stamps(lake, lake.partitions("matches"))
     model, table, as_of = registry.load(production), lake_tables.matches(lake, made_from), clock.as_of()
-    last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
+    last = week_of(as_of + timedelta(weeks=settings.forecast_horizon_weeks))
     before = {week: lake_tables.week(lake, "forecasts", week) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:

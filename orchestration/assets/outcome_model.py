@@ -51,7 +51,7 @@ def outcome_model(
     """
     recipe = Recipe(
         seed=settings.seed,
-        evaluate_from=settings.evaluate_from,
+        evaluate_from=settings.evaluation_first_season,
         regularisation=config.regularisation,
         include_running_season=config.include_running_season,
         features=FEATURE_GROUPS[settings.features],

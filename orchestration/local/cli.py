@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from features.errors import TouchlineError
-from features.io.settings import KINDS, given, misread, unknown
+from features.io.settings import SETTINGS_CLASSES, is_set, unknown_variables, validation_messages
 
 if TYPE_CHECKING:
     from orchestration.local.stack import LocalSettings
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     inspect.add_argument("competitions", nargs="*", help="competitions to look at (default: those of the settings)")
     choice = parser.parse_args(arguments)
     # A name that is no setting would be ignored, and a value that none of the processes can use would stop one midway.
-    if mistaken := unknown() or unusable():
+    if mistaken := unknown_variables() or unusable():
         for sentence in mistaken:
             say(f"touchline: {sentence}")
         return 2
@@ -60,12 +60,12 @@ def unusable() -> list[str]:
     all of them and needs none, and where one is not installed nobody reads its settings.
     """
     sentences: list[str] = []
-    for kind, fields in KINDS.items():
-        if given(fields):  # only what was given can be wrong, and some take seconds to import
+    for kind, fields in SETTINGS_CLASSES.items():
+        if is_set(fields):  # only what was given can be wrong, and some take seconds to import
             try:
                 resolve_name(kind)()
             except (ValidationError, SettingsError) as error:
-                sentences += misread(error)
+                sentences += validation_messages(error)
             except ModuleNotFoundError:
                 continue
     return list(dict.fromkeys(sentences))
@@ -96,11 +96,11 @@ def _inspect(competitions: Sequence[str]) -> int:
 
 def _beside() -> LocalSettings:
     """The settings of the `up` that runs in this home, where this command was given no others; refused without one."""
-    from features.io.settings import Settings, inherit
+    from features.io.settings import Settings, apply_defaults
     from orchestration.local.preflight import settings_of_run
     from orchestration.local.stack import LocalSettings
 
-    inherit(settings_of_run(Settings().home))
+    apply_defaults(settings_of_run(Settings().home))
     return LocalSettings()
 
 

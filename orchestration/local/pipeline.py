@@ -25,7 +25,7 @@ from features.errors import CorruptArtefactError, InvalidInputError, NotPublishe
 from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
-from features.io.settings import misread
+from features.io.settings import validation_messages
 from features.io.store import Lake, week_of
 from features.matches import SCHEMA, as_known_at, conform
 from monitoring.settlement import settle
@@ -59,7 +59,7 @@ class Pipeline:
         if week_of(as_of) < self._first:
             raise InvalidInputError(
                 f"TOUCHLINE_AS_OF={as_of:%Y-%m-%d} lies before {self._first}, the first week that is published; "
-                "unset TOUCHLINE_FIRST_WEEK, or set it to an earlier one"
+                "unset TOUCHLINE_FIRST_PUBLISHED_WEEK, or set it to an earlier one"
             )
         self._say(f"standing at {as_of:%A %Y-%m-%d %H:%M} UTC")
         register_competitions(self._instance, self._settings.competitions)
@@ -111,7 +111,7 @@ class Pipeline:
         there, noted = set(self._lake.partitions("forecasts")), lake_tables.forecasts_noted(self._lake)
         stamps = lake_tables.stamps(self._lake, self._lake.partitions("matches"))
         first = max(self._first, week_of(production.trained_through + timedelta(weeks=1)))
-        last = week_of(as_of + timedelta(weeks=self._settings.weeks_ahead))
+        last = week_of(as_of + timedelta(weeks=self._settings.forecast_horizon_weeks))
         every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
         due = [week for week in every if self._clock.replaying or week >= week_of(as_of)]
         fresh = {week for week in there if week < week_of(as_of) or noted.get(week) == stamps}
@@ -207,7 +207,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except (ValidationError, SettingsError) as error:
-        sys.stderr.write("\n".join(misread(error)) + "\n")
+        sys.stderr.write("\n".join(validation_messages(error)) + "\n")
         return 2
     say(f"everything is up to date after {time.monotonic() - begin:.1f} s")
     return 0

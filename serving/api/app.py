@@ -69,7 +69,9 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     problem_details.install(app)
     keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
     app.add_middleware(Shortcut, ways=predictions.WAYS)
-    app.add_middleware(Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.body_timeout)
+    app.add_middleware(
+        Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.http_io_timeout_seconds
+    )
     app.add_middleware(Net)
     if settings.cors_origins:
         app.add_middleware(
@@ -105,13 +107,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     memory.use_one_allocator()
     await anyio.lowlevel.checkpoint()  # imports its backend, which would stall the first slow request's neighbours
     tracing.configure(settings.otlp_endpoint, "api")
-    results = Results(settings.results_url, settings.task_lifetime)
+    results = Results(settings.results_url, settings.result_ttl_seconds)
     broker = connect(settings)
     app.state.desk = Desk(settings, broker, results)
     results.start()
     background = [
         asyncio.create_task(app.state.desk.watch()),
-        asyncio.create_task(_follow(app.state.catalogue, settings.refresh_seconds)),
+        asyncio.create_task(_follow(app.state.catalogue, settings.catalogue_refresh_seconds)),
     ]
     try:
         yield
@@ -148,13 +150,15 @@ def main() -> None:
         uvicorn.run,
         "serving.api.app:create_app",
         factory=True,
-        http=cast(Any, partial(Protocol, patience=settings.body_timeout, connections=settings.max_connections)),
+        http=cast(
+            Any, partial(Protocol, patience=settings.http_io_timeout_seconds, connections=settings.max_connections)
+        ),
         ws="none",
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=int(settings.sync_timeout) + 5,
+        timeout_graceful_shutdown=int(settings.sync_timeout_seconds) + 5,
         server_header=False,
     )
     if settings.api_processes == 1:

@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from features.io.settings import unknown
+from features.io.settings import unknown_variables
 from monitoring import metrics
 from serving.worker.execution import Report
 
@@ -40,7 +40,7 @@ def configure_logging(level: str) -> None:
     root.handlers[:] = [handler]
     # The libraries tell of every message at INFO, which costs more than it says.
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
-    for sentence in unknown():
+    for sentence in unknown_variables():
         structlog.get_logger(__name__).warning("setting.ignored", reason=sentence)
 
 

@@ -52,12 +52,12 @@ def configuration() -> dict[str, Any]:
         "task_ignore_result": False,
         "task_send_sent_event": False,
         "worker_send_task_events": False,
-        "worker_prefetch_multiplier": settings.batch_limit,
+        "worker_prefetch_multiplier": settings.worker_batch_size,
         "worker_concurrency": settings.worker_concurrency,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "result_expires": settings.task_lifetime,
+        "result_expires": settings.result_ttl_seconds,
         "result_backend_always_retry": True,
         "redis_socket_timeout": transport["socket_timeout"],
         "redis_socket_connect_timeout": transport["socket_connect_timeout"],
@@ -69,7 +69,7 @@ def configuration() -> dict[str, Any]:
         "broker_transport_options": {"confirm_publish": True}
         if amqp
         else {**transport, "socket_timeout": 30, "visibility_timeout": settings.visibility_timeout},
-        "touchline_batch_limit": settings.batch_limit,
+        "touchline_batch_limit": settings.worker_batch_size,
         "touchline_on_report": logging.observe,
     }
 

@@ -209,7 +209,7 @@ def _store(answers: Mapping[str, Any]) -> None:
 
     def commands(pipe: Any) -> None:
         for key, document in documents.items():
-            pipe.eval(_STORE_AND_TELL, 1, key, document, settings().task_lifetime)
+            pipe.eval(_STORE_AND_TELL, 1, key, document, settings().result_ttl_seconds)
 
     _persist(commands)
 

@@ -65,7 +65,7 @@ CLUBS = (
 )
 AS_IT_COMES = {
     f"TOUCHLINE_{name.upper()}": str(ServingSettings.model_fields[name].default)
-    for name in ("refresh_seconds", "model_poll_seconds")
+    for name in ("catalogue_refresh_seconds", "model_poll_seconds")
 }
 """The settings' own values: tests look for something new ten times as often."""
 PAIRS = [{"home_team": home, "away_team": away} for home in CLUBS for away in CLUBS if home != away]

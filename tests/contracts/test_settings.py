@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 
 import pytest
 
-from features.io.settings import KINDS, Settings, unknown
+from features.io.settings import SETTINGS_CLASSES, Settings, unknown_variables
 from orchestration.local.cli import main
 from orchestration.local.stack import LocalSettings
 from orchestration.settings import PipelineSettings
@@ -18,7 +18,7 @@ def test_the_settings_of_every_process_are_known_by_name() -> None:
     own = {Settings: set(Settings.model_fields)}
     for kind in (PipelineSettings, LocalSettings, ServingSettings, UiSettings):
         own[kind] = set(kind.model_fields) - own[Settings]
-    assert {resolve_name(name): fields for name, fields in KINDS.items()} == own
+    assert {resolve_name(name): fields for name, fields in SETTINGS_CLASSES.items()} == own
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_the_settings_of_every_process_are_known_by_name() -> None:
         ("FEATURES", "shot", "expected goals, shots, goals+odds or shots+odds"),
         ("PROMOTION_POLICY", "never", "expected manual or auto"),
         ("API_PORT", "abc", "Input should be a valid integer, unable to parse string as an integer"),
-        ("SYNC_TIMEOUT", "0", "Input should be greater than 0"),
+        ("SYNC_TIMEOUT_SECONDS", "0", "Input should be greater than 0"),
         ("PREDICT_TIMEOUT", "long", "Input should be a valid number, unable to parse string as a number"),
     ],
 )
@@ -58,8 +58,8 @@ def test_a_misspelt_setting_stops_the_command_and_the_one_that_was_meant_is_name
     for command in ("up", "advance", "inspect"):
         assert main([command]) == 2
         (line,) = capsys.readouterr().out.splitlines()
-        assert line.startswith(f"touchline: {mistaken} is no setting; did you mean {meant}")
+        assert line.startswith(f"touchline: unknown setting {mistaken}; did you mean {meant}")
 
 
 def test_what_is_a_setting_or_somebody_elses_is_nobodys_mistake() -> None:
-    assert unknown(["TOUCHLINE_HOME", "TOUCHLINE_OTLP_ENDPOINT", "PATH", "OTEL_EXPORTER_OTLP_ENDPOINT"]) == []
+    assert unknown_variables(["TOUCHLINE_HOME", "TOUCHLINE_OTLP_ENDPOINT", "PATH", "OTEL_EXPORTER_OTLP_ENDPOINT"]) == []

@@ -173,7 +173,7 @@ def test_pods_of_the_operators_run_where_all_others_do(chart: Any) -> None:
 
 
 def test_a_longer_wait_of_synchronous_callers_gives_the_api_longer_to_stop(chart: Any) -> None:
-    for values, seconds in (((), 55), (('api={"drainSeconds":20,"settings":{"syncTimeout":59.5}}',), 95)):
+    for values, seconds in (((), 55), (('api={"drainSeconds":20,"settings":{"syncTimeoutSeconds":59.5}}',), 95)):
         things = chart.render(values=values)
         pod = named(things, "Deployment", "touchline-api")["spec"]["template"]["spec"]
         assert pod["terminationGracePeriodSeconds"] == seconds

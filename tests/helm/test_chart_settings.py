@@ -149,14 +149,16 @@ def test_every_setting_is_described_in_the_schema() -> None:
 
 def test_values_under_settings_arrive_as_the_code_reads_them(chart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     things = chart.render(
-        values=('api={"settings":{"maxBodyBytes":2000000,"maxWait":2.5,"corsOrigins":["https://a.example"]}}',)
+        values=(
+            'api={"settings":{"maxBodyBytes":2000000,"shedAboveWaitSeconds":2.5,"corsOrigins":["https://a.example"]}}',
+        )
     )
     api = next(one for one in things if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-api")
     for one in api["spec"]["template"]["spec"]["containers"][0]["env"]:
         if "value" in one:
             monkeypatch.setenv(one["name"], one["value"])
     settings = ServingSettings()
-    assert (settings.max_body_bytes, settings.max_wait) == (2_000_000, 2.5)
+    assert (settings.max_body_bytes, settings.shed_above_wait_seconds) == (2_000_000, 2.5)
     assert settings.cors_origins == ("https://a.example",)
     assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8000)
     assert settings.competitions == ("eng-premier-league",)

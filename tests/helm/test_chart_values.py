@@ -97,7 +97,7 @@ def test_the_schema_is_closed_at_every_level() -> None:
         ('api={"resources":{"requests":{"cpu":"5Gi"}}}', "/api/resources/requests/cpu"),
         ('api={"resources":{"requests":{"cpu":"1.5.2"}}}', "/api/resources/requests/cpu"),
         ('worker={"settings":{"modelPollSeconds":0}}', "/worker/settings/modelPollSeconds"),
-        ('api={"settings":{"maxWaitt":3}}', "/api/settings"),
+        ('api={"settings":{"shedAboveWaitSecond":3}}', "/api/settings"),
         ('dagster={"settings":{"promotionPolicy":"never"}}', "/dagster/settings/promotionPolicy"),
         ('networkPolicy={"external":{"broker":{"cidrs":["everywhere"]}}}', "/networkPolicy/external/broker/cidrs"),
         ('ingress={"api":{"hots":"x"}}', "/ingress/api"),

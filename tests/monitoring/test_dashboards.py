@@ -217,7 +217,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     world = build(folder)
     write_reports(world.lake)
-    patience = {"TOUCHLINE_SYNC_TIMEOUT": "2", "TOUCHLINE_MAX_WAIT": "0.02"}
+    patience = {"TOUCHLINE_SYNC_TIMEOUT_SECONDS": "2", "TOUCHLINE_SHED_ABOVE_WAIT_SECONDS": "0.02"}
     with ValkeyServer(port=free_port()) as valkey:
         broker = f"redis://127.0.0.1:{valkey.port}"
         running = Service(

@@ -69,13 +69,15 @@ Tick = Callable[..., Any]
 @pytest.fixture
 def tick(settings: PipelineSettings, instance: dg.DagsterInstance) -> Tick:
     def of(
-        *versions: ModelVersion, sensor: dg.SensorDefinition = drift_alarm_sensor, cap: int = settings.retraining_cap
+        *versions: ModelVersion,
+        sensor: dg.SensorDefinition = drift_alarm_sensor,
+        cap: int = settings.max_alarm_retrainings,
     ) -> Any:
         resources = {
             "registry": Versions(*versions),
             "lake": Lake(settings.lake_root),
             "clock": Clock(settings),
-            "settings": settings.model_copy(update={"retraining_cap": cap}),
+            "settings": settings.model_copy(update={"max_alarm_retrainings": cap}),
         }
         return sensor(dg.build_sensor_context(resources=resources, instance=instance))
 

@@ -68,7 +68,7 @@ def test_weeks_ahead_of_the_real_clock_exist() -> None:
         ({}, "2025-06-30"),
         ({"as_of": "2026-03-13"}, "2025-06-30"),
         ({"as_of": "2024-03-01"}, "2023-06-26"),
-        ({"first_week": "2019-08-08"}, "2019-08-05"),
+        ({"first_published_week": "2019-08-08"}, "2019-08-05"),
     ],
 )
 def test_the_first_week_follows_from_the_moment_or_is_set_and_later_weeks_stay(
@@ -91,7 +91,7 @@ def test_no_more_weeks_can_be_asked_for_than_exist(tmp_path: Path) -> None:
     last = datetime.fromisoformat(weeks.get_partition_keys()[-1]).replace(tzinfo=UTC)
     assert last >= datetime.now(UTC) + timedelta(weeks=WEEKS_AHEAD - 1)
     with pytest.raises(ValidationError):
-        PipelineSettings(home=tmp_path, weeks_ahead=WEEKS_AHEAD + 1)
+        PipelineSettings(home=tmp_path, forecast_horizon_weeks=WEEKS_AHEAD + 1)
 
 
 def test_only_one_run_at_a_time_settles(definitions: dg.Definitions) -> None:

@@ -18,7 +18,7 @@ from orchestration.executors import training_executor
 
 def made(monkeypatch: pytest.MonkeyPatch, step_pods: str) -> Any:
     """The executor that a run would get."""
-    monkeypatch.setenv("TOUCHLINE_STEP_PODS", step_pods)
+    monkeypatch.setenv("TOUCHLINE_K8S_STEP_PODS", step_pods)
     monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
     job = InMemoryJob(defs.resolve_job_def("train_model"))
     with dg.DagsterInstance.ephemeral() as instance:

@@ -33,8 +33,8 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
             site.files[f"/mmz4281/{path.stem[3:]}/E0.csv"] = path.read_bytes()
     home = Installation(
         PipelineSettings(
-            home=tmp_path, source="football_data", football_data_url=site.url, as_of=FRIDAY, evaluate_from=2019,
-            features=FeatureGroup.SHOTS_AND_ODDS, mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+            home=tmp_path, source="football_data", football_data_url=site.url, as_of=FRIDAY,
+            evaluation_first_season=2019, features=FeatureGroup.SHOTS_AND_ODDS, mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
         )
     )  # fmt: skip
     home.run()

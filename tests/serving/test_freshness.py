@@ -19,7 +19,9 @@ def test_a_newly_published_week_is_visible_within_ten_seconds_without_a_restart(
     table = tables[week]
     (folder,) = world.lake_root.glob(f"forecasts/*{week}*")
     shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
-    as_installed = {"TOUCHLINE_REFRESH_SECONDS": str(ServingSettings.model_fields["refresh_seconds"].default)}
+    as_installed = {
+        "TOUCHLINE_CATALOGUE_REFRESH_SECONDS": str(ServingSettings.model_fields["catalogue_refresh_seconds"].default)
+    }
     service = Service(world, f"{valkey}/2", f"{valkey}/3", tmp_path, as_installed)
     service.start_api()
     try:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def service(world: World, valkey: str, tmp_path: Path) -> Iterator[Service]:
-    running = Service(world, f"{valkey}/8", f"{valkey}/9", tmp_path, {"TOUCHLINE_REFRESH_SECONDS": "0.1"})
+    running = Service(world, f"{valkey}/8", f"{valkey}/9", tmp_path, {"TOUCHLINE_CATALOGUE_REFRESH_SECONDS": "0.1"})
     running.start_api()
     running.start_worker()
     running.wait_ready()

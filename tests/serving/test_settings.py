@@ -25,9 +25,11 @@ def _logging_of_the_tests() -> Iterator[None]:
 def test_a_setting_that_would_be_ignored_is_the_first_thing_in_the_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TOUCHLINE_MAX_WAITS", "3")
-    monkeypatch.setenv("TOUCHLINE_MAX_WAIT", "3")
+    monkeypatch.setenv("TOUCHLINE_SHED_ABOVE_WAIT", "3")
+    monkeypatch.setenv("TOUCHLINE_SHED_ABOVE_WAIT_SECONDS", "3")
     configure_logging("INFO")
     (line,) = map(json.loads, capsys.readouterr().err.splitlines())
     assert (line["event"], line["level"]) == ("setting.ignored", "warning")
-    assert line["reason"].startswith("TOUCHLINE_MAX_WAITS is no setting; did you mean TOUCHLINE_MAX_WAIT")
+    assert line["reason"].startswith(
+        "unknown setting TOUCHLINE_SHED_ABOVE_WAIT; did you mean TOUCHLINE_SHED_ABOVE_WAIT_SECONDS"
+    )

@@ -32,8 +32,8 @@ def crowd(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) 
     extra = {
         "TOUCHLINE_API_PROCESSES": "2",
         "TOUCHLINE_WORKER_CONCURRENCY": "2",
-        "TOUCHLINE_SYNC_TIMEOUT": "3",
-        "TOUCHLINE_MAX_QUEUED": "3",
+        "TOUCHLINE_SYNC_TIMEOUT_SECONDS": "3",
+        "TOUCHLINE_MAX_QUEUE_LENGTH": "3",
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
     }
     world = World(master.lake_root, f"sqlite:///{folder}/mlflow.db")

@@ -31,7 +31,7 @@ def impatient(
     master: World, rabbit: Rabbit, valkey: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """A service on RabbitMQ whose callers wait six seconds."""
-    extra = {"TOUCHLINE_SYNC_TIMEOUT": str(PATIENCE), "TOUCHLINE_MAX_WAIT": "0.3"}
+    extra = {"TOUCHLINE_SYNC_TIMEOUT_SECONDS": str(PATIENCE), "TOUCHLINE_SHED_ABOVE_WAIT_SECONDS": "0.3"}
     service = Service(master, rabbit.url, f"{valkey}/9", tmp_path_factory.mktemp("impatient"), extra)
     service.start_api()
     service.start_worker()

@@ -239,7 +239,9 @@ def graceful(things: list[Thing]) -> list[str]:
     """A pod gets longer to stop than what it still has to finish."""
     found = []
     longest = {
-        "touchline-api": ServingSettings.model_fields["sync_timeout"].default + 10 + 5,  # after 10 s of draining
+        "touchline-api": ServingSettings.model_fields["sync_timeout_seconds"].default
+        + 10
+        + 5,  # after 10 s of draining
         "touchline-worker": TIME_LIMIT,
         "touchline-postgresql": 60,
     }

@@ -161,7 +161,7 @@ class Service:
             "TOUCHLINE_BROKER_URL": self.broker_url,
             "TOUCHLINE_RESULT_BACKEND_URL": self.results_url,
             "TOUCHLINE_API_PORT": str(self.port),
-            "TOUCHLINE_REFRESH_SECONDS": "0.5",
+            "TOUCHLINE_CATALOGUE_REFRESH_SECONDS": "0.5",
             "TOUCHLINE_MODEL_POLL_SECONDS": "0.5",
             **self.extra,
         }

@@ -40,7 +40,7 @@ class Desk:
         self.depths: list[Depth] = []
         self.broker_error: str | None = None
         self._backlog = Backlog()
-        self._errands = Errands(broker, results, self._backlog, settings.sync_timeout)
+        self._errands = Errands(broker, results, self._backlog, settings.sync_timeout_seconds)
         self._ones = Gathering(partial(self._errands.send, PREDICT_TOGETHER))
         self._batches = Gathering(partial(self._errands.send, PREDICT_BATCH))
         self._looking = asyncio.Lock()
@@ -70,13 +70,13 @@ class Desk:
         A task_id that is given may be on its way from another request too, so a failure here does not forget it.
         """
         waiting = self._queued()
-        if waiting >= self._settings.max_queued:
+        if waiting >= self._settings.max_queue_length:
             SHED_REQUESTS.labels(caller.route).inc()
             raise Overloaded(f"{waiting} tasks wait in the queue; no more are taken")
         own = task_id is None
         task_id = task_id or self.results.new_task_id()
         await self.results.accept(task_id)
-        lifetime = self._settings.task_lifetime
+        lifetime = self._settings.result_ttl_seconds
         try:
             with tracing.spans("publish", [tracing.carrier()], task=task) as carriers:
                 message = message_of(
@@ -132,10 +132,10 @@ class Desk:
         if self._nobody_since is not None and time.monotonic() - self._nobody_since > _ABSENCE:
             raise NoWorker("no worker is alive to answer; the task was not queued")
         wait = self._backlog.wait(self._errands.oldest())
-        if wait > self._settings.max_wait:
+        if wait > self._settings.shed_above_wait_seconds:
             SHED_REQUESTS.labels(route).inc()
             error = Overloaded(f"a request that comes now would wait about {wait:.0f} s; try again later")
-            error.retry_after = min(30, math.ceil(wait - self._settings.max_wait) + 1)
+            error.retry_after = min(30, math.ceil(wait - self._settings.shed_above_wait_seconds) + 1)
             raise error
 
     async def _nobody_works(self) -> bool:

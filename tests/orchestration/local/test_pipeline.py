@@ -187,8 +187,8 @@ def test_a_second_start_does_nothing_and_two_weeks_later_only_what_is_new(fresh)
 
 def test_standing_before_the_first_week_is_refused_in_one_sentence(fresh) -> None:
     home = fresh(datetime(2024, 3, 1, tzinfo=UTC))
-    home.settings = home.settings.model_copy(update={"first_week": date(2025, 7, 1)})
-    with pytest.raises(InvalidInputError, match=r"2024-03-01 lies before 2025-06-30.*TOUCHLINE_FIRST_WEEK"):
+    home.settings = home.settings.model_copy(update={"first_published_week": date(2025, 7, 1)})
+    with pytest.raises(InvalidInputError, match=r"2024-03-01 lies before 2025-06-30.*TOUCHLINE_FIRST_PUBLISHED_WEEK"):
         home.run()
 
 

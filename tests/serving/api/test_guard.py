@@ -28,8 +28,8 @@ def guarded(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory
     extra = {
         "TOUCHLINE_API_KEYS_FILE": str(folder / "keys"),
         "TOUCHLINE_MAX_BODY_BYTES": "5000",
-        "TOUCHLINE_BODY_TIMEOUT": "1",
-        "TOUCHLINE_MAX_QUEUED": "8",
+        "TOUCHLINE_HTTP_IO_TIMEOUT_SECONDS": "1",
+        "TOUCHLINE_MAX_QUEUE_LENGTH": "8",
         "TOUCHLINE_CORS_ORIGINS": '["https://example.org"]',
     }
     service = Service(master, f"{valkey}/2", f"{valkey}/3", folder, extra)

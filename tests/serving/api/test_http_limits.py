@@ -23,7 +23,7 @@ ASK = b"GET /healthcheck/ HTTP/1.1\r\nhost: x\r\n\r\n"
 @pytest.fixture(scope="module")
 def impatient(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An API without workers that waits a second for clients and keeps thirty connections."""
-    extra = {"TOUCHLINE_BODY_TIMEOUT": str(PATIENCE), "TOUCHLINE_MAX_CONNECTIONS": str(CONNECTIONS)}
+    extra = {"TOUCHLINE_HTTP_IO_TIMEOUT_SECONDS": str(PATIENCE), "TOUCHLINE_MAX_CONNECTIONS": str(CONNECTIONS)}
     service = Service(master, f"{valkey}/10", f"{valkey}/11", tmp_path_factory.mktemp("impatient"), extra)
     service.start_api()
     yield service

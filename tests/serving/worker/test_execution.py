@@ -30,5 +30,5 @@ def test_a_task_that_runs_twice_keeps_its_first_answer_and_announces_no_other(
         announced += [message["data"]] if message else []
     assert announced == [kept, kept]
     assert b"0.5" in kept
-    assert 0 < store.ttl(result_key("twice")) <= ServingSettings().task_lifetime
+    assert 0 < store.ttl(result_key("twice")) <= ServingSettings().result_ttl_seconds
     store.flushdb()

@@ -14,7 +14,7 @@
 {{- include "dagster.env.database" . }}
 - name: TOUCHLINE_API_URL
   value: {{ .Values.links.api | quote }}
-- name: TOUCHLINE_STEP_PODS
+- name: TOUCHLINE_K8S_STEP_PODS
   value: {{ .Values.runs.stepPods | quote }}
 {{- include "touchline.settings" .Values.settings }}
 {{- end }}

@@ -66,7 +66,7 @@ class Stage:
 
     def __init__(self, patience: float = 30) -> None:
         self.broker, self.results = Broker(), Results()
-        settings = ServingSettings(sync_timeout=patience)
+        settings = ServingSettings(sync_timeout_seconds=patience)
         self.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]  # those of this file
         self.gone: set[str] = set()
 

@@ -1,0 +1,47 @@
+"""Variables that were renamed stop a process instead of being ignored."""
+
+from __future__ import annotations
+
+import pytest
+
+from features.errors import InvalidInputError
+from features.io.settings import (
+    KNOWN_FIELDS,
+    RENAMED_FIELDS,
+    Settings,
+    apply_defaults,
+    is_set,
+    renamed_variables,
+    unknown_variables,
+)
+
+OLD, NEW = "TOUCHLINE_SYNC_TIMEOUT_SECONDS", "TOUCHLINE_SYNC_TIMEOUT_SECONDS"
+
+
+def test_a_renamed_variable_stops_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that the process itself would not read: the message names its successor."""
+    monkeypatch.setenv(OLD, "20")
+    with pytest.raises(InvalidInputError, match=f"^setting {OLD} was renamed; set {NEW} instead$"):
+        Settings()
+
+
+def test_a_renamed_variable_is_reported_once() -> None:
+    """Not a second time as unknown."""
+    expected = [f"setting {OLD} was renamed; set {NEW} instead"]
+    assert renamed_variables([NEW, OLD]) == unknown_variables([NEW, OLD]) == expected
+
+
+def test_renamed_fields_lead_to_fields_that_exist() -> None:
+    """No old name is a field again."""
+    assert set(RENAMED_FIELDS.values()) <= KNOWN_FIELDS
+    assert not RENAMED_FIELDS.keys() & KNOWN_FIELDS
+
+
+def test_defaults_of_another_process_yield_to_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only TOUCHLINE_ variables are copied."""
+    monkeypatch.setenv("TOUCHLINE_SEED", "1")
+    monkeypatch.setenv("TOUCHLINE_SOURCE", "bundled")  # restored after the test, like what apply_defaults sets
+    monkeypatch.delenv("TOUCHLINE_SOURCE")
+    apply_defaults({"TOUCHLINE_SEED": "2", "TOUCHLINE_SOURCE": "files", "OTHER_NAME": "3"})
+    assert (Settings().seed, Settings().source) == (1, "files")
+    assert is_set(["source"]) and not is_set(["absent"])
