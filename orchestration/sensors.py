@@ -16,7 +16,8 @@ from monitoring.conditions import Policy
 from orchestration.jobs import promote_model, publish_forecasts, refresh_matches, train_model, update_ratings
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
 from orchestration.promotion.aliases import unfinished
-from orchestration.promotion.evidence import approval_of
+from orchestration.promotion.evidence import approval_of, latest_drift_week
+from orchestration.promotion.gate_report import GATE_REPORT
 from orchestration.promotion.manual_jobs import rollback_production
 from orchestration.promotion.retraining import place_taken, retraining
 from orchestration.promotion.retraining_triggers import ALARM, Alarm, drift_alarm, held_back, performance_alarm
@@ -50,7 +51,7 @@ def promotion_sensor(
         return _ask(context.instance, f"finish the change to version {production.version}", RETRY)
     if candidate is None:
         return dg.SkipReason("no version is staged")
-    verdict = lake_tables.document(lake, reports.PROMOTION_GATE)
+    verdict = lake_tables.document(lake, GATE_REPORT)
     if production is not None and production.version == candidate.version:
         return dg.SkipReason(f"version {candidate.version} is in production already")
     if verdict is None or verdict["candidate"] != candidate.version:

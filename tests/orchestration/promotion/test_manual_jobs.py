@@ -1,9 +1,11 @@
-"""What a person decides is decided on what they could see."""
+"""Decisions of a person are made on what that person could see."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,24 +14,24 @@ from dagster._core.remote_representation.external_data import active_presets_fro
 
 from features.io import reports
 from features.io.clock import Clock
-from features.io.registry import ModelVersion
+from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Condition, Policy
 from monitoring.gate import Verdict, as_document
-from orchestration.assets import promotion_gate as gate_asset
-from orchestration.assets.promotion_gate import promotion_gate, shown
+from orchestration.assets.promotion_gate import promotion_gate
+from orchestration.definitions import build
 from orchestration.promotion import manual_jobs
+from orchestration.promotion.gate_report import GATE_REPORT, gate_metadata
 from orchestration.settings import PipelineSettings
+
+pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 WAITS = Verdict(2, 1, Policy.MANUAL, NOW, 120, (Condition("approved", False, "-", "-", "waits"),), "abc")
 
 
-class Aliases:
-    """A registry without versions that remembers tags."""
-
-    def __init__(self) -> None:
-        self.tags: dict[str, str] = {}
+class EmptyRegistry:
+    """A registry without versions."""
 
     def by_alias(self, alias: str) -> None:
         return None
@@ -37,86 +39,105 @@ class Aliases:
     def versions(self) -> list[ModelVersion]:
         return []
 
-    def set_tags(self, version: int, tags: dict[str, str]) -> None:
-        self.tags |= tags
-
 
 @pytest.fixture
-def resources(tmp_path) -> dict[str, Any]:
+def resources(tmp_path: Path) -> dict[str, Any]:
     settings = PipelineSettings(home=tmp_path, as_of=NOW, mlflow_tracking_uri="http://127.0.0.1:9")
     return {
         "settings": settings,
         "lake": Lake(settings.lake_root),
         "clock": Clock(settings),
-        "registry": Aliases(),
+        "registry": EmptyRegistry(),
     }
 
 
-def approve(resources: dict[str, Any]) -> bool:
-    config = {"ops": {"approve_candidate": {"config": {"version": 2, "name": "Ada", "reason": "good"}}}}
-    with dg.DagsterInstance.ephemeral() as instance:
-        done = manual_jobs.approve_promotion.execute_in_process(
-            run_config=config, instance=instance, resources=resources, raise_on_error=False
-        )
-    return done.success
+@pytest.fixture
+def waiting(judged: Any, tmp_path: Path) -> Any:
+    """An installation of its own in which version 2 waits for a person."""
+    home = tmp_path / "waiting"
+    shutil.copytree(judged.settings.home, home)
+    here = type(judged)(
+        judged.settings.model_copy(update={"home": home, "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db"})
+    )
+    assert run(here, "evaluate_candidate").success
+    return here
 
 
-def test_an_approval_means_the_published_evidence_and_no_newer_one(resources, monkeypatch) -> None:
-    monkeypatch.setattr(manual_jobs, "assess", lambda *_: WAITS)
-    assert not approve(resources), "nothing was published that anybody could have looked at"
-    resources["lake"].write_json(reports.PROMOTION_GATE, as_document(replace(WAITS, evidence="older"), NOW))
-    assert not approve(resources), "the evidence has changed since it was published"
-    resources["lake"].write_json(reports.PROMOTION_GATE, as_document(WAITS, NOW))
-    assert approve(resources)
-    assert resources["registry"].tags["approved_evidence"] == "abc"
+def run(home: Any, job: str, op: str = "", **form: str | int) -> dg.ExecuteInProcessResult:
+    """Run a job of an installation as a person would from the launchpad."""
+    config = {"ops": {op: {"config": form}}} if op else {}
+    with home.instance() as instance:
+        definition = build(home.settings).resolve_job_def(job)
+        return definition.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
 
 
-def test_a_gate_with_nothing_staged_forgets_the_version_taken_back(resources) -> None:
-    resources["lake"].write_json(reports.PROMOTION_GATE, as_document(WAITS, NOW))
+def approve(home: Any) -> str | None:
+    """Approve version 2; returns why that was refused, or None."""
+    result = run(home, "approve_promotion", "approve_candidate", version=2, name="Ada", reason="good")
+    return None if result.success else result.failure_data_for_node("approve_candidate").error.message
+
+
+def test_approval_needs_a_published_gate_report(waiting: Any) -> None:
+    (waiting.settings.home / "lake" / GATE_REPORT).unlink()
+    assert "job evaluate_candidate" in str(approve(waiting))
+
+
+def test_approval_is_of_the_published_evidence(waiting: Any) -> None:
+    """It is refused if the evidence has changed since it was published; the tag on the version quotes it."""
+    report = waiting.lake.read_json(GATE_REPORT)
+    waiting.lake.write_json(GATE_REPORT, report | {"evidence": "older"})
+    assert "the evidence has changed" in str(approve(waiting))
+    waiting.lake.write_json(GATE_REPORT, report)
+    assert approve(waiting) is None
+    assert waiting.registry.by_alias(STAGING).tags["approved_evidence"] == report["evidence"]
+
+
+def test_gate_forgets_the_version_that_was_rolled_back(resources: dict[str, Any]) -> None:
+    resources["lake"].write_json(GATE_REPORT, as_document(WAITS, NOW))
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([promotion_gate], instance=instance, resources=resources).success
-    document = resources["lake"].read_json(reports.PROMOTION_GATE)
+    document = resources["lake"].read_json(GATE_REPORT)
     assert (document["candidate"], document["open"], document["waiting_since"]) == (None, False, None)
 
 
-def test_a_damaged_verdict_is_replaced_by_the_next_one(resources, monkeypatch) -> None:
-    monkeypatch.setattr(gate_asset, "assess", lambda *_: WAITS)
-    resources["lake"].write_bytes(reports.PROMOTION_GATE, b"{")
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert dg.materialize([promotion_gate], instance=instance, resources=resources).success
-    assert resources["lake"].read_json(reports.PROMOTION_GATE)["candidate"] == 2
+def test_damaged_gate_report_is_replaced(waiting: Any) -> None:
+    waiting.lake.write_bytes(GATE_REPORT, b"{")
+    assert run(waiting, "evaluate_candidate").success
+    assert waiting.lake.read_json(GATE_REPORT)["candidate"] == 2
 
 
-def test_every_condition_is_shown_in_a_line_that_says_why() -> None:
+def test_each_condition_is_a_line_with_its_reason() -> None:
     why = "worse than version 1 by far"
     conditions = (Condition("calibrated", True, "0.02", "<= 0.05", "within"), Condition("better", False, "-", "-", why))
-    seen = shown(replace(WAITS, conditions=conditions))
-    assert (seen["open"], seen["candidate"], seen["evidence"]) == (False, 2, "abc")
-    assert seen["conditions"].value.splitlines() == [
+    metadata = gate_metadata(replace(WAITS, conditions=conditions))
+    assert (metadata["open"], metadata["candidate"], metadata["evidence"]) == (False, 2, "abc")
+    assert metadata["conditions"].value.splitlines() == [
         "- **open** `calibrated`: within (0.02; needed: <= 0.05)",
         "- **SHUT** `better`: worse than version 1 by far (-; needed: -)",
     ]
 
 
-def test_a_review_or_a_rollback_is_followed_by_a_verdict_that_knows_of_it(resources, monkeypatch) -> None:
-    """The gate follows new results by itself; a decision brings none, and the verdict would stay what it was."""
-    monkeypatch.setattr(gate_asset, "assess", lambda *_: WAITS)
-    lake = resources["lake"]
-    lake.write_json(
-        "reports/drift/week=2026-03-02/summary.json", {"week": "2026-03-02", "state": "drift", "digest": "d"}
-    )
-    form = {"week": "2026-03-02", "name": "Ada", "note": "newcomers"}
-    monkeypatch.setattr(manual_jobs.promotion, "rollback", lambda *_: 1)
-    for job, op, config in (
-        (manual_jobs.review_drift, "record_review", form),
-        (manual_jobs.rollback_production, "restore_previous", {"name": "Ada", "reason": "odd draws"}),
-    ):
-        lake.write_json(reports.PROMOTION_GATE, as_document(replace(WAITS, evidence="older"), NOW))
-        with dg.DagsterInstance.ephemeral() as instance:
-            run = {"ops": {op: {"config": config}}}
-            assert job.execute_in_process(run_config=run, instance=instance, resources=resources).success
-            assert instance.get_latest_materialization_event(dg.AssetKey("promotion_gate")) is not None
-        assert lake.read_json(reports.PROMOTION_GATE)["evidence"] == "abc"
+def test_review_publishes_a_new_gate_report(waiting: Any) -> None:
+    """The gate follows new results by itself; a decision brings none, and its report would stay as it was."""
+    report = waiting.lake.read_json(GATE_REPORT)
+    week = max(waiting.lake.list("reports/drift")).partition("/")[0].removeprefix("week=")
+    summary = waiting.lake.read_json(f"reports/drift/week={week}/summary.json")
+    waiting.lake.write_json(f"reports/drift/week={week}/summary.json", summary | {"state": "drift"})
+    assert run(waiting, "review_drift", "record_review", week=week, name="Ada", note="newcomers").success
+    conditions = {line["name"]: line for line in waiting.lake.read_json(GATE_REPORT)["conditions"]}
+    assert conditions["drift_reviewed"]["why"] == "reviewed by Ada: newcomers"
+    assert waiting.lake.read_json(GATE_REPORT)["evidence"] != report["evidence"]
+    with waiting.instance() as instance:
+        assert instance.get_latest_materialization_event(dg.AssetKey("promotion_gate")) is not None
+
+
+def test_rollback_publishes_a_new_gate_report(waiting: Any) -> None:
+    waiting.registry.set_alias(PREVIOUS, 1)
+    waiting.registry.set_alias(PRODUCTION, 2)
+    assert run(waiting, "rollback_production", "restore_previous", name="Ada", reason="odd draws").success
+    report = waiting.lake.read_json(GATE_REPORT)
+    assert (report["production"], report["candidate"]) == (1, None)
+    assert "version 2 was rolled back by Ada" in report["conditions"][0]["why"]
 
 
 DECISIONS = {
@@ -126,8 +147,8 @@ DECISIONS = {
 }
 
 
-@pytest.mark.parametrize(("job", "op", "fields"), [(job, *one) for job, one in DECISIONS.items()])
-def test_the_launchpad_opens_with_a_form_that_is_refused_as_it_is(resources, job: str, op: str, fields: str) -> None:
+@pytest.mark.parametrize(("job", "op", "fields"), [(job, *form) for job, form in DECISIONS.items()])
+def test_empty_form_of_the_launchpad_is_refused(resources: dict[str, Any], job: str, op: str, fields: str) -> None:
     definition = getattr(manual_jobs, job)
     (offered,) = active_presets_from_job_def(definition)
     assert list(offered.run_config["ops"][op]["config"]) == fields.split(", ")
@@ -140,7 +161,7 @@ def test_the_launchpad_opens_with_a_form_that_is_refused_as_it_is(resources, job
         assert f"the form is not filled in: {fields}" in run.failure_data_for_node(op).error.message
 
 
-def test_a_review_of_a_week_without_report_names_the_newest(resources) -> None:
+def test_review_of_a_week_without_report_names_the_newest(resources: dict[str, Any]) -> None:
     lake = resources["lake"]
     lake.write_json("reports/drift/week=2026-03-02/summary.json", {"week": "2026-03-02"})
     form = {"week": "2026-03-03", "name": "Ada", "note": "newcomers"}

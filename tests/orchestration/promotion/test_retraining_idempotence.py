@@ -1,27 +1,30 @@
-"""A training that would make a version that exists already: what becomes of that one, and where it is told."""
+"""Training that would reproduce an existing version: what happens to it, and where the outcome is reported."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 
 from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
+from features.io.sources import bundled
+from features.io.sources.bundled import COMPETITION
 from features.io.store import Lake
-from orchestration.assets import outcome_model as module
+from features.matches import SCHEMA, as_known_at
+from features.matrix import FEATURE_GROUPS, feature_frame
+from features.rating_history import replay
+from orchestration.assets.outcome_model import outcome_model
 from orchestration.assets.promotion_gate import promotion_gate
+from orchestration.promotion.gate_report import GATE_REPORT
 from orchestration.settings import PipelineSettings
-from orchestration.steps.training import IDENTITY
+from orchestration.steps.training import IDENTITY, Recipe, train
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
-SAME = dict.fromkeys(IDENTITY, "same")
 ROLLED_BACK = {"rolled_back_by": "Ada", "rolled_back_because": "odd draws", "rolled_back_at": NOW.isoformat()}
 APPROVED = {"approved_by": "Ada", "approved_because": "good", "approved_evidence": "e1", "approved_at": NOW.isoformat()}
 AGAIN = "odd draws explained"
@@ -30,8 +33,8 @@ AGAIN = "odd draws explained"
 class Registry:
     """Version 1 is in production, version 2 has no role; nothing can be registered."""
 
-    def __init__(self) -> None:
-        self.tags: dict[int, dict[str, str]] = {1: {}, 2: {**SAME}}
+    def __init__(self, identity: Mapping[str, str]) -> None:
+        self.tags: dict[int, dict[str, str]] = {1: {}, 2: dict(identity)}
         self.aliases = {PRODUCTION: 1}
 
     def versions(self) -> list[ModelVersion]:
@@ -39,7 +42,7 @@ class Registry:
         return [ModelVersion(n, "run", NOW, dict(self.tags[n]), bearers[n]) for n in sorted(self.tags, reverse=True)]
 
     def by_alias(self, alias: str) -> ModelVersion | None:
-        return next((one for one in self.versions() if alias in one.aliases), None)
+        return next((version for version in self.versions() if alias in version.aliases), None)
 
     def set_alias(self, alias: str, version: int) -> None:
         self.aliases[alias] = version
@@ -52,79 +55,104 @@ class Registry:
             self.tags[version].pop(name, None)
 
 
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
+    """Settings of a home whose lake holds four seasons and their features: a training of a second."""
+    home = tmp_path_factory.mktemp("retraining")
+    settings = PipelineSettings(
+        home=home, as_of=NOW, mlflow_tracking_uri="http://127.0.0.1:9", first_season=2022, evaluate_from=2024
+    )
+    matches = bundled.load()
+    matches = as_known_at(matches[matches["season"] >= "2022"].reset_index(drop=True), NOW)
+    ratings = replay(matches)
+    lake = Lake(settings.lake_root)
+    lake.write_table("matches", COMPETITION, matches, schema=SCHEMA)
+    lake.write_table("match_features", COMPETITION, feature_frame(matches, ratings.home, ratings.away))
+    return settings
+
+
+@pytest.fixture(scope="module")
+def identity(settings: PipelineSettings) -> dict[str, str]:
+    """The tags that identify the version which a training in that home makes."""
+    lake = Lake(settings.lake_root)
+    recipe = Recipe(settings.seed, settings.evaluate_from, features=FEATURE_GROUPS[settings.features])
+    matches = lake.read_table("matches", COMPETITION, schema=SCHEMA)
+    training = train(matches, lake.read_table("match_features", COMPETITION), recipe, NOW, "lake")
+    return {name: training.tags[name] for name in IDENTITY}
+
+
 @pytest.fixture
-def resources(tmp_path, monkeypatch) -> dict[str, Any]:
-    monkeypatch.setattr(module, "published", SimpleNamespace(matches=lambda _: None, features=lambda _: None))
-    monkeypatch.setattr(module, "train", lambda *_: SimpleNamespace(tags=SAME))
-    settings = PipelineSettings(home=tmp_path, as_of=NOW, mlflow_tracking_uri="http://127.0.0.1:9")
+def resources(settings: PipelineSettings, identity: dict[str, str]) -> dict[str, Any]:
     return {
         "settings": settings,
         "lake": Lake(settings.lake_root),
         "clock": Clock(settings),
-        "registry": Registry(),
+        "registry": Registry(identity),
     }
 
 
-def trained_again(resources: dict[str, Any], reason: str | None = AGAIN, tags: Mapping[str, str] | None = None) -> str:
+def retrain(resources: dict[str, Any], reason: str | None = AGAIN, tags: Mapping[str, str] | None = None) -> str:
     """What the materialisation says, which is what the run's log says at INFO."""
     config = {"ops": {"outcome_model": {"config": {"reason": reason} if reason else {}}}}
     with dg.DagsterInstance.ephemeral() as instance:
-        run = dg.materialize(
-            [module.outcome_model], instance=instance, resources=resources, run_config=config, tags=tags
-        )
-        logged = [one.user_message for one in instance.all_logs(run.run_id) if one.level == 20]
+        run = dg.materialize([outcome_model], instance=instance, resources=resources, run_config=config, tags=tags)
+        messages = [record.user_message for record in instance.all_logs(run.run_id) if record.level == 20]
     metadata = run.asset_materializations_for_node("outcome_model")[0].metadata
-    said = str(metadata["what_happened"].value)
+    outcome = str(metadata["what_happened"].value)
     assert metadata["new"].value is False
-    assert said in logged
-    return said
+    assert outcome in messages
+    return outcome
 
 
-def test_what_was_rolled_back_is_staged_again_for_a_person_who_says_why(resources) -> None:
+def test_rolled_back_version_is_staged_again_with_a_reason(resources: dict[str, Any], identity: dict[str, str]) -> None:
     registry = resources["registry"]
     registry.tags[2] |= ROLLED_BACK | APPROVED
-    said = trained_again(resources)
-    assert said.startswith("version 2 was made from the same data by the same recipe and was rolled back by Ada")
-    assert said.endswith(f"it is staged again: {AGAIN}")
+    outcome = retrain(resources)
+    assert outcome.startswith("version 2 was made from the same data by the same recipe and was rolled back by Ada")
+    assert outcome.endswith(f"it is staged again: {AGAIN}")
     assert registry.aliases == {PRODUCTION: 1, STAGING: 2}
-    assert registry.tags[2] == SAME | ROLLED_BACK | {"staged_again_because": AGAIN}, "an old approval is none"
+    assert registry.tags[2] == identity | ROLLED_BACK | {"staged_again_because": AGAIN}, (
+        "an old approval does not count"
+    )
 
 
-@pytest.mark.parametrize("tag", [SCHEDULE_NAME_TAG, SENSOR_NAME_TAG])
-def test_what_was_rolled_back_does_not_come_back_by_itself(resources, tag: str) -> None:
+@pytest.mark.parametrize("tag", ["dagster/schedule_name", "dagster/sensor_name"])
+def test_rolled_back_version_is_not_restaged_automatically(resources: dict[str, Any], tag: str) -> None:
     resources["registry"].tags[2] |= ROLLED_BACK
-    assert "only a training by hand" in trained_again(resources, "weekly schedule", {tag: "weekly_retraining"})
+    assert "only a training by hand" in retrain(resources, "weekly schedule", {tag: "weekly_retraining"})
     assert resources["registry"].aliases == {PRODUCTION: 1}
 
 
-def test_nor_without_a_reason_nor_after_another_training(resources) -> None:
+def test_rolled_back_version_needs_a_reason(resources: dict[str, Any]) -> None:
     registry = resources["registry"]
     registry.tags |= {3: {}}
     registry.aliases[STAGING] = 3
-    assert "has lost its place to another; only a training by hand with a `reason`" in trained_again(resources, None)
+    assert "was replaced in staging by another version; only a training by hand with a `reason`" in retrain(
+        resources, None
+    )
     assert registry.aliases == {PRODUCTION: 1, STAGING: 3}
 
 
 @pytest.mark.parametrize(("alias", "role"), [(PRODUCTION, "is in production"), (STAGING, "is staged already")])
-def test_a_version_with_a_role_keeps_it(resources, alias: str, role: str) -> None:
+def test_version_with_a_role_keeps_it(resources: dict[str, Any], alias: str, role: str) -> None:
     registry = resources["registry"]
     registry.aliases = {PRODUCTION: 1} | {alias: 2}
     before = dict(registry.aliases)
-    assert trained_again(resources).endswith(f"{role}; nothing to add")
+    assert retrain(resources).endswith(f"{role}; nothing to add")
     assert registry.aliases == before
 
 
-def test_the_version_before_may_be_tried_again(resources) -> None:
+def test_previous_version_may_be_staged_again(resources: dict[str, Any]) -> None:
     registry = resources["registry"]
     registry.aliases[PREVIOUS] = 2
-    assert "was in production before; it is staged again" in trained_again(resources)
+    assert "was in production before; it is staged again" in retrain(resources)
     assert registry.aliases == {PRODUCTION: 1, PREVIOUS: 2, STAGING: 2}
 
 
-def test_where_nothing_is_staged_the_gate_says_what_became_of_the_last_version(resources) -> None:
+def test_gate_says_why_the_last_version_is_not_staged(resources: dict[str, Any]) -> None:
     resources["registry"].tags[2] |= ROLLED_BACK
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize([promotion_gate], instance=instance, resources=resources)
     why = "no version is staged; version 2 was rolled back by Ada on 2026-03-13 (odd draws)"
     assert run.asset_materializations_for_node("promotion_gate")[0].metadata["why"].value == why
-    assert resources["lake"].read_json(reports.PROMOTION_GATE)["conditions"][0]["why"] == why
+    assert resources["lake"].read_json(GATE_REPORT)["conditions"][0]["why"] == why

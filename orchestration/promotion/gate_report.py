@@ -1,0 +1,83 @@
+"""The published decision of the promotion gate: writing it, showing it, and the role of the version it is about."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from features.errors import DamagedArtefact
+from features.io.clock import Clock
+from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
+from features.io.store import Lake
+from monitoring.gate import Verdict, as_document, nothing_staged
+from orchestration.checks import CRITICAL
+from orchestration.promotion.evidence import assess, critical_checks
+from orchestration.settings import PipelineSettings
+from orchestration.steps import lake_tables
+
+GATE_REPORT = "reports/gate.json"
+
+
+def publish_gate_report(
+    instance: dg.DagsterInstance, lake: Lake, registry: Registry, clock: Clock, settings: PipelineSettings
+) -> dict[str, Any]:
+    """Evaluate the candidate as of now and publish the decision; returns its metadata for the Dagster UI."""
+    checks = critical_checks(instance, CRITICAL)
+    verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
+    production, previous = (
+        version.version if (version := registry.by_alias(alias)) else None for alias in (PRODUCTION, PREVIOUS)
+    )
+    if verdict is None:
+        why = _reason_nothing_is_staged(registry.versions())
+        report = nothing_staged(production, settings.promotion_policy, clock.as_of(), previous, why)
+        lake.write_json(GATE_REPORT, report)
+        return {"open": False, "why": why}
+    lake.write_json(GATE_REPORT, as_document(verdict, datetime.now(UTC), _last_report(lake), previous))
+    return gate_metadata(verdict)
+
+
+def gate_metadata(verdict: Verdict) -> dict[str, Any]:
+    """The decision as Dagster metadata.
+
+    The conditions are a list: Dagster would cut off the last column of a table, which holds the reason.
+    """
+    lines = [
+        f"- **{'open' if condition.open else 'SHUT'}** `{condition.name}`: {condition.why} "
+        f"({condition.value}; needed: {condition.threshold})"
+        for condition in verdict.conditions
+    ]
+    return {
+        "open": verdict.open,
+        "candidate": verdict.candidate,
+        "production": verdict.production if verdict.production is not None else "none",
+        "conditions": dg.MetadataValue.md("\n".join(lines)),
+        "evidence": verdict.evidence or "none",
+        "waits_for_a_person": verdict.waiting_for_approval,
+    }
+
+
+def describe_role(version: ModelVersion) -> str:
+    """The role of a version, or why it has none, as a clause that follows its number."""
+    roles = {PRODUCTION: "is in production", STAGING: "is staged already", PREVIOUS: "was in production before"}
+    for alias, role in roles.items():
+        if alias in version.aliases:
+            return role
+    if "rolled_back_at" in version.tags:
+        by, why, at = (version.tags.get(f"rolled_back_{field}", "") for field in ("by", "because", "at"))
+        return f"was rolled back by {by} on {at[:10]} ({why})"
+    return "was replaced in staging by another version"
+
+
+def _reason_nothing_is_staged(versions: Sequence[ModelVersion]) -> str:
+    """What happened to the version that was staged last: only a rollback unstages it without a successor."""
+    last = max(versions, key=lambda version: (version.tags.get("rolled_back_at", ""), version.version), default=None)
+    return f"no version is staged; version {last.version} {describe_role(last)}" if last else "no version is staged"
+
+
+def _last_report(lake: Lake) -> dict[str, Any] | None:
+    """The decision published last; an unreadable one counts as none, since it is about to be replaced."""
+    try:
+        return lake_tables.document(lake, GATE_REPORT)
+    except DamagedArtefact:
+        return None
