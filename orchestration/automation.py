@@ -1,15 +1,16 @@
-"""When an asset is brought up to date by itself."""
+"""Conditions under which Dagster materialises an asset automatically."""
 
 import dagster as dg
 
 _EAGER = dg.AutomationCondition.eager()
 
-FOLLOW = _EAGER.without(~dg.AutomationCondition.any_deps_missing())
-"""As soon as anything it is made from is new. Weeks that nobody has published yet do not hold it back."""
+EAGER_WITH_MISSING = _EAGER.without(~dg.AutomationCondition.any_deps_missing())
+"""Materialise when any upstream changes, even if some upstream weeks are missing."""
 
-FOLLOW_EVERY_WEEK = _EAGER.without(dg.AutomationCondition.in_latest_time_window()).ignore(
+EAGER_ALL_WEEKS = _EAGER.without(dg.AutomationCondition.in_latest_time_window()).ignore(
     dg.AssetSelection.assets("matches")
 )
-"""As soon as the ratings or the model are new and all is there; each week, not only the newest, which lies ahead.
+"""Materialise every week, not only the latest, when the ratings or the model change and no upstream is missing.
 
-New results count once the ratings have taken them in, so that every run sees both or neither."""
+`matches` is ignored: new results count once the ratings include them, so that every run sees both or neither.
+"""

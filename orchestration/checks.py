@@ -1,7 +1,7 @@
-"""Data checks: every claim about a table is a check of the asset that publishes it.
+"""Data checks: every expectation on a table is a Dagster check of the asset that publishes it.
 
-They run inside the asset, before anything is written: a table that contradicts a critical claim is never published,
-and what was published before stays.
+The checks run inside the asset, before it writes: a table that fails a critical check is never published, and the
+last published one stays.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SUITES: Mapping[str, tuple[Suite, ...]] = {
     "forecasts": (Suite.FORECASTS,),
     "settled_forecasts": (Suite.SETTLED,),
 }
-"""Suites by the asset that they guard."""
+"""Check suites by the asset that they guard."""
 
-_GUARDED = {suite: asset for asset, suites in SUITES.items() for suite in suites}
+_ASSET_OF = {suite: asset for asset, suites in SUITES.items() for suite in suites}
 
 
 def _name(suite: Suite, claim: str) -> str:
@@ -37,7 +37,7 @@ def _name(suite: Suite, claim: str) -> str:
 
 
 def specs(asset: str) -> list[dg.AssetCheckSpec]:
-    """The checks of an asset; critical ones block whatever is downstream."""
+    """The checks of an asset; critical ones block the assets downstream."""
     return [
         dg.AssetCheckSpec(
             _name(suite, claim.name),
@@ -51,25 +51,25 @@ def specs(asset: str) -> list[dg.AssetCheckSpec]:
 
 
 CRITICAL = [spec.key for asset in SUITES for spec in specs(asset) if spec.blocking]
-"""Checks whose newest results the gate asks for."""
+"""Checks that must have passed for a promotion."""
 
 
 def verify(tables: Mapping[Suite, pd.DataFrame], as_of: datetime) -> Iterator[dg.AssetCheckResult]:
-    """Yield the result of every check, then stop whatever was going to be published if a critical one failed."""
+    """Yield the result of every check, then raise dg.Failure if a critical one failed, so that nothing is published."""
     # Great Expectations takes seconds to import; only runs that publish tables need it.
     from monitoring.expectations import validate
 
-    broken: list[str] = []
+    failed: list[str] = []
     for suite, table in tables.items():
         for result in validate(suite, table, as_of):
-            yield _shown(_GUARDED[suite], result)
+            yield _check_result(_ASSET_OF[suite], result)
             if result.blocks:
-                broken.append(f"{result.sentence} ({result.error or result.seen})")
-    if broken:
-        raise dg.Failure(f"not published, what was there before stays: {'; '.join(broken)}")
+                failed.append(f"{result.sentence} ({result.error or result.seen})")
+    if failed:
+        raise dg.Failure(f"not published, the last published table stays: {'; '.join(failed)}")
 
 
-def _shown(asset: str, result: CheckResult) -> dg.AssetCheckResult:
+def _check_result(asset: str, result: CheckResult) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"seen": result.seen, "rows": result.rows, "failed_rows": result.failed_rows}
     if result.examples:
         metadata["examples"] = dg.MetadataValue.md(rendering.markdown(pd.DataFrame(list(result.examples))))

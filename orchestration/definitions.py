@@ -14,7 +14,8 @@ from orchestration.assets import (
     season_forecast,
     settled_forecasts,
 )
-from orchestration.jobs import JOBS, backfill_weeks
+from orchestration.executors import training_executor
+from orchestration.jobs import ASSET_JOBS, MANUAL_JOBS, TRAIN_MODEL, backfill_weeks
 from orchestration.partitions import with_weeks
 from orchestration.resources import resources
 from orchestration.schedules import SCHEDULES
@@ -26,19 +27,26 @@ OTHERS = [matches, ratings, outcome_model, season_forecast, performance, promoti
 
 
 def build(settings: PipelineSettings) -> dg.Definitions:
-    """The definitions for one installation.
+    """The definitions of one installation.
 
-    However many weeks are asked for on an asset's page, or by new results, they are one run. Dagster keeps that policy
-    with the asset, and a job has that of its assets: so the job that makes a run of each week is made from the same
-    assets without one.
+    A backfill from an asset's page, or one that new results trigger, is one run for all its weeks. Dagster keeps that
+    policy with the asset, and a job follows the policy of its assets. `backfill_weeks`, which makes one run per week, is
+    therefore built from the same assets without the policy.
     """
     wired, first = resources(settings), settings.first_published
     weekly = dg.load_assets_from_modules(WEEKLY, backfill_policy=dg.BackfillPolicy.single_run())
-    without = with_weeks(dg.load_assets_from_modules(WEEKLY), first)
-    a_run_each = dg.Definitions(assets=without, jobs=[backfill_weeks], resources=wired)
+    weekly_without_policy = with_weeks(dg.load_assets_from_modules(WEEKLY), first)
+    one_run_per_week = dg.Definitions(assets=weekly_without_policy, jobs=[backfill_weeks], resources=wired)
+    train_model = dg.define_asset_job(
+        TRAIN_MODEL,
+        selection=["outcome_model", "production_model"],
+        executor_def=training_executor(settings.step_pods),
+        description="Train, evaluate and register a new version, which becomes the candidate in staging. The first "
+        "version that is good enough goes into production.",
+    )
     return dg.Definitions(
         assets=with_weeks([*dg.load_assets_from_modules(OTHERS), *weekly], first),
-        jobs=[*JOBS, a_run_each.resolve_job_def(backfill_weeks.name)],
+        jobs=[*ASSET_JOBS, *MANUAL_JOBS, train_model, one_run_per_week.resolve_job_def(backfill_weeks.name)],
         schedules=SCHEDULES,
         sensors=SENSORS,
         resources=wired,
@@ -47,4 +55,6 @@ def build(settings: PipelineSettings) -> dg.Definitions:
     )
 
 
+# The settings are read when this module is imported, because Dagster loads a code location by importing a module and
+# looking for its `defs`: this import is the entry point.
 defs = build(PipelineSettings())

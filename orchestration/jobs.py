@@ -1,31 +1,25 @@
-"""Jobs: parts of the asset graph that are run together, by a schedule, a sensor or a person."""
+"""Jobs: parts of the asset graph that a schedule, a sensor or a person runs together."""
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from orchestration.executors import training_executor
 from orchestration.promotion.manual_jobs import approve_promotion, review_drift, rollback_production
+
+TRAIN_MODEL = "train_model"
 
 refresh_matches = dg.define_asset_job(
     "refresh_matches",
     selection=["matches"],
-    description="Fetch results and fixtures of a competition; the ratings of its country follow.",
+    description="Fetch the results and fixtures of a competition. The ratings of its country are updated afterwards.",
 )
 update_ratings = dg.define_asset_job(
     "update_ratings",
     selection=["match_features", "team_states"],
-    description="Rate the clubs of a competition again, from the results of all published tiers of its country.",
-)
-train_model = dg.define_asset_job(
-    "train_model",
-    selection=["outcome_model", "production_model"],
-    executor_def=training_executor,
-    description="Train, evaluate and register a new version; the first good one goes into production.",
+    description="Recompute the ratings of a competition's clubs from the results of all tiers of its country.",
 )
 publish_forecasts = dg.define_asset_job(
     "publish_forecasts",
     selection=["forecasts"],
-    description="Publish the forecasts of one week, or of a range of weeks in a single run.",
+    description="Publish the forecasts of a week, or of a range of weeks in one run.",
 )
 forecast_season = dg.define_asset_job(
     "forecast_season", selection=["season_forecast"], description="Simulate the final table of a competition."
@@ -33,30 +27,30 @@ forecast_season = dg.define_asset_job(
 forecast_shadow = dg.define_asset_job(
     "forecast_shadow",
     selection=["shadow_forecasts"],
-    description="Let the candidate forecast weeks in the shadow of production.",
+    description="Make the candidate's shadow forecasts for a week or a range of weeks. Users never see them.",
 )
 settle_forecasts = dg.define_asset_job(
     "settle_forecasts",
     selection=["settled_forecasts"],
-    description="Score the forecasts of weeks whose matches have been played.",
+    description="Score the published forecasts of weeks whose matches have been played.",
 )
 evaluate_forecasts = dg.define_asset_job(
     "evaluate_forecasts",
     selection=["performance", "freshness"],
-    description="Bring the reports on scores and freshness up to date.",
+    description="Update the reports on forecast performance and data freshness.",
 )
 report_drift = dg.define_asset_job(
     "report_drift",
     selection=["drift_report"],
-    description="Compare a week's latest matches with the seasons before; a range of weeks is one run.",
+    description="Compare the latest matches of a week with the seasons before. A range of weeks is one run.",
 )
 backfill_weeks = dg.define_asset_job(
     "backfill_weeks",
     selection=["forecasts", "shadow_forecasts", "settled_forecasts", "drift_report"],
-    description="Everything that there is of a week, for the weeks that are chosen: a run each. Where an asset is "
-    "selected in the graph, that alone. The page of an asset makes one run of them all, with the same result.",
+    description="Materialise all weekly assets of the chosen weeks, one run per week. A selection in the graph limits "
+    "it to those assets. A backfill from an asset's page does the same in a single run for all weeks.",
 )
-"""For a person who wants to see each week by itself; not one of `JOBS`: see `definitions`."""
+"""For a person who wants one run per week; not in `ASSET_JOBS`: see `definitions`."""
 evaluate_candidate = dg.define_asset_job(
     "evaluate_candidate",
     selection=["promotion_gate"],
@@ -65,13 +59,12 @@ evaluate_candidate = dg.define_asset_job(
 promote_model = dg.define_asset_job(
     "promote_model",
     selection=["production_model"],
-    description="Promote the version in staging if every condition of the gate is open at this moment.",
+    description="Promote the version in staging if every condition of the promotion gate is open when the run starts.",
 )
 
-JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+ASSET_JOBS = [
     refresh_matches,
     update_ratings,
-    train_model,
     publish_forecasts,
     forecast_season,
     forecast_shadow,
@@ -80,7 +73,5 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     report_drift,
     evaluate_candidate,
     promote_model,
-    approve_promotion,
-    rollback_production,
-    review_drift,
 ]
+MANUAL_JOBS = [approve_promotion, rollback_production, review_drift]

@@ -1,4 +1,4 @@
-"""What assets and sensors are given: the lake, the registry, the clock, the source of matches, the settings."""
+"""Resources of assets and sensors: the lake, the registry, the clock, the source of matches, the settings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class MatchSource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def load(self, competition: str, say: Callable[[str], None]) -> SourceResult:
-        """Everything the source knows of one competition; raises SourceError rather than give part of a broken file."""
-        return sources.load(self._settings, competition, say=say)
+    def load(self, competition: str, on_progress: Callable[[str], None]) -> SourceResult:
+        """All matches of a competition; raises SourceError if a file is broken, instead of returning part of it."""
+        return sources.load(self._settings, competition, say=on_progress)
 
 
 def resources(settings: PipelineSettings) -> dict[str, Any]:
-    """Everything that is wired into the definitions, by the names that assets ask for."""
+    """The resources of one installation, by the parameter names of the assets."""
     return {
         "settings": settings,
         "lake": Lake(settings.lake_root),

@@ -1,4 +1,4 @@
-"""What happens by the clock, in UTC. What follows from new results follows by itself: see `automation`."""
+"""What runs by the clock, in UTC. New results trigger the rest: see `automation` and `sensors`."""
 
 from datetime import timedelta
 
@@ -7,9 +7,9 @@ import dagster as dg
 from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.store import Lake, week_of
-from orchestration.jobs import refresh_matches, report_drift, train_model
+from orchestration.jobs import TRAIN_MODEL, refresh_matches, report_drift
 from orchestration.partitions import competitions, register_competitions
-from orchestration.promotion.retraining import place_taken, retraining
+from orchestration.promotion.retraining import retraining_config, staging_busy
 from orchestration.settings import PipelineSettings
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
@@ -19,26 +19,26 @@ RUNNING = dg.DefaultScheduleStatus.RUNNING
 def daily_refresh(
     context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[PipelineSettings]
 ) -> list[dg.RunRequest]:
-    """Every morning: results and fixtures of each competition; ratings, forecasts and scores follow by themselves."""
+    """Every morning: fetch results and fixtures of each competition. Ratings, forecasts and scores follow."""
     register_competitions(context.instance, settings.competitions)
     names = context.instance.get_dynamic_partitions(competitions.name or "")
     tick = context.scheduled_execution_time.isoformat()
     return [dg.RunRequest(run_key=f"{name} {tick}", partition_key=name) for name in names]
 
 
-@dg.schedule(job=train_model, cron_schedule="0 5 * * 2", default_status=RUNNING, name="weekly_retraining")
+@dg.schedule(job_name=TRAIN_MODEL, cron_schedule="0 5 * * 2", default_status=RUNNING, name="weekly_retraining")
 def weekly_retraining(
     registry: dg.ResourceParam[Registry], lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Every Tuesday: a candidate that has learnt from the running season too, unless one has not had its chance yet."""
-    if why := place_taken(registry, lake, clock.as_of()):
-        return dg.SkipReason(why)
-    return dg.RunRequest(run_config=retraining("weekly schedule"))
+    """Every Tuesday: train a candidate on the running season too, unless staging holds one that is still evaluated."""
+    if reason := staging_busy(registry, lake, clock.as_of()):
+        return dg.SkipReason(reason)
+    return dg.RunRequest(run_config=retraining_config("weekly schedule"))
 
 
 @dg.schedule(job=report_drift, cron_schedule="0 7 * * 1", default_status=RUNNING, name="weekly_drift")
 def weekly_drift(clock: dg.ResourceParam[Clock]) -> dg.RunRequest:
-    """Every Monday: drift of the week that is over."""
+    """Every Monday: report the drift of the week that has ended."""
     return dg.RunRequest(partition_key=week_of(clock.as_of() - timedelta(weeks=1)))
 
 

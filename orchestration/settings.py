@@ -1,4 +1,4 @@
-"""Settings of the batch side."""
+"""Settings of the pipeline."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ from monitoring.conditions import Policy
 from orchestration.instance_settings import InstanceSettings
 from orchestration.partitions import FIRST_WEEK, WEEKS_AHEAD
 
-SEASON_BEGINS = 7
-"""Month."""
+SEASON_START_MONTH = 7
 
 
 class PipelineSettings(InstanceSettings):
-    """What the pipeline needs on top of the shared settings."""
+    """Settings of the pipeline, beside the shared ones."""
 
     promotion_policy: Policy = Field(
-        Policy.MANUAL, description="manual: a person approves each promotion; auto: no approval is needed."
+        Policy.MANUAL, description="manual: a person approves each promotion; auto: an open gate is sufficient."
     )
     features: FeatureGroup = Field(
         FeatureGroup.GOALS,
-        description="Model inputs: goals; shots (goals, shots and shots on target); or either with the "
-        "odds before the match, goals+odds or shots+odds. A change takes effect at the next training.",
+        description="Model input: goals; shots (goals, shots and shots on target); or either with pre-match odds, "
+        "goals+odds or shots+odds. A change takes effect at the next training.",
     )
-    forecast_horizon_weeks: int = Field(
-        4, ge=0, le=WEEKS_AHEAD, description="Number of weeks to forecast after the current one."
-    )
-    first_published_week: date | None = Field(
+    weeks_ahead: int = Field(4, ge=0, le=WEEKS_AHEAD, description="How many weeks after the current one are forecast.")
+    first_week: date | None = Field(
         None,
-        description="A day in the first week to forecast and score; default: the week in which the current season "
-        "begins, or 2025-06-30 if that is earlier. Past weeks are forecast only when TOUCHLINE_AS_OF is in the past.",
+        description="A day of the first week that is forecast and evaluated; default: the start of the season that the "
+        "clock is set to, or 2025-06-30 if that is earlier. Past weeks are forecast only if the clock is set to the past.",
     )
-    evaluation_first_season: int = Field(
-        2018,  # the bundled data then leaves three settled seasons to learn from, and seven to be judged on
+    evaluate_from: int = Field(
+        2018,  # leaves three seasons of the bundled data after burn-in for training, and seven for evaluation
         description="First season (its starting year) of the walk-forward evaluation.",
     )
     retraining_cool_down_days: int = Field(
-        14, ge=0, description="Minimum number of days between two retrainings that alarms start."
+        14, ge=0, description="Days after a retraining by an alarm in which alarms request no other one."
     )
-    max_alarm_retrainings: int = Field(
-        4, ge=0, description="Maximum number of retrainings that alarms start within 90 days."
+    retraining_cap: int = Field(
+        4,
+        ge=0,
+        description="Most retrainings that alarms may request within 90 days; after that a person has to investigate.",
     )
     api_url: str = Field(
-        "http://127.0.0.1:8000", description="Link to the REST API, as the browser reaches it; empty: no link."
+        "http://127.0.0.1:8000", description="Link to the REST API as the browser reaches it; empty: no link."
     )
-    k8s_step_pods: bool = Field(False, description="Run each step of a training in its own pod (Kubernetes only).")
+    step_pods: bool = Field(False, description="Run each step of a training in its own pod; only on Kubernetes.")
 
     @property
     def first_published(self) -> str:
@@ -57,5 +56,5 @@ class PipelineSettings(InstanceSettings):
             return week_of(self.first_published_week)
         if self.as_of is None:
             return FIRST_WEEK
-        year = self.as_of.year if self.as_of.month >= SEASON_BEGINS else self.as_of.year - 1
-        return min(FIRST_WEEK, week_of(date(year, SEASON_BEGINS, 1)))
+        year = self.as_of.year if self.as_of.month >= SEASON_START_MONTH else self.as_of.year - 1
+        return min(FIRST_WEEK, week_of(date(year, SEASON_START_MONTH, 1)))

@@ -15,7 +15,7 @@ from features.matrix import ODDS_FEATURES
 from orchestration.partitions import weeks
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
-from orchestration.steps.training import digest
+from orchestration.steps.training import content_hash
 from orchestration.steps.weekly_forecasts import monday
 
 
@@ -29,7 +29,7 @@ def watched(lake: Lake, model: LoadedModel) -> pd.DataFrame:
     made = pd.DataFrame(
         model.predict_proba(frame[list(model.features)].to_numpy(float)), frame["match_id"], list(OUTCOMES)
     )
-    rows = lake_tables.weeks(lake, "forecasts")
+    rows = lake_tables.read_weeks(lake, "forecasts")
     mine = rows[rows["model_version"] == model.version.version].sort_values("published_at")
     stands = mine.drop_duplicates("match_id", keep="last").set_index("match_id")[list(OUTCOMES)]
     made.update(stands)
@@ -118,8 +118,8 @@ def _trust(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...])
     known = frame[frame["kick_off"] < monday(week)]
     history = known[known["season"] < known["season"].max()] if len(known) else known
     history = history[["match_id", "competition", "season", "kick_off", *columns]]
-    path = reports.drift_calibration_path(digest(history))
-    kept = lake_tables.document(lake, path)
+    path = f"reports/drift/trust/{content_hash(history)}.json"
+    kept = lake_tables.read_report(lake, path)
     if kept is not None:
         return Trust(**{**kept, "seasons": tuple(kept["seasons"])})
     trust = measure(history, columns)

@@ -13,7 +13,7 @@ from features.io.registry import PRODUCTION, STAGING, LoadedModel, Registry
 from features.io.store import Lake, week_of
 from monitoring.checks.suites import Suite
 from orchestration import checks
-from orchestration.automation import FOLLOW_EVERY_WEEK
+from orchestration.automation import EAGER_ALL_WEEKS
 from orchestration.partitions import weeks
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
@@ -30,7 +30,7 @@ _DEPS: list[dg.AssetDep] = [
 @dg.asset(
     partitions_def=weeks,
     deps=_DEPS,
-    automation_condition=FOLLOW_EVERY_WEEK,
+    automation_condition=EAGER_ALL_WEEKS,
     check_specs=checks.specs("forecasts"),
     group_name="forecasts",
     kinds={"parquet"},
@@ -52,14 +52,14 @@ def forecasts(
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
-    made_from = lake_tables.stamps(lake, lake.partitions("matches"))
+    made_from = lake_tables.match_fingerprints(lake, lake.partitions("matches"))
     model, table, as_of = registry.load(production), lake_tables.matches(lake, made_from), clock.as_of()
-    last = week_of(as_of + timedelta(weeks=settings.forecast_horizon_weeks))
-    before = {week: lake_tables.week(lake, "forecasts", week) for week in context.partition_keys}
+    last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
+    before = {week: lake_tables.read_week(lake, "forecasts", week) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:
         if week > last:
-            frames[week] = lake_tables.empty(SCHEMA)
+            frames[week] = lake_tables.empty_table(SCHEMA)
             continue
         try:
             frames[week] = forecasts_of_week(model, table, week, as_of, clock.replaying, before[week])
@@ -74,7 +74,7 @@ def forecasts(
             lake.write_table("forecasts", week, frame.reindex(columns=PUBLISHED.names), schema=PUBLISHED)
         kept = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
         context.add_asset_metadata({**rendering.of_table(frame, frame[_SHOWN]), **kept}, partition_key=week)
-    lake_tables.note_forecasts(lake, [week for week in frames if week <= last], week_of(as_of), made_from)
+    lake_tables.record_forecast_inputs(lake, [week for week in frames if week <= last], week_of(as_of), made_from)
     yield dg.MaterializeResult()
 
 
@@ -88,7 +88,7 @@ def _each_match_once(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
 @dg.asset(
     partitions_def=weeks,
     deps=_DEPS,
-    automation_condition=FOLLOW_EVERY_WEEK,
+    automation_condition=EAGER_ALL_WEEKS,
     group_name="forecasts",
     kinds={"parquet"},
 )
@@ -107,7 +107,7 @@ def shadow_forecasts(
     model = registry.load(candidate) if candidate is not None and waiting else None
     table = lake_tables.matches(lake)
     for week in context.partition_keys:
-        before = lake_tables.week(lake, "shadow_forecasts", week)
+        before = lake_tables.read_week(lake, "shadow_forecasts", week)
         frame = before if model is None else _with_shadow(model, table, week, clock, before)
         if not frame[SCHEMA.names].equals(before[SCHEMA.names]):
             lake.write_table("shadow_forecasts", week, frame, schema=SCHEMA)
@@ -127,4 +127,4 @@ def _with_shadow(
     looking_back = clock.replaying and monday(week) > model.version.trained_through
     rows = forecasts_of_week(model, matches, week, clock.as_of(), looking_back, before[mine].reset_index(drop=True))
     filled = [part for part in (before[~mine], rows) if not part.empty]
-    return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty(SCHEMA)
+    return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty_table(SCHEMA)

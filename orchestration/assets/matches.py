@@ -18,7 +18,7 @@ from orchestration.partitions import competitions
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
-from orchestration.steps.training import digest
+from orchestration.steps.training import content_hash
 
 _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals"]
 
@@ -54,7 +54,7 @@ def matches(
         context.log.warning(f"one club or two? {pair}: if one, tell it in TOUCHLINE_ALIASES")
     table = as_known_at(found.matches, as_of)
     stands = _published(lake, competition)
-    before = lake_tables.empty(SCHEMA) if config.accept_lost_results else stands
+    before = lake_tables.empty_table(SCHEMA) if config.accept_lost_results else stands
     before = as_known_at(before[before["season"].str[:4] >= str(settings.first_season)], as_of)
     # Replayed, results of later matches are no fault of the source; live, they are, and hiding them would hide it.
     results = results_of(table if clock.replaying else found.matches)
@@ -82,12 +82,12 @@ def matches(
             "quarantine": dg.MetadataValue.md(rendering.markdown(found.quarantine.head(20))),
             "source": dg.MetadataValue.json(found.report),
         },
-        data_version=dg.DataVersion(digest(table)),
+        data_version=dg.DataVersion(content_hash(table)),
     )
 
 
 def _published(lake: Lake, competition: str) -> pd.DataFrame:
     try:
         return conform(lake.read_table("matches", competition, schema=SCHEMA))
-    except (NotPublishedError, CorruptArtefactError):  # nothing that could be lost
-        return lake_tables.empty(SCHEMA)
+    except (NotPublished, DamagedArtefact):  # nothing that could be lost
+        return lake_tables.empty_table(SCHEMA)

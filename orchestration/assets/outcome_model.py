@@ -1,11 +1,10 @@
-"""The model: trained, judged, registered."""
+"""Training: a new version of the model, evaluated and registered."""
 
 import json
 from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 
 from features.io import reports
 from features.io.clock import Clock
@@ -17,16 +16,19 @@ from orchestration.promotion.evidence import APPROVAL_TAGS
 from orchestration.promotion.gate_report import describe_role
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
-from orchestration.steps.training import IDENTITY, Recipe, refused_as_first, train
+from orchestration.steps.training import IDENTITY, Recipe, first_version_rejection, train
 
 NO_REASON = "asked for by a person"
 
+AUTOMATIC_RUN_TAGS = {"dagster/schedule_name", "dagster/sensor_name"}
+"""Tags that Dagster sets on the runs which a schedule or a sensor requests."""
+
 
 class TrainingConfig(dg.Config):
-    """How to train; the defaults give a model that may forecast every week of the running season.
+    """How to train. The defaults give a model that may forecast every week of the running season.
 
-    With `blend` each rating system gets a model of its own, and these are pooled with equal weights. A version that was
-    trained like this before and is no longer staged is staged again for a person who gives a reason.
+    With `blend`, each rating system gets its own model, and the models are pooled with equal weights. If the same
+    training has been done before and its version is no longer staged, a `reason` stages that version again.
     """
 
     regularisation: float = REGULARISATION
@@ -46,8 +48,8 @@ def outcome_model(
 ) -> dg.MaterializeResult[None]:
     """A new version of the match-outcome model, registered with the alias `staging`.
 
-    It is trained on complete seasons and judged walk-forward: each season is forecast by what was learnt before it, on
-    the same matches as the base rate and plain Elo.
+    It is trained on complete seasons and evaluated walk-forward: each season is forecast by a model that was trained on
+    the seasons before it, on the same matches as the base rate and plain Elo.
     """
     recipe = Recipe(
         seed=settings.seed,
@@ -59,14 +61,14 @@ def outcome_model(
     )
     table, features = lake_tables.matches(lake), lake_tables.features(lake)
     training = train(table, features, recipe, clock.as_of(), f"{lake.root}/match_features", config.reason)
-    twin = _twin(registry, training)
-    if twin is not None:
-        automatic = bool({SCHEDULE_NAME_TAG, SENSOR_NAME_TAG} & set(context.run.tags))
-        said = _place(registry, twin, automatic, config.reason)
-        context.log.info(said)
+    identical = _find_identical_version(registry, training)
+    if identical is not None:
+        automatic = bool(AUTOMATIC_RUN_TAGS & set(context.run.tags))
+        outcome = _restage(registry, identical, automatic, config.reason)
+        context.log.info(outcome)
         return dg.MaterializeResult(
-            metadata={"version": twin.version, "new": False, "what_happened": said},
-            data_version=dg.DataVersion(str(twin.version)),
+            metadata={"version": identical.version, "new": False, "what_happened": outcome},
+            data_version=dg.DataVersion(str(identical.version)),
         )
     version = registry.register(training)
     scores = json.loads(training.documents["evaluation.json"])
@@ -87,7 +89,7 @@ def outcome_model(
             "scores": rendering.scores_table(scores["scores"]),
             "rps_by_season": dg.MetadataValue.md(rendering.markdown(pd.DataFrame(scores["rps_by_season"]))),
             "differences": dg.MetadataValue.md(rendering.markdown(_differences(scores))),
-            "may_be_the_first": refused_as_first(scores) or "yes",
+            "may_be_the_first": first_version_rejection(scores) or "yes",
             "calibration": rendering.reliability_plot(scores["reliability"]),
             "mlflow_run": dg.MetadataValue.url(f"{registry.tracking_uri}/#/runs/{version.run_id}"),
             "data_digest": training.tags["data_digest"],
@@ -99,26 +101,36 @@ def outcome_model(
 
 def _differences(scores: dict[str, Any]) -> pd.DataFrame:
     """Paired differences of RPS with their 95 % intervals; below zero the model is better."""
-    return pd.DataFrame([{"RPS difference to": name, **one} for name, one in scores["difference_to"].items()])
+    return pd.DataFrame(
+        [{"RPS difference to": name, **difference} for name, difference in scores["difference_to"].items()]
+    )
 
 
-def _twin(registry: Registry, training: Training) -> ModelVersion | None:
-    """The version that already is what this training would register; of several the one that has a role."""
-    same = [one for one in registry.versions() if all(one.tags.get(name) == training.tags[name] for name in IDENTITY)]
-    return max(same, key=lambda one: (PRODUCTION in one.aliases, STAGING in one.aliases, one.version), default=None)
+def _find_identical_version(registry: Registry, training: Training) -> ModelVersion | None:
+    """The version that this training would reproduce; of several, the one with a role."""
+    identical = [
+        version
+        for version in registry.versions()
+        if all(version.tags.get(name) == training.tags[name] for name in IDENTITY)
+    ]
+    return max(
+        identical,
+        key=lambda version: (PRODUCTION in version.aliases, STAGING in version.aliases, version.version),
+        default=None,
+    )
 
 
-def _place(registry: Registry, twin: ModelVersion, automatic: bool, reason: str) -> str:
-    """Stage a version again if a person wants it and says why; returns what came of it.
+def _restage(registry: Registry, version: ModelVersion, automatic: bool, reason: str) -> str:
+    """Stage a version again if a person requests it with a reason; returns a sentence about the outcome.
 
-    What was rolled back, or has lost its place, never comes back by itself.
+    A version that was rolled back or replaced never returns automatically.
     """
-    same = f"version {twin.version} was made from the same data by the same recipe"
-    if {PRODUCTION, STAGING} & set(twin.aliases):
-        return f"{same} and {describe_role(twin)}; nothing to add"
+    same = f"version {version.version} was made from the same data by the same recipe"
+    if {PRODUCTION, STAGING} & set(version.aliases):
+        return f"{same} and {describe_role(version)}; nothing to add"
     if automatic or reason.strip() in ("", NO_REASON):
-        return f"{same} and {describe_role(twin)}; only a training by hand with a `reason` stages it again"
-    registry.remove_tags(twin.version, APPROVAL_TAGS)  # it was given to what was known then
-    registry.set_tags(twin.version, {"staged_again_because": reason})
-    registry.set_alias(STAGING, twin.version)
-    return f"{same} and {describe_role(twin)}; it is staged again: {reason}"
+        return f"{same} and {describe_role(version)}; only a manual training with a `reason` stages it again"
+    registry.remove_tags(version.version, APPROVAL_TAGS)  # it was for the evidence of that time
+    registry.set_tags(version.version, {"staged_again_because": reason})
+    registry.set_alias(STAGING, version.version)
+    return f"{same} and {describe_role(version)}; it is staged again: {reason}"

@@ -13,15 +13,15 @@ from features.io.sources import QUARANTINE_SCHEMA
 from features.io.store import Lake
 from monitoring.freshness import freshness as measure
 from monitoring.performance import report
-from orchestration.automation import FOLLOW
+from orchestration.automation import EAGER_WITH_MISSING
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import reliability
 
 
-@dg.asset(deps=["settled_forecasts"], automation_condition=FOLLOW, group_name="evaluation", kinds={"json"})
+@dg.asset(deps=["settled_forecasts"], automation_condition=EAGER_WITH_MISSING, group_name="evaluation", kinds={"json"})
 def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
     """Scores of everything that was settled, against the references, by competition, window and model version."""
-    settled = lake_tables.settled(lake)
+    settled = lake_tables.settled_forecasts(lake)
     document = report(settled, clock.as_of())
     lake.write_json(reports.PERFORMANCE, document)
     metadata: dict[str, Any] = {
@@ -56,7 +56,7 @@ def _weeks(document: dict[str, Any]) -> pd.DataFrame:
 
 @dg.asset(
     deps=["matches", "forecasts", "settled_forecasts"],
-    automation_condition=FOLLOW,
+    automation_condition=EAGER_WITH_MISSING,
     group_name="evaluation",
     kinds={"json"},
 )
@@ -67,8 +67,8 @@ def freshness(
     production = registry.by_alias(PRODUCTION)
     document = measure(
         lake_tables.matches(lake),
-        lake_tables.weeks(lake, "forecasts"),
-        len(lake_tables.settled(lake)),
+        lake_tables.read_weeks(lake, "forecasts"),
+        len(lake_tables.settled_forecasts(lake)),
         {name: _quarantined(lake, name) for name in lake.partitions("matches")},
         clock.as_of(),
         clock.now(),

@@ -13,7 +13,7 @@ from orchestration.promotion.evidence import assess, critical_checks
 from orchestration.promotion.gate_report import gate_metadata, publish_gate_report
 from orchestration.promotion.production_report import production_metadata, production_version
 from orchestration.settings import PipelineSettings
-from orchestration.steps.training import refused_as_first
+from orchestration.steps.training import first_version_rejection
 
 
 @dg.asset(deps=["outcome_model", "promotion_gate"], group_name="promotion", kinds={"mlflow"}, pool="promotion")
@@ -34,7 +34,7 @@ def production_model(
     current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
     if current is None and candidate is None:
         raise dg.Failure("no version is registered yet; materialise outcome_model first")
-    aliases.finish(registry, lake)
+    aliases.complete_promotion(registry, lake)
     if current is None and candidate is not None:
         _require_good_evaluation(candidate, lake)
         aliases.promote_first(registry, lake, candidate, clock.as_of())
@@ -57,5 +57,5 @@ def _require_good_evaluation(candidate: ModelVersion, lake: Lake) -> None:
         scores = lake.read_json(reports.evaluation_path(candidate.version))
     except NotPublishedError as error:
         raise dg.Failure(f"version {candidate.version} has no evaluation: {error}") from error
-    if reason := refused_as_first(scores):
+    if reason := first_version_rejection(scores):
         raise dg.Failure(f"version {candidate.version} is not promoted: {reason}")

@@ -5,14 +5,14 @@ import dagster as dg
 from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.store import Lake
-from orchestration.automation import FOLLOW
+from orchestration.automation import EAGER_WITH_MISSING
 from orchestration.promotion.gate_report import publish_gate_report
 from orchestration.settings import PipelineSettings
 
 
 @dg.asset(
     deps=["shadow_forecasts", "performance", "drift_report"],
-    automation_condition=FOLLOW,
+    automation_condition=EAGER_WITH_MISSING,
     group_name="promotion",
     pool="promotion",  # so that a decision never overwrites that of a promotion which it has not seen
     kinds={"json"},

@@ -14,7 +14,7 @@ from monitoring.checks.suites import Suite
 from orchestration import checks
 from orchestration.partitions import competitions
 from orchestration.steps import lake_tables, rendering
-from orchestration.steps.training import digest
+from orchestration.steps.training import content_hash
 
 _ALL_MATCHES = dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping())
 """Results of one tier move the ratings of the others of its country: `new_results_sensor` knows which those are."""
@@ -53,7 +53,7 @@ def ratings(
     takes to make sure that an earlier pass could be continued.
     """
     competition = context.partition_key
-    made_from = lake_tables.stamps_of_pool(lake, competition)
+    made_from = lake_tables.country_fingerprints(lake, competition)
     table = lake_tables.matches(lake, made_from)
     seen = replay(table)
     frame, states = feature_frame(table, seen.home, seen.away), seen.team_states
@@ -61,7 +61,7 @@ def ratings(
     yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())
     lake.write_table("match_features", competition, frame)
     lake.write_table("team_states", competition, states, STATES)
-    lake_tables.note_ratings(lake, competition, made_from)
+    lake_tables.record_rating_inputs(lake, competition, made_from)
     yield _features_shown(frame)
     yield _states_shown(states)
 
@@ -76,7 +76,7 @@ def _features_shown(frame: pd.DataFrame) -> dg.MaterializeResult[None]:
                 rendering.markdown(played.describe().T.rename_axis("feature").reset_index().drop(columns="count"))
             ),
         },
-        data_version=dg.DataVersion(digest(frame)),
+        data_version=dg.DataVersion(content_hash(frame)),
     )
 
 
@@ -89,5 +89,5 @@ def _states_shown(states: pd.DataFrame) -> dg.MaterializeResult[None]:
             **rendering.of_table(states, sample=ranked),
             "features_as_of": "no result yet" if pd.isna(last) else dg.MetadataValue.timestamp(last.to_pydatetime()),
         },
-        data_version=dg.DataVersion(digest(states)),
+        data_version=dg.DataVersion(content_hash(states)),
     )

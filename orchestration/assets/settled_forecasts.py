@@ -10,7 +10,7 @@ from features.io.store import Lake, week_of
 from monitoring.checks.suites import Suite
 from monitoring.settlement import SCHEMA, settle
 from orchestration import checks
-from orchestration.automation import FOLLOW_EVERY_WEEK
+from orchestration.automation import EAGER_ALL_WEEKS
 from orchestration.partitions import weeks
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.baselines import plain_elo
@@ -26,7 +26,7 @@ _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "hom
         dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
     ],
     check_specs=checks.specs("settled_forecasts"),
-    automation_condition=FOLLOW_EVERY_WEEK,
+    automation_condition=EAGER_ALL_WEEKS,
     group_name="evaluation",
     pool="settlement",
     kinds={"parquet"},
@@ -39,24 +39,24 @@ def settled_forecasts(
     A match counts in the week in which it was played, by the last forecast published before its kick-off. Postponed
     matches wait, awarded ones are void. What is settled stays settled.
     """
-    rows, table = lake_tables.weeks(lake, "forecasts"), lake_tables.matches(lake)
+    rows, table = lake_tables.read_weeks(lake, "forecasts"), lake_tables.matches(lake)
     elo = plain_elo(table, lake_tables.features(lake), set(rows["season"]))
-    already = lake_tables.settled(lake)
+    already = lake_tables.settled_forecasts(lake)
     now = settle(rows, table, elo, clock.as_of(), already=set(already["match_id"]))
     played_in = now.settled["kick_off"].map(week_of)
-    before = {week: lake_tables.week(lake, "settled_forecasts", week, SCHEMA) for week in context.partition_keys}
+    before = {week: lake_tables.read_week(lake, "settled_forecasts", week, SCHEMA) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:
         frame = _together([before[week], now.settled[played_in == week]]).drop_duplicates("match_id", keep="first")
         frames[week] = frame.sort_values(["kick_off", "match_id"], ignore_index=True)
     others = [name for name in lake.partitions("settled_forecasts") if name not in frames]
-    rest = [lake_tables.week(lake, "settled_forecasts", name, SCHEMA) for name in others]
+    rest = [lake_tables.read_week(lake, "settled_forecasts", name, SCHEMA) for name in others]
     yield from checks.verify({Suite.SETTLED: _together([*rest, *frames.values()])}, clock.as_of())
     there = set(lake.partitions("settled_forecasts"))
     for week, frame in frames.items():
         if not frame.equals(before[week]) or (week not in there and week <= week_of(clock.as_of())):
             lake.write_table("settled_forecasts", week, frame, schema=SCHEMA)
-        announced = set(lake_tables.week(lake, "forecasts", week)["match_id"])
+        announced = set(lake_tables.read_week(lake, "forecasts", week)["match_id"])
         open_ = now.unsettled[now.unsettled["match_id"].isin(announced - set(frame["match_id"]))]
         seen = {**rendering.of_table(frame, frame[_SHOWN]), "not_scored": _reasons(open_)}
         if len(frame):
@@ -67,7 +67,7 @@ def settled_forecasts(
 
 def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [part for part in parts if not part.empty]
-    return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty(SCHEMA)
+    return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty_table(SCHEMA)
 
 
 def _reasons(unsettled: pd.DataFrame) -> dg.MarkdownMetadataValue:

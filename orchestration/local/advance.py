@@ -62,8 +62,8 @@ def count(lake: Lake) -> Count:
     """What is in the lake now; nothing before the first run."""
     try:
         matches = lake_tables.matches(lake)
-        scored = len(lake_tables.settled(lake))
-    except NotPublishedError:
+        scored = len(lake_tables.settled_forecasts(lake))
+    except NotPublished:
         return Count(0, 0, 0)
     results = int((matches["status"] == Status.PLAYED).sum())
     return Count(results, len(matches) - results, scored)

@@ -96,11 +96,11 @@ def _inspect(competitions: Sequence[str]) -> int:
 
 def _beside() -> LocalSettings:
     """The settings of the `up` that runs in this home, where this command was given no others; refused without one."""
-    from features.io.settings import Settings, apply_defaults
-    from orchestration.local.preflight import settings_of_run
+    from features.io.settings import Settings, inherit
+    from orchestration.local.preflight import read_run_settings
     from orchestration.local.stack import LocalSettings
 
-    apply_defaults(settings_of_run(Settings().home))
+    inherit(read_run_settings(Settings().home))
     return LocalSettings()
 
 

@@ -13,7 +13,7 @@ import httpx
 from features.errors import InvalidInputError, TouchlineError
 from orchestration.partitions import PARTITION
 
-FORMS = {
+RUN_CONFIG_STEPS = {
     "refresh_matches": "matches",
     "train_model": "outcome_model",
     "approve_promotion": "approve_candidate",
@@ -55,7 +55,7 @@ query($run: ID!, $after: String) { logsForRun(runId: $run, afterCursor: $after) 
 } } }"""
 
 
-class CodeServerGone(TouchlineError):
+class CodeServerUnavailableError(TouchlineError):
     """Dagster could not reach the process that holds our code, as happens after a machine has slept."""
 
 
@@ -64,7 +64,7 @@ def launch(job: str, words: Sequence[str], partition: str | None, dagster: str, 
 
     Parameters
     ----------
-    words : `FIELD=VALUE` for the step that takes them (`FORMS`), or one run configuration as JSON.
+    words : `FIELD=VALUE` for the step that takes them (`RUN_CONFIG_STEPS`), or one run configuration as JSON.
     partition : the competition or the week, where a job is cut by them.
     dagster : address of Dagster's pages.
 
@@ -80,7 +80,7 @@ def launch(job: str, words: Sequence[str], partition: str | None, dagster: str, 
     while True:
         try:
             return _run(job, config, partition, dagster, say)
-        except CodeServerGone:
+        except CodeServerUnavailableError:
             if time.monotonic() > deadline:
                 raise
         if not told:
@@ -102,9 +102,9 @@ def run_config(job: str, words: Sequence[str]) -> dict[str, Any]:
         if not equals or not name:
             raise InvalidInputError(f"{word!r} is neither FIELD=VALUE nor a run configuration as JSON")
         fields[name] = _value(value)
-    if fields and job not in FORMS:
-        raise InvalidInputError(f"{job} takes no FIELD=VALUE; those that do are {', '.join(FORMS)}")
-    return {"ops": {FORMS[job]: {"config": fields}}} if fields else {}
+    if fields and job not in RUN_CONFIG_STEPS:
+        raise InvalidInput(f"{job} takes no FIELD=VALUE; those that do are {', '.join(RUN_CONFIG_STEPS)}")
+    return {"ops": {RUN_CONFIG_STEPS[job]: {"config": fields}}} if fields else {}
 
 
 def _value(text: str) -> str | float | bool:
@@ -153,14 +153,14 @@ def _begin(dagster: str, job: str, config: dict[str, Any], partition: str | None
         case "PipelineNotFoundError":
             jobs = _ask(dagster, _JOBS, here=HERE)["repositoryOrError"].get("jobs")
             if not jobs:
-                raise CodeServerGone("Dagster has not loaded Touchline's jobs; see the log of dagster")
+                raise CodeServerUnavailableError("Dagster has not loaded Touchline's jobs; see the log of dagster")
             names = sorted(one["name"] for one in jobs if not one["name"].startswith("__"))
             raise InvalidInputError(f"there is no job {job!r}; there are {', '.join(names)}")
     raise _failure(answer["message"])
 
 
 def _failure(message: str) -> TouchlineError:
-    kind = CodeServerGone if "user code server" in message else TouchlineError
+    kind = CodeServerUnavailableError if "user code server" in message else TouchlineError
     return kind(_sentence(message))
 
 
@@ -178,7 +178,7 @@ def _why(events: list[dict[str, Any]]) -> str:
     for event in events:
         if event["__typename"] == "RunFailureEvent":
             failure = _failure((event["error"] or event)["message"])
-            if isinstance(failure, CodeServerGone):
+            if isinstance(failure, CodeServerUnavailableError):
                 raise failure
             return str(failure)
     return "no reason given"

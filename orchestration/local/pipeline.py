@@ -68,7 +68,7 @@ class Pipeline:
             if self._outdated(competition, as_of):
                 self._job("refresh_matches", f"matches of {competition}", partition_key=competition)
         for competition in self._settings.competitions:  # once all are there: the tiers of a country are rated together
-            if not lake_tables.is_rated(self._lake, competition):
+            if not lake_tables.ratings_current(self._lake, competition):
                 self._job("update_ratings", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
             first = {"ops": {"outcome_model": {"config": {"reason": "no version is in production yet"}}}}
@@ -109,8 +109,8 @@ class Pipeline:
         production = self._registry.by_alias(PRODUCTION)
         if production is None:
             return None
-        there, noted = set(self._lake.partitions("forecasts")), lake_tables.forecasts_noted(self._lake)
-        stamps = lake_tables.stamps(self._lake, self._lake.partitions("matches"))
+        there, noted = set(self._lake.partitions("forecasts")), lake_tables.forecast_inputs(self._lake)
+        stamps = lake_tables.match_fingerprints(self._lake, self._lake.partitions("matches"))
         first = max(self._first, week_of(production.trained_through + timedelta(weeks=1)))
         last = week_of(as_of + timedelta(weeks=self._settings.forecast_horizon_weeks))
         every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
@@ -124,7 +124,10 @@ class Pipeline:
         begun = {week for week in self._lake.partitions("forecasts") if week <= week_of(as_of)}
         if begun - set(self._lake.partitions("settled_forecasts")):
             return True
-        rows, already = lake_tables.weeks(self._lake, "forecasts"), set(lake_tables.settled(self._lake)["match_id"])
+        rows, already = (
+            lake_tables.read_weeks(self._lake, "forecasts"),
+            set(lake_tables.settled_forecasts(self._lake)["match_id"]),
+        )
         open_ = rows[~rows["match_id"].isin(already)]
         table = lake_tables.matches(self._lake)
         return not settle(open_, table, plain_elo(table, lake_tables.features(self._lake), set()), as_of).settled.empty
@@ -141,7 +144,7 @@ class Pipeline:
         candidate, production = self._registry.by_alias(STAGING), self._registry.by_alias(PRODUCTION)
         if candidate is None or production is None or candidate.version == production.version:
             return False
-        return candidate.version not in set(lake_tables.weeks(self._lake, "shadow_forecasts")["model_version"])
+        return candidate.version not in set(lake_tables.read_weeks(self._lake, "shadow_forecasts")["model_version"])
 
     def _is_by_another(self, week: str, as_of: datetime, version: int) -> bool:
         """Whether a match to come of a week is forecast by another version than the one in production."""

@@ -21,7 +21,7 @@ DISK_NEEDED = 500 * 2**20
 """Bytes: lake, databases and logs of a first run take about a tenth of it."""
 
 
-class CannotStart(TouchlineError):
+class CannotStartError(TouchlineError):
     """Something on this machine stands in the way of a local run."""
 
 
@@ -30,14 +30,14 @@ def check_ports(ports: Mapping[str, int]) -> None:
     by_port: dict[int, str] = {}
     for setting, port in ports.items():
         if port in by_port:
-            raise CannotStart(f"{setting} and {by_port[port]} are both {port}; give each its own port")
+            raise CannotStartError(f"{setting} and {by_port[port]} are both {port}; give each its own port")
         by_port[port] = setting
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
-                raise CannotStart(
+                raise CannotStartError(
                     f"port {port} is taken; stop what listens there or set {setting} to a free port ({error.strerror})"
                 ) from error
 
@@ -49,13 +49,13 @@ def check_answers(outside: Mapping[str, str]) -> None:
         host, scheme = parts.hostname or "127.0.0.1", parts.scheme.partition("+")[0]
         port = parts.port or DEFAULT_PORTS.get(scheme)
         if port is None:
-            raise CannotStart(
+            raise CannotStartError(
                 f"{setting} names no port, and {scheme or 'an address without a scheme'} has no usual one"
             )
         try:
             socket.create_connection((host, port), 5).close()
         except OSError as error:
-            raise CannotStart(
+            raise CannotStartError(
                 f"nothing answers at {host}:{port} ({error.strerror or error}); start it, or unset {setting}"
             ) from error
 
@@ -68,12 +68,12 @@ def check_disk(home: Path) -> None:
         probe.write_bytes(b"x")
         probe.unlink()
     except OSError as error:
-        raise CannotStart(
+        raise CannotStartError(
             f"{home} cannot be written ({error.strerror}); set TOUCHLINE_HOME to another folder"
         ) from error
     free = shutil.disk_usage(home).free
     if free < DISK_NEEDED:
-        raise CannotStart(
+        raise CannotStartError(
             f"the disk under {home} is full: {free // 2**20} MB free, {DISK_NEEDED // 2**20} MB needed; "
             "make room or set TOUCHLINE_HOME to another disk"
         )
@@ -83,7 +83,7 @@ LOCK = "up.lock"
 
 
 @contextlib.contextmanager
-def only_one(home: Path) -> Iterator[None]:
+def single_instance_lock(home: Path) -> Iterator[None]:
     """One run per home folder: the lock goes with the process, whatever ends it."""
     lock = home / LOCK
     with lock.open("a") as handle:
@@ -91,7 +91,7 @@ def only_one(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CannotStart(
+            raise CannotStartError(
                 f"Touchline already runs in {home}; stop it, or set TOUCHLINE_HOME for a second one"
             ) from error
         try:
@@ -100,17 +100,17 @@ def only_one(home: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
-def tell_settings(home: Path, settings: Mapping[str, str]) -> None:
+def write_run_settings(home: Path, settings: Mapping[str, str]) -> None:
     """Leave the settings of the run that holds the lock to commands that are started beside it."""
     (home / LOCK).write_text(json.dumps(settings))
 
 
-def settings_of_run(home: Path) -> dict[str, str]:
+def read_run_settings(home: Path) -> dict[str, str]:
     """Settings of the run that holds the lock, whatever an earlier one left; none yet while it checks the machine.
 
     Raises
     ------
-    CannotStart
+    CannotStartError
         If no `up` runs in this home; nothing is made there.
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), (home / LOCK).open() as handle:
@@ -118,7 +118,7 @@ def settings_of_run(home: Path) -> dict[str, str]:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return dict(json.loads(handle.read() or "{}"))
-    raise CannotStart(
+    raise CannotStartError(
         f"no Touchline runs in {home.absolute()}; start `make up` first, or set TOUCHLINE_HOME to the home of the run"
     )
 

@@ -7,7 +7,7 @@ import time
 
 import httpx
 
-from orchestration.local.preflight import CannotStart
+from orchestration.local.preflight import CannotStartError
 
 PATIENCE = 300.0
 """Seconds that a service gets to answer; a slow disk on a first start takes its time."""
@@ -16,12 +16,12 @@ SEASON_OVER = "no match is to come"
 
 
 def wait_for(name: str, address: str, path: str, stopping: threading.Event, patience: float = PATIENCE) -> None:
-    """Return when `address + path` answers 200; raises CannotStart with the last answer when patience ends."""
+    """Return when `address + path` answers 200; raises CannotStartError with the last answer when patience ends."""
     deadline = time.monotonic() + patience
     answer = "no answer"
     while time.monotonic() < deadline:
         if stopping.is_set():
-            raise CannotStart("stopped while starting")
+            raise CannotStartError("stopped while starting")
         try:
             response = httpx.get(address + path, timeout=5)
             if response.status_code == 200:
@@ -30,7 +30,7 @@ def wait_for(name: str, address: str, path: str, stopping: threading.Event, pati
         except httpx.HTTPError as error:
             answer = str(error)
         stopping.wait(0.3)
-    raise CannotStart(f"{name} did not answer at {address + path} within {patience:.0f} s ({answer})")
+    raise CannotStartError(f"{name} did not answer at {address + path} within {patience:.0f} s ({answer})")
 
 
 def ask(api: str) -> str | None:
@@ -57,7 +57,7 @@ def ask(api: str) -> str | None:
 
 
 def first_forecast(api: str, stopping: threading.Event, patience: float = PATIENCE) -> bool:
-    """Return True once a forecast is served, False if the season is over; raises CannotStart when patience ends."""
+    """Return True once a forecast is served, False if the season is over; raises CannotStartError when patience ends."""
     deadline = time.monotonic() + patience
     answer: str | None = "no answer"
     while time.monotonic() < deadline and not stopping.is_set():
@@ -65,4 +65,4 @@ def first_forecast(api: str, stopping: threading.Event, patience: float = PATIEN
         if answer is None or answer == SEASON_OVER:
             return answer is None
         stopping.wait(0.5)
-    raise CannotStart(f"everything started, but no forecast was served: {answer}")
+    raise CannotStartError(f"everything started, but no forecast was served: {answer}")

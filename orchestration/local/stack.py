@@ -27,20 +27,20 @@ from features.io.settings import PREFIX
 from orchestration.instance_settings import InstanceSettings
 from orchestration.local.instance import prepare_instance
 from orchestration.local.preflight import (
-    CannotStart,
+    CannotStartError,
     check_answers,
     check_disk,
     check_ports,
     free_port,
-    only_one,
-    tell_settings,
+    single_instance_lock,
+    write_run_settings,
 )
 from orchestration.local.smoke import ask, first_forecast, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 15
 """Seconds that a service gets to finish what it does before it is killed."""
-QUIET = {
+TELEMETRY_OFF = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -112,7 +112,7 @@ def child_environment(settings: LocalSettings) -> dict[str, str]:
     valkey = free_port()
     broker = f"redis://127.0.0.1:{valkey}"
     return {
-        **QUIET,
+        **TELEMETRY_OFF,
         "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow/mlflow.db",
         "MLFLOW_ARTIFACTS_DESTINATION": str(home / "mlflow" / "artifacts"),
         **os.environ,
@@ -156,7 +156,7 @@ class ServiceLogs(Printer):  # type: ignore[misc]  # honcho has no types
         self._waiting_for, self._when_started, self._when_told_to_stop = len(services), when_started, when_told_to_stop
         folder.mkdir(parents=True, exist_ok=True)
         # All of them now: a service that has said nothing yet has a log, and it is empty. Unbuffered, since honcho
-        # writes from its signal handler too, which may find a write of this thread unfinished.
+        # writes from its signal handler too, which may find a write of this thread has_incomplete_promotion.
         self._files = {name: FileIO(folder / f"{name}.log", "w") for name in (*services, "system")}
         self._tails: dict[str, deque[str]] = {}
 
@@ -224,11 +224,11 @@ class LocalRun:
         self._first: float | None = None
         self._stopping = threading.Event()
         self._pipeline: subprocess.Popen[str] | None = None
-        self._introduction = threading.Thread(target=self._introduce, daemon=True)
+        self._introduction = threading.Thread(target=self._start_up_and_announce, daemon=True)
         services = services_of(settings)
         self._told = threading.Lock()
-        self._stopper = threading.Thread(target=self._insist, daemon=True)
-        self.logs = ServiceLogs(self.home / "logs", services, self._introduction.start, self._told_to_stop)
+        self._stopper = threading.Thread(target=self._stop_or_kill, daemon=True)
+        self.logs = ServiceLogs(self.home / "logs", services, self._introduction.start, self._on_stop_signal)
         self.manager = Manager(self.logs)
         for name, command in services.items():
             self.manager.add_process(name, command, env=self.environment, cwd=str(ROOT))
@@ -248,19 +248,19 @@ class LocalRun:
             self.logs.close()
         stopped_by_signal = self.manager.returncode in (130, 143)
         if self.failure is None and not stopped_by_signal:
-            self.failure = self._who_stopped()
+            self.failure = self._describe_exit()
         if self.failure:
             self.say(f"touchline: {self.failure}")
             return 1
         self.say(f"Stopped; it ran for {spell(time.monotonic() - self.began)}, and nothing is left running.")
         return 0
 
-    def _told_to_stop(self) -> None:
+    def _on_stop_signal(self) -> None:
         # A second Ctrl-C changes nothing, not even one that comes while the first one is in this very line.
         if self._told.acquire(blocking=False):
             self._stopper.start()
 
-    def _insist(self) -> None:
+    def _stop_or_kill(self) -> None:
         """Once told to stop, kill what keeps the run from ending: honcho reaches a process group only."""
         self.say("Stopping ...")
         wrappers = psutil.Process().children()  # each waits for one service and ends with it
@@ -272,13 +272,13 @@ class LocalRun:
             for told in kill_all(services):
                 self.say(f"touchline: killed what did not stop: {told}")
 
-    def _introduce(self) -> None:
+    def _start_up_and_announce(self) -> None:
         """Run the pipeline, wait until everything answers, print the addresses (runs beside the services)."""
         try:
             # Dagster too: it creates its database when it starts, and two processes must not create it at once.
             for name in ("MLflow", "Dagster"):
                 wait_for(name, *self.settings.addresses[name], self._stopping)
-            threading.Thread(target=self._watch_for_the_first_forecast, daemon=True).start()
+            threading.Thread(target=self._announce_first_forecast, daemon=True).start()
             self._run_pipeline()
             for name, (address, path) in self.settings.addresses.items():
                 wait_for(name, address, path, self._stopping)
@@ -287,11 +287,11 @@ class LocalRun:
         except Exception as error:  # whatever ends this thread must end the run, with a sentence
             if not self._stopping.is_set():
                 self.failure = (
-                    f"{error if isinstance(error, CannotStart) else repr(error)}; logs are in {self.home}/logs"
+                    f"{error if isinstance(error, CannotStartError) else repr(error)}; logs are in {self.home}/logs"
                 )
                 self.manager.terminate()
 
-    def _watch_for_the_first_forecast(self) -> None:
+    def _announce_first_forecast(self) -> None:
         """Forecasts are served as soon as they are published, while the pipeline still scores and checks."""
         api = self.settings.addresses["REST API"][0]
         while not self._stopping.wait(1) and self._first is None:
@@ -316,7 +316,9 @@ class LocalRun:
         if self._pipeline.wait() != 0 and not self._stopping.is_set():
             log = self.home / "logs" / "pipeline.log"
             last = [line for line in log.read_text().splitlines() if line.strip()][-1:]
-            raise CannotStart(f"the pipeline failed ({''.join(last).strip()[:300]}); the whole story is in {log.name}")
+            raise CannotStartError(
+                f"the pipeline failed ({''.join(last).strip()[:300]}); the whole story is in {log.name}"
+            )
 
     def _end_pipeline(self) -> None:
         if self._pipeline is not None and self._pipeline.poll() is None:
@@ -354,7 +356,7 @@ class LocalRun:
                 continue
         return total
 
-    def _who_stopped(self) -> str:
+    def _describe_exit(self) -> str:
         for name, process in self.manager._processes.items():
             if process.get("returncode") not in (None, 0, -15):
                 code, last = process["returncode"], self.logs.tail(name)
@@ -366,15 +368,15 @@ def up(settings: LocalSettings, say: Callable[[str], None]) -> int:
     """Check the machine, then run everything until Ctrl-C; returns the exit code."""
     try:
         check_disk(settings.home)
-        with only_one(settings.home):
+        with single_instance_lock(settings.home):
             check_ports(settings.ports)
             check_answers(settings.outside)
             prepare(settings)
             run = LocalRun(settings, say)
-            tell_settings(
+            write_run_settings(
                 settings.home, {name: value for name, value in run.environment.items() if name.startswith(PREFIX)}
             )
             return run.run()
-    except CannotStart as error:
+    except CannotStartError as error:
         say(f"touchline: {error}")
         return 1

@@ -1,4 +1,4 @@
-"""The evidence on the candidate, from the lake, the registry and the data checks, and the gate's verdict on it."""
+"""Evidence on the candidate, from the lake, the registry and the data checks, and the gate's decision on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import datetime
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from features.io import reports
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
@@ -16,26 +15,27 @@ from features.matches import Status
 from monitoring.conditions import Approval, Condition, Evidence, Policy
 from monitoring.gate import Verdict, judge
 from monitoring.settlement import SCHEMA, settle
+from orchestration._dagster_internals import check_history
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, weeks_from
 from orchestration.steps import lake_tables
 from orchestration.steps.baselines import plain_elo
 
 APPROVAL_TAGS = ("approved_by", "approved_because", "approved_evidence", "approved_at")
 
-_HISTORY = 200
-"""Results of a check that are looked through: a season of weeks, or years of a handful of competitions."""
+_MAX_CHECK_RESULTS = 200
+"""Results read per check: enough for a season of weeks, or for years of a handful of competitions."""
 
 
 def assess(
     lake: Lake, registry: Registry, as_of: datetime, policy: Policy, checks: Mapping[str, bool]
 ) -> Verdict | None:
-    """The verdict on the version in `staging`; None while nothing is staged."""
+    """Evaluate the version in `staging`; None while nothing is staged."""
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     if candidate is None:
         return None
     if production is not None and candidate.version == production.version:
-        return _nothing_waits(production, policy, as_of)
-    matches, rows = lake_tables.matches(lake), lake_tables.weeks(lake, "shadow_forecasts")
+        return _no_newer_version(production, policy, as_of)
+    matches, rows = lake_tables.matches(lake), lake_tables.read_weeks(lake, "shadow_forecasts")
     shadows = settled_shadows(lake, rows, matches, as_of)
     week = reports.latest_drift_week(lake)
     return judge(
@@ -44,12 +44,12 @@ def assess(
             trained_through=candidate.trained_through,
             settled=shadows[shadows["model_version"] == candidate.version].reset_index(drop=True),
             production=production.version if production else None,
-            production_settled=_of_production(lake_tables.settled(lake), shadows, production.version)
+            production_settled=_of_production(lake_tables.settled_forecasts(lake), shadows, production.version)
             if production
             else None,
             checks=checks,
-            drift=reports.drift_summary(lake, week) if week else None,
-            review=lake_tables.document(lake, reports.drift_review_path(week)) if week else None,
+            drift=lake_tables.read_report(lake, f"{folder}/summary.json") if week else None,
+            review=lake_tables.read_report(lake, f"{folder}/review.json") if week else None,
             as_of=as_of,
             policy=policy,
             approval=approval_of(candidate),
@@ -60,22 +60,28 @@ def assess(
 
 
 def settled_shadows(lake: Lake, rows: pd.DataFrame, matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    """Shadow forecasts of every version, scored by the rules that hold for published ones."""
+    """Shadow forecasts of every version, scored by the same rules as published ones."""
     if rows.empty:
-        return lake_tables.empty(SCHEMA)
+        return lake_tables.empty_table(SCHEMA)
     elo = plain_elo(matches, lake_tables.features(lake), set(rows["season"]))
     parts = [settle(part, matches, elo, as_of).settled for _, part in rows.groupby("model_version")]
     return pd.concat(parts, ignore_index=True)
 
 
 def _of_production(settled: pd.DataFrame, shadows: pd.DataFrame, version: int) -> pd.DataFrame:
-    """What the version in production forecast: published, and before its promotion in the shadow."""
+    """Settled forecasts of the version in production: published ones, and shadow ones from before its promotion."""
     rows = [part[part["model_version"] == version] for part in (settled, shadows)]
     return pd.concat(rows, ignore_index=True).drop_duplicates("match_id")
 
 
+def latest_drift_week(lake: Lake) -> str | None:
+    """Week of the newest drift report; None if there is none."""
+    summaries = [name for name in lake.list("reports/drift") if name.endswith("/summary.json")]
+    return max(summaries).partition("/")[0].removeprefix("week=") if summaries else None
+
+
 def approval_of(version: ModelVersion) -> Approval | None:
-    """The approval that is written on a version."""
+    """The approval recorded in the tags of a version; None if there is none."""
     tags = version.tags
     if any(name not in tags for name in APPROVAL_TAGS):
         return None
@@ -83,39 +89,39 @@ def approval_of(version: ModelVersion) -> Approval | None:
     return Approval(version.version, tags["approved_by"], tags["approved_because"], tags["approved_evidence"], at)
 
 
-def _nothing_waits(production: ModelVersion, policy: Policy, as_of: datetime) -> Verdict:
+def _no_newer_version(production: ModelVersion, policy: Policy, as_of: datetime) -> Verdict:
     why = f"version {production.version} is in production already; nothing newer is staged"
-    here = f"version {production.version}"
-    condition = Condition("candidate_waiting", False, here, "a version that is not in production", why)
+    condition = Condition(
+        "candidate_waiting", False, f"version {production.version}", "a version that is not in production", why
+    )
     return Verdict(production.version, production.version, policy, as_of, 0, (condition,))
 
 
 def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) -> dict[str, bool]:
-    """Each critical check that has ever run, by name: whether its newest result of every partition is a pass.
+    """Whether each critical check that has run passed in the newest run of every partition, by name.
 
-    A check that is only planned, or whose run stopped before it, has not passed. A run of a partitioned asset that was
-    launched without a partition fails and says nothing of any.
+    A check that was planned but not reached has not passed. A run of a partitioned asset without a partition always
+    fails, and is ignored once there are results of partitions.
     """
-    history = {key: instance.event_log_storage.get_asset_check_execution_history(key, _HISTORY) for key in keys}
-    runs = {record.run_id for records in history.values() for record in records}
-    covered = (
-        {run.run_id: _partitions(run) for run in instance.get_runs(dg.RunsFilter(run_ids=list(runs)))} if runs else {}
-    )
-    found: dict[str, bool] = {}
-    for key, records in history.items():
+    history = {key: check_history(instance, key, _MAX_CHECK_RESULTS) for key in keys}
+    run_ids = {run_id for results in history.values() for run_id, _ in results}
+    runs = instance.get_runs(dg.RunsFilter(run_ids=list(run_ids))) if run_ids else []
+    partitions = {run.run_id: _partitions(run) for run in runs}
+    passed: dict[str, bool] = {}
+    for key, results in history.items():
         newest: dict[str | None, bool] = {}
-        for record in records:  # newest first
-            for partition in covered.get(record.run_id, (None,)):
-                newest.setdefault(partition, record.status is AssetCheckExecutionRecordStatus.SUCCEEDED)
+        for run_id, success in results:  # newest first
+            for partition in partitions.get(run_id, (None,)):
+                newest.setdefault(partition, success)
         if len(newest) > 1:
             newest.pop(None, None)
         if newest:
-            found[f"{key.asset_key.to_user_string()}: {key.name}"] = all(newest.values())
-    return found
+            passed[f"{key.asset_key.to_user_string()}: {key.name}"] = all(newest.values())
+    return passed
 
 
 def _partitions(run: dg.DagsterRun) -> tuple[str | None, ...]:
-    """Partitions that a run covered; check records themselves do not tell."""
+    """Partitions that a run covered, from its tags: the records of checks do not name them."""
     if first := run.tags.get(RANGE_START):
         return tuple(weeks_from(first).get_partition_keys_in_range(dg.PartitionKeyRange(first, run.tags[RANGE_END])))
     return (run.tags.get(PARTITION),)

@@ -78,6 +78,6 @@ def _reason_nothing_is_staged(versions: Sequence[ModelVersion]) -> str:
 def _last_report(lake: Lake) -> dict[str, Any] | None:
     """The decision published last; an unreadable one counts as none, since it is about to be replaced."""
     try:
-        return lake_tables.document(lake, GATE_REPORT)
+        return lake_tables.read_report(lake, GATE_REPORT)
     except DamagedArtefact:
         return None

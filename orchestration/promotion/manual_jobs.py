@@ -1,4 +1,4 @@
-"""What a person decides in the Dagster launchpad: approving, taking back, having looked at a drift report."""
+"""Jobs that a person starts in the Dagster launchpad: approve a promotion, roll back, record a drift review."""
 
 from typing import Any
 
@@ -23,36 +23,36 @@ from orchestration.steps import lake_tables
 class ApprovalForm(dg.Config):
     """Who approves which version, and why."""
 
-    version: int = Field(description="Version that waits in `staging`.")
+    version: int = Field(description="Number of the version in `staging`.")
     name: str = Field(description="Who approves.")
-    reason: str = Field(description="Why; it is written on the version.")
+    reason: str = Field(description="Why. Recorded in the tags of the version.")
     evidence: str | None = Field(
         default=None,
-        description="`evidence` of the gate that was looked at, by default the published one; refused if it has "
-        "changed since.",
+        description="`evidence` of the gate report that was read, by default the published one. The approval is "
+        "refused if it has changed since.",
     )
 
 
 class RollbackForm(dg.Config):
-    """Who takes the version in production back, and why."""
+    """Who rolls back the version in production, and why."""
 
-    name: str = Field(description="Who takes it back.")
-    reason: str = Field(description="Why; it is written on the version.")
+    name: str = Field(description="Who rolls back.")
+    reason: str = Field(description="Why. Recorded in the tags of the version.")
 
 
 class ReviewForm(dg.Config):
-    """Who has looked at the drift report of which week, and what they made of it."""
+    """Who has reviewed the drift report of which week, with what conclusion."""
 
     week: str = Field(description="Monday of the week, YYYY-MM-DD.")
     name: str = Field(description="Who reviewed.")
-    note: str = Field(description="What it means.")
+    note: str = Field(description="Conclusion of the review.")
 
 
-def _filled(form: dg.Config) -> None:
-    """Refuse a form as the launchpad offers it: with nothing in it."""
-    left = [name for name, value in form if value == 0 or (isinstance(value, str) and not value.strip())]
-    if left:
-        raise dg.Failure(f"the form is not filled in: {', '.join(left)}")
+def _require_filled(form: dg.Config) -> None:
+    """Refuse a form with empty fields, as the launchpad opens it."""
+    empty = [name for name, value in form if value == 0 or (isinstance(value, str) and not value.strip())]
+    if empty:
+        raise dg.Failure(f"these fields of the form are empty: {', '.join(empty)}")
 
 
 @dg.op(pool="promotion")
@@ -64,17 +64,17 @@ def approve_candidate(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> None:
-    """Write a person's approval on the candidate, if everything else is open on the evidence of this moment."""
-    _filled(config)
+    """Record a person's approval of the candidate, if all other conditions are open when the run starts."""
+    _require_filled(config)
     checks = critical_checks(context.instance, CRITICAL)
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
         raise dg.Failure("no version is staged, so there is nothing to approve")
-    seen = config.evidence or (lake_tables.document(lake, GATE_REPORT) or {}).get("evidence")
-    if seen is None:
-        raise dg.Failure("no verdict is published that anybody could have looked at (job evaluate_candidate)")
+    reviewed = config.evidence or (lake_tables.read_report(lake, GATE_REPORT) or {}).get("evidence")
+    if reviewed is None:
+        raise dg.Failure("no gate report is published that could have been read; run the job evaluate_candidate first")
     try:
-        approval = approve(verdict, config.version, config.name, config.reason, clock.as_of(), seen)
+        approval = approve(verdict, config.version, config.name, config.reason, clock.as_of(), reviewed)
     except TouchlineError as error:
         raise dg.Failure(str(error)) from error
     aliases.record_approval(registry, approval)
@@ -89,8 +89,8 @@ def restore_previous(
     lake: dg.ResourceParam[Lake],
     clock: dg.ResourceParam[Clock],
 ) -> None:
-    """Give `production` back to the version that had it before."""
-    _filled(config)
+    """Move `production` back to the version that had it before."""
+    _require_filled(config)
     try:
         version = aliases.rollback(registry, lake, config.name, config.reason, clock.as_of())
     except TouchlineError as error:
@@ -107,21 +107,22 @@ def reevaluate_gate(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> None:
-    """Publish the verdict that follows from the decision, so that nobody waits for the next results to see it."""
+    """Publish a gate report that includes the decision, instead of waiting for the next results."""
     metadata = publish_gate_report(context.instance, lake, registry, clock, settings)
     context.log_event(dg.AssetMaterialization("promotion_gate", metadata=metadata))
 
 
 @dg.op
 def record_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> None:
-    """Write down that a person has looked at exactly this report."""
+    """Record that a person has reviewed exactly this report."""
     from monitoring.drift import review
 
-    _filled(config)
-    summary = lake_tables.document(lake, reports.drift_summary_path(config.week))
+    _require_filled(config)
+    folder = f"reports/drift/week={config.week}"
+    summary = lake_tables.read_report(lake, f"{folder}/summary.json")
     if summary is None:
-        latest = reports.latest_drift_week(lake)
-        known = f"the newest is that of {latest}" if latest else "there is none of any week yet (job report_drift)"
+        latest = latest_drift_week(lake)
+        known = f"the newest is that of {latest}" if latest else "there is none yet (job report_drift)"
         raise dg.Failure(f"there is no drift report for the week of {config.week}; {known}")
     try:
         lake.write_json(
@@ -131,15 +132,15 @@ def record_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.Re
         raise dg.Failure(str(error)) from error
 
 
-def _form(op: str, **fields: str | int) -> dict[str, Any]:
-    """What the launchpad opens with, to be filled in; a run that is given less fails as one that is given nothing."""
+def _empty_form(op: str, **fields: str | int) -> dict[str, Any]:
+    """The run configuration that the launchpad opens with, to be filled in; a run with empty fields fails."""
     return {"ops": {op: {"config": fields}}}
 
 
 @dg.job(
-    description="A person says yes to the version in staging. It is promoted soon after, if everything else is open. "
-    "Type which version, who says so and why into the launchpad.",
-    config=_form("approve_candidate", version=0, name="", reason=""),
+    description="Approve the version in staging. It is promoted within a minute if all other conditions of the "
+    "promotion gate are open. In the launchpad, enter the version, your name and the reason.",
+    config=_empty_form("approve_candidate", version=0, name="", reason=""),
 )
 def approve_promotion() -> None:
     """Approve the candidate."""
@@ -147,20 +148,19 @@ def approve_promotion() -> None:
 
 
 @dg.job(
-    description="Put the previous version back into production. Answers follow within seconds, published forecasts of "
-    "matches to come when they have been made again, a minute or two later. "
-    "Type who does it and why into the launchpad.",
-    config=_form("restore_previous", name="", reason=""),
+    description="Put the previous version back into production. The API uses it within seconds; the published "
+    "forecasts of coming matches are replaced a minute or two later. In the launchpad, enter your name and the reason.",
+    config=_empty_form("restore_previous", name="", reason=""),
 )
 def rollback_production() -> None:
-    """Take production back."""
+    """Put the previous version back into production."""
     reevaluate_gate(restore_previous())
 
 
 @dg.job(
-    description="A person has looked at a week's drift report. The gate takes it into account. Type the week's Monday "
-    "(YYYY-MM-DD), who has looked and what it means into the launchpad.",
-    config=_form("record_review", week="", name="", note=""),
+    description="Record that you have reviewed the drift report of a week; the promotion gate requires it after drift. "
+    "In the launchpad, enter the Monday of the week (YYYY-MM-DD), your name and your conclusion.",
+    config=_empty_form("record_review", week="", name="", note=""),
 )
 def review_drift() -> None:
     """Mark a drift report as reviewed."""

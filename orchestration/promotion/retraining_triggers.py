@@ -1,4 +1,4 @@
-"""When an alarm is reason enough to train again: pure functions of the reports and of past trainings."""
+"""Alarms that trigger a retraining, and the limits on it: pure functions of the reports and of past trainings."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from features.io.registry import ModelVersion
 from monitoring.performance import MISCALIBRATED, RECENT
 
 ALARM = "alarm: "
-"""How the reason of a training begins that an alarm asked for."""
+"""Prefix of the recorded reason of a training that an alarm requested."""
 
 CAP_WINDOW = timedelta(days=90)
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """Something that retraining may help against. `key` is the same as long as it is the same alarm."""
+    """A problem that retraining may fix. `key` identifies it across reports, so that one alarm trains one model."""
 
     key: str
     why: str
 
 
 def drift_alarm(summary: Mapping[str, Any] | None) -> Alarm | None:
-    """The newest drift report says drift."""
+    """An alarm if the newest drift report shows drift."""
     if summary is None or summary["state"] != "drift":
         return None
     why = f"drift of {', '.join(summary['drifted'])} in the week {summary['week']}"
@@ -33,13 +33,14 @@ def drift_alarm(summary: Mapping[str, Any] | None) -> Alarm | None:
 
 
 def performance_alarm(report: Mapping[str, Any] | None, production: int | None) -> Alarm | None:
-    """Production's last hundred forecasts are beyond doubt worse than plain Elo or the base rate, or miscalibrated.
+    """An alarm if production's last hundred forecasts are significantly worse than a baseline, or miscalibrated.
 
-    Forecasts of the version before it say nothing about this one; until it has made a hundred there is no alarm.
+    The baselines are the base rate and plain Elo. Only forecasts of the current version count: there is no alarm until
+    it has a hundred.
     """
-    wanted = ("all", f"last_{RECENT}", str(production))
+    key = ("all", f"last_{RECENT}", str(production))
     groups = report["groups"] if report else []
-    recent = next((one for one in groups if (one["competition"], one["window"], one["model_version"]) == wanted), None)
+    recent = next((row for row in groups if (row["competition"], row["window"], row["model_version"]) == key), None)
     if recent is None or recent["matches"] < RECENT:
         return None
     until = recent["to"][:10]
@@ -54,20 +55,20 @@ def performance_alarm(report: Mapping[str, Any] | None, production: int | None) 
     return None
 
 
-def held_back(versions: Sequence[ModelVersion], as_of: datetime, cool_down_days: int, cap: int) -> str | None:
-    """Why an alarm may not ask for a training now; None if it may. Trainings by the schedule hold nothing back."""
-    known = [one for one in versions if "trained_as_of" in one.tags and _by_alarm(one)]
-    asked = [datetime.fromisoformat(one.tags["trained_as_of"]) for one in known]
-    if not asked:
+def cooldown_reason(versions: Sequence[ModelVersion], as_of: datetime, cool_down_days: int, cap: int) -> str | None:
+    """Why an alarm may not request a training now; None if it may. Scheduled trainings do not count."""
+    by_alarm = [version for version in versions if "trained_as_of" in version.tags and _is_by_alarm(version)]
+    trainings = [datetime.fromisoformat(version.tags["trained_as_of"]) for version in by_alarm]
+    if not trainings:
         return None
-    newest = max(asked)
+    newest = max(trainings)
     if as_of - newest < timedelta(days=cool_down_days):
-        return f"an alarm asked for the version of {newest:%Y-%m-%d}; cool-down of {cool_down_days} days"
-    recent = [at for at in asked if as_of - at <= CAP_WINDOW]
+        return f"an alarm requested the version of {newest:%Y-%m-%d}, and the cool-down is {cool_down_days} days"
+    recent = [at for at in trainings if as_of - at <= CAP_WINDOW]
     if len(recent) >= cap:
-        return f"alarms have asked for {len(recent)} trainings in {CAP_WINDOW.days} days; a person has to look"
+        return f"alarms have requested {len(recent)} trainings in {CAP_WINDOW.days} days; a person has to investigate"
     return None
 
 
-def _by_alarm(version: ModelVersion) -> bool:
+def _is_by_alarm(version: ModelVersion) -> bool:
     return version.tags.get("trained_because", "").startswith(ALARM)

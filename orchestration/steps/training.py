@@ -115,7 +115,7 @@ def train(
             "training_matches": str(len(learnt)),
             "seasons": f"{learnt['season'].min()} to {learnt['season'].max()}",
             "competitions": ",".join(sorted(learnt["competition"].unique())),
-            "data_digest": digest(learnt[["match_id", *recipe.features]].assign(outcome=outcomes(learnt))),
+            "data_digest": content_hash(learnt[["match_id", *recipe.features]].assign(outcome=outcomes(learnt))),
             "code_revision": code_revision(),
             "recipe": json.dumps(asdict(recipe), sort_keys=True),
             "trained_because": reason,
@@ -177,7 +177,7 @@ def reliability(p: NDArray[np.float64], y: NDArray[np.int64]) -> list[dict[str, 
     return reliability_curve(p.ravel(), np.eye(3, dtype=np.int64)[y].ravel())
 
 
-def refused_as_first(scores: dict[str, Any]) -> str | None:
+def first_version_rejection(scores: dict[str, Any]) -> str | None:
     """Why a version with this evaluation may not be the first in production; None if it may."""
     base, elo = (Difference(**scores["difference_to"][name]) for name in ("base", "elo"))
     return first_version_shut(base, elo)
@@ -192,7 +192,7 @@ def _flat(scores: dict[str, Any]) -> dict[str, float]:
     return {**metrics, "skill": scores["skill"]}
 
 
-def digest(frame: pd.DataFrame) -> str:
+def content_hash(frame: pd.DataFrame) -> str:
     """A fingerprint of a table's content; equal tables have equal ones."""
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:16]
 
@@ -212,12 +212,14 @@ def code_revision(root: Path = ROOT) -> str:
     if status == "":
         return commit
     # Where git cannot tell, nobody knows that it is that commit.
-    files = sorted(file for part in SOURCES for file in [root / part, *(root / part).rglob("*")] if _decides(file))
+    files = sorted(
+        file for part in SOURCES for file in [root / part, *(root / part).rglob("*")] if _is_source_file(file)
+    )
     content = hashlib.sha256(b"".join(str(file.relative_to(root)).encode() + file.read_bytes() for file in files))
     return f"{commit}-{'unknown' if status is None else 'dirty'}.{content.hexdigest()[:12]}"
 
 
-def _decides(file: Path) -> bool:
+def _is_source_file(file: Path) -> bool:
     """Whether a file is code, or data that belongs to it, and not what an interpreter or an editor left behind."""
     return file.is_file() and "__pycache__" not in file.parts and not file.name.startswith(".")
 

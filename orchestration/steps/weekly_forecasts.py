@@ -11,7 +11,7 @@ from features.forecasts import PUBLISHED, SCHEMA, forecast
 from features.io.registry import LoadedModel
 from features.matches import Status, as_known_at
 from features.rating_history import replay
-from orchestration.steps.lake_tables import empty
+from orchestration.steps.lake_tables import empty_table
 
 
 def monday(week: str) -> datetime:
@@ -51,13 +51,13 @@ def forecasts_of_week(
         parts.append(_forecast_at(model, matches, missed, min(as_of, monday(week))))
     filled = [part for part in parts if not part.empty]
     if not filled:
-        return empty(PUBLISHED)
+        return empty_table(PUBLISHED)
     return pd.concat(filled, ignore_index=True).sort_values(["kick_off", "match_id"], ignore_index=True)
 
 
 def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFrame, moment: datetime) -> pd.DataFrame:
     if fixtures.empty:
-        return empty(PUBLISHED)
+        return empty_table(PUBLISHED)
     known, version = as_known_at(matches, moment), model.version
     pools = known["competition"].map(pool_of)
     parts = []

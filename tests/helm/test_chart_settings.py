@@ -14,7 +14,7 @@ import yaml
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
-from orchestration.local.stack import QUIET, LocalSettings
+from orchestration.local.stack import TELEMETRY_OFF, LocalSettings
 from orchestration.settings import PipelineSettings
 from serving.settings import QUEUE, ServingSettings
 from ui.settings import UiSettings
@@ -104,7 +104,7 @@ def test_all_of_dagster_reaches_one_database(chart: Any) -> None:
 def test_images_are_as_quiet_as_a_local_run_and_the_chart_does_not_unsay_it(chart: Any) -> None:
     (listed,) = re.findall(r"^ENV (PATH=.*?[^\\])\n(?! )", (ROOT / "Dockerfile").read_text(), re.M | re.S)
     built = dict(re.findall(r"(\w+)=(\S+)", listed))
-    local = {name: value for name, value in QUIET.items() if name != "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"}
+    local = {name: value for name, value in TELEMETRY_OFF.items() if name != "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"}
     assert local.items() <= built.items()
     assert not [name for name in built if name.startswith("TOUCHLINE_")]
     for name, _, container in our_containers(chart.render(upgrade=True)):

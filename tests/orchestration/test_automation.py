@@ -110,17 +110,17 @@ def test_drift_asks_for_a_training_that_learns_from_the_running_season(settings,
     by_alarm = recent | {"trained_because": f"{ALARM}drift"}
     assert "cool-down" in tick(ModelVersion(1, "run", AS_OF, by_alarm)).skip_message
     answered(instance, request, dg.DagsterRunStatus.SUCCESS)
-    assert "already answered" in tick().skip_message, "one alarm is answered once"
+    assert "has been trained for this alarm already" in tick().skip_message, "one alarm is answered once"
 
 
 def test_an_alarm_whose_training_failed_is_answered_again(settings, instance, tick: Tick, monkeypatch) -> None:
     Lake(settings.lake_root).write_json(DRIFT_PATH, DRIFT)
     request = tick()
     run = answered(instance, request, dg.DagsterRunStatus.STARTED)
-    assert "under way" in tick().skip_message
+    assert "in progress" in tick().skip_message
     instance.report_run_failed(run)
-    assert "in vain" in tick().skip_message
-    monkeypatch.setattr(sensors, "RETRY_TRAINING", timedelta(0))
+    assert "previous run failed" in tick().skip_message
+    monkeypatch.setattr(sensors, "TRAINING_RETRY_DELAY", timedelta(0))
     again = tick()
     assert again.run_key != request.run_key, "Dagster answers a run key only once"
     assert again.run_config == request.run_config
@@ -168,7 +168,7 @@ def test_disappointing_forecasts_ask_for_a_training_until_a_person_has_to_look(s
         for n in (1, 2)
     ]
     assert isinstance(ask(*asked), dg.RunRequest)
-    assert "a person has to look" in ask(*asked, cap=2).skip_message
+    assert "a person has to investigate" in ask(*asked, cap=2).skip_message
 
 
 def test_no_report_is_no_alarm(tick: Tick) -> None:

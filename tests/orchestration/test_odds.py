@@ -43,7 +43,7 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
     model = home.registry.load(production)
     assert model.features == FEATURE_GROUPS[FeatureGroup.SHOTS_AND_ODDS]
 
-    rows = lake_tables.weeks(home.lake, "forecasts", PUBLISHED).sort_values("match_id", ignore_index=True)
+    rows = lake_tables.read_weeks(home.lake, "forecasts", PUBLISHED).sort_values("match_id", ignore_index=True)
     used = rows["odds_known_at"].notna()
     assert (rows.loc[used, "odds_known_at"] <= rows.loc[used, "published_at"]).all()
     assert (rows["features_as_of"] < rows["kick_off"]).all()
@@ -67,7 +67,7 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
     bookmakers = shin(ahead.loc[weekend, list(ODDS)].to_numpy(float))
     assert np.abs(ahead.loc[weekend, list(OUTCOMES)].to_numpy(float) - bookmakers).max() < 0.05
 
-    settled = lake_tables.settled(home.lake)
+    settled = lake_tables.settled_forecasts(home.lake)
     played = matches[(matches["status"] == Status.PLAYED) & (matches["season"] == "2023-24")]
     assert set(settled["match_id"]) == set(played["match_id"])
     assert settled["rps"].mean() < rps(np.full((len(settled), 3), 1 / 3), settled["outcome"].to_numpy(int)).mean()

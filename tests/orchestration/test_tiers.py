@@ -15,7 +15,7 @@ from features.matches import OUTCOMES, with_match_ids
 from features.matrix import GOAL_FEATURES
 from features.rating_history import STATE_COLUMNS
 from orchestration.resources import MatchSource
-from orchestration.steps.lake_tables import empty, matches, rated_together
+from orchestration.steps.lake_tables import competitions_of_country, empty_table, matches
 from orchestration.steps.weekly_forecasts import forecasts_of_week
 
 AS_OF = bundled.REPLAY_AS_OF
@@ -54,7 +54,7 @@ def test_both_tiers_are_rated_with_all_matches_and_online_equals_batch(fresh, mo
         home.run()
     trained = {"trained_through": "2025-05-25T15:00:00+00:00"}
     model = LoadedModel(ModelVersion(1, "run", AS_OF, trained), Elo(), GOAL_FEATURES)
-    batch = forecasts_of_week(model, matches(home.lake), "2026-03-09", AS_OF, False, empty(SCHEMA))
+    batch = forecasts_of_week(model, matches(home.lake), "2026-03-09", AS_OF, False, empty_table(SCHEMA))
     assert set(batch["competition"]) == {FIRST, SECOND}
     states = pd.concat([home.lake.read_table("team_states", name) for name in (FIRST, SECOND)])
     sides = [states_of(states, batch[club], batch["competition"]) for club in CLUBS]
@@ -68,4 +68,4 @@ def test_tiers_of_own_files_are_pooled_as_the_ratings_pool_them(fresh) -> None:
     lake = fresh(None).lake
     for name in ("atl-first", "atl-second", "pac-first"):
         lake.write_table("matches", name, pd.DataFrame({"home_team": ["Reef"]}))
-    assert rated_together(lake, "atl-first") == ["atl-first", "atl-second"]
+    assert competitions_of_country(lake, "atl-first") == ["atl-first", "atl-second"]

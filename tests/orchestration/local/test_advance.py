@@ -17,7 +17,7 @@ from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at
 from orchestration.local import advance
 from orchestration.local.cli import main
-from orchestration.local.preflight import only_one, tell_settings
+from orchestration.local.preflight import single_instance_lock, write_run_settings
 from orchestration.settings import PipelineSettings
 
 
@@ -47,8 +47,8 @@ def test_it_goes_by_the_settings_of_the_run_and_says_what_came_in(
     monkeypatch.setattr(advance, "run_pipeline", pipeline)
     pipeline(PipelineSettings(), print)
     told = {"UI_PORT": "18501", "MLFLOW_TRACKING_URI": "http://127.0.0.1:15000", "PROMOTION_POLICY": "auto"}
-    with only_one(home):
-        tell_settings(home, {f"TOUCHLINE_{name}": value for name, value in told.items()})
+    with single_instance_lock(home):
+        write_run_settings(home, {f"TOUCHLINE_{name}": value for name, value in told.items()})
         assert main(["advance", "--weeks", "2"]) == 0
     assert (used[-1].mlflow_tracking_uri, used[-1].promotion_policy) == ("http://127.0.0.1:15000", "auto")
     assert Clock(Settings()).as_of() == REPLAY_AS_OF + timedelta(weeks=2)
@@ -76,7 +76,7 @@ def test_a_run_whose_registry_does_not_answer_is_not_moved(
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with only_one(home):
+    with single_instance_lock(home):
         assert main(["advance"]) == 1
     assert capsys.readouterr().out == "touchline: no MLflow answers at http://127.0.0.1:9; is it still starting?\n"
     assert not (home / "as_of").exists()

@@ -16,8 +16,8 @@ from orchestration.definitions import build
 from orchestration.jobs import JOBS
 from orchestration.local import dagster_client
 from orchestration.local.cli import main
-from orchestration.local.dagster_client import FORMS, launch, run_config
-from orchestration.local.preflight import only_one, tell_settings
+from orchestration.local.dagster_client import RUN_CONFIG_STEPS, launch, run_config
+from orchestration.local.preflight import single_instance_lock, write_run_settings
 from orchestration.settings import PipelineSettings
 from tests.support.dagster_daemon import daemon, pages
 
@@ -181,7 +181,7 @@ def test_the_fields_of_every_job_that_is_told_something_have_their_step(tmp_path
         steps = [node.name for node in job.all_node_defs if isinstance(node, dg.OpDefinition) and _configured(node)]
         if steps:
             (told[one.name],) = steps
-    assert told == FORMS
+    assert told == RUN_CONFIG_STEPS
 
 
 def _configured(node: dg.OpDefinition) -> bool:
@@ -211,8 +211,8 @@ def test_on_the_real_dagster_a_job_succeeds_and_one_fails_with_its_own_sentence(
     monkeypatch.setenv("TOUCHLINE_HOME", str(home))
     monkeypatch.setenv("TOUCHLINE_DAGSTER_PORT", "")  # remembered as absent
     monkeypatch.delenv("TOUCHLINE_DAGSTER_PORT")
-    with only_one(home), pages(judged, repository, port), daemon(judged, repository):
-        tell_settings(home, {"TOUCHLINE_DAGSTER_PORT": str(port)})
+    with single_instance_lock(home), pages(judged, repository, port), daemon(judged, repository):
+        write_run_settings(home, {"TOUCHLINE_DAGSTER_PORT": str(port)})
         assert main(["launch", "evaluate_candidate"]) == 0
         assert "evaluate_candidate succeeded after" in capsys.readouterr().out
         assert main(["launch", "approve_promotion", "version=9", "name=Ada", "reason=good"]) == 1

@@ -24,7 +24,7 @@ from features.rating_history import STATE_COLUMNS
 from monitoring.settlement import SCHEMA as SETTLED
 from orchestration.local.pipeline import Pipeline
 from orchestration.steps import lake_tables
-from orchestration.steps.training import IDENTITY, Recipe, digest, refit, train
+from orchestration.steps.training import IDENTITY, Recipe, content_hash, refit, train
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
 
@@ -90,7 +90,7 @@ def test_a_version_is_fitted_again_from_what_is_kept_with_it_without_the_lake(in
     """The tables of the lake are overwritten every day; the rows that a model learnt from stay with the model."""
     version = installed.registry.by_alias(PRODUCTION)
     recipe, dataset = Recipe(**json.loads(version.tags["recipe"])), installed.registry.dataset(version)
-    assert digest(dataset.drop(columns="season")) == version.tags["data_digest"]
+    assert content_hash(dataset.drop(columns="season")) == version.tags["data_digest"]
     x = dataset[list(recipe.features)].to_numpy(float)
     registered = installed.registry.load(version).predict_proba(x)
     np.testing.assert_array_equal(refit(dataset, recipe).predict_proba(x), registered)
@@ -203,7 +203,7 @@ def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
     assert (rows["features_as_of"] < rows["kick_off"]).all()
     assert (rows["published_at"] <= moment).all()
     played = season[season["kick_off"] < pd.Timestamp(moment)]
-    assert set(lake_tables.settled(home.lake)["match_id"]) == set(played["match_id"])
+    assert set(lake_tables.settled_forecasts(home.lake)["match_id"]) == set(played["match_id"])
     assert home.lake.stamp("reports/drift/week=2024-02-19/summary.json") is not None
     assert len(home.run()) == 1, "a second start only says where it stands"
 

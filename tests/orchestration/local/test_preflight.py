@@ -13,13 +13,13 @@ import pytest
 
 from orchestration.local.preflight import (
     LOCK,
-    CannotStart,
+    CannotStartError,
     check_answers,
     check_disk,
     check_ports,
-    only_one,
-    settings_of_run,
-    tell_settings,
+    read_run_settings,
+    single_instance_lock,
+    write_run_settings,
 )
 
 
@@ -28,12 +28,12 @@ def test_a_taken_port_is_named_with_its_setting() -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        with pytest.raises(CannotStart, match=rf"port {port} is taken.*TOUCHLINE_API_PORT"):
+        with pytest.raises(CannotStartError, match=rf"port {port} is taken.*TOUCHLINE_API_PORT"):
             check_ports({"TOUCHLINE_API_PORT": port})
 
 
 def test_two_services_on_one_port_are_refused() -> None:
-    with pytest.raises(CannotStart, match="TOUCHLINE_B and TOUCHLINE_A are both 16001"):
+    with pytest.raises(CannotStartError, match="TOUCHLINE_B and TOUCHLINE_A are both 16001"):
         check_ports({"TOUCHLINE_A": 16001, "TOUCHLINE_B": 16001})
 
 
@@ -42,7 +42,7 @@ def test_a_service_outside_that_does_not_answer_is_named_with_its_setting() -> N
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
         address = {"TOUCHLINE_BROKER_URL": f"amqp://guest:guest@127.0.0.1:{port}/v"}
-        with pytest.raises(CannotStart, match=rf"nothing answers at 127.0.0.1:{port} .*TOUCHLINE_BROKER_URL"):
+        with pytest.raises(CannotStartError, match=rf"nothing answers at 127.0.0.1:{port} .*TOUCHLINE_BROKER_URL"):
             check_answers(address)
         holder.listen()
         check_answers(address)
@@ -60,14 +60,14 @@ def test_an_address_without_a_port_means_the_usual_one(monkeypatch: pytest.Monke
         {"A": "amqps://mq.example/v", "B": "postgresql+psycopg2://u:p@pg.example/db", "C": "http://ml.example"}
     )
     assert asked == [("mq.example", 5671), ("pg.example", 5432), ("ml.example", 80)]
-    with pytest.raises(CannotStart, match="D names no port"):
+    with pytest.raises(CannotStartError, match="D names no port"):
         check_answers({"D": "pigeon://post.example"})
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(CannotStart, match=r"cannot be written.*TOUCHLINE_HOME"):
+    with pytest.raises(CannotStartError, match=r"cannot be written.*TOUCHLINE_HOME"):
         check_disk(blocked)
 
 
@@ -79,30 +79,34 @@ def test_a_full_disk_is_one_clear_sentence(tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip("this machine does not allow mounts")
     try:
-        with pytest.raises(CannotStart, match=r"the disk under .* is full: 2 MB free, 500 MB needed"):
+        with pytest.raises(CannotStartError, match=r"the disk under .* is full: 2 MB free, 500 MB needed"):
             check_disk(small)
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_second_run_in_the_same_home_is_refused_and_the_lock_goes_with_the_first(tmp_path: Path) -> None:
-    with only_one(tmp_path), pytest.raises(CannotStart, match="already runs"), only_one(tmp_path):
+    with (
+        single_instance_lock(tmp_path),
+        pytest.raises(CannotStartError, match="already runs"),
+        single_instance_lock(tmp_path),
+    ):
         pass
     assert list(tmp_path.iterdir()) == []
-    with only_one(tmp_path):
+    with single_instance_lock(tmp_path):
         pass
 
 
 def test_a_run_leaves_its_settings_to_commands_beside_it_and_to_nobody_afterwards(tmp_path: Path) -> None:
     told = {"TOUCHLINE_UI_PORT": "18501"}
-    with only_one(tmp_path):
-        assert settings_of_run(tmp_path) == {}
-        tell_settings(tmp_path, told)
-        assert settings_of_run(tmp_path) == told
+    with single_instance_lock(tmp_path):
+        assert read_run_settings(tmp_path) == {}
+        write_run_settings(tmp_path, told)
+        assert read_run_settings(tmp_path) == told
         assert (tmp_path / LOCK).stat().st_mode & 0o077 == 0
-    tell_settings(tmp_path, told)  # as a run that was killed leaves it
-    with pytest.raises(CannotStart, match="no Touchline runs in"):
-        settings_of_run(tmp_path)
+    write_run_settings(tmp_path, told)  # as a run that was killed leaves it
+    with pytest.raises(CannotStartError, match="no Touchline runs in"):
+        read_run_settings(tmp_path)
 
 
 def test_the_command_exits_with_one_sentence_when_a_port_is_taken(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_the_viewer_is_named_when_forecasts_are_served_while_the_pipeline_still_
     assert (tmp_path / "logs" / "api.log").read_text() == "", "a service that has said nothing yet has a log"
     run._pipeline = SimpleNamespace(poll=lambda: exit_code)
     monkeypatch.setattr(stack, "ask", lambda _: None)
-    run._watch_for_the_first_forecast()
+    run._announce_first_forecast()
     run.logs.close()
     assert heard == said
 
@@ -99,12 +99,12 @@ def test_a_second_ctrl_c_while_the_first_one_is_answered_changes_nothing(
     start = run._stopper.start
 
     def interrupted() -> None:
-        run._told_to_stop()  # the signal's handler runs wherever the main thread is
+        run._on_stop_signal()  # the signal's handler runs wherever the main thread is
         start()
 
     monkeypatch.setattr(run._stopper, "start", interrupted)
     run._stopping.set()
-    run._told_to_stop()
+    run._on_stop_signal()
     run._stopper.join(20)
     run.logs.close()
     assert heard == ["Stopping ..."]

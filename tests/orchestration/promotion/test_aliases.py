@@ -118,15 +118,15 @@ def test_a_promotion_that_is_cut_off_anywhere_is_completed_by_the_next_run(
     assert registry.aliases.get(PREVIOUS) in (None, 1)
     if registry.aliases[PRODUCTION] == 2:
         assert registry.tags[2]["promoted_because"], "no version is in production without a reason"
-        aliases.finish(registry, lake)
+        aliases.complete_promotion(registry, lake)
     else:
         assert PREVIOUS not in registry.aliases
         assert versions(lake) == [("promote", 1, None)]
         aliases.promote(registry, lake, judged(2, 1))
     assert registry.aliases == {STAGING: 2, PRODUCTION: 2, PREVIOUS: 1}
     assert versions(lake) == [("promote", 1, None), ("promote", 2, 1)]
-    assert not aliases.unfinished(registry, lake)
-    aliases.finish(registry, lake)
+    assert not aliases.has_incomplete_promotion(registry, lake)
+    aliases.complete_promotion(registry, lake)
     assert len(aliases.history(lake)) == 2, "nothing is told twice"
 
 
@@ -141,8 +141,8 @@ def test_a_rollback_that_is_cut_off_anywhere_is_completed_by_the_next_one(
     except Killed:
         registry.changes_left = 10**6
         if registry.aliases[PRODUCTION] == 1:
-            assert aliases.unfinished(registry, lake)
-            aliases.finish(registry, lake)
+            assert aliases.has_incomplete_promotion(registry, lake)
+            aliases.complete_promotion(registry, lake)
         else:
             aliases.rollback(registry, lake, "Ada", "odd draws", NOW)
     assert registry.aliases == {PRODUCTION: 1}
@@ -204,17 +204,17 @@ def test_an_approval_of_other_evidence_is_not_named_as_the_reason(registry: Regi
 def test_a_damaged_history_is_told_again_by_the_versions(registry: Registry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     before = aliases.history(lake)
-    lake.write_bytes(reports.PROMOTIONS, b"{")
-    assert aliases.unfinished(registry, lake)
-    aliases.finish(registry, lake)
+    lake.write_bytes(aliases.HISTORY, b"{")
+    assert aliases.has_incomplete_promotion(registry, lake)
+    aliases.complete_promotion(registry, lake)
     assert aliases.history(lake) == before
 
 
 def test_a_version_that_somebody_moved_by_hand_gets_no_invented_history(registry: Registry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     registry.aliases[PRODUCTION] = 1
-    aliases.finish(registry, lake)
+    aliases.complete_promotion(registry, lake)
     assert len(aliases.history(lake)) == 2
     registry.aliases[PRODUCTION] = 3
-    aliases.finish(registry, lake)
+    aliases.complete_promotion(registry, lake)
     assert len(aliases.history(lake)) == 2

@@ -158,7 +158,7 @@ def test_empty_form_of_the_launchpad_is_refused(resources: dict[str, Any], job: 
                 run_config=given, instance=instance, resources=resources, raise_on_error=False
             )
         assert not run.success
-        assert f"the form is not filled in: {fields}" in run.failure_data_for_node(op).error.message
+        assert f"these fields of the form are empty: {fields}" in run.failure_data_for_node(op).error.message
 
 
 def test_review_of_a_week_without_report_names_the_newest(resources: dict[str, Any]) -> None:

@@ -42,10 +42,10 @@ def test_a_failed_run_is_asked_for_again_and_a_running_one_is_not(tmp_path, monk
         first = tick(settings, instance)
         assert tick(settings, instance).run_key == first.run_key
         run = instance.create_run_for_job(promote, tags=first.tags, status=dg.DagsterRunStatus.STARTED)
-        assert "under way" in tick(settings, instance).skip_message
+        assert "in progress" in tick(settings, instance).skip_message
         instance.report_run_failed(run)
-        assert "in vain" in tick(settings, instance).skip_message
-        monkeypatch.setattr(sensors, "RETRY", timedelta(0))
+        assert "previous run failed" in tick(settings, instance).skip_message
+        monkeypatch.setattr(sensors, "PROMOTION_RETRY_DELAY", timedelta(0))
         assert tick(settings, instance).run_key != first.run_key
 
 
@@ -53,7 +53,7 @@ def test_a_change_that_was_cut_off_after_the_alias_moved_is_completed(tmp_path, 
     monkeypatch.setattr(Staged, "by_alias", lambda _, alias: in_production() if alias == PRODUCTION else None)
     settings = PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
     with dg.DagsterInstance.ephemeral() as instance:
-        assert tick(settings, instance).tags == {sensors.ASKED: "finish the change to version 3"}
+        assert tick(settings, instance).tags == {sensors.REQUEST_TAG: "finish the change to version 3"}
         entry = {"action": "promote", "version": 3, "at": NOW.isoformat()}
         Lake(settings.lake_root).write_json(reports.PROMOTIONS, {"promotions": [entry]})
         assert tick(settings, instance).skip_message == "no version is staged"

@@ -119,7 +119,7 @@ def test_rolled_back_version_is_staged_again_with_a_reason(resources: dict[str, 
 @pytest.mark.parametrize("tag", ["dagster/schedule_name", "dagster/sensor_name"])
 def test_rolled_back_version_is_not_restaged_automatically(resources: dict[str, Any], tag: str) -> None:
     resources["registry"].tags[2] |= ROLLED_BACK
-    assert "only a training by hand" in retrain(resources, "weekly schedule", {tag: "weekly_retraining"})
+    assert "only a manual training" in retrain(resources, "weekly schedule", {tag: "weekly_retraining"})
     assert resources["registry"].aliases == {PRODUCTION: 1}
 
 
@@ -127,7 +127,7 @@ def test_rolled_back_version_needs_a_reason(resources: dict[str, Any]) -> None:
     registry = resources["registry"]
     registry.tags |= {3: {}}
     registry.aliases[STAGING] = 3
-    assert "was replaced in staging by another version; only a training by hand with a `reason`" in retrain(
+    assert "was replaced in staging by another version; only a manual training with a `reason`" in retrain(
         resources, None
     )
     assert registry.aliases == {PRODUCTION: 1, STAGING: 3}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from features.io.registry import ModelVersion
-from orchestration.promotion.retraining_triggers import ALARM, drift_alarm, held_back, performance_alarm
+from orchestration.promotion.retraining_triggers import ALARM, cooldown_reason, drift_alarm, performance_alarm
 
 PRODUCTION = 7
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -67,15 +67,15 @@ def test_a_handful_of_matches_raises_no_alarm_however_bad_they_were() -> None:
 
 
 def test_an_alarm_waits_for_the_cool_down() -> None:
-    assert "cool-down" in (held_back([version(1, 10, f"{ALARM}drift")], NOW, 14, 4) or "")
-    assert held_back([version(1, 15, f"{ALARM}drift")], NOW, 14, 4) is None
-    assert held_back([version(1, 3, "weekly schedule")], NOW, 14, 4) is None, "every week has one"
-    assert held_back([], NOW, 14, 4) is None
+    assert "cool-down" in (cooldown_reason([version(1, 10, f"{ALARM}drift")], NOW, 14, 4) or "")
+    assert cooldown_reason([version(1, 15, f"{ALARM}drift")], NOW, 14, 4) is None
+    assert cooldown_reason([version(1, 3, "weekly schedule")], NOW, 14, 4) is None, "every week has one"
+    assert cooldown_reason([], NOW, 14, 4) is None
 
 
 def test_alarms_may_ask_only_so_often() -> None:
     asked = [version(n, 20 * n, f"{ALARM}drift") for n in (1, 2, 3, 4)]
-    assert "a person has to look" in (held_back(asked, NOW, 14, 4) or "")
-    assert held_back(asked, NOW, 14, 5) is None
+    assert "a person has to investigate" in (cooldown_reason(asked, NOW, 14, 4) or "")
+    assert cooldown_reason(asked, NOW, 14, 5) is None
     by_schedule = [version(n, 20 * n, "weekly schedule") for n in (1, 2, 3, 4)]
-    assert held_back(by_schedule, NOW, 14, 4) is None
+    assert cooldown_reason(by_schedule, NOW, 14, 4) is None

@@ -17,7 +17,7 @@ from monitoring.conditions import Policy
 from orchestration.definitions import build
 from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, weeks
 from orchestration.promotion.gate_report import GATE_REPORT
-from orchestration.promotion.retraining import retraining
+from orchestration.promotion.retraining import retraining_config
 from orchestration.steps import lake_tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -53,7 +53,7 @@ def judged(home: Any) -> dict[str, dict[str, Any]]:
 def test_week_by_week_a_candidate_earns_its_place_with_forecasts_of_matches_to_come(fresh) -> None:
     home = fresh(TRAINED)
     home.run()
-    run(home, "train_model", run_config=retraining("weekly schedule"))
+    run(home, "train_model", run_config=retraining_config("weekly schedule"))
     candidate = home.registry.by_alias(STAGING)
     assert (candidate.version, home.registry.by_alias(PRODUCTION).version) == (2, 1)
     assert candidate.trained_through > datetime(2025, 9, 1, tzinfo=UTC), "it has seen this season"
@@ -70,7 +70,7 @@ def test_week_by_week_a_candidate_earns_its_place_with_forecasts_of_matches_to_c
         week_passes(home)
         if moment >= datetime(2025, 12, 26, tzinfo=UTC):  # by then a hundred matches have been played
             conditions = judged(home)
-    shadows = lake_tables.weeks(home.lake, "shadow_forecasts")
+    shadows = lake_tables.read_weeks(home.lake, "shadow_forecasts")
     assert set(shadows["model_version"]) == {2}
     assert (shadows["published_at"] >= pd.Timestamp(TRAINED)).all(), "it says nothing of what was before it"
     assert (shadows["published_at"] < shadows["kick_off"]).all()

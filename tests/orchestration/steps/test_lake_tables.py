@@ -15,12 +15,12 @@ def test_ratings_of_a_version_that_knew_fewer_features_are_made_again(tmp_path: 
     lake.write_table("matches", league, table, SCHEMA)
     for noun in ("match_features", "team_states"):
         lake.write_table(noun, league, table)
-    assert not lake_tables.is_rated(lake, league)
-    lake_tables.note_ratings(lake, league, lake_tables.stamps_of_pool(lake, league))
-    assert lake_tables.is_rated(lake, league)
+    assert not lake_tables.ratings_current(lake, league)
+    lake_tables.record_rating_inputs(lake, league, lake_tables.country_fingerprints(lake, league))
+    assert lake_tables.ratings_current(lake, league)
     note = lake.read_json(f"ratings/{league}.json")
     lake.write_json(f"ratings/{league}.json", {**note, "features": note["features"][:-2]})
-    assert not lake_tables.is_rated(lake, league)
+    assert not lake_tables.ratings_current(lake, league)
     del note["features"]
     lake.write_json(f"ratings/{league}.json", note)
-    assert not lake_tables.is_rated(lake, league)
+    assert not lake_tables.ratings_current(lake, league)

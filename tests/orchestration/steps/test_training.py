@@ -24,7 +24,7 @@ from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
 from features.odds import market
 from features.rating_history import STATE_COLUMNS, replay
 from orchestration.steps import training as training_module
-from orchestration.steps.training import Recipe, code_revision, refused_as_first, train, trainable
+from orchestration.steps.training import Recipe, code_revision, first_version_rejection, train, trainable
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 SHOTS = FEATURE_GROUPS[FeatureGroup.SHOTS]
@@ -122,7 +122,7 @@ def test_model_and_references_are_judged_on_the_same_matches(trained: Training) 
     scores = json.loads(trained.documents["evaluation.json"])
     assert {one["n"] for one in scores["scores"].values()} == {scores["matches"]}
     assert scores["matches"] == 7 * 380
-    assert refused_as_first(scores) is None
+    assert first_version_rejection(scores) is None
     assert scores["difference_to"]["base"]["high"] < 0
     assert trained.metrics["rps"] < trained.metrics["elo_rps"] < trained.metrics["base_rps"]
     assert 0.12 < trained.metrics["skill"] < 0.166, "better than closing odds ever are: look for the leak"

@@ -14,7 +14,7 @@ from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import bundled
 from features.matches import ODDS, OUTCOMES, Status, as_known_at
 from features.matrix import GOAL_FEATURES, ODDS_FEATURES
-from orchestration.steps.lake_tables import empty
+from orchestration.steps.lake_tables import empty_table
 from orchestration.steps.weekly_forecasts import forecasts_of_week, matches_of_week
 
 WEEK = "2026-03-09"
@@ -41,7 +41,7 @@ def season() -> pd.DataFrame:
 
 
 def published_on_friday(season: pd.DataFrame) -> pd.DataFrame:
-    return forecasts_of_week(model(), as_known_at(season, FRIDAY), WEEK, FRIDAY, True, empty(SCHEMA))
+    return forecasts_of_week(model(), as_known_at(season, FRIDAY), WEEK, FRIDAY, True, empty_table(SCHEMA))
 
 
 def test_matches_to_come_are_forecast_with_all_that_is_known(season: pd.DataFrame) -> None:
@@ -66,15 +66,15 @@ def test_rows_of_matches_that_have_begun_are_never_rewritten(season: pd.DataFram
 
 def test_a_replay_forecasts_a_past_week_as_it_would_have_been_on_its_monday(season: pd.DataFrame) -> None:
     monday = datetime(2025, 11, 3, tzinfo=UTC)
-    late = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty(SCHEMA))
-    then = forecasts_of_week(model(), as_known_at(season, monday), "2025-11-03", monday, True, empty(SCHEMA))
+    late = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
+    then = forecasts_of_week(model(), as_known_at(season, monday), "2025-11-03", monday, True, empty_table(SCHEMA))
     assert len(late) > 0
     assert (late["published_at"] == monday).all()
     pd.testing.assert_frame_equal(late, then)
 
 
 def test_live_nothing_is_forecast_after_the_fact(season: pd.DataFrame) -> None:
-    rows = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, False, empty(SCHEMA))
+    rows = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, False, empty_table(SCHEMA))
     assert rows.empty
     assert list(rows.columns) == list(published_on_friday(season).columns)
 
@@ -82,7 +82,7 @@ def test_live_nothing_is_forecast_after_the_fact(season: pd.DataFrame) -> None:
 def test_a_model_that_has_seen_the_season_may_not_forecast_its_past(season: pd.DataFrame) -> None:
     knowing = model(3, "2026-03-05T20:00:00+00:00")
     with pytest.raises(LeakageError, match="refused"):
-        forecasts_of_week(knowing, as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty(SCHEMA))
+        forecasts_of_week(knowing, as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
 
 
 def test_the_same_forecast_again_keeps_its_date_of_publication(season: pd.DataFrame) -> None:
@@ -103,7 +103,9 @@ def test_a_postponed_match_leaves_the_week_it_was_announced_for(season: pd.DataF
 
 
 def test_a_week_without_matches_is_an_empty_table(season: pd.DataFrame) -> None:
-    assert forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-07-07", FRIDAY, True, empty(SCHEMA)).empty
+    assert forecasts_of_week(
+        model(), as_known_at(season, FRIDAY), "2025-07-07", FRIDAY, True, empty_table(SCHEMA)
+    ).empty
 
 
 class Odds:
@@ -122,7 +124,7 @@ def test_odds_count_from_the_moment_they_were_known_and_a_replayed_monday_does_n
     version = ModelVersion(1, "run", FRIDAY, {"trained_through": "2025-05-25T15:00:00+00:00"})
     looks = LoadedModel(version, Odds(), ODDS_FEATURES)
     known = as_known_at(priced, FRIDAY)
-    rows = forecasts_of_week(looks, known, WEEK, FRIDAY, True, empty(SCHEMA))
+    rows = forecasts_of_week(looks, known, WEEK, FRIDAY, True, empty_table(SCHEMA))
     to_come = rows[rows["kick_off"] > FRIDAY]
     near = to_come["kick_off"] <= FRIDAY + timedelta(hours=36)
     assert near.any()
@@ -130,7 +132,7 @@ def test_odds_count_from_the_moment_they_were_known_and_a_replayed_monday_does_n
     assert (to_come.loc[near, "home"] > 0.6).all()
     assert (to_come.loc[near, list(ODDS)] == list(odds.values())).all(axis=None)
     np.testing.assert_allclose(to_come.loc[~near, list(OUTCOMES)], 1 / 3)
-    past = forecasts_of_week(looks, known, "2025-11-03", FRIDAY, True, empty(SCHEMA))
+    past = forecasts_of_week(looks, known, "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
     unknown = past["kick_off"] > datetime(2025, 11, 4, 12, tzinfo=UTC)  # what was to come soon was priced on Monday too
     assert unknown.sum() >= 9
     np.testing.assert_allclose(past.loc[unknown, list(OUTCOMES)], 1 / 3)
