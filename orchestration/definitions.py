@@ -30,8 +30,8 @@ def build(settings: PipelineSettings) -> dg.Definitions:
     """The definitions of one installation.
 
     A backfill from an asset's page, or one that new results trigger, is one run for all its weeks. Dagster keeps that
-    policy with the asset, and a job follows the policy of its assets. `backfill_weeks`, which makes one run per week, is
-    therefore built from the same assets without the policy.
+    policy with the asset, and a job follows the policy of its assets. `backfill_weeks`, which makes one run per week,
+    is therefore built from the same assets without the policy.
     """
     wired, first = resources(settings), settings.first_published
     weekly = dg.load_assets_from_modules(WEEKLY, backfill_policy=dg.BackfillPolicy.single_run())

@@ -30,7 +30,7 @@ class PipelineSettings(InstanceSettings):
     first_week: date | None = Field(
         None,
         description="A day of the first week that is forecast and evaluated; default: the start of the season that the "
-        "clock is set to, or 2025-06-30 if that is earlier. Past weeks are forecast only if the clock is set to the past.",
+        "clock is set to, or 2025-06-30 if that is earlier. Only a clock set to the past forecasts past weeks.",
     )
     evaluate_from: int = Field(
         2018,  # leaves three seasons of the bundled data after burn-in for training, and seven for evaluation

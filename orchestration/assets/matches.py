@@ -89,5 +89,5 @@ def matches(
 def _published(lake: Lake, competition: str) -> pd.DataFrame:
     try:
         return conform(lake.read_table("matches", competition, schema=SCHEMA))
-    except (NotPublished, DamagedArtefact):  # nothing that could be lost
+    except (NotPublishedError, CorruptArtefactError):  # nothing that could be lost
         return lake_tables.empty_table(SCHEMA)

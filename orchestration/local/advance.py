@@ -63,7 +63,7 @@ def count(lake: Lake) -> Count:
     try:
         matches = lake_tables.matches(lake)
         scored = len(lake_tables.settled_forecasts(lake))
-    except NotPublished:
+    except NotPublishedError:
         return Count(0, 0, 0)
     results = int((matches["status"] == Status.PLAYED).sum())
     return Count(results, len(matches) - results, scored)

@@ -103,7 +103,7 @@ def run_config(job: str, words: Sequence[str]) -> dict[str, Any]:
             raise InvalidInputError(f"{word!r} is neither FIELD=VALUE nor a run configuration as JSON")
         fields[name] = _value(value)
     if fields and job not in RUN_CONFIG_STEPS:
-        raise InvalidInput(f"{job} takes no FIELD=VALUE; those that do are {', '.join(RUN_CONFIG_STEPS)}")
+        raise InvalidInputError(f"{job} takes no FIELD=VALUE; those that do are {', '.join(RUN_CONFIG_STEPS)}")
     return {"ops": {RUN_CONFIG_STEPS[job]: {"config": fields}}} if fields else {}
 
 

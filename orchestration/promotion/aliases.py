@@ -48,18 +48,18 @@ def promote(registry: Registry, lake: Lake, verdict: Verdict) -> None:
 
     Raises
     ------
-    GateShut
+    PromotionBlockedError
         If a condition is shut, or the aliases have moved since the gate was evaluated.
     """
     if not verdict.open:
-        raise GateShut(f"version {verdict.candidate} is not promoted: {', '.join(verdict.shut)}")
+        raise PromotionBlockedError(f"version {verdict.candidate} is not promoted: {', '.join(verdict.shut)}")
     current = {
         alias: version.version if (version := registry.by_alias(alias)) else None for alias in (STAGING, PRODUCTION)
     }
     if current[PRODUCTION] == verdict.candidate:  # another process was faster
         return
     if current != {STAGING: verdict.candidate, PRODUCTION: verdict.production}:
-        raise GateShut(
+        raise PromotionBlockedError(
             f"version {verdict.candidate} is not promoted: the aliases moved to {current} after it was evaluated"
         )
     complete_promotion(registry, lake)
@@ -86,7 +86,7 @@ def rollback(registry: Registry, lake: Lake, by: str, reason: str, at: datetime)
         If name or reason is empty, or there is no previous version.
     """
     if not by.strip() or not reason.strip():
-        raise GateShut("a rollback needs the name of who does it and a reason")
+        raise PromotionBlockedError("a rollback needs the name of who does it and a reason")
     complete_promotion(registry, lake)
     previous, current, staged = (registry.by_alias(alias) for alias in (PREVIOUS, PRODUCTION, STAGING))
     if previous is None:
@@ -107,7 +107,7 @@ def has_incomplete_promotion(registry: Registry, lake: Lake) -> bool:
     entry = why_in_production(registry.by_alias(PRODUCTION))
     try:
         return entry is not None and not _is_logged(entry, history(lake))
-    except DamagedArtefact:
+    except CorruptArtefactError:
         return True
 
 
@@ -116,7 +116,7 @@ def complete_promotion(registry: Registry, lake: Lake) -> None:
     entry = why_in_production(registry.by_alias(PRODUCTION))
     try:
         past = history(lake)
-    except DamagedArtefact:  # rebuild it from the tags of the versions
+    except CorruptArtefactError:  # rebuild it from the tags of the versions
         entries = [entry for version in registry.versions() for entry in _tag_values(version)]
         past = sorted(entries, key=lambda entry: (entry["at"], entry["version"]))
         lake.write_json(HISTORY, {"promotions": past})

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from features.errors import DamagedArtefact
+from features.errors import CorruptArtefactError
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
@@ -79,5 +79,5 @@ def _last_report(lake: Lake) -> dict[str, Any] | None:
     """The decision published last; an unreadable one counts as none, since it is about to be replaced."""
     try:
         return lake_tables.read_report(lake, GATE_REPORT)
-    except DamagedArtefact:
+    except CorruptArtefactError:
         return None

@@ -43,7 +43,7 @@ def read_week(lake: Lake, table: str, week: str, schema: pa.Schema = forecasts.S
     """One week of a table; empty if it is not published."""
     try:
         return lake.read_table(table, week, schema=schema)
-    except NotPublished:
+    except NotPublishedError:
         return empty_table(schema)
 
 

@@ -28,7 +28,11 @@ FAILED = {
     "error": {
         "message": "dagster._core.definitions.events.Failure: version 9 is not the candidate; version 2 is\n",
         "errorChain": [
-            {"error": {"message": f"features.errors.PromotionBlockedError: {REASON}\n\nmore"}},
+            {
+                "error": {
+                    "message": "features.errors.PromotionBlockedError: version 9 is not the candidate; version 2 is\n\nmore"
+                }
+            }
         ],
     },
 }
