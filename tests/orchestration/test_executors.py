@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.executor.in_process import InProcessExecutor
-from dagster._core.executor.init import InitExecutorContext
 from dagster._core.executor.step_delegating import StepDelegatingExecutor
 from dagster_k8s.executor import K8sStepHandler
 
-from orchestration.definitions import defs
-from orchestration.executors import training_executor
+from orchestration.definitions import build, defs
+from orchestration.settings import PipelineSettings
 
 
-def made(monkeypatch: pytest.MonkeyPatch, step_pods: str) -> Any:
-    """The executor that a run would get."""
-    monkeypatch.setenv("TOUCHLINE_K8S_STEP_PODS", step_pods)
-    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
-    job = InMemoryJob(defs.resolve_job_def("train_model"))
+def executor_of_training(home: Path, step_pods: bool) -> Any:
+    """The executor that a training run gets."""
+    job = build(PipelineSettings(home=home, step_pods=step_pods)).resolve_job_def("train_model")
+    definition = job.executor_def
+    config = definition.apply_config_mapping({"config": {}}).value["config"]
+    assert definition.executor_creation_fn is not None
     with dg.DagsterInstance.ephemeral() as instance:
-        create = training_executor.executor_creation_fn
-        assert create is not None
-        return create(InitExecutorContext(job, training_executor, {}, instance))
+        return definition.executor_creation_fn(dg.InitExecutorContext(InMemoryJob(job), definition, config, instance))
 
 
-def test_on_one_machine_steps_share_the_process_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(made(monkeypatch, "false"), InProcessExecutor)
+def test_steps_share_the_process_of_the_run_on_one_machine(tmp_path: Path) -> None:
+    executor = executor_of_training(tmp_path, step_pods=False)
+    assert isinstance(executor, InProcessExecutor)
+    assert executor.retries.enabled
 
 
-def test_on_kubernetes_each_step_is_a_job_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    executor = made(monkeypatch, "true")
+def test_each_step_is_a_pod_on_kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
+    executor = executor_of_training(tmp_path, step_pods=True)
     assert isinstance(executor, StepDelegatingExecutor)
     assert isinstance(executor._step_handler, K8sStepHandler)
+    assert executor.retries.enabled
 
 
-def test_only_training_runs_so() -> None:
+def test_only_training_has_its_own_executor() -> None:
     names = {job.name: job.executor_def.name for job in defs.resolve_all_job_defs()}
-    assert names["train_model"] == "training_executor"
-    assert names["refresh_matches"] == "in_process"
+    assert names.pop("train_model") == "training_executor"
+    assert set(names.values()) == {"in_process"}
