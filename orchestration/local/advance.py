@@ -1,4 +1,4 @@
-"""`touchline advance`: the replayed season a few weeks on, beside a running `touchline up`, and what that changed."""
+"""`touchline advance`: move the clock of the replayed season forward, beside a running `touchline up`."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from orchestration.steps import lake_tables
 
 @dataclass(frozen=True)
 class Count:
-    """What is in the lake."""
+    """Numbers of matches and scored forecasts in the lake."""
 
     results: int
     fixtures: int
     scored: int
 
 
-def advance(weeks: int, say: Callable[[str], None]) -> None:
-    """Move the clock on, bring everything up to date, tell what came of it.
+def advance(weeks: int, on_progress: Callable[[str], None]) -> None:
+    """Move the clock forward, bring everything up to date, and report what changed.
 
     Raises
     ------
     InvalidInputError
-        If time would not move forward, or the moment cannot be moved from here.
+        If the clock would not move forward, or cannot be moved.
     ModelUnavailableError
-        If no registry answers; the clock has not moved then.
+        If the registry does not answer; the clock has not moved then.
     """
     if weeks < 1:
-        raise InvalidInputError(f"--weeks {weeks}: time moves forward only; give 1 or more")
+        raise InvalidInputError(f"--weeks {weeks}: the clock only moves forward; use 1 or more")
     local = LocalSettings()
     settings = PipelineSettings().model_copy(update={"mlflow_tracking_uri": local.mlflow_address})
     try:  # before the clock moves
@@ -46,20 +46,20 @@ def advance(weeks: int, say: Callable[[str], None]) -> None:
             f"no MLflow answers at {settings.mlflow_tracking_uri}; is it still starting?"
         ) from error
     clock, lake = Clock(settings), Lake(settings.lake_root)
-    before, stood = count(lake), clock.as_of()
+    before, start = count(lake), clock.as_of()
     clock.advance(weeks)
-    run_pipeline(settings, say)
-    after, stands = count(lake), clock.as_of()
-    say("")
-    say(f"Moved on from {stood:%A %d %B %Y} to {stands:%A %d %B %Y}, {stands:%H:%M} UTC.")
+    run_pipeline(settings, on_progress)
+    after, end = count(lake), clock.as_of()
+    on_progress("")
+    on_progress(f"The clock moved from {start:%A %d %B %Y} to {end:%A %d %B %Y}, {end:%H:%M} UTC.")
     for line in changes(before, after):
-        say(line)
+        on_progress(line)
     viewer = f"http://127.0.0.1:{local.ui_port}"
-    say(f"See {viewer}/?show=Results for forecasts beside results, {viewer}/model for scores, {viewer}/drift.")
+    on_progress(f"See {viewer}/?show=Results for forecasts beside results, {viewer}/model for scores, {viewer}/drift.")
 
 
 def count(lake: Lake) -> Count:
-    """What is in the lake now; nothing before the first run."""
+    """Count what is in the lake; zeros before the first run."""
     try:
         matches = lake_tables.matches(lake)
         scored = len(lake_tables.settled_forecasts(lake))
@@ -70,14 +70,14 @@ def count(lake: Lake) -> Count:
 
 
 def changes(before: Count, after: Count) -> list[str]:
-    """What came in, as sentences."""
+    """The changes as sentences."""
     results, scored = after.results - before.results, after.scored - before.scored
-    said = (
+    summary = (
         f"{_number(results, 'result')} came in, {_number(scored, 'forecast')} {'was' if scored == 1 else 'were'} scored"
     )
     if after.fixtures:
-        return [f"{said}; {_number(after.fixtures, 'match', 'matches')} still to come."]
-    return [f"{said}; the season is over. Delete the folder of the run to replay it again."]
+        return [f"{summary}; {_number(after.fixtures, 'match', 'matches')} still to come."]
+    return [f"{summary}; the season is over. To replay it, delete the home folder of the run."]
 
 
 def _number(n: int, one: str, several: str = "") -> str:

@@ -21,49 +21,51 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="touchline", description="Football results in, calibrated forecasts out.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="start everything on this machine; Ctrl-C stops it")
-    advance = commands.add_parser("advance", help="move the replayed season on, beside a running `up`: results come in")
-    advance.add_argument("--weeks", type=int, default=1, help="how many weeks (default 1)")
-    launch = commands.add_parser("launch", help="launch a job of a running `up`, wait for it and tell how it ended")
-    launch.add_argument("job", help="for example train_model, approve_promotion, rollback_production, review_drift")
-    launch.add_argument(
-        "fields", nargs="*", metavar="FIELD=VALUE", help="what it is told, or one run configuration as JSON"
-    )
-    launch.add_argument("--partition", help="the competition, or the Monday of the week, of a job that is cut by them")
-    inspect = commands.add_parser(
-        "inspect", help="what the source holds and what is wrong with it, without the pipeline"
-    )
-    inspect.add_argument("competitions", nargs="*", help="competitions to look at (default: those of the settings)")
-    choice = parser.parse_args(arguments)
-    # A name that is no setting would be ignored, and a value that none of the processes can use would stop one midway.
-    if mistaken := unknown_variables() or unusable():
-        for sentence in mistaken:
-            say(f"touchline: {sentence}")
+    command = _parser().parse_args(arguments)
+    # An unknown setting would be ignored, and an invalid one would stop a process halfway through the start.
+    if problems := unknown() or invalid_settings():
+        for problem in problems:
+            echo(f"touchline: {problem}")
         return 2
     try:
-        if choice.command == "inspect":
-            return _inspect(choice.competitions)
-        if choice.command == "launch":
-            return _launch(choice.job, choice.fields, choice.partition)
-        return _up() if choice.command == "up" else _advance(choice.weeks)
+        if command.name == "inspect":
+            return _inspect(command.competitions)
+        if command.name == "launch":
+            return _launch(command.job, command.fields, command.partition)
+        return _up() if command.name == "up" else _advance(command.weeks)
     except TouchlineError as error:
-        say(f"touchline: {error}")
+        echo(f"touchline: {error}")
         return 1
 
 
-def unusable() -> list[str]:
-    """A sentence for each setting that a process will refuse.
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="touchline", description="Calibrated football forecasts, on this machine.")
+    commands = parser.add_subparsers(dest="name", required=True)
+    commands.add_parser("up", help="start every service on this machine; Ctrl-C stops them")
+    advance = commands.add_parser("advance", help="move the clock of the replayed season forward while `up` is running")
+    advance.add_argument("--weeks", type=int, default=1, help="number of weeks (default 1)")
+    launch = commands.add_parser("launch", help="launch a Dagster job of a running `up` and wait for its outcome")
+    launch.add_argument("job", help="for example train_model, approve_promotion, rollback_production, review_drift")
+    launch.add_argument(
+        "fields", nargs="*", metavar="FIELD=VALUE", help="run configuration fields, or the whole configuration as JSON"
+    )
+    launch.add_argument("--partition", help="competition, or Monday of the week, if the job is partitioned")
+    inspect = commands.add_parser("inspect", help="report the contents of the source and the problems in it")
+    inspect.add_argument("competitions", nargs="*", help="competitions to inspect (default: those of the settings)")
+    return parser
 
-    The settings of the other processes are found by name, as the Procfile names what is started: the command belongs to
-    all of them and needs none, and where one is not installed nobody reads its settings.
+
+def invalid_settings() -> list[str]:
+    """A sentence for each setting that one of the processes would reject.
+
+    The settings classes are named by strings, because importing all of them takes seconds and some may not be
+    installed. A class is imported only if one of its own settings is set.
     """
     sentences: list[str] = []
-    for kind, fields in SETTINGS_CLASSES.items():
-        if is_set(fields):  # only what was given can be wrong, and some take seconds to import
+    for settings_class, fields in KINDS.items():
+        if given(fields):
             try:
-                resolve_name(kind)()
+                resolve_name(settings_class)()
             except (ValidationError, SettingsError) as error:
                 sentences += validation_messages(error)
             except ModuleNotFoundError:
@@ -71,31 +73,32 @@ def unusable() -> list[str]:
     return list(dict.fromkeys(sentences))
 
 
-def say(line: str) -> None:
-    """Print a line at once, even into a pipe."""
+def echo(line: str) -> None:
+    """Print a line and flush it, so that it also passes through a pipe at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def _up() -> int:
     # Imported here: the other commands need neither the supervisor nor the broker.
-    from orchestration.local.stack import LocalSettings, up
+    from orchestration.local.run import up
+    from orchestration.local.stack import LocalSettings
 
-    return up(LocalSettings(), say)
+    return up(LocalSettings(), echo)
 
 
 def _inspect(competitions: Sequence[str]) -> int:
     from features.io.settings import Settings
     from features.io.sources.inspection import inspect_source
 
-    # progress aside, so that the report can go through a pipe
-    found = inspect_source(Settings(), competitions, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - for a terminal
-    say(found.text)
-    return 1 if found.unusable else 0
+    # Progress goes to stderr, so that the report can be piped.
+    report = inspect_source(Settings(), competitions, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - for a terminal
+    echo(report.text)
+    return 1 if report.unusable else 0
 
 
-def _beside() -> LocalSettings:
-    """The settings of the `up` that runs in this home, where this command was given no others; refused without one."""
+def _settings_of_running_stack() -> LocalSettings:
+    """The settings of the `up` that is running in this home; those given to this command take precedence."""
     from features.io.settings import Settings, inherit
     from orchestration.local.preflight import read_run_settings
     from orchestration.local.stack import LocalSettings
@@ -105,21 +108,21 @@ def _beside() -> LocalSettings:
 
 
 def _launch(job: str, fields: Sequence[str], partition: str | None) -> int:
-    local = _beside()
+    local = _settings_of_running_stack()
     from orchestration.local.dagster_client import launch
 
-    launch(job, fields, partition, local.addresses["Dagster"][0], say)
+    launch(job, fields, partition, local.addresses["Dagster"][0], echo)
     return 0
 
 
 def _advance(weeks: int) -> int:
-    home = _beside().home  # before anything is made: without a run there is nothing to move on
+    home = _settings_of_running_stack().home  # first, so that nothing is created if no `up` is running
     (home / "logs").mkdir(exist_ok=True)
-    # Dagster, MLflow and their libraries tell every step on stderr; a person wants the steps of the pipeline.
+    # Dagster, MLflow and their libraries log every step to stderr; the terminal shows the steps of the pipeline only.
     with (home / "logs" / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
         from orchestration.local.advance import advance
 
-        advance(weeks, say)
+        advance(weeks, echo)
     return 0
 
 

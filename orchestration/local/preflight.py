@@ -1,4 +1,4 @@
-"""What must hold before a local run starts; each failure is one sentence that says what to do."""
+"""Checks before a local run starts, and its lock. Each failure is one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DEFAULT_PORTS = {
     **{"http": 80, "https": 443, "postgresql": 5432},
 }
 DISK_NEEDED = 500 * 2**20
-"""Bytes: lake, databases and logs of a first run take about a tenth of it."""
+"""Bytes; lake, databases and logs of a first run take about a tenth of it."""
 
 
 class CannotStartError(TouchlineError):
-    """Something on this machine stands in the way of a local run."""
+    """A local run cannot start on this machine."""
 
 
 def check_ports(ports: Mapping[str, int]) -> None:
-    """Every port must be free; `ports` maps the setting's name to its value."""
+    """Require every port to be free; `ports` maps the name of the setting to its value."""
     by_port: dict[int, str] = {}
     for setting, port in ports.items():
         if port in by_port:
@@ -38,19 +38,19 @@ def check_ports(ports: Mapping[str, int]) -> None:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise CannotStartError(
-                    f"port {port} is taken; stop what listens there or set {setting} to a free port ({error.strerror})"
+                    f"port {port} is taken; stop what uses it or set {setting} to a free port ({error.strerror})"
                 ) from error
 
 
-def check_answers(outside: Mapping[str, str]) -> None:
-    """What was named instead of an embedded part must take connections; `outside` maps the setting's name to it."""
-    for setting, address in outside.items():
+def check_answers(services: Mapping[str, str]) -> None:
+    """Require external services to accept connections; `services` maps the name of the setting to the address."""
+    for setting, address in services.items():
         parts = urlsplit(address)
         host, scheme = parts.hostname or "127.0.0.1", parts.scheme.partition("+")[0]
         port = parts.port or DEFAULT_PORTS.get(scheme)
         if port is None:
             raise CannotStartError(
-                f"{setting} names no port, and {scheme or 'an address without a scheme'} has no usual one"
+                f"{setting} names no port, and {scheme or 'an address without a scheme'} has no default port"
             )
         try:
             socket.create_connection((host, port), 5).close()
@@ -61,7 +61,7 @@ def check_answers(outside: Mapping[str, str]) -> None:
 
 
 def check_disk(home: Path) -> None:
-    """The home folder must be writable and have room."""
+    """Require the home folder to be writable, and its disk to have room."""
     try:
         home.mkdir(parents=True, exist_ok=True)
         probe = home / ".writable"
@@ -69,13 +69,13 @@ def check_disk(home: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise CannotStartError(
-            f"{home} cannot be written ({error.strerror}); set TOUCHLINE_HOME to another folder"
+            f"{home} is not writable ({error.strerror}); set TOUCHLINE_HOME to another folder"
         ) from error
     free = shutil.disk_usage(home).free
     if free < DISK_NEEDED:
         raise CannotStartError(
             f"the disk under {home} is full: {free // 2**20} MB free, {DISK_NEEDED // 2**20} MB needed; "
-            "make room or set TOUCHLINE_HOME to another disk"
+            "free some space or set TOUCHLINE_HOME to another disk"
         )
 
 
@@ -84,15 +84,15 @@ LOCK = "up.lock"
 
 @contextlib.contextmanager
 def single_instance_lock(home: Path) -> Iterator[None]:
-    """One run per home folder: the lock goes with the process, whatever ends it."""
+    """Allow one run per home folder. The lock ends with the process, even a killed one."""
     lock = home / LOCK
     with lock.open("a") as handle:
-        lock.chmod(0o600)  # it will hold settings, and with them addresses with passwords
+        lock.chmod(0o600)  # it will hold settings, some with passwords
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CannotStartError(
-                f"Touchline already runs in {home}; stop it, or set TOUCHLINE_HOME for a second one"
+                f"Touchline is already running in {home}; stop it, or set TOUCHLINE_HOME for a second one"
             ) from error
         try:
             yield
@@ -101,17 +101,17 @@ def single_instance_lock(home: Path) -> Iterator[None]:
 
 
 def write_run_settings(home: Path, settings: Mapping[str, str]) -> None:
-    """Leave the settings of the run that holds the lock to commands that are started beside it."""
+    """Write the settings of the run that holds the lock, for commands that are started beside it."""
     (home / LOCK).write_text(json.dumps(settings))
 
 
 def read_run_settings(home: Path) -> dict[str, str]:
-    """Settings of the run that holds the lock, whatever an earlier one left; none yet while it checks the machine.
+    """Read the settings of the run that holds the lock; empty while that run still checks the machine.
 
     Raises
     ------
     CannotStartError
-        If no `up` runs in this home; nothing is made there.
+        If no `up` is running in this home; nothing is created there.
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), (home / LOCK).open() as handle:
         try:
@@ -119,12 +119,12 @@ def read_run_settings(home: Path) -> dict[str, str]:
         except BlockingIOError:
             return dict(json.loads(handle.read() or "{}"))
     raise CannotStartError(
-        f"no Touchline runs in {home.absolute()}; start `make up` first, or set TOUCHLINE_HOME to the home of the run"
+        f"Touchline is not running in {home.absolute()}; start `make up` first, or set TOUCHLINE_HOME to its home"
     )
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """A free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Whether a service really answers, and whether a forecast is really served."""
+"""Whether a service answers, and whether a forecast is served."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import httpx
 
 from orchestration.local.preflight import CannotStartError
 
-PATIENCE = 300.0
-"""Seconds that a service gets to answer; a slow disk on a first start takes its time."""
+TIMEOUT_SECONDS = 300.0
+"""How long a service may take to answer; a first start on a slow disk takes minutes."""
 
-SEASON_OVER = "no match is to come"
+SEASON_OVER = "no upcoming matches"
 
 
-def wait_for(name: str, address: str, path: str, stopping: threading.Event, patience: float = PATIENCE) -> None:
-    """Return when `address + path` answers 200; raises CannotStartError with the last answer when patience ends."""
-    deadline = time.monotonic() + patience
+def wait_for(
+    name: str, address: str, path: str, stopping: threading.Event, timeout_seconds: float = TIMEOUT_SECONDS
+) -> None:
+    """Return when `address + path` answers 200; raises CannotStartError with the last answer after the timeout."""
+    deadline = time.monotonic() + timeout_seconds
     answer = "no answer"
     while time.monotonic() < deadline:
         if stopping.is_set():
@@ -30,13 +32,13 @@ def wait_for(name: str, address: str, path: str, stopping: threading.Event, pati
         except httpx.HTTPError as error:
             answer = str(error)
         stopping.wait(0.3)
-    raise CannotStartError(f"{name} did not answer at {address + path} within {patience:.0f} s ({answer})")
+    raise CannotStartError(f"{name} did not answer at {address + path} within {timeout_seconds:.0f} s ({answer})")
 
 
-def ask(api: str) -> str | None:
-    """Ask like an application would: a published forecast, then a fresh one through the queue.
+def probe(api: str) -> str | None:
+    """Request a published forecast, then a fresh one through the queue, as an application would.
 
-    None when both were answered, otherwise what came instead; SEASON_OVER when no match is to come.
+    Returns None if both were answered, otherwise the failed answer; SEASON_OVER if there are no upcoming matches.
     """
     try:
         page = httpx.get(f"{api}/matches", params={"status": "scheduled", "limit": 100}, timeout=10).json()
@@ -46,9 +48,8 @@ def ask(api: str) -> str | None:
         if match is None:
             return "no scheduled match has a forecast"
         published = httpx.get(f"{api}/predict/{match['match_id']}", timeout=10)
-        fresh = httpx.post(
-            f"{api}/predict", json={name: match[name] for name in ("home_team", "away_team")}, timeout=35
-        )
+        clubs = {name: match[name] for name in ("home_team", "away_team")}
+        fresh = httpx.post(f"{api}/predict", json=clubs, timeout=35)
     except (httpx.HTTPError, LookupError, TypeError, ValueError) as error:
         return repr(error)
     if published.status_code == fresh.status_code == 200:
@@ -56,13 +57,13 @@ def ask(api: str) -> str | None:
     return f"{published.status_code} {published.text[:200]} / {fresh.status_code} {fresh.text[:200]}"
 
 
-def first_forecast(api: str, stopping: threading.Event, patience: float = PATIENCE) -> bool:
-    """Return True once a forecast is served, False if the season is over; raises CannotStartError when patience ends."""
-    deadline = time.monotonic() + patience
+def first_forecast(api: str, stopping: threading.Event, timeout_seconds: float = TIMEOUT_SECONDS) -> bool:
+    """True once a forecast is served, False if there are no upcoming matches; raises CannotStartError on timeout."""
+    deadline = time.monotonic() + timeout_seconds
     answer: str | None = "no answer"
     while time.monotonic() < deadline and not stopping.is_set():
-        answer = ask(api)
+        answer = probe(api)
         if answer is None or answer == SEASON_OVER:
             return answer is None
         stopping.wait(0.5)
-    raise CannotStartError(f"everything started, but no forecast was served: {answer}")
+    raise CannotStartError(f"every service started, but no forecast was served: {answer}")

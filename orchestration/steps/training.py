@@ -78,8 +78,8 @@ def train(
 ) -> Training:
     """Fit the model, judge it walk-forward against both references, and describe all of it.
 
-    `features` has one row a match; `matches` gives the outcomes. Rows are joined by match_id. Raises InvalidInputError where
-    too little is known to learn from.
+    `features` has one row per match; `matches` provides the outcomes. Rows are joined by match_id. Raises
+    InvalidInputError if there is too little to train on.
     """
     rows = matches[trainable(matches, recipe.include_running_season)]
     if set(recipe.features) & set(SHOT_FEATURES):

@@ -103,7 +103,7 @@ def first_loop(repository: Path, environment: dict[str, str]) -> None:
         run.wait_for("Ctrl-C stops everything")
         assert any(re.search(r"First forecast served after \d+ s", line) for line in run.lines)
         viewer = f"http://127.0.0.1:{environment['TOUCHLINE_UI_PORT']}"
-        early = next(i for i, line in enumerate(run.lines) if line == f"  forecasts are served by now: {viewer}")
+        early = next(i for i, line in enumerate(run.lines) if line == f"  forecasts are served now: {viewer}")
         assert "everything is up to date" in "".join(run.lines[early:]), "said while the pipeline still runs"
         published, fresh = a_forecast_over_http(api)
         assert published["probabilities"] == pytest.approx(fresh["probabilities"], abs=1e-9)

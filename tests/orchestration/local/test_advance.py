@@ -53,7 +53,7 @@ def test_it_goes_by_the_settings_of_the_run_and_says_what_came_in(
     assert (used[-1].mlflow_tracking_uri, used[-1].promotion_policy) == ("http://127.0.0.1:15000", "auto")
     assert Clock(Settings()).as_of() == REPLAY_AS_OF + timedelta(weeks=2)
     moved, came, look = capsys.readouterr().out.splitlines()[-3:]
-    assert moved == "Moved on from Friday 13 March 2026 to Friday 27 March 2026, 12:00 UTC."
+    assert moved == "The clock moved from Friday 13 March 2026 to Friday 27 March 2026, 12:00 UTC."
     assert came == "18 results came in, no forecasts were scored; 71 matches still to come."
     assert "http://127.0.0.1:18501/?show=Results" in look
 
@@ -67,7 +67,7 @@ def test_without_a_run_in_this_home_one_sentence_says_so_and_nothing_is_made(
         monkeypatch.setenv("TOUCHLINE_HOME", str(folder))
         assert main(["advance"]) == 1
         (said,) = capsys.readouterr().out.splitlines()
-        assert said.startswith(f"touchline: no Touchline runs in {folder}; start `make up` first")
+        assert said.startswith(f"touchline: Touchline is not running in {folder}; start `make up` first")
     assert list(home.iterdir()) == []
 
 

@@ -30,7 +30,7 @@ FAILED = {
         "errorChain": [
             {
                 "error": {
-                    "message": "features.errors.PromotionBlockedError: version 9 is not the candidate; version 2 is\n\nmore"
+                    "message": "features.errors.PromotionBlockedError: version 9 is not the candidate; version 2 is\n\n"
                 }
             }
         ],
@@ -197,7 +197,9 @@ def test_without_a_run_in_this_home_one_sentence_says_so(
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
     assert main(["launch", "evaluate_candidate"]) == 1
-    assert capsys.readouterr().out.startswith(f"touchline: no Touchline runs in {tmp_path}; start `make up` first")
+    assert capsys.readouterr().out.startswith(
+        f"touchline: Touchline is not running in {tmp_path}; start `make up` first"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

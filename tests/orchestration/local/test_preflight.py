@@ -67,7 +67,7 @@ def test_an_address_without_a_port_means_the_usual_one(monkeypatch: pytest.Monke
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(CannotStartError, match=r"cannot be written.*TOUCHLINE_HOME"):
+    with pytest.raises(CannotStartError, match=r"is not writable.*TOUCHLINE_HOME"):
         check_disk(blocked)
 
 
@@ -88,7 +88,7 @@ def test_a_full_disk_is_one_clear_sentence(tmp_path: Path) -> None:
 def test_a_second_run_in_the_same_home_is_refused_and_the_lock_goes_with_the_first(tmp_path: Path) -> None:
     with (
         single_instance_lock(tmp_path),
-        pytest.raises(CannotStartError, match="already runs"),
+        pytest.raises(CannotStartError, match="already running"),
         single_instance_lock(tmp_path),
     ):
         pass
@@ -105,7 +105,7 @@ def test_a_run_leaves_its_settings_to_commands_beside_it_and_to_nobody_afterward
         assert read_run_settings(tmp_path) == told
         assert (tmp_path / LOCK).stat().st_mode & 0o077 == 0
     write_run_settings(tmp_path, told)  # as a run that was killed leaves it
-    with pytest.raises(CannotStartError, match="no Touchline runs in"):
+    with pytest.raises(CannotStartError, match="Touchline is not running in"):
         read_run_settings(tmp_path)
 
 

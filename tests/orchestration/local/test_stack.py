@@ -1,17 +1,15 @@
-"""What a local run starts, and where it tells its services to keep things, by settings alone."""
+"""The services of a local run, and where they keep their state, by settings alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
 
-from orchestration.local import stack
-from orchestration.local.stack import LocalRun, LocalSettings, child_environment, prepare, services_of, spell
+from orchestration.local.stack import LocalSettings, child_environment, prepare, services_of
 
 OUTSIDE: dict[str, Any] = {
     "broker_url": "amqp://guest:guest@mq.example/v",
@@ -30,44 +28,42 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_alone_everything_is_embedded(tmp_path: Path) -> None:
+def test_everything_is_embedded_by_default(tmp_path: Path) -> None:
     settings = LocalSettings(home=tmp_path, mlflow_port=5001)
     assert set(services_of(settings)) == {"valkey", "mlflow", "api", "worker", "ui", "dagster"}
-    assert settings.outside == {}
-    told = child_environment(settings)
-    assert told["TOUCHLINE_MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5001"
-    assert told["TOUCHLINE_BROKER_URL"] == f"redis://127.0.0.1:{told['VALKEY_PORT']}/0"
-    assert told["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
-    assert told["MLFLOW_ARTIFACTS_DESTINATION"] == f"{tmp_path}/mlflow/artifacts"
+    assert settings.external_services == {}
+    environment = child_environment(settings)
+    assert environment["TOUCHLINE_MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5001"
+    assert environment["TOUCHLINE_BROKER_URL"] == f"redis://127.0.0.1:{environment['VALKEY_PORT']}/0"
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == f"{tmp_path}/mlflow/artifacts"
     prepare(settings)
     assert (tmp_path / "lake").is_dir()
     assert "storage" not in yaml.safe_load((tmp_path / "dagster" / "dagster.yaml").read_text())
 
 
-def test_what_is_named_is_used_and_nothing_is_embedded_in_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_external_services_replace_embedded_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "postgresql://mlflow@pg.example/mlflow")
     monkeypatch.setenv("MLFLOW_ARTIFACTS_DESTINATION", "s3://bucket/mlflow")
     settings = LocalSettings(home=tmp_path, **OUTSIDE)
     assert set(services_of(settings)) == {"mlflow", "api", "worker", "ui", "dagster"}
-    assert len(settings.outside) == 4
-    told = child_environment(settings)
-    assert told["TOUCHLINE_BROKER_URL"] == OUTSIDE["broker_url"]
-    assert told["TOUCHLINE_RESULT_BACKEND_URL"] == OUTSIDE["result_backend_url"]
-    assert told["MLFLOW_BACKEND_STORE_URI"] == "postgresql://mlflow@pg.example/mlflow"
-    assert told["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://bucket/mlflow"
+    assert len(settings.external_services) == 4
+    environment = child_environment(settings)
+    assert environment["TOUCHLINE_BROKER_URL"] == OUTSIDE["broker_url"]
+    assert environment["TOUCHLINE_RESULT_BACKEND_URL"] == OUTSIDE["result_backend_url"]
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://mlflow@pg.example/mlflow"
+    assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://bucket/mlflow"
     prepare(settings)
     assert not (tmp_path / "lake").exists()
 
 
-def test_the_procfile_does_not_take_back_what_was_named() -> None:
+def test_procfile_does_not_override_the_settings_of_mlflow() -> None:
     command = services_of(LocalSettings())["mlflow"]
     assert "backend-store" not in command
     assert "artifacts-destination" not in command
 
 
-def test_a_tracking_server_that_was_named_is_not_started_and_needs_no_port(tmp_path: Path) -> None:
+def test_external_tracking_server_needs_no_process_and_port(tmp_path: Path) -> None:
     settings = LocalSettings(home=tmp_path, mlflow_tracking_uri="http://mlflow.example:5000")
     assert "mlflow" not in services_of(settings)
     assert "TOUCHLINE_MLFLOW_PORT" not in settings.ports
@@ -75,50 +71,11 @@ def test_a_tracking_server_that_was_named_is_not_started_and_needs_no_port(tmp_p
     assert settings.addresses["MLflow"] == ("http://mlflow.example:5000", "/health")
 
 
-@pytest.mark.parametrize(
-    ("exit_code", "said"), [(None, ["  forecasts are served by now: http://127.0.0.1:8501"]), (0, [])]
-)
-def test_the_viewer_is_named_when_forecasts_are_served_while_the_pipeline_still_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exit_code: int | None, said: list[str]
-) -> None:
-    heard: list[str] = []
-    run = LocalRun(LocalSettings(home=tmp_path), heard.append)
-    assert (tmp_path / "logs" / "api.log").read_text() == "", "a service that has said nothing yet has a log"
-    run._pipeline = SimpleNamespace(poll=lambda: exit_code)
-    monkeypatch.setattr(stack, "ask", lambda _: None)
-    run._announce_first_forecast()
-    run.logs.close()
-    assert heard == said
-
-
-def test_a_second_ctrl_c_while_the_first_one_is_answered_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard: list[str] = []
-    run = LocalRun(LocalSettings(home=tmp_path), heard.append)
-    start = run._stopper.start
-
-    def interrupted() -> None:
-        run._on_stop_signal()  # the signal's handler runs wherever the main thread is
-        start()
-
-    monkeypatch.setattr(run._stopper, "start", interrupted)
-    run._stopping.set()
-    run._on_stop_signal()
-    run._stopper.join(20)
-    run.logs.close()
-    assert heard == ["Stopping ..."]
-
-
-def test_how_long_it_ran_is_said_as_a_person_says_it() -> None:
-    assert [spell(seconds) for seconds in (7.4, 64, 1071, 7512)] == ["7 s", "1 min", "18 min", "2 h 5 min"]
-
-
-def test_results_alone_outside_leave_the_embedded_server_for_the_broker() -> None:
+def test_external_result_store_alone_keeps_the_embedded_broker() -> None:
     assert "valkey" in services_of(LocalSettings(result_backend_url="redis://cache.example/3"))
 
 
-def test_dagster_keeps_its_runs_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagster_storage_follows_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the folder was first used without them, and back again."""
     monkeypatch.setenv("TOUCHLINE_DAGSTER_STORAGE_URL", OUTSIDE["dagster_storage_url"])
     for settings, outside in (
