@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-_RETRIES = {"retries": {"enabled": {}}}
+_RETRIES: dict[str, object] = {"retries": {"enabled": {}}}
 
 
 def training_executor(step_pods: bool) -> dg.ExecutorDefinition:

@@ -15,8 +15,7 @@ from monitoring.conditions import Policy
 from orchestration.jobs import TRAIN_MODEL, promote_model, publish_forecasts, refresh_matches, update_ratings
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
 from orchestration.promotion.aliases import has_incomplete_promotion
-from orchestration.promotion.evidence import approval_of, latest_drift_week
-from orchestration.promotion.gate_report import GATE_REPORT
+from orchestration.promotion.evidence import approval_of
 from orchestration.promotion.manual_jobs import rollback_production
 from orchestration.promotion.retraining import retraining_config, staging_busy
 from orchestration.promotion.retraining_triggers import ALARM, Alarm, cooldown_reason, drift_alarm, performance_alarm
@@ -52,7 +51,7 @@ def promotion_sensor(
         return request_once(context.instance, purpose, PROMOTION_RETRY_DELAY)
     if candidate is None:
         return dg.SkipReason("no version is staged")
-    report = lake_tables.read_report(lake, GATE_REPORT)
+    report = lake_tables.read_report(lake, reports.PROMOTION_GATE)
     if production is not None and production.version == candidate.version:
         return dg.SkipReason(f"version {candidate.version} is in production already")
     if report is None or report["candidate"] != candidate.version:
@@ -93,8 +92,8 @@ def drift_alarm_sensor(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Requests a training when the newest drift report shows drift, limited by cool-down and cap."""
-    week = latest_drift_week(lake)
-    summary = lake_tables.read_report(lake, f"reports/drift/week={week}/summary.json") if week else None
+    week = reports.latest_drift_week(lake)
+    summary = reports.drift_summary(lake, week) if week else None
     return _request_retraining(context.instance, drift_alarm(summary), registry, lake, clock, settings)
 
 
@@ -107,7 +106,7 @@ def performance_alarm_sensor(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Requests a training when production's last hundred forecasts score badly, limited by cool-down and cap."""
-    report, production = lake_tables.read_report(lake, "reports/performance.json"), registry.by_alias(PRODUCTION)
+    report, production = lake_tables.read_report(lake, reports.PERFORMANCE), registry.by_alias(PRODUCTION)
     alarm = performance_alarm(report, production.version if production else None)
     return _request_retraining(context.instance, alarm, registry, lake, clock, settings)
 

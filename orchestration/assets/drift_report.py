@@ -118,7 +118,7 @@ def _trust(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...])
     known = frame[frame["kick_off"] < monday(week)]
     history = known[known["season"] < known["season"].max()] if len(known) else known
     history = history[["match_id", "competition", "season", "kick_off", *columns]]
-    path = f"reports/drift/trust/{content_hash(history)}.json"
+    path = reports.drift_calibration_path(content_hash(history))
     kept = lake_tables.read_report(lake, path)
     if kept is not None:
         return Trust(**{**kept, "seasons": tuple(kept["seasons"])})

@@ -32,7 +32,6 @@ from monitoring.settlement import settle
 from orchestration.definitions import build
 from orchestration.local.instance import prepare_instance
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions, weeks_from
-from orchestration.promotion.gate_report import GATE_REPORT
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
@@ -85,7 +84,7 @@ class Pipeline:
             self._job("report_drift", f"drift of the week {over}", partition_key=over)
         if self._ran or self._unshadowed():
             self._weekly("forecast_shadow", "forecasts of the candidate", self._first)
-        if self._ran or self._lake.stamp(GATE_REPORT) is None:
+        if self._ran or self._lake.stamp(reports.PROMOTION_GATE) is None:
             self._job("evaluate_candidate", "gate of the candidate")
 
     def _weekly(self, job: str, what: str, first: str | None) -> None:

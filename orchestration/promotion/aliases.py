@@ -27,7 +27,7 @@ FIELDS = ("by", "because", "at", "evidence", "instead_of")
 
 def history(lake: Lake) -> list[dict[str, Any]]:
     """Every change of the version in production, oldest first."""
-    document = lake_tables.read_report(lake, HISTORY)
+    document = lake_tables.read_report(lake, reports.PROMOTIONS)
     return list(document["promotions"]) if document else []
 
 
@@ -119,7 +119,7 @@ def complete_promotion(registry: Registry, lake: Lake) -> None:
     except CorruptArtefactError:  # rebuild it from the tags of the versions
         entries = [entry for version in registry.versions() for entry in _tag_values(version)]
         past = sorted(entries, key=lambda entry: (entry["at"], entry["version"]))
-        lake.write_json(HISTORY, {"promotions": past})
+        lake.write_json(reports.PROMOTIONS, {"promotions": past})
     if entry is not None and not _is_logged(entry, past):
         _complete_move(registry, lake, entry)
 

@@ -48,8 +48,8 @@ def assess(
             if production
             else None,
             checks=checks,
-            drift=lake_tables.read_report(lake, f"{folder}/summary.json") if week else None,
-            review=lake_tables.read_report(lake, f"{folder}/review.json") if week else None,
+            drift=reports.drift_summary(lake, week) if week else None,
+            review=lake_tables.read_report(lake, reports.drift_review_path(week)) if week else None,
             as_of=as_of,
             policy=policy,
             approval=approval_of(candidate),
@@ -72,12 +72,6 @@ def _of_production(settled: pd.DataFrame, shadows: pd.DataFrame, version: int) -
     """Settled forecasts of the version in production: published ones, and shadow ones from before its promotion."""
     rows = [part[part["model_version"] == version] for part in (settled, shadows)]
     return pd.concat(rows, ignore_index=True).drop_duplicates("match_id")
-
-
-def latest_drift_week(lake: Lake) -> str | None:
-    """Week of the newest drift report; None if there is none."""
-    summaries = [name for name in lake.list("reports/drift") if name.endswith("/summary.json")]
-    return max(summaries).partition("/")[0].removeprefix("week=") if summaries else None
 
 
 def approval_of(version: ModelVersion) -> Approval | None:

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from features.errors import CorruptArtefactError
+from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
@@ -15,8 +16,6 @@ from orchestration.checks import CRITICAL
 from orchestration.promotion.evidence import assess, critical_checks
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
-
-GATE_REPORT = "reports/gate.json"
 
 
 def publish_gate_report(
@@ -31,9 +30,9 @@ def publish_gate_report(
     if verdict is None:
         why = _reason_nothing_is_staged(registry.versions())
         report = nothing_staged(production, settings.promotion_policy, clock.as_of(), previous, why)
-        lake.write_json(GATE_REPORT, report)
+        lake.write_json(reports.PROMOTION_GATE, report)
         return {"open": False, "why": why}
-    lake.write_json(GATE_REPORT, as_document(verdict, datetime.now(UTC), _last_report(lake), previous))
+    lake.write_json(reports.PROMOTION_GATE, as_document(verdict, datetime.now(UTC), _last_report(lake), previous))
     return gate_metadata(verdict)
 
 
@@ -78,6 +77,6 @@ def _reason_nothing_is_staged(versions: Sequence[ModelVersion]) -> str:
 def _last_report(lake: Lake) -> dict[str, Any] | None:
     """The decision published last; an unreadable one counts as none, since it is about to be replaced."""
     try:
-        return lake_tables.read_report(lake, GATE_REPORT)
+        return lake_tables.read_report(lake, reports.PROMOTION_GATE)
     except CorruptArtefactError:
         return None

@@ -13,8 +13,8 @@ from features.io.store import Lake
 from monitoring.gate import approve
 from orchestration.checks import CRITICAL
 from orchestration.promotion import aliases
-from orchestration.promotion.evidence import assess, critical_checks, latest_drift_week
-from orchestration.promotion.gate_report import GATE_REPORT, publish_gate_report
+from orchestration.promotion.evidence import assess, critical_checks
+from orchestration.promotion.gate_report import publish_gate_report
 from orchestration.promotion.production_report import production_metadata
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
@@ -70,7 +70,7 @@ def approve_candidate(
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
         raise dg.Failure("no version is staged, so there is nothing to approve")
-    reviewed = config.evidence or (lake_tables.read_report(lake, GATE_REPORT) or {}).get("evidence")
+    reviewed = config.evidence or (lake_tables.read_report(lake, reports.PROMOTION_GATE) or {}).get("evidence")
     if reviewed is None:
         raise dg.Failure("no gate report is published that could have been read; run the job evaluate_candidate first")
     try:
@@ -118,10 +118,9 @@ def record_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.Re
     from monitoring.drift import review
 
     _require_filled(config)
-    folder = f"reports/drift/week={config.week}"
-    summary = lake_tables.read_report(lake, f"{folder}/summary.json")
+    summary = lake_tables.read_report(lake, reports.drift_summary_path(config.week))
     if summary is None:
-        latest = latest_drift_week(lake)
+        latest = reports.latest_drift_week(lake)
         known = f"the newest is that of {latest}" if latest else "there is none yet (job report_drift)"
         raise dg.Failure(f"there is no drift report for the week of {config.week}; {known}")
     try:

@@ -8,7 +8,6 @@ from features.io import reports
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake
 from monitoring.gate import keeps_its_place
-from orchestration.promotion.gate_report import GATE_REPORT
 from orchestration.steps import lake_tables
 
 
@@ -22,4 +21,4 @@ def staging_busy(registry: Registry, lake: Lake, as_of: datetime) -> str | None:
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     if candidate is None or production is None or candidate.version == production.version:
         return None
-    return keeps_its_place(lake_tables.read_report(lake, GATE_REPORT), candidate.version, as_of)
+    return keeps_its_place(lake_tables.read_report(lake, reports.PROMOTION_GATE), candidate.version, as_of)

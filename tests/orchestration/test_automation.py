@@ -24,7 +24,6 @@ from monitoring.performance import report
 from orchestration import sensors
 from orchestration.definitions import build
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, register_competitions, weeks
-from orchestration.promotion.gate_report import GATE_REPORT
 from orchestration.promotion.retraining_triggers import ALARM
 from orchestration.resources import MatchSource
 from orchestration.schedules import daily_refresh, weekly_drift, weekly_retraining
@@ -134,7 +133,7 @@ def test_an_alarm_does_not_displace_a_candidate_that_is_still_being_judged(setti
     ask = partial(tick, *WAITING, sensor={"drift": drift_alarm_sensor, "performance": performance_alarm_sensor}[name])
     assert "still being judged" in ask().skip_message
     refused = {"candidate": 2, "matches": 120, "conditions": [{"name": "calibrated", "open": False}]}
-    lake.write_json(GATE_REPORT, refused)
+    lake.write_json(reports.PROMOTION_GATE, refused)
     assert isinstance(ask(), dg.RunRequest)
 
 
@@ -203,7 +202,8 @@ def test_a_candidate_keeps_its_place_week_after_week_until_its_matches_speak_aga
         conditions = [{"name": name, "open": False} for name in shut]
         since = (AS_OF - timedelta(days=days_ago)).isoformat() if matches >= 100 else None
         lake.write_json(
-            GATE_REPORT, {"candidate": candidate, "matches": matches, "conditions": conditions, "judged_since": since}
+            reports.PROMOTION_GATE,
+            {"candidate": candidate, "matches": matches, "conditions": conditions, "judged_since": since},
         )
         return retrain()
 

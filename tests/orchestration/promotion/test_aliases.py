@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from features.errors import PromotionBlockedError
-from features.io import reports
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy

@@ -21,7 +21,7 @@ from monitoring.gate import Verdict, as_document
 from orchestration.assets.promotion_gate import promotion_gate
 from orchestration.definitions import build
 from orchestration.promotion import manual_jobs
-from orchestration.promotion.gate_report import GATE_REPORT, gate_metadata
+from orchestration.promotion.gate_report import gate_metadata
 from orchestration.settings import PipelineSettings
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
@@ -78,32 +78,32 @@ def approve(home: Any) -> str | None:
 
 
 def test_approval_needs_a_published_gate_report(waiting: Any) -> None:
-    (waiting.settings.home / "lake" / GATE_REPORT).unlink()
+    (waiting.settings.home / "lake" / reports.PROMOTION_GATE).unlink()
     assert "job evaluate_candidate" in str(approve(waiting))
 
 
 def test_approval_is_of_the_published_evidence(waiting: Any) -> None:
     """It is refused if the evidence has changed since it was published; the tag on the version quotes it."""
-    report = waiting.lake.read_json(GATE_REPORT)
-    waiting.lake.write_json(GATE_REPORT, report | {"evidence": "older"})
+    report = waiting.lake.read_json(reports.PROMOTION_GATE)
+    waiting.lake.write_json(reports.PROMOTION_GATE, report | {"evidence": "older"})
     assert "the evidence has changed" in str(approve(waiting))
-    waiting.lake.write_json(GATE_REPORT, report)
+    waiting.lake.write_json(reports.PROMOTION_GATE, report)
     assert approve(waiting) is None
     assert waiting.registry.by_alias(STAGING).tags["approved_evidence"] == report["evidence"]
 
 
 def test_gate_forgets_the_version_that_was_rolled_back(resources: dict[str, Any]) -> None:
-    resources["lake"].write_json(GATE_REPORT, as_document(WAITS, NOW))
+    resources["lake"].write_json(reports.PROMOTION_GATE, as_document(WAITS, NOW))
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([promotion_gate], instance=instance, resources=resources).success
-    document = resources["lake"].read_json(GATE_REPORT)
+    document = resources["lake"].read_json(reports.PROMOTION_GATE)
     assert (document["candidate"], document["open"], document["waiting_since"]) == (None, False, None)
 
 
 def test_damaged_gate_report_is_replaced(waiting: Any) -> None:
-    waiting.lake.write_bytes(GATE_REPORT, b"{")
+    waiting.lake.write_bytes(reports.PROMOTION_GATE, b"{")
     assert run(waiting, "evaluate_candidate").success
-    assert waiting.lake.read_json(GATE_REPORT)["candidate"] == 2
+    assert waiting.lake.read_json(reports.PROMOTION_GATE)["candidate"] == 2
 
 
 def test_each_condition_is_a_line_with_its_reason() -> None:
@@ -119,14 +119,14 @@ def test_each_condition_is_a_line_with_its_reason() -> None:
 
 def test_review_publishes_a_new_gate_report(waiting: Any) -> None:
     """The gate follows new results by itself; a decision brings none, and its report would stay as it was."""
-    report = waiting.lake.read_json(GATE_REPORT)
-    week = max(waiting.lake.list("reports/drift")).partition("/")[0].removeprefix("week=")
+    report = waiting.lake.read_json(reports.PROMOTION_GATE)
+    week = reports.drift_weeks(waiting.lake)[-1]
     summary = waiting.lake.read_json(f"reports/drift/week={week}/summary.json")
     waiting.lake.write_json(f"reports/drift/week={week}/summary.json", summary | {"state": "drift"})
     assert run(waiting, "review_drift", "record_review", week=week, name="Ada", note="newcomers").success
-    conditions = {line["name"]: line for line in waiting.lake.read_json(GATE_REPORT)["conditions"]}
+    conditions = {line["name"]: line for line in waiting.lake.read_json(reports.PROMOTION_GATE)["conditions"]}
     assert conditions["drift_reviewed"]["why"] == "reviewed by Ada: newcomers"
-    assert waiting.lake.read_json(GATE_REPORT)["evidence"] != report["evidence"]
+    assert waiting.lake.read_json(reports.PROMOTION_GATE)["evidence"] != report["evidence"]
     with waiting.instance() as instance:
         assert instance.get_latest_materialization_event(dg.AssetKey("promotion_gate")) is not None
 
@@ -135,7 +135,7 @@ def test_rollback_publishes_a_new_gate_report(waiting: Any) -> None:
     waiting.registry.set_alias(PREVIOUS, 1)
     waiting.registry.set_alias(PRODUCTION, 2)
     assert run(waiting, "rollback_production", "restore_previous", name="Ada", reason="odd draws").success
-    report = waiting.lake.read_json(GATE_REPORT)
+    report = waiting.lake.read_json(reports.PROMOTION_GATE)
     assert (report["production"], report["candidate"]) == (1, None)
     assert "version 2 was rolled back by Ada" in report["conditions"][0]["why"]
 

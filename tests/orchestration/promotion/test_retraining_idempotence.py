@@ -20,7 +20,6 @@ from features.matrix import FEATURE_GROUPS, feature_frame
 from features.rating_history import replay
 from orchestration.assets.outcome_model import outcome_model
 from orchestration.assets.promotion_gate import promotion_gate
-from orchestration.promotion.gate_report import GATE_REPORT
 from orchestration.settings import PipelineSettings
 from orchestration.steps.training import IDENTITY, Recipe, train
 
@@ -155,4 +154,4 @@ def test_gate_says_why_the_last_version_is_not_staged(resources: dict[str, Any])
         run = dg.materialize([promotion_gate], instance=instance, resources=resources)
     why = "no version is staged; version 2 was rolled back by Ada on 2026-03-13 (odd draws)"
     assert run.asset_materializations_for_node("promotion_gate")[0].metadata["why"].value == why
-    assert resources["lake"].read_json(GATE_REPORT)["conditions"][0]["why"] == why
+    assert resources["lake"].read_json(reports.PROMOTION_GATE)["conditions"][0]["why"] == why

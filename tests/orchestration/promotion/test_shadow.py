@@ -16,7 +16,6 @@ from features.io.store import week_of
 from monitoring.conditions import Policy
 from orchestration.definitions import build
 from orchestration.partitions import FIRST_WEEK, RANGE_END, RANGE_START, weeks
-from orchestration.promotion.gate_report import GATE_REPORT
 from orchestration.promotion.retraining import retraining_config
 from orchestration.steps import lake_tables
 
@@ -47,7 +46,7 @@ def judged(home: Any) -> dict[str, dict[str, Any]]:
     run(home, "report_drift", partition_key=week_of(home.settings.as_of - timedelta(weeks=1)))
     form = {"week": week_of(home.settings.as_of - timedelta(weeks=1)), "name": "Ada", "note": "looked at"}
     run(home, "review_drift", run_config={"ops": {"record_review": {"config": form}}})
-    return {one["name"]: one for one in home.lake.read_json(GATE_REPORT)["conditions"]}
+    return {one["name"]: one for one in home.lake.read_json(reports.PROMOTION_GATE)["conditions"]}
 
 
 def test_week_by_week_a_candidate_earns_its_place_with_forecasts_of_matches_to_come(fresh) -> None:
@@ -76,7 +75,7 @@ def test_week_by_week_a_candidate_earns_its_place_with_forecasts_of_matches_to_c
     assert (shadows["published_at"] < shadows["kick_off"]).all()
     assert (shadows["features_as_of"] < shadows["kick_off"]).all()
     assert [name for name, one in conditions.items() if not one["open"]] == []
-    assert isinstance(home.lake.read_json(GATE_REPORT)["judged_since"], str)
+    assert isinstance(home.lake.read_json(reports.PROMOTION_GATE)["judged_since"], str)
     run(home, "promote_model")
     assert home.registry.by_alias(PRODUCTION).version == 2
     with home.instance() as instance:
