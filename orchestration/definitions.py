@@ -40,7 +40,7 @@ def build(settings: PipelineSettings) -> dg.Definitions:
     train_model = dg.define_asset_job(
         TRAIN_MODEL,
         selection=["outcome_model", "production_model"],
-        executor_def=training_executor(settings.step_pods),
+        executor_def=training_executor(settings.k8s_step_pods),
         description="Train, evaluate and register a new version, which becomes the candidate in staging. The first "
         "version that is good enough goes into production.",
     )

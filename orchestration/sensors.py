@@ -124,7 +124,7 @@ def _request_retraining(
     if instance.get_runs(dg.RunsFilter(tags={REQUEST_TAG: alarm.key}, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1):
         return dg.SkipReason(f"a model has been trained for this alarm already: {alarm.why}")
     reason = staging_busy(registry, lake, clock.as_of()) or cooldown_reason(
-        registry.versions(), clock.as_of(), settings.retraining_cool_down_days, settings.retraining_cap
+        registry.versions(), clock.as_of(), settings.retraining_cool_down_days, settings.max_alarm_retrainings
     )
     if reason is not None:
         return dg.SkipReason(f"{alarm.why}, but {reason}")

@@ -19,35 +19,35 @@ class PipelineSettings(InstanceSettings):
     """Settings of the pipeline, beside the shared ones."""
 
     promotion_policy: Policy = Field(
-        Policy.MANUAL, description="manual: a person approves each promotion; auto: an open gate is sufficient."
+        Policy.MANUAL, description="manual: a person approves each promotion; auto: no approval is needed."
     )
     features: FeatureGroup = Field(
         FeatureGroup.GOALS,
-        description="Model input: goals; shots (goals, shots and shots on target); or either with pre-match odds, "
-        "goals+odds or shots+odds. A change takes effect at the next training.",
+        description="Model inputs: goals; shots (goals, shots and shots on target); or either with the "
+        "odds before the match, goals+odds or shots+odds. A change takes effect at the next training.",
     )
-    weeks_ahead: int = Field(4, ge=0, le=WEEKS_AHEAD, description="How many weeks after the current one are forecast.")
-    first_week: date | None = Field(
+    forecast_horizon_weeks: int = Field(
+        4, ge=0, le=WEEKS_AHEAD, description="Number of weeks to forecast after the current one."
+    )
+    first_published_week: date | None = Field(
         None,
-        description="A day of the first week that is forecast and evaluated; default: the start of the season that the "
-        "clock is set to, or 2025-06-30 if that is earlier. Only a clock set to the past forecasts past weeks.",
+        description="A day in the first week to forecast and score; default: the week in which the current season "
+        "begins, or 2025-06-30 if that is earlier. Past weeks are forecast only when TOUCHLINE_AS_OF is in the past.",
     )
-    evaluate_from: int = Field(
+    evaluation_first_season: int = Field(
         2018,  # leaves three seasons of the bundled data after burn-in for training, and seven for evaluation
         description="First season (its starting year) of the walk-forward evaluation.",
     )
     retraining_cool_down_days: int = Field(
-        14, ge=0, description="Days after a retraining by an alarm in which alarms request no other one."
+        14, ge=0, description="Minimum number of days between two retrainings that alarms start."
     )
-    retraining_cap: int = Field(
-        4,
-        ge=0,
-        description="Most retrainings that alarms may request within 90 days; after that a person has to investigate.",
+    max_alarm_retrainings: int = Field(
+        4, ge=0, description="Maximum number of retrainings that alarms start within 90 days."
     )
     api_url: str = Field(
-        "http://127.0.0.1:8000", description="Link to the REST API as the browser reaches it; empty: no link."
+        "http://127.0.0.1:8000", description="Link to the REST API, as the browser reaches it; empty: no link."
     )
-    step_pods: bool = Field(False, description="Run each step of a training in its own pod; only on Kubernetes.")
+    k8s_step_pods: bool = Field(False, description="Run each step of a training in its own pod (Kubernetes only).")
 
     @property
     def first_published(self) -> str:

@@ -54,7 +54,7 @@ def forecasts(
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
     made_from = lake_tables.match_fingerprints(lake, lake.partitions("matches"))
     model, table, as_of = registry.load(production), lake_tables.matches(lake, made_from), clock.as_of()
-    last = week_of(as_of + timedelta(weeks=settings.weeks_ahead))
+    last = week_of(as_of + timedelta(weeks=settings.forecast_horizon_weeks))
     before = {week: lake_tables.read_week(lake, "forecasts", week) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:

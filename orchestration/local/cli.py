@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit code."""
     command = _parser().parse_args(arguments)
     # An unknown setting would be ignored, and an invalid one would stop a process halfway through the start.
-    if problems := unknown() or invalid_settings():
+    if problems := unknown_variables() or invalid_settings():
         for problem in problems:
             echo(f"touchline: {problem}")
         return 2
@@ -62,8 +62,8 @@ def invalid_settings() -> list[str]:
     installed. A class is imported only if one of its own settings is set.
     """
     sentences: list[str] = []
-    for settings_class, fields in KINDS.items():
-        if given(fields):
+    for settings_class, fields in SETTINGS_CLASSES.items():
+        if is_set(fields):
             try:
                 resolve_name(settings_class)()
             except (ValidationError, SettingsError) as error:
@@ -99,11 +99,11 @@ def _inspect(competitions: Sequence[str]) -> int:
 
 def _settings_of_running_stack() -> LocalSettings:
     """The settings of the `up` that is running in this home; those given to this command take precedence."""
-    from features.io.settings import Settings, inherit
+    from features.io.settings import Settings, apply_defaults
     from orchestration.local.preflight import read_run_settings
     from orchestration.local.stack import LocalSettings
 
-    inherit(read_run_settings(Settings().home))
+    apply_defaults(read_run_settings(Settings().home))
     return LocalSettings()
 
 

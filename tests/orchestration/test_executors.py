@@ -18,7 +18,7 @@ from orchestration.settings import PipelineSettings
 
 def executor_of_training(home: Path, step_pods: bool) -> Any:
     """The executor that a training run gets."""
-    job = build(PipelineSettings(home=home, step_pods=step_pods)).resolve_job_def("train_model")
+    job = build(PipelineSettings(home=home, k8s_step_pods=step_pods)).resolve_job_def("train_model")
     definition = job.executor_def
     config = definition.apply_config_mapping({"config": {}}).value["config"]
     assert definition.executor_creation_fn is not None

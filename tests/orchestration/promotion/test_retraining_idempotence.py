@@ -59,7 +59,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
     """Settings of a home whose lake holds four seasons and their features: a training of a second."""
     home = tmp_path_factory.mktemp("retraining")
     settings = PipelineSettings(
-        home=home, as_of=NOW, mlflow_tracking_uri="http://127.0.0.1:9", first_season=2022, evaluate_from=2024
+        home=home, as_of=NOW, mlflow_tracking_uri="http://127.0.0.1:9", first_season=2022, evaluation_first_season=2024
     )
     matches = bundled.load()
     matches = as_known_at(matches[matches["season"] >= "2022"].reset_index(drop=True), NOW)
@@ -74,7 +74,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
 def identity(settings: PipelineSettings) -> dict[str, str]:
     """The tags that identify the version which a training in that home makes."""
     lake = Lake(settings.lake_root)
-    recipe = Recipe(settings.seed, settings.evaluate_from, features=FEATURE_GROUPS[settings.features])
+    recipe = Recipe(settings.seed, settings.evaluation_first_season, features=FEATURE_GROUPS[settings.features])
     matches = lake.read_table("matches", COMPETITION, schema=SCHEMA)
     training = train(matches, lake.read_table("match_features", COMPETITION), recipe, NOW, "lake")
     return {name: training.tags[name] for name in IDENTITY}
