@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from monitoring.metrics import ERRORS, ErrorKind
 from serving.api.problem_details import MEDIA_TYPE
-from serving.api.schemas.documents import Problem
+from serving.api.schemas.problems import Problem
 
 HEAD_BYTES = 32_768
 """Largest request line with all headers."""

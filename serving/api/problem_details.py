@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from features.errors import LeakageError, TouchlineError, UnknownCompetitionError, UnknownMatchError
 from monitoring.metrics import ERRORS, ErrorKind
-from serving.api.schemas.documents import FieldError, Problem
+from serving.api.schemas.problems import FieldError, Problem
 from serving.errors import BadField, Overloaded, UnknownTask, classify
 
 MEDIA_TYPE = "application/problem+json"

@@ -14,7 +14,7 @@ from features.io.store import Lake
 from features.matches import SCHEMA, Status, as_known_at
 from features.season import simulate
 from serving.api.app import create_app
-from serving.api.schemas.documents import SeasonTable
+from serving.api.schemas.season import SeasonTable
 from serving.settings import ServingSettings
 
 LEAGUE = "ger-2-bundesliga"

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.api.schemas import documents, reports
+from serving.api.schemas import forecasts, insights, matches, operations, problems, reports, season
 
 MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
 
@@ -15,15 +15,15 @@ MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
 @pytest.mark.parametrize(
     ("path", "shape"),
     [
-        ("/matches?limit=3", documents.MatchPage),
-        (f"/matches/{MATCH}", documents.Match),
-        (f"/matches/{MATCH}/insight", documents.Insight),
-        (f"/matches/{MATCH}/ratings", documents.RatingHistory),
-        (f"/predict/{MATCH}", documents.PublishedForecast),
-        ("/predict/model/info", documents.ModelInfo),
-        ("/teams", documents.Teams),
-        ("/competitions", documents.Competitions),
-        ("/competitions/eng-premier-league/table", documents.SeasonTable),
+        ("/matches?limit=3", matches.MatchPage),
+        (f"/matches/{MATCH}", matches.Match),
+        (f"/matches/{MATCH}/insight", insights.Insight),
+        (f"/matches/{MATCH}/ratings", insights.RatingHistory),
+        (f"/predict/{MATCH}", forecasts.PublishedForecast),
+        ("/predict/model/info", operations.ModelInfo),
+        ("/teams", matches.Teams),
+        ("/competitions", matches.Competitions),
+        ("/competitions/eng-premier-league/table", season.SeasonTable),
         ("/monitoring/drift", reports.DriftWeeks),
         ("/monitoring/performance", reports.Performance),
     ],
@@ -34,7 +34,7 @@ def test_every_recorded_answer_fits_the_schema_of_the_api(path: str, shape: Any,
 
 def test_tasks_and_problems_fit_the_schemas_of_the_api(api: Any) -> None:
     clubs = {"home_team": "Arsenal", "away_team": "Chelsea"}
-    accepted = documents.TaskAccepted.model_validate(httpx.post(f"{api.url}/predict/async/", json=clubs).json())
+    accepted = forecasts.TaskAccepted.model_validate(httpx.post(f"{api.url}/predict/async/", json=clubs).json())
     for _ in range(2):
-        documents.TaskStatus.model_validate(httpx.get(f"{api.url}/monitoring/task_status/{accepted.task_id}").json())
-    documents.Problem.model_validate(httpx.get(f"{api.url}/matches/nothing").json())
+        forecasts.TaskStatus.model_validate(httpx.get(f"{api.url}/monitoring/task_status/{accepted.task_id}").json())
+    problems.Problem.model_validate(httpx.get(f"{api.url}/matches/nothing").json())

@@ -6,7 +6,8 @@ from typing import Any
 
 from features.errors import UnknownMatchError
 from serving.api.problem_details import problem
-from serving.api.schemas.documents import FORECAST_EXAMPLE, Problem
+from serving.api.schemas.forecasts import FORECAST_EXAMPLE
+from serving.api.schemas.problems import Problem
 from serving.errors import BadField, NoAnswerInTime, NoWorker, TooLarge, TooSlow, Unauthorised
 
 _REQUEST_ID = "3f0c8a52-7d43-4a57-9f0e-1c2b7a9d5e60"

@@ -17,7 +17,7 @@ from monitoring import metrics
 from serving.api.dependencies import CatalogueDep, DeskDep
 from serving.api.dispatch.dispatcher import Desk
 from serving.api.responses import Json
-from serving.api.schemas.documents import Alive, Readiness
+from serving.api.schemas.operations import Alive, Readiness
 from serving.api.serializers import standing
 from serving.settings import DEAD_LETTERS, QUEUE
 

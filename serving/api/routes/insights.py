@@ -11,13 +11,13 @@ from features.matches import OUTCOMES
 from features.teams import LITTLE_KNOWN
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import StrictRoute
-from serving.api.schemas.documents import (
+from serving.api.schemas.forecasts import Probabilities
+from serving.api.schemas.insights import (
     ExpectedGoals,
     Explanation,
     Insight,
     MatchesRated,
     Odds,
-    Probabilities,
     RatingContribution,
     Scoreline,
 )

@@ -18,7 +18,9 @@ from serving.api.catalogue.catalogue import competition_name
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import StrictRoute
 from serving.api.responses import Json
-from serving.api.schemas.documents import ClubName, Competitions, Match, MatchPage, SeasonTable, Slug, Teams
+from serving.api.schemas.forecasts import ClubName, Slug
+from serving.api.schemas.matches import Competitions, Match, MatchPage, Teams
+from serving.api.schemas.season import SeasonTable
 from serving.api.serializers import match, standing
 from serving.errors import BadField
 from serving.wire.columns import iso

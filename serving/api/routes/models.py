@@ -11,7 +11,7 @@ from features.errors import ModelUnavailableError
 from serving.api.dependencies import DeskDep, problems
 from serving.api.query_params import StrictRoute
 from serving.api.responses import Json
-from serving.api.schemas.documents import ModelInfo
+from serving.api.schemas.operations import ModelInfo
 
 router = APIRouter(tags=["model"], route_class=StrictRoute)
 

@@ -19,7 +19,8 @@ from serving.api.dispatch.in_flight import answer_of
 from serving.api.problem_details import problem
 from serving.api.query_params import StrictRoute
 from serving.api.responses import Json
-from serving.api.schemas.documents import Queues, TaskStatus, Workers
+from serving.api.schemas.forecasts import TaskStatus
+from serving.api.schemas.operations import Queues, Workers
 from serving.api.schemas.reports import DriftSummary, DriftWeeks, Performance
 from serving.errors import BrokerUnavailable, UnknownTask
 from serving.settings import QUEUE

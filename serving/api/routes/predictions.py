@@ -18,7 +18,7 @@ from serving.api.middleware import route_of
 from serving.api.problem_details import problem
 from serving.api.query_params import StrictRoute
 from serving.api.responses import Json
-from serving.api.schemas.documents import (
+from serving.api.schemas.forecasts import (
     BatchRequest,
     BatchResponse,
     Forecast,

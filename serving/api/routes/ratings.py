@@ -12,7 +12,7 @@ from features.io.store import Lake
 from serving.api.catalogue.match_index import MatchRow
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import StrictRoute
-from serving.api.schemas.documents import Rating, RatingHistory
+from serving.api.schemas.insights import Rating, RatingHistory
 
 router = APIRouter(tags=["matches"], route_class=StrictRoute)
 SPAN = timedelta(days=2 * 365)

@@ -18,7 +18,7 @@ from features.errors import LeakageError, ModelUnavailableError, TouchlineError,
 from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
 from features.matrix import RATING_FEATURES
-from serving.api.schemas import documents
+from serving.api.schemas.forecasts import Forecast, Probabilities
 from serving.wire import forecast_json
 from serving.wire.columns import Fixture, Forecasts, Slate, joined, parted, slate
 from serving.worker import predictor as module
@@ -211,8 +211,8 @@ def test_a_forecast_is_written_as_its_schema_has_it(master: World) -> None:
     strange = replace(FIXTURE, season='"Köln\\', kick_off="2031-01-01T15:00:00+01:00")
     said = forecast_json.document(strange, forecast_json.Answers.read(predictor.predict(slate([strange])).forecasts))
     document = orjson.loads(said)
-    assert list(document) == list(documents.Forecast.model_fields)
-    assert list(document["probabilities"]) == list(documents.Probabilities.model_fields)
+    assert list(document) == list(Forecast.model_fields)
+    assert list(document["probabilities"]) == list(Probabilities.model_fields)
     assert document["season"] == strange.season
-    assert documents.Forecast.model_validate(document).kick_off == datetime(2031, 1, 1, 14, tzinfo=UTC)
+    assert Forecast.model_validate(document).kick_off == datetime(2031, 1, 1, 14, tzinfo=UTC)
     assert said == orjson.dumps(document), "as any other answer is written"

@@ -82,6 +82,11 @@ def test_examples_are_what_their_schemas_say(document: dict[str, Any]) -> None:
     assert checked > 20
 
 
+def test_every_schema_has_a_title_of_its_own(document: dict[str, Any]) -> None:
+    titles = [schema["title"] for schema in document["components"]["schemas"].values()]
+    assert len(titles) == len(set(titles)) == len(document["components"]["schemas"])
+
+
 def test_statuses_that_any_request_may_meet_are_told_everywhere(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         assert {"400", "408", "431", "500", "503"} <= operation["responses"].keys(), name

@@ -1,0 +1,50 @@
+"""The simulated final table of a season."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from features.league_rules import Kind
+from serving.api.schemas.forecasts import Probability
+
+
+class TableRow(BaseModel):
+    """One club of the simulated final table."""
+
+    team: str
+    played: int
+    points: float = Field(description="Points so far.")
+    expected_points: float = Field(description="Mean of the final points over all simulations.")
+    p_title: Probability
+    p_top_four: Probability
+    p_relegation: Probability = Field(description="Probability of relegation without a play-off.")
+    positions: list[Probability] = Field(description="Probability of each final position, from first to last.")
+    chances: list[Probability] = Field(description="Probability of each entry of the table's `places`, in that order.")
+
+
+class TablePlace(BaseModel):
+    """What positions `first` to `last` of the final table lead to, such as a European place or relegation."""
+
+    name: str
+    kind: Kind
+    first: int
+    last: int
+
+
+class SeasonTable(BaseModel):
+    """The final table of a season, simulated from the current points and the forecasts of the remaining matches."""
+
+    competition: str
+    season: str
+    model_version: int
+    features_as_of: datetime = Field(description="Time of the latest result or odds that went into the forecasts.")
+    complete: bool = Field(
+        description="False if the fixture list may be incomplete: only listed matches are simulated."
+    )
+    places_known: bool = Field(
+        description="False if the rules of the competition are unknown: `places` then assumes top four and bottom 3."
+    )
+    places: list[TablePlace]
+    items: list[TableRow]
