@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ZoneKind(StrEnum):
     """What awaits a club at a place."""
 
     TITLE = "title"
@@ -55,7 +55,7 @@ class Place:
     """Places `first` to `last` of a table; negative ones are counted from the bottom, -1 being the last."""
 
     name: str
-    kind: Kind
+    kind: ZoneKind
     first: int
     last: int
 
@@ -79,27 +79,34 @@ class Rules:
     @property
     def relegated(self) -> int:
         """Clubs that go down without a play-off."""
-        return sum(one.last - one.first + 1 for one in self.places if one.kind is Kind.RELEGATION)
+        return sum(one.last - one.first + 1 for one in self.places if one.kind is ZoneKind.RELEGATION)
 
 
 def _title() -> Place:
-    return Place("Title", Kind.TITLE, 1, 1)
+    return Place("Title", ZoneKind.TITLE, 1, 1)
 
 
 def _down(clubs: int, play_off: int = 0) -> tuple[Place, ...]:
     """The last `clubs` go down, the `play_off` above them play for staying up."""
-    below = Place("Relegation", Kind.RELEGATION, -clubs, -1)
-    return (Place("Relegation play-off", Kind.PLAY_OFF, -clubs - play_off, -clubs - 1), below) if play_off else (below,)
+    below = Place("Relegation", ZoneKind.RELEGATION, -clubs, -1)
+    return (
+        (Place("Relegation play-off", ZoneKind.PLAY_OFF, -clubs - play_off, -clubs - 1), below)
+        if play_off
+        else (below,)
+    )
 
 
 def _first_tier(europe: int, down: tuple[Place, ...], ties: tuple[Tie, ...]) -> Rules:
-    places = (Place("Champions League", Kind.TOP, 1, 4), Place("Europe", Kind.TOP, 1, europe))
+    places = (Place("Champions League", ZoneKind.TOP, 1, 4), Place("Europe", ZoneKind.TOP, 1, europe))
     return Rules((_title(), *places, *down), ties)
 
 
 def _lower_tier(up: int, play_off: int, down: tuple[Place, ...], ties: tuple[Tie, ...]) -> Rules:
     """The first `up` go up, those down to place `play_off` play for it."""
-    places = (Place("Promotion", Kind.PROMOTION, 1, up), Place("Promotion play-off", Kind.PLAY_OFF, up + 1, play_off))
+    places = (
+        Place("Promotion", ZoneKind.PROMOTION, 1, up),
+        Place("Promotion play-off", ZoneKind.PLAY_OFF, up + 1, play_off),
+    )
     return Rules((_title(), *places, *down), ties)
 
 
@@ -172,7 +179,7 @@ def rules_of(competition: str, season: str | None = None) -> Rules:
     """Rules of a competition, now or in a season; of one that is not listed only the first, the top four and the last
     three are told.
     """
-    usual = Rules((_title(), Place("Top four", Kind.TOP, 1, 4), Place("Last three", Kind.RELEGATION, -3, -1)))
+    usual = Rules((_title(), Place("Top four", ZoneKind.TOP, 1, 4), Place("Last three", ZoneKind.RELEGATION, -3, -1)))
     rules = _RULES.get(competition, usual)
     changed, before = _OTHER_TIES.get(competition, ("", ()))
     return replace(rules, ties=before) if season is not None and season < changed else rules

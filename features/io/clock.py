@@ -11,7 +11,7 @@ from features.io.settings import Settings
 from features.io.sources.bundled import REPLAY_AS_OF
 
 
-class Kind(StrEnum):
+class ClockMode(StrEnum):
     """What moves the moment on."""
 
     NOW = "now"  # it is the real time
@@ -31,16 +31,16 @@ class Clock:
         self._file: Path = settings.home / "as_of"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ClockMode:
         """What moves the moment on."""
         if self._given is not None:
-            return Kind.FIXED
-        return Kind.REPLAY if self._bundled else Kind.NOW
+            return ClockMode.FIXED
+        return ClockMode.REPLAY if self._bundled else ClockMode.NOW
 
     @property
     def replaying(self) -> bool:
         """True where the moment is not now: past weeks may then be forecast as they would have been."""
-        return self.kind is not Kind.NOW
+        return self.kind is not ClockMode.NOW
 
     def as_of(self) -> datetime:
         """The moment to stand at, in UTC."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from features.competitions import CATALOGUE, tier_of
-from features.league_rules import Kind, has_rules, rules_of
+from features.league_rules import ZoneKind, has_rules, rules_of
 
 COUNTRIES = ("eng", "ger", "esp", "ita", "fra")
 
@@ -14,9 +14,9 @@ COUNTRIES = ("eng", "ger", "esp", "ita", "fra")
 def test_every_competition_of_the_big_countries_has_its_own_rules(slug: str) -> None:
     assert has_rules(slug)
     kinds = [one.kind for one in rules_of(slug).places]
-    assert kinds[0] is Kind.TITLE
-    assert Kind.RELEGATION in kinds
-    assert (Kind.TOP if tier_of(slug) == 1 else Kind.PROMOTION) in kinds
+    assert kinds[0] is ZoneKind.TITLE
+    assert ZoneKind.RELEGATION in kinds
+    assert (ZoneKind.TOP if tier_of(slug) == 1 else ZoneKind.PROMOTION) in kinds
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from features.io.clock import Kind as ClockKind
+from features.io.clock import ClockMode
 
 
 class ClockInfo(BaseModel):
     """The date and time that the platform treats as now. Matches after it are fixtures."""
 
     as_of: datetime | None = None
-    clock: ClockKind | None = Field(
+    clock: ClockMode | None = Field(
         None,
         description="How `as_of` advances: `now` is real time, `replay` replays a past season (`touchline advance` "
         "moves it on), `fixed` is set by configuration.",

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from features.league_rules import Kind
+from features.league_rules import ZoneKind
 from serving.api.schemas.forecasts import Probability
 
 
@@ -28,7 +28,7 @@ class TablePlace(BaseModel):
     """What positions `first` to `last` of the final table lead to, such as a European place or relegation."""
 
     name: str
-    kind: Kind
+    kind: ZoneKind
     first: int
     last: int
 
