@@ -1,6 +1,6 @@
-"""The conditions of the promotion gate: each is a pure function from the evidence to one line of the verdict.
+"""The conditions of the promotion gate: pure functions from the evidence to one line of the decision each.
 
-Whatever is missing, empty or stale shuts a condition.
+Missing, empty or stale evidence fails a condition.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,24 +19,25 @@ from numpy.typing import NDArray
 
 from features import metrics
 from monitoring.calibration import calibration_limit
-from monitoring.performance import Difference, paired_difference, triple
+from monitoring.performance import Difference, paired_difference, probability_columns
 
 Floats = NDArray[np.float64]
 
 MIN_MATCHES = 100
-"""Settled matches below which nothing is said: a paired RPS interval is then wider than what models differ by."""
+"""Minimum number of settled matches. On fewer, the interval of a paired RPS difference is wider than the difference
+between models."""
 
-MARGIN = 0.001
-"""RPS by which a candidate may at most be worse than production, at the upper end of the 95 % interval.
+NON_INFERIORITY_MARGIN = 0.001
+"""Largest RPS by which a candidate may be worse than production, at the upper end of the 95 % interval.
 
-Half a percent of a usual RPS of 0.2. A retrained twin passes on a hundred matches; a different model must be as good
-beyond doubt, or visibly better. One that is worse beyond doubt does not pass however little it is: many small steps
-would add up.
+It is half a per cent of a typical RPS of 0.2. A retrained copy passes on a hundred matches; a different model must be
+clearly as good, or better. A candidate that is significantly worse fails however small the difference is, because many
+small steps would add up.
 """
 
 DRIFT_MAX_AGE = timedelta(days=15)
-"""A drift report speaks for the present this long after the Monday of its week: the next one, made in the morning of
-the Monday two weeks later, is late then. The alert on a missing report waits as long."""
+"""Maximum age of a drift report, counted from the Monday of its week. By then the report of the Monday two weeks later,
+which is made in the morning, is late. The alert on a missing report uses the same limit."""
 
 CALIBRATION_LEVEL = 0.99
 
@@ -50,7 +51,7 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True)
 class Approval:
-    """A person's yes to one version on one state of the evidence (`Verdict.evidence`)."""
+    """A person's approval of one version, valid for one state of the evidence (`GateDecision.evidence`)."""
 
     version: int
     by: str
@@ -61,20 +62,21 @@ class Approval:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a verdict rests on.
+    """Everything that a decision depends on.
 
     Attributes
     ----------
-    candidate : version that wants to be promoted.
-    trained_through : kick-off of the last match that it was fitted on.
+    candidate : version to be promoted.
+    trained_through : kick-off of the last match in its training data.
     settled : its settled (shadow) forecasts, columns of `monitoring.settlement.SCHEMA`.
-    production, production_settled : the version in production and its settled forecasts; None if there is none.
-    checks : critical data checks of the newest run by name, True where passed.
-    drift : newest drift summary (`monitoring.drift.Report.summary`); None if there is none.
-    review : review of that summary (`monitoring.drift.review`); None if there is none.
-    policy, approval : whether a person must approve, and whether one has.
-    shadowed : matches for which the candidate has made a shadow forecast, settled or not.
-    to_come : fixtures known that have not kicked off.
+    production, production_settled : the version in production and its settled forecasts; None without one.
+    checks : newest results of the critical data checks by name, True where passed.
+    drift : newest drift summary (`monitoring.drift.DriftReport.summary`); None without one.
+    review : review of that summary (`monitoring.drift.review`); None without one.
+    as_of : time of the evaluation, timezone-aware.
+    policy, approval : whether a person must approve, and the approval if there is one.
+    shadow_forecasts : number of matches with a shadow forecast by the candidate, settled or not.
+    upcoming_matches : number of known fixtures that have not kicked off.
     """
 
     candidate: int
@@ -88,23 +90,41 @@ class Evidence:
     as_of: datetime
     policy: Policy = Policy.MANUAL
     approval: Approval | None = None
-    shadowed: int = 0
-    to_come: int = 0
+    shadow_forecasts: int = 0
+    upcoming_matches: int = 0
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One line of a verdict."""
+    """One line of a decision.
+
+    Attributes
+    ----------
+    name : identifier of the condition.
+    passed : whether it is met.
+    value, threshold : what was measured, and what is required.
+    why : explanation for a person.
+    """
 
     name: str
-    open: bool
+    passed: bool
     value: str
     threshold: str
     why: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """The condition in `reports/gate.json`, where `passed` is called `open`."""
+        return {
+            "name": self.name,
+            "open": self.passed,
+            "value": self.value,
+            "threshold": self.threshold,
+            "why": self.why,
+        }
 
-def measured(evidence: Evidence) -> tuple[Condition, ...]:
-    """All conditions but the approval."""
+
+def evaluate_conditions(evidence: Evidence) -> tuple[Condition, ...]:
+    """Evaluate every condition except the approval."""
     return (
         _enough_matches(evidence),
         _trained_before(evidence),
@@ -118,113 +138,122 @@ def measured(evidence: Evidence) -> tuple[Condition, ...]:
 
 
 def _enough_matches(evidence: Evidence) -> Condition:
-    """Where there are too few, what they wait for: a person cannot see the shadow forecasts grow."""
+    """Whether enough shadow forecasts are settled; if not, what they wait for, which is not visible elsewhere."""
     n = len(evidence.settled)
     missing = MIN_MATCHES - n
     if missing <= 0:
-        why = f"{n} of its shadow forecasts are settled"
-    elif not evidence.shadowed:
-        why = "too few to judge it by: it has made no shadow forecast yet (job forecast_shadow, or by itself)"
+        why = f"{n} shadow forecasts are settled"
+    elif not evidence.shadow_forecasts:
+        why = "too few settled matches: no shadow forecasts yet (made automatically, or by the job forecast_shadow)"
     else:
-        why = f"too few to judge it by: {n} of its {evidence.shadowed} shadow forecasts are settled, {missing} to go"
-        if evidence.to_come < missing:
+        why = (
+            f"too few settled matches: {n} of {evidence.shadow_forecasts} shadow forecasts are settled, "
+            f"{missing} more are needed"
+        )
+        if evidence.upcoming_matches < missing:
             why += (
-                f", and only {evidence.to_come} matches to come are known: it cannot get there before those of another "
-                f"season are; matches up to its training, {evidence.trained_through:%Y-%m-%d}, do not count"
+                f", but only {evidence.upcoming_matches} upcoming matches are known: wait for the fixtures of the next "
+                f"season; matches up to the end of training, {evidence.trained_through:%Y-%m-%d}, do not count"
             )
         else:
-            why += "; they are made beside production's, week by week, and settle as the matches are played"
+            why += "; they are made every week together with production's, and settle when the matches are played"
     return Condition("enough_matches", missing <= 0, str(n), f">= {MIN_MATCHES}", why)
 
 
 def _trained_before(evidence: Evidence) -> Condition:
-    """The forecasts are the candidate's own, and it was trained on nothing that it is judged by."""
+    """Whether the forecasts are the candidate's own, on matches after its training data."""
     rows, through = evidence.settled, pd.Timestamp(evidence.trained_through)
-    threshold = "before the first match it is judged by"
+    threshold = "before the first evaluated match"
     if rows.empty:
         return Condition("trained_before_evaluation", False, str(through), threshold, "no forecast is settled")
     first = rows["kick_off"].min()
-    foreign = int((rows["model_version"] != evidence.candidate).sum())
-    seen = int(((rows["kick_off"] <= through) | (rows["trained_through"] < through)).sum())
-    if foreign:
-        why = f"{foreign} of the forecasts were made by another version"
-    elif seen:
-        why = f"{seen} of the matches it is judged by lie inside its training, or were forecast by an earlier fit"
+    n_foreign = int((rows["model_version"] != evidence.candidate).sum())
+    n_leaked = int(((rows["kick_off"] <= through) | (rows["trained_through"] < through)).sum())
+    if n_foreign:
+        why = f"{n_foreign} forecasts were made by another version"
+    elif n_leaked:
+        why = f"{n_leaked} of the evaluated matches are in its training data, or were forecast by an earlier fit"
     else:
-        why = f"trained through {through:%Y-%m-%d}, judged from {first:%Y-%m-%d} on"
-    return Condition("trained_before_evaluation", not foreign and not seen, f"{through:%Y-%m-%d}", threshold, why)
+        why = f"trained through {through:%Y-%m-%d}, evaluated from {first:%Y-%m-%d} on"
+    passed = not n_foreign and not n_leaked
+    return Condition("trained_before_evaluation", passed, f"{through:%Y-%m-%d}", threshold, why)
 
 
 def _beats_base_rate(evidence: Evidence) -> Condition:
-    """Beyond doubt: whoever cannot show that much has nothing to say."""
+    """Whether it is significantly better than the base rate, the minimum for any useful forecaster."""
     name, threshold = "beats_base_rate", "95 % interval of the RPS difference ends below 0"
-    one = _against(evidence.settled, "base")
-    if one.n < MIN_MATCHES or one.high is None or one.mean is None:
-        return Condition(name, False, spell(one), threshold, f"only {one.n} matches to compare with the base rate")
-    if one.high < 0:
-        why = f"better than the base rate on {one.n} settled matches"
-    elif one.mean < 0:
-        why = f"better than the base rate on {one.n} settled matches, but that may be luck"
+    difference = _compare_with_baseline(evidence.settled, "base")
+    value, n = format_difference(difference), difference.n
+    if n < MIN_MATCHES or difference.high is None or difference.mean is None:
+        return Condition(name, False, value, threshold, f"only {n} matches to compare with the base rate")
+    if difference.high < 0:
+        why = f"better than the base rate on {n} settled matches"
+    elif difference.mean < 0:
+        why = f"better than the base rate on {n} settled matches, but not significantly"
     else:
-        why = f"not better than the base rate on {one.n} settled matches"
-    return Condition(name, one.high < 0, spell(one), threshold, why)
+        why = f"not better than the base rate on {n} settled matches"
+    return Condition(name, difference.high < 0, value, threshold, why)
 
 
 def _beats_plain_elo(evidence: Evidence) -> Condition:
-    """On the whole: what separates good models from plain Elo is within the luck of a season, so none could prove it.
+    """Whether it is better than plain Elo on average.
 
-    That it is no worse than what is in production is what a candidate has to prove: see `_not_worse`.
+    Significance is not required: good models differ from plain Elo by less than the noise of a season, so none could
+    show it. A candidate has to show that it is not worse than production: see `_not_worse`.
     """
     name, threshold = "beats_plain_elo", "mean RPS difference < 0"
-    one = _against(evidence.settled, "elo")
-    if one.n < MIN_MATCHES or one.mean is None:
-        return Condition(name, False, spell(one), threshold, f"only {one.n} matches to compare with plain Elo")
-    better = one.mean < 0
-    why = f"{'better' if better else 'not better'} than plain Elo on {one.n} settled matches"
-    return Condition(name, better, spell(one), threshold, why)
+    difference = _compare_with_baseline(evidence.settled, "elo")
+    value, n = format_difference(difference), difference.n
+    if n < MIN_MATCHES or difference.mean is None:
+        return Condition(name, False, value, threshold, f"only {n} matches to compare with plain Elo")
+    is_better = difference.mean < 0
+    why = f"{'better' if is_better else 'not better'} than plain Elo on {n} settled matches"
+    return Condition(name, is_better, value, threshold, why)
 
 
-def _against(rows: pd.DataFrame, reference: str) -> Difference:
-    have = np.flatnonzero(np.isfinite(triple(rows, reference)).all(axis=1))
-    return _difference(rows.iloc[have], triple(rows, "model")[have], triple(rows, reference)[have])
+def _compare_with_baseline(rows: pd.DataFrame, baseline: str) -> Difference:
+    complete = np.flatnonzero(np.isfinite(probability_columns(rows, baseline)).all(axis=1))
+    model, reference = probability_columns(rows, "model")[complete], probability_columns(rows, baseline)[complete]
+    return _rps_difference(rows.iloc[complete], model, reference)
 
 
 def _not_worse(evidence: Evidence) -> Condition:
-    """On the same matches, and on those alone of which both knew the same results when they were forecast."""
+    """Compare with production on the matches that both forecast from the same results."""
     name = "not_worse_than_production"
-    threshold = f"95 % interval of the RPS difference ends below {MARGIN} and does not lie above 0"
+    threshold = f"95 % interval of the RPS difference ends below {NON_INFERIORITY_MARGIN} and does not lie above 0"
     if evidence.production is None:
         return Condition(name, True, "-", threshold, "there is no version in production yet")
-    theirs = evidence.production_settled
-    if theirs is None or theirs.empty:
+    production_rows = evidence.production_settled
+    if production_rows is None or production_rows.empty:
         return Condition(name, False, "-", threshold, "production has no settled forecasts to compare with")
-    both = evidence.settled.merge(theirs, on="match_id", suffixes=("", "_production"))
+    both = evidence.settled.merge(production_rows, on="match_id", suffixes=("", "_production"))
     both = both[both["features_as_of"] == both["features_as_of_production"]]
-    p = both[[f"{outcome}_production" for outcome in ("home", "draw", "away")]].to_numpy(float)
-    one = _difference(both, triple(both, "model"), p)
-    if one.n < MIN_MATCHES or one.low is None or one.high is None or one.mean is None:
-        why = f"only {one.n} settled matches in common with production, forecast from the same results"
-        return Condition(name, False, spell(one), threshold, why)
-    passes = one.low <= 0 and one.high < MARGIN
-    if passes:
-        why = f"not worse than version {evidence.production} on the same {one.n} matches"
-    elif one.mean > 0:
-        why = f"worse than version {evidence.production} on the same {one.n} matches"
+    production = both[[f"{outcome}_production" for outcome in ("home", "draw", "away")]].to_numpy(float)
+    difference = _rps_difference(both, probability_columns(both, "model"), production)
+    value, n = format_difference(difference), difference.n
+    if n < MIN_MATCHES or difference.low is None or difference.high is None or difference.mean is None:
+        why = f"only {n} settled matches in common with production, forecast from the same results"
+        return Condition(name, False, value, threshold, why)
+    passed = difference.low <= 0 and difference.high < NON_INFERIORITY_MARGIN
+    if passed:
+        why = f"not worse than version {evidence.production} on the same {n} matches"
+    elif difference.mean > 0:
+        why = f"worse than version {evidence.production} on the same {n} matches"
     else:
-        why = f"better than version {evidence.production} on the same {one.n} matches, but that may be luck"
-    return Condition(name, passes, spell(one), threshold, why)
+        why = f"better than version {evidence.production} on the same {n} matches, but the interval is too wide"
+    return Condition(name, passed, value, threshold, why)
 
 
 def _calibrated(evidence: Evidence) -> Condition:
     name, rows = "calibrated", evidence.settled
     if rows.empty:
         return Condition(name, False, "-", "-", "no forecast is settled")
-    p, y = triple(rows, "model"), rows["outcome"].to_numpy(np.int64)
+    p, y = probability_columns(rows, "model"), rows["outcome"].to_numpy(np.int64)
     error, limit = metrics.calibration_error(p, y), calibration_limit(p, CALIBRATION_LEVEL)
-    inside = error <= limit
-    verdict = "within" if inside else "beyond"
-    why = f"calibration error is {verdict} what a perfect model shows on {len(rows)} matches 99 times in 100"
-    return Condition(name, inside, f"{error:.4f}", f"<= {limit:.4f}", why)
+    passed = error <= limit
+    relation = "within" if passed else "above"
+    why = f"calibration error is {relation} the limit that a perfect model meets 99 times in 100 on {len(rows)} matches"
+    return Condition(name, passed, f"{error:.4f}", f"<= {limit:.4f}", why)
 
 
 def _checks_pass(evidence: Evidence) -> Condition:
@@ -251,49 +280,52 @@ def _drift_reviewed(evidence: Evidence) -> Condition:
         return Condition(name, True, value, threshold, "the latest window did not drift")
     review = evidence.review
     if review is None or review.get("week") != week:
-        return Condition(name, False, value, threshold, "nobody has reviewed it (job review_drift)")
+        return Condition(name, False, value, threshold, "not reviewed yet (job review_drift)")
     if review.get("report") != report["digest"]:
         return Condition(name, False, value, threshold, "the report has changed since it was reviewed")
     return Condition(name, True, value, threshold, f"reviewed by {review['by']}: {review['note']}")
 
 
-def approved(evidence: Evidence, digest: str, others: Sequence[str]) -> Condition:
-    """Whether a person has said yes to this evidence.
+def approved(evidence: Evidence, digest: str, failed: Sequence[str]) -> Condition:
+    """Evaluate the approval.
 
-    `others` are the conditions that are shut: a person is asked when nothing else is left.
+    Parameters
+    ----------
+    digest : `evidence_digest` of the other conditions.
+    failed : names of the other conditions that failed; an approval is requested once there are none.
     """
     name, threshold, approval = "approved", "a person's approval of this evidence", evidence.approval
     if evidence.policy is Policy.AUTO:
         return Condition(name, True, "-", "none", "the policy is auto")
     if approval is None or approval.version != evidence.candidate:
-        return Condition(name, False, "-", threshold, _asked(others))
+        return Condition(name, False, "-", threshold, _approval_status(failed))
     value = f"{approval.by}, {approval.at:%Y-%m-%d %H:%M}"
     if approval.evidence != digest:
-        why = f"the evidence has changed since it was approved; {_asked(others)}"
+        why = f"the evidence has changed since the approval; {_approval_status(failed)}"
         return Condition(name, False, value, threshold, why)
     return Condition(name, True, value, threshold, approval.reason)
 
 
-def _asked(others: Sequence[str]) -> str:
-    """Whether it is a person's turn."""
-    if others:
-        return f"nobody is asked yet: first {', '.join(others)} must open"
-    return "waits for a person (job approve_promotion)"
+def _approval_status(failed: Sequence[str]) -> str:
+    if failed:
+        return f"approval not requested yet: {', '.join(failed)} must pass first"
+    return "waiting for approval (job approve_promotion)"
 
 
-def _difference(rows: pd.DataFrame, ours: Floats, theirs: Floats) -> Difference:
+def _rps_difference(rows: pd.DataFrame, model: Floats, reference: Floats) -> Difference:
     y = rows["outcome"].to_numpy(np.int64)
-    return paired_difference(metrics.rps(ours, y), metrics.rps(theirs, y))
+    return paired_difference(metrics.rps(model, y), metrics.rps(reference, y))
 
 
-def spell(one: Difference) -> str:
-    """A difference with its interval."""
-    if one.mean is None:
+def format_difference(difference: Difference) -> str:
+    """Format a difference with its interval."""
+    if difference.mean is None:
         return "-"
-    return f"{one.mean:+.5f}" + ("" if one.low is None else f" [{one.low:+.5f}, {one.high:+.5f}]")
+    interval = "" if difference.low is None else f" [{difference.low:+.5f}, {difference.high:+.5f}]"
+    return f"{difference.mean:+.5f}{interval}"
 
 
-def digest_of(evidence: Evidence, conditions: Sequence[Condition]) -> str:
-    """What a person's approval refers to: it changes when any line of the verdict does."""
-    facts = [evidence.candidate, evidence.production, [asdict(condition) for condition in conditions]]
+def evidence_digest(evidence: Evidence, conditions: Sequence[Condition]) -> str:
+    """Hash of the decision that an approval refers to: it changes whenever a line of the decision does."""
+    facts = [evidence.candidate, evidence.production, [condition.to_dict() for condition in conditions]]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 METHOD = "ks"
 REFERENCE_SEASONS = 3
-SETTLING = 1
+BURN_IN_SEASONS = 1
 """Seasons at the start of the data in which ratings still find their level: never part of what is measured on."""
 
 WINDOW = 100
@@ -45,15 +45,15 @@ STEP = 10
 POWER_EVERY = 4
 """Of the windows measured on, every so many gets planted faults: they overlap and differ little."""
 
-CAP = 0.01
+MAX_DRIFT_P_VALUE = 0.01
 """A p-value above this is never drift, however calm the past was."""
 
-MARGIN = 0.1
+THRESHOLD_FACTOR = 0.1
 """A threshold is this times the smallest p-value that undrifted seasons gave."""
 
 
 @dataclass(frozen=True)
-class Trust:
+class DriftCalibration:
     """How far the drift verdict can be trusted: thresholds per column, and what they do on seasons of the past.
 
     Attributes
@@ -76,14 +76,14 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class Report:
+class DriftReport:
     """The documents `summary.json` and `report.html` of one week."""
 
     summary: dict[str, Any]
     html: str
 
 
-def measure(history: pd.DataFrame, columns: Sequence[str]) -> Trust:
+def calibrate(history: pd.DataFrame, columns: Sequence[str]) -> DriftCalibration:
     """Thresholds from complete seasons of the past, with the false-alarm rate and the power that they give.
 
     Parameters
@@ -94,9 +94,9 @@ def measure(history: pd.DataFrame, columns: Sequence[str]) -> Trust:
     pairs = list(_undrifted(history[["competition", "season", "kick_off", *columns]]))
     seasons = tuple(sorted({season for season, _, _ in pairs}))
     if len(seasons) < MIN_SEASONS:
-        return Trust({column: CAP / len(columns) for column in columns})
+        return DriftCalibration({column: MAX_DRIFT_P_VALUE / len(columns) for column in columns})
     p = np.array(
-        [[_quick_p_value(_finite(ref[name]), _finite(now[name])) for name in columns] for _, ref, now in pairs]
+        [[_asymptotic_p_value(_finite(ref[name]), _finite(now[name])) for name in columns] for _, ref, now in pairs]
     )
     season = np.array([one for one, _, _ in pairs])
     alarms = {str(one): float((p[season == one] < _thresholds(p[season != one])).any(axis=1).mean()) for one in seasons}
@@ -105,10 +105,10 @@ def measure(history: pd.DataFrame, columns: Sequence[str]) -> Trust:
     extremes = [pairs[row][1:] for row in p.argmin(axis=0)]
     exact = [ks_2samp(_finite(ref[c]), _finite(now[c])).pvalue for c, (ref, now) in zip(columns, extremes, strict=True)]
     thresholds = _thresholds(np.array([exact])).tolist()
-    return Trust(dict(zip(columns, thresholds, strict=True)), seasons, len(pairs), rate, alarms, power)
+    return DriftCalibration(dict(zip(columns, thresholds, strict=True)), seasons, len(pairs), rate, alarms, power)
 
 
-def drift_report(frame: pd.DataFrame, week: str, trust: Trust) -> Report:
+def drift_report(frame: pd.DataFrame, week: str, trust: DriftCalibration) -> DriftReport:
     """Compare the latest window with the reference.
 
     Parameters
@@ -138,10 +138,10 @@ def drift_report(frame: pd.DataFrame, week: str, trust: Trust) -> Report:
     if window.empty:
         rows = sum(one["matches"] for one in excluded_competitions.values())
         summary |= {"state": "too_few_matches", "share": None, "columns": [], "matches": rows}
-        return Report(_sealed(summary), with_preface(EMPTY, summary))
+        return DriftReport(_with_content_hash(summary), with_preface(EMPTY, summary))
     missing = [name for name in columns if _finite(window[name]).size < len(window) / 2]
     present = [name for name in columns if name not in missing]
-    p_values, page = _evidently(reference, window, present, trust) if present else ({}, EMPTY)
+    p_values, page = _run_evidently(reference, window, present, trust) if present else ({}, EMPTY)
     described = [_describe(name, reference, window, p_values.get(name), trust.thresholds[name]) for name in columns]
     drifted = [one for one in described if one["drifted"]]
     summary |= {
@@ -150,7 +150,7 @@ def drift_report(frame: pd.DataFrame, week: str, trust: Trust) -> Report:
         "drifted": [one["column"] for one in drifted],
         "columns": described,
     }
-    return Report(_sealed(summary), with_preface(page, summary))
+    return DriftReport(_with_content_hash(summary), with_preface(page, summary))
 
 
 def review(summary: dict[str, Any], by: str, note: str, at: datetime) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _evenly(rows: pd.Index[Any], n: int) -> pd.Index[Any]:
 def _undrifted(history: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame, pd.DataFrame]]:
     """(season, reference, window) for every round of every season that has a whole reference before it."""
     start, step = season_starts(history["season"]), STEP * history["competition"].nunique()
-    for season in sorted(set(start))[SETTLING + REFERENCE_SEASONS :]:
+    for season in sorted(set(start))[BURN_IN_SEASONS + REFERENCE_SEASONS :]:
         until = history[start <= season].sort_values("kick_off", kind="stable")
         moments = until.loc[season_starts(until["season"]) == season, "kick_off"]
         for moment in moments.iloc[WINDOW - 1 :: step]:
@@ -216,7 +216,7 @@ def _finite(values: pd.Series) -> Floats:
     return np.asarray(array[np.isfinite(array)])
 
 
-def _quick_p_value(reference: Floats, window: Floats) -> float:
+def _asymptotic_p_value(reference: Floats, window: Floats) -> float:
     """The test's limiting p-value, fifty times quicker than the exact one that Evidently gives; for measuring only."""
     both = np.concatenate([reference, window])
     shares = [np.searchsorted(np.sort(one), both, side="right") / len(one) for one in (reference, window)]
@@ -225,10 +225,10 @@ def _quick_p_value(reference: Floats, window: Floats) -> float:
 
 
 def _thresholds(p: Floats) -> Floats:
-    return np.asarray(np.minimum(CAP, MARGIN * p.min(axis=0)))
+    return np.asarray(np.minimum(MAX_DRIFT_P_VALUE, THRESHOLD_FACTOR * p.min(axis=0)))
 
 
-def _plants() -> dict[str, Callable[[Floats, float], Floats]]:
+def _fault_injectors() -> dict[str, Callable[[Floats, float], Floats]]:
     """Faults in one column (n,), given the reference's standard deviation."""
     return {
         "a feature shifted by a quarter of its standard deviation": lambda x, sd: x + 0.25 * sd,
@@ -247,13 +247,14 @@ def _power(
     samples = [(name, _finite(ref[name]), _finite(now[name])) for ref, now in pairs for name in columns]
     found = {
         fault: float(
-            np.mean([_quick_p_value(ref, plant(now, float(ref.std()))) < limits[c] for c, ref, now in samples])
+            np.mean([_asymptotic_p_value(ref, plant(now, float(ref.std()))) < limits[c] for c, ref, now in samples])
         )
-        for fault, plant in _plants().items()
+        for fault, plant in _fault_injectors().items()
     }
     for fault, spread in (("a changed league: half as uneven", 0.5), ("a changed league: twice as uneven", 2.0)):
         hits = [
-            _quick_p_value(ref, now.mean() + spread * (now - now.mean())) < limits[name] for name, ref, now in samples
+            _asymptotic_p_value(ref, now.mean() + spread * (now - now.mean())) < limits[name]
+            for name, ref, now in samples
         ]
         found[fault] = float(np.reshape(hits, (len(pairs), len(columns))).any(axis=1).mean())
     return found | _power_on_one(pairs, limits)
@@ -269,12 +270,12 @@ def _power_on_one(pairs: list[tuple[pd.DataFrame, pd.DataFrame]], limits: dict[s
         struck = now["competition"] == now["competition"].min()
         for name, limit in limits.items():
             stuck = now[name].mask(struck, now.loc[struck, name].iloc[0])
-            hits.append(_quick_p_value(_finite(reference[name]), _finite(stuck)) < limit)
+            hits.append(_asymptotic_p_value(_finite(reference[name]), _finite(stuck)) < limit)
     return {f"a broken feed of one competition of {competitions}: a feature stuck at one value": float(np.mean(hits))}
 
 
-def _evidently(
-    reference: pd.DataFrame, window: pd.DataFrame, columns: list[str], trust: Trust
+def _run_evidently(
+    reference: pd.DataFrame, window: pd.DataFrame, columns: list[str], trust: DriftCalibration
 ) -> tuple[dict[str, float], str]:
     """p-value per column and the page, as Evidently gives them."""
     from evidently import DataDefinition, Dataset
@@ -323,7 +324,7 @@ def _extent(rows: pd.DataFrame) -> dict[str, Any]:
     return {"from": rows["kick_off"].min().isoformat(), "to": rows["kick_off"].max().isoformat()}
 
 
-def _sealed(summary: dict[str, Any]) -> dict[str, Any]:
+def _with_content_hash(summary: dict[str, Any]) -> dict[str, Any]:
     """The summary with the digest that a review refers to."""
     text = json.dumps(summary, sort_keys=True)
     return summary | {"digest": hashlib.sha256(text.encode()).hexdigest()[:16]}

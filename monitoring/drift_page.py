@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 MIN_SEASONS = 3
-"""Undrifted seasons needed to measure thresholds; with fewer, `monitoring.drift.CAP` is divided among the columns
-(Bonferroni)."""
+"""Undrifted seasons needed to calibrate thresholds. With fewer, `monitoring.drift.MAX_DRIFT_P_VALUE` is divided by the
+number of columns (Bonferroni)."""
 
 EMPTY = "<!doctype html><html><body></body></html>"
 _ADVICE = {

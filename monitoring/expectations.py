@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from monitoring.checks.spec import Claim, Severity
-from monitoring.checks.suites import Suite, claims, derived_columns
+from monitoring.checks.spec import CheckSpec, Severity
+from monitoring.checks.suites import Suite, check_specs, derived_columns
 
 EXAMPLES = 5
 
@@ -59,18 +59,18 @@ def validate(suite: Suite, table: pd.DataFrame, as_of: datetime) -> list[CheckRe
 
     Returns
     -------
-    One result per claim, in the order of `claims(suite)`. A claim that needs more rows than there are passes and says
-    so; a claim that cannot be tested fails with the error.
+    One result per check, in the order of `check_specs(suite)`. A check that needs more rows than the table has passes
+    and says so; a check that cannot be evaluated fails with the error.
     """
     rows = table.reset_index(drop=True)
     extended, errors = _extend(suite, rows, as_of)
-    ready = [claim for claim in claims(suite) if len(rows) >= claim.needs_rows]
+    ready = [claim for claim in check_specs(suite) if len(rows) >= claim.needs_rows]
     raw = _run(extended, ready)
     return [
         _too_few(suite, claim, len(rows))
         if claim.name not in raw
         else _result(suite, claim, rows, raw[claim.name], errors)
-        for claim in claims(suite)
+        for claim in check_specs(suite)
     ]
 
 
@@ -86,7 +86,7 @@ def _extend(suite: Suite, rows: pd.DataFrame, as_of: datetime) -> tuple[pd.DataF
     return rows.assign(**made), errors
 
 
-def _run(frame: pd.DataFrame, ready: list[Claim]) -> dict[str, Any]:
+def _run(frame: pd.DataFrame, ready: list[CheckSpec]) -> dict[str, Any]:
     """Great Expectations' result of each claim, by the claim's name."""
     import great_expectations as gx
     import great_expectations.expectations as gxe
@@ -111,7 +111,7 @@ def _run(frame: pd.DataFrame, ready: list[Claim]) -> dict[str, Any]:
     return {one["expectation_config"]["meta"]["claim"]: one for one in found.results}
 
 
-def _result(suite: Suite, claim: Claim, rows: pd.DataFrame, raw: Any, errors: Mapping[str, str]) -> CheckResult:
+def _result(suite: Suite, claim: CheckSpec, rows: pd.DataFrame, raw: Any, errors: Mapping[str, str]) -> CheckResult:
     result = raw.result or {}
     positions = [int(one) for one in result.get("unexpected_index_list") or []]
     column = str(claim.arguments.get("column", ""))
@@ -130,7 +130,7 @@ def _result(suite: Suite, claim: Claim, rows: pd.DataFrame, raw: Any, errors: Ma
     )
 
 
-def _too_few(suite: Suite, claim: Claim, rows: int) -> CheckResult:
+def _too_few(suite: Suite, claim: CheckSpec, rows: int) -> CheckResult:
     seen = f"not tested: {rows} rows, {claim.needs_rows} needed"
     return CheckResult(suite, claim.name, claim.severity, claim.sentence, True, rows, 0, seen)
 
@@ -150,7 +150,7 @@ def _seen(result: Mapping[str, Any], error: str | None) -> str:
     return f"observed {value:.4g}" if isinstance(value, float) else f"observed {value}"
 
 
-def _example(rows: pd.DataFrame, position: int, claim: Claim, result: Mapping[str, Any], i: int) -> dict[str, Any]:
+def _example(rows: pd.DataFrame, position: int, claim: CheckSpec, result: Mapping[str, Any], i: int) -> dict[str, Any]:
     keys = [name for name in ("match_id", "home_team", "away_team", "team") if name in rows]
     values = result.get("unexpected_list") or []
     row = {name: _plain(rows[name].iloc[position]) for name in keys}

@@ -17,7 +17,7 @@ HORIZON = timedelta(days=7)
 """A fixture nearer than this should have a forecast."""
 
 
-def freshness(
+def freshness_report(
     matches: pd.DataFrame,
     forecasts: pd.DataFrame,
     settled: int,

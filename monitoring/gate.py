@@ -1,13 +1,13 @@
-"""The promotion gate: from evidence to a verdict with one line per condition.
+"""The promotion gate: from evidence to a decision with one line per condition.
 
-`judge` is pure. Whatever is missing, empty or stale shuts a condition: the gate opens on evidence, never on the lack of
-it. What each condition asks is told in `monitoring.conditions`.
+`evaluate` is pure. Missing, empty or stale evidence fails a condition, so the gate never passes for lack of evidence.
+The conditions are defined in `monitoring.conditions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,23 +19,38 @@ from monitoring.conditions import (
     Evidence,
     Policy,
     approved,
-    digest_of,
-    measured,
-    spell,
+    evaluate_conditions,
+    evidence_digest,
+    format_difference,
 )
 from monitoring.performance import Difference
-from monitoring.settlement import each_once
+from monitoring.settlement import require_unique
 
-MERIT = ("trained_before_evaluation", "beats_base_rate", "beats_plain_elo", "not_worse_than_production", "calibrated")
+QUALITY_CONDITIONS = (
+    "trained_before_evaluation",
+    "beats_base_rate",
+    "beats_plain_elo",
+    "not_worse_than_production",
+    "calibrated",
+)
 """Conditions on the forecasts themselves."""
 
-PLACE_KEPT = timedelta(days=28)
-"""How long a candidate with nothing against its forecasts may wait for a person before a newer one takes its place."""
+STAGING_HOLD = timedelta(days=28)
+"""How long a candidate whose forecasts passed may wait for a person or for data before a newer one may replace it."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether a candidate may be promoted, and why (not)."""
+class GateDecision:
+    """Whether a candidate may be promoted, and why.
+
+    Attributes
+    ----------
+    candidate, production : versions; production is None without one.
+    as_of : time of the evaluation.
+    matches : number of settled matches behind it.
+    conditions : one line per condition, the approval last.
+    evidence : `monitoring.conditions.evidence_digest`, which an approval refers to.
+    """
 
     candidate: int
     production: int | None
@@ -46,23 +61,23 @@ class Verdict:
     evidence: str = field(default="")
 
     @property
-    def open(self) -> bool:
-        """True when every condition holds."""
-        return all(condition.open for condition in self.conditions)
+    def passed(self) -> bool:
+        """True if every condition passed."""
+        return all(condition.passed for condition in self.conditions)
 
     @property
-    def shut(self) -> tuple[str, ...]:
-        """Names of the conditions that do not hold."""
-        return tuple(condition.name for condition in self.conditions if not condition.open)
+    def failed(self) -> tuple[str, ...]:
+        """Names of the conditions that failed."""
+        return tuple(condition.name for condition in self.conditions if not condition.passed)
 
     @property
     def waiting_for_approval(self) -> bool:
-        """True when a person's approval is all that is missing."""
-        return self.shut == ("approved",)
+        """True if only a person's approval is missing."""
+        return self.failed == ("approved",)
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """The verdict on a candidate.
+def evaluate(evidence: Evidence) -> GateDecision:
+    """Decide on a candidate.
 
     Raises
     ------
@@ -70,98 +85,111 @@ def judge(evidence: Evidence) -> Verdict:
         If settled probabilities are not finite or do not sum to 1, or a match is settled twice.
     """
     for rows in (evidence.settled, evidence.production_settled):
-        each_once(rows if rows is not None else evidence.settled)
-    lines = measured(evidence)
-    digest = digest_of(evidence, lines)
-    return Verdict(
+        require_unique(rows if rows is not None else evidence.settled)
+    conditions = evaluate_conditions(evidence)
+    digest = evidence_digest(evidence, conditions)
+    failed = [condition.name for condition in conditions if not condition.passed]
+    return GateDecision(
         candidate=evidence.candidate,
         production=evidence.production,
         policy=evidence.policy,
         as_of=evidence.as_of,
         matches=len(evidence.settled),
-        conditions=(*lines, approved(evidence, digest, [one.name for one in lines if not one.open])),
+        conditions=(*conditions, approved(evidence, digest, failed)),
         evidence=digest,
     )
 
 
-def first_version_shut(to_base_rate: Difference, to_plain_elo: Difference) -> str | None:
-    """Why the very first version may not go into production; None if it may.
+def first_version_rejection(to_base_rate: Difference, to_plain_elo: Difference) -> str | None:
+    """Explain why the very first version may not go into production; None if it may.
 
-    It has no shadow forecasts and nobody to be compared with: it is judged by its walk-forward evaluation, where every
-    season is forecast by what was learnt before it. It must be better than the base rate beyond doubt, the whole 95 %
-    interval of the paired RPS difference below zero, which a small sample cannot show. It must not be worse than plain
-    Elo beyond doubt, the whole interval above zero. Doubt counts for it here, and not against it as it does for a
-    successor: on seven seasons good models differ from plain Elo by no more than luck, and while a successor leaves the
-    forecasts to production, without a first version there are none.
+    The first version has no shadow forecasts and no predecessor, so its walk-forward evaluation decides, in which every
+    season is forecast by a model trained on earlier ones. It must be significantly better than the base rate: the whole
+    95 % interval of the paired RPS difference lies below zero, which a small sample cannot achieve. It must not be
+    significantly worse than plain Elo: the interval must not lie above zero. Doubt favours a first version, unlike a
+    successor: on seven seasons good models do not differ significantly from plain Elo, and without a first version
+    there are no forecasts at all.
 
     Parameters
     ----------
-    to_base_rate, to_plain_elo : paired differences of RPS, model minus reference, on the same matches.
+    to_base_rate, to_plain_elo : paired RPS differences, model minus baseline, on the same matches.
     """
     if min(to_base_rate.n, to_plain_elo.n) < MIN_MATCHES:
-        return f"only {to_base_rate.n} matches to judge it by, {MIN_MATCHES} needed"
+        return f"only {to_base_rate.n} evaluated matches, {MIN_MATCHES} are needed"
     if to_base_rate.high is None or not to_base_rate.high < 0:
-        return f"not better than the base rate beyond doubt: RPS difference {spell(to_base_rate)}"
+        return f"not significantly better than the base rate: RPS difference {format_difference(to_base_rate)}"
     if to_plain_elo.low is None or not to_plain_elo.low <= 0:
-        return f"worse than plain Elo beyond doubt: RPS difference {spell(to_plain_elo)}"
+        return f"significantly worse than plain Elo: RPS difference {format_difference(to_plain_elo)}"
     return None
 
 
-def approve(verdict: Verdict, version: int, by: str, reason: str, at: datetime, seen: str | None = None) -> Approval:
-    """A person's approval of the verdict as it stands.
+def approve(
+    decision: GateDecision, version: int, by: str, reason: str, at: datetime, seen: str | None = None
+) -> Approval:
+    """Record a person's approval of a decision.
 
     Parameters
     ----------
-    version : version that the person means.
-    seen : `evidence` of the verdict that the person looked at; None if it is this one.
+    version : version that the person approves.
+    by, reason : name of the person, and why.
+    at : time of the approval, timezone-aware.
+    seen : `evidence` of the decision that the person looked at; None if it is this one.
 
     Raises
     ------
     PromotionBlockedError
-        If nothing waits, the version is not the candidate, name or reason is empty, the evidence has changed since the
-        person looked, or another condition is shut.
+        If no candidate waits, the version is not the candidate, name or reason is empty, the evidence has changed since
+        the person looked, or another condition failed.
     """
-    if verdict.candidate == verdict.production:
-        raise PromotionBlockedError(f"no version waits to be approved: {verdict.conditions[0].why}")
-    if version != verdict.candidate:
-        raise PromotionBlockedError(f"version {version} is not the candidate; version {verdict.candidate} is")
+    if decision.candidate == decision.production:
+        raise PromotionBlockedError(f"no version is waiting for approval: {decision.conditions[0].why}")
+    if version != decision.candidate:
+        raise PromotionBlockedError(f"version {version} is not the candidate; the candidate is {decision.candidate}")
     if not by.strip() or not reason.strip():
-        raise PromotionBlockedError("an approval needs the name of who approves and a reason")
-    if seen is not None and seen != verdict.evidence:
+        raise PromotionBlockedError("an approval needs a name and a reason")
+    if seen is not None and seen != decision.evidence:
         raise PromotionBlockedError(
-            f"the evidence has changed since it was looked at ({seen} then, {verdict.evidence} now); look again"
+            f"the evidence has changed from {seen} to {decision.evidence}; look at it again, then approve"
         )
-    others = [condition for condition in verdict.conditions if not condition.open and condition.name != "approved"]
-    if others:
-        lines = "; ".join(f"{condition.name}: {condition.why}" for condition in others)
-        raise PromotionBlockedError(f"version {version} cannot be approved while the gate is shut: {lines}")
-    return Approval(version, by.strip(), reason.strip(), verdict.evidence, at)
+    failed = [condition for condition in decision.conditions if not condition.passed and condition.name != "approved"]
+    if failed:
+        lines = "; ".join(f"{condition.name}: {condition.why}" for condition in failed)
+        raise PromotionBlockedError(f"version {version} cannot be approved, conditions failed: {lines}")
+    return Approval(version, by.strip(), reason.strip(), decision.evidence, at)
 
 
-def as_document(
-    verdict: Verdict, now: datetime, before: Mapping[str, Any] | None = None, previous: int | None = None
+def to_dict(
+    decision: GateDecision, now: datetime, before: Mapping[str, Any] | None = None, previous: int | None = None
 ) -> dict[str, Any]:
-    """The document `reports/gate.json`.
+    """Build the document `reports/gate.json`.
 
-    `waiting_since` is `now` by the real clock, which alerts compare it with, not the replayed moment; `judged_since` is
-    the moment, replayed or not, from which on there were enough matches. Both are carried over from the document
-    `before` while it is the same candidate that waits. `previous` is the version that a rollback would bring back.
+    Parameters
+    ----------
+    now : real time, with which alerts compare `waiting_since`.
+    before : the document published last; while it is about the same candidate, `waiting_since` (real time) and
+        `judged_since` (pipeline time, replayed or not, at which there were enough matches) are taken over from it.
+    previous : version that a rollback would restore.
+
+    Returns
+    -------
+    The decision. The fields `open` and `judged_since` have kept their names since the first version, because older
+    documents stay in the lake: `open` is True if the decision, or a condition, passed.
     """
-    same = before if before is not None and before.get("candidate") == verdict.candidate else {}
-    waiting = (same.get("waiting_since") or now.isoformat()) if verdict.waiting_for_approval else None
-    enough = verdict.matches >= MIN_MATCHES
+    same = before if before is not None and before.get("candidate") == decision.candidate else {}
+    waiting = (same.get("waiting_since") or now.isoformat()) if decision.waiting_for_approval else None
+    has_enough = decision.matches >= MIN_MATCHES
     return {
-        "candidate": verdict.candidate,
-        "production": verdict.production,
+        "candidate": decision.candidate,
+        "production": decision.production,
         "previous": previous,
-        "policy": verdict.policy.value,
-        "as_of": verdict.as_of.isoformat(),
-        "matches": verdict.matches,
-        "open": verdict.open,
-        "judged_since": (same.get("judged_since") or verdict.as_of.isoformat()) if enough else None,
+        "policy": decision.policy.value,
+        "as_of": decision.as_of.isoformat(),
+        "matches": decision.matches,
+        "open": decision.passed,
+        "judged_since": (same.get("judged_since") or decision.as_of.isoformat()) if has_enough else None,
         "waiting_since": waiting,
-        "evidence": verdict.evidence,
-        "conditions": [asdict(condition) for condition in verdict.conditions],
+        "evidence": decision.evidence,
+        "conditions": [condition.to_dict() for condition in decision.conditions],
     }
 
 
@@ -172,7 +200,7 @@ def nothing_staged(
     previous: int | None = None,
     why: str = "no version is staged",
 ) -> dict[str, Any]:
-    """The document `reports/gate.json` while no version is staged: shut, whatever was said of an earlier one."""
+    """Build the document `reports/gate.json` for an empty staging: failed, whatever an earlier candidate achieved."""
     condition = Condition("candidate_waiting", False, "-", "a version that is not in production", why)
     return {
         "candidate": None,
@@ -185,25 +213,27 @@ def nothing_staged(
         "judged_since": None,
         "waiting_since": None,
         "evidence": "",
-        "conditions": [asdict(condition)],
+        "conditions": [condition.to_dict()],
     }
 
 
-def keeps_its_place(document: Mapping[str, Any] | None, candidate: int, as_of: datetime) -> str | None:
-    """Why a candidate may not be displaced by a newer one yet; None if it may.
+def blocks_replacement(document: Mapping[str, Any] | None, candidate: int, as_of: datetime) -> str | None:
+    """Explain why a newer candidate may not replace this one yet; None if it may.
+
+    A candidate without enough matches stays, because a newer one would have to start again. A candidate whose forecasts
+    failed on enough matches may be replaced. One that waits for a person or for data stays for `STAGING_HOLD`.
 
     Parameters
     ----------
-    document : the published verdict (`as_document`); None if there is none.
-
-    A candidate without its matches keeps its place: a newer one would have to begin anew. One that is refused for its
-    forecasts, on enough of them, has lost it. One that waits for a person or for data keeps it for `PLACE_KEPT`.
+    document : the published decision (`to_dict`); None without one.
+    candidate : version in staging.
+    as_of : pipeline time.
     """
     if document is None or document["candidate"] != candidate or document["matches"] < MIN_MATCHES:
-        return f"version {candidate} is still being judged; another would take its place"
-    if any(one["name"] in MERIT and not one["open"] for one in document["conditions"]):
+        return f"version {candidate} is still being evaluated; another version would replace it"
+    if any(line["name"] in QUALITY_CONDITIONS and not line["open"] for line in document["conditions"]):
         return None
     since = datetime.fromisoformat(document["judged_since"]) if document.get("judged_since") else as_of
-    if as_of - since >= PLACE_KEPT:
+    if as_of - since >= STAGING_HOLD:
         return None
-    return f"version {candidate} has earned its place and waits since {since:%Y-%m-%d} for what else is shut"
+    return f"version {candidate} has passed on its forecasts and has been waiting since {since:%Y-%m-%d} for the rest"

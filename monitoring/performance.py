@@ -16,14 +16,14 @@ from features import metrics
 from features.io.store import week_of
 from features.matches import OUTCOMES
 from monitoring.calibration import calibration
-from monitoring.settlement import REFERENCES, each_once
+from monitoring.settlement import BASELINES, require_unique
 
 Floats = NDArray[np.float64]
 
-RECENT = 100
+RECENT_MATCHES = 100
 """Matches in the window `last_100`; on fewer no alarm is raised."""
 
-MISCALIBRATED = 1.25
+CALIBRATION_ALARM_FACTOR = 1.25
 """A calibration error beyond this times its limit is an alarm: one perfect model in twenty passes the limit itself."""
 
 
@@ -54,13 +54,13 @@ def paired_difference(ours: Floats, theirs: Floats, level: float = 0.95) -> Diff
     return Difference(n, mean, mean - half, mean + half)
 
 
-def triple(settled: pd.DataFrame, forecaster: str) -> Floats:
-    """Probabilities (n, 3) of a forecaster (`model` or one of `REFERENCES`) in settled rows."""
+def probability_columns(settled: pd.DataFrame, forecaster: str) -> Floats:
+    """Probabilities (n, 3) of a forecaster (`model` or one of `BASELINES`) in settled rows."""
     names = OUTCOMES if forecaster == "model" else tuple(f"{forecaster}_{outcome}" for outcome in OUTCOMES)
     return settled[list(names)].to_numpy(float)
 
 
-def against(settled: pd.DataFrame, reference: str) -> dict[str, Any] | None:
+def compare_with(settled: pd.DataFrame, reference: str) -> dict[str, Any] | None:
     """The model against one reference on the settled rows where the reference has probabilities; None where nowhere.
 
     Returns
@@ -68,26 +68,26 @@ def against(settled: pd.DataFrame, reference: str) -> dict[str, Any] | None:
     `skill` (1 - RPS / RPS of the reference), and the paired RPS difference `n`, `mean`, `low`, `high`: below zero the
     model is better.
     """
-    p = triple(settled, reference)
+    p = probability_columns(settled, reference)
     have = np.isfinite(p).all(axis=1)
     if not have.any():
         return None
     y = settled["outcome"].to_numpy(np.int64)[have]
-    ours, theirs = metrics.rps(triple(settled, "model")[have], y), metrics.rps(p[have], y)
+    ours, theirs = metrics.rps(probability_columns(settled, "model")[have], y), metrics.rps(p[have], y)
     skill = 1 - float(ours.mean()) / float(theirs.mean()) if theirs.mean() > 0 else 0.0
     return {"skill": skill, **asdict(paired_difference(ours, theirs))}
 
 
 def scores(settled: pd.DataFrame, forecaster: str) -> dict[str, float] | None:
     """Means of all scores of a forecaster over the rows where it has probabilities; None where nowhere."""
-    p = triple(settled, forecaster)
+    p = probability_columns(settled, forecaster)
     have = np.isfinite(p).all(axis=1)
     return metrics.summary(p[have], settled["outcome"].to_numpy(np.int64)[have]) if have.any() else None
 
 
 def group(settled: pd.DataFrame, competition: str, window: str, model_version: str) -> dict[str, Any]:
     """One entry of the report: n > 0 settled rows with everything that is said of them."""
-    compared = {name: against(settled, name) for name in REFERENCES}
+    compared = {name: compare_with(settled, name) for name in BASELINES}
     return {
         "competition": competition,
         "window": window,
@@ -95,13 +95,13 @@ def group(settled: pd.DataFrame, competition: str, window: str, model_version: s
         "matches": len(settled),
         "from": settled["kick_off"].min().isoformat(),
         "to": settled["kick_off"].max().isoformat(),
-        "scores": {name: scores(settled, name) for name in ("model", *REFERENCES)},
+        "scores": {name: scores(settled, name) for name in ("model", *BASELINES)},
         "against": {name: one for name, one in compared.items() if one is not None},
-        "calibration": calibration(triple(settled, "model"), settled["outcome"].to_numpy(np.int64)),
+        "calibration": calibration(probability_columns(settled, "model"), settled["outcome"].to_numpy(np.int64)),
     }
 
 
-def report(settled: pd.DataFrame, as_of: datetime) -> dict[str, Any]:
+def performance_report(settled: pd.DataFrame, as_of: datetime) -> dict[str, Any]:
     """The document `reports/performance.json`.
 
     Parameters
@@ -119,7 +119,7 @@ def report(settled: pd.DataFrame, as_of: datetime) -> dict[str, Any]:
     InvalidInputError
         If probabilities are not finite or do not sum to 1, or a match is there twice.
     """
-    ordered = each_once(settled).sort_values(["kick_off", "match_id"], kind="stable").reset_index(drop=True)
+    ordered = require_unique(settled).sort_values(["kick_off", "match_id"], kind="stable").reset_index(drop=True)
     return {
         "as_of": as_of.isoformat(),
         "matches": len(ordered),
@@ -132,24 +132,28 @@ def _groups(ordered: pd.DataFrame) -> Iterator[dict[str, Any]]:
     parts = {"all": ordered, **{str(name): part for name, part in ordered.groupby("competition")}}
     for competition, part in parts.items():
         latest = part.groupby("competition")["season"].transform("max")
-        windows = {"all": part, "season": part[part["season"] == latest], f"last_{RECENT}": part.tail(RECENT)}
+        windows = {
+            "all": part,
+            "season": part[part["season"] == latest],
+            f"last_{RECENT_MATCHES}": part.tail(RECENT_MATCHES),
+        }
         for window, rows in windows.items():
             yield group(rows, competition, window, "all")
         for version, rows in part.groupby("model_version"):
             yield group(rows, competition, "all", str(version))
-            yield group(rows.tail(RECENT), competition, f"last_{RECENT}", str(version))
+            yield group(rows.tail(RECENT_MATCHES), competition, f"last_{RECENT_MATCHES}", str(version))
 
 
 def _weeks(ordered: pd.DataFrame) -> list[dict[str, Any]]:
     """Mean RPS by week of kick-off, and of all matches up to and with it."""
     rps = pd.DataFrame({"week": ordered["kick_off"].map(week_of), "model": ordered["rps"]})
     y = ordered["outcome"].to_numpy(np.int64)
-    for name in REFERENCES:
-        p = triple(ordered, name)
+    for name in BASELINES:
+        p = probability_columns(ordered, name)
         have = np.isfinite(p).all(axis=1)
         rps[name] = np.nan
         rps.loc[have, name] = metrics.rps(p[have], y[have])
-    names = ["model", *REFERENCES]
+    names = ["model", *BASELINES]
     weekly, running = rps.groupby("week")[names].mean(), rps[names].expanding().mean().groupby(rps["week"]).last()
     count = rps.groupby("week").size()
     return [

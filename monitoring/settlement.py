@@ -30,7 +30,7 @@ from features.matches import OUTCOMES, Status, as_known_at, outcomes
 
 Floats = NDArray[np.float64]
 
-REFERENCES = ("elo", "base", "market")
+BASELINES = ("elo", "base", "market")
 """Forecasters that a model is measured against; `market` only where odds exist."""
 
 SCHEMA = pa.schema(
@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
         pa.field("rps", pa.float64(), nullable=False),
         pa.field("log_loss", pa.float64(), nullable=False),
         pa.field("brier", pa.float64(), nullable=False),
-        *(pa.field(f"{name}_{outcome}", pa.float64()) for name in REFERENCES for outcome in OUTCOMES),
+        *(pa.field(f"{name}_{outcome}", pa.float64()) for name in BASELINES for outcome in OUTCOMES),
         pa.field("settled_at", pa.timestamp("us", tz="UTC"), nullable=False),
     ]
 )
@@ -109,7 +109,7 @@ def settle(
     return Settlement(scored[SCHEMA.names], unsettled)
 
 
-def each_once(settled: pd.DataFrame) -> pd.DataFrame:
+def require_unique(settled: pd.DataFrame) -> pd.DataFrame:
     """The settled rows of one forecaster, as they are.
 
     Raises

@@ -14,7 +14,7 @@ import dagster as dg
 import pandas as pd
 
 from monitoring.checks.spec import Severity
-from monitoring.checks.suites import Suite, claims
+from monitoring.checks.suites import Suite, check_specs
 from orchestration.steps import rendering
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def specs(asset: str) -> list[dg.AssetCheckSpec]:
             blocking=claim.severity is Severity.CRITICAL,
         )
         for suite in SUITES[asset]
-        for claim in claims(suite)
+        for claim in check_specs(suite)
     ]
 
 

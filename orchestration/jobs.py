@@ -59,7 +59,7 @@ evaluate_candidate = dg.define_asset_job(
 promote_model = dg.define_asset_job(
     "promote_model",
     selection=["production_model"],
-    description="Promote the version in staging if every condition of the promotion gate is open when the run starts.",
+    description="Promote the version in staging if every condition of the promotion gate passes when the run starts.",
 )
 
 ASSET_JOBS = [

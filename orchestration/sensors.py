@@ -41,7 +41,7 @@ def promotion_sensor(
     lake: dg.ResourceParam[Lake],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
-    """Requests a promotion when every condition of the published gate report is open.
+    """Requests a promotion when every condition of the published gate report has passed.
 
     The run evaluates the gate again before it moves an alias.
     """
@@ -56,9 +56,9 @@ def promotion_sensor(
         return dg.SkipReason(f"version {candidate.version} is in production already")
     if report is None or report["candidate"] != candidate.version:
         return dg.SkipReason(f"the gate has not evaluated version {candidate.version} yet")
-    shut = [line["name"] for line in report["conditions"] if not line["open"] and line["name"] != "approved"]
-    if shut:
-        return dg.SkipReason(f"version {candidate.version} does not meet {', '.join(shut)}; see asset promotion_gate")
+    failed = [line["name"] for line in report["conditions"] if not line["open"] and line["name"] != "approved"]
+    if failed:
+        return dg.SkipReason(f"version {candidate.version} does not meet {', '.join(failed)}; see asset promotion_gate")
     approval = approval_of(candidate)
     approved = approval is not None and approval.evidence == report["evidence"]
     if settings.promotion_policy is not Policy.AUTO and not approved:

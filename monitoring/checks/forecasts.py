@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.forecasts import SCHEMA
 from features.matches import OUTCOMES
-from monitoring.checks.spec import ENOUGH, Derived, columns, critical, hours, unique, warning
+from monitoring.checks.spec import MIN_ROWS, DerivedColumn, columns, critical, hours, unique, warning
 
 _BEFORE_KICK_OFF = tuple(
     critical(
@@ -29,7 +29,7 @@ _BEFORE_KICK_OFF = tuple(
     )
 )
 
-FORECAST_CLAIMS = (
+FORECAST_CHECKS = (
     columns(SCHEMA.names),
     unique(),
     *(
@@ -80,7 +80,7 @@ FORECAST_CLAIMS = (
         "forecasts_differ",
         "not every match gets the same forecast",
         "ExpectColumnStdevToBeBetween",
-        ENOUGH,
+        MIN_ROWS,
         column="home",
         min_value=0.02,
     ),
@@ -88,14 +88,14 @@ FORECAST_CLAIMS = (
         "home_wins_are_usual",
         "the mean probability of a home win lies between 0.3 and 0.6",
         "ExpectColumnMeanToBeBetween",
-        ENOUGH,
+        MIN_ROWS,
         column="home",
         min_value=0.3,
         max_value=0.6,
     ),
 )
 
-SETTLED_CLAIMS = (
+SETTLED_CHECKS = (
     columns([*SCHEMA.names, "home_goals", "away_goals", "outcome", "rps", "log_loss", "brier", "settled_at"]),
     unique(),
     *_BEFORE_KICK_OFF,
@@ -126,16 +126,16 @@ def _outcome_agrees(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
     return pd.Series(frame["outcome"] == 1 - np.sign(frame["home_goals"] - frame["away_goals"]))
 
 
-_HOURS_BEFORE: Mapping[str, Derived] = {
+_HOURS_BEFORE: Mapping[str, DerivedColumn] = {
     "_hours_from_published_at": lambda frame, _: hours(frame["kick_off"], frame["published_at"]),
     "_hours_from_trained_through": lambda frame, _: hours(frame["kick_off"], frame["trained_through"]),
     "_hours_from_features_as_of": lambda frame, _: hours(frame["kick_off"], frame["features_as_of"]),
 }
 
-FORECAST_DERIVED: Mapping[str, Derived] = {
+FORECAST_DERIVED: Mapping[str, DerivedColumn] = {
     "_sum": lambda frame, _: frame[list(OUTCOMES)].sum(axis=1, skipna=False),
     "_agrees": _agrees,
     **_HOURS_BEFORE,
 }
 
-SETTLED_DERIVED: Mapping[str, Derived] = {**_HOURS_BEFORE, "_outcome_agrees": _outcome_agrees}
+SETTLED_DERIVED: Mapping[str, DerivedColumn] = {**_HOURS_BEFORE, "_outcome_agrees": _outcome_agrees}

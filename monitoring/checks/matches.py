@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 
 from features.matches import OUTCOMES, SCHEMA, Status
-from monitoring.checks.spec import ENOUGH, Derived, Severity, columns, critical, hours, never, unique, warning
+from monitoring.checks.spec import (
+    MIN_ROWS,
+    DerivedColumn,
+    Severity,
+    columns,
+    critical,
+    expect_false,
+    hours,
+    unique,
+    warning,
+)
 
 
 def results_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +56,7 @@ _IDENTITY = (
         column="match_id",
         regex=r"^[a-z][a-z0-9-]*-\d{4}(?:-\d{2})?-[a-z0-9-]+$",
     ),
-    never("_same_club", "no_club_plays_itself", "home and away are two clubs"),
+    expect_false("_same_club", "no_club_plays_itself", "home and away are two clubs"),
     critical(
         "kick_offs_lie_in_their_season",
         "a match is played between a month before its season's usual start and fourteen months after",
@@ -55,10 +65,10 @@ _IDENTITY = (
         min_value=-31,
         max_value=430,
     ),
-    never("_club_twice_a_day", "no_club_plays_twice_a_day", "a club plays once a day", Severity.WARNING),
+    expect_false("_club_twice_a_day", "no_club_plays_twice_a_day", "a club plays once a day", Severity.WARNING),
 )
 
-RESULT_CLAIMS = (
+RESULT_CHECKS = (
     columns(SCHEMA.names),
     # no result is right for a new competition; one that loses what it had is stopped by the asset
     warning("results_exist", "there is at least one result", "ExpectTableRowCountToBeBetween", 0, min_value=1),
@@ -103,7 +113,7 @@ RESULT_CLAIMS = (
         "goals_are_usual",
         "mean goals of a match lie between 1.8 and 4: not stuck, not doubled",
         "ExpectColumnMeanToBeBetween",
-        ENOUGH,
+        MIN_ROWS,
         column="_goals",
         min_value=1.8,
         max_value=4.0,
@@ -112,7 +122,7 @@ RESULT_CLAIMS = (
         "home_sides_do_better",
         "the mean goal difference favours the home side, by less than a goal: the sides are not swapped",
         "ExpectColumnMeanToBeBetween",
-        ENOUGH * 4,
+        MIN_ROWS * 4,
         column="_home_margin",
         min_value=0.0,
         max_value=1.0,
@@ -138,7 +148,7 @@ RESULT_CLAIMS = (
     ),
 )
 
-PUBLISHED_CLAIMS = (
+PUBLISHED_CHECKS = (
     critical(
         "results_are_kept",
         "a result that was published is still one (where one was annulled, a person says so: accept_lost_results)",
@@ -148,7 +158,7 @@ PUBLISHED_CLAIMS = (
     ),
 )
 
-FIXTURE_CLAIMS = (
+FIXTURE_CHECKS = (
     columns(SCHEMA.names),
     *_IDENTITY,
     critical(
@@ -214,14 +224,14 @@ def _hours_since_result(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
     return hours(pd.Timestamp(as_of), kick_off.where(frame["kick_off_exact"], kick_off.dt.floor("D")))
 
 
-_MATCH_COLUMNS: Mapping[str, Derived] = {
+_MATCH_COLUMNS: Mapping[str, DerivedColumn] = {
     "_same_club": lambda frame, _: frame["home_team"] == frame["away_team"],
     "_season_day": _season_day,
     "_club_twice_a_day": _twice_a_day,
     "_hours_since_kick_off": lambda frame, as_of: hours(pd.Timestamp(as_of), frame["kick_off"]),
 }
 
-RESULT_DERIVED: Mapping[str, Derived] = {
+RESULT_DERIVED: Mapping[str, DerivedColumn] = {
     **_MATCH_COLUMNS,
     "_hours_since_kick_off": _hours_since_result,
     "_goals": lambda frame, _: frame["home_goals"] + frame["away_goals"],
@@ -229,4 +239,4 @@ RESULT_DERIVED: Mapping[str, Derived] = {
     "_overround": _overround,
 }
 
-FIXTURE_DERIVED: Mapping[str, Derived] = {**_MATCH_COLUMNS, "_hours_overdue": _hours_overdue}
+FIXTURE_DERIVED: Mapping[str, DerivedColumn] = {**_MATCH_COLUMNS, "_hours_overdue": _hours_overdue}

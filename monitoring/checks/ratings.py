@@ -11,9 +11,9 @@ import pandas as pd
 
 from features.matrix import FEATURES, GOAL_FEATURES, RATING_FEATURES
 from features.ratings.rating_state import STATE_COLUMNS
-from monitoring.checks.spec import ENOUGH, Derived, columns, critical, hours, unique, warning
+from monitoring.checks.spec import MIN_ROWS, DerivedColumn, columns, critical, hours, unique, warning
 
-FEATURE_CLAIMS = (
+FEATURE_CHECKS = (
     columns(["match_id", "competition", "season", "kick_off", "home_team", "away_team", *FEATURES]),
     critical("features_exist", "there is at least one match", "ExpectTableRowCountToBeBetween", 0, min_value=1),
     unique(),
@@ -37,7 +37,7 @@ FEATURE_CLAIMS = (
             f"{name}_varies",
             "the feature is not stuck at one value",
             "ExpectColumnStdevToBeBetween",
-            ENOUGH,
+            MIN_ROWS,
             column=name,
             min_value=0.005,
         )
@@ -47,14 +47,14 @@ FEATURE_CLAIMS = (
         "home_advantage_is_seen",
         "the mean Elo difference, home ground included, favours the home side a little: the sides are not swapped",
         "ExpectColumnMeanToBeBetween",
-        ENOUGH * 4,
+        MIN_ROWS * 4,
         column="elo",
         min_value=0.0,
         max_value=0.5,
     ),
 )
 
-STATE_CLAIMS = (
+STATE_CHECKS = (
     columns(["competition", "season", "team", "features_as_of", *STATE_COLUMNS]),
     critical("states_exist", "there is at least one club", "ExpectTableRowCountToBeBetween", 0, min_value=1),
     critical("clubs_are_unique", "no club is there twice", "ExpectColumnValuesToBeUnique", column="_club"),
@@ -102,7 +102,7 @@ def _implausible(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
     return _named(wrong)
 
 
-STATE_DERIVED: Mapping[str, Derived] = {
+STATE_DERIVED: Mapping[str, DerivedColumn] = {
     "_club": lambda frame, _: frame["competition"] + "/" + frame["team"],
     "_unknown": _unknown,
     "_implausible": _implausible,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-ENOUGH = 50
+MIN_ROWS = 50
 """Rows below which a mean or a spread says nothing."""
 
 
@@ -22,7 +22,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True)
-class Claim:
+class CheckSpec:
     """One check: a sentence about a table, and the expectation that tests it.
 
     Attributes
@@ -41,25 +41,27 @@ class Claim:
     needs_rows: int = 1
 
 
-Derived = Callable[[pd.DataFrame, datetime], "pd.Series[Any]"]
+DerivedColumn = Callable[[pd.DataFrame, datetime], "pd.Series[Any]"]
 """How a column that a table does not have is made from it and the moment of the check."""
 
 
-def _claim(name: str, severity: Severity, sentence: str, expectation: str, needs: int = 1, **arguments: Any) -> Claim:
-    return Claim(name, severity, sentence, expectation, arguments, needs)
+def _spec(
+    name: str, severity: Severity, sentence: str, expectation: str, needs: int = 1, **arguments: Any
+) -> CheckSpec:
+    return CheckSpec(name, severity, sentence, expectation, arguments, needs)
 
 
-def critical(name: str, sentence: str, expectation: str, needs: int = 1, **arguments: Any) -> Claim:
+def critical(name: str, sentence: str, expectation: str, needs: int = 1, **arguments: Any) -> CheckSpec:
     """A claim without which nothing downstream may go on, with the arguments of its expectation."""
-    return _claim(name, Severity.CRITICAL, sentence, expectation, needs, **arguments)
+    return _spec(name, Severity.CRITICAL, sentence, expectation, needs, **arguments)
 
 
-def warning(name: str, sentence: str, expectation: str, needs: int = 1, **arguments: Any) -> Claim:
+def warning(name: str, sentence: str, expectation: str, needs: int = 1, **arguments: Any) -> CheckSpec:
     """A claim whose failure is shown and stops nothing."""
-    return _claim(name, Severity.WARNING, sentence, expectation, needs, **arguments)
+    return _spec(name, Severity.WARNING, sentence, expectation, needs, **arguments)
 
 
-def columns(names: list[str]) -> Claim:
+def columns(names: list[str]) -> CheckSpec:
     """The table has these columns; more do no harm."""
     sentence = "every column of the schema is there"
     return critical(
@@ -67,16 +69,16 @@ def columns(names: list[str]) -> Claim:
     )
 
 
-def unique() -> Claim:
+def unique() -> CheckSpec:
     """No match is there twice."""
     return critical(
         "match_ids_are_unique", "no match is there twice", "ExpectColumnValuesToBeUnique", column="match_id"
     )
 
 
-def never(column: str, name: str, sentence: str, severity: Severity = Severity.CRITICAL) -> Claim:
+def expect_false(column: str, name: str, sentence: str, severity: Severity = Severity.CRITICAL) -> CheckSpec:
     """A column of yes and no says no in every row."""
-    return _claim(name, severity, sentence, "ExpectColumnValuesToBeInSet", column=column, value_set=[False])
+    return _spec(name, severity, sentence, "ExpectColumnValuesToBeInSet", column=column, value_set=[False])
 
 
 def hours(later: Any, earlier: Any) -> pd.Series[Any]:

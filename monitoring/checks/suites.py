@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from monitoring.checks import forecasts, matches, ratings
-from monitoring.checks.spec import Claim, Derived
+from monitoring.checks.spec import CheckSpec, DerivedColumn
 
 
 class Suite(StrEnum):
@@ -21,27 +21,27 @@ class Suite(StrEnum):
     SETTLED = "settled"
 
 
-def claims(suite: Suite) -> tuple[Claim, ...]:
+def check_specs(suite: Suite) -> tuple[CheckSpec, ...]:
     """All claims of a suite."""
-    return _CLAIMS[suite]
+    return _CHECKS[suite]
 
 
-def derived_columns(suite: Suite) -> Mapping[str, Derived]:
+def derived_columns(suite: Suite) -> Mapping[str, DerivedColumn]:
     """Columns that claims of the suite are about and that the table does not have, by how they are made."""
     return _DERIVED.get(suite, {})
 
 
-_CLAIMS: Mapping[Suite, tuple[Claim, ...]] = {
-    Suite.RESULTS: matches.RESULT_CLAIMS,
-    Suite.PUBLISHED: matches.PUBLISHED_CLAIMS,
-    Suite.FIXTURES: matches.FIXTURE_CLAIMS,
-    Suite.FEATURES: ratings.FEATURE_CLAIMS,
-    Suite.STATES: ratings.STATE_CLAIMS,
-    Suite.FORECASTS: forecasts.FORECAST_CLAIMS,
-    Suite.SETTLED: forecasts.SETTLED_CLAIMS,
+_CHECKS: Mapping[Suite, tuple[CheckSpec, ...]] = {
+    Suite.RESULTS: matches.RESULT_CHECKS,
+    Suite.PUBLISHED: matches.PUBLISHED_CHECKS,
+    Suite.FIXTURES: matches.FIXTURE_CHECKS,
+    Suite.FEATURES: ratings.FEATURE_CHECKS,
+    Suite.STATES: ratings.STATE_CHECKS,
+    Suite.FORECASTS: forecasts.FORECAST_CHECKS,
+    Suite.SETTLED: forecasts.SETTLED_CHECKS,
 }
 
-_DERIVED: Mapping[Suite, Mapping[str, Derived]] = {
+_DERIVED: Mapping[Suite, Mapping[str, DerivedColumn]] = {
     Suite.RESULTS: matches.RESULT_DERIVED,
     Suite.FIXTURES: matches.FIXTURE_DERIVED,
     Suite.STATES: ratings.STATE_DERIVED,

@@ -113,7 +113,7 @@ def _link(api: str, path: str) -> dg.MetadataValue[Any]:
 
 def _trust(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...]):  # type: ignore[no-untyped-def]  # a type of a lazy import
     """Thresholds from the seasons before the one of the week; they take seconds to measure and are kept."""
-    from monitoring.drift import Trust, measure
+    from monitoring.drift import DriftCalibration, calibrate
 
     known = frame[frame["kick_off"] < monday(week)]
     history = known[known["season"] < known["season"].max()] if len(known) else known
@@ -121,7 +121,7 @@ def _trust(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...])
     path = reports.drift_calibration_path(content_hash(history))
     kept = lake_tables.read_report(lake, path)
     if kept is not None:
-        return Trust(**{**kept, "seasons": tuple(kept["seasons"])})
-    trust = measure(history, columns)
+        return DriftCalibration(**{**kept, "seasons": tuple(kept["seasons"])})
+    trust = calibrate(history, columns)
     lake.write_json(path, asdict(trust))
     return trust

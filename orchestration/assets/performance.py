@@ -11,8 +11,8 @@ from features.io.clock import Clock
 from features.io.registry import PRODUCTION, Registry
 from features.io.sources import QUARANTINE_SCHEMA
 from features.io.store import Lake
-from monitoring.freshness import freshness as measure
-from monitoring.performance import report
+from monitoring.freshness import freshness_report
+from monitoring.performance import performance_report
 from orchestration.automation import EAGER_WITH_MISSING
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import reliability
@@ -22,7 +22,7 @@ from orchestration.steps.training import reliability
 def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
     """Scores of everything that was settled, against the references, by competition, window and model version."""
     settled = lake_tables.settled_forecasts(lake)
-    document = report(settled, clock.as_of())
+    document = performance_report(settled, clock.as_of())
     lake.write_json(reports.PERFORMANCE, document)
     metadata: dict[str, Any] = {
         "matches": len(settled),
@@ -65,7 +65,7 @@ def freshness(
 ) -> dg.MaterializeResult[None]:
     """What is in the lake, what is overdue and what is missing: the figures behind the alerts on stale data."""
     production = registry.by_alias(PRODUCTION)
-    document = measure(
+    document = freshness_report(
         lake_tables.matches(lake),
         lake_tables.read_weeks(lake, "forecasts"),
         len(lake_tables.settled_forecasts(lake)),

@@ -41,7 +41,7 @@ def production_model(
     else:
         checks = critical_checks(context.instance, CRITICAL)
         verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
-        if verdict is not None and verdict.open:
+        if verdict is not None and verdict.passed:
             aliases.promote(registry, lake, verdict)
             context.log.info("version %d is in production", verdict.candidate)
     gate = publish_gate_report(context.instance, lake, registry, clock, settings)

@@ -24,7 +24,7 @@ def promotion_gate(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.MaterializeResult[None]:
-    """Whether the version in `staging` may go into production: one line per condition, open or shut, with the reason.
+    """Whether the version in `staging` may go into production: which conditions passed or failed, with reasons.
 
     The candidate's shadow forecasts on settled matches are compared with what production published for the same
     matches.

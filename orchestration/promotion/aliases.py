@@ -15,7 +15,7 @@ from features.io import reports
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.conditions import Approval
-from monitoring.gate import Verdict
+from monitoring.gate import GateDecision
 from orchestration.promotion.evidence import APPROVAL_TAGS, approval_of
 from orchestration.steps import lake_tables
 
@@ -43,16 +43,16 @@ def promote_first(registry: Registry, lake: Lake, candidate: ModelVersion, at: d
     _move(registry, lake, _history_entry("promote", candidate.version, None, "touchline", reason, at, ""))
 
 
-def promote(registry: Registry, lake: Lake, verdict: Verdict) -> None:
+def promote(registry: Registry, lake: Lake, verdict: GateDecision) -> None:
     """Put the candidate of an open gate into production, unless it is there; the version it replaces is `previous`.
 
     Raises
     ------
     PromotionBlockedError
-        If a condition is shut, or the aliases have moved since the gate was evaluated.
+        If a condition failed, or the aliases have moved since the gate was evaluated.
     """
-    if not verdict.open:
-        raise PromotionBlockedError(f"version {verdict.candidate} is not promoted: {', '.join(verdict.shut)}")
+    if not verdict.passed:
+        raise PromotionBlockedError(f"version {verdict.candidate} is not promoted: {', '.join(verdict.failed)}")
     current = {
         alias: version.version if (version := registry.by_alias(alias)) else None for alias in (STAGING, PRODUCTION)
     }
@@ -65,7 +65,7 @@ def promote(registry: Registry, lake: Lake, verdict: Verdict) -> None:
     complete_promotion(registry, lake)
     candidate = registry.version(verdict.candidate)
     approval = approval_of(candidate) if candidate else None
-    by, reason = "touchline", "every condition of the gate is open"
+    by, reason = "touchline", "every condition of the promotion gate passed"
     if approval is not None and approval.evidence == verdict.evidence:  # an approval of older evidence does not count
         by, reason = approval.by, approval.reason
     registry.remove_tags(verdict.candidate, _tags("restored"))

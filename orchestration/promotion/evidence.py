@@ -13,7 +13,7 @@ from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from features.matches import Status
 from monitoring.conditions import Approval, Condition, Evidence, Policy
-from monitoring.gate import Verdict, judge
+from monitoring.gate import GateDecision, evaluate
 from monitoring.settlement import SCHEMA, settle
 from orchestration._dagster_internals import check_history
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, weeks_from
@@ -28,7 +28,7 @@ _MAX_CHECK_RESULTS = 200
 
 def assess(
     lake: Lake, registry: Registry, as_of: datetime, policy: Policy, checks: Mapping[str, bool]
-) -> Verdict | None:
+) -> GateDecision | None:
     """Evaluate the version in `staging`; None while nothing is staged."""
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     if candidate is None:
@@ -38,7 +38,7 @@ def assess(
     matches, rows = lake_tables.matches(lake), lake_tables.read_weeks(lake, "shadow_forecasts")
     shadows = settled_shadows(lake, rows, matches, as_of)
     week = reports.latest_drift_week(lake)
-    return judge(
+    return evaluate(
         Evidence(
             candidate=candidate.version,
             trained_through=candidate.trained_through,
@@ -53,8 +53,8 @@ def assess(
             as_of=as_of,
             policy=policy,
             approval=approval_of(candidate),
-            shadowed=int((rows["model_version"] == candidate.version).sum()),
-            to_come=int(((matches["status"] == Status.SCHEDULED) & (matches["kick_off"] > as_of)).sum()),
+            shadow_forecasts=int((rows["model_version"] == candidate.version).sum()),
+            upcoming_matches=int(((matches["status"] == Status.SCHEDULED) & (matches["kick_off"] > as_of)).sum()),
         )
     )
 
@@ -83,12 +83,12 @@ def approval_of(version: ModelVersion) -> Approval | None:
     return Approval(version.version, tags["approved_by"], tags["approved_because"], tags["approved_evidence"], at)
 
 
-def _no_newer_version(production: ModelVersion, policy: Policy, as_of: datetime) -> Verdict:
+def _no_newer_version(production: ModelVersion, policy: Policy, as_of: datetime) -> GateDecision:
     why = f"version {production.version} is in production already; nothing newer is staged"
     condition = Condition(
         "candidate_waiting", False, f"version {production.version}", "a version that is not in production", why
     )
-    return Verdict(production.version, production.version, policy, as_of, 0, (condition,))
+    return GateDecision(production.version, production.version, policy, as_of, 0, (condition,))
 
 
 def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) -> dict[str, bool]:

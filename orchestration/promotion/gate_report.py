@@ -11,7 +11,7 @@ from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
-from monitoring.gate import Verdict, as_document, nothing_staged
+from monitoring.gate import GateDecision, nothing_staged, to_dict
 from orchestration.checks import CRITICAL
 from orchestration.promotion.evidence import assess, critical_checks
 from orchestration.settings import PipelineSettings
@@ -31,23 +31,23 @@ def publish_gate_report(
         why = _reason_nothing_is_staged(registry.versions())
         report = nothing_staged(production, settings.promotion_policy, clock.as_of(), previous, why)
         lake.write_json(reports.PROMOTION_GATE, report)
-        return {"open": False, "why": why}
-    lake.write_json(reports.PROMOTION_GATE, as_document(verdict, datetime.now(UTC), _last_report(lake), previous))
+        return {"passed": False, "why": why}
+    lake.write_json(reports.PROMOTION_GATE, to_dict(verdict, datetime.now(UTC), _last_report(lake), previous))
     return gate_metadata(verdict)
 
 
-def gate_metadata(verdict: Verdict) -> dict[str, Any]:
+def gate_metadata(verdict: GateDecision) -> dict[str, Any]:
     """The decision as Dagster metadata.
 
     The conditions are a list: Dagster would cut off the last column of a table, which holds the reason.
     """
     lines = [
-        f"- **{'open' if condition.open else 'SHUT'}** `{condition.name}`: {condition.why} "
-        f"({condition.value}; needed: {condition.threshold})"
+        f"- **{'passed' if condition.passed else 'FAILED'}** `{condition.name}`: {condition.why} "
+        f"({condition.value}; required: {condition.threshold})"
         for condition in verdict.conditions
     ]
     return {
-        "open": verdict.open,
+        "passed": verdict.passed,
         "candidate": verdict.candidate,
         "production": verdict.production if verdict.production is not None else "none",
         "conditions": dg.MetadataValue.md("\n".join(lines)),

@@ -64,7 +64,7 @@ def approve_candidate(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> None:
-    """Record a person's approval of the candidate, if all other conditions are open when the run starts."""
+    """Record a person's approval of the candidate, if all other conditions pass when the run starts."""
     _require_filled(config)
     checks = critical_checks(context.instance, CRITICAL)
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
@@ -138,7 +138,7 @@ def _empty_form(op: str, **fields: str | int) -> dict[str, Any]:
 
 @dg.job(
     description="Approve the version in staging. It is promoted within a minute if all other conditions of the "
-    "promotion gate are open. In the launchpad, enter the version, your name and the reason.",
+    "promotion gate pass. In the launchpad, enter the version, your name and the reason.",
     config=_empty_form("approve_candidate", version=0, name="", reason=""),
 )
 def approve_promotion() -> None:

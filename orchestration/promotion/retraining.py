@@ -7,7 +7,7 @@ from datetime import datetime
 from features.io import reports
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake
-from monitoring.gate import keeps_its_place
+from monitoring.gate import blocks_replacement
 from orchestration.steps import lake_tables
 
 
@@ -21,4 +21,4 @@ def staging_busy(registry: Registry, lake: Lake, as_of: datetime) -> str | None:
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     if candidate is None or production is None or candidate.version == production.version:
         return None
-    return keeps_its_place(lake_tables.read_report(lake, reports.PROMOTION_GATE), candidate.version, as_of)
+    return blocks_replacement(lake_tables.read_report(lake, reports.PROMOTION_GATE), candidate.version, as_of)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from features.io.registry import ModelVersion
-from monitoring.performance import MISCALIBRATED, RECENT
+from monitoring.performance import CALIBRATION_ALARM_FACTOR, RECENT_MATCHES
 
 ALARM = "alarm: "
 """Prefix of the recorded reason of a training that an alarm requested."""
@@ -38,10 +38,10 @@ def performance_alarm(report: Mapping[str, Any] | None, production: int | None) 
     The baselines are the base rate and plain Elo. Only forecasts of the current version count: there is no alarm until
     it has a hundred.
     """
-    key = ("all", f"last_{RECENT}", str(production))
+    key = ("all", f"last_{RECENT_MATCHES}", str(production))
     groups = report["groups"] if report else []
     recent = next((row for row in groups if (row["competition"], row["window"], row["model_version"]) == key), None)
-    if recent is None or recent["matches"] < RECENT:
+    if recent is None or recent["matches"] < RECENT_MATCHES:
         return None
     until = recent["to"][:10]
     on = f"on the last {recent['matches']} matches of version {production} to {until}"
@@ -49,7 +49,7 @@ def performance_alarm(report: Mapping[str, Any] | None, production: int | None) 
         against = recent["against"].get(name)
         if against and against["low"] is not None and against["low"] > 0:
             return Alarm(f"performance {name} {production} {until}", f"worse than {name} {on}")
-    error, limit = recent["calibration"]["error"], MISCALIBRATED * recent["calibration"]["limit"]
+    error, limit = recent["calibration"]["error"], CALIBRATION_ALARM_FACTOR * recent["calibration"]["limit"]
     if error > limit:
         return Alarm(f"calibration {production} {until}", f"calibration error {error:.3f} above {limit:.3f} {on}")
     return None

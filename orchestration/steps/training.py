@@ -23,8 +23,8 @@ from features.metrics import rps, summary
 from features.models import REGULARISATION, Head, outcome_model, walk_forward_forecasts
 from features.pool import LEAST
 from features.splits import settled
+from monitoring import gate
 from monitoring.calibration import reliability_curve
-from monitoring.gate import first_version_shut
 from monitoring.performance import Difference, paired_difference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,7 +180,7 @@ def reliability(p: NDArray[np.float64], y: NDArray[np.int64]) -> list[dict[str, 
 def first_version_rejection(scores: dict[str, Any]) -> str | None:
     """Why a version with this evaluation may not be the first in production; None if it may."""
     base, elo = (Difference(**scores["difference_to"][name]) for name in ("base", "elo"))
-    return first_version_shut(base, elo)
+    return gate.first_version_rejection(base, elo)
 
 
 def _flat(scores: dict[str, Any]) -> dict[str, float]:

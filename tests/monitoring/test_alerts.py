@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.performance import MISCALIBRATED, RECENT
+from monitoring.performance import CALIBRATION_ALARM_FACTOR, RECENT_MATCHES
 
 REPOSITORY = Path(__file__).parents[2]
 ALERTS = REPOSITORY / "helm" / "files" / "alerts"
@@ -379,8 +379,8 @@ def test_alerts_and_alarms_on_performance_have_the_same_limits() -> None:
     judged = {name: rules()[name]["expr"] for name in ("TouchlineBelowBaseRate", "TouchlineBelowPlainElo")}
     judged["TouchlineMiscalibrated"] = rules()["TouchlineMiscalibrated"]["expr"]
     for name, text in judged.items():
-        assert re.search(rf"\(touchline_scored_matches\) >= {RECENT}$", text), name
-    assert f"> {MISCALIBRATED} * max by" in judged["TouchlineMiscalibrated"]
+        assert re.search(rf"\(touchline_scored_matches\) >= {RECENT_MATCHES}$", text), name
+    assert f"> {CALIBRATION_ALARM_FACTOR} * max by" in judged["TouchlineMiscalibrated"]
 
 
 def test_every_alert_says_what_it_means_and_where_to_read_on() -> None:

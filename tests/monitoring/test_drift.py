@@ -21,7 +21,16 @@ from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, FeatureGroup, feature
 from features.models import outcome_model
 from features.rating_history import replay
 from features.splits import season_starts
-from monitoring.drift import CAP, WINDOW, Report, Trust, drift_report, measure, review, split
+from monitoring.drift import (
+    MAX_DRIFT_P_VALUE,
+    WINDOW,
+    DriftCalibration,
+    DriftReport,
+    calibrate,
+    drift_report,
+    review,
+    split,
+)
 from monitoring.exporter import ReportCollector
 from serving.api.schemas.reports import DriftSummary
 
@@ -49,12 +58,12 @@ def frame() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def trust(frame: pd.DataFrame) -> Trust:
-    return measure(frame[frame["season"] < "2025-26"], COLUMNS)
+def trust(frame: pd.DataFrame) -> DriftCalibration:
+    return calibrate(frame[frame["season"] < "2025-26"], COLUMNS)
 
 
 @pytest.fixture(scope="module")
-def undrifted(frame: pd.DataFrame, trust: Trust) -> Report:
+def undrifted(frame: pd.DataFrame, trust: DriftCalibration) -> DriftReport:
     return drift_report(frame, WEEK, trust)
 
 
@@ -67,7 +76,7 @@ def planted(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
     return changed
 
 
-def test_false_alarms_and_power_are_measured_on_real_seasons(trust: Trust) -> None:
+def test_false_alarms_and_power_are_measured_on_real_seasons(trust: DriftCalibration) -> None:
     assert trust.seasons == (2018, 2019, 2020, 2021, 2022, 2023, 2024)
     assert trust.windows > 150
     assert trust.false_alarm_rate is not None and trust.false_alarms is not None and trust.power is not None
@@ -79,18 +88,18 @@ def test_false_alarms_and_power_are_measured_on_real_seasons(trust: Trust) -> No
     for fault, caught in trust.power.items():
         if "shifted" not in fault or fault.endswith("by its standard deviation"):
             assert caught >= 0.9, fault
-    assert all(0 < threshold <= CAP for threshold in trust.thresholds.values())
+    assert all(0 < threshold <= MAX_DRIFT_P_VALUE for threshold in trust.thresholds.values())
 
 
-def test_measuring_twice_gives_the_same(frame: pd.DataFrame, trust: Trust) -> None:
-    assert measure(frame[frame["season"] < "2025-26"], COLUMNS) == trust
+def test_measuring_twice_gives_the_same(frame: pd.DataFrame, trust: DriftCalibration) -> None:
+    assert calibrate(frame[frame["season"] < "2025-26"], COLUMNS) == trust
 
 
 def test_too_little_history_is_said_and_not_guessed() -> None:
     few = pd.DataFrame({"competition": "a", "season": "2024-25", "kick_off": pd.Timestamp("2025-01-01", tz="UTC")}, [0])
-    one = measure(few.assign(**dict.fromkeys(COLUMNS, 0.0)), COLUMNS)
+    one = calibrate(few.assign(**dict.fromkeys(COLUMNS, 0.0)), COLUMNS)
     assert one.false_alarm_rate is None
-    assert one.thresholds["elo"] == pytest.approx(CAP / len(COLUMNS))
+    assert one.thresholds["elo"] == pytest.approx(MAX_DRIFT_P_VALUE / len(COLUMNS))
 
 
 def test_the_reference_is_the_three_seasons_before_and_the_window_the_last_hundred_matches(frame: pd.DataFrame) -> None:
@@ -101,7 +110,7 @@ def test_the_reference_is_the_three_seasons_before_and_the_window_the_last_hundr
     assert not excluded_competitions
 
 
-def test_the_season_as_it_was_is_stable(undrifted: Report) -> None:
+def test_the_season_as_it_was_is_stable(undrifted: DriftReport) -> None:
     summary = undrifted.summary
     assert summary["state"] == "stable"
     assert summary["share"] == 0
@@ -123,7 +132,7 @@ def test_the_season_as_it_was_is_stable(undrifted: Report) -> None:
     ids=["shifted feature", "shifted forecasts", "stuck feed", "half a feed", "missing feed"],
 )
 def test_planted_drift_is_found_and_named(
-    frame: pd.DataFrame, trust: Trust, column: str, change: Callable[[pd.Series, float], pd.Series]
+    frame: pd.DataFrame, trust: DriftCalibration, column: str, change: Callable[[pd.Series, float], pd.Series]
 ) -> None:
     values = change(frame[column], frame[column].std())
     summary = drift_report(planted(frame, **{column: values}), WEEK, trust).summary
@@ -131,14 +140,14 @@ def test_planted_drift_is_found_and_named(
     assert summary["drifted"] == [column]
 
 
-def test_a_changed_league_is_found(frame: pd.DataFrame, trust: Trust) -> None:
+def test_a_changed_league_is_found(frame: pd.DataFrame, trust: DriftCalibration) -> None:
     even = {name: frame[name].mean() + 0.4 * (frame[name] - frame[name].mean()) for name in COLUMNS}
     summary = drift_report(planted(frame, **even), WEEK, trust).summary
     assert summary["state"] == "drift"
     assert summary["share"] >= 0.5
 
 
-def test_few_matches_give_no_verdict(frame: pd.DataFrame, trust: Trust) -> None:
+def test_few_matches_give_no_verdict(frame: pd.DataFrame, trust: DriftCalibration) -> None:
     loud = planted(frame, elo=50.0)
     one = drift_report(loud, "2025-09-15", trust)
     assert one.summary["state"] == "too_few_matches"
@@ -148,12 +157,14 @@ def test_few_matches_give_no_verdict(frame: pd.DataFrame, trust: Trust) -> None:
     assert "no new model is promoted unless a person answers for it" in one.html
 
 
-def test_matches_after_the_week_do_not_enter(frame: pd.DataFrame, trust: Trust, undrifted: Report) -> None:
+def test_matches_after_the_week_do_not_enter(
+    frame: pd.DataFrame, trust: DriftCalibration, undrifted: DriftReport
+) -> None:
     cut = frame[frame["kick_off"] < pd.Timestamp(AS_OF.date() + timedelta(days=3), tz="UTC")]
     assert drift_report(cut, WEEK, trust).summary == undrifted.summary
 
 
-def test_the_page_holds_the_verdict_its_trust_and_the_report_itself(undrifted: Report) -> None:
+def test_the_page_holds_the_verdict_its_trust_and_the_report_itself(undrifted: DriftReport) -> None:
     assert undrifted.html.count("<body>") == 1
     head = undrifted.html.split("<body>")[1][:20_000]
     assert "no drift" in head
@@ -165,7 +176,7 @@ def test_the_page_holds_the_verdict_its_trust_and_the_report_itself(undrifted: R
 
 
 def test_the_page_of_a_drift_names_the_column_and_what_is_asked_of_its_reader(
-    frame: pd.DataFrame, trust: Trust
+    frame: pd.DataFrame, trust: DriftCalibration
 ) -> None:
     moved = drift_report(planted(frame, elo=frame["elo"] + frame["elo"].std()), WEEK, trust).html
     head = moved.split("<body>")[1][:20_000]
@@ -177,7 +188,7 @@ def test_the_page_of_a_drift_names_the_column_and_what_is_asked_of_its_reader(
     assert "<td>missing in 100%</td>" in gone
 
 
-def test_the_summary_is_json_and_feeds_the_exporter(undrifted: Report, tmp_path: Path) -> None:
+def test_the_summary_is_json_and_feeds_the_exporter(undrifted: DriftReport, tmp_path: Path) -> None:
     summary = undrifted.summary
     assert json.loads(json.dumps(summary, allow_nan=False))["digest"] == summary["digest"]
     lake = Lake(str(tmp_path))
@@ -196,7 +207,7 @@ def test_the_summary_is_json_and_feeds_the_exporter(undrifted: Report, tmp_path:
     assert exported["touchline_drift_review_timestamp_seconds",] == AS_OF.timestamp()
 
 
-def test_a_review_is_of_one_report_by_a_named_person(undrifted: Report) -> None:
+def test_a_review_is_of_one_report_by_a_named_person(undrifted: DriftReport) -> None:
     one = review(undrifted.summary, " Ada ", "quiet", AS_OF)
     assert (one["week"], one["report"], one["by"]) == (WEEK, undrifted.summary["digest"], "Ada")
     for by, note in (("", "quiet"), ("Ada", " ")):
@@ -213,7 +224,7 @@ def with_another_league(frame: pd.DataFrame, running: int, seasons: tuple[str, .
     return pd.concat([frame, rows.assign(competition="eng-championship", **unlike)])
 
 
-def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, trust: Trust) -> None:
+def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, trust: DriftCalibration) -> None:
     report = drift_report(with_another_league(frame, 40, ("2023-24", "2024-25")), WEEK, trust)
     assert report.summary["excluded_competitions"] == {"eng-championship": {"matches": 40, "reference": 760}}
     assert report.summary["competitions"] == ["eng-premier-league"]
@@ -226,7 +237,7 @@ def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, tr
 
 
 def test_a_league_without_seasons_before_is_not_compared_with_another_one(
-    frame: pd.DataFrame, trust: Trust, undrifted: Report
+    frame: pd.DataFrame, trust: DriftCalibration, undrifted: DriftReport
 ) -> None:
     summary = drift_report(with_another_league(frame, 200), WEEK, trust).summary
     assert summary["excluded_competitions"] == {"eng-championship": {"matches": 200, "reference": 0}}
@@ -234,7 +245,7 @@ def test_a_league_without_seasons_before_is_not_compared_with_another_one(
     assert summary["columns"] == undrifted.summary["columns"]
 
 
-def test_each_league_has_the_same_share_of_reference_and_window(frame: pd.DataFrame, trust: Trust) -> None:
+def test_each_league_has_the_same_share_of_reference_and_window(frame: pd.DataFrame, trust: DriftCalibration) -> None:
     two = with_another_league(frame, 290, ("2024-25",))
     reference, window, excluded_competitions = split(two[two["kick_off"] < AS_OF])
     assert not excluded_competitions
@@ -252,20 +263,20 @@ def test_the_columns_watched_are_those_that_are_asked_for(frame: pd.DataFrame) -
     columns = (*FEATURE_GROUPS[FeatureGroup.SHOTS], *OUTCOMES)
     noise = np.random.default_rng(0).normal(size=(len(frame), len(columns)))
     with_shots = frame.assign(**dict(zip(columns, noise.T, strict=True)))
-    measured = measure(with_shots[with_shots["season"] < "2025-26"], columns)
+    measured = calibrate(with_shots[with_shots["season"] < "2025-26"], columns)
     assert tuple(measured.thresholds) == columns
     stuck = planted(with_shots, log_home_shots=0.3)
     assert drift_report(stuck, WEEK, measured).summary["drifted"] == ["log_home_shots"]
 
 
 def test_the_same_report_has_the_same_digest_whatever_the_order_of_its_thresholds(
-    frame: pd.DataFrame, trust: Trust, undrifted: Report
+    frame: pd.DataFrame, trust: DriftCalibration, undrifted: DriftReport
 ) -> None:
-    backwards = Trust(**{**asdict(trust), "thresholds": dict(reversed(trust.thresholds.items()))})
+    backwards = DriftCalibration(**{**asdict(trust), "thresholds": dict(reversed(trust.thresholds.items()))})
     assert drift_report(frame, WEEK, backwards).summary["digest"] == undrifted.summary["digest"]
 
 
-def test_the_page_tells_how_many_forecasts_are_as_published(frame: pd.DataFrame, trust: Trust) -> None:
+def test_the_page_tells_how_many_forecasts_are_as_published(frame: pd.DataFrame, trust: DriftCalibration) -> None:
     some = frame.assign(as_published=frame["kick_off"].between("2026-03-01", "2026-03-07"))
     report = drift_report(some, WEEK, trust)
     published = report.summary["as_published"]
@@ -283,7 +294,7 @@ def test_false_alarms_and_power_of_two_real_leagues(shared_data: Path) -> None:
         for path in sorted((shared_data / "footballdata").glob(f"{division}_[12]*.csv"))
         if path.stem[3:5] >= "12"
     ).sort_values(["kick_off", "match_id"], ignore_index=True)
-    both = measure(forecast_features(matches), COLUMNS)
+    both = calibrate(forecast_features(matches), COLUMNS)
     assert both.windows > 150
     assert both.false_alarm_rate is not None and both.power is not None
     assert both.false_alarm_rate <= 0.05
@@ -291,5 +302,7 @@ def test_false_alarms_and_power_of_two_real_leagues(shared_data: Path) -> None:
     assert both.power["a broken feed of one competition of 2: a feature stuck at one value"] >= 0.9
 
 
-def test_trust_goes_through_json(trust: Trust) -> None:
-    assert asdict(Trust(**json.loads(json.dumps(asdict(trust))))) == asdict(trust) | {"seasons": list(trust.seasons)}
+def test_trust_goes_through_json(trust: DriftCalibration) -> None:
+    assert asdict(DriftCalibration(**json.loads(json.dumps(asdict(trust))))) == asdict(trust) | {
+        "seasons": list(trust.seasons)
+    }

@@ -18,7 +18,7 @@ from features.matrix import FEATURES, GOAL_FEATURES, RATING_FEATURES
 from features.rating_history import replay
 from monitoring.checks.matches import fixtures_of, published_results, results_of
 from monitoring.checks.spec import Severity
-from monitoring.checks.suites import Suite, claims
+from monitoring.checks.suites import Suite, check_specs
 from monitoring.expectations import EXAMPLES, CheckResult, validate
 
 AS_OF = bundled.REPLAY_AS_OF
@@ -215,13 +215,13 @@ def failed(results: list[CheckResult]) -> set[str]:
 def test_a_sound_table_passes_every_claim(suite: Suite) -> None:
     results = validate(suite, SOUND[suite](), AS_OF)
     assert failed(results) == set()
-    assert [result.name for result in results] == [claim.name for claim in claims(suite)]
+    assert [result.name for result in results] == [claim.name for claim in check_specs(suite)]
     assert all(result.rows > 0 and result.seen and result.error is None for result in results)
 
 
 @pytest.mark.parametrize("suite", Suite)
 def test_every_claim_has_a_planted_fault(suite: Suite) -> None:
-    names = [claim.name for claim in claims(suite)]
+    names = [claim.name for claim in check_specs(suite)]
     assert len(names) == len(set(names))
     assert all(name.isidentifier() for name in names)
     assert set(PLANTS[suite]) == set(names)

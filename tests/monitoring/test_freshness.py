@@ -9,7 +9,7 @@ import pandas as pd
 
 from features.io.sources import bundled
 from features.matches import Status, as_known_at
-from monitoring.freshness import HORIZON, freshness
+from monitoring.freshness import HORIZON, freshness_report
 
 AS_OF = bundled.REPLAY_AS_OF
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ def published(matches: pd.DataFrame) -> pd.DataFrame:
 
 def test_a_fresh_lake_misses_nothing() -> None:
     matches = as_known_at(bundled.load(), AS_OF)
-    document = freshness(matches, published(matches), 280, {}, AS_OF, NOW, PRODUCTION)
+    document = freshness_report(matches, published(matches), 280, {}, AS_OF, NOW, PRODUCTION)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     one = document["competitions"][PREMIER_LEAGUE]
     assert [one[name] for name in ("overdue", "unlisted", "without_forecast", "stale", "quarantined")] == [0] * 5
@@ -39,14 +39,14 @@ def test_a_fresh_lake_misses_nothing() -> None:
 def test_results_that_stop_coming_are_overdue_unless_postponed() -> None:
     matches = as_known_at(bundled.load(), AS_OF)
     later = AS_OF + timedelta(days=9)
-    silent = freshness(matches, published(matches), 0, {}, later, NOW, PRODUCTION)["competitions"][PREMIER_LEAGUE][
-        "overdue"
-    ]
+    silent = freshness_report(matches, published(matches), 0, {}, later, NOW, PRODUCTION)["competitions"][
+        PREMIER_LEAGUE
+    ]["overdue"]
     assert silent >= 10
     late = (matches["status"] == Status.SCHEDULED) & (matches["kick_off"] < later)
     postponed = matches.assign(status=matches["status"].mask(late, Status.POSTPONED.value))
     assert (
-        freshness(postponed, published(matches), 0, {}, later, NOW, PRODUCTION)["competitions"][PREMIER_LEAGUE][
+        freshness_report(postponed, published(matches), 0, {}, later, NOW, PRODUCTION)["competitions"][PREMIER_LEAGUE][
             "overdue"
         ]
         == 0
@@ -57,7 +57,7 @@ def test_near_fixtures_without_forecast_are_counted_and_far_ones_are_not() -> No
     matches = as_known_at(bundled.load(), AS_OF)
     none = published(matches).iloc[:0]
     near = matches["kick_off"].between(AS_OF, AS_OF + HORIZON).sum()
-    document = freshness(matches, none, 0, {PREMIER_LEAGUE: 4, "eng-championship": 2}, AS_OF, NOW, PRODUCTION)
+    document = freshness_report(matches, none, 0, {PREMIER_LEAGUE: 4, "eng-championship": 2}, AS_OF, NOW, PRODUCTION)
     assert document["competitions"][PREMIER_LEAGUE]["without_forecast"] == near > 0
     assert document["competitions"][PREMIER_LEAGUE]["quarantined"] == 4
     assert document["competitions"]["eng-championship"] == {
@@ -74,7 +74,7 @@ def test_near_fixtures_without_forecast_are_counted_and_far_ones_are_not() -> No
 
 
 def stale(matches: pd.DataFrame, forecasts: pd.DataFrame) -> int:
-    return freshness(matches, forecasts, 0, {}, AS_OF, NOW, PRODUCTION)["competitions"][PREMIER_LEAGUE]["stale"]
+    return freshness_report(matches, forecasts, 0, {}, AS_OF, NOW, PRODUCTION)["competitions"][PREMIER_LEAGUE]["stale"]
 
 
 def test_near_forecasts_that_know_older_results_than_there_are_count_as_stale() -> None:
@@ -118,7 +118,7 @@ def test_near_forecasts_of_a_version_that_was_replaced_count_as_stale() -> None:
     near = matches.loc[matches["kick_off"].between(AS_OF, AS_OF + HORIZON), "match_id"]
     one_left = rows.assign(model_version=rows["model_version"].where(rows["match_id"] != near.iloc[0], PRODUCTION - 1))
     assert stale(matches, one_left) == 1
-    document = freshness(matches, one_left, 0, {}, AS_OF, NOW, None)
+    document = freshness_report(matches, one_left, 0, {}, AS_OF, NOW, None)
     assert document["competitions"][PREMIER_LEAGUE]["stale"] == 0, "nothing is in production"
 
 
@@ -129,9 +129,9 @@ def test_of_a_moved_match_the_forecast_published_last_counts() -> None:
         published_at=rows["published_at"] - pd.Timedelta(days=30), features_as_of=pd.Timestamp("2025-09-01", tz="UTC")
     )
     assert stale(matches, pd.concat([rows, older])) == 0
-    assert freshness(matches, pd.concat([rows, older]), 0, {}, AS_OF, NOW, PRODUCTION)["forecasts"]["published"] == len(
-        rows
-    )
+    assert freshness_report(matches, pd.concat([rows, older]), 0, {}, AS_OF, NOW, PRODUCTION)["forecasts"][
+        "published"
+    ] == len(rows)
 
 
 def test_a_feed_that_lost_its_fixtures_too_is_known_by_the_matches_that_the_season_lacks() -> None:
@@ -141,7 +141,7 @@ def test_a_feed_that_lost_its_fixtures_too_is_known_by_the_matches_that_the_seas
     lost = matches[~(season & to_come)]
 
     def unlisted(table: pd.DataFrame) -> int:
-        return freshness(table, published(table), 0, {}, AS_OF, NOW, PRODUCTION)["competitions"][PREMIER_LEAGUE][
+        return freshness_report(table, published(table), 0, {}, AS_OF, NOW, PRODUCTION)["competitions"][PREMIER_LEAGUE][
             "unlisted"
         ]
 

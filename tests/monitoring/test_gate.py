@@ -17,8 +17,16 @@ from features.errors import InvalidInputError, PromotionBlockedError
 from features.io.store import Lake
 from monitoring.conditions import Condition, Evidence, Policy
 from monitoring.exporter import ReportCollector
-from monitoring.gate import Verdict, approve, as_document, first_version_shut, judge, keeps_its_place, nothing_staged
-from monitoring.performance import Difference, paired_difference, triple
+from monitoring.gate import (
+    GateDecision,
+    approve,
+    blocks_replacement,
+    evaluate,
+    first_version_rejection,
+    nothing_staged,
+    to_dict,
+)
+from monitoring.performance import Difference, paired_difference, probability_columns
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 THROUGH = datetime(2025, 5, 25, 15, tzinfo=UTC)
@@ -85,12 +93,12 @@ def evidence(n: int = 280, candidate: np.ndarray | None = None, **changes: Any) 
 
 
 def shut(one: Evidence) -> tuple[str, ...]:
-    return judge(one).shut
+    return evaluate(one).failed
 
 
 def test_a_better_model_with_sound_evidence_opens_the_gate() -> None:
-    verdict = judge(evidence())
-    assert verdict.open, [condition for condition in verdict.conditions if not condition.open]
+    verdict = evaluate(evidence())
+    assert verdict.passed, [condition for condition in verdict.conditions if not condition.passed]
     assert {condition.name for condition in verdict.conditions} == {
         "enough_matches",
         "trained_before_evaluation",
@@ -107,14 +115,14 @@ def test_a_better_model_with_sound_evidence_opens_the_gate() -> None:
 
 def test_a_retrained_twin_of_production_is_not_worse() -> None:
     truth, y = season()
-    assert judge(evidence(production_settled=settled(truth, truth, y, 7))).open
+    assert evaluate(evidence(production_settled=settled(truth, truth, y, 7))).passed
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
 def test_a_worse_model_is_refused(share: float) -> None:
     truth, _ = season()
-    verdict = judge(evidence(candidate=towards_thirds(truth, share)))
-    assert "not_worse_than_production" in verdict.shut
+    verdict = evaluate(evidence(candidate=towards_thirds(truth, share)))
+    assert "not_worse_than_production" in verdict.failed
 
 
 def test_of_many_slightly_worse_models_hardly_any_passes() -> None:
@@ -133,9 +141,9 @@ def test_a_small_but_certain_deterioration_is_refused_and_as_small_an_improvemen
     truth, y = season(2000)
     slightly = truth * (1 - share / 2) + np.eye(3)[(y + 1) % 3] * share / 2
     one = evidence(settled=settled(slightly, truth, y, 8), production_settled=settled(truth, truth, y, 7))
-    line = next(each for each in judge(one).conditions if each.name == "not_worse_than_production")
+    line = next(each for each in evaluate(one).conditions if each.name == "not_worse_than_production")
     assert abs(float(line.value.split()[0])) < 0.001, "well within the margin"
-    assert line.open is (share < 0), line
+    assert line.passed is (share < 0), line
 
 
 def test_forecasts_made_from_other_results_are_not_compared() -> None:
@@ -143,8 +151,8 @@ def test_forecasts_made_from_other_results_are_not_compared() -> None:
     assert one.production_settled is not None
     days = np.where(np.arange(280) < 200, 1, 0)
     later = one.settled.assign(features_as_of=one.settled["features_as_of"] + pd.to_timedelta(days, unit="D"))
-    verdict = judge(replace(one, settled=later))
-    assert verdict.shut == ("not_worse_than_production",)
+    verdict = evaluate(replace(one, settled=later))
+    assert verdict.failed == ("not_worse_than_production",)
     assert any("only 80 settled matches in common" in condition.why for condition in verdict.conditions)
 
 
@@ -177,13 +185,13 @@ def test_better_than_the_base_rate_by_luck_is_not_enough() -> None:
 def first(model: np.ndarray, truth: np.ndarray, y: np.ndarray) -> str | None:
     """What is said of a first version with these walk-forward forecasts."""
     rows = settled(model, truth, y, 1)
-    ours, references = metrics.rps(model, y), (triple(rows, "base"), triple(rows, "elo"))
-    return first_version_shut(*(paired_difference(ours, metrics.rps(one, y)) for one in references))
+    ours, references = metrics.rps(model, y), (probability_columns(rows, "base"), probability_columns(rows, "elo"))
+    return first_version_rejection(*(paired_difference(ours, metrics.rps(one, y)) for one in references))
 
 
 def test_the_first_version_must_be_better_than_the_base_rate_and_not_worse_than_plain_elo() -> None:
     truth, y = season(2600)
-    elo = triple(settled(truth, truth, y, 1), "elo")
+    elo = probability_columns(settled(truth, truth, y, 1), "elo")
     assert first(truth, truth, y) is None
     assert first(0.5 * truth + 0.5 * elo, truth, y) is None, "as good as plain Elo is good enough to begin with"
     assert "worse than plain Elo" in (first(towards_thirds(truth, 0.8), truth, y) or "")
@@ -195,7 +203,7 @@ def test_the_first_version_is_not_let_in_on_a_sample_that_shows_nothing() -> Non
     assert "only 0 matches" in (first(truth[:0], truth[:0], y[:0]) or "")
     assert "only 99 matches" in (first(truth[:99], truth[:99], y[:99]) or "")
     perhaps, same = Difference(120, -0.02, -0.045, 0.005), Difference(120, -0.001, -0.02, 0.02)
-    assert "base rate beyond doubt" in (first_version_shut(perhaps, same) or "")
+    assert "not significantly better than the base rate" in (first_version_rejection(perhaps, same) or "")
 
 
 def test_an_empty_sample_shuts_everything_that_rests_on_it() -> None:
@@ -216,38 +224,40 @@ def test_a_small_sample_is_not_enough_however_good_it_looks() -> None:
 
 
 def why(one: Evidence, name: str) -> str:
-    return next(condition.why for condition in judge(one).conditions if condition.name == name)
+    return next(condition.why for condition in evaluate(one).conditions if condition.name == name)
 
 
 def test_too_few_matches_tell_how_many_more_and_what_they_wait_for() -> None:
-    few = replace(evidence(40), shadowed=60, to_come=80)
-    assert "40 of its 60 shadow forecasts are settled, 60 to go; they are made beside" in why(few, "enough_matches")
-    assert "has made no shadow forecast yet" in why(replace(few, shadowed=0), "enough_matches")
-    assert why(evidence(100), "enough_matches") == "100 of its shadow forecasts are settled"
+    few = replace(evidence(40), shadow_forecasts=60, upcoming_matches=80)
+    assert "40 of 60 shadow forecasts are settled, 60 more are needed; they are made every week" in why(
+        few, "enough_matches"
+    )
+    assert "no shadow forecasts yet" in why(replace(few, shadow_forecasts=0), "enough_matches")
+    assert why(evidence(100), "enough_matches") == "100 shadow forecasts are settled"
 
 
 def test_a_candidate_that_cannot_get_its_matches_this_season_is_told_so() -> None:
     """It has learnt from the running season; what is left of it is less than it needs."""
-    late = replace(evidence(40), shadowed=60, to_come=59, trained_through=THROUGH)
+    late = replace(evidence(40), shadow_forecasts=60, upcoming_matches=59, trained_through=THROUGH)
     text = why(late, "enough_matches")
-    assert "only 59 matches to come are known: it cannot get there before those of another season are" in text
-    assert "matches up to its training, 2025-05-25, do not count" in text
+    assert "only 59 upcoming matches are known: wait for the fixtures of the next season" in text
+    assert "matches up to the end of training, 2025-05-25, do not count" in text
 
 
 def test_a_person_is_told_what_must_open_before_they_are_asked() -> None:
     manual = replace(evidence(), policy=Policy.MANUAL)
-    assert why(manual, "approved") == "waits for a person (job approve_promotion)"
+    assert why(manual, "approved") == "waiting for approval (job approve_promotion)"
     early = replace(manual, checks={}, drift=None)
-    assert why(early, "approved") == "nobody is asked yet: first data_checks_pass, drift_reviewed must open"
-    yes = approve(judge(manual), 8, "Ada", "as good", AS_OF)
-    assert why(replace(early, approval=yes), "approved").startswith("the evidence has changed since it was approved; ")
+    assert why(early, "approved") == "approval not requested yet: data_checks_pass, drift_reviewed must pass first"
+    yes = approve(evaluate(manual), 8, "Ada", "as good", AS_OF)
+    assert why(replace(early, approval=yes), "approved").startswith("the evidence has changed since the approval; ")
 
 
 def test_where_nothing_waits_an_approval_is_told_so() -> None:
     nothing = Condition("candidate_waiting", False, "version 1", "-", "version 1 is in production already")
-    verdict = Verdict(1, 1, Policy.MANUAL, AS_OF, 0, (nothing,))
+    verdict = GateDecision(1, 1, Policy.MANUAL, AS_OF, 0, (nothing,))
     with pytest.raises(
-        PromotionBlockedError, match="no version waits to be approved: version 1 is in production already"
+        PromotionBlockedError, match="no version is waiting for approval: version 1 is in production already"
     ):
         approve(verdict, 2, "Ada", "as good", AS_OF)
 
@@ -270,7 +280,7 @@ def test_only_the_matches_in_common_are_compared() -> None:
 
 
 def test_the_first_model_needs_no_predecessor() -> None:
-    assert judge(evidence(production=None, production_settled=None)).open
+    assert evaluate(evidence(production=None, production_settled=None)).passed
 
 
 def test_a_model_trained_past_the_evaluation_window_is_refused() -> None:
@@ -317,24 +327,24 @@ def test_a_drift_report_speaks_until_the_next_one_is_late(moment: str, is_open: 
 
 
 def test_reviewed_drift_opens_again_and_names_the_reviewer() -> None:
-    verdict = judge(evidence(drift=DRIFTED, review=REVIEW))
-    assert verdict.open
+    verdict = evaluate(evidence(drift=DRIFTED, review=REVIEW))
+    assert verdict.passed
     assert any("Ada" in condition.why for condition in verdict.conditions)
 
 
 def test_under_policy_manual_everything_else_open_still_waits_for_a_person() -> None:
-    verdict = judge(evidence(policy=Policy.MANUAL))
-    assert not verdict.open
+    verdict = evaluate(evidence(policy=Policy.MANUAL))
+    assert not verdict.passed
     assert verdict.waiting_for_approval
 
 
 def approved(one: Evidence, **changes: Any) -> Evidence:
-    given = approve(judge(one), 8, "Ada", "better on 280 matches", AS_OF)
+    given = approve(evaluate(one), 8, "Ada", "better on 280 matches", AS_OF)
     return replace(one, approval=given, **changes)
 
 
 def test_an_approval_opens_the_gate_for_the_evidence_it_was_given_on() -> None:
-    assert judge(approved(evidence(policy=Policy.MANUAL))).open
+    assert evaluate(approved(evidence(policy=Policy.MANUAL))).passed
 
 
 def test_an_approval_does_not_outlive_its_evidence() -> None:
@@ -351,7 +361,7 @@ def test_an_approval_of_another_version_counts_for_nothing() -> None:
 
 def test_an_approval_does_not_expire_by_the_hour() -> None:
     one = approved(evidence(policy=Policy.MANUAL))
-    assert judge(replace(one, as_of=AS_OF + timedelta(hours=30))).open
+    assert evaluate(replace(one, as_of=AS_OF + timedelta(hours=30))).passed
 
 
 @pytest.mark.parametrize(
@@ -365,11 +375,11 @@ def test_an_approval_does_not_expire_by_the_hour() -> None:
 )
 def test_a_careless_approval_is_refused(version: int, by: str, reason: str, seen: str | None, message: str) -> None:
     with pytest.raises(PromotionBlockedError, match=message):
-        approve(judge(evidence(policy=Policy.MANUAL)), version, by, reason, AS_OF, seen)
+        approve(evaluate(evidence(policy=Policy.MANUAL)), version, by, reason, AS_OF, seen)
 
 
 def test_nobody_approves_past_another_shut_condition() -> None:
-    verdict = judge(evidence(policy=Policy.MANUAL, checks={"a": False}))
+    verdict = evaluate(evidence(policy=Policy.MANUAL, checks={"a": False}))
     with pytest.raises(PromotionBlockedError, match="data_checks_pass"):
         approve(verdict, 8, "Ada", "never mind", AS_OF)
 
@@ -378,44 +388,44 @@ def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
     one = evidence()
     broken = one.settled.assign(home=np.nan)
     with pytest.raises(InvalidInputError):
-        judge(replace(one, settled=broken))
+        evaluate(replace(one, settled=broken))
 
 
 def test_a_match_that_is_settled_twice_is_an_error_not_more_evidence() -> None:
     one = evidence(n=60)
     twice = pd.concat([one.settled, one.settled])
     with pytest.raises(InvalidInputError, match="settled twice"):
-        judge(replace(one, settled=twice))
+        evaluate(replace(one, settled=twice))
     with pytest.raises(InvalidInputError, match="settled twice"):
-        judge(replace(one, production_settled=twice.assign(model_version=7)))
+        evaluate(replace(one, production_settled=twice.assign(model_version=7)))
 
 
 def test_the_document_is_json_and_remembers_since_when_it_waits_by_the_real_clock() -> None:
-    waiting, now = judge(evidence(policy=Policy.MANUAL)), AS_OF + timedelta(days=200)
-    first = as_document(waiting, now)
+    waiting, now = evaluate(evidence(policy=Policy.MANUAL)), AS_OF + timedelta(days=200)
+    first = to_dict(waiting, now)
     assert json.loads(json.dumps(first, allow_nan=False)) == first
     assert first["waiting_since"] == now.isoformat()
     later = now + timedelta(days=2)
-    assert as_document(waiting, later, first)["waiting_since"] == now.isoformat()
-    assert as_document(replace(waiting, candidate=9), later, first)["waiting_since"] == later.isoformat()
-    assert as_document(judge(evidence()), later, first)["waiting_since"] is None
+    assert to_dict(waiting, later, first)["waiting_since"] == now.isoformat()
+    assert to_dict(replace(waiting, candidate=9), later, first)["waiting_since"] == later.isoformat()
+    assert to_dict(evaluate(evidence()), later, first)["waiting_since"] is None
 
 
 def test_a_candidate_waits_from_the_moment_on_at_which_it_had_its_matches() -> None:
-    few, enough = judge(evidence(n=99)), judge(evidence(policy=Policy.MANUAL))
-    young = as_document(few, AS_OF)
+    few, enough = evaluate(evidence(n=99)), evaluate(evidence(policy=Policy.MANUAL))
+    young = to_dict(few, AS_OF)
     assert young["judged_since"] is None
-    assert "still being judged" in (keeps_its_place(young, 8, AS_OF) or "")
-    first = as_document(enough, AS_OF, young)
+    assert "still being evaluated" in (blocks_replacement(young, 8, AS_OF) or "")
+    first = to_dict(enough, AS_OF, young)
     assert first["judged_since"] == AS_OF.isoformat()
-    later = as_document(replace(enough, as_of=AS_OF + timedelta(days=20)), AS_OF, first)
+    later = to_dict(replace(enough, as_of=AS_OF + timedelta(days=20)), AS_OF, first)
     assert later["judged_since"] == AS_OF.isoformat()
-    assert "waits since 2026-03-13" in (keeps_its_place(later, 8, AS_OF + timedelta(days=27)) or "")
-    assert keeps_its_place(later, 8, AS_OF + timedelta(days=28)) is None
-    assert keeps_its_place(later, 9, AS_OF + timedelta(days=28)), "that is another one, and not judged yet"
+    assert "waiting since 2026-03-13" in (blocks_replacement(later, 8, AS_OF + timedelta(days=27)) or "")
+    assert blocks_replacement(later, 8, AS_OF + timedelta(days=28)) is None
+    assert blocks_replacement(later, 9, AS_OF + timedelta(days=28)), "that is another one, and not judged yet"
     truth, _ = season()
-    refused = as_document(judge(evidence(candidate=towards_thirds(truth, 0.3))), AS_OF, young)
-    assert keeps_its_place(refused, 8, AS_OF) is None
+    refused = to_dict(evaluate(evidence(candidate=towards_thirds(truth, 0.3))), AS_OF, young)
+    assert blocks_replacement(refused, 8, AS_OF) is None
 
 
 def test_nothing_staged_is_exported_as_shut(tmp_path: Path) -> None:
@@ -432,9 +442,9 @@ def test_nothing_staged_is_exported_as_shut(tmp_path: Path) -> None:
 
 
 def test_the_document_feeds_the_exporter(tmp_path: Path) -> None:
-    verdict: Verdict = judge(evidence(policy=Policy.MANUAL))
+    verdict: GateDecision = evaluate(evidence(policy=Policy.MANUAL))
     lake = Lake(str(tmp_path))
-    lake.write_json("reports/gate.json", as_document(verdict, AS_OF, previous=6))
+    lake.write_json("reports/gate.json", to_dict(verdict, AS_OF, previous=6))
     exported = {
         (sample.name, *sample.labels.values()): sample.value
         for family in ReportCollector(lake).collect()

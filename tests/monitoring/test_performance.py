@@ -15,7 +15,7 @@ from features.errors import InvalidInputError
 from features.io.store import Lake
 from monitoring.calibration import calibration, calibration_limit, reliability_curve, wilson
 from monitoring.exporter import ReportCollector
-from monitoring.performance import paired_difference, report
+from monitoring.performance import paired_difference, performance_report
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 COLUMNS = ("home", "draw", "away")
@@ -61,12 +61,12 @@ def find(document: dict, competition: str = "all", window: str = "all", version:
 def test_a_match_that_is_settled_twice_is_refused_and_not_scored_twice() -> None:
     rows = settled_rows()
     with pytest.raises(InvalidInputError, match="settled twice"):
-        report(pd.concat([rows, rows.iloc[[7]]]), AS_OF)
+        performance_report(pd.concat([rows, rows.iloc[[7]]]), AS_OF)
 
 
 def test_scores_are_exact_to_the_published_rows() -> None:
     rows = settled_rows()
-    everything = find(report(rows, AS_OF))["scores"]["model"]
+    everything = find(performance_report(rows, AS_OF))["scores"]["model"]
     assert everything["rps"] == pytest.approx(rows["rps"].mean(), abs=1e-12)
     assert everything["log_loss"] == pytest.approx(rows["log_loss"].mean(), abs=1e-12)
     assert everything["brier"] == pytest.approx(rows["brier"].mean(), abs=1e-12)
@@ -76,7 +76,7 @@ def test_scores_are_exact_to_the_published_rows() -> None:
 
 def test_every_group_has_exactly_its_rows() -> None:
     rows = settled_rows()
-    document = report(rows.sample(frac=1, random_state=0), AS_OF)
+    document = performance_report(rows.sample(frac=1, random_state=0), AS_OF)
     for competition, part in (("all", rows), *rows.groupby("competition")):
         assert find(document, competition)["scores"]["model"]["rps"] == pytest.approx(part["rps"].mean())
         assert find(document, competition, "last_100")["scores"]["model"]["rps"] == pytest.approx(
@@ -92,7 +92,7 @@ def test_every_group_has_exactly_its_rows() -> None:
 
 
 def test_skill_and_difference_agree_with_the_scores() -> None:
-    group = find(report(settled_rows(), AS_OF))
+    group = find(performance_report(settled_rows(), AS_OF))
     for name in ("elo", "base"):
         ours, theirs = group["scores"]["model"]["rps"], group["scores"][name]["rps"]
         one = group["against"][name]
@@ -106,7 +106,7 @@ def test_skill_and_difference_agree_with_the_scores() -> None:
 def test_the_market_is_compared_on_the_matches_that_have_odds() -> None:
     rows = settled_rows(market=True)
     rows.loc[rows.index[50:], ["market_home", "market_draw", "market_away"]] = np.nan
-    group = find(report(rows, AS_OF))
+    group = find(performance_report(rows, AS_OF))
     assert group["against"]["market"]["n"] == 50
     assert group["against"]["market"]["mean"] == pytest.approx(0)
     assert group["scores"]["market"]["n"] == 50
@@ -114,7 +114,7 @@ def test_the_market_is_compared_on_the_matches_that_have_odds() -> None:
 
 def test_weeks_are_in_order_and_the_running_mean_ends_at_the_whole() -> None:
     rows = settled_rows()
-    document = report(rows, AS_OF)
+    document = performance_report(rows, AS_OF)
     weeks = document["weeks"]
     assert [one["week"] for one in weeks] == sorted(one["week"] for one in weeks)
     assert sum(one["matches"] for one in weeks) == len(rows)
@@ -123,7 +123,7 @@ def test_weeks_are_in_order_and_the_running_mean_ends_at_the_whole() -> None:
 
 
 def test_the_report_is_plain_json_without_nan_and_feeds_the_exporter(tmp_path: Path) -> None:
-    document = report(settled_rows(), AS_OF)
+    document = performance_report(settled_rows(), AS_OF)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     lake = Lake(str(tmp_path))
     lake.write_json("reports/performance.json", document)
@@ -141,13 +141,13 @@ def test_the_report_is_plain_json_without_nan_and_feeds_the_exporter(tmp_path: P
 
 
 def test_nothing_settled_gives_an_empty_report() -> None:
-    document = report(settled_rows().iloc[:0], AS_OF)
+    document = performance_report(settled_rows().iloc[:0], AS_OF)
     assert document["matches"] == 0
     assert document["groups"] == document["weeks"] == []
 
 
 def test_one_settled_match_is_reported_without_an_interval() -> None:
-    one = find(report(settled_rows(1), AS_OF))["against"]["base"]
+    one = find(performance_report(settled_rows(1), AS_OF))["against"]["base"]
     assert one["n"] == 1
     assert one["low"] is None and one["high"] is None
 
@@ -181,7 +181,7 @@ def test_a_perfect_model_stays_within_the_limit_about_nineteen_times_in_twenty()
 
 
 def test_an_overconfident_model_is_found_out_once_there_are_enough_matches() -> None:
-    few, many = (find(report(settled_rows(n, bias=0.5), AS_OF))["calibration"] for n in (30, 2000))
+    few, many = (find(performance_report(settled_rows(n, bias=0.5), AS_OF))["calibration"] for n in (30, 2000))
     assert few["limit"] > many["limit"]
     assert not many["consistent"]
 

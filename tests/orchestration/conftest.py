@@ -46,7 +46,7 @@ def with_candidate(installed: Installation, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def open_gate(with_candidate: Installation, tmp_path: Path) -> Installation:
-    """An installation in which version 2 is staged and nothing is shut."""
+    """An installation in which version 2 is staged and every condition has passed."""
     return copy_of(with_candidate, tmp_path / "home")
 
 

@@ -20,7 +20,7 @@ from features.io.sources.source_result import quarantine_table
 from features.io.store import Lake
 from features.matches import OUTCOMES, conform, with_match_ids
 from features.metrics import rps
-from monitoring.performance import report
+from monitoring.performance import performance_report
 from orchestration import sensors
 from orchestration.definitions import build
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, register_competitions, weeks
@@ -129,7 +129,7 @@ def test_an_alarm_whose_training_failed_is_answered_again(settings, instance, ti
 def test_an_alarm_does_not_displace_a_candidate_that_is_still_being_judged(settings, tick: Tick, name: str) -> None:
     lake = Lake(settings.lake_root)
     lake.write_json(DRIFT_PATH, DRIFT)
-    lake.write_json("reports/performance.json", report(of_production(swapped=True), AS_OF))
+    lake.write_json("reports/performance.json", performance_report(of_production(swapped=True), AS_OF))
     ask = partial(tick, *WAITING, sensor={"drift": drift_alarm_sensor, "performance": performance_alarm_sensor}[name])
     assert "still being judged" in ask().skip_message
     refused = {"candidate": 2, "matches": 120, "conditions": [{"name": "calibrated", "open": False}]}
@@ -154,9 +154,9 @@ def test_disappointing_forecasts_ask_for_a_training_until_a_person_has_to_look(s
     lake = Lake(settings.lake_root)
     production = ModelVersion(1, "run", AS_OF, aliases=("production",))
     ask = partial(tick, production, sensor=performance_alarm_sensor)
-    lake.write_json("reports/performance.json", report(of_production(swapped=False), AS_OF))
+    lake.write_json("reports/performance.json", performance_report(of_production(swapped=False), AS_OF))
     assert ask().skip_message == "no alarm"
-    lake.write_json("reports/performance.json", report(of_production(swapped=True), AS_OF))
+    lake.write_json("reports/performance.json", performance_report(of_production(swapped=True), AS_OF))
     request = ask()
     reason = request.run_config["ops"]["outcome_model"]["config"]["reason"]
     assert reason.startswith(f"{ALARM}worse than base on the last 100 matches of version 1")

@@ -18,7 +18,7 @@ from features.io.store import Lake
 from features.matches import RESULT_COLUMNS, Status, as_known_at
 from features.matrix import GOAL_FEATURES
 from monitoring.checks.spec import Severity
-from monitoring.checks.suites import Suite, claims
+from monitoring.checks.suites import Suite, check_specs
 from orchestration import checks
 from orchestration.assets import ratings as ratings_module
 from orchestration.assets.forecasts import forecasts
@@ -87,7 +87,7 @@ def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(t
         evaluations = good.get_asset_check_evaluations()
         assert {one.check_name for one in evaluations if not one.passed} == set()
         assert len(evaluations) == sum(
-            len(claims(suite)) for suite in (*checks.SUITES["matches"], Suite.FEATURES, Suite.STATES)
+            len(check_specs(suite)) for suite in (*checks.SUITES["matches"], Suite.FEATURES, Suite.STATES)
         )
         before = published(lake)
 
@@ -319,9 +319,9 @@ def test_there_are_suites_for_all_that_comes_in_and_goes_out() -> None:
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:
     for asset, suites in checks.SUITES.items():
         found = {spec.name: spec for spec in checks.specs(asset)}
-        assert len(found) == sum(len(claims(suite)) for suite in suites), "names must be unique"
+        assert len(found) == sum(len(check_specs(suite)) for suite in suites), "names must be unique"
         for suite in suites:
-            for claim in claims(suite):
+            for claim in check_specs(suite):
                 spec = found[f"{suite.value}_{claim.name}"]
                 assert spec.blocking == (claim.severity is Severity.CRITICAL)
                 assert spec.description == claim.sentence

@@ -11,10 +11,10 @@ from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import as_known_at
 from monitoring.conditions import Evidence
-from monitoring.drift import REFERENCE_SEASONS, drift_report, measure, review
-from monitoring.freshness import freshness
-from monitoring.gate import as_document, judge
-from monitoring.performance import report
+from monitoring.drift import REFERENCE_SEASONS, calibrate, drift_report, review
+from monitoring.freshness import freshness_report
+from monitoring.gate import evaluate, to_dict
+from monitoring.performance import performance_report
 
 AS_OF = bundled.REPLAY_AS_OF
 OUTCOMES = ("home", "draw", "away")
@@ -55,13 +55,13 @@ def write_reports(lake: Lake) -> None:
     matches = as_known_at(bundled.load(), AS_OF)
     moments = dict.fromkeys(("published_at", "features_as_of"), pd.Timestamp(AS_OF))
     forecasts = pd.DataFrame({"match_id": matches["match_id"].tail(100), "model_version": 1, **moments})
-    fresh = freshness(matches, forecasts, 90, {bundled.COMPETITION: 1}, AS_OF, datetime.now(UTC), 1)
+    fresh = freshness_report(matches, forecasts, 90, {bundled.COMPETITION: 1}, AS_OF, datetime.now(UTC), 1)
     lake.write_json("reports/freshness.json", fresh)
     rows = settled()
-    lake.write_json("reports/performance.json", report(rows, AS_OF))
+    lake.write_json("reports/performance.json", performance_report(rows, AS_OF))
     frame = drift_frame()
-    assert frame["season"].nunique() == REFERENCE_SEASONS + 1  # a reference, and too little to measure thresholds on
-    summary = drift_report(frame, "2026-03-09", measure(frame, COLUMNS)).summary
+    assert frame["season"].nunique() == REFERENCE_SEASONS + 1  # a reference, and too little to calibrate thresholds on
+    summary = drift_report(frame, "2026-03-09", calibrate(frame, COLUMNS)).summary
     lake.write_json("reports/drift/week=2026-03-09/summary.json", summary)
     lake.write_json("reports/drift/week=2026-03-09/review.json", review(summary, "Ada", "fine", AS_OF))
     evidence = Evidence(
@@ -75,6 +75,6 @@ def write_reports(lake: Lake) -> None:
         review=None,
         as_of=AS_OF,
     )
-    gate = as_document(judge(evidence), evidence.as_of)
+    gate = to_dict(evaluate(evidence), evidence.as_of)
     lake.write_json("reports/gate.json", gate | {"waiting_since": (AS_OF - timedelta(days=1)).isoformat()})
     lake.write_json("reports/promotions.json", {"promotions": [{"action": "promote", "at": AS_OF.isoformat()}]})

@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 from features.io.sources import bundled
 from features.matches import as_known_at
 from features.metrics import rps
-from monitoring.performance import report
+from monitoring.performance import performance_report
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -324,7 +324,7 @@ class FakeApi:
     def performance(self) -> Any:
         if not self._rows():
             return problem(404, "reports/performance.json has not been published yet")
-        self.report = self.report or report(settled(self.rows), bundled.REPLAY_AS_OF)
+        self.report = self.report or performance_report(settled(self.rows), bundled.REPLAY_AS_OF)
         return self.report
 
     def drift(self) -> Any:

@@ -14,7 +14,7 @@ from features.errors import PromotionBlockedError
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
-from monitoring.gate import Verdict
+from monitoring.gate import GateDecision
 from orchestration.promotion import aliases
 from orchestration.promotion.production_report import production_metadata
 
@@ -79,8 +79,8 @@ class MortalLake(Lake):
         super().write_json(path, document)
 
 
-def judged(candidate: int, production: int, policy: Policy = Policy.AUTO, evidence: str = "e1") -> Verdict:
-    return Verdict(candidate, production, policy, NOW, 120, (), evidence)
+def judged(candidate: int, production: int, policy: Policy = Policy.AUTO, evidence: str = "e1") -> GateDecision:
+    return GateDecision(candidate, production, policy, NOW, 120, (), evidence)
 
 
 @pytest.fixture

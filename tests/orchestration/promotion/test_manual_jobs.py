@@ -17,7 +17,7 @@ from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Condition, Policy
-from monitoring.gate import Verdict, as_document
+from monitoring.gate import GateDecision, to_dict
 from orchestration.assets.promotion_gate import promotion_gate
 from orchestration.definitions import build
 from orchestration.promotion import manual_jobs
@@ -27,7 +27,7 @@ from orchestration.settings import PipelineSettings
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
-WAITS = Verdict(2, 1, Policy.MANUAL, NOW, 120, (Condition("approved", False, "-", "-", "waits"),), "abc")
+WAITS = GateDecision(2, 1, Policy.MANUAL, NOW, 120, (Condition("approved", False, "-", "-", "waits"),), "abc")
 
 
 class EmptyRegistry:
@@ -93,7 +93,7 @@ def test_approval_is_of_the_published_evidence(waiting: Any) -> None:
 
 
 def test_gate_forgets_the_version_that_was_rolled_back(resources: dict[str, Any]) -> None:
-    resources["lake"].write_json(reports.PROMOTION_GATE, as_document(WAITS, NOW))
+    resources["lake"].write_json(reports.PROMOTION_GATE, to_dict(WAITS, NOW))
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([promotion_gate], instance=instance, resources=resources).success
     document = resources["lake"].read_json(reports.PROMOTION_GATE)
@@ -110,10 +110,10 @@ def test_each_condition_is_a_line_with_its_reason() -> None:
     why = "worse than version 1 by far"
     conditions = (Condition("calibrated", True, "0.02", "<= 0.05", "within"), Condition("better", False, "-", "-", why))
     metadata = gate_metadata(replace(WAITS, conditions=conditions))
-    assert (metadata["open"], metadata["candidate"], metadata["evidence"]) == (False, 2, "abc")
+    assert (metadata["passed"], metadata["candidate"], metadata["evidence"]) == (False, 2, "abc")
     assert metadata["conditions"].value.splitlines() == [
-        "- **open** `calibrated`: within (0.02; needed: <= 0.05)",
-        "- **SHUT** `better`: worse than version 1 by far (-; needed: -)",
+        "- **passed** `calibrated`: within (0.02; required: <= 0.05)",
+        "- **FAILED** `better`: worse than version 1 by far (-; required: -)",
     ]
 
 

@@ -65,7 +65,7 @@ class Life:
         assert self.run("forecast_shadow", tags=weeks).success
 
     def judge(self, policy: Policy = Policy.MANUAL) -> tuple[list[str], dict[str, Any]]:
-        """Names of the shut conditions, and the published verdict."""
+        """Names of the failed conditions, and the published verdict."""
         assert self.run("evaluate_candidate", policy=policy).success
         document = self.home.lake.read_json("reports/gate.json")
         return [one["name"] for one in document["conditions"] if not one["open"]], document
@@ -113,7 +113,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert {"enough_matches", "approved"} <= set(shut)
     assert "too few" in next(one["why"] for one in verdict["conditions"] if one["name"] == "enough_matches")
     refused = life.decide("approve_promotion", "approve_candidate", version=2, name="Ada", reason="looks good")
-    assert "cannot be approved while the gate is shut" in failure(refused)
+    assert "cannot be approved, conditions failed" in failure(refused)
     assert life.run("promote_model").success
     assert life.bearer(PRODUCTION) == 1
 
