@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _inspect(command.competitions)
         if command.name == "launch":
             return _launch(command.job, command.fields, command.partition)
+        if command.name == "dev":
+            return _dev()
         return _up() if command.name == "up" else _advance(command.weeks)
     except TouchlineError as error:
         echo(f"touchline: {error}")
@@ -42,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="touchline", description="Calibrated football forecasts, on this machine.")
     commands = parser.add_subparsers(dest="name", required=True)
     commands.add_parser("up", help="start every service on this machine; Ctrl-C stops them")
+    commands.add_parser("dev", help="API, worker and viewer that restart when code is saved; run `up` once before")
     advance = commands.add_parser("advance", help="move the clock of the replayed season forward while `up` is running")
     advance.add_argument("--weeks", type=int, default=1, help="number of weeks (default 1)")
     launch = commands.add_parser("launch", help="launch a Dagster job of a running `up` and wait for its outcome")
@@ -85,6 +88,13 @@ def _up() -> int:
     from orchestration.local.stack import LocalSettings
 
     return up(LocalSettings(), echo)
+
+
+def _dev() -> int:
+    from orchestration.local.dev import dev
+    from orchestration.local.stack import LocalSettings
+
+    return dev(LocalSettings(), echo)
 
 
 def _inspect(competitions: Sequence[str]) -> int:
