@@ -35,14 +35,14 @@ from tests.support.service_harness import REPOSITORY, wait_until
 AT_REST, RATE, LOADED, SATURATED = 15, 50, 20, 10
 # Command lines of the processes of one container, by the name of its row.
 ROWS = {
-    "API": r"-m serving\.app",
+    "API": r"-m serving\.api",
     "worker": r"-m serving\.worker",
     "MLflow": r"mlflow[ .]server|mlflow\.server",
     "match viewer": r"streamlit run",
     "Dagster code server": r"dagster api grpc|dagster\._cli api grpc|dagster code-server",
     "Dagster webserver": r"dagster_webserver|dagster-webserver",
     "Dagster daemon": r"dagster\._daemon|dagster-daemon",
-    "run": r"-m orchestration\.pipeline",
+    "run": r"-m orchestration\.local\.pipeline",
     "RabbitMQ": r"beam\.smp",
     "Valkey": r"valkey-server",
     "PostgreSQL": r"postgres",
