@@ -1,1 +1,1 @@
-"""The artefacts, one noun each: an asset's key is the name of its table in the lake."""
+"""The assets, one noun each: an asset's key is the name of its table in the lake."""

@@ -1,4 +1,4 @@
-"""Whether the latest matches still look like those the model knows."""
+"""Drift: whether the latest matches still resemble those the model was trained on."""
 
 from dataclasses import asdict
 from typing import Any
@@ -19,35 +19,36 @@ from orchestration.steps.training import content_hash
 from orchestration.steps.weekly_forecasts import monday
 
 
-def watched(lake: Lake, model: LoadedModel) -> pd.DataFrame:
-    """Features of all played matches, and the forecasts of one model: as published, else as it would have made them.
+def monitored_columns(lake: Lake, model: LoadedModel) -> pd.DataFrame:
+    """Features of all played matches and one model's forecasts for them: published ones, otherwise recomputed ones.
 
-    What an earlier version published is no matter of drift: there the model has changed, and not the matches.
+    Forecasts published by earlier versions are recomputed: they would show the change of model as drift of the data.
     """
     frame = lake_tables.features(lake)
     frame = frame[frame["status"] == Status.PLAYED].reset_index(drop=True)
-    made = pd.DataFrame(
+    forecasts = pd.DataFrame(
         model.predict_proba(frame[list(model.features)].to_numpy(float)), frame["match_id"], list(OUTCOMES)
     )
     rows = lake_tables.read_weeks(lake, "forecasts")
-    mine = rows[rows["model_version"] == model.version.version].sort_values("published_at")
-    stands = mine.drop_duplicates("match_id", keep="last").set_index("match_id")[list(OUTCOMES)]
-    made.update(stands)
-    kept = frame[["match_id", "competition", "season", "kick_off", *_features(model)]]
-    return kept.assign(
-        as_published=kept["match_id"].isin(stands.index), **{one: made[one].to_numpy() for one in OUTCOMES}
+    by_model = rows[rows["model_version"] == model.version.version].sort_values("published_at")
+    published = by_model.drop_duplicates("match_id", keep="last").set_index("match_id")[list(OUTCOMES)]
+    forecasts.update(published)
+    columns = frame[["match_id", "competition", "season", "kick_off", *_monitored_features(model)]]
+    return columns.assign(
+        as_published=columns["match_id"].isin(published.index),
+        **{outcome: forecasts[outcome].to_numpy() for outcome in OUTCOMES},
     )
 
 
-def _features(model: LoadedModel) -> list[str]:
-    """The features that are watched. Odds, which a match may lack, show in the forecasts that are made of them."""
+def _monitored_features(model: LoadedModel) -> list[str]:
+    """The features tested for drift. Odds may be missing; their drift shows in the forecasts made from them."""
     return [name for name in model.features if name not in ODDS_FEATURES]
 
 
 @dg.asset(
     partitions_def=weeks,
     deps=[
-        "forecasts",  # and those of the weeks before; told so, Dagster would report on all weeks wherever one is chosen
+        "forecasts",  # earlier weeks are read too, but mapping them would make Dagster run all weeks for each one
         dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
         "outcome_model",
     ],
@@ -63,23 +64,26 @@ def drift_report(
 ) -> None:
     """Drift of features and forecasts: the latest hundred matches of a competition against the three seasons before.
 
-    The features are those that the version in production uses, the forecasts those that it has published. The report's
-    page says which test is used, how often it cries wolf and what it catches. A week that drifted wants a person's eye:
-    job `review_drift`. Of several weeks each gets the report that it would get by itself.
+    It covers the features of the version in production and the forecasts that this version has published. The report
+    names the statistical test, its rate of false alarms and the shifts it detects. After drift, a person must review
+    the report (job `review_drift`) before the next promotion. A run for several weeks writes the same reports as one
+    run per week.
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
-        raise dg.Failure("no version is in production; there are no forecasts whose drift could be watched")
-    if to_come := [week for week in context.partition_keys if monday(week) > clock.as_of()]:
         raise dg.Failure(
-            f"the week of {to_come[0]} has not begun at {clock.as_of():%Y-%m-%d %H:%M} UTC; the last one that can be "
-            f"reported on is that of {week_of(clock.as_of())}"
+            "no version is in production, so there are no forecasts to report on; materialise production_model first"
+        )
+    if future := [week for week in context.partition_keys if monday(week) > clock.as_of()]:
+        raise dg.Failure(
+            f"the week of {future[0]} has not begun at {clock.as_of():%Y-%m-%d %H:%M} UTC; the latest possible week "
+            f"is that of {week_of(clock.as_of())}"
         )
     model = registry.load(production)
-    frame = watched(lake, model)
+    frame = monitored_columns(lake, model)
     for week in context.partition_keys:
-        summary = _publish(lake, frame, week, (*_features(model), *OUTCOMES))
-        context.add_asset_metadata(_shown(summary, lake, settings.api_url), partition_key=week)
+        summary = _publish(lake, frame, week, (*_monitored_features(model), *OUTCOMES))
+        context.add_asset_metadata(_metadata(summary, lake, settings.api_url), partition_key=week)
         context.log.info("week of %s: %s", week, summary["state"])
 
 
@@ -87,14 +91,14 @@ def _publish(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...
     """Write a week's report and summary; returns the summary."""
     from monitoring.drift import drift_report as compare
 
-    report = compare(frame, week, _trust(lake, frame, week, columns))
+    report = compare(frame, week, _calibration(lake, frame, week, columns))
     lake.write_bytes(reports.drift_page_path(week), report.html.encode())
     lake.write_json(reports.drift_summary_path(week), report.summary)
     return report.summary
 
 
-def _shown(summary: dict[str, Any], lake: Lake, api: str) -> dict[str, Any]:
-    """What a person is shown of a report."""
+def _metadata(summary: dict[str, Any], lake: Lake, api: str) -> dict[str, Any]:
+    """The report as Dagster metadata."""
     week = summary["week"]
     return {
         "state": summary["state"],
@@ -107,12 +111,12 @@ def _shown(summary: dict[str, Any], lake: Lake, api: str) -> dict[str, Any]:
 
 
 def _link(api: str, path: str) -> dg.MetadataValue[Any]:
-    """A link that opens in the browser, or where it would be found if the address of the API were known."""
+    """A link to the API, or the path alone if the address of the API is not set."""
     return dg.MetadataValue.url(f"{api.rstrip('/')}{path}") if api else dg.MetadataValue.text(f"GET {path} of the API")
 
 
-def _trust(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...]):  # type: ignore[no-untyped-def]  # a type of a lazy import
-    """Thresholds from the seasons before the one of the week; they take seconds to measure and are kept."""
+def _calibration(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...]):  # type: ignore[no-untyped-def]  # a type of a lazy import
+    """Drift thresholds, calibrated on the seasons before that of the week. Cached, since calibration takes seconds."""
     from monitoring.drift import DriftCalibration, calibrate
 
     known = frame[frame["kick_off"] < monday(week)]

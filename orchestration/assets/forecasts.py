@@ -1,4 +1,4 @@
-"""Published forecasts, a week at a time: those of production, and those of the candidate in its shadow."""
+"""Weekly forecasts: published ones by the version in production, and shadow ones by the candidate."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,7 +19,7 @@ from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.weekly_forecasts import forecasts_of_week, monday
 
-_SHOWN = ["kick_off", "home_team", "away_team", "home", "draw", "away", "model_version"]
+METADATA_COLUMNS = ["kick_off", "home_team", "away_team", "home", "draw", "away", "model_version"]
 _DEPS: list[dg.AssetDep] = [
     dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping()),
     dg.AssetDep("team_states", partition_mapping=dg.AllPartitionMapping()),
@@ -42,12 +42,12 @@ def forecasts(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-    """Home, draw and away probabilities of every match of a week, made by the version in production.
+    """Home, draw and away probabilities of every match of a week, by the version in production.
 
-    Once a match has kicked off its row is history and never changes. Each row tells the model's version, the last match
-    that model was trained on and the last result its ratings had seen; beside it stand expected goals, the likeliest
-    scores and what moved the forecast. Weeks beyond `TOUCHLINE_FORECAST_HORIZON_WEEKS` are empty.
-    However many weeks are asked for, they are one run: new results ask for all of them, every day.
+    After kick-off, a row never changes. Each row records the model version, the last match that it was trained on and
+    the last result in the ratings, with expected goals, the likeliest scores and the contributions to the forecast.
+    Weeks beyond `TOUCHLINE_FORECAST_HORIZON_WEEKS` are empty.
+    A run covers any number of weeks, because new results require all of them every day.
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
@@ -65,21 +65,22 @@ def forecasts(
             frames[week] = forecasts_of_week(model, table, week, as_of, clock.replaying, before[week])
         except LeakageError as error:
             raise dg.Failure(f"week {week}: {error}") from error
-    yield from checks.verify({Suite.FORECASTS: _each_match_once(frames)}, as_of)
-    there = set(lake.partitions("forecasts"))
+    yield from checks.verify({Suite.FORECASTS: _latest_rows(frames)}, as_of)
+    written = set(lake.partitions("forecasts"))
     for week, frame in frames.items():
-        # Writing waits for the disk: history that stands, and weeks that nobody asks for yet, are left alone.
-        final = week > last or (week in there and week < week_of(as_of))
+        # Writing waits for the disk: unchanged history, and weeks beyond the horizon, are skipped.
+        final = week > last or (week in written and week < week_of(as_of))
         if not (final and frame[SCHEMA.names].equals(before[week][SCHEMA.names])):
             lake.write_table("forecasts", week, frame.reindex(columns=PUBLISHED.names), schema=PUBLISHED)
-        kept = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
-        context.add_asset_metadata({**rendering.of_table(frame, frame[_SHOWN]), **kept}, partition_key=week)
+        metadata = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
+        metadata |= rendering.of_table(frame, frame[METADATA_COLUMNS])
+        context.add_asset_metadata(metadata, partition_key=week)
     lake_tables.record_forecast_inputs(lake, [week for week in frames if week <= last], week_of(as_of), made_from)
     yield dg.MaterializeResult()
 
 
-def _each_match_once(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """All weeks as one table; a match that was moved is in the week it was announced for and in its new one."""
+def _latest_rows(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """All weeks as one table with one row per match: a rescheduled match is in its old week and in its new one."""
     rows = pd.concat([frame.assign(week=week) for week, frame in frames.items()], ignore_index=True)
     latest = rows.groupby("match_id")["week"].transform("max")
     return rows[rows["week"] == latest].drop(columns="week").reset_index(drop=True)
@@ -98,33 +99,35 @@ def shadow_forecasts(
     registry: dg.ResourceParam[Registry],
     clock: dg.ResourceParam[Clock],
 ) -> None:
-    """What the candidate in `staging` would have published for a week; users never see it, the gate judges it.
+    """Forecasts of a week by the candidate in `staging`: evidence for the promotion gate, never shown to users.
 
-    Rows of earlier candidates stay, so that a version can still be compared after it has gone into production.
+    Rows of earlier candidates stay, so that a version can still be compared after its promotion.
     """
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
-    waiting = candidate is not None and (production is None or candidate.version != production.version)
-    model = registry.load(candidate) if candidate is not None and waiting else None
+    is_new = candidate is not None and (production is None or candidate.version != production.version)
+    model = registry.load(candidate) if candidate is not None and is_new else None
     table = lake_tables.matches(lake)
     for week in context.partition_keys:
         before = lake_tables.read_week(lake, "shadow_forecasts", week)
         frame = before if model is None else _with_shadow(model, table, week, clock, before)
         if not frame[SCHEMA.names].equals(before[SCHEMA.names]):
             lake.write_table("shadow_forecasts", week, frame, schema=SCHEMA)
-        versions = sorted(int(one) for one in frame["model_version"].unique())
-        seen = {**rendering.of_table(frame, frame[_SHOWN]), "versions": str(versions)}
-        context.add_asset_metadata(seen, partition_key=week)
+        versions = sorted(int(version) for version in frame["model_version"].unique())
+        metadata = {**rendering.of_table(frame, frame[METADATA_COLUMNS]), "versions": str(versions)}
+        context.add_asset_metadata(metadata, partition_key=week)
 
 
 def _with_shadow(
     model: LoadedModel, matches: pd.DataFrame, week: str, clock: Clock, before: pd.DataFrame
 ) -> pd.DataFrame:
-    """The week's shadow table with the candidate's rows brought up to date.
+    """The week's shadow table with the candidate's rows updated.
 
-    A candidate that has learnt from the running season has nothing to say about the weeks before it was trained.
+    A candidate that was trained on the running season cannot forecast weeks before its last training match.
     """
-    mine = before["model_version"] == model.version.version
-    looking_back = clock.replaying and monday(week) > model.version.trained_through
-    rows = forecasts_of_week(model, matches, week, clock.as_of(), looking_back, before[mine].reset_index(drop=True))
-    filled = [part for part in (before[~mine], rows) if not part.empty]
+    by_candidate = before["model_version"] == model.version.version
+    backdated = clock.replaying and monday(week) > model.version.trained_through
+    rows = forecasts_of_week(
+        model, matches, week, clock.as_of(), backdated, before[by_candidate].reset_index(drop=True)
+    )
+    filled = [part for part in (before[~by_candidate], rows) if not part.empty]
     return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty_table(SCHEMA)

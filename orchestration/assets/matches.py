@@ -20,15 +20,15 @@ from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import content_hash
 
-_SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals"]
+METADATA_COLUMNS = ["kick_off", "home_team", "away_team", "home_goals", "away_goals"]
 
 
 class RefreshConfig(dg.Config):
-    """What a person may say about a refresh."""
+    """Options of a refresh."""
 
     accept_lost_results: bool = Field(
         default=False,
-        description="True where it is right that results which were published are gone: annulled matches.",
+        description="Accept that published results have disappeared from the source, as for annulled matches.",
     )
 
 
@@ -41,46 +41,45 @@ def matches(
     lake: dg.ResourceParam[Lake],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-    """All known results and the fixtures to come of one competition, as they stand at the pipeline's moment.
+    """All results and fixtures of one competition, as known at the pipeline's clock.
 
-    What has not been played at that moment is a fixture without a score, even if the source already has one: the
-    bundled season is replayed that way. Rows that could not be used are put aside in `quarantine`, with the reason.
-    Where nothing has changed, what is published stays as it is, and nothing follows from it. A feed that has lost
-    results is refused, unless a person says that it is right (`accept_lost_results`).
+    A match after that time is a fixture without a score, even if the source has one: this is how the bundled season is
+    replayed. Unusable rows go to `quarantine` with the reason. An unchanged table is not written again, so nothing
+    downstream runs. A source that has lost published results is refused, unless `accept_lost_results` is set.
     """
     competition, as_of = context.partition_key, clock.as_of()
-    found = source.load(competition, context.log.info)
-    for pair in found.report.get("alike", []):
-        context.log.warning(f"one club or two? {pair}: if one, tell it in TOUCHLINE_ALIASES")
-    table = as_known_at(found.matches, as_of)
-    stands = _published(lake, competition)
-    before = lake_tables.empty_table(SCHEMA) if config.accept_lost_results else stands
+    loaded = source.load(competition, context.log.info)
+    for pair in loaded.report.get("alike", []):
+        context.log.warning(f"possibly the same club: {pair}; if so, map one to the other in TOUCHLINE_ALIASES")
+    table = as_known_at(loaded.matches, as_of)
+    published = _published(lake, competition)
+    before = lake_tables.empty_table(SCHEMA) if config.accept_lost_results else published
     before = as_known_at(before[before["season"].str[:4] >= str(settings.first_season)], as_of)
-    # Replayed, results of later matches are no fault of the source; live, they are, and hiding them would hide it.
-    results = results_of(table if clock.replaying else found.matches)
+    # A replay hides the results of later matches on purpose. Live, such results are errors that the checks must see.
+    results = results_of(table if clock.replaying else loaded.matches)
     tables = {
         Suite.RESULTS: results,
         Suite.PUBLISHED: published_results(before, table, names(settings)),
         Suite.FIXTURES: fixtures_of(table),
     }
     yield from checks.verify(tables, as_of)
-    lake.write_table("quarantine", competition, found.quarantine, schema=QUARANTINE_SCHEMA)
-    changed = not stands.equals(table)
-    if changed:  # what is made from the matches is made again when they are written, not when they were looked at
+    lake.write_table("quarantine", competition, loaded.quarantine, schema=QUARANTINE_SCHEMA)
+    changed = not published.equals(table)
+    if changed:  # downstream assets are outdated by a write, not by a refresh that changed nothing
         lake.write_table("matches", competition, table, schema=SCHEMA)
     played = table[table["status"] == Status.PLAYED]
     yield dg.MaterializeResult(
         metadata={
-            **rendering.of_table(table, sample=played[_SHOWN].tail(10)),
+            **rendering.of_table(table, sample=played[METADATA_COLUMNS].tail(10)),
             "as_of": dg.MetadataValue.timestamp(as_of),
             "changed": changed,
             "played": len(played),
             "to_come": len(table) - len(played),
             "seasons": int(table["season"].nunique()),
-            "quarantined": int((~found.quarantine["repaired"]).sum()),
-            "repaired": int(found.quarantine["repaired"].sum()),
-            "quarantine": dg.MetadataValue.md(rendering.markdown(found.quarantine.head(20))),
-            "source": dg.MetadataValue.json(found.report),
+            "quarantined": int((~loaded.quarantine["repaired"]).sum()),
+            "repaired": int(loaded.quarantine["repaired"].sum()),
+            "quarantine": dg.MetadataValue.md(rendering.markdown(loaded.quarantine.head(20))),
+            "source": dg.MetadataValue.json(loaded.report),
         },
         data_version=dg.DataVersion(content_hash(table)),
     )
@@ -89,5 +88,5 @@ def matches(
 def _published(lake: Lake, competition: str) -> pd.DataFrame:
     try:
         return conform(lake.read_table("matches", competition, schema=SCHEMA))
-    except (NotPublishedError, CorruptArtefactError):  # nothing that could be lost
+    except (NotPublishedError, CorruptArtefactError):  # no published results that could be lost
         return lake_tables.empty_table(SCHEMA)

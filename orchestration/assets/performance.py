@@ -1,4 +1,4 @@
-"""How good the published forecasts were, and how fresh everything is."""
+"""Reports on the quality of the published forecasts and on the freshness of the data."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ from orchestration.steps.training import reliability
 
 @dg.asset(deps=["settled_forecasts"], automation_condition=EAGER_WITH_MISSING, group_name="evaluation", kinds={"json"})
 def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) -> dg.MaterializeResult[None]:
-    """Scores of everything that was settled, against the references, by competition, window and model version."""
+    """Scores of all settled forecasts against the baselines, by competition, window and model version."""
     settled = lake_tables.settled_forecasts(lake)
     document = performance_report(settled, clock.as_of())
     lake.write_json(reports.PERFORMANCE, document)
     metadata: dict[str, Any] = {
         "matches": len(settled),
-        "groups": dg.MetadataValue.md(rendering.markdown(_rows(document))),
-        "weeks": dg.MetadataValue.md(rendering.markdown(_weeks(document))),
+        "groups": dg.MetadataValue.md(rendering.markdown(_group_rows(document))),
+        "weeks": dg.MetadataValue.md(rendering.markdown(_week_rows(document))),
     }
     if len(settled):
         p, y = settled[["home", "draw", "away"]].to_numpy(float), settled["outcome"].to_numpy(int)
@@ -35,22 +35,22 @@ def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) ->
     return dg.MaterializeResult(metadata=metadata)
 
 
-def _rows(document: dict[str, Any]) -> pd.DataFrame:
+def _group_rows(document: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                **{name: one[name] for name in ("competition", "window", "model_version", "matches")},
-                **{name: one["scores"]["model"][name] for name in ("rps", "log_loss", "brier", "accuracy")},
-                **{f"skill vs {name}": value["skill"] for name, value in one["against"].items()},
-                "calibration": f"{one['calibration']['error']:.4f} of at most {one['calibration']['limit']:.4f}",
+                **{name: group[name] for name in ("competition", "window", "model_version", "matches")},
+                **{name: group["scores"]["model"][name] for name in ("rps", "log_loss", "brier", "accuracy")},
+                **{f"skill vs {name}": value["skill"] for name, value in group["against"].items()},
+                "calibration": f"{group['calibration']['error']:.4f} of at most {group['calibration']['limit']:.4f}",
             }
-            for one in document["groups"]
+            for group in document["groups"]
         ]
     )
 
 
-def _weeks(document: dict[str, Any]) -> pd.DataFrame:
-    rows = [{"week": one["week"], "matches": one["matches"], **one["rps"]} for one in document["weeks"][-12:]]
+def _week_rows(document: dict[str, Any]) -> pd.DataFrame:
+    rows = [{"week": week["week"], "matches": week["matches"], **week["rps"]} for week in document["weeks"][-12:]]
     return pd.DataFrame(rows)
 
 
@@ -63,7 +63,7 @@ def _weeks(document: dict[str, Any]) -> pd.DataFrame:
 def freshness(
     lake: dg.ResourceParam[Lake], registry: dg.ResourceParam[Registry], clock: dg.ResourceParam[Clock]
 ) -> dg.MaterializeResult[None]:
-    """What is in the lake, what is overdue and what is missing: the figures behind the alerts on stale data."""
+    """Counts of available, overdue and missing data in the lake: the figures behind the alerts on stale data."""
     production = registry.by_alias(PRODUCTION)
     document = freshness_report(
         lake_tables.matches(lake),
@@ -75,7 +75,7 @@ def freshness(
         production.version if production else None,
     )
     lake.write_json(reports.FRESHNESS, document)
-    table = pd.DataFrame([{"competition": name, **one} for name, one in document["competitions"].items()])
+    table = pd.DataFrame([{"competition": name, **counts} for name, counts in document["competitions"].items()])
     return dg.MaterializeResult(
         metadata={**document["forecasts"], "competitions": dg.MetadataValue.md(rendering.markdown(table))}
     )

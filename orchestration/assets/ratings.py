@@ -1,4 +1,4 @@
-"""From matches to what a model sees: the ratings before each match, and every club's state now."""
+"""Model input from matches: the ratings before each match, and the current state of every club."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import content_hash
 
 _ALL_MATCHES = dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping())
-"""Results of one tier move the ratings of the others of its country: `new_results_sensor` knows which those are."""
+"""Results of one tier change the ratings of the other tiers of its country; `new_results_sensor` selects them."""
 
 
 def _spec(name: str, description: str) -> dg.AssetSpec:
@@ -34,11 +34,11 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
     specs=[
         _spec(
             "match_features",
-            "The model's input for every match of a competition, made only from what stood on the evening before it.",
+            "Model input for every match of a competition, computed only from results up to the evening before it.",
         ),
         _spec(
             "team_states",
-            "Where every club stands after the last result: the ratings from which the next matches are forecast.",
+            "Ratings of every club after its last result, from which the next matches are forecast.",
         ),
     ],
     partitions_def=competitions,
@@ -47,26 +47,26 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
 def ratings(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-    """Both come from one pass through the results and are verified together: neither is published without the other.
+    """Compute both tables in one pass through the results and check them together: neither is published alone.
 
-    The pass goes through all results of the country. For five tiers of twelve seasons that is 20 ms, no more than it
-    takes to make sure that an earlier pass could be continued.
+    The pass covers all results of the country. For five tiers of twelve seasons it takes 20 ms, as long as checking
+    whether an earlier pass could be continued.
     """
     competition = context.partition_key
     made_from = lake_tables.country_fingerprints(lake, competition)
     table = lake_tables.matches(lake, made_from)
     seen = replay(table)
     frame, states = feature_frame(table, seen.home, seen.away), seen.team_states
-    frame, states = (one[one["competition"] == competition].reset_index(drop=True) for one in (frame, states))
+    frame, states = (table[table["competition"] == competition].reset_index(drop=True) for table in (frame, states))
     yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())
     lake.write_table("match_features", competition, frame)
     lake.write_table("team_states", competition, states, STATES)
     lake_tables.record_rating_inputs(lake, competition, made_from)
-    yield _features_shown(frame)
-    yield _states_shown(states)
+    yield _feature_metadata(frame)
+    yield _state_metadata(states)
 
 
-def _features_shown(frame: pd.DataFrame) -> dg.MaterializeResult[None]:
+def _feature_metadata(frame: pd.DataFrame) -> dg.MaterializeResult[None]:
     played = frame[frame["status"] == Status.PLAYED]
     return dg.MaterializeResult(
         asset_key="match_features",
@@ -80,7 +80,7 @@ def _features_shown(frame: pd.DataFrame) -> dg.MaterializeResult[None]:
     )
 
 
-def _states_shown(states: pd.DataFrame) -> dg.MaterializeResult[None]:
+def _state_metadata(states: pd.DataFrame) -> dg.MaterializeResult[None]:
     last = states["features_as_of"].max()
     ranked = states.sort_values("elo", ascending=False)[["team", "elo", "pi_home", "pi_away", "attack", "defence"]]
     return dg.MaterializeResult(

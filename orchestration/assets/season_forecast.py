@@ -1,4 +1,4 @@
-"""Where each club may finish."""
+"""Simulated final tables."""
 
 import dagster as dg
 import numpy as np
@@ -18,7 +18,7 @@ from orchestration.partitions import competitions
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
 
-_SHOWN = ["team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation"]
+METADATA_COLUMNS = ["team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation"]
 
 
 @dg.asset(
@@ -34,11 +34,11 @@ def season_forecast(
     registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.MaterializeResult[None]:
-    """The final table, simulated: the season's remaining matches are played ten thousand times.
+    """The final table, from ten thousand simulations of the season's remaining matches.
 
-    Each match is won as often as the version in production says; ties are broken by the competition's own rules.
-    Matches that the source does not list yet are added where the competition's format is known. Where it is not, and
-    pairs are missing, `complete` is false: then only the matches that are listed were played.
+    Outcomes follow the probabilities of the version in production, and ties are broken by the competition's own rules.
+    Fixtures that the source does not list yet are added if the competition's format is known. If it is not known and
+    fixtures are missing, `complete` is false, and only the listed fixtures are simulated.
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
@@ -54,7 +54,7 @@ def season_forecast(
     )
     neutral = to_come["neutral"].to_numpy(bool)
     p = probabilities(registry.load(production), home, away, neutral, market(to_come))
-    chances = to_come[["match_id"]].assign(**{one: p[:, i] for i, one in enumerate(OUTCOMES)})
+    chances = to_come[["match_id"]].assign(**{outcome: p[:, i] for i, outcome in enumerate(OUTCOMES)})
     rates = np.stack(log_rates(home, away, np.where(neutral, 0.0, 1.0)), axis=1)
     complete = is_whole(season)
     last = states["features_as_of"].max()
@@ -67,7 +67,7 @@ def season_forecast(
     lake.write_table("season_forecast", competition, final)
     return dg.MaterializeResult(
         metadata={
-            **rendering.of_table(final, final[_SHOWN]),
+            **rendering.of_table(final, final[METADATA_COLUMNS]),
             "matches_to_come": len(to_come),
             "model_version": production.version,
             "complete": complete,

@@ -1,4 +1,4 @@
-"""What was published before kick-off, with what then happened."""
+"""Published forecasts with the results of their matches, and their scores."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from orchestration.partitions import weeks
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.baselines import plain_elo
 
-_SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "home", "draw", "away", "rps"]
+METADATA_COLUMNS = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "home", "draw", "away", "rps"]
 
 
 @dg.asset(
@@ -34,10 +34,10 @@ _SHOWN = ["kick_off", "home_team", "away_team", "home_goals", "away_goals", "hom
 def settled_forecasts(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-    """The forecasts of a week's played matches, scored once and for all against the base rate, plain Elo and the odds.
+    """Forecasts of a week's played matches, scored beside the base rate, plain Elo and the bookmakers' odds.
 
-    A match counts in the week in which it was played, by the last forecast published before its kick-off. Postponed
-    matches wait, awarded ones are void. What is settled stays settled.
+    A match belongs to the week in which it was played. The last forecast published before kick-off is scored, once.
+    Postponed matches are settled when they are played; awarded ones are void.
     """
     rows, table = lake_tables.read_weeks(lake, "forecasts"), lake_tables.matches(lake)
     elo = plain_elo(table, lake_tables.features(lake), set(rows["season"]))
@@ -47,25 +47,25 @@ def settled_forecasts(
     before = {week: lake_tables.read_week(lake, "settled_forecasts", week, SCHEMA) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
     for week in context.partition_keys:
-        frame = _together([before[week], now.settled[played_in == week]]).drop_duplicates("match_id", keep="first")
+        frame = _concat([before[week], now.settled[played_in == week]]).drop_duplicates("match_id", keep="first")
         frames[week] = frame.sort_values(["kick_off", "match_id"], ignore_index=True)
     others = [name for name in lake.partitions("settled_forecasts") if name not in frames]
     rest = [lake_tables.read_week(lake, "settled_forecasts", name, SCHEMA) for name in others]
-    yield from checks.verify({Suite.SETTLED: _together([*rest, *frames.values()])}, clock.as_of())
-    there = set(lake.partitions("settled_forecasts"))
+    yield from checks.verify({Suite.SETTLED: _concat([*rest, *frames.values()])}, clock.as_of())
+    written = set(lake.partitions("settled_forecasts"))
     for week, frame in frames.items():
-        if not frame.equals(before[week]) or (week not in there and week <= week_of(clock.as_of())):
+        if not frame.equals(before[week]) or (week not in written and week <= week_of(clock.as_of())):
             lake.write_table("settled_forecasts", week, frame, schema=SCHEMA)
         announced = set(lake_tables.read_week(lake, "forecasts", week)["match_id"])
-        open_ = now.unsettled[now.unsettled["match_id"].isin(announced - set(frame["match_id"]))]
-        seen = {**rendering.of_table(frame, frame[_SHOWN]), "not_scored": _reasons(open_)}
+        unsettled = now.unsettled[now.unsettled["match_id"].isin(announced - set(frame["match_id"]))]
+        metadata = {**rendering.of_table(frame, frame[METADATA_COLUMNS]), "not_scored": _reasons(unsettled)}
         if len(frame):
-            seen["rps"] = float(frame["rps"].mean())
-        context.add_asset_metadata(seen, partition_key=week)
+            metadata["rps"] = float(frame["rps"].mean())
+        context.add_asset_metadata(metadata, partition_key=week)
     yield dg.MaterializeResult()
 
 
-def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
+def _concat(parts: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [part for part in parts if not part.empty]
     return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty_table(SCHEMA)
 

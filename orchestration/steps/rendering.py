@@ -1,4 +1,4 @@
-"""What a person sees of an artefact in the Dagster UI."""
+"""Dagster metadata from tables and scores: markdown tables and plots for the UI."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def of_table(frame: pd.DataFrame, sample: pd.DataFrame | None = None) -> dict[str, Any]:
-    """Row count, columns with types and a few rows."""
-    shown = frame.tail(5) if sample is None else sample
+    """Row count, columns with types, and a sample of rows."""
+    rows = frame.tail(5) if sample is None else sample
     return {
         "dagster/row_count": len(frame),
         "dagster/column_schema": dg.TableSchema(
             columns=[dg.TableColumn(str(name), str(dtype)) for name, dtype in frame.dtypes.items()]
         ),
-        "sample": dg.MetadataValue.md(markdown(shown)),
+        "sample": dg.MetadataValue.md(markdown(rows)),
     }
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A small frame as a markdown table; numbers with four digits, moments to the minute."""
+    """A small frame as a markdown table: floats with four digits, times to the minute."""
     if frame.empty:
         return "*no rows*"
     header = [str(name) for name in frame.columns]
@@ -44,13 +44,13 @@ def _cell(value: Any) -> str:
 
 
 def scores_table(scores: Mapping[str, Mapping[str, float]]) -> dg.MarkdownMetadataValue:
-    """Scores of several forecasters on the same matches, one row each."""
+    """Scores of several forecasters on the same matches, one row per forecaster."""
     rows = [{"forecaster": name, **values} for name, values in scores.items()]
     return dg.MetadataValue.md(markdown(pd.DataFrame(rows)))
 
 
 def reliability_plot(bins: Sequence[Mapping[str, float]]) -> dg.MarkdownMetadataValue:
-    """Forecast against observed frequency, inside the markdown itself so that it needs no file server."""
+    """Forecast against observed frequency, as an image inside the markdown, which needs no file server."""
     image = io.BytesIO()
     reliability_figure(bins).savefig(image, format="png", dpi=80)
     return dg.MetadataValue.md(
@@ -59,16 +59,16 @@ def reliability_plot(bins: Sequence[Mapping[str, float]]) -> dg.MarkdownMetadata
 
 
 def reliability_figure(bins: Sequence[Mapping[str, float]]) -> Figure:
-    """A dot for every bin of a `monitoring.calibration.reliability_curve`, with the interval that its n allows."""
-    # matplotlib takes a second to import; most steps draw nothing.
+    """A plot of `monitoring.calibration.reliability_curve`: a dot per bin, with the interval for its sample size."""
+    # matplotlib takes a second to import, and most steps draw nothing.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], linestyle="--", color="grey", linewidth=1)
-    forecast = [one["forecast"] for one in bins]
-    # Lines and no error bars: those refuse a lower end that rounding puts above an observed frequency of 0.
-    axes.vlines(forecast, [one["low"] for one in bins], [one["high"] for one in bins], linewidth=1)
-    axes.scatter(forecast, [one["observed"] for one in bins], s=[10 + one["n"] / 8 for one in bins], alpha=0.8)
+    forecast = [row["forecast"] for row in bins]
+    # Not `errorbar`: it rejects a lower end that rounding has put above an observed frequency of 0.
+    axes.vlines(forecast, [row["low"] for row in bins], [row["high"] for row in bins], linewidth=1)
+    axes.scatter(forecast, [row["observed"] for row in bins], s=[10 + row["n"] / 8 for row in bins], alpha=0.8)
     axes.set(xlabel="forecast probability", ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1))
     return figure

@@ -1,4 +1,4 @@
-"""One training, from published tables to everything that the registry should know about it."""
+"""Training of a model: from published tables to everything that the registry stores about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from monitoring.performance import Difference, paired_difference
 ROOT = Path(__file__).resolve().parents[2]
 
 SOURCES = ("features", "monitoring", "orchestration", "requirements.lock")
-"""What decides, with data and recipe, which model comes out."""
+"""The code that determines the model, together with data and recipe."""
 
 IDENTITY = ("data_digest", "recipe", "code_revision")
 """Tags that together determine a model bit for bit."""
@@ -38,12 +38,12 @@ IDENTITY = ("data_digest", "recipe", "code_revision")
 BOUNDS = ("mean", "low", "high")
 
 FORECASTERS = ("model", "elo", "base")
-"""The model, plain Elo, and the base rate, all judged on the same matches."""
+"""The model and its baselines, plain Elo and the base rate, all evaluated on the same matches."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What, with the data, determines a model bit for bit."""
+    """Settings that, together with the data, determine a model bit for bit."""
 
     seed: int
     evaluate_from: int
@@ -53,15 +53,15 @@ class Recipe:
     blend: bool = False
 
     def head(self) -> Head:
-        """The model, not yet fitted."""
+        """The unfitted model."""
         return outcome_model(self.regularisation, self.seed, self.features, self.blend)
 
 
 def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> NDArray[np.bool_]:
-    """Rows to learn from: played, of seasons that are over (or of the running one too).
+    """Mask of the rows to train on: played matches of complete seasons, optionally of the running one too.
 
-    A season is over when none of its matches is to come, or when the next one has begun. Its model may then forecast
-    every week of the running season; one that has seen results of the running season may forecast later weeks only.
+    A season is complete when all its matches are played or the next season has begun. A model of complete seasons may
+    forecast every week of the running season; one that was trained on the running season may forecast later weeks only.
     """
     played = (matches["status"] == Status.PLAYED).to_numpy()
     if include_running_season:
@@ -69,14 +69,14 @@ def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> ND
     keys = matches["competition"] + "/" + matches["season"]
     latest = matches["competition"].map(matches[played].groupby("competition")["season"].max())
     open_seasons = set(keys[~played])
-    over = (matches["season"] < latest).to_numpy() | ~keys.isin(open_seasons).to_numpy()
-    return np.asarray(played & over)
+    complete = (matches["season"] < latest).to_numpy() | ~keys.isin(open_seasons).to_numpy()
+    return np.asarray(played & complete)
 
 
 def train(
     matches: pd.DataFrame, features: pd.DataFrame, recipe: Recipe, as_of: datetime, source: str, reason: str = ""
 ) -> Training:
-    """Fit the model, judge it walk-forward against both references, and describe all of it.
+    """Fit the model, evaluate it walk-forward against both baselines, and describe the result.
 
     `features` has one row per match; `matches` provides the outcomes. Rows are joined by match_id. Raises
     InvalidInputError if there is too little to train on.
@@ -85,20 +85,20 @@ def train(
     if set(recipe.features) & set(SHOT_FEATURES):
         _need_shots(rows)
     table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
-    learnt = table[settled(table)]
-    if learnt.empty:
+    usable = table[settled(table)]
+    if usable.empty:
         raise InvalidInputError(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
     if set(recipe.features) & set(ODDS_FEATURES):
-        _need_odds(learnt)
+        _need_odds(usable)
     x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
     reference = len(recipe.features)
-    judged = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.head)
-    scores = evaluation(judged)
-    estimator = recipe.head().fit(learnt[list(recipe.features)].to_numpy(float), outcomes(learnt))
+    forecasts = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.head)
+    scores = evaluation(forecasts)
+    estimator = recipe.head().fit(usable[list(recipe.features)].to_numpy(float), outcomes(usable))
     return Training(
         estimator=estimator,
-        input_example=learnt[list(recipe.features)].tail(3).reset_index(drop=True),
-        dataset=learnt[["match_id", "season", *recipe.features]].assign(outcome=outcomes(learnt)),
+        input_example=usable[list(recipe.features)].tail(3).reset_index(drop=True),
+        dataset=usable[["match_id", "season", *recipe.features]].assign(outcome=outcomes(usable)),
         dataset_source=source,
         params={
             "regularisation": recipe.regularisation,
@@ -110,12 +110,12 @@ def train(
         },
         metrics=_flat(scores),
         tags={
-            "trained_through": learnt["kick_off"].max().isoformat(),
+            "trained_through": usable["kick_off"].max().isoformat(),
             "trained_as_of": as_of.isoformat(),
-            "training_matches": str(len(learnt)),
-            "seasons": f"{learnt['season'].min()} to {learnt['season'].max()}",
-            "competitions": ",".join(sorted(learnt["competition"].unique())),
-            "data_digest": content_hash(learnt[["match_id", *recipe.features]].assign(outcome=outcomes(learnt))),
+            "training_matches": str(len(usable)),
+            "seasons": f"{usable['season'].min()} to {usable['season'].max()}",
+            "competitions": ",".join(sorted(usable["competition"].unique())),
+            "data_digest": content_hash(usable[["match_id", *recipe.features]].assign(outcome=outcomes(usable))),
             "code_revision": code_revision(),
             "recipe": json.dumps(asdict(recipe), sort_keys=True),
             "trained_because": reason,
@@ -125,28 +125,28 @@ def train(
 
 
 def refit(dataset: pd.DataFrame, recipe: Recipe) -> Head:
-    """The model of a dataset and a recipe, bit for bit; both are kept with the version that they made."""
+    """Fit the model again from a version's dataset and recipe, which the registry keeps; equal bit for bit."""
     return recipe.head().fit(dataset[list(recipe.features)].to_numpy(float), dataset["outcome"].to_numpy(np.int64))
 
 
 def _need_shots(matches: pd.DataFrame) -> None:
-    """Ratings of shots stand still where shots are unknown, so a model that uses them needs most of them."""
+    """Require shots for most matches: where they are unknown, the ratings of shots do not change."""
     known = matches[["home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target"]].notna().all(axis=1)
     for competition, share in known.groupby(matches["competition"]).mean().items():
         if share < 0.5:
             raise InvalidInputError(
-                f"the model is to learn from shots, but they are known of {share:.0%} of the matches of {competition}: "
+                f"the model needs shots, but only {share:.0%} of the matches of {competition} have them: "
                 "use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
             )
 
 
-def _need_odds(learnt: pd.DataFrame) -> None:
-    """Without matches that had odds, nobody can learn what odds are worth."""
-    priced = int(learnt[list(ODDS_FEATURES)].notna().all(axis=1).sum())
+def _need_odds(usable: pd.DataFrame) -> None:
+    """Require enough matches with odds to estimate their weight."""
+    priced = int(usable[list(ODDS_FEATURES)].notna().all(axis=1).sum())
     if priced < LEAST:
         raise InvalidInputError(
-            f"the model is to learn from odds, but they are known of {priced} matches of complete seasons and {LEAST} "
-            "are needed: use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
+            f"the model needs odds for {LEAST} matches of complete seasons, but only {priced} have them: "
+            "use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
         )
 
 
@@ -154,26 +154,30 @@ def _model_columns(features: pd.DataFrame) -> list[str]:
     return [str(name) for name in features.select_dtypes("number").columns]
 
 
-def evaluation(judged: pd.DataFrame) -> dict[str, Any]:
-    """Scores of the model and the references on the same out-of-sample matches, overall and by season."""
-    y = judged["outcome"].to_numpy()
-    triples = {name: judged[[f"{name}_{one}" for one in OUTCOMES]].to_numpy(float) for name in FORECASTERS}
-    each = {name: rps(p, y) for name, p in triples.items()}
-    differences = {name: asdict(paired_difference(each["model"], each[name])) for name in FORECASTERS[1:]}
-    per_match = pd.DataFrame({"season": judged["season"], **each})
+def evaluation(forecasts: pd.DataFrame) -> dict[str, Any]:
+    """Scores of the model and the baselines on the same out-of-sample matches, overall and by season."""
+    y = forecasts["outcome"].to_numpy()
+    probabilities = {
+        name: forecasts[[f"{name}_{outcome}" for outcome in OUTCOMES]].to_numpy(float) for name in FORECASTERS
+    }
+    rps_by_forecaster = {name: rps(p, y) for name, p in probabilities.items()}
+    differences = {
+        name: asdict(paired_difference(rps_by_forecaster["model"], rps_by_forecaster[name])) for name in FORECASTERS[1:]
+    }
+    per_match = pd.DataFrame({"season": forecasts["season"], **rps_by_forecaster})
     return {
         "matches": len(y),
-        "seasons": sorted(judged["season"].unique()),
-        "scores": {name: summary(p, y) for name, p in triples.items()},
+        "seasons": sorted(forecasts["season"].unique()),
+        "scores": {name: summary(p, y) for name, p in probabilities.items()},
         "difference_to": differences,
-        "skill": float(1 - each["model"].mean() / each["base"].mean()),
+        "skill": float(1 - rps_by_forecaster["model"].mean() / rps_by_forecaster["base"].mean()),
         "rps_by_season": per_match.groupby("season").mean().reset_index().to_dict("records"),
-        "reliability": reliability(triples["model"], y),
+        "reliability": reliability(probabilities["model"], y),
     }
 
 
 def reliability(p: NDArray[np.float64], y: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Forecast against observed frequency with its interval, all outcomes pooled."""
+    """Forecast against observed frequency with intervals, all outcomes pooled."""
     return reliability_curve(p.ravel(), np.eye(3, dtype=np.int64)[y].ravel())
 
 
@@ -188,17 +192,17 @@ def _flat(scores: dict[str, Any]) -> dict[str, float]:
     for name in FORECASTERS[1:]:
         metrics |= {f"{name}_{metric}": value for metric, value in scores["scores"][name].items() if metric != "n"}
         difference = scores["difference_to"][name]
-        metrics |= {f"rps_vs_{name}{'' if one == 'mean' else f'_{one}'}": difference[one] for one in BOUNDS}
+        metrics |= {f"rps_vs_{name}{'' if bound == 'mean' else f'_{bound}'}": difference[bound] for bound in BOUNDS}
     return {**metrics, "skill": scores["skill"]}
 
 
 def content_hash(frame: pd.DataFrame) -> str:
-    """A fingerprint of a table's content; equal tables have equal ones."""
+    """A hash of the content of a table; equal tables have equal hashes."""
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:16]
 
 
 def code_revision(root: Path = ROOT) -> str:
-    """The commit that runs, with a fingerprint of what is not committed; without a checkout the installed version.
+    """The running commit, with a hash of uncommitted files; without a checkout, the installed version.
 
     Images have no checkout: their build writes the revision into the version.
     """
@@ -211,7 +215,7 @@ def code_revision(root: Path = ROOT) -> str:
     status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *SOURCES)
     if status == "":
         return commit
-    # Where git cannot tell, nobody knows that it is that commit.
+    # If git fails, the files may differ from the commit too.
     files = sorted(
         file for part in SOURCES for file in [root / part, *(root / part).rglob("*")] if _is_source_file(file)
     )
@@ -220,18 +224,18 @@ def code_revision(root: Path = ROOT) -> str:
 
 
 def _is_source_file(file: Path) -> bool:
-    """Whether a file is code, or data that belongs to it, and not what an interpreter or an editor left behind."""
+    """Whether a file belongs to the source: not a cache of the interpreter, nor a hidden file of an editor."""
     return file.is_file() and "__pycache__" not in file.parts and not file.name.startswith(".")
 
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        found = subprocess.run(  # noqa: S603 - every argument is ours
-            ["git", "-C", str(root), *arguments],  # noqa: S607 - git is found where the user's shell finds it
+        result = subprocess.run(  # noqa: S603 - no argument comes from outside
+            ["git", "-C", str(root), *arguments],  # noqa: S607 - the git of the user's PATH
             capture_output=True,
             text=True,
             timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() if found.returncode == 0 else None
+    return result.stdout.strip() if result.returncode == 0 else None

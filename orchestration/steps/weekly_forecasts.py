@@ -1,4 +1,4 @@
-"""The forecasts of one week, as they may be published at a moment: never rewriting history, never knowing too much."""
+"""The forecasts of one week as of a given time: without leakage, and without changing published history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestration.steps.lake_tables import empty_table
 
 
 def monday(week: str) -> datetime:
-    """The first moment of a week."""
+    """Start of a week."""
     return datetime.fromisoformat(week).replace(tzinfo=UTC)
 
 
@@ -33,42 +33,41 @@ def forecasts_of_week(
     replaying: bool,
     published: pd.DataFrame,
 ) -> pd.DataFrame:
-    """What the week's table should hold at `as_of`.
+    """The table of a week at `as_of`.
 
-    Rows of `published` whose match has kicked off stay as they are. Matches to come are forecast with all that is known
-    at `as_of`. In a replay, matches that were played before anybody forecast them are forecast as they would have been
-    on the Monday of their week.
+    Rows of `published` stay as they are once their match has kicked off. Upcoming matches are forecast with everything
+    known at `as_of`. In a replay, played matches without a published forecast get the one of the Monday of their week.
     """
     due = matches_of_week(matches, week)
     due = due[due["status"] != Status.POSTPONED]
-    begun = set(due.loc[due["kick_off"] <= as_of, "match_id"])
-    kept = published[(published["kick_off"] <= as_of) | published["match_id"].isin(begun)]
-    open_ = due[~due["match_id"].isin(set(kept["match_id"]))]
-    to_come = open_[open_["kick_off"] > as_of]
-    parts = [kept, _unless_unchanged(_forecast_at(model, matches, to_come, as_of), published)]
+    kicked_off = set(due.loc[due["kick_off"] <= as_of, "match_id"])
+    final = published[(published["kick_off"] <= as_of) | published["match_id"].isin(kicked_off)]
+    missing = due[~due["match_id"].isin(set(final["match_id"]))]
+    upcoming = missing[missing["kick_off"] > as_of]
+    parts = [final, _keep_unchanged(_forecast_at(model, matches, upcoming, as_of), published)]
     if replaying:
-        missed = open_[open_["kick_off"] <= as_of]
-        parts.append(_forecast_at(model, matches, missed, min(as_of, monday(week))))
+        played = missing[missing["kick_off"] <= as_of]
+        parts.append(_forecast_at(model, matches, played, min(as_of, monday(week))))
     filled = [part for part in parts if not part.empty]
     if not filled:
         return empty_table(PUBLISHED)
     return pd.concat(filled, ignore_index=True).sort_values(["kick_off", "match_id"], ignore_index=True)
 
 
-def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFrame, moment: datetime) -> pd.DataFrame:
+def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     if fixtures.empty:
         return empty_table(PUBLISHED)
-    known, version = as_known_at(matches, moment), model.version
+    known, version = as_known_at(matches, as_of), model.version
     pools = known["competition"].map(pool_of)
     parts = []
     for pool, due in fixtures.groupby(fixtures["competition"].map(pool_of)):  # as `team_states` is made: no pool's
         states = replay(known[pools == pool]).team_states  # last result dates the states of another
-        parts.append(forecast(model, due, states, version.version, version.trained_through, moment))
+        parts.append(forecast(model, due, states, version.version, version.trained_through, as_of))
     return pd.concat(parts, ignore_index=True)
 
 
-def _unless_unchanged(fresh: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """A forecast that says the same as the published one keeps that one's date of publication."""
+def _keep_unchanged(fresh: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Keep the date of publication of forecasts whose content has not changed."""
     content = [name for name in SCHEMA.names if name != "published_at"]
     if fresh.empty or published.empty:
         return fresh
