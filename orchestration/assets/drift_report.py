@@ -123,9 +123,9 @@ def _calibration(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str,
     history = known[known["season"] < known["season"].max()] if len(known) else known
     history = history[["match_id", "competition", "season", "kick_off", *columns]]
     path = reports.drift_calibration_path(content_hash(history))
-    kept = lake_tables.read_report(lake, path)
-    if kept is not None:
-        return DriftCalibration(**{**kept, "seasons": tuple(kept["seasons"])})
-    trust = calibrate(history, columns)
-    lake.write_json(path, asdict(trust))
-    return trust
+    cached = lake_tables.read_report(lake, path)
+    if cached is not None:
+        return DriftCalibration(**{**cached, "seasons": tuple(cached["seasons"])})
+    calibration = calibrate(history, columns)
+    lake.write_json(path, asdict(calibration))
+    return calibration

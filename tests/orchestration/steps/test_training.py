@@ -144,7 +144,8 @@ def test_without_shots_a_model_of_shots_is_refused_with_what_to_do(
 def test_without_odds_a_model_of_odds_is_refused_with_what_to_do(matches: pd.DataFrame, features: pd.DataFrame) -> None:
     recipe = replace(RECIPE, features=FEATURE_GROUPS[FeatureGroup.GOALS_AND_ODDS])
     with pytest.raises(
-        InvalidInputError, match=r"known of 0 matches of complete seasons and 380.*TOUCHLINE_FEATURES=goals"
+        InvalidInputError,
+        match=r"needs odds for 380 matches of complete seasons, but only 0 have them.*TOUCHLINE_FEATURES=goals",
     ):
         train(matches, features, recipe, AS_OF, "lake")
 
