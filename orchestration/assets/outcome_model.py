@@ -18,7 +18,7 @@ from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import IDENTITY, Recipe, first_version_rejection, train
 
-NO_REASON = "asked for by a person"
+NO_REASON = "requested by a person"
 
 AUTOMATIC_RUN_TAGS = {"dagster/schedule_name", "dagster/sensor_name"}
 """Tags that Dagster sets on the runs which a schedule or a sensor requests."""
@@ -125,7 +125,7 @@ def _restage(registry: Registry, version: ModelVersion, automatic: bool, reason:
 
     A version that was rolled back or replaced never returns automatically.
     """
-    same = f"version {version.version} was made from the same data by the same recipe"
+    same = f"version {version.version} has the same data and recipe"
     if {PRODUCTION, STAGING} & set(version.aliases):
         return f"{same} and {describe_role(version)}; nothing to add"
     if automatic or reason.strip() in ("", NO_REASON):

@@ -55,8 +55,8 @@ def ratings(
     competition = context.partition_key
     made_from = lake_tables.country_fingerprints(lake, competition)
     table = lake_tables.matches(lake, made_from)
-    seen = replay(table)
-    frame, states = feature_frame(table, seen.home, seen.away), seen.team_states
+    history = replay(table)
+    frame, states = feature_frame(table, history.home, history.away), history.team_states
     frame, states = (table[table["competition"] == competition].reset_index(drop=True) for table in (frame, states))
     yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())
     lake.write_table("match_features", competition, frame)

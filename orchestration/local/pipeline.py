@@ -2,8 +2,8 @@
 
 Command: `python -m orchestration.local.pipeline`.
 
-Each part runs only if what it is made from is newer than what it made, so that a second start does little. A part that
-runs covers every week that exists, as Dagster's own automation would: it then finds nothing left to do.
+A job runs only if its inputs have changed, so that a second start does little. A weekly job that runs covers every week
+that exists, as Dagster's own automation would, which then finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
@@ -29,6 +28,7 @@ from features.io.settings import validation_messages
 from features.io.store import Lake, week_of
 from features.matches import SCHEMA, as_known_at, conform
 from monitoring.settlement import settle
+from orchestration._dagster_internals import RUN_LOCATION
 from orchestration.definitions import build
 from orchestration.local.instance import prepare_instance
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions, weeks_from
@@ -37,17 +37,14 @@ from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
 from orchestration.steps.baselines import plain_elo
 
-Progress = Callable[[str], None]
-
-HERE = {REPOSITORY_LABEL_TAG: "__repository__@touchline"}
-"""The code location of workspace.yaml: the pages of jobs list the runs that bear it, and others not."""
-
 
 class Pipeline:
-    """Decides which parts are out of date and runs their jobs."""
+    """Decides which tables and reports are outdated and runs their jobs."""
 
-    def __init__(self, settings: PipelineSettings, instance: dg.DagsterInstance, progress: Progress) -> None:
-        self._settings, self._instance, self._say = settings, instance, progress
+    def __init__(
+        self, settings: PipelineSettings, instance: dg.DagsterInstance, on_progress: Callable[[str], None]
+    ) -> None:
+        self._settings, self._instance, self._on_progress = settings, instance, on_progress
         self._lake, self._clock = Lake(settings.lake_root), Clock(settings)
         self._registry, self._source = Registry(settings.mlflow_tracking_uri), MatchSource(settings)
         self._definitions, self._first = build(settings), settings.first_published
@@ -58,15 +55,15 @@ class Pipeline:
         as_of = self._clock.as_of()
         if week_of(as_of) < self._first:
             raise InvalidInputError(
-                f"TOUCHLINE_AS_OF={as_of:%Y-%m-%d} lies before {self._first}, the first week that is published; "
+                f"TOUCHLINE_AS_OF={as_of:%Y-%m-%d} is before {self._first}, the first published week; "
                 "unset TOUCHLINE_FIRST_PUBLISHED_WEEK, or set it to an earlier one"
             )
-        self._say(f"standing at {as_of:%A %Y-%m-%d %H:%M} UTC")
+        self._on_progress(f"the clock is set to {as_of:%A %Y-%m-%d %H:%M} UTC")
         register_competitions(self._instance, self._settings.competitions)
         for competition in self._settings.competitions:
-            if self._outdated(competition, as_of):
+            if self._source_differs(competition, as_of):
                 self._job("refresh_matches", f"matches of {competition}", partition_key=competition)
-        for competition in self._settings.competitions:  # once all are there: the tiers of a country are rated together
+        for competition in self._settings.competitions:  # after all refreshes: tiers of a country are rated together
             if not lake_tables.ratings_current(self._lake, competition):
                 self._job("update_ratings", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
@@ -80,73 +77,75 @@ class Pipeline:
             self._weekly("settle_forecasts", "scores of played matches", self._first)
         if self._ran or self._lake.stamp(reports.PERFORMANCE) is None:
             self._job("evaluate_forecasts", "performance and freshness")
-        for over in self._without_drift(as_of):
-            self._job("report_drift", f"drift of the week {over}", partition_key=over)
-        if self._ran or self._unshadowed():
-            self._weekly("forecast_shadow", "forecasts of the candidate", self._first)
+        for week in self._weeks_without_drift_report(as_of):
+            self._job("report_drift", f"drift of the week {week}", partition_key=week)
+        if self._ran or self._has_no_shadow_forecasts():
+            self._weekly("forecast_shadow", "shadow forecasts of the candidate", self._first)
         if self._ran or self._lake.stamp(reports.PROMOTION_GATE) is None:
-            self._job("evaluate_candidate", "gate of the candidate")
+            self._job("evaluate_candidate", "promotion gate")
 
-    def _weekly(self, job: str, what: str, first: str | None) -> None:
-        """Run a job for every week from the first on; not at all without one."""
+    def _weekly(self, job: str, label: str, first: str | None) -> None:
+        """Run a job for every week from `first` on; does nothing if that is None."""
         if first is not None:
             last = weeks_from(self._first).get_last_partition_key() or first
-            self._job(job, f"{what}, from the week of {first}", tags={RANGE_START: first, RANGE_END: last})
+            self._job(job, f"{label}, from the week of {first}", tags={RANGE_START: first, RANGE_END: last})
 
-    def _outdated(self, competition: str, as_of: datetime) -> bool:
-        """Whether the source has something else than the lake."""
+    def _source_differs(self, competition: str, as_of: datetime) -> bool:
+        """Whether the source and the lake differ."""
         try:
             published = conform(self._lake.read_table("matches", competition, schema=SCHEMA))
         except (NotPublishedError, CorruptArtefactError):
             return True
-        return not published.equals(as_known_at(self._source.load(competition, self._say).matches, as_of))
+        loaded = self._source.load(competition, self._on_progress).matches
+        return not published.equals(as_known_at(loaded, as_of))
 
     def _first_stale_week(self, as_of: datetime) -> str | None:
-        """The first week that production may forecast, if a week up to those ahead is without forecasts, or from the
-        running week on has some that were made from other matches or by another model. Live, the past is not forecast.
+        """The first week that production may forecast if any forecast is missing or outdated; otherwise None.
+
+        Weeks up to the forecast horizon must have forecasts. Those of the current and later weeks must come from the
+        current matches and model. Past weeks are forecast in a replay only.
         """
         production = self._registry.by_alias(PRODUCTION)
         if production is None:
             return None
-        there, noted = set(self._lake.partitions("forecasts")), lake_tables.forecast_inputs(self._lake)
-        stamps = lake_tables.match_fingerprints(self._lake, self._lake.partitions("matches"))
+        published, inputs = set(self._lake.partitions("forecasts")), lake_tables.forecast_inputs(self._lake)
+        current = lake_tables.match_fingerprints(self._lake, self._lake.partitions("matches"))
         first = max(self._first, week_of(production.trained_through + timedelta(weeks=1)))
         last = week_of(as_of + timedelta(weeks=self._settings.forecast_horizon_weeks))
-        every = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
-        due = [week for week in every if self._clock.replaying or week >= week_of(as_of)]
-        fresh = {week for week in there if week < week_of(as_of) or noted.get(week) == stamps}
-        stale = any(week not in fresh or self._is_by_another(week, as_of, production.version) for week in due)
+        weeks = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]
+        due = [week for week in weeks if self._clock.replaying or week >= week_of(as_of)]
+        fresh = {week for week in published if week < week_of(as_of) or inputs.get(week) == current}
+        stale = any(week not in fresh or self._is_by_other_version(week, as_of, production.version) for week in due)
         return due[0] if stale else None
 
     def _unsettled(self, as_of: datetime) -> bool:
-        """Whether a match can be scored that has not been, or nobody has looked at a week that has begun."""
-        begun = {week for week in self._lake.partitions("forecasts") if week <= week_of(as_of)}
-        if begun - set(self._lake.partitions("settled_forecasts")):
+        """Whether a played match can be settled, or a week that has begun has no table of settled forecasts."""
+        started = {week for week in self._lake.partitions("forecasts") if week <= week_of(as_of)}
+        if started - set(self._lake.partitions("settled_forecasts")):
             return True
-        rows, already = (
-            lake_tables.read_weeks(self._lake, "forecasts"),
-            set(lake_tables.settled_forecasts(self._lake)["match_id"]),
-        )
-        open_ = rows[~rows["match_id"].isin(already)]
+        forecasts = lake_tables.read_weeks(self._lake, "forecasts")
+        settled = set(lake_tables.settled_forecasts(self._lake)["match_id"])
+        unsettled = forecasts[~forecasts["match_id"].isin(settled)]
         table = lake_tables.matches(self._lake)
-        return not settle(open_, table, plain_elo(table, lake_tables.features(self._lake), set()), as_of).settled.empty
+        elo = plain_elo(table, lake_tables.features(self._lake), set())
+        return not settle(unsettled, table, elo, as_of).settled.empty
 
-    def _without_drift(self, as_of: datetime) -> list[str]:
-        """Weeks that ended since the last drift report; only the last one where there is no report yet."""
+    def _weeks_without_drift_report(self, as_of: datetime) -> list[str]:
+        """Weeks that ended since the last drift report; only the latest one if there is no report yet."""
         last = week_of(as_of - timedelta(weeks=1))
         ended = [week_of(day) for day in pd.date_range(self._first, last, freq="7D").date]
         reported = set(reports.drift_weeks(self._lake)) & set(ended)
         return [week for week in ended if week > max(reported)] if reported else ended[-1:]
 
-    def _unshadowed(self) -> bool:
-        """Whether a candidate waits that has forecast nothing yet."""
+    def _has_no_shadow_forecasts(self) -> bool:
+        """Whether the candidate has made no shadow forecasts yet."""
         candidate, production = self._registry.by_alias(STAGING), self._registry.by_alias(PRODUCTION)
         if candidate is None or production is None or candidate.version == production.version:
             return False
         return candidate.version not in set(lake_tables.read_weeks(self._lake, "shadow_forecasts")["model_version"])
 
-    def _is_by_another(self, week: str, as_of: datetime, version: int) -> bool:
-        """Whether a match to come of a week is forecast by another version than the one in production."""
+    def _is_by_other_version(self, week: str, as_of: datetime, version: int) -> bool:
+        """Whether an upcoming match of a week is forecast by a version other than `version`."""
         if week < week_of(as_of):
             return False
         rows = self._lake.read_table("forecasts", week)
@@ -155,64 +154,64 @@ class Pipeline:
     def _job(
         self,
         name: str,
-        what: str,
+        label: str,
         partition_key: str | None = None,
         tags: Mapping[str, str] | None = None,
         run_config: Mapping[str, Any] | None = None,
     ) -> None:
         self._ran = True
-        with self._timed(what):
+        with self._timed(label):
             job = self._definitions.resolve_job_def(name)
             result = job.execute_in_process(
                 instance=self._instance,
                 partition_key=partition_key,
-                tags={**HERE, **(tags or {})},
+                tags={**RUN_LOCATION, **(tags or {})},
                 run_config=run_config,
                 raise_on_error=False,
             )
         if not result.success:
             failures = [event for event in result.all_events if event.is_step_failure]
             cause = failures[0].step_failure_data.error if failures else None
-            raise TouchlineError(f"{name} failed: {_sentence(cause)}")
+            raise TouchlineError(f"{name} failed: {_root_message(cause)}")
 
     @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        begin = time.monotonic()
-        self._say(f"{what} ...")
+    def _timed(self, label: str) -> Iterator[None]:
+        started_at = time.monotonic()
+        self._on_progress(f"{label} ...")
         yield
-        self._say(f"{what}: {time.monotonic() - begin:.1f} s")
+        self._on_progress(f"{label}: {time.monotonic() - started_at:.1f} s")
 
 
-def _sentence(error: object) -> str:
-    """What a failed step says, without the traceback; the innermost cause is what happened."""
+def _root_message(error: object) -> str:
+    """First line of the innermost cause of a failed step."""
     while getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]  # by `getattr`: not every error has one
     return str(getattr(error, "message", "no reason given")).strip().splitlines()[0]
 
 
-def run_pipeline(settings: PipelineSettings, progress: Progress) -> None:
-    """Run the chain on the Dagster instance under `settings.home`, so that its runs are seen in the Dagster UI."""
+def run_pipeline(settings: PipelineSettings, on_progress: Callable[[str], None]) -> None:
+    """Run the pipeline on the Dagster instance under `settings.home`, whose UI shows the runs."""
     with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
-        Pipeline(settings, instance, progress).run()
+        Pipeline(settings, instance, on_progress).run()
 
 
 def main() -> int:
-    """Run the chain, a line of progress per part; 0 when everything is up to date."""
+    """Run the pipeline and print its progress; 0 when everything is up to date."""
 
-    def say(line: str) -> None:
+    def echo(line: str) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    begin = time.monotonic()
+    started_at = time.monotonic()
     try:
-        run_pipeline(PipelineSettings(), say)
+        run_pipeline(PipelineSettings(), echo)
     except TouchlineError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except (ValidationError, SettingsError) as error:
         sys.stderr.write("\n".join(validation_messages(error)) + "\n")
         return 2
-    say(f"everything is up to date after {time.monotonic() - begin:.1f} s")
+    echo(f"everything is up to date after {time.monotonic() - started_at:.1f} s")
     return 0
 
 

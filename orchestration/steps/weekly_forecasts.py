@@ -60,8 +60,9 @@ def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFra
     known, version = as_known_at(matches, as_of), model.version
     pools = known["competition"].map(pool_of)
     parts = []
-    for pool, due in fixtures.groupby(fixtures["competition"].map(pool_of)):  # as `team_states` is made: no pool's
-        states = replay(known[pools == pool]).team_states  # last result dates the states of another
+    # One country at a time, as in `team_states`: `features_as_of` is the last result of the same country.
+    for pool, due in fixtures.groupby(fixtures["competition"].map(pool_of)):
+        states = replay(known[pools == pool]).team_states
         parts.append(forecast(model, due, states, version.version, version.trained_through, as_of))
     return pd.concat(parts, ignore_index=True)
 

@@ -12,7 +12,6 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from features.errors import InvalidInputError, TouchlineError
 from features.forecasts import PUBLISHED, probabilities, states_of
@@ -22,6 +21,7 @@ from features.io.store import Lake
 from features.matches import OUTCOMES, RESULT_COLUMNS, SCHEMA, Status
 from features.rating_history import STATE_COLUMNS
 from monitoring.settlement import SCHEMA as SETTLED
+from orchestration._dagster_internals import RUN_LOCATION
 from orchestration.local.pipeline import Pipeline
 from orchestration.steps import lake_tables
 from orchestration.steps.training import IDENTITY, Recipe, content_hash, refit, train
@@ -113,7 +113,7 @@ def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
         runs = instance.get_runs()
         assert {run.job_name for run in runs} >= {"refresh_matches", "train_model", "publish_forecasts"}
         assert all(run.is_success for run in runs)
-        listed = dg.RunsFilter(job_name="publish_forecasts", tags={REPOSITORY_LABEL_TAG: "__repository__@touchline"})
+        listed = dg.RunsFilter(job_name="publish_forecasts", tags=RUN_LOCATION)
         assert instance.get_runs(listed), "by this the page of a job finds its runs"
         weeks = instance.get_materialized_partitions(dg.AssetKey("forecasts"))
         assert {"2025-08-11", "2026-03-09", "2026-04-06"} <= weeks
@@ -168,7 +168,7 @@ def test_a_second_start_does_nothing_and_two_weeks_later_only_what_is_new(fresh)
     first = home.run()
     assert any("trained" in line for line in first)
     before = home.forecasts()
-    assert len(home.run()) == 1, "a second start only says where it stands"
+    assert len(home.run()) == 1, "a second start only prints the time of the clock"
     moment = AS_OF + timedelta(weeks=2)
     later = home.at(moment)
     said = later.run()
@@ -188,7 +188,7 @@ def test_a_second_start_does_nothing_and_two_weeks_later_only_what_is_new(fresh)
 def test_standing_before_the_first_week_is_refused_in_one_sentence(fresh) -> None:
     home = fresh(datetime(2024, 3, 1, tzinfo=UTC))
     home.settings = home.settings.model_copy(update={"first_published_week": date(2025, 7, 1)})
-    with pytest.raises(InvalidInputError, match=r"2024-03-01 lies before 2025-06-30.*TOUCHLINE_FIRST_PUBLISHED_WEEK"):
+    with pytest.raises(InvalidInputError, match=r"2024-03-01 is before 2025-06-30.*TOUCHLINE_FIRST_PUBLISHED_WEEK"):
         home.run()
 
 
@@ -205,7 +205,7 @@ def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
     played = season[season["kick_off"] < pd.Timestamp(moment)]
     assert set(lake_tables.settled_forecasts(home.lake)["match_id"]) == set(played["match_id"])
     assert home.lake.stamp("reports/drift/week=2024-02-19/summary.json") is not None
-    assert len(home.run()) == 1, "a second start only says where it stands"
+    assert len(home.run()) == 1, "a second start only prints the time of the clock"
 
 
 def test_a_source_that_cannot_be_read_is_one_sentence_and_leaves_what_was_published(fresh, monkeypatch) -> None:

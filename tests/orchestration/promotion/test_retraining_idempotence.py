@@ -107,7 +107,7 @@ def test_rolled_back_version_is_staged_again_with_a_reason(resources: dict[str, 
     registry = resources["registry"]
     registry.tags[2] |= ROLLED_BACK | APPROVED
     outcome = retrain(resources)
-    assert outcome.startswith("version 2 was made from the same data by the same recipe and was rolled back by Ada")
+    assert outcome.startswith("version 2 has the same data and recipe and was rolled back by Ada")
     assert outcome.endswith(f"it is staged again: {AGAIN}")
     assert registry.aliases == {PRODUCTION: 1, STAGING: 2}
     assert registry.tags[2] == identity | ROLLED_BACK | {"staged_again_because": AGAIN}, (
