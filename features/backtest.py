@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.competitions import tier_of
-from features.leakage import stop_at_leak
+from features.leakage import check_leakage
 from features.matches import ODDS, outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
 from features.metrics import base_rate, rps, summary
-from features.models import Head, outcome_model, reference_model
+from features.models import Classifier, outcome_model, reference_model
 from features.odds import CLOSING_ODDS, market, shin
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from features.ratings import dixon_coles
 from features.splits import by_month, season_starts, walk_forward
 
@@ -94,7 +94,7 @@ def walk(
     x: Floats,
     first: int,
     asked: NDArray[np.bool_] | None = None,
-    head: Callable[[], Head] = outcome_model,
+    head: Callable[[], Classifier] = outcome_model,
 ) -> Floats:
     """Probabilities (n, 3) from season `first` on by a model refit before each month, NaN for rows not `asked` for.
 
@@ -157,13 +157,13 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
         if name.startswith("model"):
             has = ~np.isnan(p).any(axis=1)
             odds = result.probabilities.get(CLOSING)
-            stop_at_leak(p[has], result.outcomes[has], odds[has] if odds is not None else None)
+            check_leakage(p[has], result.outcomes[has], odds[has] if odds is not None else None)
     return result
 
 
 def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
     """Probabilities (n, 3) by each forecaster, NaN where it has none."""
-    run, top = replay(table), top_tier(table)
+    run, top = compute_ratings(table), top_tier(table)
     x = model_input(run.home, run.away, table["neutral"].to_numpy(bool), market(table))
     goals, shots, odds = (
         x[:, [FEATURES.index(name) for name in FEATURE_GROUPS[group]]]
@@ -191,7 +191,7 @@ def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
 
 def pools(matches: pd.DataFrame, first: int) -> Forecasts:
     """One model for all competitions, one for all first tiers, or one for each: on goals, for every tier."""
-    run = replay(matches)
+    run = compute_ratings(matches)
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))
     x = x[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
     top, everyone, y = top_tier(matches), np.ones(len(matches), bool), outcomes(matches)

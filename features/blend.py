@@ -54,9 +54,9 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Probabilities (n, n_classes) in the order of `classes_`."""
-        return self.unchecked(self._checked(X))
+        return self._predict_proba_unchecked(self._checked(X))
 
-    def unchecked(self, x: Floats) -> Floats:
+    def _predict_proba_unchecked(self, x: Floats) -> Floats:
         """`predict_proba` for finite input (n > 0, n_features): to look at it takes as long as to forecast a row."""
         p = np.exp(self._members(x).mean(axis=0))  # from log(1e-300) on, so none is 0
         return np.asarray(p / p.sum(axis=1, keepdims=True))
@@ -79,7 +79,7 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         members = []
         for member, group in zip(self.members_, groups, strict=True):
             scale = member["scale"]
-            members.append(member["logit"].unchecked((x[:, group] - scale.mean_) / scale.scale_))
+            members.append(member["logit"]._predict_proba_unchecked((x[:, group] - scale.mean_) / scale.scale_))
         return np.log(np.maximum(members, 1e-300))
 
     def __sklearn_tags__(self) -> Tags:

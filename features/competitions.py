@@ -64,7 +64,7 @@ def competition(slug: str) -> Competition:
     return _BY_SLUG[slug]
 
 
-def pool_of(slug: str) -> str:
+def country_of(slug: str) -> str:
     """Clubs move within a pool and keep their names in it: the country that a slug begins with, `eng` for example."""
     return slug.partition("-")[0]
 

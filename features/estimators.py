@@ -18,11 +18,11 @@ from sklearn.utils.validation import check_is_fitted
 from features.forecasts import probabilities, states_of
 from features.matches import outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, model_input
-from features.models import REGULARISATION, Head, outcome_model
+from features.models import REGULARISATION, Classifier, outcome_model
 from features.odds import market
-from features.rating_history import STATE_COLUMNS, replay
+from features.rating_history import STATE_COLUMNS, compute_ratings
 from features.ratings.params import RatingParams
-from features.splits import settled
+from features.splits import after_burn_in
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class _Head:
     """A fitted head with the names of its columns, as the registry gives it."""
 
     features: tuple[str, ...]
-    head: Head
+    head: Classifier
 
     def predict_proba(self, x: Floats) -> Floats:
         return self.head.predict_proba(x)
@@ -72,7 +72,11 @@ class RatedOutcomes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """Fit on played matches; their scores are the target, so `y` is not looked at."""
         del y
-        run, rows, own = replay(X, self.params), settled(X), [FEATURES.index(name) for name in self.features]
+        run, rows, own = (
+            compute_ratings(X, self.params),
+            after_burn_in(X),
+            [FEATURES.index(name) for name in self.features],
+        )
         x = model_input(run.home, run.away, X["neutral"].to_numpy(bool), market(X))[:, own]
         self.head_ = outcome_model(self.C, features=self.features, blend=self.blend).fit(x[rows], outcomes(X[rows]))
         self.classes_ = self.head_.classes_

@@ -46,7 +46,7 @@ def _of_pool(model: OddsPool, x: Floats, features: Sequence[str]) -> list[Explan
     """The log-odds of a pool are a weighted sum of those of its two parts, and so are the shares."""
     told, own = model.parts(x)
     names = [name for column, name in enumerate(features) if column not in (model.odds or ())]
-    by_ratings, priced = _of_blend(model.ratings_, own, names), model.looks_at(told)
+    by_ratings, priced = _of_blend(model.ratings_, own, names), model.uses_columns(told)
     said, usual = told[:, 0] - told[:, 1], float(model.usual_[0] - model.usual_[1])
     of_odds, of_ratings = (float(weight) for weight in model.weights_)
     return [

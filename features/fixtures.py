@@ -8,7 +8,7 @@ from features.competitions import meetings_of
 from features.matches import Status, build_match_id, conform
 
 
-def with_unlisted(season: pd.DataFrame) -> pd.DataFrame:
+def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
     """A season with every match that its competition's format asks for and the source has not announced yet.
 
     Parameters
@@ -49,7 +49,7 @@ def with_unlisted(season: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([season, conform(added)], ignore_index=True)
 
 
-def is_whole(season: pd.DataFrame) -> bool:
+def is_complete(season: pd.DataFrame) -> bool:
     """Whether every club meets every other equally often at each ground: then no match can be missing."""
     counts = _meetings(season)
     return len(set(counts.values())) == 1 and 0 not in counts.values()

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from features.errors import LeakageError, UnknownTeamError
 from features.insights import FIELDS, insights
 from features.matches import ODDS, OUTCOMES
-from features.matrix import FEATURES, ODDS_FEATURES, exchanged, model_input
+from features.matrix import FEATURES, ODDS_FEATURES, model_input, swap_sides
 from features.odds import market
 from features.pool import has_odds
 from features.rating_history import STATE_COLUMNS
-from features.teams import nearest
+from features.teams import suggest
 
 Floats = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Serie
         where, name = keys[int(missing.argmax())]
         known = team_states.loc[team_states["competition"] == where, "team"]
         raise UnknownTeamError(
-            f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(str(name), set(known)))}"
+            f"club {name!r} has no state in {where}; nearest known: {', '.join(suggest(str(name), set(known)))}"
         )
     return table.loc[keys].reset_index()
 
@@ -97,7 +97,7 @@ def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
     columns = [FEATURES.index(name) for name in model.features]
     p = model.predict_proba(x[:, columns])
     if neutral.any():
-        back = model.predict_proba(exchanged(x[neutral])[:, columns])[:, ::-1]
+        back = model.predict_proba(swap_sides(x[neutral])[:, columns])[:, ::-1]
         both = np.sqrt(p[neutral] * back)  # the mean of the log-odds, so that explanations still sum up
         p[neutral] = both / both.sum(axis=1, keepdims=True)
     return p

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.blend import RatingBlend
 from features.explanations import explain, of_both_orders
 from features.matches import ODDS
-from features.matrix import FEATURES, exchanged
+from features.matrix import FEATURES, swap_sides
 from features.pool import OddsPool
 from features.ratings.rating_state import PLAYED
 from features.scorelines import scorelines
@@ -76,7 +76,7 @@ def _explained(
     columns = [FEATURES.index(name) for name in model.features]
     told = explain(estimator, x[:, columns], model.features)
     if neutral.any():
-        back = explain(estimator, exchanged(x[neutral])[:, columns], model.features)
+        back = explain(estimator, swap_sides(x[neutral])[:, columns], model.features)
         for row, other in zip(np.flatnonzero(neutral), back, strict=True):
             told[row] = of_both_orders(told[row], other)
     return [

@@ -18,7 +18,7 @@ class ZoneKind(StrEnum):
     RELEGATION = "relegation"
 
 
-class Tie(StrEnum):
+class Tiebreaker(StrEnum):
     """What may part clubs level on points: over the whole season, or in the matches between them (`direct`)."""
 
     POINTS = "points"
@@ -36,13 +36,13 @@ class Tie(StrEnum):
         return self.value.startswith("direct_")
 
     @property
-    def counts(self) -> Tie:
+    def counts(self) -> Tiebreaker:
         """What is counted in those matches, or in all."""
-        return Tie(self.value.removeprefix("direct_"))
+        return Tiebreaker(self.value.removeprefix("direct_"))
 
 
 @dataclass(frozen=True)
-class Ruling:
+class PointsAdjustment:
     """Points that a club was awarded or, below zero, deducted off the pitch, and when this was decided."""
 
     club: str
@@ -51,7 +51,7 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Place:
+class TableZone:
     """Places `first` to `last` of a table; negative ones are counted from the bottom, -1 being the last."""
 
     name: str
@@ -59,22 +59,22 @@ class Place:
     first: int
     last: int
 
-    def among(self, clubs: int) -> Place:
+    def among(self, clubs: int) -> TableZone:
         """The same with both places counted from the top of a table of so many clubs."""
         first, last = (place if place > 0 else clubs + 1 + place for place in (self.first, self.last))
-        return Place(self.name, self.kind, max(first, 1), min(last, clubs))
+        return TableZone(self.name, self.kind, max(first, 1), min(last, clubs))
 
 
 @dataclass(frozen=True)
-class Rules:
+class LeagueRules:
     """How a table is ordered and what its places mean.
 
     European places are those by league position alone: cup winners and places that UEFA adds for a season come on top.
     Clubs that `ties` leave level are parted by lot: cards are not in the data, and a play-off is as open.
     """
 
-    places: tuple[Place, ...]
-    ties: tuple[Tie, ...] = (Tie.DIFFERENCE, Tie.GOALS)
+    places: tuple[TableZone, ...]
+    ties: tuple[Tiebreaker, ...] = (Tiebreaker.DIFFERENCE, Tiebreaker.GOALS)
 
     @property
     def relegated(self) -> int:
@@ -86,7 +86,7 @@ def _title() -> Place:
     return Place("Title", ZoneKind.TITLE, 1, 1)
 
 
-def _down(clubs: int, play_off: int = 0) -> tuple[Place, ...]:
+def _down(clubs: int, play_off: int = 0) -> tuple[TableZone, ...]:
     """The last `clubs` go down, the `play_off` above them play for staying up."""
     below = Place("Relegation", ZoneKind.RELEGATION, -clubs, -1)
     return (
@@ -101,7 +101,7 @@ def _first_tier(europe: int, down: tuple[Place, ...], ties: tuple[Tie, ...]) -> 
     return Rules((_title(), *places, *down), ties)
 
 
-def _lower_tier(up: int, play_off: int, down: tuple[Place, ...], ties: tuple[Tie, ...]) -> Rules:
+def _lower_tier(up: int, play_off: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker, ...]) -> LeagueRules:
     """The first `up` go up, those down to place `play_off` play for it."""
     places = (
         Place("Promotion", ZoneKind.PROMOTION, 1, up),
@@ -110,12 +110,12 @@ def _lower_tier(up: int, play_off: int, down: tuple[Place, ...], ties: tuple[Tie
     return Rules((_title(), *places, *down), ties)
 
 
-_SEASON = (Tie.DIFFERENCE, Tie.GOALS)
-_DIRECT = (Tie.DIRECT_POINTS, Tie.DIRECT_DIFFERENCE)
-_ENGLAND = (*_SEASON, Tie.DIRECT_POINTS, Tie.DIRECT_AWAY_GOALS)
-_GERMANY = (*_SEASON, Tie.DIRECT_DIFFERENCE, Tie.DIRECT_AWAY_GOALS, Tie.AWAY_GOALS)
+_SEASON = (Tiebreaker.DIFFERENCE, Tiebreaker.GOALS)
+_DIRECT = (Tiebreaker.DIRECT_POINTS, Tiebreaker.DIRECT_DIFFERENCE)
+_ENGLAND = (*_SEASON, Tiebreaker.DIRECT_POINTS, Tiebreaker.DIRECT_AWAY_GOALS)
+_GERMANY = (*_SEASON, Tiebreaker.DIRECT_DIFFERENCE, Tiebreaker.DIRECT_AWAY_GOALS, Tiebreaker.AWAY_GOALS)
 _SPAIN = _ITALY = (*_DIRECT, *_SEASON)
-_FRANCE = (Tie.DIFFERENCE, *_DIRECT, Tie.GOALS, Tie.WINS)
+_FRANCE = (Tiebreaker.DIFFERENCE, *_DIRECT, Tiebreaker.GOALS, Tiebreaker.WINS)
 
 _RULES = {
     "eng-premier-league": _first_tier(5, _down(3), _ENGLAND),
@@ -134,38 +134,44 @@ _RULES = {
 }
 """As in 2025/26. A season's own exceptions (a play-off that is left out, say) are not in here."""
 
-_FRANCE_BEFORE = (Tie.DIFFERENCE, *_DIRECT, Tie.DIRECT_AWAY_GOALS, Tie.GOALS, Tie.AWAY_GOALS)
+_FRANCE_BEFORE = (
+    Tiebreaker.DIFFERENCE,
+    *_DIRECT,
+    Tiebreaker.DIRECT_AWAY_GOALS,
+    Tiebreaker.GOALS,
+    Tiebreaker.AWAY_GOALS,
+)
 _OTHER_TIES = {"fra-ligue-1": ("2025-26", _FRANCE_BEFORE), "fra-ligue-2": ("2025-26", _FRANCE_BEFORE)}
 """Ties by another order before the season that is named."""
 
 
-def _ruling(club: str, points: int, year: int, month: int, day: int) -> Ruling:
-    return Ruling(club, points, datetime(year, month, day, tzinfo=UTC))
+def _adjustment(club: str, points: int, year: int, month: int, day: int) -> PointsAdjustment:
+    return PointsAdjustment(club, points, datetime(year, month, day, tzinfo=UTC))
 
 
-_RULINGS: Mapping[tuple[str, str], tuple[Ruling, ...]] = {
-    ("eng-premier-league", "2009-10"): (_ruling("Portsmouth", -9, 2010, 3, 17),),
+_POINTS_ADJUSTMENTS: Mapping[tuple[str, str], tuple[PointsAdjustment, ...]] = {
+    ("eng-premier-league", "2009-10"): (_adjustment("Portsmouth", -9, 2010, 3, 17),),
     ("eng-premier-league", "2023-24"): (
-        _ruling("Everton", -10, 2023, 11, 17),
-        _ruling("Everton", 4, 2024, 2, 26),
-        _ruling("Nottingham Forest", -4, 2024, 3, 18),
-        _ruling("Everton", -2, 2024, 4, 8),
+        _adjustment("Everton", -10, 2023, 11, 17),
+        _adjustment("Everton", 4, 2024, 2, 26),
+        _adjustment("Nottingham Forest", -4, 2024, 3, 18),
+        _adjustment("Everton", -2, 2024, 4, 8),
     ),
-    ("ita-serie-a", "2018-19"): (_ruling("Chievo Verona", -3, 2018, 9, 13),),
+    ("ita-serie-a", "2018-19"): (_adjustment("Chievo Verona", -3, 2018, 9, 13),),
     ("ita-serie-a", "2020-21"): (  # Verona and Roma drew, and the match was awarded to Verona
-        _ruling("Hellas Verona", 2, 2020, 9, 22),
-        _ruling("AS Roma", -1, 2020, 9, 22),
+        _adjustment("Hellas Verona", 2, 2020, 9, 22),
+        _adjustment("AS Roma", -1, 2020, 9, 22),
     ),
     ("ita-serie-a", "2022-23"): (
-        _ruling("Juventus", -15, 2023, 1, 20),
-        _ruling("Juventus", 15, 2023, 4, 20),
-        _ruling("Juventus", -10, 2023, 5, 22),
+        _adjustment("Juventus", -15, 2023, 1, 20),
+        _adjustment("Juventus", 15, 2023, 4, 20),
+        _adjustment("Juventus", -10, 2023, 5, 22),
     ),
     ("fra-ligue-1", "2021-22"): (
-        _ruling("OGC Nice", -1, 2021, 9, 8),
-        _ruling("Olympique Lyonnais", -1, 2021, 12, 8),
+        _adjustment("OGC Nice", -1, 2021, 9, 8),
+        _adjustment("Olympique Lyonnais", -1, 2021, 12, 8),
     ),
-    ("fra-ligue-1", "2023-24"): (_ruling("Montpellier HSC", -1, 2023, 11, 8),),
+    ("fra-ligue-1", "2023-24"): (_adjustment("Montpellier HSC", -1, 2023, 11, 8),),
 }
 """Of the seasons whose forecasts the back-test scores, and the one that the Premier League had before."""
 
@@ -175,7 +181,7 @@ def has_rules(competition: str) -> bool:
     return competition in _RULES
 
 
-def rules_of(competition: str, season: str | None = None) -> Rules:
+def rules_of(competition: str, season: str | None = None) -> LeagueRules:
     """Rules of a competition, now or in a season; of one that is not listed only the first, the top four and the last
     three are told.
     """
@@ -185,6 +191,6 @@ def rules_of(competition: str, season: str | None = None) -> Rules:
     return replace(rules, ties=before) if season is not None and season < changed else rules
 
 
-def rulings_of(competition: str, season: str, moment: datetime) -> tuple[Ruling, ...]:
+def points_adjustments(competition: str, season: str, moment: datetime) -> tuple[PointsAdjustment, ...]:
     """What had been decided off the pitch by then."""
-    return tuple(one for one in _RULINGS.get((competition, season), ()) if one.decided <= moment)
+    return tuple(one for one in _POINTS_ADJUSTMENTS.get((competition, season), ()) if one.decided <= moment)

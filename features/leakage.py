@@ -16,11 +16,11 @@ CLOSING_SKILL = 0.166
 
 Lower tiers and other leagues are harder to forecast, so where no closing odds are at hand this is generous."""
 
-LUCK_ENDS_AT = 1000
+MIN_MATCHES = 1000
 """Matches from which a mean needs no allowance: below, season luck alone passes the line now and then."""
 
 
-def leak_alarm(probabilities: Floats, outcomes: Labels, closing: Floats | None = None) -> str | None:
+def leakage_warning(probabilities: Floats, outcomes: Labels, closing: Floats | None = None) -> str | None:
     """Explain why forecasts (n, 3) are too good to be honest; None if they are not.
 
     Parameters
@@ -41,7 +41,7 @@ def leak_alarm(probabilities: Floats, outcomes: Labels, closing: Floats | None =
     if len(mine) < 2:
         return None
     difference = mine - line
-    slack = 0.0 if len(mine) >= LUCK_ENDS_AT else 3 * difference.std(ddof=1) / np.sqrt(len(mine))
+    slack = 0.0 if len(mine) >= MIN_MATCHES else 3 * difference.std(ddof=1) / np.sqrt(len(mine))
     if difference.mean() >= -slack:
         return None
     return (
@@ -51,7 +51,7 @@ def leak_alarm(probabilities: Floats, outcomes: Labels, closing: Floats | None =
     )
 
 
-def stop_at_leak(probabilities: Floats, outcomes: Labels, closing: Floats | None = None) -> None:
-    """Raise LeakageError with the explanation of `leak_alarm`, if there is one."""
-    if explanation := leak_alarm(probabilities, outcomes, closing):
+def check_leakage(probabilities: Floats, outcomes: Labels, closing: Floats | None = None) -> None:
+    """Raise LeakageError with the explanation of `leakage_warning`, if there is one."""
+    if explanation := leakage_warning(probabilities, outcomes, closing):
         raise LeakageError(explanation)

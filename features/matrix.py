@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.odds import market
-from features.ratings.rating_state import ATTACK, ELO, ELO_PLAIN, ENGINES, LEVEL, PI_AWAY, PI_HOME
+from features.ratings.rating_state import ATTACK, ELO, ELO_PLAIN, LEVEL, PI_AWAY, PI_HOME, POISSON_ENGINES
 
 Floats = NDArray[np.float64]
 
@@ -91,13 +91,13 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
     if neutral.any():  # a club is there what it is on average
         means = [_expected_goals((side[:, PI_HOME] + side[:, PI_AWAY]) / 2) for side in (home, away)]
         pi, pi_reverse = (np.where(neutral, means[0] - means[1], one) for one in (pi, pi_reverse))
-    rates = [rate for engine in range(ENGINES) for rate in log_rates(home, away, ground, engine)]
+    rates = [rate for engine in range(POISSON_ENGINES) for rate in log_rates(home, away, ground, engine)]
     plain = (home[:, ELO_PLAIN] + ground * HOME_POINTS - away[:, ELO_PLAIN]) / 400.0
     odds = np.full((len(home), 2), np.nan) if market is None else market
     return np.column_stack([elo, pi, pi_reverse, *rates, plain, odds])
 
 
-def exchanged(x: Floats) -> Floats:
+def swap_sides(x: Floats) -> Floats:
     """Model input (n, len(FEATURES)) of the same matches on neutral ground with the clubs in the other order."""
     out = -x
     for mine, theirs in _PAIRS:

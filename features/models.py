@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from features.blend import RatingBlend
 from features.errors import InvalidInputError
-from features.leakage import stop_at_leak
+from features.leakage import check_leakage
 from features.matches import OUTCOMES, outcomes
 from features.matrix import ODDS_FEATURES, SYSTEMS
 from features.metrics import base_rate
@@ -28,7 +28,7 @@ REGULARISATION = 0.01
 """Inverse strength of the L2 penalty, chosen by `features.tuning` on five leagues. From one season alone it makes
 forecasts that are too cautious; from two on it serves the single league better than weaker ones."""
 
-Head = RatingBlend | OddsPool
+Classifier = RatingBlend | OddsPool
 """What is fitted and logged."""
 
 TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit", "features.pool.OddsPool")
@@ -37,7 +37,7 @@ TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit", 
 
 def outcome_model(
     regularisation: float = REGULARISATION, seed: int = 0, features: Sequence[str] | None = None, blend: bool = False
-) -> Head:
+) -> Classifier:
     """Ratings into an ordered logit, pooled with odds if these are features; classes 0 home, 1 draw, 2 away.
 
     Parameters
@@ -73,7 +73,7 @@ def walk_forward_forecasts(
     x: Floats,
     elo_column: int,
     first: int,
-    head: Callable[[], Head] = outcome_model,
+    head: Callable[[], Classifier] = outcome_model,
 ) -> pd.DataFrame:
     """Out-of-sample probabilities of the model and both references for every played match from season `first` on.
 
@@ -115,5 +115,5 @@ def walk_forward_forecasts(
         raise InvalidInputError(f"no season from {first} on has earlier seasons to learn from")
     forecasts_of_all = pd.concat(parts, ignore_index=True)
     model = forecasts_of_all[[f"model_{outcome}" for outcome in OUTCOMES]].to_numpy(float)
-    stop_at_leak(model, forecasts_of_all["outcome"].to_numpy(np.int64), closing[np.concatenate(tested)])
+    check_leakage(model, forecasts_of_all["outcome"].to_numpy(np.int64), closing[np.concatenate(tested)])
     return forecasts_of_all

@@ -73,9 +73,9 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Probabilities (n, n_classes) in the order of `classes_`."""
         check_is_fitted(self)
-        return self.unchecked(validate_data(self, X, reset=False))
+        return self._predict_proba_unchecked(validate_data(self, X, reset=False))
 
-    def unchecked(self, x: Floats) -> Floats:
+    def _predict_proba_unchecked(self, x: Floats) -> Floats:
         """`predict_proba` without looking at the input first, which costs more than the formula."""
         below = expit(self.thresholds_ + (x @ self.coef_)[:, None])
         edges = np.hstack([np.zeros((len(x), 1)), below, np.ones((len(x), 1))])

@@ -18,7 +18,7 @@ from features.metrics import log_loss
 
 Floats = NDArray[np.float64]
 
-LEAST = 380
+MIN_MATCHES_WITH_ODDS = 380
 """Matches with odds, a season of a league, without which no weight is learnt for them."""
 
 
@@ -72,7 +72,7 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         self.classes_ = self.ratings_.classes_
         priced = has_odds(told)
         self.weights_, self.usual_ = np.array([0.0, 1.0]), np.zeros(2)
-        if priced.sum() >= LEAST and len(self.classes_) == 3:
+        if priced.sum() >= MIN_MATCHES_WITH_ODDS and len(self.classes_) == 3:
             index = np.searchsorted(self.classes_, labels[priced])
             by_odds, by_ratings = _probabilities(told[priced]), self.ratings_.predict_proba(own[priced])
             if log_loss(by_odds, index).mean() < log_loss(by_ratings, index).mean():
@@ -85,7 +85,7 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         check_is_fitted(self)
         told, own = self.parts(validate_data(self, X, reset=False, ensure_all_finite="allow-nan"))
         p = self.ratings_.predict_proba(own)
-        priced = self.looks_at(told)
+        priced = self.uses_columns(told)
         if priced.any():
             p[priced] = pooled(_probabilities(told[priced]), p[priced], float(self.weights_[1]))
         return p
@@ -101,7 +101,7 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             return np.full((len(x), 2), np.nan), x
         return x[:, list(self.odds)], np.delete(x, list(self.odds), axis=1)
 
-    def looks_at(self, told: Floats) -> NDArray[np.bool_]:
+    def uses_columns(self, told: Floats) -> NDArray[np.bool_]:
         """Rows (n,) whose odds count, by their columns (n, 2)."""
         return has_odds(told) & bool(self.weights_[0])
 

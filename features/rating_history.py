@@ -1,11 +1,11 @@
-"""The one pass through time: every match sees the ratings that stood on the evening before it.
+"""Compute all ratings in one pass through time: each match sees the ratings of the evening before it.
 
-A *state* is a row of `STATE_COLUMNS`: what is known of one club in one division. `replay` returns the state of both
-clubs before each match (training, back-test) and each club's state after the last known result (`team_states`, from
-which batch forecasts and online predictions are made). Both go through `features.matrix.model_input`.
+A *state* is a row of `STATE_COLUMNS`: the ratings of one club in one division. `compute_ratings` returns the state of
+both clubs before each match (for training and the back-test) and each club's state after the last known result
+(`team_states`, for batch forecasts and online predictions). Both become model input in `features.matrix.model_input`.
 
-Matches of one calendar day do not see each other's results, whatever their kick-off. Clubs of one country share a
-pool: a promoted club brings the rating that it earned in the tier below, where that tier is in the data.
+Matches of one calendar day do not see each other's results, whatever their kick-off. Clubs are rated per country: a
+promoted club keeps the rating that it earned in the tier below, if that tier is in the data.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.competitions import pool_of, tier_of
+from features.competitions import country_of, tier_of
 from features.errors import InvalidInputError
 from features.matches import Status
 from features.ratings.params import ALONE, TIERED, RatingParams
-from features.ratings.rating_state import STATE_COLUMNS, Ledger, Rules
+from features.ratings.rating_state import STATE_COLUMNS, RatingCoefficients, RatingState
 from features.splits import season_starts
 
-__all__ = ["STATES", "STATE_COLUMNS", "Checkpoint", "RatingParams", "Replay", "replay"]
+__all__ = ["STATES", "STATE_COLUMNS", "Checkpoint", "RatingHistory", "RatingParams", "compute_ratings"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -43,7 +43,7 @@ _COUNTS = (
 class Checkpoint:
     """Where a replay ended: all that is needed to go on with the matches of later days."""
 
-    ledger: Ledger
+    rating_state: RatingState
     clubs: pd.Index[str]
     params: dict[str, RatingParams]
     members: pd.DataFrame
@@ -62,7 +62,7 @@ STATES = pa.schema(
 
 
 @dataclass(frozen=True)
-class Replay:
+class RatingHistory:
     """States before each match, (n, len(STATE_COLUMNS)) in the order of the given table, and the states at the end."""
 
     home: Floats
@@ -71,11 +71,11 @@ class Replay:
     checkpoint: Checkpoint
 
 
-def replay(
+def compute_ratings(
     matches: pd.DataFrame,
     params: RatingParams | Mapping[str, RatingParams] | None = None,
     since: Checkpoint | None = None,
-) -> Replay:
+) -> RatingHistory:
     """Run the ratings through a matches table (fixtures without score allowed).
 
     Parameters
@@ -111,14 +111,14 @@ def replay(
     home, away, clubs = _club_codes(
         table, competition_codes, slugs, since.clubs if since else pd.Index([], dtype="str")
     )
-    rules = Rules.of(list(chosen.values()), [tier_of(slug) for slug in chosen])
+    rules = RatingCoefficients.of(list(chosen.values()), [tier_of(slug) for slug in chosen])
     plain_start = next(iter(chosen.values())).elo_plain.start if chosen else 0.0
-    ledger = (since.ledger if since else Ledger.empty()).grown(len(clubs), rules, plain_start)
+    rating_state = (since.rating_state if since else RatingState.empty()).resized(len(clubs), rules, plain_start)
     division = pd.Index(list(chosen), dtype="str").get_indexer(pd.Index(slugs, dtype="str"))
     counts = np.stack([table[list(pair)].to_numpy(float) for pair in _COUNTS], axis=1)
-    from features.ratings.rating_update import book  # brings numba: who only reads states goes without
+    from features.ratings.rating_update import update_ratings  # brings numba: who only reads states goes without
 
-    seen = book(
+    seen = update_ratings(
         day,
         division[competition_codes].astype(np.int64),
         season_starts(table["season"]),
@@ -131,21 +131,21 @@ def replay(
         rules.start,
         rules.newcomer,
         rules.pull,
-        *ledger.arrays(),
+        *rating_state.arrays(),
     )
     states = list(seen) if order is None else [_in_given_order(side, order) for side in seen]
     last = table["kick_off"].where(known).max()
     last_result = (since.last_result if since else None) if pd.isna(last) else last
     members = _members(table, since.members if since else None)
     checkpoint = Checkpoint(
-        ledger,
+        rating_state,
         clubs,
         chosen,
         members,
         last_result,
         int(day[-1]) if len(day) else (since.last_day if since else -(2**62)),
     )
-    return Replay(states[0], states[1], _team_states(checkpoint), checkpoint)
+    return RatingHistory(states[0], states[1], _team_states(checkpoint), checkpoint)
 
 
 def _in_given_order(side: Floats, order: Ints) -> Floats:
@@ -165,8 +165,8 @@ def _chosen(
         return dict.fromkeys(new, params)
     if params is not None:
         return {slug: params[slug] for slug in new}
-    tiers = Counter(pool_of(slug) for slug in [*before, *new])
-    return {slug: TIERED if tiers[pool_of(slug)] > 1 else ALONE for slug in new}
+    tiers = Counter(country_of(slug) for slug in [*before, *new])
+    return {slug: TIERED if tiers[country_of(slug)] > 1 else ALONE for slug in new}
 
 
 def _club_codes(
@@ -174,7 +174,7 @@ def _club_codes(
 ) -> tuple[Ints, Ints, pd.Index[str]]:
     """Number the clubs of both sides; a club is a name within a pool, `eng/Arsenal`."""
     n = len(table)
-    pool_of_slug = [pool_of(str(slug)) for slug in slugs]
+    pool_of_slug = [country_of(str(slug)) for slug in slugs]
     pool_names = sorted(set(pool_of_slug))
     pools = np.array([pool_names.index(pool) for pool in pool_of_slug], dtype=np.int64)
     names, unique_names = pd.factorize(pd.concat([table["home_team"], table["away_team"]], ignore_index=True))
@@ -201,10 +201,10 @@ def _members(table: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
 
 def _team_states(end: Checkpoint) -> pd.DataFrame:
     members = end.members
-    pools = members["competition"].map(pool_of)
+    pools = members["competition"].map(country_of)
     club = end.clubs.get_indexer(pd.Index(pools + "/" + members["team"], dtype="str"))
     division = pd.Index(list(end.params), dtype="str").get_indexer(pd.Index(members["competition"], dtype="str"))
-    values = np.hstack([end.ledger.clubs[club], end.ledger.divisions[division]])
+    values = np.hstack([end.rating_state.clubs[club], end.rating_state.divisions[division]])
     states = pd.DataFrame(values, columns=list(STATE_COLUMNS))
     as_of = pd.Series(end.last_result, index=members.index, dtype="datetime64[us, UTC]")
     return pd.concat([members, as_of.rename("features_as_of"), states], axis=1)

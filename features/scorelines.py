@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-MOST_GOALS = 10
+MAX_GOALS = 10
 """Goals of one side that the grid goes up to; more happen once in 10,000 matches and are left out."""
 
-_HOME, _AWAY = np.tril(np.ones((MOST_GOALS + 1, MOST_GOALS + 1)), -1), np.triu(np.ones((MOST_GOALS + 1,) * 2), 1)
-_LOG_FACTORIALS = np.log(np.maximum(np.arange(MOST_GOALS + 1), 1)).cumsum()
-_DRAW = np.eye(MOST_GOALS + 1)
+_HOME, _AWAY = np.tril(np.ones((MAX_GOALS + 1, MAX_GOALS + 1)), -1), np.triu(np.ones((MAX_GOALS + 1,) * 2), 1)
+_LOG_FACTORIALS = np.log(np.maximum(np.arange(MAX_GOALS + 1), 1)).cumsum()
+_DRAW = np.eye(MAX_GOALS + 1)
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Scorelines:
         """The likeliest scores of one match, best first: home goals, away goals, probability."""
         flat = self.grid[row].ravel()
         best = np.argsort(-flat, kind="stable")[:count]
-        return [(int(one // (MOST_GOALS + 1)), int(one % (MOST_GOALS + 1)), float(flat[one])) for one in best]
+        return [(int(one // (MAX_GOALS + 1)), int(one % (MAX_GOALS + 1)), float(flat[one])) for one in best]
 
 
 def score_grid(rates: Floats, rho: float = 0.0) -> Floats:
     """Poisson probabilities (n, 11, 11) from expected goals (n, 2), low ones corrected by rho (Dixon & Coles 1997)."""
-    goals = np.arange(MOST_GOALS + 1)
+    goals = np.arange(MAX_GOALS + 1)
     side = np.exp(goals * np.log(rates)[:, :, None] - rates[:, :, None] - _LOG_FACTORIALS)
     grid = side[:, 0, :, None] * side[:, 1, None, :]
     h, a = rates[:, 0], rates[:, 1]
@@ -59,6 +59,6 @@ def scorelines(probabilities: Floats, log_rates: Floats) -> Scorelines:
     factor = probabilities / outcome_probabilities(grid)
     masks = np.stack([_HOME, _DRAW, _AWAY])
     consistent = grid * np.einsum("nk,kij->nij", factor, masks)
-    goals = np.arange(MOST_GOALS + 1)
+    goals = np.arange(MAX_GOALS + 1)
     expected = np.column_stack([consistent.sum(axis=2) @ goals, consistent.sum(axis=1) @ goals])
     return Scorelines(expected, consistent)

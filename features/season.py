@@ -8,9 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import InvalidInputError
-from features.league_rules import Rules, rules_of, rulings_of
+from features.league_rules import LeagueRules, points_adjustments, rules_of
 from features.matches import OUTCOMES, Status
-from features.scorelines import MOST_GOALS, scorelines
+from features.scorelines import MAX_GOALS, scorelines
 from features.standings import standings
 
 Ints = NDArray[np.int64]
@@ -32,7 +32,7 @@ def simulate(
     season: pd.DataFrame,
     forecasts: pd.DataFrame,
     log_rates: NDArray[np.float64],
-    rules: Rules | None = None,
+    rules: LeagueRules | None = None,
     runs: int = 10_000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def _draw(p: NDArray[np.float64], log_rates: NDArray[np.float64], runs: int, see
     chance = np.random.default_rng(seed).random((len(p), runs))
     cell = np.stack([np.searchsorted(edge, one, side="right") for edge, one in zip(edges, chance, strict=True)])
     cell = np.minimum(cell, grid.shape[1] - 1).T
-    return np.stack([cell // (MOST_GOALS + 1), cell % (MOST_GOALS + 1)], axis=2)
+    return np.stack([cell // (MAX_GOALS + 1), cell % (MAX_GOALS + 1)], axis=2)
 
 
 def _rulings(season: pd.DataFrame, played: NDArray[np.bool_], clubs: pd.Index[str]) -> Ints:
@@ -107,6 +107,6 @@ def _rulings(season: pd.DataFrame, played: NDArray[np.bool_], clubs: pd.Index[st
     points = np.zeros(len(clubs), dtype=np.int64)
     if played.any():
         moment = season.loc[played, "kick_off"].max().to_pydatetime()
-        for one in rulings_of(str(season["competition"].iloc[0]), str(season["season"].iloc[0]), moment):
+        for one in points_adjustments(str(season["competition"].iloc[0]), str(season["season"].iloc[0]), moment):
             points[clubs == one.club] += one.points
     return points

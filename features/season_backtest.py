@@ -13,9 +13,9 @@ from features.league_rules import rules_of
 from features.matches import RESULT_COLUMNS, Status, outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, log_rates, model_input
 from features.models import outcome_model
-from features.rating_history import STATE_COLUMNS, replay
+from features.rating_history import STATE_COLUMNS, compute_ratings
 from features.season import simulate
-from features.splits import season_starts, settled
+from features.splits import after_burn_in, season_starts
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ BINS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.01)
 """Edges of the probabilities that are put together to see how often such events happen."""
 
 
-def issued(matches: pd.DataFrame, competition: str, first: int, runs: int = 10_000, seed: int = 0) -> pd.DataFrame:
+def forecast_at(matches: pd.DataFrame, competition: str, first: int, runs: int = 10_000, seed: int = 0) -> pd.DataFrame:
     """Season forecasts of one league at mid-season, one row a club and season from `first` on.
 
     Parameters
@@ -55,10 +55,10 @@ def _one(upto: pd.DataFrame, season: pd.DataFrame, day: pd.Timestamp, runs: int,
     later = (known["kick_off"] >= day).to_numpy()
     known.loc[later, "status"] = Status.SCHEDULED.value
     known.loc[later, list(RESULT_COLUMNS)] = np.nan
-    run = replay(known)
+    run = compute_ratings(known)
     x = model_input(run.home, run.away, known["neutral"].to_numpy(bool))
     x = x[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
-    learn = settled(known) & (known["season"] < season["season"].iloc[0]).to_numpy()
+    learn = after_burn_in(known) & (known["season"] < season["season"].iloc[0]).to_numpy()
     head = outcome_model(features=GOAL_FEATURES).fit(x[learn], outcomes(known[learn]))
     half = known[known["match_id"].isin(season["match_id"])].reset_index(drop=True)
     ahead = half[half["status"] != Status.PLAYED].reset_index(drop=True)

@@ -14,7 +14,7 @@ def season_starts(seasons: pd.Series) -> NDArray[np.int64]:
     return np.asarray(seasons.str[:4].astype("int64"), dtype=np.int64)
 
 
-def settled(matches: pd.DataFrame) -> NDArray[np.bool_]:
+def after_burn_in(matches: pd.DataFrame) -> NDArray[np.bool_]:
     """Rows (n,) to learn from: a competition's first season is none, its ratings are still finding their level."""
     start = pd.Series(season_starts(matches["season"]), index=matches.index)
     return np.asarray(start > start.groupby(matches["competition"]).transform("min"))
@@ -23,9 +23,9 @@ def settled(matches: pd.DataFrame) -> NDArray[np.bool_]:
 def walk_forward(matches: pd.DataFrame, first: int) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
     """Yield (season start, training rows, test rows) for each season from `first` on.
 
-    Only `settled` rows train. Seasons with nothing to learn from before them are left out.
+    Only `after_burn_in` rows train. Seasons with nothing to learn from before them are left out.
     """
-    start, usable = season_starts(matches["season"]), settled(matches)
+    start, usable = season_starts(matches["season"]), after_burn_in(matches)
     for season in sorted(set(start[start >= first])):
         train = np.flatnonzero(usable & (start < season))
         if len(train):
@@ -35,10 +35,10 @@ def walk_forward(matches: pd.DataFrame, first: int) -> Iterator[tuple[int, NDArr
 def by_month(matches: pd.DataFrame, first: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield (training rows, test rows) for each month from season `first` on: what was played before it, and in it.
 
-    As in `walk_forward`, only `settled` rows train.
+    As in `walk_forward`, only `after_burn_in` rows train.
     """
     start, month = season_starts(matches["season"]), matches["kick_off"].dt.strftime("%Y-%m").to_numpy()
-    usable, asked = settled(matches), start >= first
+    usable, asked = after_burn_in(matches), start >= first
     for one in sorted(set(month[asked])):
         train = np.flatnonzero(usable & (month < one))
         if len(train):

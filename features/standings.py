@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from features.league_rules import Tie
+from features.league_rules import Tiebreaker
 
 Ints = NDArray[np.int64]
 
 
 def standings(
-    home: Ints, away: Ints, goals: Ints, ties: Sequence[Tie], rulings: Ints, seed: int = 0
+    home: Ints, away: Ints, goals: Ints, ties: Sequence[Tiebreaker], rulings: Ints, seed: int = 0
 ) -> tuple[Ints, Ints]:
     """Points and final positions from 0, both (runs, n_clubs).
 
@@ -37,11 +37,11 @@ def standings(
         scored[a, h] += theirs
         abroad[a, h] += theirs
     counts = {
-        Tie.POINTS: won,
-        Tie.DIFFERENCE: scored - scored.transpose(1, 0, 2),
-        Tie.GOALS: scored,
-        Tie.AWAY_GOALS: abroad,
-        Tie.WINS: wins,
+        Tiebreaker.POINTS: won,
+        Tiebreaker.DIFFERENCE: scored - scored.transpose(1, 0, 2),
+        Tiebreaker.GOALS: scored,
+        Tiebreaker.AWAY_GOALS: abroad,
+        Tiebreaker.WINS: wins,
     }
     points = won.sum(axis=1, dtype=np.int64) + rulings[:, None]
     rank = _refined(np.zeros((n, runs), dtype=np.int64), points)

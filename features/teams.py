@@ -8,17 +8,22 @@ from rapidfuzz import fuzz, process, utils
 
 from features.errors import UnknownTeamError
 
-LITTLE_KNOWN = 10
+MIN_RATED_MATCHES = 10
 """A club with fewer matches in the data still stands about where newcomers usually stand: its forecasts are wide."""
 
-ALIKE = 70
+SIMILARITY_CUTOFF = 70
 """How much of 100 a name needs in common with a known one to be suggested: mistypings have more, other clubs less."""
 
 
-def nearest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
+def suggest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
     """Up to `limit` known names most like `name`, best first; none where none is like it."""
     found = process.extract(
-        name[:200], list(known), scorer=fuzz.WRatio, processor=utils.default_process, limit=limit, score_cutoff=ALIKE
+        name[:200],
+        list(known),
+        scorer=fuzz.WRatio,
+        processor=utils.default_process,
+        limit=limit,
+        score_cutoff=SIMILARITY_CUTOFF,
     )
     return [str(candidate) for candidate, _, _ in found]
 
@@ -34,6 +39,6 @@ def resolve(name: str, known: Collection[str], aliases: Mapping[str, str], where
     canonical = aliases.get(name, name)
     if canonical in known:
         return canonical
-    close = nearest(name, known)
+    close = suggest(name, known)
     hint = f"nearest known: {', '.join(close)}" if close else "no known club is similar"
     raise UnknownTeamError(f"club {name!r}{f' in {where}' if where else ''} is unknown; {hint}")

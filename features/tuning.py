@@ -22,7 +22,7 @@ from features.matches import outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, FeatureGroup, model_input
 from features.metrics import log_loss
 from features.models import REGULARISATION, outcome_model
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from features.ratings.params import EloParams, GainParams, PiParams, PoissonParams, RatingParams
 from features.splits import season_starts
 
@@ -75,25 +75,25 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 _ON_TARGET = PoissonParams(rate=0.025, division_rate=0.002, level=1.45, home=0.2, newcomer=-0.15, pull=0.1)
 _SHOTS = PoissonParams(rate=0.015, division_rate=0.002, level=2.4, home=0.2, newcomer=-0.1, pull=0.2)
-_STILL = GainParams(summer=0.0, newcomer=0.0)
+_NO_GAIN = GainParams(summer=0.0, newcomer=0.0)
 
-BEGIN = RatingParams(
+INITIAL_PARAMS = RatingParams(
     elo=EloParams(),
     pi=PiParams(),
     poisson=PoissonParams(),
     shots_on_target=_ON_TARGET,
     shots=_SHOTS,
-    gain=_STILL,
+    gain=_NO_GAIN,
 )
 """Where the search begins for a league alone: the values that papers and earlier work give."""
 
-BEGIN_TIERED = RatingParams(
+INITIAL_PARAMS_TIERED = RatingParams(
     elo=EloParams(k=6, home_advantage=60, newcomer=-30, pull=0.0, tier_step=100),
     pi=PiParams(rate=0.035, carry=0.9, newcomer=-0.1),
     poisson=PoissonParams(rate=0.02, division_rate=0.001, newcomer=-0.1, pull=0.1),
     shots_on_target=_ON_TARGET,
     shots=_SHOTS,
-    gain=_STILL,
+    gain=_NO_GAIN,
 )
 """The same for tiers together."""
 
@@ -108,7 +108,9 @@ class Choice:
     evaluations: int
 
 
-def blocks(matches: pd.DataFrame, width: int = 1, skip: int = 2) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def evaluation_blocks(
+    matches: pd.DataFrame, width: int = 1, skip: int = 2
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Yield (training rows, judged rows): blocks of `width` seasons forward in time, after `skip` seasons."""
     start = season_starts(matches["season"])
     first, last = int(start.min()), int(start.max())
@@ -125,14 +127,14 @@ def losses(
     regularisation: float = REGULARISATION,
 ) -> Floats:
     """Log loss of each judged match of a top tier by the model on some features, forward in time."""
-    run = replay(matches, params)
+    run = compute_ratings(matches, params)
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[:, [FEATURES.index(c) for c in columns]]
     top = matches["competition"].map(tier_of).eq(1).to_numpy()
     x, table = x[top], matches[top]
     y = outcomes(table)
     scores = [
         log_loss(outcome_model(regularisation).fit(x[train], y[train]).predict_proba(x[test]), y[test])
-        for train, test in blocks(table, width)
+        for train, test in evaluation_blocks(table, width)
     ]
     return np.concatenate(scores)
 
@@ -148,7 +150,7 @@ def choose(
     engines: Sequence[str] = tuple(GRIDS),
     width: int = 1,
     caution: float = 1.0,
-    say: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Tune the engines on played matches; give only seasons earlier than those to be reported.
 
@@ -171,14 +173,14 @@ def choose(
                     tried = replace(params, **{engine: getattr(params, engine)._replace(**{name: value})})
                     found = losses(matches, tried, COLUMNS[engine], width)
                     evaluations += 1
-                    if _clearly_better(found, best, caution):
+                    if _significantly_better(found, best, caution):
                         params, best, moved = tried, found, True
-                        say(f"{engine}.{name} = {value}: log loss {best.mean():.5f}")
+                        on_progress(f"{engine}.{name} = {value}: log loss {best.mean():.5f}")
             reached[engine] = float(best.mean())
     return Choice(params, reached, len(best), evaluations)
 
 
-def _clearly_better(found: Floats, best: Floats, caution: float) -> bool:
+def _significantly_better(found: Floats, best: Floats, caution: float) -> bool:
     gain = best - found
     return bool(gain.mean() > caution * gain.std(ddof=1) / np.sqrt(len(gain)))
 

@@ -22,7 +22,7 @@ class MatchSource:
 
     def load(self, competition: str, on_progress: Callable[[str], None]) -> SourceResult:
         """All matches of a competition; raises SourceError if a file is broken, instead of returning part of it."""
-        return sources.load(self._settings, competition, say=on_progress)
+        return sources.load(self._settings, competition, on_progress=on_progress)
 
 
 def resources(settings: PipelineSettings) -> dict[str, Any]:

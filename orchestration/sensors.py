@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from features.competitions import pool_of
+from features.competitions import country_of
 from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
@@ -146,11 +146,11 @@ def new_results_sensor(
         if name in registered and not lake_tables.ratings_current(lake, name)
     ]
     busy_countries = {
-        pool_of(run.tags.get(PARTITION, ""))
+        country_of(run.tags.get(PARTITION, ""))
         for run in context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
         if run.job_name in (refresh_matches.name, update_ratings.name)
     }
-    ready = [name for name in outdated if pool_of(name) not in busy_countries]
+    ready = [name for name in outdated if country_of(name) not in busy_countries]
     if not ready:
         return dg.SkipReason("matches are being refreshed or rated" if outdated else "the ratings are up to date")
     return [dg.RunRequest(run_key=f"{name} {_inputs_hash(lake, name)}", partition_key=name) for name in ready]

@@ -45,7 +45,7 @@ def _report(folder: Path | None) -> None:
     premier = backtest.evaluate(matches, 2021, 2025)
     _say(backtest.report("Premier League, bundled data, goals only", premier, "model, goals"))
     _say(backtest.verdicts(premier, backtest.PREMIER_LEAGUE))
-    rows = season_backtest.issued(matches, bundled.COMPETITION, 2018)
+    rows = season_backtest.forecast_at(matches, bundled.COMPETITION, 2018)
     _say(season_backtest.report("Premier League, bundled data", rows))
     if folder is None:
         _say("The top five leagues need --data with football-data.co.uk files: left out")
@@ -56,7 +56,7 @@ def _report(folder: Path | None) -> None:
         _say(backtest.report("Top five leagues, tiers pooled by country", top, model))
     _say(backtest.verdicts(top, backtest.TOP_FIVE))
     leagues = [one.slug for one in CATALOGUE if one.country in TOP_FIVE and one.tier == 1]
-    rows = pd.concat([season_backtest.issued(matches, slug, 2018) for slug in leagues], ignore_index=True)
+    rows = pd.concat([season_backtest.forecast_at(matches, slug, 2018) for slug in leagues], ignore_index=True)
     _say(season_backtest.report("Top five leagues", rows))
 
 
@@ -78,11 +78,11 @@ def _tune(folder: Path | None) -> bool:
     goals, shots = ("elo", "pi", "poisson", "gain"), ("shots_on_target", "shots")
     same = True
     for title, matches, begin, recorded in (
-        ("first tiers of five countries alone", first, tuning.BEGIN, ALONE),
-        ("two tiers of five countries", tiers, tuning.BEGIN_TIERED, TIERED),
+        ("first tiers of five countries alone", first, tuning.INITIAL_PARAMS, ALONE),
+        ("two tiers of five countries", tiers, tuning.INITIAL_PARAMS_TIERED, TIERED),
     ):
-        found = tuning.choose(matches, begin, goals, width=3, caution=0.25, say=_say)
-        found = tuning.choose(matches, found.params, shots, width=3, caution=0.25, say=_say)
+        found = tuning.choose(matches, begin, goals, width=3, caution=0.25, on_progress=_say)
+        found = tuning.choose(matches, found.params, shots, width=3, caution=0.25, on_progress=_say)
         _chosen(f"{title} to 2018/19", found, recorded)
         _say(f"  by the head's penalty: {tuning.penalty(matches, found.params, GOAL_FEATURES)}")
         same &= found.params == recorded

@@ -53,15 +53,15 @@ class LoadedModel:
 
     def predict_proba(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities (n, 3) ordered home, draw, away for model input (n, len(features))."""
-        unchecked = getattr(self.estimator, "unchecked", None)
+        _predict_proba_unchecked = getattr(self.estimator, "unchecked", None)
         sound = len(x) > 0 and x.shape[1:] == (len(self.features),) and np.isfinite(x).all()
-        if unchecked is None or not sound:
+        if _predict_proba_unchecked is None or not sound:
             return np.asarray(self.estimator.predict_proba(x))  # which says what is wrong with it
-        return np.asarray(unchecked(x))
+        return np.asarray(_predict_proba_unchecked(x))
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRun:
     """Everything that a training run leaves behind."""
 
     estimator: Any
@@ -80,7 +80,7 @@ class Registry:
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
 
-    def register(self, training: Training, experiment: str = MODEL_NAME) -> ModelVersion:
+    def register(self, training: TrainingRun, experiment: str = MODEL_NAME) -> ModelVersion:
         """Log a training run with its model and register it; the new version gets the alias `staging`."""
         import mlflow.sklearn
         from mlflow.data.pandas_dataset import from_pandas
@@ -90,7 +90,7 @@ class Registry:
 
         def log() -> ModelVersion:
             mlflow.set_tracking_uri(self.tracking_uri)
-            self._enter(experiment)
+            self._select_experiment(experiment)
             with mlflow.start_run(tags=dict(training.tags)) as run:
                 mlflow.log_params(dict(training.params))
                 mlflow.log_metrics(dict(training.metrics))
@@ -124,7 +124,7 @@ class Registry:
                 )
             return found
 
-        return self._reach(log)
+        return self._call_server(log)
 
     def by_alias(self, alias: str) -> ModelVersion | None:
         """The version that bears an alias; None if none does."""
@@ -140,7 +140,7 @@ class Registry:
                     return None
                 raise
 
-        return self._reach(look)
+        return self._call_server(look)
 
     def version(self, number: int) -> ModelVersion | None:
         """One version by number; None if there is no such version."""
@@ -160,9 +160,9 @@ class Registry:
                     return []
                 raise
             found = client.search_model_versions(f"name='{MODEL_NAME}'")
-            return sorted((_as_version(one, _borne(aliases, one)) for one in found), key=lambda one: -one.version)
+            return sorted((_as_version(one, _aliases_of(aliases, one)) for one in found), key=lambda one: -one.version)
 
-        return self._reach(search)
+        return self._call_server(search)
 
     def load(self, version: ModelVersion) -> LoadedModel:
         """Load a version's estimator and the column order of its signature."""
@@ -179,7 +179,7 @@ class Registry:
                 columns = tuple(mlflow.models.get_model_info(path).signature.inputs.input_names())
                 return LoadedModel(version, mlflow.sklearn.load_model(path), columns)
 
-        return self._reach(fetch)
+        return self._call_server(fetch)
 
     @staticmethod
     def preload() -> None:
@@ -189,11 +189,11 @@ class Registry:
 
     def set_alias(self, alias: str, version: int) -> None:
         """Give an alias to a version, taking it from whichever had it."""
-        self._reach(lambda: self._client().set_registered_model_alias(MODEL_NAME, alias, str(version)))
+        self._call_server(lambda: self._client().set_registered_model_alias(MODEL_NAME, alias, str(version)))
 
     def remove_alias(self, alias: str) -> None:
         """Take an alias away."""
-        self._reach(lambda: self._client().delete_registered_model_alias(MODEL_NAME, alias))
+        self._call_server(lambda: self._client().delete_registered_model_alias(MODEL_NAME, alias))
 
     def set_tags(self, version: int, tags: Mapping[str, str]) -> None:
         """Write tags on a version."""
@@ -202,7 +202,7 @@ class Registry:
             for key, value in tags.items():
                 self._client().set_model_version_tag(MODEL_NAME, str(version), key, value)
 
-        self._reach(write)
+        self._call_server(write)
 
     def remove_tags(self, version: int, names: Iterable[str]) -> None:
         """Take tags off a version; those it does not have are no error."""
@@ -212,7 +212,7 @@ class Registry:
             for name in set(names) & set(found.tags if found else ()):
                 self._client().delete_model_version_tag(MODEL_NAME, str(version), name)
 
-        self._reach(delete)
+        self._call_server(delete)
 
     def dataset(self, version: ModelVersion) -> pd.DataFrame:
         """The rows that a version was fitted on, as they were then."""
@@ -227,13 +227,13 @@ class Registry:
                 )
                 return pd.read_parquet(path)
 
-        return self._reach(fetch)
+        return self._call_server(fetch)
 
     def metrics(self, version: ModelVersion) -> dict[str, float]:
         """Metrics of the run that made a version."""
-        return self._reach(lambda: dict(self._client().get_run(version.run_id).data.metrics))
+        return self._call_server(lambda: dict(self._client().get_run(version.run_id).data.metrics))
 
-    def _enter(self, experiment: str) -> None:
+    def _select_experiment(self, experiment: str) -> None:
         """Choose the experiment. A registry in a file keeps its artefacts beside it, not in the working directory."""
         import mlflow
 
@@ -247,7 +247,7 @@ class Registry:
 
         return MlflowClient(self.tracking_uri, self.tracking_uri)
 
-    def _reach(self, call: Callable[[], T]) -> T:
+    def _call_server(self, call: Callable[[], T]) -> T:
         """Run a call against the server; a failure says which server and why."""
         # MLflow retries for minutes by default; whoever calls this has a user or a schedule waiting.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -260,7 +260,7 @@ class Registry:
             raise ModelUnavailableError(f"model registry at {self.tracking_uri}: {error}") from error
 
 
-def _borne(aliases: Mapping[str, Any], one: Any) -> list[str]:
+def _aliases_of(aliases: Mapping[str, Any], one: Any) -> list[str]:
     return [name for name, bearer in aliases.items() if int(bearer) == int(one.version)]
 
 

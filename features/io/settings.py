@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from features.errors import InvalidInputError
-from features.teams import nearest
+from features.teams import suggest
 
 PREFIX = "TOUCHLINE_"
 
@@ -180,7 +180,7 @@ def unknown_variables(names: Iterable[str] | None = None) -> list[str]:
     for name in sorted(given):
         field = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and name not in known and field.lower() not in RENAMED_FIELDS:
-            similar = nearest(field, list(known.values()))
+            similar = suggest(field, list(known.values()))
             hint = f"; did you mean {' or '.join(PREFIX + match.upper() for match in similar)}?" if similar else ""
             sentences.append(f"unknown setting {name}{hint}")
     return sentences

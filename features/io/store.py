@@ -36,7 +36,7 @@ def week_of(moment: datetime | date) -> str:
 
 
 @dataclass(frozen=True)
-class Stamp:
+class Fingerprint:
     """Changes whenever the object at a path is replaced: compare it to know whether to read again."""
 
     modified_ns: int
@@ -94,9 +94,9 @@ class Lake:
             table = pq.read_table(io.BytesIO(raw), columns=list(columns) if columns else None)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise CorruptArtefactError(f"{self.root}/{path} is not readable as parquet: {error}") from error
-        return table if schema is None else self._as_today(table, schema, path, whole=columns is None)
+        return table if schema is None else self._cast_to_schema(table, schema, path, whole=columns is None)
 
-    def _as_today(self, table: pa.Table, schema: pa.Schema, path: str, whole: bool) -> pa.Table:
+    def _cast_to_schema(self, table: pa.Table, schema: pa.Schema, path: str, whole: bool) -> pa.Table:
         """The table with today's types; raises CorruptArtefactError where an older version wrote something else."""
         advice = f"it was written by another version; materialise {path.partition('/')[0]!r} again"
         if whole and (missing := sorted(set(schema.names) - set(table.column_names))):
@@ -120,9 +120,9 @@ class Lake:
             if name.endswith(".parquet") and "/" not in name
         )
 
-    def table_stamp(self, noun: str, partition: str) -> Stamp | None:
+    def table_fingerprint(self, noun: str, partition: str) -> Fingerprint | None:
         """Cheap change detection; None where nothing is published."""
-        return self.stamp(self._table_path(noun, partition))
+        return self.fingerprint(self._table_path(noun, partition))
 
     # -- documents --------------------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ class Lake:
     def read_bytes(self, path: str) -> bytes:
         """Read one object. Raises NotPublishedError if it is absent, StorageUnavailableError if storage fails."""
         try:
-            with self._answering(), self._fs.open_input_file(f"{self._base}/{path}") as source:
+            with self._translate_errors(), self._fs.open_input_file(f"{self._base}/{path}") as source:
                 return bytes(source.read())
         except FileNotFoundError as error:
             raise NotPublishedError(f"{path} is not published yet; run the pipeline first") from error
@@ -166,33 +166,33 @@ class Lake:
         except ValueError as error:
             raise CorruptArtefactError(f"{self.root}/{path} is not readable as JSON: {error}") from error
 
-    def stamp(self, path: str) -> Stamp | None:
+    def fingerprint(self, path: str) -> Fingerprint | None:
         """What an object is known by without reading it; None where there is none."""
         if not self._local:
-            return self._stamp_of_object(path)
-        with self._answering():
+            return self._fingerprint_of_object(path)
+        with self._translate_errors():
             info = self._fs.get_file_info(f"{self._base}/{path}")
-        return None if info.type == fs.FileType.NotFound else Stamp(info.mtime_ns or 0, info.size or 0)
+        return None if info.type == fs.FileType.NotFound else Fingerprint(info.mtime_ns or 0, info.size or 0)
 
-    def _stamp_of_object(self, path: str) -> Stamp | None:
+    def _fingerprint_of_object(self, path: str) -> Fingerprint | None:
         """One HEAD request, as asking for the file's information would be, but with the ETag in its answer."""
         try:
-            with self._answering(), self._fs.open_input_file(f"{self._base}/{path}") as source:
+            with self._translate_errors(), self._fs.open_input_file(f"{self._base}/{path}") as source:
                 told, size = source.metadata(), source.size()
         except FileNotFoundError:
             return None
-        return Stamp(pd.Timestamp(told["Last-Modified"].decode()).value, size, told["ETag"].decode())
+        return Fingerprint(pd.Timestamp(told["Last-Modified"].decode()).value, size, told["ETag"].decode())
 
     def list(self, folder: str) -> list[str]:
         """Paths of all objects below a folder, relative to it, without unfinished ones."""
         base = f"{self._base}/{folder}"
-        with self._answering():
+        with self._translate_errors():
             found = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True))
         names = [info.path.removeprefix(base).lstrip("/") for info in found if info.type == fs.FileType.File]
         return sorted(name for name in names if not Path(name).name.startswith("."))
 
     @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Storage that is away is said in our own words; that an object is not there is an answer."""
         try:
             yield

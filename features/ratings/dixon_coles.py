@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from features.competitions import pool_of, tier_of
+from features.competitions import country_of, tier_of
 from features.scorelines import outcome_probabilities, score_grid
 from features.splits import season_starts
 
@@ -147,7 +147,7 @@ def walk_forward_forecasts(matches: pd.DataFrame, first: int) -> Floats:
     The tiers of a country are fitted together, anew each month, on the results before that month.
     """
     p = np.full((len(matches), 3), np.nan)
-    pool = matches["competition"].map(pool_of).to_numpy()
+    pool = matches["competition"].map(country_of).to_numpy()
     top = matches["competition"].map(tier_of).eq(1).to_numpy()
     month = matches["kick_off"].dt.strftime("%Y-%m").to_numpy()
     asked = top & (season_starts(matches["season"]) >= first)

@@ -13,7 +13,7 @@ def expected_goals(rating: float) -> float:
 
 
 @njit(cache=True)
-def surprise(home_rating: float, away_rating: float, goal_difference: float) -> float:
+def error_after_diminishing(home_rating: float, away_rating: float, goal_difference: float) -> float:
     """psi(e): the diminished error of the expected goal difference, signed for the home club."""
     error = goal_difference - (expected_goals(home_rating) - expected_goals(away_rating))
     return float(np.sign(error) * 3.0 * np.log10(1.0 + abs(error)))

@@ -35,16 +35,16 @@ STATE_COLUMNS = (
 )
 ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE = range(5)
 ELO_PLAIN, GAIN, PLAYED, LEVEL, HOME = 9, 10, 11, 12, 13
-RATED = ELO_PLAIN
+N_POOLED_COLUMNS = ELO_PLAIN
 """Columns before this one are means of a division's clubs in summer; the rest is a club's own for good."""
 CLUB_COLUMNS = PLAYED + 1
 DIVISION_COLUMNS = len(STATE_COLUMNS) - CLUB_COLUMNS
-ENGINES = 3
+POISSON_ENGINES = 3
 """Poisson engines: goals, shots on target, shots; each takes two club columns and two division columns."""
 
 
 @dataclass
-class Rules:
+class RatingCoefficients:
     """The parameters of each division as arrays, one row a division."""
 
     steps: Floats
@@ -54,19 +54,19 @@ class Rules:
     opening: Floats
 
     @staticmethod
-    def of(params: list[RatingParams], tiers: list[int]) -> Rules:
+    def of(params: list[RatingParams], tiers: list[int]) -> RatingCoefficients:
         """Lay out the parameters of divisions, one entry a division."""
-        rows = [_rules_of(one, tier) for one, tier in zip(params, tiers, strict=True)]
-        return Rules(*(np.array(column) for column in zip(*rows, strict=True)))
+        rows = [_coefficients_of(one, tier) for one, tier in zip(params, tiers, strict=True)]
+        return RatingCoefficients(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _rules_of(params: RatingParams, tier: int) -> tuple[list[float], ...]:
+def _coefficients_of(params: RatingParams, tier: int) -> tuple[list[float], ...]:
     elo, plain, pi = params.elo, params.elo_plain, params.pi
     engines = (params.poisson, params.shots_on_target, params.shots)
     steps = [elo.k, elo.gamma, elo.home_advantage, plain.k, plain.gamma, plain.home_advantage, pi.rate, pi.carry]
     steps += [params.gain.summer, params.gain.newcomer, params.gain.fade]
     steps += [value for one in engines for value in (one.rate, one.division_rate)]
-    start = [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0] + [0.0] * (2 * ENGINES)
+    start = [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0] + [0.0] * (2 * POISSON_ENGINES)
     newcomer = [elo.newcomer, pi.newcomer, pi.newcomer] + [one.newcomer for one in engines for _ in "ad"]
     pull = [elo.pull, 0.0, 0.0] + [one.pull for one in engines for _ in "ad"]
     opening = [value for one in engines for value in (one.level, one.home)]
@@ -74,7 +74,7 @@ def _rules_of(params: RatingParams, tier: int) -> tuple[list[float], ...]:
 
 
 @dataclass
-class Ledger:
+class RatingState:
     """Everything that the ratings remember: give it to the next run to go on where the last one ended."""
 
     clubs: Floats  # (clubs, CLUB_COLUMNS)
@@ -92,35 +92,35 @@ class Ledger:
         return tuple(getattr(self, one.name) for one in fields(self))
 
     @staticmethod
-    def empty() -> Ledger:
+    def empty() -> RatingState:
         """A ledger without clubs or divisions."""
         none = np.zeros(0, np.int64)
-        return Ledger(
+        return RatingState(
             np.zeros((0, CLUB_COLUMNS)),
             none,
             none,
             np.zeros((0, DIVISION_COLUMNS)),
             none,
-            np.zeros((0, RATED)),
+            np.zeros((0, N_POOLED_COLUMNS)),
             np.zeros(0),
-            np.zeros((0, RATED)),
+            np.zeros((0, N_POOLED_COLUMNS)),
             np.zeros(0, bool),
         )
 
-    def grown(self, n_clubs: int, rules: Rules, plain_start: float) -> Ledger:
+    def resized(self, n_clubs: int, rules: RatingCoefficients, plain_start: float) -> RatingState:
         """A copy with room for `n_clubs` clubs and as many divisions as there are rules."""
         new_clubs = np.zeros((n_clubs - len(self.clubs), CLUB_COLUMNS))
         new_clubs[:, ELO_PLAIN] = plain_start
         fresh = slice(len(self.divisions), None)
         n_new = len(rules.opening) - len(self.divisions)
-        return Ledger(
+        return RatingState(
             np.vstack([self.clubs, new_clubs]),
             np.append(self.season_of, np.full(len(new_clubs), -1)),
             np.append(self.member, np.full(len(new_clubs), -1)),
             np.vstack([self.divisions, rules.opening[fresh]]),
             np.append(self.division_season, np.full(n_new, -1)),
-            np.vstack([self.total, np.zeros((n_new, RATED))]),
+            np.vstack([self.total, np.zeros((n_new, N_POOLED_COLUMNS))]),
             np.append(self.count, np.zeros(n_new)),
-            np.vstack([self.mean, np.zeros((n_new, RATED))]),
+            np.vstack([self.mean, np.zeros((n_new, N_POOLED_COLUMNS))]),
             np.append(self.settled, np.zeros(n_new, bool)),
         )

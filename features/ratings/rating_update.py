@@ -9,20 +9,20 @@ import numpy as np
 from numba import njit
 
 from features.ratings.elo import change as elo_change
-from features.ratings.pi import surprise as pi_surprise
+from features.ratings.pi import error_after_diminishing as pi_error
 from features.ratings.rating_state import (
     ATTACK,
     CLUB_COLUMNS,
     DIVISION_COLUMNS,
     ELO,
     ELO_PLAIN,
-    ENGINES,
     GAIN,
     LEVEL,
+    N_POOLED_COLUMNS,
     PI_AWAY,
     PI_HOME,
     PLAYED,
-    RATED,
+    POISSON_ENGINES,
 )
 
 _K, _GAMMA, _GROUND, _PLAIN_K, _PLAIN_GAMMA, _PLAIN_GROUND, _PI_RATE, _PI_CARRY, _SUMMER, _PROMOTION, _FADE, _RATES = (
@@ -42,15 +42,15 @@ def _open_season(d, season, division_season, total, count, mean, settled, start)
 
 
 @njit(cache=True)
-def _enter(club, d, season, clubs, season_of, member, mean, settled, newcomer, pull, step):
+def _first_match_of_season(club, d, season, clubs, season_of, member, mean, settled, newcomer, pull, step):
     """A club's first match of a season: unknown or long absent ones are newcomers, others are pulled to the mean."""
     first = season_of[club] < 0
     if first or season_of[club] < season - 1:
-        for c in range(RATED):
+        for c in range(N_POOLED_COLUMNS):
             clubs[club, c] = mean[d, c] + (newcomer[d, c] if settled[d] else 0.0)
         clubs[club, GAIN] = 1.0 + step[_PROMOTION]
     elif season_of[club] < season:
-        for c in range(RATED):
+        for c in range(N_POOLED_COLUMNS):
             clubs[club, c] += (pull[d, c] if settled[d] else 0.0) * (mean[d, c] - clubs[club, c])
         clubs[club, GAIN] += step[_SUMMER]
     season_of[club] = season
@@ -58,7 +58,7 @@ def _enter(club, d, season, clubs, season_of, member, mean, settled, newcomer, p
 
 
 @njit(cache=True)
-def _add(club, d, column, change, clubs, total):
+def _add_to_state(club, d, column, change, clubs, total):
     clubs[club, column] += change
     total[d, column] += change
 
@@ -71,10 +71,10 @@ def _poisson(engine, h, a, d, bh, ba, ground, home_count, away_count, clubs, div
     error_home = (home_count - np.exp(bh[level] + ground * bh[level + 1] + bh[attack] - ba[attack + 1])) / average
     error_away = (away_count - np.exp(bh[level] + ba[attack] - bh[attack + 1])) / average
     rate, division_rate = step[_RATES + 2 * engine], step[_RATES + 2 * engine + 1]
-    _add(h, d, attack, rate * bh[GAIN] * error_home, clubs, total)
-    _add(a, d, attack + 1, -rate * ba[GAIN] * error_home, clubs, total)
-    _add(a, d, attack, rate * ba[GAIN] * error_away, clubs, total)
-    _add(h, d, attack + 1, -rate * bh[GAIN] * error_away, clubs, total)
+    _add_to_state(h, d, attack, rate * bh[GAIN] * error_home, clubs, total)
+    _add_to_state(a, d, attack + 1, -rate * ba[GAIN] * error_home, clubs, total)
+    _add_to_state(a, d, attack, rate * ba[GAIN] * error_away, clubs, total)
+    _add_to_state(h, d, attack + 1, -rate * bh[GAIN] * error_away, clubs, total)
     divisions[d, 2 * engine] += division_rate * (error_home + error_away) / 2
     divisions[d, 2 * engine + 1] += ground * division_rate * (error_home - error_away) / 2
 
@@ -82,8 +82,8 @@ def _poisson(engine, h, a, d, bh, ba, ground, home_count, away_count, clubs, div
 @njit(cache=True)
 def _elo(h, a, d, bh, ba, ground, difference, clubs, total, step):
     points = elo_change(bh[ELO] + ground * step[_GROUND] - ba[ELO], difference, step[_K], step[_GAMMA])
-    _add(h, d, ELO, bh[GAIN] * points, clubs, total)
-    _add(a, d, ELO, -ba[GAIN] * points, clubs, total)
+    _add_to_state(h, d, ELO, bh[GAIN] * points, clubs, total)
+    _add_to_state(a, d, ELO, -ba[GAIN] * points, clubs, total)
     gap = bh[ELO_PLAIN] + ground * step[_PLAIN_GROUND] - ba[ELO_PLAIN]
     points = elo_change(gap, difference, step[_PLAIN_K], step[_PLAIN_GAMMA])
     clubs[h, ELO_PLAIN] += points
@@ -94,19 +94,19 @@ def _elo(h, a, d, bh, ba, ground, difference, clubs, total, step):
 def _pi(h, a, d, bh, ba, neutral, difference, clubs, total, step):
     if neutral:  # both clubs are what they are on average, and both of their ratings learn alike
         mine, theirs = (bh[PI_HOME] + bh[PI_AWAY]) / 2, (ba[PI_HOME] + ba[PI_AWAY]) / 2
-        move = step[_PI_RATE] * (1.0 + step[_PI_CARRY]) / 2 * pi_surprise(mine, theirs, difference)
+        move = step[_PI_RATE] * (1.0 + step[_PI_CARRY]) / 2 * pi_error(mine, theirs, difference)
         carried = move
     else:
-        move = step[_PI_RATE] * pi_surprise(bh[PI_HOME], ba[PI_AWAY], difference)
+        move = step[_PI_RATE] * pi_error(bh[PI_HOME], ba[PI_AWAY], difference)
         carried = step[_PI_CARRY] * move
-    _add(h, d, PI_HOME, bh[GAIN] * move, clubs, total)
-    _add(h, d, PI_AWAY, bh[GAIN] * carried, clubs, total)
-    _add(a, d, PI_AWAY, -ba[GAIN] * move, clubs, total)
-    _add(a, d, PI_HOME, -ba[GAIN] * carried, clubs, total)
+    _add_to_state(h, d, PI_HOME, bh[GAIN] * move, clubs, total)
+    _add_to_state(h, d, PI_AWAY, bh[GAIN] * carried, clubs, total)
+    _add_to_state(a, d, PI_AWAY, -ba[GAIN] * move, clubs, total)
+    _add_to_state(a, d, PI_HOME, -ba[GAIN] * carried, clubs, total)
 
 
 @njit(cache=True)
-def book(
+def update_ratings(
     day,
     division,
     season,
@@ -147,8 +147,10 @@ def book(
                 _open_season(d, s, division_season, total, count, mean, settled, start)
             for club in (home[i], away[i]):
                 if season_of[club] < s or member[club] != d:
-                    _enter(club, d, s, clubs, season_of, member, mean, settled, newcomer, pull, steps[d])
-                    total[d] += clubs[club, :RATED]
+                    _first_match_of_season(
+                        club, d, s, clubs, season_of, member, mean, settled, newcomer, pull, steps[d]
+                    )
+                    total[d] += clubs[club, :N_POOLED_COLUMNS]
                     count[d] += 1
             before_home[i, :CLUB_COLUMNS] = clubs[home[i]]
             before_away[i, :CLUB_COLUMNS] = clubs[away[i]]
@@ -163,7 +165,7 @@ def book(
             ground = 0.0 if neutral[i] else 1.0
             _elo(h, a, d, bh, ba, ground, difference, clubs, total, step)
             _pi(h, a, d, bh, ba, neutral[i], difference, clubs, total, step)
-            for engine in range(ENGINES):
+            for engine in range(POISSON_ENGINES):
                 home_count, away_count = counts[i, engine, 0], counts[i, engine, 1]
                 if not (np.isnan(home_count) or np.isnan(away_count)):
                     _poisson(engine, h, a, d, bh, ba, ground, home_count, away_count, clubs, divisions, total, step)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from features.io import reports
 from features.io.clock import Clock
-from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, Registry, Training
+from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, Registry, TrainingRun
 from features.io.store import Lake
 from features.matrix import FEATURE_GROUPS
 from features.models import REGULARISATION
@@ -106,7 +106,7 @@ def _differences(scores: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def _find_identical_version(registry: Registry, training: Training) -> ModelVersion | None:
+def _find_identical_version(registry: Registry, training: TrainingRun) -> ModelVersion | None:
     """The version that this training would reproduce; of several, the one with a role."""
     identical = [
         version

@@ -4,7 +4,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from features.fixtures import is_whole, with_unlisted
+from features.fixtures import add_missing_fixtures, is_complete
 from features.forecasts import probabilities, states_of
 from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
@@ -45,7 +45,7 @@ def season_forecast(
         raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
     competition = context.partition_key
     table = lake_tables.matches(lake, [competition])
-    season = with_unlisted(table[table["season"] == table["season"].max()].reset_index(drop=True))
+    season = add_missing_fixtures(table[table["season"] == table["season"].max()].reset_index(drop=True))
     to_come = season[season["status"] != Status.PLAYED]
     states = lake.read_table("team_states", competition)
     home, away = (
@@ -56,7 +56,7 @@ def season_forecast(
     p = probabilities(registry.load(production), home, away, neutral, market(to_come))
     chances = to_come[["match_id"]].assign(**{outcome: p[:, i] for i, outcome in enumerate(OUTCOMES)})
     rates = np.stack(log_rates(home, away, np.where(neutral, 0.0, 1.0)), axis=1)
-    complete = is_whole(season)
+    complete = is_complete(season)
     last = states["features_as_of"].max()
     final = simulate(season, chances, rates, seed=settings.seed).assign(
         season=season["season"].iloc[0],

@@ -71,11 +71,11 @@ class Pipeline:
             self._job("train_model", "first model, trained and evaluated", run_config=first)
         self._weekly("publish_forecasts", "forecasts", self._first_stale_week(as_of))
         for competition in self._settings.competitions:
-            if self._ran or self._lake.table_stamp("season_forecast", competition) is None:
+            if self._ran or self._lake.table_fingerprint("season_forecast", competition) is None:
                 self._job("forecast_season", f"final table of {competition}", partition_key=competition)
         if self._ran or self._unsettled(as_of):
             self._weekly("settle_forecasts", "scores of played matches", self._first)
-        if self._ran or self._lake.stamp(reports.PERFORMANCE) is None:
+        if self._ran or self._lake.fingerprint(reports.PERFORMANCE) is None:
             self._job("evaluate_forecasts", "performance and freshness")
         for week in self._weeks_without_drift_report(as_of):
             self._job("report_drift", f"drift of the week {week}", partition_key=week)

@@ -7,7 +7,7 @@ import pandas as pd
 from features.matches import OUTCOMES, outcomes
 from features.matrix import REFERENCE_FEATURE
 from features.models import outcome_model
-from features.splits import season_starts, settled
+from features.splits import after_burn_in, season_starts
 from orchestration.steps.training import trainable
 
 REGULARISATION = 1.0
@@ -20,7 +20,7 @@ def plain_elo(matches: pd.DataFrame, features: pd.DataFrame, seasons: set[str]) 
     """
     table = matches.merge(features[["match_id", REFERENCE_FEATURE]], on="match_id", validate="one_to_one")
     starts = season_starts(table["season"])
-    usable = trainable(table, include_running_season=True) & settled(table)
+    usable = trainable(table, include_running_season=True) & after_burn_in(table)
     parts = []
     for season in sorted(seasons):
         train = table[usable & (starts < int(season[:4]))]

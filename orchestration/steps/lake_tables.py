@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features import forecasts
-from features.competitions import pool_of
+from features.competitions import country_of
 from features.errors import NotPublishedError
 from features.io.store import Lake
 from features.matches import SCHEMA, conform
@@ -70,12 +70,12 @@ def read_report(lake: Lake, path: str) -> dict[str, Any] | None:
 
 def competitions_of_country(lake: Lake, competition: str) -> list[str]:
     """The published tiers of a competition's country: their clubs meet over the years, so they are rated together."""
-    return [name for name in lake.partitions("matches") if pool_of(name) == pool_of(competition)]
+    return [name for name in lake.partitions("matches") if country_of(name) == country_of(competition)]
 
 
 def match_fingerprints(lake: Lake, competitions: Iterable[str]) -> dict[str, list[Any]]:
     """Fingerprints of the competitions' match tables. Compare them for equality only: times on S3 are whole seconds."""
-    stamps = {name: lake.table_stamp("matches", name) for name in competitions}
+    stamps = {name: lake.table_fingerprint("matches", name) for name in competitions}
     return {name: list(astuple(stamp)) for name, stamp in stamps.items() if stamp is not None}
 
 
@@ -91,7 +91,7 @@ def record_rating_inputs(lake: Lake, competition: str, made_from: Mapping[str, l
 
 def ratings_current(lake: Lake, competition: str) -> bool:
     """Whether the ratings of a competition come from the current matches of its country and cover every feature."""
-    if any(lake.table_stamp(table, competition) is None for table in ("match_features", "team_states")):
+    if any(lake.table_fingerprint(table, competition) is None for table in ("match_features", "team_states")):
         return False
     recorded = read_report(lake, f"ratings/{competition}.json")
     return recorded == {"made_from": country_fingerprints(lake, competition), "features": list(FEATURES)}

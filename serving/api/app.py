@@ -20,7 +20,7 @@ from fastapi_offline import FastAPIOffline
 
 from features.errors import SourceError
 from features.io.clock import Clock
-from features.io.sources.club_aliases import clubs
+from features.io.sources.club_aliases import load_aliases
 from features.io.store import Lake
 from monitoring.exporter import ReportCollector
 from monitoring.metrics import registry
@@ -89,10 +89,10 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
 def _aliases(settings: ServingSettings) -> Mapping[str, Mapping[str, str]]:
     """Other names of clubs. A table of the user's own that is not to be had here costs its names and nothing else."""
     try:
-        return clubs(settings.aliases).tables
+        return load_aliases(settings.aliases).tables
     except SourceError as error:
         log.warning("aliases.unreadable", error=str(error))
-        return clubs().tables
+        return load_aliases().tables
 
 
 async def _to_documents(_: Request) -> Response:

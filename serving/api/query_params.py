@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from features.teams import nearest
+from features.teams import suggest
 from serving.errors import BadField
 
 
@@ -33,7 +33,7 @@ def check(given: Any, known: list[str]) -> None:
     for name in given:
         if name not in known:
             here = f"; there are {', '.join(known)}" if known else ": none is taken here"
-            raise BadField(f"there is no query parameter {name[:100]!r}{here}", name[:100], nearest(name, known))
+            raise BadField(f"there is no query parameter {name[:100]!r}{here}", name[:100], suggest(name, known))
 
 
 def _names(dependant: Dependant) -> set[str]:

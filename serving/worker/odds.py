@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import CorruptArtefactError, NotPublishedError
-from features.io.store import Lake, Stamp
+from features.io.store import Fingerprint, Lake
 from features.matches import SCHEMA, Status
 from features.odds import market
 from serving.wire.columns import Slate, key
@@ -21,7 +21,7 @@ class Market:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._tables: dict[str, tuple[Stamp | None, dict[int, tuple[NDArray[np.float64], np.datetime64]]]] = {}
+        self._tables: dict[str, tuple[Fingerprint | None, dict[int, tuple[NDArray[np.float64], np.datetime64]]]] = {}
         self._said: dict[int, tuple[NDArray[np.float64], np.datetime64]] | None = None
         self.error: str | None = None
 
@@ -29,7 +29,7 @@ class Market:
         """Read what was published anew; of what is missing or unreadable the last good odds stay."""
         problems, changed = [], self._said is None
         for part in sorted({*self._lake.partitions("matches"), *self._tables}):
-            stamp, (known, _) = self._lake.table_stamp("matches", part), self._tables.get(part, (None, None))
+            stamp, (known, _) = self._lake.table_fingerprint("matches", part), self._tables.get(part, (None, None))
             if stamp is not None and stamp == known:
                 continue
             try:

@@ -30,7 +30,7 @@ from features.errors import (
 )
 from features.forecasts import probabilities, uses_odds
 from features.io.registry import MODEL_NAME, PRODUCTION, LoadedModel, ModelVersion
-from features.io.store import Lake, Stamp
+from features.io.store import Fingerprint, Lake
 from features.matches import OUTCOMES
 from features.matrix import FEATURES
 from features.rating_history import STATE_COLUMNS, STATES
@@ -102,7 +102,7 @@ class Predictor:
         self._serving: Serving | None = None
         self._states: States | None = None
         self._market = Market(lake)
-        self._tables: dict[str, tuple[Stamp | None, pd.DataFrame]] = {}
+        self._tables: dict[str, tuple[Fingerprint | None, pd.DataFrame]] = {}
         self._loading = threading.Lock()
         self._first: threading.Thread | None = None
         self._first_since = 0.0
@@ -170,7 +170,7 @@ class Predictor:
         return self._states
 
     def _read(self, part: str) -> bool:
-        stamp, (known, _) = self._lake.table_stamp("team_states", part), self._tables.get(part, (None, None))
+        stamp, (known, _) = self._lake.table_fingerprint("team_states", part), self._tables.get(part, (None, None))
         if stamp is not None and stamp == known:
             return False
         table = self._lake.read_table("team_states", part, schema=STATES)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from features.errors import UnknownTeamError
 from features.rating_history import STATE_COLUMNS
-from features.teams import nearest
+from features.teams import suggest
 from serving.wire.columns import Slate
 
 Rows = NDArray[np.int64]
@@ -46,5 +46,5 @@ class States:
         where, name = next((where, name) for where, name in clubs if (where, name) not in self.rows)
         known = [team for competition, team in self.rows if competition == where]
         return UnknownTeamError(
-            f"club {name!r} has no state in {where}; nearest known: {', '.join(nearest(name, known))}"
+            f"club {name!r} has no state in {where}; nearest known: {', '.join(suggest(name, known))}"
         )

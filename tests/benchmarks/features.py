@@ -24,7 +24,7 @@ from features.io.sources import bundled
 from features.matches import Status, outcomes
 from features.matrix import GOAL_FEATURES, model_input
 from features.models import outcome_model
-from features.rating_history import STATE_COLUMNS, replay
+from features.rating_history import STATE_COLUMNS, compute_ratings
 
 RAW = {
     "home_team": "home_team",
@@ -64,7 +64,7 @@ def table_of(raw: pd.DataFrame) -> pd.DataFrame:
 
 def model_input_of(table: pd.DataFrame) -> np.ndarray:
     """Ratings and model input of a whole table."""
-    run = replay(table)
+    run = compute_ratings(table)
     return model_input(run.home, run.away, table["neutral"].to_numpy(bool))
 
 
@@ -97,7 +97,7 @@ def generated(n: int) -> pd.DataFrame:
 def online() -> tuple[RatingBlend, np.ndarray, np.ndarray]:
     """A fitted head and the states of two clubs."""
     matches = bundled.load()
-    run = replay(matches)
+    run = compute_ratings(matches)
     x = model_input(run.home, run.away, np.zeros(len(matches), bool))[:, : len(GOAL_FEATURES)]
     states = run.team_states[list(STATE_COLUMNS)].to_numpy(float)
     return outcome_model(features=GOAL_FEATURES).fit(x, outcomes(matches)), states[:1], states[1:2]
@@ -116,7 +116,7 @@ def say(what: str, reached: float, limit: float, unit: str, at_least: bool = Fal
 def main() -> None:
     """Print all figures with their targets."""
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data/matches_all.parquet")
-    replay(bundled.load())  # compiles, once a machine
+    compute_ratings(bundled.load())  # compiles, once a machine
     if path.is_file():
         raw = pd.read_parquet(path)
         raw = raw[raw["home_goals"] >= 0]
@@ -135,8 +135,8 @@ def main() -> None:
     table = generated(500_000)
     last = table["kick_off"].max()
     before, new = table[table["kick_off"] < last], table[table["kick_off"] == last]
-    checkpoint = replay(before).checkpoint
-    one, whole = timed(lambda: replay(new, since=checkpoint)), timed(lambda: replay(table), repeat=1)
+    checkpoint = compute_ratings(before).checkpoint
+    one, whole = timed(lambda: compute_ratings(new, since=checkpoint)), timed(lambda: compute_ratings(table), repeat=1)
     say(f"one more matchday ({len(new)} of 500,000 matches), share of a full run", one / whole, 0.1, "of it")
     model, home, away = online()
     ground = np.array([False])

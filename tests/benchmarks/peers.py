@@ -27,7 +27,7 @@ import sklearn
 from features.io.sources.bundled import load
 from features.matches import OUTCOMES
 from features.matrix import RATING_FEATURES, Floats, model_input
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.fast_path import Pairs
 from serving.wire import forecast_json
@@ -148,7 +148,7 @@ def bentoml(world: World, folder: Path) -> Peer:
 def real_input() -> Floats:
     """Model input (1000, len(RATING_FEATURES)) of the last matches that were played."""
     matches = load()
-    known = replay(matches)
+    known = compute_ratings(matches)
     return model_input(known.home, known.away, matches["neutral"].to_numpy(bool))[-1000:, : len(RATING_FEATURES)]
 
 

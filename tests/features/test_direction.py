@@ -14,20 +14,20 @@ from features.io.backtest_cli import read
 from features.matches import outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, FeatureGroup, model_input
 from features.models import outcome_model
-from features.rating_history import STATE_COLUMNS, replay
-from features.splits import settled
+from features.rating_history import STATE_COLUMNS, compute_ratings
+from features.splits import after_burn_in
 
 PAST = 40
 
 
 def _input(matches: pd.DataFrame, features: Sequence[str]) -> np.ndarray:
-    run = replay(matches)
+    run = compute_ratings(matches)
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))
     return x[:, [FEATURES.index(name) for name in features]]
 
 
 def _fitted(matches: pd.DataFrame, features: Sequence[str]) -> RatingBlend:
-    rows = settled(matches)
+    rows = after_burn_in(matches)
     return outcome_model(features=features).fit(_input(matches, features)[rows], outcomes(matches[rows]))
 
 
@@ -101,7 +101,7 @@ def test_more_shots_never_lower_the_next_home_probability(two_tiers: pd.DataFram
 @pytest.mark.parametrize("column", [name for name in STATE_COLUMNS if name.endswith(("_on_target", "_shots"))][:4])
 def test_ratings_of_shots_speak_for_the_club_that_has_them(two_tiers: pd.DataFrame, column: str) -> None:
     features = FEATURE_GROUPS[FeatureGroup.SHOTS]
-    model, run, at_home = _fitted(two_tiers, features), replay(two_tiers), np.zeros(500, bool)
+    model, run, at_home = _fitted(two_tiers, features), compute_ratings(two_tiers), np.zeros(500, bool)
     better, home, away = run.home[-500:].copy(), run.home[-500:], run.away[-500:]
     better[:, STATE_COLUMNS.index(column)] += 0.1
     own = [FEATURES.index(name) for name in features]

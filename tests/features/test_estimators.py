@@ -17,10 +17,10 @@ from features.matches import Status, as_known_at, outcomes
 from features.matrix import GOAL_FEATURES, model_input
 from features.metrics import base_rate, rps
 from features.models import outcome_model
-from features.rating_history import STATE_COLUMNS, replay
+from features.rating_history import STATE_COLUMNS, compute_ratings
 from features.ratings.dixon_coles import DixonColes
 from features.ratings.params import ALONE
-from features.splits import settled
+from features.splits import after_burn_in
 
 MOMENT = datetime(2025, 8, 1, tzinfo=UTC)
 BOTH = pytest.mark.parametrize("estimator", [RatedOutcomes(), DixonColes()], ids=["ratings", "Dixon-Coles"])
@@ -81,7 +81,7 @@ def test_the_ratings_classifier_forecasts_as_the_platform_does(premier_league: p
     known = as_known_at(premier_league, MOMENT)
     fixtures = known[known["status"] == Status.SCHEDULED]
     table = known[known["status"] == Status.PLAYED].reset_index(drop=True)
-    run, rows = replay(table), settled(table)
+    run, rows = compute_ratings(table), after_burn_in(table)
     x = model_input(run.home, run.away, np.zeros(len(table), bool))[:, : len(GOAL_FEATURES)]
     served = RatedOutcomes().fit(table)
     np.testing.assert_array_equal(

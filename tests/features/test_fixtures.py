@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.fixtures import is_whole, with_unlisted
+from features.fixtures import add_missing_fixtures, is_complete
 from features.matches import SCHEMA, Status, as_known_at
 from features.season import simulate
 
@@ -34,7 +34,7 @@ def _expected_points(season: pd.DataFrame) -> pd.Series:
 
 def test_a_season_of_which_only_near_fixtures_are_listed_ends_with_the_same_points(season, near) -> None:
     assert len(near) < 320
-    whole = with_unlisted(near)
+    whole = add_missing_fixtures(near)
     assert sorted(whole["match_id"]) == sorted(season["match_id"])
     assert list(whole.columns) == SCHEMA.names
     assert whole.iloc[len(near) :]["status"].eq(Status.SCHEDULED).all()
@@ -43,19 +43,19 @@ def test_a_season_of_which_only_near_fixtures_are_listed_ends_with_the_same_poin
 
 
 def test_a_whole_season_stays_as_it_is(season) -> None:
-    assert is_whole(season)
-    assert with_unlisted(season) is season
+    assert is_complete(season)
+    assert add_missing_fixtures(season) is season
 
 
 def test_where_a_pair_meets_twice_at_each_ground_both_are_added(near) -> None:
-    twice = with_unlisted(near.assign(competition="sco-championship"))
+    twice = add_missing_fixtures(near.assign(competition="sco-championship"))
     assert len(twice) == 2 * 380
     assert twice["match_id"].is_unique
-    assert is_whole(twice)
+    assert is_complete(twice)
 
 
 @pytest.mark.parametrize("competition", ["sco-premiership", "atl-island-league"])
 def test_where_the_format_is_not_known_nothing_is_added_and_the_season_is_not_whole(near, competition: str) -> None:
     same = near.assign(competition=competition)
-    assert with_unlisted(same) is same
-    assert not is_whole(same)
+    assert add_missing_fixtures(same) is same
+    assert not is_complete(same)

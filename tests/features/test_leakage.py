@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from features.errors import LeakageError
-from features.leakage import leak_alarm
+from features.leakage import leakage_warning
 from features.matches import outcomes
 from features.matrix import FEATURES, RATING_FEATURES, REFERENCE_FEATURE, model_input
 from features.models import walk_forward_forecasts
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 
 ELO = FEATURES.index(REFERENCE_FEATURE)
 
@@ -24,7 +24,7 @@ def _evaluate(matches: pd.DataFrame, planted: np.ndarray) -> pd.DataFrame:
 
 def _post_match_elo(matches: pd.DataFrame) -> np.ndarray:
     """The rating difference as it stands after the match: the classic off-by-one."""
-    run = replay(matches)
+    run = compute_ratings(matches)
     honest = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[:, ELO]
     score = 1 - outcomes(matches) / 2
     return honest + 2 * 20 / 400 * (score - 1 / (1 + 10**-honest))
@@ -71,13 +71,13 @@ def test_figures_of_the_match_itself_stop_the_evaluation(shared_data: Path, colu
 
 
 def test_the_honest_model_raises_no_alarm(premier_league: pd.DataFrame) -> None:
-    run = replay(premier_league)
+    run = compute_ratings(premier_league)
     x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
     assert len(walk_forward_forecasts(premier_league, x, ELO, 2021)) == 1900
 
 
 def test_an_evaluation_better_than_the_closing_odds_it_was_given_is_stopped(premier_league: pd.DataFrame) -> None:
-    run = replay(premier_league)
+    run = compute_ratings(premier_league)
     x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
     blunt = premier_league.assign(closing_home=2.2, closing_draw=3.6, closing_away=3.3)
     with pytest.raises(LeakageError, match="the closing odds of the same matches"):
@@ -89,10 +89,10 @@ def test_better_than_the_closing_odds_of_the_same_matches_is_an_alarm() -> None:
     closing = np.tile([0.45, 0.27, 0.28], (2000, 1))
     y = rng.choice(3, 2000, p=closing[0])
     knows_a_little = closing * 0.9 + 0.1 * np.eye(3)[y]
-    assert "closing odds of the same matches" in (leak_alarm(knows_a_little, y, closing) or "")
-    assert leak_alarm(closing, y, closing) is None
+    assert "closing odds of the same matches" in (leakage_warning(knows_a_little, y, closing) or "")
+    assert leakage_warning(closing, y, closing) is None
 
 
 def test_a_lucky_month_is_no_leak() -> None:
     p = np.tile([0.6, 0.2, 0.2], (20, 1))
-    assert leak_alarm(p, np.repeat([0, 1, 2], [14, 3, 3])) is None
+    assert leakage_warning(p, np.repeat([0, 1, 2], [14, 3, 3])) is None

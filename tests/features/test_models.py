@@ -16,7 +16,7 @@ from features.matrix import GOAL_FEATURES, log_rates, model_input
 from features.metrics import base_rate
 from features.models import outcome_model
 from features.odds import shin
-from features.rating_history import Replay, replay
+from features.rating_history import RatingHistory, compute_ratings
 from features.ratings.params import ALONE
 from features.ratings.rating_state import ATTACK, DEFENCE, ELO, PI_AWAY, PI_HOME, PLAYED
 from features.scorelines import outcome_probabilities, scorelines
@@ -26,12 +26,12 @@ GOALS = slice(0, len(GOAL_FEATURES))
 
 
 @pytest.fixture(scope="module")
-def run(premier_league: pd.DataFrame) -> Replay:
-    return replay(premier_league)
+def run(premier_league: pd.DataFrame) -> RatingHistory:
+    return compute_ratings(premier_league)
 
 
 @pytest.fixture(scope="module")
-def model(premier_league: pd.DataFrame, run: Replay) -> RatingBlend:
+def model(premier_league: pd.DataFrame, run: RatingHistory) -> RatingBlend:
     x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, GOALS]
     before = (premier_league["season"] < "2025-26").to_numpy()
     return outcome_model(features=GOAL_FEATURES).fit(x[before], outcomes(premier_league[before]))
@@ -42,38 +42,42 @@ def _p(model: RatingBlend, home: np.ndarray, away: np.ndarray, neutral: bool = F
 
 
 @pytest.mark.parametrize("column", [ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE])
-def test_a_better_home_side_never_lowers_the_home_probability(model: RatingBlend, run: Replay, column: int) -> None:
+def test_a_better_home_side_never_lowers_the_home_probability(
+    model: RatingBlend, run: RatingHistory, column: int
+) -> None:
     better = run.home[-380:].copy()
     better[:, column] += 50 if column == ELO else 0.1
     assert (_p(model, better, run.away[-380:])[:, 0] >= _p(model, run.home[-380:], run.away[-380:])[:, 0] - 1e-12).all()
 
 
 @pytest.mark.parametrize("column", [ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE])
-def test_a_better_away_side_never_lowers_the_away_probability(model: RatingBlend, run: Replay, column: int) -> None:
+def test_a_better_away_side_never_lowers_the_away_probability(
+    model: RatingBlend, run: RatingHistory, column: int
+) -> None:
     better = run.away[-380:].copy()
     better[:, column] += 50 if column == ELO else 0.1
     assert (_p(model, run.home[-380:], better)[:, 2] >= _p(model, run.home[-380:], run.away[-380:])[:, 2] - 1e-12).all()
 
 
-def test_neutral_ground_takes_from_the_home_side(model: RatingBlend, run: Replay) -> None:
+def test_neutral_ground_takes_from_the_home_side(model: RatingBlend, run: RatingHistory) -> None:
     at_home, neutral = (_p(model, run.home[-380:], run.away[-380:], ground) for ground in (False, True))
     assert (neutral[:, 0] < at_home[:, 0]).all()
 
 
 def test_clubs_names_and_what_is_no_rating_do_not_matter(
-    premier_league: pd.DataFrame, model: RatingBlend, run: Replay
+    premier_league: pd.DataFrame, model: RatingBlend, run: RatingHistory
 ) -> None:
     renamed = premier_league.assign(
         home_team="The " + premier_league["home_team"], away_team="The " + premier_league["away_team"]
     )
-    again = replay(renamed)
+    again = compute_ratings(renamed)
     np.testing.assert_array_equal(again.home, run.home)
     more = run.home[-5:].copy()
     more[:, PLAYED] += 100
     np.testing.assert_array_equal(_p(model, more, run.away[-5:]), _p(model, run.home[-5:], run.away[-5:]))
 
 
-def test_the_champion_at_home_to_the_last_is_a_clear_favourite(model: RatingBlend, run: Replay) -> None:
+def test_the_champion_at_home_to_the_last_is_a_clear_favourite(model: RatingBlend, run: RatingHistory) -> None:
     states = run.team_states.sort_values("elo")
     columns = states.columns[4:]
     best, worst = (states[columns].to_numpy(float)[[row]] for row in (-1, 0))
@@ -83,7 +87,7 @@ def test_the_champion_at_home_to_the_last_is_a_clear_favourite(model: RatingBlen
 
 def test_clubs_without_any_history_get_a_wide_forecast_near_the_base_rate(premier_league: pd.DataFrame, model) -> None:
     other = premier_league.tail(10).assign(competition="atl-island-league", status="scheduled")
-    fresh = replay(other.drop_duplicates("home_team"))
+    fresh = compute_ratings(other.drop_duplicates("home_team"))
     p = _p(model, fresh.home, fresh.away)
     np.testing.assert_allclose(p, np.tile(base_rate(outcomes(premier_league)), (len(p), 1)), atol=0.08)
     assert (fresh.team_states["played"] == 0).all(), "and the state says that nothing is known"
@@ -94,7 +98,7 @@ def test_clubs_without_any_history_get_a_wide_forecast_near_the_base_rate(premie
     assert (rows["home_matches"] == 0).all()
 
 
-def test_scorelines_agree_with_the_forecast_and_with_common_sense(model: RatingBlend, run: Replay) -> None:
+def test_scorelines_agree_with_the_forecast_and_with_common_sense(model: RatingBlend, run: RatingHistory) -> None:
     home, away = run.home[-380:], run.away[-380:]
     p = _p(model, home, away)
     found = scorelines(p, np.column_stack(log_rates(home, away, np.ones(len(home)))))
@@ -105,7 +109,7 @@ def test_scorelines_agree_with_the_forecast_and_with_common_sense(model: RatingB
     assert all(max(one[:2]) <= 4 for one in likely)
 
 
-def test_each_forecast_of_a_blend_can_be_explained_too(premier_league: pd.DataFrame, run: Replay) -> None:
+def test_each_forecast_of_a_blend_can_be_explained_too(premier_league: pd.DataFrame, run: RatingHistory) -> None:
     x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, GOALS]
     blend = outcome_model(features=GOAL_FEATURES, blend=True).fit(x, outcomes(premier_league))
     assert len(blend.members_) == 3
@@ -114,7 +118,7 @@ def test_each_forecast_of_a_blend_can_be_explained_too(premier_league: pd.DataFr
         assert list(told.contributions) == ["elo", "pi", "goals"]
 
 
-def test_each_forecast_can_be_explained_by_its_rating_systems(model: RatingBlend, run: Replay) -> None:
+def test_each_forecast_can_be_explained_by_its_rating_systems(model: RatingBlend, run: RatingHistory) -> None:
     x = model_input(run.home[-20:], run.away[-20:], np.zeros(20, bool))[:, GOALS]
     for told, p in zip(explain(model, x, GOAL_FEATURES), model.predict_proba(x), strict=True):
         assert told.average + sum(told.contributions.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
@@ -136,7 +140,9 @@ def test_shin_takes_the_margin_more_from_outsiders() -> None:
     assert np.isnan(p[3]).all(), "a book below one is no book"
 
 
-def test_other_parameters_give_other_ratings_and_are_not_mixed_up(premier_league: pd.DataFrame, run: Replay) -> None:
-    other = replay(premier_league, replace(ALONE, elo=ALONE.elo._replace(k=20)))
+def test_other_parameters_give_other_ratings_and_are_not_mixed_up(
+    premier_league: pd.DataFrame, run: RatingHistory
+) -> None:
+    other = compute_ratings(premier_league, replace(ALONE, elo=ALONE.elo._replace(k=20)))
     assert not np.allclose(other.home[:, ELO], run.home[:, ELO])
     np.testing.assert_array_equal(other.home[:, ATTACK], run.home[:, ATTACK])

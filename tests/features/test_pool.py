@@ -20,8 +20,8 @@ from features.matrix import FEATURE_GROUPS, FEATURES, ODDS_FEATURES, FeatureGrou
 from features.metrics import rps
 from features.models import outcome_model
 from features.odds import market, shin
-from features.pool import LEAST, OddsPool, pool_weight, pooled
-from features.rating_history import STATE_COLUMNS, Replay, replay
+from features.pool import MIN_MATCHES_WITH_ODDS, OddsPool, pool_weight, pooled
+from features.rating_history import STATE_COLUMNS, RatingHistory, compute_ratings
 
 NAMES = FEATURE_GROUPS[FeatureGroup.GOALS_AND_ODDS]
 OWN = [FEATURES.index(name) for name in NAMES]
@@ -67,12 +67,12 @@ def priced(premier_league: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def run(priced: pd.DataFrame) -> Replay:
-    return replay(priced)
+def run(priced: pd.DataFrame) -> RatingHistory:
+    return compute_ratings(priced)
 
 
 @pytest.fixture(scope="module")
-def x(priced: pd.DataFrame, run: Replay) -> np.ndarray:
+def x(priced: pd.DataFrame, run: RatingHistory) -> np.ndarray:
     return model_input(run.home, run.away, priced["neutral"].to_numpy(bool), market(priced))[:, OWN]
 
 
@@ -109,7 +109,7 @@ def test_odds_that_know_more_make_better_forecasts(priced: pd.DataFrame, model: 
 def test_odds_of_which_nothing_good_is_known_do_not_count(priced: pd.DataFrame, x: np.ndarray, why: str) -> None:
     told = x.copy()
     if why == "too few":
-        told[np.flatnonzero(np.isfinite(x).all(axis=1))[LEAST - 1 :], -2:] = np.nan
+        told[np.flatnonzero(np.isfinite(x).all(axis=1))[MIN_MATCHES_WITH_ODDS - 1 :], -2:] = np.nan
     else:
         told[:, -2:] = -told[:, -2:]
     fitted = OddsPool([5, 6]).fit(told, outcomes(priced))
@@ -138,7 +138,7 @@ def test_each_forecast_is_explained_by_ratings_and_odds(model: OddsPool, x: np.n
 
 
 def test_on_neutral_ground_it_makes_no_difference_who_is_named_first(
-    model: OddsPool, priced: pd.DataFrame, run: Replay
+    model: OddsPool, priced: pd.DataFrame, run: RatingHistory
 ) -> None:
     known, neutral = LoadedModel(ModelVersion(1, "run", FRIDAY), model, NAMES), np.ones(60, bool)
     said = market(priced)[-60:]
@@ -171,7 +171,7 @@ def test_forecasts_tell_the_odds_that_went_into_them_and_are_those_that_states_a
 ) -> None:
     table = as_known_at(priced, FRIDAY)
     ahead = table[table["kick_off"] > FRIDAY].reset_index(drop=True)
-    states = replay(table).team_states
+    states = compute_ratings(table).team_states
     version = ModelVersion(1, "run", FRIDAY, {"trained_through": THROUGH})
     made = forecast(LoadedModel(version, model, NAMES), ahead, states, 1, version.trained_through, FRIDAY)
     used = made["odds_home"].notna().to_numpy()
@@ -197,12 +197,12 @@ def test_a_model_of_ratings_publishes_no_odds(model: OddsPool, priced: pd.DataFr
     ahead, names = table[table["kick_off"] > FRIDAY].head(5), NAMES[: -len(ODDS_FEATURES)]
     version = ModelVersion(1, "run", FRIDAY, {"trained_through": THROUGH})
     known = LoadedModel(version, model.ratings_, names)
-    made = forecast(known, ahead, replay(table).team_states, 1, version.trained_through, FRIDAY)
+    made = forecast(known, ahead, compute_ratings(table).team_states, 1, version.trained_through, FRIDAY)
     assert made[[*ODDS, "odds_known_at"]].isna().all(axis=None)
 
 
 def test_forecasts_made_from_the_future_are_refused_with_odds_too(model: OddsPool, priced: pd.DataFrame) -> None:
     version = ModelVersion(1, "run", FRIDAY, {"trained_through": THROUGH})
-    states = replay(priced).team_states
+    states = compute_ratings(priced).team_states
     with pytest.raises(LeakageError):
         forecast(LoadedModel(version, model, NAMES), priced.tail(5), states, 1, version.trained_through, FRIDAY)

@@ -10,9 +10,9 @@ from features.errors import InvalidInputError, LeakageError, UnknownTeamError
 from features.forecasts import forecast, probabilities, states_of
 from features.io.registry import LoadedModel, ModelVersion
 from features.matches import Status, as_known_at, outcomes
-from features.matrix import GOAL_FEATURES, exchanged, feature_frame, model_input
+from features.matrix import GOAL_FEATURES, feature_frame, model_input, swap_sides
 from features.models import outcome_model
-from features.rating_history import STATE_COLUMNS, replay
+from features.rating_history import STATE_COLUMNS, compute_ratings
 from features.ratings.params import TIERED
 
 MOMENT = datetime(2026, 3, 9, tzinfo=UTC)
@@ -24,7 +24,7 @@ class _Model:
     features = GOAL_FEATURES
 
     def __init__(self, matches: pd.DataFrame) -> None:
-        run = replay(matches)
+        run = compute_ratings(matches)
         x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[:, : len(GOAL_FEATURES)]
         self.head = outcome_model().fit(x, outcomes(matches))
 
@@ -38,7 +38,7 @@ def model(premier_league: pd.DataFrame) -> _Model:
 
 
 def _features(matches: pd.DataFrame) -> np.ndarray:
-    run = replay(matches)
+    run = compute_ratings(matches)
     return model_input(run.home, run.away, matches["neutral"].to_numpy(bool))
 
 
@@ -74,7 +74,7 @@ def test_the_order_of_the_rows_does_not_matter(premier_league: pd.DataFrame) -> 
 
 def test_fixtures_get_the_states_that_their_clubs_have(premier_league: pd.DataFrame) -> None:
     known = as_known_at(premier_league, MOMENT)
-    run = replay(known)
+    run = compute_ratings(known)
     ahead = (known["status"] == Status.SCHEDULED).to_numpy()
     home = states_of(run.team_states, known.loc[ahead, "home_team"], known.loc[ahead, "competition"])
     np.testing.assert_array_equal(home[list(STATE_COLUMNS)].to_numpy(float), run.home[ahead])
@@ -82,7 +82,7 @@ def test_fixtures_get_the_states_that_their_clubs_have(premier_league: pd.DataFr
 
 def test_online_and_batch_give_the_same_probabilities(premier_league: pd.DataFrame, model: _Model) -> None:
     known = as_known_at(premier_league, MOMENT)
-    run = replay(known)
+    run = compute_ratings(known)
     fixtures = known[known["status"] == Status.SCHEDULED]
     batch = forecast(model, fixtures, run.team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT)
     trained_like = model.predict_proba(
@@ -101,36 +101,38 @@ def test_online_and_batch_give_the_same_probabilities(premier_league: pd.DataFra
 def test_a_forecast_by_a_model_that_saw_the_match_is_refused(premier_league: pd.DataFrame, model: _Model) -> None:
     known = as_known_at(premier_league, MOMENT)
     fixtures = known[known["status"] == Status.SCHEDULED]
-    states = replay(known).team_states
+    states = compute_ratings(known).team_states
     with pytest.raises(LeakageError, match="refused"):
         forecast(model, fixtures, states, 1, datetime(2026, 5, 24, tzinfo=UTC), MOMENT)
     with pytest.raises(LeakageError, match="refused"):
-        forecast(model, fixtures, replay(premier_league).team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT)
+        forecast(
+            model, fixtures, compute_ratings(premier_league).team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT
+        )
 
 
 def test_a_club_without_a_state_is_named_with_its_relatives(premier_league: pd.DataFrame, model: _Model) -> None:
     fixtures = as_known_at(premier_league, MOMENT).tail(1).assign(home_team="Arsenall")
     with pytest.raises(UnknownTeamError, match="Arsenal"):
-        forecast(model, fixtures, replay(premier_league).team_states, 1, MOMENT, MOMENT)
+        forecast(model, fixtures, compute_ratings(premier_league).team_states, 1, MOMENT, MOMENT)
 
 
 def test_no_fixtures_give_an_empty_forecast(premier_league: pd.DataFrame, model: _Model) -> None:
-    states = replay(premier_league).team_states
+    states = compute_ratings(premier_league).team_states
     assert forecast(model, premier_league.head(0), states, 1, MOMENT, MOMENT).empty
 
 
 def test_the_league_has_twenty_states_and_elo_points_stay_in_it(premier_league: pd.DataFrame) -> None:
-    states = replay(premier_league).team_states
+    states = compute_ratings(premier_league).team_states
     assert len(states) == 20
     assert np.isfinite(states[list(STATE_COLUMNS)].to_numpy(float)).all()
     assert states["elo"].between(1200, 1900).all()
 
 
 def test_on_neutral_ground_it_does_not_matter_who_is_named_first(premier_league: pd.DataFrame, model: _Model) -> None:
-    run = replay(premier_league)
+    run = compute_ratings(premier_league)
     home, away, neutral = run.home[-380:], run.away[-380:], np.ones(380, bool)
     np.testing.assert_allclose(
-        model_input(away, home, neutral), exchanged(model_input(home, away, neutral)), rtol=0, atol=1e-12
+        model_input(away, home, neutral), swap_sides(model_input(home, away, neutral)), rtol=0, atol=1e-12
     )
     there, back = probabilities(model, home, away, neutral), probabilities(model, away, home, neutral)
     np.testing.assert_allclose(there, back[:, ::-1], rtol=0, atol=1e-12)
@@ -151,8 +153,8 @@ def test_a_match_on_neutral_ground_moves_the_ratings_alike_in_either_order(premi
     for count in ("team", "goals", "shots", "shots_on_target"):
         sides = [f"home_{count}", f"away_{count}"]
         other.loc[380:, sides] = early.loc[380:, sides[::-1]].to_numpy()
-    once, again = replay(early).team_states, replay(other).team_states
-    at_home = replay(early.assign(neutral=False)).team_states
+    once, again = compute_ratings(early).team_states, compute_ratings(other).team_states
+    at_home = compute_ratings(early.assign(neutral=False)).team_states
     np.testing.assert_allclose(
         once[list(STATE_COLUMNS)].to_numpy(float), again[list(STATE_COLUMNS)].to_numpy(float), rtol=0, atol=1e-9
     )
@@ -161,7 +163,7 @@ def test_a_match_on_neutral_ground_moves_the_ratings_alike_in_either_order(premi
 
 def test_a_forecast_on_neutral_ground_is_explained_and_has_scores_that_agree(premier_league: pd.DataFrame) -> None:
     known = as_known_at(premier_league, MOMENT)
-    states = replay(known).team_states
+    states = compute_ratings(known).team_states
     there = known[known["status"] == Status.SCHEDULED].assign(neutral=True)
     back = there.rename(columns={"home_team": "away_team", "away_team": "home_team"})
     fitted = _Model(premier_league[premier_league["season"] < "2025-26"])
@@ -177,24 +179,24 @@ def test_a_forecast_on_neutral_ground_is_explained_and_has_scores_that_agree(pre
 
 def test_going_on_from_a_checkpoint_gives_the_same_as_one_pass(premier_league: pd.DataFrame) -> None:
     cut = int((premier_league["kick_off"] < pd.Timestamp("2025-12-20", tz="UTC")).sum())
-    first = replay(premier_league.iloc[:cut])
-    rest = replay(premier_league.iloc[cut:], since=first.checkpoint)
-    whole = replay(premier_league)
+    first = compute_ratings(premier_league.iloc[:cut])
+    rest = compute_ratings(premier_league.iloc[cut:], since=first.checkpoint)
+    whole = compute_ratings(premier_league)
     np.testing.assert_allclose(rest.home, whole.home[cut:], rtol=0, atol=1e-12)
     pd.testing.assert_frame_equal(rest.team_states, whole.team_states)
 
 
 def test_a_checkpoint_is_not_moved_by_what_goes_on_from_it(premier_league: pd.DataFrame) -> None:
-    first = replay(premier_league.iloc[:4000])
+    first = compute_ratings(premier_league.iloc[:4000])
     later = premier_league.iloc[4010:]
-    once, again = (replay(later, since=first.checkpoint) for _ in range(2))
+    once, again = (compute_ratings(later, since=first.checkpoint) for _ in range(2))
     np.testing.assert_array_equal(once.home, again.home)
 
 
 def test_a_match_before_the_checkpoint_is_refused(premier_league: pd.DataFrame) -> None:
-    end = replay(premier_league).checkpoint
+    end = compute_ratings(premier_league).checkpoint
     with pytest.raises(InvalidInputError, match="replay from the start"):
-        replay(premier_league.tail(1), since=end)
+        compute_ratings(premier_league.tail(1), since=end)
 
 
 def _two_tiers(premier_league: pd.DataFrame, below_in: str) -> tuple[pd.DataFrame, set[str]]:
@@ -218,11 +220,11 @@ def _arrivals(table: pd.DataFrame, states: np.ndarray, clubs: set[str]) -> dict[
 
 def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.DataFrame) -> None:
     table, below = _two_tiers(premier_league, "2014-15")
-    states = replay(table[table["season"] == "2014-15"], TIERED).team_states.set_index("team")
+    states = compute_ratings(table[table["season"] == "2014-15"], TIERED).team_states.set_index("team")
     upper = states[states["competition"] == "eng-premier-league"]
     alone = table[table["competition"] == "eng-premier-league"].reset_index(drop=True)
-    unknown = _arrivals(alone, replay(alone, TIERED).home, below)
-    arrived = _arrivals(table, replay(table, TIERED).home, below & set(states.index))
+    unknown = _arrivals(alone, compute_ratings(alone, TIERED).home, below)
+    arrived = _arrivals(table, compute_ratings(table, TIERED).home, below & set(states.index))
     assert len(arrived) >= 3
     for club, state in arrived.items():
         for column, pull in (("elo", TIERED.elo.pull), ("attack", TIERED.poisson.pull), ("pi_home", 0.0)):
@@ -236,8 +238,8 @@ def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.Dat
 
 def test_a_relegated_club_takes_its_rating_down(premier_league: pd.DataFrame) -> None:
     table, below = _two_tiers(premier_league, "2015-16")
-    run = replay(table, TIERED)
-    states = replay(table[table["season"] == "2014-15"], TIERED).team_states.set_index("team")
+    run = compute_ratings(table, TIERED)
+    states = compute_ratings(table[table["season"] == "2014-15"], TIERED).team_states.set_index("team")
     arrived = _arrivals(table, run.home, below & set(states.index))
     assert len(arrived) >= 3
     for club, state in arrived.items():
@@ -246,12 +248,12 @@ def test_a_relegated_club_takes_its_rating_down(premier_league: pd.DataFrame) ->
     known = sorted(set(down.index) & set(states.index))
     assert np.corrcoef(down.loc[known, "elo"], states.loc[known, "elo"])[0, 1] > 0.5
     fresh = table[table["competition"] == "eng-championship"].reset_index(drop=True)
-    unknown = replay(fresh, TIERED).team_states["elo"]
+    unknown = compute_ratings(fresh, TIERED).team_states["elo"]
     assert down["elo"].mean() > unknown.mean() + 50, "it would begin a tier lower"
 
 
 def test_clubs_of_one_name_in_two_countries_are_two_clubs(premier_league: pd.DataFrame) -> None:
     abroad = premier_league.assign(competition="chi-primera", home_goals=0.0, away_goals=3.0)
     both = pd.concat([premier_league, abroad], ignore_index=True)
-    together, alone = replay(both), replay(premier_league)
+    together, alone = compute_ratings(both), compute_ratings(premier_league)
     np.testing.assert_array_equal(together.home[: len(premier_league)], alone.home)

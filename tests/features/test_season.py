@@ -90,7 +90,7 @@ def test_where_head_to_head_counts_it_goes_before_goal_difference(premier_league
 
 
 def test_forecasts_at_mid_season_are_scored_by_how_the_season_ended(premier_league: pd.DataFrame) -> None:
-    rows = season_backtest.issued(premier_league[premier_league["season"] < "2018"], EPL, 2016, runs=500)
+    rows = season_backtest.forecast_at(premier_league[premier_league["season"] < "2018"], EPL, 2016, runs=500)
     assert len(rows) == 40
     champions = rows[rows["happened_title"] == 1].sort_values("season")["team"].tolist()
     assert champions == ["Chelsea", "Manchester City"]
@@ -104,5 +104,5 @@ def test_a_forecast_at_mid_season_does_not_know_its_second_half(premier_league: 
     last = (table["season"] == "2017-18") & (table["kick_off"] > pd.Timestamp("2018-02-01", tz="UTC"))
     turned = table.copy()
     turned.loc[last, ["home_goals", "away_goals"]] = [0.0, 9.0]
-    once, again = (season_backtest.issued(one, EPL, 2017, runs=200) for one in (table, turned))
+    once, again = (season_backtest.forecast_at(one, EPL, 2017, runs=200) for one in (table, turned))
     pd.testing.assert_frame_equal(once[["team", *season_backtest.EVENTS]], again[["team", *season_backtest.EVENTS]])

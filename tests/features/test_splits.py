@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from features.splits import by_month, season_starts, settled, walk_forward
+from features.splits import after_burn_in, by_month, season_starts, walk_forward
 
 SEASONS = pd.DataFrame(
     {"season": ["2019-20", "2020-21", "2020-21", "2021-22", "2022-23"], "competition": "eng-premier-league"}
@@ -37,6 +37,6 @@ def test_a_month_is_forecast_by_the_months_before_it() -> None:
 
 def test_a_competition_that_joins_later_has_a_first_season_of_its_own() -> None:
     later = SEASONS.assign(competition=["eng-premier-league"] * 2 + ["eng-championship"] * 3)
-    assert settled(later).tolist() == [False, True, False, True, True]
+    assert after_burn_in(later).tolist() == [False, True, False, True, True]
     (_, train, _), *_ = walk_forward(later, first=2022)
     assert train.tolist() == [1, 3]

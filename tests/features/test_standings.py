@@ -10,12 +10,12 @@ import pytest
 
 from features.competitions import competition as named
 from features.io.sources import football_data
-from features.league_rules import Tie, rules_of
+from features.league_rules import Tiebreaker, rules_of
 from features.season import simulate
 from features.standings import standings
 
 
-def _order(results: list[tuple[int, int, int, int]], ties: tuple[Tie, ...], clubs: int = 3) -> list[int]:
+def _order(results: list[tuple[int, int, int, int]], ties: tuple[Tiebreaker, ...], clubs: int = 3) -> list[int]:
     """Clubs from first to last after results (home, away, home goals, away goals)."""
     home, away, *goals = np.array(results).T
     same = np.tile(np.stack(goals, axis=1), (20, 1, 1))
@@ -47,12 +47,12 @@ def test_clubs_level_in_all_goals_are_parted_by_their_own_matches(competition: s
 def test_only_matches_between_all_clubs_that_are_level_count() -> None:
     # 0, 1 and 2 are level on points; 0 beat 1 twice, 1 beat 2 twice, 2 beat 0 twice: all six goals apart from 2's
     ring = [(0, 1, 1, 0), (1, 0, 0, 1), (1, 2, 1, 0), (2, 1, 0, 1), (2, 0, 3, 0), (0, 2, 0, 1)]
-    assert _order(ring, (Tie.DIRECT_POINTS, Tie.DIRECT_DIFFERENCE)) == [2, 1, 0]
+    assert _order(ring, (Tiebreaker.DIRECT_POINTS, Tiebreaker.DIRECT_DIFFERENCE)) == [2, 1, 0]
 
 
 def test_clubs_that_nothing_parts_are_parted_by_lot() -> None:
     goals = np.zeros((2000, 2, 2), dtype=np.int64)
-    _, position = standings(np.array([0, 1]), np.array([1, 0]), goals, (Tie.DIFFERENCE,), np.zeros(2, np.int64))
+    _, position = standings(np.array([0, 1]), np.array([1, 0]), goals, (Tiebreaker.DIFFERENCE,), np.zeros(2, np.int64))
     assert np.sort(position, axis=1).tolist() == [[0, 1]] * 2000
     assert position[:, 0].mean() == pytest.approx(0.5, abs=0.05)
 

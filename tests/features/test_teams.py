@@ -4,7 +4,7 @@ import pytest
 
 from features.competitions import CATALOGUE, competition
 from features.errors import UnknownCompetitionError, UnknownTeamError
-from features.teams import nearest, resolve
+from features.teams import resolve, suggest
 
 CLUBS = {"Manchester United", "Manchester City", "Arsenal", "Brighton & Hove Albion"}
 
@@ -31,13 +31,13 @@ def test_a_mistyped_name_is_recognised_and_a_club_of_elsewhere_is_not() -> None:
         ("Totenham", "Tottenham Hotspur"),
         ("Brigton", "Brighton & Hove Albion"),
     ):
-        assert nearest(typed, known)[0] == meant
+        assert suggest(typed, known)[0] == meant
     for other in ("Barcelona", "Real Madrid", "Juventus", "Ajax"):
-        assert nearest(other, known) == []
+        assert suggest(other, known) == []
 
 
 def test_endless_names_are_cut_before_they_are_compared() -> None:
-    assert isinstance(nearest("x" * 1_000_000, CLUBS), list)
+    assert isinstance(suggest("x" * 1_000_000, CLUBS), list)
 
 
 def test_slugs_of_competitions_are_unique_and_unknown_ones_name_the_nearest() -> None:

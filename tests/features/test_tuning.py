@@ -11,7 +11,7 @@ from features.ratings.params import ALONE
 
 def test_blocks_learn_from_earlier_seasons_only(premier_league: pd.DataFrame) -> None:
     year = premier_league["season"].str[:4].astype(int).to_numpy()
-    for learnt, judged in tuning.blocks(premier_league, width=3):
+    for learnt, judged in tuning.evaluation_blocks(premier_league, width=3):
         assert year[learnt].max() < year[judged].min()
         assert year[learnt].min() > year.min()
 
@@ -33,5 +33,5 @@ def test_a_hopeless_parameter_is_left_and_a_good_one_kept(premier_league: pd.Dat
 def test_a_gain_within_the_noise_moves_nothing() -> None:
     rng = np.random.default_rng(0)
     best = rng.normal(1, 0.3, 1000)
-    assert not tuning._clearly_better(best - rng.normal(0.0, 0.1, 1000), best, caution=3.0)
-    assert tuning._clearly_better(best - 0.01, best, caution=1.0)
+    assert not tuning._significantly_better(best - rng.normal(0.0, 0.1, 1000), best, caution=3.0)
+    assert tuning._significantly_better(best - 0.01, best, caution=1.0)

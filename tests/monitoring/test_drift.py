@@ -19,7 +19,7 @@ from features.io.store import Lake
 from features.matches import OUTCOMES, outcomes
 from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, FeatureGroup, feature_frame
 from features.models import outcome_model
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from features.splits import season_starts
 from monitoring.drift import (
     MAX_DRIFT_P_VALUE,
@@ -41,7 +41,7 @@ AS_OF = bundled.REPLAY_AS_OF
 
 def forecast_features(matches: pd.DataFrame) -> pd.DataFrame:
     """Features of every season, with the forecasts of a model trained before the last one."""
-    states = replay(matches)
+    states = compute_ratings(matches)
     rows = feature_frame(matches, states.home, states.away)
     start = season_starts(rows["season"])
     past = (start > start.min()) & (start < start.max())

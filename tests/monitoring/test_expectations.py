@@ -15,7 +15,7 @@ from features.forecasts import SCHEMA
 from features.io.sources import bundled
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURES, GOAL_FEATURES, RATING_FEATURES
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from monitoring.checks.matches import fixtures_of, published_results, results_of
 from monitoring.checks.spec import Severity
 from monitoring.checks.suites import Suite, check_specs
@@ -49,7 +49,7 @@ def sound_features() -> pd.DataFrame:
 
 
 def sound_states() -> pd.DataFrame:
-    return replay(as_known_at(bundled.load(), AS_OF)).team_states
+    return compute_ratings(as_known_at(bundled.load(), AS_OF)).team_states
 
 
 def sound_forecasts() -> pd.DataFrame:

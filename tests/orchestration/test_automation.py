@@ -284,11 +284,11 @@ def test_only_the_country_whose_results_have_changed_is_rated_again(here) -> Non
     assert here.rate() == set(LEAGUES)
     here.refresh(*LEAGUES)
     assert here.rate() == set(), "the same files again"
-    before = here.lake.table_stamp("matches", "ger-bundesliga")
+    before = here.lake.table_fingerprint("matches", "ger-bundesliga")
     here.tables["eng-championship"].loc[10, "home_goals"] += 1
     here.refresh(*LEAGUES)
     assert here.rate() == {LEAGUE, "eng-championship"}
-    assert here.lake.table_stamp("matches", "ger-bundesliga") == before
+    assert here.lake.table_fingerprint("matches", "ger-bundesliga") == before
     assert here.rate() == set()
 
 

@@ -181,7 +181,7 @@ def test_ratings_that_contradict_a_critical_claim_are_not_published_and_nothing_
 ) -> None:
     lake = Lake(str(tmp_path))
     definitions = build(PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9"))
-    whole = {"match_features": ratings_module.feature_frame, "team_states": ratings_module.replay}
+    whole = {"match_features": ratings_module.feature_frame, "team_states": ratings_module.compute_ratings}
 
     def plant(*arguments: object) -> object:
         made = whole[broken](*arguments)
@@ -200,7 +200,7 @@ def test_ratings_that_contradict_a_critical_claim_are_not_published_and_nothing_
         _, cursor = asked_for_forecasts(None)
         before = published(lake)
 
-        monkeypatch.setattr(ratings_module, "feature_frame" if broken == "match_features" else "replay", plant)
+        monkeypatch.setattr(ratings_module, "feature_frame" if broken == "match_features" else "compute_ratings", plant)
         bad = refresh(lake, season.iloc[:-10], instance)
         failed = {one.check_name for one in bad.get_asset_check_evaluations() if not one.passed}
         assert {"match_features": "features_elo_is_plausible", "team_states": "states_ratings_are_known"}[

@@ -17,7 +17,7 @@ from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from monitoring.drift import WINDOW
 from orchestration.assets.drift_report import drift_report
 from orchestration.settings import PipelineSettings
@@ -50,7 +50,7 @@ class Production:
 def features() -> pd.DataFrame:
     """Features of the running season and those that are its reference."""
     matches = as_known_at(bundled.load(), AS_OF)
-    states = replay(matches)
+    states = compute_ratings(matches)
     frame = feature_frame(matches, states.home, states.away)
     # the bundled data has no shots, so that their ratings never move; those of a source that has them do
     noise = np.random.default_rng(0).normal(size=(len(frame), 4))

@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from features.io.sources.archive import Versions
+from features.io.sources.archive import FileArchive
 from features.io.sources.client import Client
 from features.io.store import Lake
 from orchestration.definitions import build
@@ -69,7 +69,7 @@ def test_standing_in_the_past_it_publishes_what_was_known_then(site, tmp_path: P
     settings = settings_of(site, tmp_path, "football_data", "2025-10-06", first_season=2025)
     for week, score in enumerate(("2,1", "3,1")):  # corrected a week later
         site.files["/mmz4281/2526/E0.csv"] = f"{HEADER}E0,16/08/2025,Arsenal,Chelsea,{score}\n".encode()
-        with Client(Versions(Lake(settings.lake_root))) as client:
+        with Client(FileArchive(Lake(settings.lake_root))) as client:
             client.get(f"{site.url}/mmz4281/2526/E0.csv", settings.as_of + timedelta(weeks=week))
     site.files.clear()
     goals = []

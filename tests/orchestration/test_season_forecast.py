@@ -15,7 +15,7 @@ from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import ODDS, SCHEMA, Status, as_known_at
 from features.matrix import GOAL_FEATURES, ODDS_FEATURES
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from orchestration.assets.season_forecast import season_forecast
 from orchestration.settings import PipelineSettings
 
@@ -58,7 +58,7 @@ def simulated(home: Path, matches: pd.DataFrame) -> tuple[pd.DataFrame, dict[str
     settings = PipelineSettings(home=home)
     lake, (competition,) = Lake(settings.lake_root), matches["competition"].unique()
     lake.write_table("matches", competition, matches, SCHEMA)
-    lake.write_table("team_states", competition, replay(matches).team_states)
+    lake.write_table("team_states", competition, compute_ratings(matches).team_states)
     context = dg.build_asset_context(partition_key=competition)
     told = season_forecast(context, lake=lake, registry=OneVersion(), settings=settings)
     return lake.read_table("season_forecast", competition), told.metadata

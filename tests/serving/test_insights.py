@@ -18,7 +18,7 @@ from features.matches import OUTCOMES, as_known_at, outcomes, with_match_ids
 from features.matches import SCHEMA as MATCHES
 from features.matrix import FEATURES, GOAL_FEATURES, log_rates, model_input
 from features.models import outcome_model
-from features.rating_history import STATE_COLUMNS, Replay, replay
+from features.rating_history import STATE_COLUMNS, RatingHistory, compute_ratings
 from features.scorelines import outcome_probabilities, scorelines
 from serving.api.app import create_app
 from serving.settings import ServingSettings
@@ -37,12 +37,12 @@ def matches() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def known(matches: pd.DataFrame) -> Replay:
-    return replay(matches)
+def known(matches: pd.DataFrame) -> RatingHistory:
+    return compute_ratings(matches)
 
 
 @pytest.fixture(scope="module")
-def published(matches: pd.DataFrame, known: Replay) -> pd.DataFrame:
+def published(matches: pd.DataFrame, known: RatingHistory) -> pd.DataFrame:
     """Forecasts of the week, by a model that was trained on the seasons before."""
     x = model_input(known.home, known.away, matches["neutral"].to_numpy(bool))
     learn = (matches["season"] < "2025-26").to_numpy()
@@ -92,7 +92,7 @@ def test_the_odds_that_went_into_a_forecast_are_told(
 
 
 def test_scores_and_expected_goals_agree_with_the_published_probabilities(
-    client: TestClient, known: Replay, published: pd.DataFrame
+    client: TestClient, known: RatingHistory, published: pd.DataFrame
 ) -> None:
     told = client.get(f"/matches/{MATCH}/insight").json()
     states = known.team_states.set_index("team")[list(STATE_COLUMNS)]

@@ -16,7 +16,7 @@ from features.matches import OUTCOMES, RESULT_COLUMNS, outcomes, with_match_ids
 from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.metrics import base_rate
 from features.models import outcome_model
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from serving.wire.columns import Fixture
 from serving.worker.predictor import Predictor
 from tests.support.predictor_helpers import OneVersion, ask
@@ -27,7 +27,7 @@ THROUGH = "2025-05-25T15:00:00+00:00"
 
 def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
     table = load()
-    run = replay(table)
+    run = compute_ratings(table)
     x = model_input(run.home, run.away, table["neutral"].to_numpy(bool))[
         :, [FEATURES.index(one) for one in GOAL_FEATURES]
     ]
@@ -36,7 +36,7 @@ def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
     ahead = table[(table["season"] == "2025-26") & (table["matchday"] == 30)]
     ahead = with_match_ids(ahead.assign(competition=LEAGUE, status="scheduled"))[table.columns]
     ahead[list(RESULT_COLUMNS)] = np.nan
-    states, lake = replay(ahead).team_states, Lake(str(tmp_path))
+    states, lake = compute_ratings(ahead).team_states, Lake(str(tmp_path))
     lake.write_table("team_states", LEAGUE, states)
     batch = forecast(model, ahead, states, 1, version.trained_through, REPLAY_AS_OF)
     wanted = [

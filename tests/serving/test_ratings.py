@@ -11,7 +11,7 @@ from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at
 from features.matrix import feature_frame
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from serving.api.app import create_app
 from serving.settings import ServingSettings
 
@@ -23,7 +23,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     home: Path = tmp_path_factory.mktemp("home")
     lake = Lake(str(home / "lake"))
     matches = as_known_at(load(), REPLAY_AS_OF)
-    states = replay(matches)
+    states = compute_ratings(matches)
     lake.write_table("matches", COMPETITION, matches, SCHEMA)
     lake.write_table("match_features", COMPETITION, feature_frame(matches, states.home, states.away))
     app = create_app(ServingSettings(home=home, lake=str(home / "lake")))

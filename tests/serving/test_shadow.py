@@ -12,7 +12,7 @@ from features.forecasts import SCHEMA as FORECASTS
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake, week_of
 from features.matches import SCHEMA, as_known_at
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from serving.api.app import create_app
 from serving.settings import ServingSettings
 
@@ -39,7 +39,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     lake, week = Lake(str(home / "lake")), week_of(REPLAY_AS_OF)
     matches = as_known_at(load(), REPLAY_AS_OF)
     lake.write_table("matches", COMPETITION, matches, SCHEMA)
-    lake.write_table("team_states", COMPETITION, replay(matches).team_states)
+    lake.write_table("team_states", COMPETITION, compute_ratings(matches).team_states)
     lake.write_table("forecasts", week, rows(matches, 1, PUBLISHED), FORECASTS)
     lake.write_table("shadow_forecasts", week, rows(matches, 987654, SHADOW), FORECASTS)
     app = create_app(ServingSettings(home=home, lake=str(home / "lake")))

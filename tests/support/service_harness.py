@@ -17,14 +17,14 @@ import pandas as pd
 
 from features.forecasts import SCHEMA as FORECASTS
 from features.forecasts import forecast
-from features.io.registry import PRODUCTION, LoadedModel, Registry, Training
+from features.io.registry import PRODUCTION, LoadedModel, Registry, TrainingRun
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Lake, week_of
 from features.matches import OUTCOMES, SCHEMA, as_known_at, outcomes
 from features.matrix import RATING_FEATURES, model_input
 from features.metrics import brier, log_loss, rps
 from features.models import outcome_model
-from features.rating_history import STATES, replay
+from features.rating_history import STATES, compute_ratings
 from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -51,14 +51,14 @@ class World:
 
 def train(registry: Registry, matches: pd.DataFrame, regularisation: float = 0.01) -> int:
     """Register a version trained on all seasons before the last, and give its number."""
-    known = replay(matches)
+    known = compute_ratings(matches)
     before = (matches["season"] < SEASON).to_numpy() & (matches["season"] > "2014-15").to_numpy()
     x = model_input(known.home, known.away, matches["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
     estimator = outcome_model(regularisation).fit(x[before], outcomes(matches[before]))
     example = pd.DataFrame(x[before][:2], columns=list(RATING_FEATURES))
     through = matches.loc[before, "kick_off"].max().isoformat()
     version = registry.register(
-        Training(estimator, example, example, "bundled", {"C": regularisation}, {}, {"trained_through": through})
+        TrainingRun(estimator, example, example, "bundled", {"C": regularisation}, {}, {"trained_through": through})
     )
     return version.version
 
@@ -69,7 +69,7 @@ def publish(world: World, as_of: datetime = REPLAY_AS_OF, weeks: int = 6) -> Non
     matches = as_known_at(everything, as_of)
     lake, model = world.lake, _production(world)
     lake.write_table("matches", COMPETITION, matches, SCHEMA)
-    lake.write_table("team_states", COMPETITION, replay(matches).team_states, STATES)
+    lake.write_table("team_states", COMPETITION, compute_ratings(matches).team_states, STATES)
     for offset in range(-weeks, 4):
         monday = datetime.fromisoformat(week_of(as_of + timedelta(weeks=offset))).replace(tzinfo=UTC)
         moment = min(as_of, monday)
@@ -77,7 +77,7 @@ def publish(world: World, as_of: datetime = REPLAY_AS_OF, weeks: int = 6) -> Non
         inside = then["kick_off"].between(monday, monday + timedelta(days=7), inclusive="left")
         fixtures = then[inside & (then["status"] == "scheduled")]
         through = model.version.trained_through
-        made = forecast(model, fixtures, replay(then).team_states, model.version.version, through, moment)
+        made = forecast(model, fixtures, compute_ratings(then).team_states, model.version.version, through, moment)
         lake.write_table("forecasts", week_of(monday), made, FORECASTS)
         settle(lake, week_of(monday), made, matches)
 

@@ -12,13 +12,13 @@ from features.competitions import CATALOGUE
 from features.errors import InvalidInputError, SourceError
 from features.io.settings import Settings
 from features.io.sources import bundled, files
-from features.io.sources.archive import Versions, lies_back
-from features.io.sources.club_aliases import alike, clubs
+from features.io.sources.archive import FileArchive, is_backdated
+from features.io.sources.club_aliases import load_aliases, similar_names
 from features.io.sources.merge import merge
 from features.io.sources.rows import season_window
 from features.io.sources.source_result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
 from features.io.store import Lake
-from features.teams import nearest
+from features.teams import suggest
 
 __all__ = ["QUARANTINE_SCHEMA", "SourceResult", "competitions", "load", "names"]
 
@@ -52,7 +52,7 @@ def load(
     settings: Settings,
     competition: str,
     now: datetime | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> SourceResult:
     """Matches of one competition from the configured sources, everything they know: callers apply `as_known_at`.
 
@@ -70,7 +70,7 @@ def load(
         If a source is unknown or none has the competition.
     """
     if competition not in (offered := competitions(settings)):
-        close = nearest(competition, offered) or offered[:3]
+        close = suggest(competition, offered) or offered[:3]
         raise InvalidInputError(
             f"source {settings.source!r} does not have {competition!r}; nearest: {', '.join(close)}"
         )
@@ -78,36 +78,38 @@ def load(
     moment = now or settings.as_of or clock
     tables, defects, reports = [], [], []
     for name in names(settings):
-        table, found, report = _one(name, settings, competition, moment, clock, say)
+        table, found, report = _load_source(name, settings, competition, moment, clock, on_progress)
         tables.append(table)
         defects += found
         reports.append(report)
     matches, disagreements = merge(tables)
-    if not matches.empty and lies_back(moment, clock):  # then nobody knew who would play in a later season
+    if not matches.empty and is_backdated(moment, clock):  # then nobody knew who would play in a later season
         begun = matches["season"].map(lambda season: season_window(season)[0] <= moment.date())
         matches = matches[begun].reset_index(drop=True)
     if matches.empty:
         raise SourceError(f"source {settings.source!r} has no match of {competition!r} by {moment:%Y-%m-%d}")
     report = _report(reports, defects, matches, disagreements)
-    if not clubs(settings.aliases).know_all(competition):
-        report["alike"] = [f"{one} / {other}" for one, other in alike(matches)]
+    if not load_aliases(settings.aliases).is_exhaustive(competition):
+        report["alike"] = [f"{one} / {other}" for one, other in similar_names(matches)]
     return SourceResult(matches, quarantine_table(defects), report)
 
 
-def _one(
-    name: str, settings: Settings, competition: str, now: datetime, clock: datetime, say: Callable[[str], None]
+def _load_source(
+    name: str, settings: Settings, competition: str, now: datetime, clock: datetime, on_progress: Callable[[str], None]
 ) -> tuple[pd.DataFrame, list[Defect], dict[str, Any]]:
     """Matches, defects and report of one source; nothing where it does not have the competition."""
     if name == "bundled":
         table = bundled.load() if competition == bundled.COMPETITION else pd.DataFrame()
         return table, [], {"source": name, "files": 1, "rows": len(table)}
     if name == "files":
-        found = files.contents(settings.files, Versions(Lake(settings.lake_root)), now, clock)
-        table, defects, rows = files.parse_all(found, competition, settings.files_columns, clubs(settings.aliases))
+        found = files.contents(settings.files, FileArchive(Lake(settings.lake_root)), now, clock)
+        table, defects, rows = files.parse_all(
+            found, competition, settings.files_columns, load_aliases(settings.aliases)
+        )
         return table, defects, {"source": name, "files": len(found), "rows": rows}
     from features.io.sources import remote  # httpx is not installed where only bundled data is read
 
-    return remote.load(name, settings, competition, now, clock, say)
+    return remote.load(name, settings, competition, now, clock, on_progress)
 
 
 def _report(

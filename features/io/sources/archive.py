@@ -29,7 +29,7 @@ class Version:
         return Version(url, now.astimezone(UTC), hashlib.sha256(content).hexdigest(), etag, last_modified)
 
 
-class Versions:
+class FileArchive:
     """Versions of files by address and time.
 
     A version is an object of its own, named by its time, beside the contents: two writers never overwrite each other.
@@ -75,7 +75,7 @@ class Versions:
             raise SourceError(f"{folder} lacks the content of {version.url}; delete that folder") from error
 
 
-def lies_back(now: datetime, clock: datetime) -> bool:
+def is_backdated(now: datetime, clock: datetime) -> bool:
     """Whether files count as they were at `now`; a day's grace lets a run take what it fetched itself."""
     return now < clock - timedelta(days=1)
 

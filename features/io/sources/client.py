@@ -11,12 +11,12 @@ from http import HTTPStatus
 import httpx
 
 from features.errors import SourceError
-from features.io.sources.archive import Version, Versions
+from features.io.sources.archive import FileArchive, Version
 
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-LARGEST = 50_000_000
+RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+MAX_FILE_BYTES = 50_000_000
 """Bytes of a file; the largest real one has a hundredth of that."""
-LONGEST = 180.0
+MAX_FETCH_SECONDS = 180.0
 """Seconds for a file, with all attempts; real ones take a second or two."""
 
 
@@ -60,18 +60,18 @@ class Client:
 
     def __init__(
         self,
-        versions: Versions,
+        versions: FileArchive,
         timeout: float = 20.0,
         retries: int = 3,
         pause: float = 0.5,
-        largest: int = LARGEST,
-        longest: float = LONGEST,
-        say: Callable[[str], None] = lambda _: None,
+        largest: int = MAX_FILE_BYTES,
+        longest: float = MAX_FETCH_SECONDS,
+        on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._kept = versions
         self._retries, self._pause = retries, pause
         self._largest, self._longest = largest, longest
-        self._say = say
+        self._on_progress = on_progress
         self._http = httpx.Client(timeout=timeout, follow_redirects=True, headers={"User-Agent": "touchline"})
 
     def __enter__(self) -> Client:
@@ -117,7 +117,7 @@ class Client:
         conditions = {"If-None-Match": last.etag, "If-Modified-Since": last.last_modified} if last else {}
         headers = {name: value for name, value in conditions.items() if value}
         deadline = time.monotonic() + self._longest
-        self._say(f"fetching {url}")
+        self._on_progress(f"fetching {url}")
         for attempt in range(self._retries + 1):
             try:
                 answer = self._attempt(url, headers, deadline)
@@ -125,7 +125,7 @@ class Client:
                 if attempt == self._retries:
                     raise
             else:
-                if answer.status not in RETRIED or attempt == self._retries:
+                if answer.status not in RETRY_STATUSES or attempt == self._retries:
                     break
             time.sleep(min(self._pause * 2**attempt, max(deadline - time.monotonic(), 0)))
         if answer.status not in (200, 304, 404, 410):

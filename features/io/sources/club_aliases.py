@@ -12,17 +12,17 @@ from pathlib import Path
 import pandas as pd
 from rapidfuzz import fuzz, utils
 
-from features.competitions import pool_of
+from features.competitions import country_of
 from features.errors import SourceError
 from features.teams import resolve
 
 COLUMNS = ("country", "alias", "canonical")
-ALIKE = 80
+SIMILARITY_CUTOFF = 80
 """How much two names have in common, of 100, where they may be one club's."""
 
 
 @dataclass(frozen=True)
-class Clubs:
+class ClubAliases:
     """Aliases of clubs by country, or by competition where a name means another club elsewhere in its country.
 
     In the countries of `whole` every club is listed, so that a name which is not is a mistake; in others, names that
@@ -40,17 +40,17 @@ class Clubs:
         UnknownTeamError
             Naming the value, where it stands, and the nearest known clubs of the country.
         """
-        aliases = {**self.tables.get(pool_of(competition), {}), **self.tables.get(competition, {})}
-        if not self.know_all(competition):
+        aliases = {**self.tables.get(country_of(competition), {}), **self.tables.get(competition, {})}
+        if not self.is_exhaustive(competition):
             return aliases.get(name, name)
         return aliases.get(name) or resolve(name, set(aliases.values()), aliases, where)
 
-    def know_all(self, competition: str) -> bool:
+    def is_exhaustive(self, competition: str) -> bool:
         """Whether every club of a competition is listed."""
-        return pool_of(competition) in self.whole
+        return country_of(competition) in self.whole
 
 
-def clubs(own: Path | None = None) -> Clubs:
+def load_aliases(own: Path | None = None) -> ClubAliases:
     """The aliases inside the package, and a user's own table beside them, which takes precedence.
 
     Raises
@@ -63,13 +63,13 @@ def clubs(own: Path | None = None) -> Clubs:
     added = _read(own)
     ours = _bundled()
     tables = {name: {**ours.tables.get(name, {}), **table} for name, table in added.items()}
-    return Clubs({**ours.tables, **tables}, ours.whole)
+    return ClubAliases({**ours.tables, **tables}, ours.whole)
 
 
 @cache
-def _bundled() -> Clubs:
+def _bundled() -> ClubAliases:
     tables = _read(Path(str(files("features.io.sources") / "data" / "team_aliases.csv")))
-    return Clubs(tables, frozenset(pool_of(name) for name in tables))
+    return ClubAliases(tables, frozenset(country_of(name) for name in tables))
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
@@ -85,7 +85,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def alike(matches: pd.DataFrame) -> list[tuple[str, str]]:
+def similar_names(matches: pd.DataFrame) -> list[tuple[str, str]]:
     """Pairs of names that may be one club's: they are much alike, and never play each other."""
     sides = matches[["home_team", "away_team"]].drop_duplicates()
     met = {frozenset(pair) for pair in sides.itertuples(index=False, name=None)}
@@ -94,5 +94,5 @@ def alike(matches: pd.DataFrame) -> list[tuple[str, str]]:
         (one, other)
         for one, other in combinations(names, 2)
         if frozenset((one, other)) not in met
-        and fuzz.WRatio(one, other, processor=utils.default_process, score_cutoff=ALIKE)
+        and fuzz.WRatio(one, other, processor=utils.default_process, score_cutoff=SIMILARITY_CUTOFF)
     ]

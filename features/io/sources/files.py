@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from features.errors import SourceError, UnknownTeamError
-from features.io.sources.archive import Version, Versions, lies_back
-from features.io.sources.club_aliases import Clubs, clubs
-from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off
+from features.io.sources.archive import FileArchive, Version, is_backdated
+from features.io.sources.club_aliases import ClubAliases, load_aliases
+from features.io.sources.rows import BadRowError, FileParse, kick_off, parse_count, parse_date, parse_odds
 from features.io.sources.source_result import Defect
 from features.matches import RESULT_COLUMNS, Status, with_match_ids
 
@@ -48,7 +48,7 @@ def paths(given: Path | None) -> list[Path]:
     return found
 
 
-def contents(given: Path | None, versions: Versions, now: datetime, clock: datetime) -> dict[str, Content]:
+def contents(given: Path | None, versions: FileArchive, now: datetime, clock: datetime) -> dict[str, Content]:
     """Each file by its name, as it was known at `now`; what is new at `clock`, the real time, is kept from now on."""
     found = {}
     for path in paths(given):
@@ -57,7 +57,7 @@ def contents(given: Path | None, versions: Versions, now: datetime, clock: datet
         if last is None or last.sha256 != current.sha256:
             versions.keep(current, content)
             last = current
-        then = versions.last(current.url, now) if lies_back(now, clock) else None
+        then = versions.last(current.url, now) if is_backdated(now, clock) else None
         found[path.name] = Content(versions.content(then) if then else content, (then or last).fetched_at)
     return found
 
@@ -65,15 +65,17 @@ def contents(given: Path | None, versions: Versions, now: datetime, clock: datet
 def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, ...]:
     """Slugs of the competitions in the files."""
     slugs = {str(one) for path in paths(given) for one in _table(path.name, _read(path), columns)["competition"]}
-    return tuple(sorted(one for one in slugs if _is_slug(one)))
+    return tuple(sorted(one for one in slugs if is_slug(one)))
 
 
 def parse_all(
-    found: Mapping[str, Content], competition: str, columns: Mapping[str, str], known: Clubs | None = None
+    found: Mapping[str, Content], competition: str, columns: Mapping[str, str], known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches of one competition, defects and the number of its rows in all files together, each match once."""
     seen: dict[tuple[object, ...], str] = {}
-    parsed = [_parse(name, content, competition, columns, seen, known or clubs()) for name, content in found.items()]
+    parsed = [
+        _parse(name, content, competition, columns, seen, known or load_aliases()) for name, content in found.items()
+    ]
     tables = [table for table, _, _ in parsed if len(table)]
     # a pair's second meeting may be in another file than its first, so they are counted anew over all
     matches = with_match_ids(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
@@ -86,29 +88,29 @@ def _parse(
     competition: str,
     columns: Mapping[str, str],
     seen: dict[tuple[object, ...], str],
-    known: Clubs,
+    known: ClubAliases,
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """One file; `seen` tells where each match was met, and takes in those of this file."""
-    reading = Reading(SOURCE, file, known)
+    parsed = FileParse(SOURCE, file, known)
     for row, cells in enumerate(_table(file, content.data, columns).to_dict("records"), start=2):
         if cells["competition"] != competition:
             continue
-        reading.rows += 1
+        parsed.rows += 1
         named = {str(name): str(value).strip() for name, value in cells.items()}
         try:
             match = _match(named, competition, f"{file} row {row}", known, content.seen_at)
         except (BadRowError, UnknownTeamError) as error:
-            reading.refuse(row, str(error), named)
+            parsed.reject(row, str(error), named)
             continue
         key = (match["season"], match["home_team"], match["away_team"], match["kick_off"])
         if key in seen:
-            reading.leave_out(row, f"the same match as in {seen[key]}", named)
+            parsed.skip(row, f"the same match as in {seen[key]}", named)
             continue
         seen[key] = f"{file} row {row}"
-        reading.good.append(match)
-    if reading.rows == reading.not_played:  # nothing of this competition, or nothing that is not in another file
-        return pd.DataFrame(), reading.defects, reading.rows
-    return reading.matches(), reading.defects, reading.rows
+        parsed.good.append(match)
+    if parsed.rows == parsed.not_played:  # nothing of this competition, or nothing that is not in another file
+        return pd.DataFrame(), parsed.defects, parsed.rows
+    return parsed.matches(), parsed.defects, parsed.rows
 
 
 def _read(path: Path) -> bytes:
@@ -136,14 +138,14 @@ def _table(file: str, content: bytes, columns: Mapping[str, str]) -> pd.DataFram
     return table.astype("str").where(table.notna(), "")
 
 
-def _is_slug(text: str) -> bool:
+def is_slug(text: str) -> bool:
     return re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text) is not None
 
 
 def _match(
-    cells: Mapping[str, str], competition: str, where: str, known: Clubs, seen_at: datetime
+    cells: Mapping[str, str], competition: str, where: str, known: ClubAliases, seen_at: datetime
 ) -> dict[str, object]:
-    if not _is_slug(competition):
+    if not is_slug(competition):
         raise BadRowError(f"competition {competition!r} is no slug like eng-premier-league")
     if not re.fullmatch(r"\d{4}(-\d{2})?", cells["season"]):
         raise BadRowError(f"season {cells['season']!r} is neither like 2025-26 nor like 2025")
@@ -151,8 +153,8 @@ def _match(
     home, away = (known.canonical(cells[side], competition, where) for side in ("home_team", "away_team"))
     if home == away or not home or not away:
         raise BadRowError(f"{home!r} against {away!r} is no match")
-    counts = {name: a_count(cells[name], name, 100) for name in _COUNTS if cells.get(name)}
-    odds = {name: an_odd(cells[name]) for name in _ODDS if cells.get(name)}
+    counts = {name: parse_count(cells[name], name, 100) for name in _COUNTS if cells.get(name)}
+    odds = {name: parse_odds(cells[name]) for name in _ODDS if cells.get(name)}
     played = "home_goals" in counts and "away_goals" in counts
     if odds and cells.get("odds_known_at"):
         odds_known_at = _moment(cells["odds_known_at"], "odds_known_at")
@@ -180,7 +182,7 @@ def _kick_off(text: str) -> tuple[datetime, bool]:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        day: date = a_date(text, _DATES)
+        day: date = parse_date(text, _DATES)
         return kick_off(day, "", "UTC")
     if len(text) <= len("2025-08-16") or (moment.tzinfo is None and moment.time() == datetime.min.time()):
         return kick_off(moment.date(), "", "UTC")

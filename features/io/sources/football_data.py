@@ -14,8 +14,16 @@ import numpy as np
 import pandas as pd
 
 from features.errors import SourceError, UnknownTeamError
-from features.io.sources.club_aliases import Clubs, clubs
-from features.io.sources.rows import BadRowError, Reading, a_count, a_date, an_odd, kick_off, season_window
+from features.io.sources.club_aliases import ClubAliases, load_aliases
+from features.io.sources.rows import (
+    BadRowError,
+    FileParse,
+    kick_off,
+    parse_count,
+    parse_date,
+    parse_odds,
+    season_window,
+)
 from features.io.sources.source_result import Defect
 from features.matches import Status
 
@@ -63,7 +71,7 @@ def parse(
     season: str,
     division: str,
     fixtures: bool = False,
-    known: Clubs | None = None,
+    known: ClubAliases | None = None,
     fetched_at: datetime | None = None,
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches, defects and the number of rows of one file.
@@ -82,34 +90,34 @@ def parse(
     SourceError
         If the file as a whole is unusable: not a CSV of matches, of another division, or bad in too many rows.
     """
-    reading = Reading(SOURCE, file, known or clubs())
+    parsed = FileParse(SOURCE, file, known or load_aliases())
     others: set[str] = set()
-    for row, cells in _rows(content, file, reading):
+    for row, cells in _rows(content, file, parsed):
         if cells.get("Div", division) != division:
             others.add(cells["Div"])
             continue
-        reading.rows += 1
+        parsed.rows += 1
         try:
             if fixtures and _is_of_another_season(cells, season):
-                reading.leave_out(row, f"{cells['Date']} is not in the season {season}", cells)
+                parsed.skip(row, f"{cells['Date']} is not in the season {season}", cells)
                 continue
-            match = _match(cells, row, reading, competition, season, fixtures)
+            match = _match(cells, row, parsed, competition, season, fixtures)
         except (BadRowError, UnknownTeamError) as error:
-            reading.refuse(row, str(error), cells)
+            parsed.reject(row, str(error), cells)
             continue
         if not np.isnan(match["odds_home"]):
             to_come = match["status"] != Status.PLAYED and fetched_at is not None
             match["odds_known_at"] = fetched_at if to_come else odds_known_at(match["kick_off"])
-        reading.keep(row, match, cells)
-    if fixtures and not reading.good and reading.is_trusted():  # between two seasons nothing is to come
-        return pd.DataFrame(), reading.defects, reading.rows
+        parsed.accept(row, match, cells)
+    if fixtures and not parsed.good and parsed.is_trusted():  # between two seasons nothing is to come
+        return pd.DataFrame(), parsed.defects, parsed.rows
     if others and not fixtures:
         raise SourceError(f"{file} holds division {', '.join(sorted(others))}, not {division}")
-    return reading.matches(), reading.defects, reading.rows
+    return parsed.matches(), parsed.defects, parsed.rows
 
 
 def parse_seasons(
-    content: bytes, file: str, competition: str, seasons: Collection[int], known: Clubs | None = None
+    content: bytes, file: str, competition: str, seasons: Collection[int], known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """The same of a file with all seasons of a league: those that begin in one of the years `seasons`.
 
@@ -118,27 +126,27 @@ def parse_seasons(
     SourceError
         As `parse`, or if the file holds several leagues.
     """
-    reading = Reading(SOURCE, file, known or clubs())
+    parsed = FileParse(SOURCE, file, known or load_aliases())
     leagues: set[str] = set()
-    for row, cells in _rows(content, file, reading):
+    for row, cells in _rows(content, file, parsed):
         leagues.add(cells.get("League", ""))
         years = re.fullmatch(r"(\d{4})(?:/\d\d(\d\d))?", cells.get("Season", ""))
         if years is not None and int(years[1]) not in seasons:
             continue
-        reading.rows += 1
+        parsed.rows += 1
         try:
             if years is None:
                 raise BadRowError(f"season {cells.get('Season', '')!r} is neither like 2024 nor like 2024/2025")
             season = f"{years[1]}-{years[2]}" if years[2] else years[1]
-            reading.keep(row, _match(cells, row, reading, competition, season, fixtures=False), cells)
+            parsed.accept(row, _match(cells, row, parsed, competition, season, fixtures=False), cells)
         except (BadRowError, UnknownTeamError) as error:
-            reading.refuse(row, str(error), cells)
+            parsed.reject(row, str(error), cells)
     if len(leagues) > 1:
         raise SourceError(f"{file} holds several leagues: {', '.join(sorted(leagues))}")
-    return reading.matches(), reading.defects, reading.rows
+    return parsed.matches(), parsed.defects, parsed.rows
 
 
-def _rows(content: bytes, file: str, reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(content: bytes, file: str, parsed: FileParse) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and named cells of each row that is not blank."""
     if content.lstrip()[:1] == b"<":
         raise SourceError(f"{file} is a web page, not a CSV: the address is wrong or the server sends an error page")
@@ -155,31 +163,31 @@ def _rows(content: bytes, file: str, reading: Reading) -> Iterator[tuple[int, di
         named = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name}
         if not any(named.get(name) for name in _NEEDED):
             if rest := [cell for cell in cells if cell.strip()]:
-                reading.repair(lines.line_num, f"a row without date and clubs holds only {rest}: passed over", cells)
+                parsed.fix(lines.line_num, f"a row without date and clubs holds only {rest}: passed over", cells)
             continue
         if any(cell.strip() for cell in cells[len(header) :]):
-            reading.repair(lines.line_num, "more cells than the header has columns: the surplus is ignored", cells)
+            parsed.fix(lines.line_num, "more cells than the header has columns: the surplus is ignored", cells)
         yield lines.line_num, named
 
 
 def _is_of_another_season(cells: dict[str, str], season: str) -> bool:
     """The one file of fixtures stays as it is over the summer."""
     first, last = season_window(season)
-    return not first <= a_date(cells.get("Date", ""), _DATES) <= last
+    return not first <= parse_date(cells.get("Date", ""), _DATES) <= last
 
 
 def _match(
-    cells: dict[str, str], row: int, reading: Reading, competition: str, season: str, fixtures: bool
+    cells: dict[str, str], row: int, parsed: FileParse, competition: str, season: str, fixtures: bool
 ) -> dict[str, Any]:
-    where = f"{reading.file} row {row}"
+    where = f"{parsed.file} row {row}"
     if not cells.get("HomeTeam") or not cells.get("AwayTeam"):
         raise BadRowError("a club is missing")
-    day = a_date(cells["Date"], _DATES)
+    day = parse_date(cells["Date"], _DATES)
     first, last = season_window(season)
     if not first <= day <= last:
         raise BadRowError(f"{day} is not in the season {season}")
     moment, exact = kick_off(day, cells.get("Time", ""), TIMEZONE)
-    home, away = (reading.clubs.canonical(cells[side], competition, where) for side in ("HomeTeam", "AwayTeam"))
+    home, away = (parsed.aliases.canonical(cells[side], competition, where) for side in ("HomeTeam", "AwayTeam"))
     if home == away:
         raise BadRowError(f"{home} plays itself")
     match: dict[str, Any] = {
@@ -193,44 +201,44 @@ def _match(
         "status": Status.SCHEDULED.value,
         "awarded": False,
         "source": SOURCE,
-        **_odds(cells, row, reading),
+        **_odds(cells, row, parsed),
     }
     goals = cells.get("FTHG", ""), cells.get("FTAG", "")
     if not any(goals):
         if not fixtures:
             raise BadRowError("no score in a file of results")
         return match
-    match["home_goals"], match["away_goals"] = (a_count(cell, "the score") for cell in goals)
+    match["home_goals"], match["away_goals"] = (parse_count(cell, "the score") for cell in goals)
     match["status"] = Status.PLAYED.value
     result = "D" if goals[0] == goals[1] else "H" if int(float(goals[0])) > int(float(goals[1])) else "A"
     if cells.get("FTR", result) not in (result, ""):
-        reading.repair(row, f"FTR says {cells['FTR']} but the score is {goals[0]}-{goals[1]}: the score stands", cells)
-    return match | _shots(cells, row, reading)
+        parsed.fix(row, f"FTR says {cells['FTR']} but the score is {goals[0]}-{goals[1]}: the score stands", cells)
+    return match | _shots(cells, row, parsed)
 
 
-def _shots(cells: dict[str, str], row: int, reading: Reading) -> dict[str, object]:
+def _shots(cells: dict[str, str], row: int, parsed: FileParse) -> dict[str, object]:
     try:
-        counts = {name: a_count(cells[cell], cell, 100) for name, cell in _SHOTS.items() if cells.get(cell)}
+        counts = {name: parse_count(cells[cell], cell, 100) for name, cell in _SHOTS.items() if cells.get(cell)}
     except BadRowError as error:
-        reading.repair(row, f"{error}: shots left out", cells)
+        parsed.fix(row, f"{error}: shots left out", cells)
         return {}
     for side in ("home", "away"):
         if counts.get(f"{side}_shots_on_target", 0) > counts.get(f"{side}_shots", 1000):
-            reading.repair(row, f"more shots on target than shots of the {side} side: shots left out", cells)
+            parsed.fix(row, f"more shots on target than shots of the {side} side: shots left out", cells)
             return {}
     return dict(counts)
 
 
-def _odds(cells: dict[str, str], row: int, reading: Reading) -> dict[str, object]:
+def _odds(cells: dict[str, str], row: int, parsed: FileParse) -> dict[str, object]:
     found: dict[str, object] = {}
     for prefix, candidates in (("odds", _ODDS), ("closing", _CLOSING)):
         for pattern in candidates:
             texts = [cells.get(pattern.format(side), "") for side in "HDA"]
             if not all(texts):
                 continue
-            values = [an_odd(text) for text in texts]
+            values = [parse_odds(text) for text in texts]
             if any(value is None for value in values):
-                reading.repair(row, f"odds {pattern.format('*')} = {'/'.join(texts)} are no odds: left out", cells)
+                parsed.fix(row, f"odds {pattern.format('*')} = {'/'.join(texts)} are no odds: left out", cells)
                 continue
             found |= dict(zip((f"{prefix}_home", f"{prefix}_draw", f"{prefix}_away"), values, strict=True))
             break

@@ -27,14 +27,14 @@ class Inspection(NamedTuple):
 
 
 def inspect_source(
-    settings: Settings, slugs: Sequence[str] | None = None, say: Callable[[str], None] = lambda _: None
+    settings: Settings, slugs: Sequence[str] | None = None, on_progress: Callable[[str], None] = lambda _: None
 ) -> Inspection:
     """A report on the configured sources, for the given competitions or those of the settings."""
     as_of = Clock(settings).as_of()
     parts, unusable = [f"source: {', '.join(names(settings))}, as of {as_of:%Y-%m-%d %H:%M} UTC"], []
     for slug in slugs or settings.competitions:
         try:
-            parts.append(describe(slug, load(settings, slug, say=say), as_of))
+            parts.append(describe(slug, load(settings, slug, on_progress=on_progress), as_of))
         except TouchlineError as error:
             parts.append(f"{slug}\n  cannot be loaded: {error}")
             unusable.append(slug)

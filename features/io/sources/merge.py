@@ -31,7 +31,7 @@ def merge(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
         return pd.DataFrame(), pd.DataFrame(columns=list(DISAGREEMENT_COLUMNS))
     merged, found = given[0].set_index("match_id"), []
     for table in given[1:]:
-        other = _counted_alike(merged, table).set_index("match_id")
+        other = _same_statistics(merged, table).set_index("match_id")
         common = merged.index.intersection(other.index)
         found += _disagreements(merged.loc[common], other.loc[common])
         merged = _filled(merged, other, common)
@@ -39,7 +39,7 @@ def merge(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
     return conform(out), pd.DataFrame(found, columns=list(DISAGREEMENT_COLUMNS))
 
 
-def _counted_alike(mine: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def _same_statistics(mine: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """A table whose matches bear the ids that those of the same pair and day bear already.
 
     One source counts the meetings at a ground by matchday, another by date: a first meeting that is played last is

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from features.errors import SourceError, UnknownTeamError
-from features.io.sources.club_aliases import Clubs, clubs
-from features.io.sources.rows import BadRowError, Reading, a_count, a_date, kick_off, season_window
+from features.io.sources.club_aliases import ClubAliases, load_aliases
+from features.io.sources.rows import BadRowError, FileParse, kick_off, parse_count, parse_date, season_window
 from features.io.sources.source_result import Defect
 from features.matches import Status
 
@@ -27,7 +27,7 @@ def address(base: str, league: str, season: str) -> str:
 
 
 def parse(
-    content: bytes, file: str, competition: str, season: str, timezone: str, known: Clubs | None = None
+    content: bytes, file: str, competition: str, season: str, timezone: str, known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches, defects and the number of entries of one file; `row` of a defect counts the entries from 1.
 
@@ -36,21 +36,21 @@ def parse(
     SourceError
         If the file as a whole is unusable.
     """
-    reading = Reading(SOURCE, file, known or clubs())
+    parsed = FileParse(SOURCE, file, known or load_aliases())
     entries = _entries(content, file)
     begin = _first_day(entries)
     for row, entry in enumerate(entries, start=1):
-        reading.rows += 1
+        parsed.rows += 1
         if entry.get("status") in NEVER_PLAYED:
-            reading.leave_out(row, f"the match was {entry['status']}", entry)
+            parsed.skip(row, f"the match was {entry['status']}", entry)
             continue
         try:
-            match = _match(entry, row, reading, competition, season, timezone, begin)
+            match = _match(entry, row, parsed, competition, season, timezone, begin)
         except (BadRowError, UnknownTeamError) as error:
-            reading.refuse(row, str(error), entry)
+            parsed.reject(row, str(error), entry)
             continue
-        reading.keep(row, match, entry)
-    return reading.matches(), reading.defects, reading.rows
+        parsed.accept(row, match, entry)
+    return parsed.matches(), parsed.defects, parsed.rows
 
 
 def _entries(content: bytes, file: str) -> list[dict[str, Any]]:
@@ -76,20 +76,20 @@ def _first_day(entries: list[dict[str, Any]]) -> str | None:
 
 
 def _match(
-    entry: dict[str, Any], row: int, reading: Reading, competition: str, season: str, timezone: str, begin: str | None
+    entry: dict[str, Any], row: int, parsed: FileParse, competition: str, season: str, timezone: str, begin: str | None
 ) -> dict[str, object]:
     status, number = str(entry.get("status", "")), _round(entry)
-    where = f"{reading.file} row {row}"
+    where = f"{parsed.file} row {row}"
     names = []
     for side in ("team1", "team2"):
         value = entry.get(side)
         name = value.get("name", "") if isinstance(value, dict) else value
         if not name:
             raise BadRowError("a club is missing")
-        names.append(reading.clubs.canonical(str(name), competition, where))
+        names.append(parsed.aliases.canonical(str(name), competition, where))
     if names[0] == names[1]:
         raise BadRowError(f"{names[0]} plays itself")
-    day = _day(entry, row, reading, season, number, begin)
+    day = _day(entry, row, parsed, season, number, begin)
     moment, exact = kick_off(day, str(entry.get("time", "")), timezone)
     score = _score(entry)
     played = score is not None and status != "postponed"
@@ -112,9 +112,11 @@ def _match(
     }
 
 
-def _day(entry: dict[str, Any], row: int, reading: Reading, season: str, number: int | None, begin: str | None) -> date:
+def _day(
+    entry: dict[str, Any], row: int, parsed: FileParse, season: str, number: int | None, begin: str | None
+) -> date:
     """The day of a match; one that lies before its season is a year early, which would leak its result."""
-    day = a_date(str(entry.get("date", "")), ("%Y-%m-%d",))
+    day = parse_date(str(entry.get("date", "")), ("%Y-%m-%d",))
     first, last = season_window(season)
     early = day < first or (
         begin is not None and number is not None and number > LATE_ROUND and day.isoformat() < begin
@@ -122,7 +124,7 @@ def _day(entry: dict[str, Any], row: int, reading: Reading, season: str, number:
     if early and "-" in season:
         later = day.replace(year=day.year + 1) if (day.month, day.day) != (2, 29) else day + timedelta(days=365)
         if first <= later <= last:
-            reading.repair(row, f"{day} lies before round {number} of {season} can be played: read as {later}", entry)
+            parsed.fix(row, f"{day} lies before round {number} of {season} can be played: read as {later}", entry)
             day = later
     if not first <= day <= last:
         raise BadRowError(f"{day} is not in the season {season}")
@@ -137,4 +139,4 @@ def _score(entry: dict[str, Any]) -> tuple[int, int] | None:
         return None
     if not isinstance(final, list) or len(final) != 2:
         raise BadRowError(f"the score {final!r} is not two numbers")
-    return a_count(str(final[0]), "the score"), a_count(str(final[1]), "the score")
+    return parse_count(str(final[0]), "the score"), parse_count(str(final[1]), "the score")

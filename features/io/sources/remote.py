@@ -13,9 +13,9 @@ from features.competitions import competition as look_up
 from features.errors import SourceError
 from features.io.settings import Settings
 from features.io.sources import football_data, openfootball
-from features.io.sources.archive import Versions, lies_back
+from features.io.sources.archive import FileArchive, is_backdated
 from features.io.sources.client import Client, Fetched
-from features.io.sources.club_aliases import Clubs, clubs
+from features.io.sources.club_aliases import ClubAliases, load_aliases
 from features.io.sources.source_result import Defect
 from features.io.store import Lake
 from features.matches import PAIR, Status, conform, with_match_ids
@@ -36,15 +36,15 @@ def seasons(first: int, now: datetime) -> list[str]:
 
 
 def load(
-    name: str, settings: Settings, competition: str, now: datetime, clock: datetime, say: Callable[[str], None]
+    name: str, settings: Settings, competition: str, now: datetime, clock: datetime, on_progress: Callable[[str], None]
 ) -> tuple[pd.DataFrame, list[Defect], dict[str, Any]]:
     """Fetch at `clock`, the real time, and parse all files of a competition as they were known at `now`."""
     league = look_up(competition)
     report: dict[str, Any] = {"source": name, "files": 0, "rows": 0, "stale": [], "missing": [], "changed": []}
     tables, defects = [], []
-    known = clubs(settings.aliases)
-    past = lies_back(now, clock)
-    with Client(Versions(Lake(settings.lake_root)), say=say) as client:
+    known = load_aliases(settings.aliases)
+    past = is_backdated(now, clock)
+    with Client(FileArchive(Lake(settings.lake_root)), on_progress=on_progress) as client:
         for url, parse in _files(name, settings, league, now, known):
             fetched = client.known_at(url, now) if past else None
             if fetched is None and not (past and url.endswith(FIXTURES)):  # today's fixtures were not those of then
@@ -59,7 +59,7 @@ def load(
     filled = [one for one in tables if len(one)]
     if not filled:
         raise SourceError(f"{name} has no match of {competition}; not there: {', '.join(report['missing'])}")
-    return _together(filled, league.meetings), defects, report
+    return _concat(filled, league.meetings), defects, report
 
 
 def _count(report: dict[str, Any], fetched: Fetched, rows: int) -> None:
@@ -72,7 +72,7 @@ def _count(report: dict[str, Any], fetched: Fetched, rows: int) -> None:
 
 
 def _files(
-    name: str, settings: Settings, league: Competition, now: datetime, known: Clubs
+    name: str, settings: Settings, league: Competition, now: datetime, known: ClubAliases
 ) -> list[tuple[str, Callable[[Fetched], Parsed]]]:
     """Address and parser of each file."""
     running = seasons(settings.first_season, now)
@@ -89,7 +89,7 @@ def _files(
 
 
 def _football_data(
-    league: Competition, season: str, known: Clubs, fixtures: bool = False
+    league: Competition, season: str, known: ClubAliases, fixtures: bool = False
 ) -> Callable[[Fetched], Parsed]:
     def parse(fetched: Fetched) -> Parsed:
         file = fetched.url.split("/", 3)[-1]
@@ -101,7 +101,7 @@ def _football_data(
     return parse
 
 
-def _all_seasons(league: Competition, years: range, known: Clubs) -> Callable[[Fetched], Parsed]:
+def _all_seasons(league: Competition, years: range, known: ClubAliases) -> Callable[[Fetched], Parsed]:
     def parse(fetched: Fetched) -> Parsed:
         file = fetched.url.split("/", 3)[-1]
         return football_data.parse_seasons(fetched.content, file, league.slug, years, known)
@@ -109,7 +109,7 @@ def _all_seasons(league: Competition, years: range, known: Clubs) -> Callable[[F
     return parse
 
 
-def _openfootball(league: Competition, season: str, known: Clubs) -> Callable[[Fetched], Parsed]:
+def _openfootball(league: Competition, season: str, known: ClubAliases) -> Callable[[Fetched], Parsed]:
     def parse(fetched: Fetched) -> Parsed:
         file = "/".join(fetched.url.split("/")[-2:])
         return openfootball.parse(fetched.content, file, league.slug, season, league.timezone, known)
@@ -117,7 +117,7 @@ def _openfootball(league: Competition, season: str, known: Clubs) -> Callable[[F
     return parse
 
 
-def _together(tables: Sequence[pd.DataFrame], meetings: int | None) -> pd.DataFrame:
+def _concat(tables: Sequence[pd.DataFrame], meetings: int | None) -> pd.DataFrame:
     """All files as one table, one row a match: where a fixture and its result are both there, the result.
 
     They are one match where a pair meets once at each ground, or else when they are of the same days. Meetings are

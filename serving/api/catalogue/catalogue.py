@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import structlog
 
-from features.competitions import CATALOGUE, pool_of
+from features.competitions import CATALOGUE, country_of
 from features.errors import (
     CorruptArtefactError,
     InvalidInputError,
@@ -22,10 +22,10 @@ from features.errors import (
     UnknownCompetitionError,
 )
 from features.io.clock import Clock
-from features.io.store import Lake, Stamp
+from features.io.store import Fingerprint, Lake
 from features.matches import build_match_id
 from features.rating_history import STATES
-from features.teams import nearest
+from features.teams import suggest
 from serving.api.catalogue.forecast_index import Published
 from serving.api.catalogue.match_index import Listing, MatchRow
 from serving.api.catalogue.tables import (
@@ -121,7 +121,7 @@ class Catalogue:
         }
         self.forecasts = Published(lake, "forecasts", FORECAST)
         self.settled = Published(lake, "settled_forecasts", SETTLED)
-        self._tables: dict[tuple[str, str], tuple[Stamp | None, Any]] = {}
+        self._tables: dict[tuple[str, str], tuple[Fingerprint | None, Any]] = {}
         self._damaged: dict[str, str] = {}
         self._changed = False
         self.snapshot = Snapshot()
@@ -159,7 +159,7 @@ class Catalogue:
 
     def _read(self, noun: str, part: str, make: Callable[[pd.DataFrame], Any], schema: pa.Schema) -> None:
         try:
-            stamp, known = self.lake.table_stamp(noun, part), self._tables.get((noun, part))
+            stamp, known = self.lake.table_fingerprint(noun, part), self._tables.get((noun, part))
             if stamp is None or known is None or known[0] != stamp:
                 table = self.lake.read_table(noun, part, schema=schema)
                 self._tables[noun, part] = stamp, made(make, table, schema)
@@ -226,7 +226,7 @@ class Catalogue:
         if competition is None:
             competition = self._competition_of(home_team, away_team)
         elif competition not in clubs:
-            close = nearest(competition, list(clubs))
+            close = suggest(competition, list(clubs))
             raise BadField(f"competition {competition!r} has no clubs", "competition", close or sorted(clubs)[:3])
         home = self._club(competition, home_team, "home_team")
         away = self._club(competition, away_team, "away_team")
@@ -255,13 +255,13 @@ class Catalogue:
         for name, found, where in ((home_team, home, "home_team"), (away_team, away, "away_team")):
             if not found:
                 everyone = [club.name for part in clubs.values() for club in part.values()]
-                raise BadField(f"club {name!r} is unknown", where, nearest(name, everyone))
+                raise BadField(f"club {name!r} is unknown", where, suggest(name, everyone))
         raise BadField(f"{home_team} and {away_team} play in different competitions", "away_team")
 
     def _club(self, competition: str, name: str, where: str) -> Club:
         found = self._called(competition, name)
         if found is None:
-            close = nearest(name, [club.name for club in self.snapshot.clubs[competition].values()])
+            close = suggest(name, [club.name for club in self.snapshot.clubs[competition].values()])
             raise BadField(f"club {name!r} is unknown in {competition}", where, close)
         return found
 
@@ -271,7 +271,7 @@ class Catalogue:
 
     def _alias(self, competition: str, name: str) -> str:
         """The canonical name, in lower case, behind another that a club goes by; empty where it is none."""
-        own, country = (self._aliases.get(where, {}) for where in (competition, pool_of(competition)))
+        own, country = (self._aliases.get(where, {}) for where in (competition, country_of(competition)))
         return own.get(name.casefold()) or country.get(name.casefold(), "")
 
     # -- matches ----------------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ class Catalogue:
         """Raises UnknownCompetitionError naming the nearest ones."""
         known = self.snapshot.competitions
         if slug not in known:
-            close = nearest(slug, list(known)) or list(known)[:3]
+            close = suggest(slug, list(known)) or list(known)[:3]
             raise UnknownCompetitionError(f"competition {slug[:100]!r} is not in the lake", suggestions=close)
 
     def club_name(self, name: str) -> str:
@@ -289,7 +289,7 @@ class Catalogue:
         keys = [name.casefold(), *(self._alias(slug, name) for slug in listing.seasons)]
         found = next((listing.club_names[key] for key in keys if key in listing.club_names), None)
         if found is None:
-            raise BadField(f"club {name!r} is in no match", "team", nearest(name, list(listing.club_names.values())))
+            raise BadField(f"club {name!r} is in no match", "team", suggest(name, list(listing.club_names.values())))
         return found
 
     def check_season(self, season: str, competition: str | None) -> None:
@@ -299,7 +299,7 @@ class Catalogue:
         known = sorted({one for slug in of for one in seasons.get(slug, {})}, reverse=True)
         if season not in known:
             where = f" of {competition}" if competition else ""
-            close = nearest(season, known) or known[:3]
+            close = suggest(season, known) or known[:3]
             raise BadField(f"no match{where} is of a season {season!r}", "season", close)
 
 

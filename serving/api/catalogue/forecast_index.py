@@ -13,7 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
-from features.io.store import Lake, Stamp
+from features.io.store import Fingerprint, Lake
 from features.matches import build_match_id
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 class _Part:
     """One week: hashes of its match_ids and its rows, repeated values stored once."""
 
-    stamp: Stamp | None
+    stamp: Fingerprint | None
     hashes: NDArray[np.uint64]
     rows: pa.Table
 
@@ -82,7 +82,7 @@ class Published:
 
     def _read(self, week: str) -> bool:
         try:
-            stamp, known = self._lake.table_stamp(self._noun, week), self._parts.get(week)
+            stamp, known = self._lake.table_fingerprint(self._noun, week), self._parts.get(week)
             new = stamp is None or known is None or known.stamp != stamp
             if new:
                 table = self._lake.read_arrow(self._noun, week, schema=self._schema)
@@ -96,7 +96,7 @@ class Published:
             return False
 
 
-def _part(stamp: Stamp | None, table: pa.Table, schema: pa.Schema) -> _Part:
+def _part(stamp: Fingerprint | None, table: pa.Table, schema: pa.Schema) -> _Part:
     if gaps := [field.name for field in schema if table.column(field.name).null_count]:
         raise CorruptArtefactError(f"{gaps} have gaps: it was written by another version")
     hashes = _hashes(table.column("match_id").to_pylist())

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from features.errors import NotPublishedError
 from features.io.store import week_of
 from features.matches import OUTCOMES
-from features.teams import LITTLE_KNOWN
+from features.teams import MIN_RATED_MATCHES
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import StrictRoute
 from serving.api.schemas.forecasts import Probabilities
@@ -63,5 +63,5 @@ def _insight(row: pd.Series) -> Insight:
         explanation=explanation,
         odds=odds,
         matches_rated=MatchesRated(home=row["home_matches"], away=row["away_matches"]),
-        sparse_history_clubs=[club for club, matches in known.items() if matches < LITTLE_KNOWN],
+        sparse_history_clubs=[club for club, matches in known.items() if matches < MIN_RATED_MATCHES],
     )

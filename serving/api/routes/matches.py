@@ -11,7 +11,7 @@ import pandas as pd
 from fastapi import APIRouter, Path, Query
 
 from features.errors import UnknownMatchError
-from features.league_rules import Place, has_rules, rules_of
+from features.league_rules import TableZone, has_rules, rules_of
 from features.matches import Status
 from features.season import MADE_FROM
 from serving.api.catalogue.catalogue import competition_name
@@ -147,7 +147,7 @@ def season_table(competition: Annotated[Slug, Path()], catalogue: CatalogueDep, 
     return Json({**head, "places": places, "items": _table(table, places)})
 
 
-def _table(table: pd.DataFrame, places: list[Place]) -> list[dict[str, Any]]:
+def _table(table: pd.DataFrame, places: list[TableZone]) -> list[dict[str, Any]]:
     positions = sorted((c for c in table.columns if c.startswith("position_")), key=lambda c: int(c.split("_")[1]))
     kept = ["team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation"]
     ordered = table.sort_values("expected_points", ascending=False)

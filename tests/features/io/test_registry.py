@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from features.errors import ModelUnavailableError
-from features.io.registry import PRODUCTION, STAGING, Registry, Training
+from features.io.registry import PRODUCTION, STAGING, Registry, TrainingRun
 from features.models import outcome_model
 
 COLUMNS = ("elo", "pi")
@@ -20,11 +20,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return Registry(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
 
 
-def training(seed: int = 0) -> Training:
+def training(seed: int = 0) -> TrainingRun:
     generator = np.random.default_rng(seed)
     x, y = generator.normal(size=(60, 2)), np.arange(60) % 3
     frame = pd.DataFrame(x, columns=list(COLUMNS))
-    return Training(
+    return TrainingRun(
         estimator=outcome_model().fit(x, y),
         input_example=frame.head(2),
         dataset=frame.assign(outcome=y),

@@ -106,12 +106,12 @@ def test_tables_come_back_as_they_were_published(lake: Lake) -> None:
 
 
 def test_the_stamp_changes_with_each_publication(lake: Lake) -> None:
-    assert lake.table_stamp("ratings", "a") is None
+    assert lake.table_fingerprint("ratings", "a") is None
     lake.write_table("ratings", "a", pd.DataFrame({"x": [1]}))
-    first = lake.table_stamp("ratings", "a")
-    assert lake.table_stamp("ratings", "a") == first
+    first = lake.table_fingerprint("ratings", "a")
+    assert lake.table_fingerprint("ratings", "a") == first
     lake.write_table("ratings", "a", pd.DataFrame({"x": [2]}))
-    second = lake.table_stamp("ratings", "a")
+    second = lake.table_fingerprint("ratings", "a")
     assert first is not None
     assert second is not None
     assert second != first
@@ -122,7 +122,7 @@ def test_an_equally_large_publication_in_the_same_second_changes_the_stamp(lake:
     seen = set()
     for letter in b"abcdefgh":
         lake.write_bytes("noun/doc", bytes([letter]) * 100)
-        seen.add(lake.stamp("noun/doc"))
+        seen.add(lake.fingerprint("noun/doc"))
     assert len(seen) == 8
 
 
@@ -171,7 +171,7 @@ def test_storage_that_does_not_answer_is_told_apart_from_what_is_not_there(
         raise OSError("connection refused")
 
     monkeypatch.setattr(lake, "_fs", SimpleNamespace(open_input_file=away, get_file_info=away))
-    for ask in (lake.read_bytes, lake.stamp, lake.list, lake.partitions, lake.read_json):
+    for ask in (lake.read_bytes, lake.fingerprint, lake.list, lake.partitions, lake.read_json):
         with pytest.raises(StorageUnavailableError, match="connection refused"):
             ask("reports/x.json")
 

@@ -33,12 +33,12 @@ def test_tables_and_documents_are_published_and_found(lake: Lake) -> None:
 
 
 def test_an_object_appears_whole_and_changes_its_stamp(lake: Lake) -> None:
-    assert lake.stamp("noun/doc") is None
+    assert lake.fingerprint("noun/doc") is None
     lake.write_bytes("noun/doc", b"a" * 7_000_000)
-    first = lake.stamp("noun/doc")
+    first = lake.fingerprint("noun/doc")
     assert lake.read_bytes("noun/doc") == b"a" * 7_000_000
     lake.write_bytes("noun/doc", b"b" * 10)
-    assert lake.stamp("noun/doc") != first
+    assert lake.fingerprint("noun/doc") != first
     assert lake.read_bytes("noun/doc") == b"b" * 10
 
 
@@ -73,7 +73,7 @@ class Gate:
 def test_a_writer_killed_while_it_publishes_leaves_the_old_object(lake: Lake, s3_endpoint: str) -> None:
     """25 of 40 MB are with the server when the process dies: two of four parts and a half."""
     lake.write_bytes("noun/doc", b"old")
-    before = lake.stamp("noun/doc")
+    before = lake.fingerprint("noun/doc")
     gate = Gate(s3_endpoint.removeprefix("http://"), 25_000_000)
     root = Settings(lake=lake.root.partition("?")[0], s3_endpoint=f"http://{gate.address}").lake_root
     publish = f"from features.io.store import Lake; Lake({root!r}).write_bytes('noun/doc', b'new' * 13_333_333)"
@@ -85,7 +85,7 @@ def test_a_writer_killed_while_it_publishes_leaves_the_old_object(lake: Lake, s3
         writer.kill()
     assert writer.wait(20) == -9
     assert lake.read_bytes("noun/doc") == b"old"
-    assert lake.stamp("noun/doc") == before
+    assert lake.fingerprint("noun/doc") == before
     assert lake.list("noun") == ["doc"]
     lake.write_bytes("noun/doc", b"newer")  # what the dead writer left is in nobody's way
     assert lake.read_bytes("noun/doc") == b"newer"

@@ -155,7 +155,7 @@ def test_matches_replaced_within_the_second_of_the_forecasts_are_noticed_on_s3(i
             s3_lake.write_table("matches", bundled.COMPETITION, matches.iloc[1:], SCHEMA)
             for week in weeks:
                 s3_lake.write_table("forecasts", week, forecasts[week], PUBLISHED)
-            seconds = {s3_lake.table_stamp(*one).modified_ns for one in written}
+            seconds = {s3_lake.table_fingerprint(*one).modified_ns for one in written}
             if len(seconds) == 1:
                 break
         assert len(seconds) == 1, "all within a second, in none of 20 tries"

@@ -17,7 +17,7 @@ from features.io.sources.bundled import COMPETITION
 from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at
 from features.matrix import FEATURE_GROUPS, feature_frame
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 from orchestration.assets.outcome_model import outcome_model
 from orchestration.assets.promotion_gate import promotion_gate
 from orchestration.settings import PipelineSettings
@@ -63,7 +63,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
     )
     matches = bundled.load()
     matches = as_known_at(matches[matches["season"] >= "2022"].reset_index(drop=True), NOW)
-    ratings = replay(matches)
+    ratings = compute_ratings(matches)
     lake = Lake(settings.lake_root)
     lake.write_table("matches", COMPETITION, matches, schema=SCHEMA)
     lake.write_table("match_features", COMPETITION, feature_frame(matches, ratings.home, ratings.away))

@@ -16,13 +16,13 @@ import pytest
 
 from features.errors import InvalidInputError
 from features.forecasts import forecast, probabilities, states_of
-from features.io.registry import LoadedModel, ModelVersion, Training
+from features.io.registry import LoadedModel, ModelVersion, TrainingRun
 from features.io.sources import bundled
 from features.io.sources.football_data import parse
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
 from features.odds import market
-from features.rating_history import STATE_COLUMNS, replay
+from features.rating_history import STATE_COLUMNS, compute_ratings
 from orchestration.steps import training as training_module
 from orchestration.steps.training import Recipe, code_revision, first_version_rejection, train, trainable
 
@@ -38,17 +38,17 @@ def matches() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def features(matches: pd.DataFrame) -> pd.DataFrame:
-    states = replay(matches)
+    states = compute_ratings(matches)
     return feature_frame(matches, states.home, states.away)
 
 
 @pytest.fixture(scope="module")
-def trained(matches: pd.DataFrame, features: pd.DataFrame) -> Training:
+def trained(matches: pd.DataFrame, features: pd.DataFrame) -> TrainingRun:
     return train(matches, features, RECIPE, AS_OF, "lake")
 
 
 def test_the_same_data_and_seed_give_the_same_model_byte_for_byte(
-    matches: pd.DataFrame, features: pd.DataFrame, trained: Training
+    matches: pd.DataFrame, features: pd.DataFrame, trained: TrainingRun
 ) -> None:
     shuffled = features.sample(frac=1, random_state=1)  # the order in which tables are read must not matter
     again = train(matches, shuffled, RECIPE, AS_OF, "lake")
@@ -59,11 +59,11 @@ def test_the_same_data_and_seed_give_the_same_model_byte_for_byte(
     assert again.metrics == trained.metrics
 
 
-def from_records(tags: Mapping[str, str]) -> Training:
+def from_records(tags: Mapping[str, str]) -> TrainingRun:
     """The training that a version's tags describe, made again."""
     as_of = datetime.fromisoformat(tags["trained_as_of"])
     known = as_known_at(bundled.load(), as_of)
-    states = replay(known)
+    states = compute_ratings(known)
     recipe = Recipe(**json.loads(tags["recipe"]))
     return train(known, feature_frame(known, states.home, states.away), recipe, as_of, "lake")
 
@@ -82,7 +82,7 @@ def test_weekly_retrainings_can_be_made_again_bit_for_bit_from_what_was_recorded
 
 
 def test_a_blend_is_trained_judged_and_recorded_as_one(
-    matches: pd.DataFrame, features: pd.DataFrame, trained: Training
+    matches: pd.DataFrame, features: pd.DataFrame, trained: TrainingRun
 ) -> None:
     blended = train(matches, features, replace(RECIPE, blend=True), AS_OF, "lake")
     assert len(blended.estimator.members_) == 3 > len(trained.estimator.members_)
@@ -92,13 +92,13 @@ def test_a_blend_is_trained_judged_and_recorded_as_one(
     assert pickle.dumps(again.estimator) == pickle.dumps(blended.estimator)
 
 
-def test_changed_data_changes_the_digest(matches: pd.DataFrame, features: pd.DataFrame, trained: Training) -> None:
+def test_changed_data_changes_the_digest(matches: pd.DataFrame, features: pd.DataFrame, trained: TrainingRun) -> None:
     changed = features.copy()
     changed.loc[changed.index[2000], "elo"] += 0.1
     assert train(matches, changed, RECIPE, AS_OF, "lake").tags["data_digest"] != trained.tags["data_digest"]
 
 
-def test_it_learns_from_seasons_that_are_over(matches: pd.DataFrame, trained: Training) -> None:
+def test_it_learns_from_seasons_that_are_over(matches: pd.DataFrame, trained: TrainingRun) -> None:
     assert trained.tags["trained_through"] == "2025-05-25T15:00:00+00:00"
     assert trained.tags["seasons"] == "2015-16 to 2024-25"
     assert set(matches.loc[trainable(matches), "season"]) == set(matches["season"]) - {"2025-26"}
@@ -118,7 +118,7 @@ def test_a_season_with_a_match_never_played_is_over_when_the_next_has_begun(matc
     assert len(rows) == 11 * 380 - 1
 
 
-def test_model_and_references_are_judged_on_the_same_matches(trained: Training) -> None:
+def test_model_and_references_are_judged_on_the_same_matches(trained: TrainingRun) -> None:
     scores = json.loads(trained.documents["evaluation.json"])
     assert {one["n"] for one in scores["scores"].values()} == {scores["matches"]}
     assert scores["matches"] == 7 * 380
@@ -162,7 +162,7 @@ def test_a_model_of_shots_and_odds_is_trained_published_and_asked_online_in_the_
     ).sort_values(["kick_off", "match_id"], ignore_index=True)
     moment = pd.Timestamp("2020-07-03T18:00", tz="UTC").to_pydatetime()  # a Friday evening: odds up to Monday are known
     table = as_known_at(table, moment)
-    states = replay(table)
+    states = compute_ratings(table)
     trained = train(
         table, feature_frame(table, states.home, states.away), replace(RECIPE, features=names, evaluate_from=2017),
         moment, "lake",

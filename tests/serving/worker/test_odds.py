@@ -19,7 +19,7 @@ from features.matches import ODDS, OUTCOMES, SCHEMA, Status, as_known_at, outcom
 from features.matrix import FEATURE_GROUPS, FEATURES, FeatureGroup, model_input
 from features.models import outcome_model
 from features.odds import market
-from features.rating_history import STATES, replay
+from features.rating_history import STATES, compute_ratings
 from serving.wire.columns import Fixture
 from serving.worker.predictor import Predictor
 from tests.support.predictor_helpers import OneVersion, ask
@@ -38,7 +38,7 @@ def matches() -> pd.DataFrame:
 
 
 def _model(matches: pd.DataFrame, group: FeatureGroup) -> LoadedModel:
-    names, run = FEATURE_GROUPS[group], replay(matches)
+    names, run = FEATURE_GROUPS[group], compute_ratings(matches)
     learn = (matches["season"] < "2025-26").to_numpy()
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool), market(matches))
     x = x[:, [FEATURES.index(name) for name in names]]
@@ -55,7 +55,7 @@ def model(matches: pd.DataFrame) -> LoadedModel:
 def lake(tmp_path: Path, matches: pd.DataFrame) -> Lake:
     lake = Lake(str(tmp_path))
     lake.write_table("matches", COMPETITION, matches, SCHEMA)
-    lake.write_table("team_states", COMPETITION, replay(matches).team_states, STATES)
+    lake.write_table("team_states", COMPETITION, compute_ratings(matches).team_states, STATES)
     return lake
 
 
@@ -78,7 +78,7 @@ def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
 ) -> None:
     ahead = _ahead(matches)
     version = model.version
-    batch = forecast(model, ahead, replay(matches).team_states, 1, version.trained_through, REPLAY_AS_OF)
+    batch = forecast(model, ahead, compute_ratings(matches).team_states, 1, version.trained_through, REPLAY_AS_OF)
     used = batch["odds_home"].notna()
     assert 0 < used.sum() < len(batch)
     predictor = Predictor(OneVersion(model), lake)

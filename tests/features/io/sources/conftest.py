@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from features.io.settings import Settings
-from features.io.sources.archive import Versions
+from features.io.sources.archive import FileArchive
 from features.io.store import Lake
 
 
 @pytest.fixture
-def versions(tmp_path: Path) -> Versions:
+def versions(tmp_path: Path) -> FileArchive:
     """What was fetched, kept in the lake that an installation with its home in `tmp_path` has."""
-    return Versions(Lake(Settings(home=tmp_path).lake_root))
+    return FileArchive(Lake(Settings(home=tmp_path).lake_root))

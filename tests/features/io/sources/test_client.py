@@ -8,7 +8,7 @@ import pytest
 
 from features.errors import SourceError
 from features.io.settings import Settings
-from features.io.sources.archive import Versions
+from features.io.sources.archive import FileArchive
 from features.io.sources.client import Client
 from features.io.store import Lake
 
@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 13, tzinfo=UTC)
 
 
 @pytest.fixture
-def client(versions: Versions) -> Client:
+def client(versions: FileArchive) -> Client:
     return Client(versions, timeout=5, retries=2, pause=0.0)
 
 
@@ -82,7 +82,7 @@ def test_a_damaged_version_says_which_file_to_delete(site, client, tmp_path: Pat
 
 def test_two_machines_with_one_lake_share_what_each_has_fetched(site, tmp_path: Path) -> None:
     lake, url = str(tmp_path / "lake"), f"{site.url}/E0.csv"
-    one, two = (Client(Versions(Lake(Settings(home=tmp_path / name, lake=lake).lake_root))) for name in "ab")
+    one, two = (Client(FileArchive(Lake(Settings(home=tmp_path / name, lake=lake).lake_root))) for name in "ab")
     site.files["/E0.csv"] = b"one"
     assert one.get(url, NOW).changed
     assert not two.get(url, NOW + timedelta(days=1)).changed
@@ -126,5 +126,5 @@ def test_a_silent_server_and_one_that_refuses_are_errors_that_name_the_address(s
 
 def test_each_file_is_told_as_it_is_fetched(site, versions) -> None:
     said: list[str] = []
-    Client(versions, say=said.append).get(f"{site.url}/E0.csv", NOW)
+    Client(versions, on_progress=said.append).get(f"{site.url}/E0.csv", NOW)
     assert said == [f"fetching {site.url}/E0.csv"]

@@ -11,7 +11,7 @@ from features.errors import InvalidInputError, SourceError
 from features.forecasts import forecast
 from features.io.settings import Settings
 from features.io.sources import QUARANTINE_SCHEMA, bundled, competitions, load
-from features.io.sources.archive import Versions
+from features.io.sources.archive import FileArchive
 from features.io.sources.client import Client
 from features.io.sources.files import contents
 from features.io.sources.football_data import parse
@@ -19,7 +19,7 @@ from features.io.sources.inspection import inspect_source
 from features.io.sources.merge import merge
 from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at, conform, with_match_ids
-from features.rating_history import replay
+from features.rating_history import compute_ratings
 
 PL = "eng-premier-league"
 NOW = datetime.now(UTC)
@@ -51,7 +51,7 @@ def _remote(site, tmp_path: Path, **more: object) -> Settings:
 
 def _fetch(settings: Settings, site, moment: datetime) -> None:
     """Fetch all files as they are, as of a moment."""
-    with Client(Versions(Lake(settings.lake_root))) as client:
+    with Client(FileArchive(Lake(settings.lake_root))) as client:
         for path in site.files:
             client.get(f"{site.url}{path}", moment)
 
@@ -134,14 +134,14 @@ class _Elo:
 def _forecasts(settings: Settings, moment: datetime) -> pd.DataFrame:
     matches = as_known_at(load(settings, PL, now=moment).matches, moment)
     ahead = matches[matches["status"] == "scheduled"]
-    return forecast(_Elo(), ahead, replay(matches).team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), moment)
+    return forecast(_Elo(), ahead, compute_ratings(matches).team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), moment)
 
 
 def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path) -> None:
     past, settings = datetime(2026, 3, 13, tzinfo=UTC), _remote(site, tmp_path)
     site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,16/08/2025,Arsenal,Chelsea,2,1\n").encode()
     load(settings, PL, now=past)
-    versions = Versions(Lake(settings.lake_root))
+    versions = FileArchive(Lake(settings.lake_root))
     assert versions.last(f"{site.url}/mmz4281/2526/E0.csv", past) is None
     assert versions.last(f"{site.url}/mmz4281/2526/E0.csv", datetime.now(UTC)) is not None
 
@@ -240,7 +240,7 @@ def test_odds_in_own_files_are_known_when_the_file_says_or_was_first_seen(tmp_pa
     ]
     (tmp_path / "mine.csv").write_text("\n".join([f"{header}odds_known_at", *rows]))
     settings, seen = Settings(home=tmp_path, source="files", files=tmp_path), datetime(2025, 6, 1, tzinfo=UTC)
-    contents(tmp_path, Versions(Lake(settings.lake_root)), seen, seen)
+    contents(tmp_path, FileArchive(Lake(settings.lake_root)), seen, seen)
     found = load(settings, "atl-island-league", now=seen)
     known = found.matches.set_index("match_id")["odds_known_at"].tolist()
     assert known[0] == pd.Timestamp("2025-04-30T12:00Z")
@@ -288,7 +288,7 @@ def test_own_files_are_read_as_they_were_known(tmp_path: Path) -> None:
     told = [f"atl-island-league,2025,2025-05-01,Reef United,Lagoon,{goals},0\n" for goals in (1, 2)]
     for week, row in enumerate(told):
         path.write_text(header + row)
-        contents(path, Versions(Lake(settings.lake_root)), NOW, first + timedelta(weeks=week))
+        contents(path, FileArchive(Lake(settings.lake_root)), NOW, first + timedelta(weeks=week))
     then, now = (load(settings, "atl-island-league", now=moment) for moment in (first, NOW))
     assert (then.matches["home_goals"].item(), now.matches["home_goals"].item()) == (1, 2)
 

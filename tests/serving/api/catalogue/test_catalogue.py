@@ -18,7 +18,7 @@ from features.forecasts import SCHEMA
 from features.io.clock import Clock
 from features.io.settings import Settings
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
-from features.io.store import Lake, Stamp
+from features.io.store import Fingerprint, Lake
 from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
 from serving.api.catalogue.catalogue import Catalogue, Pair
@@ -221,18 +221,18 @@ def test_a_hiccup_of_the_storage_holds_back_only_what_it_concerns(
     ids = _publish(lake, weeks=[0, 1], per_week=3)
     lake.write_table("matches", COMPETITION, load().tail(5), MATCHES)
     lake.write_table("team_states", COMPETITION, pd.DataFrame())
-    catalogue, stamp = Catalogue(lake), lake.table_stamp
+    catalogue, stamp = Catalogue(lake), lake.table_fingerprint
 
-    def hiccup(noun: str, part: str) -> Stamp | None:
+    def hiccup(noun: str, part: str) -> Fingerprint | None:
         if (noun, part) in {("forecasts", "2020-01-13"), ("team_states", COMPETITION)}:
             raise error("connection reset")
         return stamp(noun, part)
 
-    monkeypatch.setattr(lake, "table_stamp", hiccup)
+    monkeypatch.setattr(lake, "table_fingerprint", hiccup)
     for refresh in (catalogue.forecasts.refresh, catalogue.refresh):
         with suppress(OSError):
             refresh()
-    monkeypatch.setattr(lake, "table_stamp", stamp)
+    monkeypatch.setattr(lake, "table_fingerprint", stamp)
     assert catalogue.forecasts.get(ids[0]) is not None
     catalogue.refresh()
     assert catalogue.forecasts.get(ids[-1]) is not None
