@@ -9,7 +9,7 @@ from features.io.clock import Clock
 from features.io.store import Lake
 from features.matches import Status
 from features.matrix import feature_frame
-from features.rating_history import STATES, compute_ratings
+from features.rating_history import STATES
 from monitoring.checks.suites import Suite
 from orchestration import checks
 from orchestration.partitions import competitions

@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import InvalidInputError
-from features.io.registry import TrainingRun
 from features.matches import OUTCOMES, Status, outcomes
 from features.matrix import GOAL_FEATURES, ODDS_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
 from features.metrics import rps, summary

@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from features.competitions import country_of
 from features.forecasts import PUBLISHED, SCHEMA, forecast
 from features.io.registry import LoadedModel
 from features.matches import Status, as_known_at
-from features.rating_history import compute_ratings
 from orchestration.steps.lake_tables import empty_table
 
 
