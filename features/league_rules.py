@@ -82,32 +82,32 @@ class LeagueRules:
         return sum(one.last - one.first + 1 for one in self.places if one.kind is ZoneKind.RELEGATION)
 
 
-def _title() -> Place:
-    return Place("Title", ZoneKind.TITLE, 1, 1)
+def _title() -> TableZone:
+    return TableZone("Title", ZoneKind.TITLE, 1, 1)
 
 
 def _down(clubs: int, play_off: int = 0) -> tuple[TableZone, ...]:
     """The last `clubs` go down, the `play_off` above them play for staying up."""
-    below = Place("Relegation", ZoneKind.RELEGATION, -clubs, -1)
+    below = TableZone("Relegation", ZoneKind.RELEGATION, -clubs, -1)
     return (
-        (Place("Relegation play-off", ZoneKind.PLAY_OFF, -clubs - play_off, -clubs - 1), below)
+        (TableZone("Relegation play-off", ZoneKind.PLAY_OFF, -clubs - play_off, -clubs - 1), below)
         if play_off
         else (below,)
     )
 
 
-def _first_tier(europe: int, down: tuple[Place, ...], ties: tuple[Tie, ...]) -> Rules:
-    places = (Place("Champions League", ZoneKind.TOP, 1, 4), Place("Europe", ZoneKind.TOP, 1, europe))
-    return Rules((_title(), *places, *down), ties)
+def _first_tier(europe: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker, ...]) -> LeagueRules:
+    places = (TableZone("Champions League", ZoneKind.TOP, 1, 4), TableZone("Europe", ZoneKind.TOP, 1, europe))
+    return LeagueRules((_title(), *places, *down), ties)
 
 
 def _lower_tier(up: int, play_off: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker, ...]) -> LeagueRules:
     """The first `up` go up, those down to place `play_off` play for it."""
     places = (
-        Place("Promotion", ZoneKind.PROMOTION, 1, up),
-        Place("Promotion play-off", ZoneKind.PLAY_OFF, up + 1, play_off),
+        TableZone("Promotion", ZoneKind.PROMOTION, 1, up),
+        TableZone("Promotion play-off", ZoneKind.PLAY_OFF, up + 1, play_off),
     )
-    return Rules((_title(), *places, *down), ties)
+    return LeagueRules((_title(), *places, *down), ties)
 
 
 _SEASON = (Tiebreaker.DIFFERENCE, Tiebreaker.GOALS)
@@ -185,7 +185,9 @@ def rules_of(competition: str, season: str | None = None) -> LeagueRules:
     """Rules of a competition, now or in a season; of one that is not listed only the first, the top four and the last
     three are told.
     """
-    usual = Rules((_title(), Place("Top four", ZoneKind.TOP, 1, 4), Place("Last three", ZoneKind.RELEGATION, -3, -1)))
+    usual = LeagueRules(
+        (_title(), TableZone("Top four", ZoneKind.TOP, 1, 4), TableZone("Last three", ZoneKind.RELEGATION, -3, -1))
+    )
     rules = _RULES.get(competition, usual)
     changed, before = _OTHER_TIES.get(competition, ("", ()))
     return replace(rules, ties=before) if season is not None and season < changed else rules

@@ -9,7 +9,7 @@ from features.io.clock import Clock
 from features.io.store import Lake
 from features.matches import Status
 from features.matrix import feature_frame
-from features.rating_history import STATES
+from features.rating_history import STATES, compute_ratings
 from monitoring.checks.suites import Suite
 from orchestration import checks
 from orchestration.partitions import competitions
@@ -55,7 +55,7 @@ def ratings(
     competition = context.partition_key
     made_from = lake_tables.country_fingerprints(lake, competition)
     table = lake_tables.matches(lake, made_from)
-    history = replay(table)
+    history = compute_ratings(table)
     frame, states = feature_frame(table, history.home, history.away), history.team_states
     frame, states = (table[table["competition"] == competition].reset_index(drop=True) for table in (frame, states))
     yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())

@@ -81,7 +81,7 @@ class Pipeline:
             self._job("report_drift", f"drift of the week {week}", partition_key=week)
         if self._ran or self._has_no_shadow_forecasts():
             self._weekly("forecast_shadow", "shadow forecasts of the candidate", self._first)
-        if self._ran or self._lake.stamp(reports.PROMOTION_GATE) is None:
+        if self._ran or self._lake.fingerprint(reports.PROMOTION_GATE) is None:
             self._job("evaluate_candidate", "promotion gate")
 
     def _weekly(self, job: str, label: str, first: str | None) -> None:

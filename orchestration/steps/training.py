@@ -16,12 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import InvalidInputError
+from features.io.registry import TrainingRun
 from features.matches import OUTCOMES, Status, outcomes
 from features.matrix import GOAL_FEATURES, ODDS_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
 from features.metrics import rps, summary
-from features.models import REGULARISATION, Head, outcome_model, walk_forward_forecasts
-from features.pool import LEAST
-from features.splits import settled
+from features.models import REGULARISATION, Classifier, outcome_model, walk_forward_forecasts
+from features.pool import MIN_MATCHES_WITH_ODDS
+from features.splits import after_burn_in
 from monitoring import gate
 from monitoring.calibration import reliability_curve
 from monitoring.performance import Difference, paired_difference
@@ -51,7 +52,7 @@ class Recipe:
     features: tuple[str, ...] = GOAL_FEATURES
     blend: bool = False
 
-    def head(self) -> Head:
+    def head(self) -> Classifier:
         """The unfitted model."""
         return outcome_model(self.regularisation, self.seed, self.features, self.blend)
 
@@ -74,7 +75,7 @@ def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> ND
 
 def train(
     matches: pd.DataFrame, features: pd.DataFrame, recipe: Recipe, as_of: datetime, source: str, reason: str = ""
-) -> Training:
+) -> TrainingRun:
     """Fit the model, evaluate it walk-forward against both baselines, and describe the result.
 
     `features` has one row per match; `matches` provides the outcomes. Rows are joined by match_id. Raises
@@ -84,7 +85,7 @@ def train(
     if set(recipe.features) & set(SHOT_FEATURES):
         _need_shots(rows)
     table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
-    usable = table[settled(table)]
+    usable = table[after_burn_in(table)]
     if usable.empty:
         raise InvalidInputError(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
     if set(recipe.features) & set(ODDS_FEATURES):
@@ -94,7 +95,7 @@ def train(
     forecasts = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.head)
     scores = evaluation(forecasts)
     estimator = recipe.head().fit(usable[list(recipe.features)].to_numpy(float), outcomes(usable))
-    return Training(
+    return TrainingRun(
         estimator=estimator,
         input_example=usable[list(recipe.features)].tail(3).reset_index(drop=True),
         dataset=usable[["match_id", "season", *recipe.features]].assign(outcome=outcomes(usable)),
@@ -123,7 +124,7 @@ def train(
     )
 
 
-def refit(dataset: pd.DataFrame, recipe: Recipe) -> Head:
+def refit(dataset: pd.DataFrame, recipe: Recipe) -> Classifier:
     """Fit the model again from a version's dataset and recipe, which the registry keeps; equal bit for bit."""
     return recipe.head().fit(dataset[list(recipe.features)].to_numpy(float), dataset["outcome"].to_numpy(np.int64))
 
@@ -142,9 +143,9 @@ def _need_shots(matches: pd.DataFrame) -> None:
 def _need_odds(usable: pd.DataFrame) -> None:
     """Require enough matches with odds to estimate their weight."""
     priced = int(usable[list(ODDS_FEATURES)].notna().all(axis=1).sum())
-    if priced < LEAST:
+    if priced < MIN_MATCHES_WITH_ODDS:
         raise InvalidInputError(
-            f"the model needs odds for {LEAST} matches of complete seasons, but only {priced} have them: "
+            f"it needs odds for {MIN_MATCHES_WITH_ODDS} matches of complete seasons, but only {priced} have them; "
             "use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
         )
 

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from features.competitions import country_of
 from features.forecasts import PUBLISHED, SCHEMA, forecast
 from features.io.registry import LoadedModel
 from features.matches import Status, as_known_at
+from features.rating_history import compute_ratings
 from orchestration.steps.lake_tables import empty_table
 
 
@@ -56,11 +58,11 @@ def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFra
     if fixtures.empty:
         return empty_table(PUBLISHED)
     known, version = as_known_at(matches, as_of), model.version
-    pools = known["competition"].map(pool_of)
+    pools = known["competition"].map(country_of)
     parts = []
     # One country at a time, as in `team_states`: `features_as_of` is the last result of the same country.
-    for pool, due in fixtures.groupby(fixtures["competition"].map(pool_of)):
-        states = replay(known[pools == pool]).team_states
+    for pool, due in fixtures.groupby(fixtures["competition"].map(country_of)):
+        states = compute_ratings(known[pools == pool]).team_states
         parts.append(forecast(model, due, states, version.version, version.trained_through, as_of))
     return pd.concat(parts, ignore_index=True)
 

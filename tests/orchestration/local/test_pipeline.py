@@ -204,7 +204,7 @@ def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
     assert (rows["published_at"] <= moment).all()
     played = season[season["kick_off"] < pd.Timestamp(moment)]
     assert set(lake_tables.settled_forecasts(home.lake)["match_id"]) == set(played["match_id"])
-    assert home.lake.stamp("reports/drift/week=2024-02-19/summary.json") is not None
+    assert home.lake.fingerprint("reports/drift/week=2024-02-19/summary.json") is not None
     assert len(home.run()) == 1, "a second start only prints the time of the clock"
 
 
