@@ -18,6 +18,8 @@ from tests.support import ports
 if TYPE_CHECKING:
     from features.io.store import Lake
 
+pytest_plugins = ["tests.support.service_fixtures"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 LONGEST_FIRST = ("e2e", "orchestration", "serving", "helm", "monitoring", "ui")

@@ -70,8 +70,8 @@ def test_the_lock_satisfies_what_the_project_asks_for(repository: Path) -> None:
     assert names - {"touchline"} <= locked
 
 
-def test_modules_have_no_effect_when_imported(repository: Path) -> None:
-    """No module reads the environment or configures logging outside the settings classes and the entry points."""
+def test_environment_and_logging_have_few_homes(repository: Path) -> None:
+    """No module names the environment or `basicConfig` but the settings classes and the entry points."""
     pattern = re.compile(r"os\.environ|os\.getenv|basicConfig\(")
     # The supervisor hands its environment on; the registry bounds MLflow's own retries, which only variables can; the
     # API tells the processes that it starts where they keep their metrics together; the settings know which variables

@@ -110,13 +110,12 @@ def stack(
 ) -> Iterator[Stack]:
     require(SERVER.exists(), "RabbitMQ is not installed")
     folder = tmp_path_factory.mktemp("stack")
-    shutil.copytree(master.lake_root, folder / "lake")
-    shutil.copy(master.tracking_uri.removeprefix("sqlite:///"), folder / "mlflow.db")
+    world = master.copy_to(folder)
     rabbit = Rabbit(folder / "rabbit")
     store = Store(folder / "store", shutil.which("redis-server"))  # where there is none, the embedded Valkey
-    tracking = Tracking(f"sqlite:///{folder}/mlflow.db", folder)
+    tracking = Tracking(world.tracking_uri, folder)
     extra = {"TOUCHLINE_TEST_GATE": str(folder / "gate")}
-    service = Service(World(folder / "lake", tracking.url), rabbit.url, f"{store.url}/0", folder, extra)
+    service = Service(tracking.seen_from(world), rabbit.url, f"{store.url}/0", folder, extra)
     stack = Stack(service, rabbit, store, tracking)
     try:
         rabbit.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -47,6 +48,12 @@ class World:
     @property
     def registry(self) -> Registry:
         return Registry(self.tracking_uri)
+
+    def copy_to(self, folder: Path) -> World:
+        """Copy lake and registry; artefacts of models are shared, and no test changes them."""
+        shutil.copytree(self.lake_root, folder / "lake")
+        shutil.copy(self.tracking_uri.removeprefix("sqlite:///"), folder / "mlflow.db")
+        return World(folder / "lake", f"sqlite:///{folder}/mlflow.db")
 
 
 def train(registry: Registry, matches: pd.DataFrame, regularisation: float = 0.01) -> int:

@@ -1,4 +1,4 @@
-"""A real lake and registry, brokers of the tests' own, and the service around them."""
+"""Fixtures for tests of every folder: a lake and a registry, brokers of the tests' own, the service around them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def world(master: World, tmp_path: Path) -> World:
-    """A lake of the test's own, and its own registry (artefacts are shared: nobody changes them)."""
-    shutil.copytree(master.lake_root, tmp_path / "lake")
-    shutil.copy(master.tracking_uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
-    return World(tmp_path / "lake", f"sqlite:///{tmp_path}/mlflow.db")
+    """A lake and a registry of the test's own."""
+    return master.copy_to(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +41,8 @@ def valkey() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def service(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """API and worker on the embedded Valkey, for tests that only ask."""
-    running = Service(master, f"{valkey}/0", f"{valkey}/1", tmp_path_factory.mktemp("service"))
+    folder = tmp_path_factory.mktemp("service")
+    running = Service(master.copy_to(folder), f"{valkey}/0", f"{valkey}/1", folder)
     running.start_api()
     running.start_worker()
     running.wait_ready()
