@@ -37,6 +37,7 @@ def modules(repository: Path) -> list[str]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_importing_a_module_has_no_effect(repository: Path) -> None:
     """No environment, no files, no connections, no processes, no logging set-up, no registries; see EXPECTED."""
     done = subprocess.run(

@@ -42,6 +42,7 @@ class Elo:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_both_tiers_are_rated_with_all_matches_and_online_equals_batch(fresh, monkeypatch) -> None:
     def no_training(*_: object) -> None:
         raise TouchlineError("this test needs no trained model")

@@ -74,6 +74,7 @@ def swapping(
         service.stop()
 
 
+@pytest.mark.slow
 def test_promoted_and_rolled_back_under_200_requests_a_second_nothing_fails_and_nothing_is_mixed(
     swapping: Service,
 ) -> None:
@@ -122,6 +123,7 @@ def _told(body: bytes) -> tuple[int, tuple[float, ...]]:
     return found.pop()
 
 
+@pytest.mark.slow
 def test_after_twenty_swaps_a_worker_has_the_memory_it_had_and_left_no_files(
     swapping: Service, tracking: Tracking
 ) -> None:

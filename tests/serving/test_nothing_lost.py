@@ -183,6 +183,7 @@ async def _answers_meanwhile(stack: Stack, count: int, harm: Callable[[], None])
     return ["forecast" if "probabilities" in answer else answer["detail"] for answer in answers]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_asked_to_stop_finishes_what_it_took_and_leaves_the_rest_to_the_next(stack: Stack) -> None:
     first = f"worker-{stack._workers}"
     before = _answered(stack.log(first))
@@ -268,6 +269,7 @@ def _unavailable(answer: httpx.Response) -> httpx.Response | None:
 @pytest.mark.parametrize(
     "count", [2_000, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])], ids=str
 )
+@pytest.mark.slow
 def test_of_thousands_of_accepted_tasks_each_ends_once_whatever_breaks_meanwhile(stack: Stack, count: int) -> None:
     started = time.monotonic()
     ids = asyncio.run(_under_faults(stack, count))

@@ -111,6 +111,7 @@ def slow(impatient: Service) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("slow")
+@pytest.mark.slow
 def test_under_more_than_can_be_answered_who_is_let_in_is_answered_in_time(impatient: Service) -> None:
     whole = {"matches": [PAIR] * 1000}
     assert httpx.post(f"{impatient.url}/predict/batch", json=whole, timeout=20).status_code == 200
@@ -141,6 +142,7 @@ def test_under_more_than_can_be_answered_who_is_let_in_is_answered_in_time(impat
     assert 1 <= found["touchline_shed_requests_total", "/predict/batch"] <= statuses[503]
 
 
+@pytest.mark.slow
 def test_nothing_is_computed_for_callers_of_an_api_that_was_killed_once_their_patience_is_over(
     impatient: Service, stopped: psutil.Process
 ) -> None:

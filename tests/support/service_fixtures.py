@@ -13,7 +13,14 @@ from tests.support.built_once import build_once
 from tests.support.ports import free_port
 from tests.support.rabbitmq_server import SERVER, Rabbit
 from tests.support.redis_server import Store
-from tests.support.service_harness import Service, World, build
+from tests.support.service_harness import Service, World, build, kill_leftovers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_leftovers() -> Iterator[None]:
+    """Leave no process of a service behind, whatever has failed."""
+    yield
+    kill_leftovers()
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +50,13 @@ def service(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory
     """API and worker on the embedded Valkey, for tests that only ask."""
     folder = tmp_path_factory.mktemp("service")
     running = Service(master.copy_to(folder), f"{valkey}/0", f"{valkey}/1", folder)
-    running.start_api()
-    running.start_worker()
-    running.wait_ready()
-    yield running
-    running.stop()
+    try:
+        running.start_api()
+        running.start_worker()
+        running.wait_ready()
+        yield running
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -141,6 +143,18 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60.0, pause: float
     raise AssertionError(f"not within {seconds} s")
 
 
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def kill_leftovers() -> None:
+    """Kill what services have started and not stopped: a fixture that failed half-way, or an interrupted run."""
+    for process in _started:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 @dataclass
 class Service:
     """API and workers as processes of their own, against given brokers."""
@@ -183,6 +197,7 @@ class Service:
             stderr=log,
             start_new_session=True,
         )
+        _started.append(self.processes[name])
         return self.processes[name]
 
     def start_api(self, name: str = "api") -> None:

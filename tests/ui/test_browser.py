@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-pytestmark = [pytest.mark.chromium, pytest.mark.slow]
+pytestmark = pytest.mark.chromium
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
 MATCH = "/match?match_id=eng-premier-league-2025-26-arsenal-everton"

@@ -42,7 +42,7 @@ def is_whole(content: bytes) -> bool:
 
 def test_a_reader_sees_the_old_or_the_new_while_the_writer_is_killed(lake: Lake, repository: Path) -> None:
     lake.write_bytes("noun/doc", b"x" * 5_000_000)
-    for _ in range(4):
+    for _ in range(3):
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, lake.root],
             stdout=subprocess.PIPE,
@@ -50,7 +50,7 @@ def test_a_reader_sees_the_old_or_the_new_while_the_writer_is_killed(lake: Lake,
         ) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
-            for _ in range(25):
+            for _ in range(15):
                 assert is_whole(lake.read_bytes("noun/doc"))
             writer.send_signal(signal.SIGKILL)
             writer.wait()

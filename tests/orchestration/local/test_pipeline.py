@@ -192,6 +192,7 @@ def test_standing_before_the_first_week_is_refused_in_one_sentence(fresh) -> Non
         home.run()
 
 
+@pytest.mark.slow
 def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
     moment = datetime(2024, 3, 1, tzinfo=UTC)
     home = fresh(moment)
