@@ -145,19 +145,19 @@ SETTINGS_CLASSES = {
 even those whose code its image lacks; tests/contracts/test_settings.py compares these names with the classes."""
 KNOWN_FIELDS = frozenset[str]().union(*SETTINGS_CLASSES.values())
 RENAMED_FIELDS = {
-    "worker_batch_size": "worker_batch_size",
-    "http_io_timeout_seconds": "http_io_timeout_seconds",
-    "evaluation_first_season": "evaluation_first_season",
-    "first_published_week": "first_published_week",
-    "max_queue_length": "max_queue_length",
-    "shed_above_wait_seconds": "shed_above_wait_seconds",
-    "predict_timeout": "predict_timeout",
-    "catalogue_refresh_seconds": "catalogue_refresh_seconds",
-    "max_alarm_retrainings": "max_alarm_retrainings",
-    "k8s_step_pods": "k8s_step_pods",
-    "sync_timeout_seconds": "sync_timeout_seconds",
-    "result_ttl_seconds": "result_ttl_seconds",
-    "forecast_horizon_weeks": "forecast_horizon_weeks",
+    "batch_limit": "worker_batch_size",
+    "body_timeout": "http_io_timeout_seconds",
+    "evaluate_from": "evaluation_first_season",
+    "first_week": "first_published_week",
+    "max_queued": "max_queue_length",
+    "max_wait": "shed_above_wait_seconds",
+    "predict_patience": "predict_timeout",
+    "refresh_seconds": "catalogue_refresh_seconds",
+    "retraining_cap": "max_alarm_retrainings",
+    "step_pods": "k8s_step_pods",
+    "sync_timeout": "sync_timeout_seconds",
+    "task_lifetime": "result_ttl_seconds",
+    "weeks_ahead": "forecast_horizon_weeks",
 }
 """Names of version 0.1 and their successors. No process starts while an old variable is set: its value would otherwise
 be ignored without notice."""

@@ -15,7 +15,7 @@ from features.io.settings import (
     unknown_variables,
 )
 
-OLD, NEW = "TOUCHLINE_SYNC_TIMEOUT_SECONDS", "TOUCHLINE_SYNC_TIMEOUT_SECONDS"
+OLD, NEW = "TOUCHLINE_SYNC_TIMEOUT", "TOUCHLINE_SYNC_TIMEOUT_SECONDS"
 
 
 def test_a_renamed_variable_stops_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
