@@ -15,23 +15,24 @@ from pathlib import Path
 from features.errors import InvalidInputError
 
 
-class Keys:
-    """Hashes with their owners, from a file of `name:sha256` lines. 256 random bits need no slow hash.
+class ApiKeys:
+    """Hashed keys and their owners, from a file of `name:sha256` lines.
 
-    An owner may have several keys, so that a new one is known before the old one is taken away.
+    Keys have 256 random bits, so a fast hash is safe. An owner may have several keys, so that a new one works before
+    the old one is removed.
     """
 
     def __init__(self, hashes: Sequence[tuple[str, bytes]]) -> None:
         self._hashes = hashes
 
     @classmethod
-    def read(cls, file: Path) -> Keys:
-        """Raises InvalidInputError naming the line that is wrong."""
+    def read(cls, file: Path) -> ApiKeys:
+        """Read the file; raises InvalidInputError with the number of an invalid line."""
         hashes = []
         try:
             lines = file.read_text().splitlines()
         except OSError as error:
-            raise InvalidInputError(f"the file of API keys cannot be read: {error}") from error
+            raise InvalidInputError(f"cannot read the file of API keys: {error}") from error
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("#"):
                 continue
@@ -39,20 +40,20 @@ class Keys:
             try:
                 hashed = bytes.fromhex(digest)
             except ValueError as error:
-                raise InvalidInputError(f"{file}, line {number}: not of the form name:sha256") from error
+                raise InvalidInputError(f"{file}, line {number}: expected name:sha256") from error
             if len(hashed) != 32 or not name:
-                raise InvalidInputError(f"{file}, line {number}: not of the form name:sha256")
+                raise InvalidInputError(f"{file}, line {number}: expected name:sha256")
             hashes.append((name, hashed))
         return cls(hashes)
 
-    def owner(self, key: str) -> str | None:
-        """Whose key it is; looks at every hash, so that time does not tell how far it got."""
-        given = _digest(key)
-        found = None
+    def authenticate(self, key: str) -> str | None:
+        """Return the owner of a key, or None. Compares every hash, so that the duration reveals nothing."""
+        key_digest = _digest(key)
+        owner = None
         for name, digest in self._hashes:
-            if hmac.compare_digest(digest, given):
-                found = name
-        return found
+            if hmac.compare_digest(digest, key_digest):
+                owner = name
+        return owner
 
 
 def _digest(key: str) -> bytes:
@@ -60,7 +61,7 @@ def _digest(key: str) -> bytes:
 
 
 def create(name: str) -> tuple[str, str]:
-    """A new key, and the line that goes into the file."""
+    """Create a key; returns it with its line for the file."""
     key = f"tl_{secrets.token_urlsafe(32)}"
     return key, f"{name}:{_digest(key).hex()}"
 
@@ -68,4 +69,4 @@ def create(name: str) -> tuple[str, str]:
 if __name__ == "__main__":
     new, line = create(sys.argv[1] if len(sys.argv) > 1 else "application")
     sys.stdout.write(f"{line}\n")
-    sys.stderr.write(f"The key itself, shown this once: {new}\n")
+    sys.stderr.write(f"The key, shown only now: {new}\n")

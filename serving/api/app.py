@@ -25,31 +25,30 @@ from features.io.store import Lake
 from monitoring.exporter import ReportCollector
 from monitoring.metrics import registry
 from serving.api import problem_details
-from serving.api.api_keys import Keys
+from serving.api.api_keys import ApiKeys
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.dispatch.broker import connect
 from serving.api.dispatch.dispatcher import Desk
 from serving.api.dispatch.result_store import Results
-from serving.api.fast_path import Shortcut
-from serving.api.http_limits import Protocol
-from serving.api.middleware import Frame, Guard, Net
-from serving.api.openapi.document import describe
+from serving.api.fast_path import FastPathMiddleware
+from serving.api.http_limits import BoundedHttpProtocol
+from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
+from serving.api.openapi import document
 from serving.api.routes import health, insights, matches, models, monitoring, predictions, ratings
 from serving.settings import ServingSettings
 from serving.telemetry import memory, tracing
 from serving.telemetry.logging import configure_logging
 
 log = structlog.get_logger(__name__)
-DESCRIPTION = """Calibrated home / draw / away probabilities of football matches: published weekly, or computed now.
+DESCRIPTION = """Calibrated home / draw / away probabilities of football matches: published weekly or on demand.
 
-Every error is a problem document (RFC 9457) that names the field and, of clubs and competitions, the nearest
-known value."""
+Every error is a problem document (RFC 9457). It names the invalid fields and suggests known values that are similar."""
 
 
 def create_app(settings: ServingSettings | None = None) -> FastAPI:
-    """The application with everything wired; contacts nothing before it is started."""
+    """Build the application. It connects to nothing before it is started."""
     settings = settings or ServingSettings()
-    app = FastAPIOffline(  # its page of documents fetches nothing from anybody else
+    app = FastAPIOffline(  # serves the assets of /docs itself
         title="Touchline",
         version="1",
         description=DESCRIPTION,
@@ -57,7 +56,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
         redoc_url=None,
         static_url="/docs/assets",
         separate_input_output_schemas=False,
-        # Our own are `tracing`, `monitoring.metrics` and `observed`.
+        # Off: `serving.telemetry` and `monitoring.metrics` do this.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
@@ -65,14 +64,17 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.state.metrics = registry(ReportCollector(app.state.catalogue.lake))
     for part in (predictions, matches, ratings, insights, models, monitoring, health):
         app.include_router(part.router)
-    app.add_route("/", _to_documents, include_in_schema=False)
+    app.add_route("/", _redirect_to_docs, include_in_schema=False)
     problem_details.install(app)
-    keys = Keys.read(settings.api_keys_file) if settings.api_keys_file else None
-    app.add_middleware(Shortcut, ways=predictions.WAYS)
+    keys = ApiKeys.read(settings.api_keys_file) if settings.api_keys_file else None
+    app.add_middleware(FastPathMiddleware, routes=predictions.FAST_ROUTES)
     app.add_middleware(
-        Guard, keys=keys, max_body_bytes=settings.max_body_bytes, body_timeout=settings.http_io_timeout_seconds
+        RequestGuardMiddleware,
+        keys=keys,
+        max_body_bytes=settings.max_body_bytes,
+        timeout_seconds=settings.http_io_timeout_seconds,
     )
-    app.add_middleware(Net)
+    app.add_middleware(ErrorMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -81,13 +83,13 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(Frame)
-    app.openapi = cache(partial(describe, app, keys is not None))  # type: ignore[method-assign]  # FastAPI wants it so
+    app.add_middleware(RequestContextMiddleware)
+    app.openapi = cache(partial(document.build, app, keys is not None))  # type: ignore[method-assign]  # FastAPI wants it so
     return app
 
 
 def _aliases(settings: ServingSettings) -> Mapping[str, Mapping[str, str]]:
-    """Other names of clubs. A table of the user's own that is not to be had here costs its names and nothing else."""
+    """Load the aliases of clubs. If the user's own file is unreadable here, only the bundled ones apply."""
     try:
         return load_aliases(settings.aliases).tables
     except SourceError as error:
@@ -95,8 +97,8 @@ def _aliases(settings: ServingSettings) -> Mapping[str, Mapping[str, str]]:
         return load_aliases().tables
 
 
-async def _to_documents(_: Request) -> Response:
-    """Whoever opens the bare address wants to know what is here."""
+async def _redirect_to_docs(_: Request) -> Response:
+    """Redirect the root path to the documentation."""
     return RedirectResponse("/docs")
 
 
@@ -113,7 +115,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     results.start()
     background = [
         asyncio.create_task(app.state.desk.watch()),
-        asyncio.create_task(_follow(app.state.catalogue, settings.catalogue_refresh_seconds)),
+        asyncio.create_task(_refresh_catalogue(app.state.catalogue, settings.catalogue_refresh_seconds)),
     ]
     try:
         yield
@@ -126,8 +128,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tracing.shutdown()
 
 
-async def _follow(catalogue: Catalogue, seconds: float) -> None:
-    """Keep the catalogue up to date from one thread of its own."""
+async def _refresh_catalogue(catalogue: Catalogue, seconds: float) -> None:
+    """Refresh the catalogue periodically in a thread of its own."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, "catalogue") as thread:
         while True:
@@ -137,12 +139,12 @@ async def _follow(catalogue: Catalogue, seconds: float) -> None:
                 if catalogue.snapshot is not before:
                     await loop.run_in_executor(thread, memory.settle)
             except Exception as error:
-                log.warning("catalogue.not_refreshed", error=str(error), exc_info=error)
+                log.warning("catalogue.refresh_failed", error=str(error), exc_info=error)
             await asyncio.sleep(seconds)
 
 
 def main() -> None:
-    """Serve on the address of the settings; a stop waits for the requests that were accepted."""
+    """Serve on the configured address; a stop waits for requests in progress."""
     import uvicorn
 
     settings = ServingSettings()
@@ -151,7 +153,12 @@ def main() -> None:
         "serving.api.app:create_app",
         factory=True,
         http=cast(
-            Any, partial(Protocol, patience=settings.http_io_timeout_seconds, connections=settings.max_connections)
+            Any,
+            partial(
+                BoundedHttpProtocol,
+                timeout_seconds=settings.http_io_timeout_seconds,
+                max_connections=settings.max_connections,
+            ),
         ),
         ws="none",
         host=settings.api_host,
@@ -170,7 +177,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _shared_metrics() -> Iterator[None]:
-    """A folder in which the processes that are about to start keep their metrics, unless there is one already."""
+    """Set the folder in which API processes share their metrics, unless it is set already."""
     with tempfile.TemporaryDirectory(prefix="touchline-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
         yield

@@ -1,7 +1,7 @@
-"""Requests for pairs that were asked for before, answered before FastAPI sees them.
+"""Fast path of `/predict` and `/predict/batch`: requests for known pairs are answered without FastAPI.
 
-To route and validate a request for one match is a third of what the API spends on it, and a batch of 1,000 takes
-several times as long to read and validate as it takes to find its matches here.
+Routing and validation are a third of what the API spends on a request for one match. A batch of 1,000 matches takes
+several times as long to parse and validate as it takes to find its fixtures in the cache.
 """
 
 from __future__ import annotations
@@ -15,63 +15,67 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import TouchlineError
-from serving.api.catalogue.catalogue import Pair
-from serving.api.middleware import replayed
-from serving.api.problem_details import refusal
+from serving.api.catalogue.fixture_cache import PairRequest
+from serving.api.middleware import prepend_message
+from serving.api.problem_details import error_response
 from serving.wire.columns import MOST_MATCHES, Fixture
 
 
-class Pairs(msgspec.Struct, forbid_unknown_fields=True):
-    """Those of a batch."""
+class PairBatch(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a batch without kick-offs."""
 
-    matches: Annotated[list[Pair], msgspec.Meta(min_length=1, max_length=MOST_MATCHES)]
+    matches: Annotated[list[PairRequest], msgspec.Meta(min_length=1, max_length=MOST_MATCHES)]
 
 
 @dataclass(frozen=True)
-class Way:
-    """One endpoint: the path of its route, what its body is read as, and what answers it."""
+class FastRoute:
+    """One endpoint: the path of its route, the type of its body, and the function that answers."""
 
     path: str
-    body: type[Pair | Pairs]
+    body: type[PairRequest | PairBatch]
     answer: Callable[[Request, list[Fixture]], Awaitable[Response]]
 
 
-class Shortcut:
-    """Innermost: takes the `ways` where it can, and leaves all other requests to FastAPI."""
+class FastPathMiddleware:
+    """Innermost middleware. Answers `/predict` and `/predict/batch` if every pair is cached.
 
-    def __init__(self, app: ASGIApp, ways: Mapping[str, Way]) -> None:
-        """`ways` by the path that is asked for."""
+    Every other request goes on to FastAPI, which explains what is wrong with it.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Mapping[str, FastRoute]) -> None:
+        """`routes` by request path."""
         self._app = app
-        self._ways = {path: (way, msgspec.json.Decoder(way.body).decode) for path, way in ways.items()}
+        self._routes = {path: (route, msgspec.json.Decoder(route.body).decode) for path, route in routes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = None
+        route_and_decode = None
         if scope["type"] == "http" and scope["method"] == "POST":
-            found = self._ways.get(scope["path"].removeprefix(scope.get("root_path", "")))
-        if found is None or scope["query_string"] or not _is_json(scope):
+            route_and_decode = self._routes.get(scope["path"].removeprefix(scope.get("root_path", "")))
+        if route_and_decode is None or scope["query_string"] or not _is_json(scope):
             await self._app(scope, receive, send)
             return
-        way, decode = found
-        message = await receive()  # the whole body: see `middleware.Guard`
+        route, decode = route_and_decode
+        message = await receive()  # the whole body: RequestGuardMiddleware has buffered it
         try:
-            asked = decode(message["body"])
-        except (msgspec.DecodeError, UnicodeDecodeError):  # FastAPI says what is wrong
+            body = decode(message["body"])
+        except (msgspec.DecodeError, UnicodeDecodeError):
             fixtures = None
         else:
-            pairs = asked.matches if isinstance(asked, Pairs) else [asked]
+            pairs = body.matches if isinstance(body, PairBatch) else [body]
             fixtures = scope["app"].state.catalogue.snapshot.fixtures.find_all(pairs)
         if fixtures is None:
-            await self._app(scope, replayed(message, receive), send)
+            await self._app(scope, prepend_message(message, receive), send)
             return
-        scope["route"] = way
+        scope["route"] = route
         request = Request(scope, receive)
         try:
-            response = await way.answer(request, fixtures)
+            response = await route.answer(request, fixtures)
         except TouchlineError as error:
-            response = await refusal(request, error)
+            response = await error_response(request, error)
         await response(scope, receive, send)
 
 
 def _is_json(scope: Scope) -> bool:
-    """Whether the body is said to be JSON, in the plain way: FastAPI knows all others."""
-    return next((value for name, value in scope["headers"] if name == b"content-type"), None) == b"application/json"
+    """Return whether the first Content-Type is exactly `application/json`; FastAPI handles all other forms."""
+    content_type = next((value for name, value in scope["headers"] if name == b"content-type"), None)
+    return content_type == b"application/json"

@@ -1,6 +1,7 @@
-"""HTTP connections that cannot be held for nothing: heads must be small and come in time, answers must be taken.
+"""Limits per HTTP connection: size and duration of the request head, and time to read the response.
 
-A head that arrives whole, as nearly all do, costs two comparisons; timers run only for those that do not.
+They stop slow clients from holding connections open (slowloris); behind an ingress that has such limits they are
+optional. A head that arrives in one piece, as nearly all do, costs two comparisons; only others start a timer.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from monitoring.metrics import ERRORS, ErrorKind
 from serving.api.problem_details import MEDIA_TYPE
 from serving.api.schemas.problems import Problem
 
-HEAD_BYTES = 32_768
-"""Largest request line with all headers."""
-HEADERS = 100
-_KINDS = {
+MAX_HEAD_BYTES = 32_768
+"""Maximum size of the request line and all headers together."""
+MAX_HEADERS = 100
+_ERROR_KINDS = {
     HTTPStatus.BAD_REQUEST: ErrorKind.INVALID_INPUT,
     HTTPStatus.REQUEST_TIMEOUT: ErrorKind.INVALID_INPUT,
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: ErrorKind.TOO_LARGE,
@@ -30,39 +31,39 @@ _KINDS = {
 log = structlog.get_logger(__name__)
 
 
-class Protocol(HttpToolsProtocol):
-    """One connection."""
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One connection; overrides private parts of uvicorn's protocol, so check them when uvicorn is upgraded."""
 
-    def __init__(self, *args: Any, patience: float, connections: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, timeout_seconds: float, max_connections: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._patience = patience
-        self._most = connections
+        self._timeout = timeout_seconds
+        self._max_connections = max_connections
         self._in_head = False
-        self._received = 0  # since the last head or body ended
+        self._received = 0  # bytes since the last head or body ended
         self._head_timer: TimerHandle | None = None
         self._write_timer: TimerHandle | None = None
-        self._refused = False
+        self._rejected = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self._await_head()
-        if len(self.connections) > self._most:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {self._most} connections are open")
+        self._start_head_timer()
+        if len(self.connections) > self._max_connections:
+            self._reject(HTTPStatus.SERVICE_UNAVAILABLE, f"all {self._max_connections} connections are in use")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_arrived()
-        self._written()
+        self._stop_head_timer()
+        self._write_finished()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._rejected:
             return
         self._received += len(data)
         super().data_received(data)
-        if self._in_head and self._received > HEAD_BYTES:
-            self._too_large()
+        if self._in_head and self._received > MAX_HEAD_BYTES:
+            self._reject_head()
         elif self._in_head or self._idle:
-            self._await_head()
+            self._start_head_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -70,92 +71,93 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_arrived()
-        size = self._received  # the body may have come along, so it is counted only where it could matter
-        if size > HEAD_BYTES:
+        self._stop_head_timer()
+        # May include part of the body, so the head is measured by itself only if it could be too large.
+        size = self._received
+        if size > MAX_HEAD_BYTES:
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         self._received = 0
-        if size > HEAD_BYTES or len(self.headers) > HEADERS:
-            self._too_large()
-        elif not self._refused:
+        if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
+            self._reject_head()
+        elif not self._rejected:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        if not self._refused:
+        if not self._rejected:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._received = 0
-        if not self._refused:
+        if not self._rejected:
             super().on_message_complete()
 
     @property
     def _idle(self) -> bool:
-        """Between two requests, and the timer that closes such connections was stopped by bytes that begin none."""
-        answered = self.cycle is None or self.cycle.response_complete
-        return answered and self.timeout_keep_alive_task is None and not self.transport.is_closing()
+        """True between two requests if bytes that start none have stopped uvicorn's keep-alive timer."""
+        is_complete = self.cycle is None or self.cycle.response_complete
+        return is_complete and self.timeout_keep_alive_task is None and not self.transport.is_closing()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(HTTPStatus.BAD_REQUEST, msg)
+        self._reject(HTTPStatus.BAD_REQUEST, msg)
 
-    # -- answers that nobody takes ----------------------------------------------------------------------------------
+    # -- responses that the client does not read --------------------------------------------------------------------
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        left = self.transport.get_write_buffer_size()
-        self._write_timer = self.loop.call_later(self._patience, self._check_written, left)
+        unsent = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(self._timeout, self._check_progress, unsent)
 
     def resume_writing(self) -> None:
-        self._written()
+        self._write_finished()
         super().resume_writing()
 
-    def _check_written(self, before: int) -> None:
-        left = self.transport.get_write_buffer_size()
-        if left >= before:
+    def _check_progress(self, unsent_before: int) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent >= unsent_before:
             self.transport.abort()
-        else:  # slow, but it moves
-            self._write_timer = self.loop.call_later(self._patience, self._check_written, left)
+        else:  # slow, but the client reads
+            self._write_timer = self.loop.call_later(self._timeout, self._check_progress, unsent)
 
-    def _written(self) -> None:
+    def _write_finished(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
 
     # -- heads ------------------------------------------------------------------------------------------------------
 
-    def _await_head(self) -> None:
+    def _start_head_timer(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self._patience, self._too_slow)
+            self._head_timer = self.loop.call_later(self._timeout, self._on_head_timeout)
 
-    def _head_arrived(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _too_slow(self) -> None:
+    def _on_head_timeout(self) -> None:
         self._head_timer = None
-        if self.cycle is not None and not self.cycle.response_complete:  # the one before is still being answered
-            self._await_head()
+        if self.cycle is not None and not self.cycle.response_complete:  # the previous request is still in progress
+            self._start_head_timer()
         elif self._in_head:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {self._patience:g} s")
+            self._reject(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {self._timeout:g} s")
         else:
             self.transport.close()
 
-    def _too_large(self) -> None:
+    def _reject_head(self) -> None:
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        self._refuse(status, f"at most {HEADERS} headers of {HEAD_BYTES} bytes together are taken")
+        self._reject(status, f"the limits are {MAX_HEADERS} headers and {MAX_HEAD_BYTES} bytes")
 
-    def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer before there is a request, and close."""
-        if self._refused or self.transport.is_closing():
+    def _reject(self, status: HTTPStatus, detail: str) -> None:
+        """Send a problem document without a complete request, and close the connection."""
+        if self._rejected or self.transport.is_closing():
             return
-        self._refused = True
-        self._head_arrived()
-        ERRORS.labels(_KINDS[status]).inc()
+        self._rejected = True
+        self._stop_head_timer()
+        ERRORS.labels(_ERROR_KINDS[status]).inc()
         request_id = str(uuid4())
-        log.debug("connection.refused", request_id=request_id, status=status.value, detail=detail, client=self.client)
-        document = Problem(title=status.phrase, status=status, detail=detail, request_id=request_id)
-        body = document.model_dump_json().encode()
+        log.debug("connection.rejected", request_id=request_id, status=status.value, detail=detail, client=self.client)
+        problem = Problem(title=status.phrase, status=status, detail=detail, request_id=request_id)
+        body = problem.model_dump_json().encode()
         headers = {
             "content-type": MEDIA_TYPE,
             "content-length": str(len(body)),

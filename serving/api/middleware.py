@@ -1,4 +1,4 @@
-"""What happens to every request: its id, its metrics, its key, and how large and slow its body may be."""
+"""Middleware of every request: request id, metrics, unhandled errors, API key, size and duration of the body."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import TouchlineError
 from monitoring.metrics import ERRORS, observe_request
-from serving.api.api_keys import Keys
-from serving.api.problem_details import crash, problem, respond
+from serving.api.api_keys import ApiKeys
+from serving.api.problem_details import internal_error_response, problem_response, to_problem
 from serving.errors import TooLarge, TooSlow, Unauthorised
 from serving.telemetry import tracing
 
 log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_OPEN_PATHS = ("/healthcheck", "/metrics", "/docs", "/openapi.json")
+_PUBLIC_PATHS = ("/healthcheck", "/metrics", "/docs", "/openapi.json")
 
 
-class Frame:
-    """Outermost: gives each request an id, which its answer and its log lines bear, counts it and logs it.
+class RequestContextMiddleware:
+    """Outermost middleware: gives each request an id for its response and its log lines, measures it and logs it.
 
-    At INFO only requests that failed are logged, by what made them fail: a line for each one costs throughput.
+    This log line is at DEBUG, because one line per request costs throughput. At INFO only failures are logged, by the
+    error handlers.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -39,10 +40,10 @@ class Frame:
         started = time.perf_counter()
         request_id = _request_id(scope)
         scope["request_id"] = request_id
-        structlog.contextvars.bind_contextvars(request_id=request_id)  # each request runs in a context of its own
+        structlog.contextvars.bind_contextvars(request_id=request_id)  # every request has its own context
         status = 500
 
-        async def answer(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -52,7 +53,7 @@ class Frame:
         try:
             with tracing.span(scope["method"], _parent(scope), request_id=request_id, path=scope["path"][:200]):
                 try:
-                    await self._app(scope, receive, answer)
+                    await self._app(scope, receive, send_with_id)
                 finally:
                     route = route_of(scope)
                     tracing.answered(f"{scope['method']} {route}" if route else None, status)
@@ -68,36 +69,36 @@ class Frame:
             )
 
 
-class Net:
-    """Catches what nobody else did, inside of what every answer gets: its id, its place in the metrics, its origin."""
+class ErrorMiddleware:
+    """Turns unhandled exceptions into a 500 problem document, inside those for request id, metrics and CORS."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
+        response_started = False
 
-        async def watch(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def send_and_note(message: Message) -> None:
+            nonlocal response_started
+            response_started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watch)
+            await self._app(scope, receive, send_and_note)
         except Exception as error:
-            if scope["type"] != "http" or begun:
+            if scope["type"] != "http" or response_started:
                 raise
-            await crash(error, scope.get("request_id"))(scope, receive, send)
+            await internal_error_response(error, scope.get("request_id"))(scope, receive, send)
 
 
-class Guard:
-    """Refuses unknown keys, and bodies that are too large or too slow, before anything looks at them."""
+class RequestGuardMiddleware:
+    """Rejects requests with an unknown API key, and bodies that are too large or too slow, before they are parsed."""
 
-    def __init__(self, app: ASGIApp, keys: Keys | None, max_body_bytes: int, body_timeout: float) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys | None, max_body_bytes: int, timeout_seconds: float) -> None:
         self._app = app
         self._keys = keys
-        self._limit = max_body_bytes
-        self._timeout = body_timeout
+        self._max_body_bytes = max_body_bytes
+        self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -108,32 +109,32 @@ class Guard:
             if scope["method"] in {"POST", "PUT", "PATCH"}:
                 receive = await self._buffered(scope, receive)
         except TouchlineError as error:
-            document, cause = problem(error, scope.get("request_id"))
-            ERRORS.labels(cause).inc()
-            await respond(document, {"connection": "close"})(scope, receive, send)
+            problem, kind = to_problem(error, scope.get("request_id"))
+            ERRORS.labels(kind).inc()
+            await problem_response(problem, {"connection": "close"})(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
     def _check_key(self, scope: Scope) -> None:
-        if self._keys is None or scope["path"].startswith(_OPEN_PATHS) or scope["method"] == "OPTIONS":
+        if self._keys is None or scope["path"].startswith(_PUBLIC_PATHS) or scope["method"] == "OPTIONS":
             return
         headers = Request(scope).headers
-        given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-        name = self._keys.owner(given)
-        if name is None:
-            raise Unauthorised("an API key is needed, in the header X-API-Key or Authorization: Bearer")
-        scope["principal"] = name
+        key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        owner = self._keys.authenticate(key)
+        if owner is None:
+            raise Unauthorised("send a valid API key in the header X-API-Key or Authorization: Bearer")
+        scope["principal"] = owner
 
     async def _buffered(self, scope: Scope, receive: Receive) -> Receive:
         declared = Request(scope).headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._limit:
-            raise TooLarge(f"the body has {declared[:20]} bytes; at most {self._limit} are taken")
+        if declared.isdigit() and int(declared) > self._max_body_bytes:
+            raise TooLarge(f"the body has {declared[:20]} bytes; the limit is {self._max_body_bytes}")
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout_seconds):
                 body = await self._read(receive)
         except TimeoutError as error:
-            raise TooSlow(f"the body did not arrive within {self._timeout:g} s") from error
-        return replayed({"type": "http.request", "body": body, "more_body": False}, receive)
+            raise TooSlow(f"the body did not arrive within {self._timeout_seconds:g} s") from error
+        return prepend_message({"type": "http.request", "body": body, "more_body": False}, receive)
 
     async def _read(self, receive: Receive) -> bytes:
         parts: list[bytes] = []
@@ -144,37 +145,37 @@ class Guard:
                 return b"".join(parts)
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self._limit:
-                raise TooLarge(f"the body has more than the {self._limit} bytes that are taken")
+            if size > self._max_body_bytes:
+                raise TooLarge(f"the body exceeds the limit of {self._max_body_bytes} bytes")
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def replayed(message: Message, receive: Receive) -> Receive:
-    """A message that was received already, then those that come."""
-    first = [message]
+def prepend_message(message: Message, receive: Receive) -> Receive:
+    """Return a `receive` that yields a message that was already received, and then the following ones."""
+    pending = [message]
 
-    async def replay() -> Message:
-        return first.pop() if first else await receive()
+    async def receive_next() -> Message:
+        return pending.pop() if pending else await receive()
 
-    return replay
+    return receive_next
 
 
 def route_of(scope: Scope) -> str | None:
-    """The template of the route, such as `/predict/{match_id}`; None where none matched."""
+    """Return the path template of the route, such as `/predict/{match_id}`; None if no route matched."""
     template: str | None = getattr(scope.get("route"), "path", None)
     return template.rstrip("/") or "/" if template else None
 
 
 def _parent(scope: Scope) -> dict[str, str] | None:
-    given = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
-    return None if given is None else {"traceparent": given.decode("latin-1")}
+    value = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+    return None if value is None else {"traceparent": value.decode("latin-1")}
 
 
 def _request_id(scope: Scope) -> str:
-    """The caller's own id if it is harmless, else a new one."""
+    """Return the client's own request id if it has a safe form, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
-            given = str(value.decode("latin-1"))
-            return given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+            request_id = str(value.decode("latin-1"))
+            return request_id if _REQUEST_ID.fullmatch(request_id) else str(uuid4())
     return str(uuid4())

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): every error that the API answers."""
+"""Problem documents (RFC 9457): the form of every error response."""
 
 from __future__ import annotations
 
@@ -19,55 +19,59 @@ from serving.errors import BadField, Overloaded, UnknownTask, classify
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = "2"
-_TOLD = 3
-"""Errors of a request that its summary has; the list beside it has all."""
-_UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body cannot be read as JSON"}
-_SAY_JSON = "send the body as JSON under the header Content-Type: application/json"
+MAX_ERRORS_IN_SUMMARY = 3
+"""Field errors that `detail` repeats; `errors` lists up to `MAX_FIELD_ERRORS`."""
+MAX_FIELD_ERRORS = 20
+_UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body is not valid JSON"}
+JSON_HINT = "send the body as JSON under the header Content-Type: application/json"
 _TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early", BadField: "Invalid request"}
-"""Where the name of the class would tell a caller nothing."""
+"""Titles of errors whose code says too little."""
 _FIELDS: Mapping[type[Exception], str] = {
     UnknownMatchError: "match_id",
     UnknownCompetitionError: "competition",
     UnknownTask: "task_id",
     LeakageError: "kick_off",
 }
-"""The part of the request that an error of the domain is about."""
-_MOMENT = "expected ISO 8601 with a time zone, for example 2026-03-14T15:00:00Z"
+"""The request field that each domain error refers to."""
+_TIMESTAMP_FORMAT = "expected ISO 8601 with a time zone, for example 2026-03-14T15:00:00Z"
 _EXPECTED = {
     "date_": "expected a day as YYYY-MM-DD, for example 2026-03-14",
-    "datetime_": _MOMENT,
-    "timezone_": _MOMENT,
+    "datetime_": _TIMESTAMP_FORMAT,
+    "timezone_": _TIMESTAMP_FORMAT,
 }
-"""What pydantic's errors of these kinds do not say."""
+"""Formats to add to pydantic's errors, by the prefix of the error type."""
 log = structlog.get_logger(__name__)
 
 
-def problem(error: Exception, request_id: str | None = None) -> tuple[Problem, ErrorKind]:
-    """The problem document of an error. What is not ours is not told: it may hold what is nobody's business."""
-    found = classify(error)
-    if found is not None:
-        status, cause = found
-        fields = []
-        if isinstance(error, BadField):
-            fields = [FieldError(field=error.field, message=str(error), suggestions=error.suggestions)]
-        elif type(error) in _FIELDS:
-            near = error.suggestions if isinstance(error, UnknownCompetitionError) else []
-            fields = [FieldError(field=_FIELDS[type(error)], message=str(error), suggestions=near)]
-        name = problem_code(error)
+def to_problem(error: Exception, request_id: str | None = None) -> tuple[Problem, ErrorKind]:
+    """Convert an error to a problem document and the kind that metrics count.
+
+    Messages of third-party exceptions are not exposed: they may contain internal details.
+    """
+    status_and_kind = classify(error)
+    if status_and_kind is None:
         return Problem(
-            type=f"urn:touchline:problem:{name}",
-            title=_TITLES.get(type(error), name.replace("-", " ").capitalize()),
-            status=status.value,
-            detail=str(error),
+            title="Internal error",
+            status=500,
+            detail="an unexpected error occurred; find it in the log by the request id",
             request_id=request_id,
-            errors=fields,
-        ), cause
+        ), ErrorKind.INTERNAL
+    status, kind = status_and_kind
+    fields = []
+    if isinstance(error, BadField):
+        fields = [FieldError(field=error.field, message=str(error), suggestions=error.suggestions)]
+    elif type(error) in _FIELDS:
+        suggestions = error.suggestions if isinstance(error, UnknownCompetitionError) else []
+        fields = [FieldError(field=_FIELDS[type(error)], message=str(error), suggestions=suggestions)]
+    code = problem_code(error)
     return Problem(
-        title="Internal error",
-        status=500,
-        detail="something failed that should not; the log has it under the request id",
+        type=f"urn:touchline:problem:{code}",
+        title=_TITLES.get(type(error), code.replace("-", " ").capitalize()),
+        status=status.value,
+        detail=str(error),
         request_id=request_id,
-    ), ErrorKind.INTERNAL
+        errors=fields,
+    ), kind
 
 
 def problem_code(error: Exception) -> str:
@@ -77,89 +81,92 @@ def problem_code(error: Exception) -> str:
     return str(declared or kebab)
 
 
-def crash(error: Exception, request_id: str | None) -> Response:
-    """The answer where something failed that should not; the log has what it was."""
-    document, cause = problem(error, request_id)
-    ERRORS.labels(cause).inc()
+def internal_error_response(error: Exception, request_id: str | None) -> Response:
+    """Log and count an unexpected error, and build its response."""
+    problem, kind = to_problem(error, request_id)
+    ERRORS.labels(kind).inc()
     log.error("request.crashed", exc_info=error)
-    return respond(document)
+    return problem_response(problem)
 
 
-def respond(document: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document as a response."""
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Build the response of a problem document."""
     extra = dict(headers or {})
-    if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         extra.setdefault("retry-after", _RETRY_AFTER)
-    if document.status == HTTPStatus.UNAUTHORIZED:
+    if problem.status == HTTPStatus.UNAUTHORIZED:
         extra["www-authenticate"] = "Bearer"
-    return Response(document.model_dump_json(), document.status, extra, MEDIA_TYPE)
+    return Response(problem.model_dump_json(), problem.status, extra, MEDIA_TYPE)
 
 
-async def refusal(request: Request, error: Exception) -> Response:
-    """The answer to a request that ended in one of our errors."""
-    document, cause = problem(error, request.scope.get("request_id"))
-    ERRORS.labels(cause).inc()
-    if document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+async def error_response(request: Request, error: Exception) -> Response:
+    """Log and count one of our own errors, and build its response."""
+    problem, kind = to_problem(error, request.scope.get("request_id"))
+    ERRORS.labels(kind).inc()
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning(
             "request.failed",
             method=request.method,
             path=request.url.path[:200],
-            status=document.status,
+            status=problem.status,
             error=str(error),
         )
     retry = {"retry-after": str(error.retry_after)} if isinstance(error, Overloaded) else None
-    return respond(document, retry)
+    return problem_response(problem, retry)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error with a problem document."""
+    """Register the handlers that turn every error into a problem document."""
 
-    async def invalid(request: Request, error: Exception) -> Response:
+    async def validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         ERRORS.labels(ErrorKind.INVALID_INPUT).inc()
-        found = error.errors()
-        if isinstance(error.body, bytes) and error.body:  # it was not taken for JSON
-            kind = request.headers.get("content-type", "")
-            came = f"it came as {kind[:100]}" if kind else "it came without one"
-            found = [{**_UNREADABLE, "type": "content_type", "msg": f"{_SAY_JSON}; {came}"}]
-        return respond(validation_problem(found, request.scope.get("request_id")))
+        errors = error.errors()
+        if isinstance(error.body, bytes) and error.body:  # FastAPI did not parse it as JSON
+            content_type = request.headers.get("content-type", "")
+            actual = f"the header was {content_type[:100]}" if content_type else "the header was missing"
+            errors = [{**_UNREADABLE, "type": "content_type", "msg": f"{JSON_HINT}; {actual}"}]
+        return problem_response(validation_problem(errors, request.scope.get("request_id")))
 
-    async def plain(request: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for bytes that are not even text
-            return await invalid(request, RequestValidationError([_UNREADABLE]))
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI raises it for bytes that are not text
+            return await validation_error(request, RequestValidationError([_UNREADABLE]))
         kind = ErrorKind.NOT_FOUND if error.status_code == HTTPStatus.NOT_FOUND else ErrorKind.INVALID_INPUT
         ERRORS.labels(kind).inc()
         title = HTTPStatus(error.status_code).phrase
         detail = str(error.detail) if error.detail != title else f"{title}: {request.method} {request.url.path[:200]}"
-        document = Problem(
+        problem = Problem(
             title=title, status=error.status_code, detail=detail, request_id=request.scope.get("request_id")
         )
-        return respond(document, error.headers)
+        return problem_response(problem, error.headers)
 
-    app.add_exception_handler(TouchlineError, refusal)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, plain)
+    app.add_exception_handler(TouchlineError, error_response)
+    app.add_exception_handler(RequestValidationError, validation_error)
+    app.add_exception_handler(HTTPException, http_error)
 
 
-def validation_problem(found: Sequence[Any], request_id: str | None) -> Problem:
-    """What pydantic found, with the names of the fields; the values are not sent back."""
-    errors = []
-    for one in found[:20]:
-        where = [str(part) for part in one["loc"] if part not in {"body", "query", "path", "header"}]
-        unreadable = one["type"] == "json_invalid"
-        field = "body" if unreadable else ".".join(where)[:200] or "body"
-        cause = (one.get("ctx") or {}).get("error", "") if unreadable else ""
-        expected = next((what for kind, what in _EXPECTED.items() if one["type"].startswith(kind)), "")
-        more = (f": {cause}" if cause else "") + (f"; {expected}" if expected else "")
-        errors.append(FieldError(field=field, message=f"{one['msg']}{more}"))
-    told = [f"{error.field}: {error.message}" for error in errors]
-    more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+def validation_problem(errors: Sequence[Any], request_id: str | None) -> Problem:
+    """Convert pydantic's errors to a problem document that names the fields but does not repeat their values."""
+    fields = [_field_error(error) for error in errors[:MAX_FIELD_ERRORS]]
+    summary = [f"{field.field}: {field.message}" for field in fields]
+    hidden = len(summary) - MAX_ERRORS_IN_SUMMARY
+    more = f" and {hidden} more" if hidden > 0 else ""
     return Problem(
         type="urn:touchline:problem:invalid-request",
         title="Invalid request",
         status=422,
-        detail="; ".join(told[:_TOLD]) + more,
+        detail="; ".join(summary[:MAX_ERRORS_IN_SUMMARY]) + more,
         request_id=request_id,
-        errors=errors,
+        errors=fields,
     )
+
+
+def _field_error(error: Any) -> FieldError:
+    path = [str(part) for part in error["loc"] if part not in {"body", "query", "path", "header"}]
+    is_unreadable = error["type"] == "json_invalid"
+    name = "body" if is_unreadable else ".".join(path)[:200] or "body"
+    cause = (error.get("ctx") or {}).get("error", "") if is_unreadable else ""
+    expected = next((text for prefix, text in _EXPECTED.items() if error["type"].startswith(prefix)), "")
+    suffix = (f": {cause}" if cause else "") + (f"; {expected}" if expected else "")
+    return FieldError(field=name, message=f"{error['msg']}{suffix}")

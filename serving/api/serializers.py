@@ -1,4 +1,4 @@
-"""Rows of the lake in the shapes of the API."""
+"""Convert rows of the lake to the shapes of the API."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from serving.api.catalogue.catalogue import Catalogue
 from serving.api.catalogue.match_index import MatchRow
 
 
-def standing(catalogue: Catalogue) -> dict[str, Any]:
-    """The moment that the platform stands at, and what moves it on."""
+def clock_info(catalogue: Catalogue) -> dict[str, Any]:
+    """Convert to `schemas.operations.ClockInfo`."""
     return {"as_of": catalogue.as_of, "clock": catalogue.clock.kind if catalogue.clock else None}
 
 
-def published(catalogue: Catalogue, match_id: str) -> dict[str, Any] | None:
-    """A published forecast as `schemas.PublishedForecast` has it."""
+def serialize_forecast(catalogue: Catalogue, match_id: str) -> dict[str, Any] | None:
+    """Convert a published forecast to `schemas.forecasts.PublishedForecast`; None if there is none."""
     row = catalogue.forecasts.get(match_id)
     if row is None:
         return None
     return {
         **{key: row[key] for key in ("match_id", "competition", "season", "kick_off", "home_team", "away_team")},
         **_forecast(row),
-        "settled": _settled(catalogue.settled.get(match_id)),
+        "settled": _settlement(catalogue.settled.get(match_id)),
     }
 
 
-def unpublished(catalogue: Catalogue, match_id: str) -> TouchlineError:
-    """Why there is no published forecast of a match."""
+def not_published_error(catalogue: Catalogue, match_id: str) -> TouchlineError:
+    """Explain why a match has no published forecast."""
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
         return UnknownMatchError(f"match {match_id!r} is unknown")
@@ -37,8 +37,8 @@ def unpublished(catalogue: Catalogue, match_id: str) -> TouchlineError:
     return NotPublishedError(f"match {match_id!r} has no published forecast{when}")
 
 
-def match(catalogue: Catalogue, row: MatchRow) -> dict[str, Any]:
-    """A match as `schemas.Match` has it."""
+def serialize_match(catalogue: Catalogue, row: MatchRow) -> dict[str, Any]:
+    """Convert a match to `schemas.matches.Match`."""
     forecast = catalogue.forecasts.get(row.match_id)
     score = None if row.home_goals is None else {"home": row.home_goals, "away": row.away_goals}
     return {
@@ -65,7 +65,7 @@ def _forecast(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _settled(row: dict[str, Any] | None) -> dict[str, Any] | None:
+def _settlement(row: dict[str, Any] | None) -> dict[str, Any] | None:
     if row is None:
         return None
     return {

@@ -29,7 +29,7 @@ from features.matches import OUTCOMES
 from features.matrix import RATING_FEATURES, Floats, model_input
 from features.rating_history import compute_ratings
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.fast_path import Pairs
+from serving.api.fast_path import PairBatch
 from serving.wire import forecast_json
 from serving.wire.columns import slate
 from serving.worker.predictor import Predictor
@@ -161,7 +161,7 @@ def names_to_documents(peer: Peer, world: World, body: bytes, seconds: float) ->
     predictor._serving = replace(predictor.serving, model=replace(predictor.serving.model, estimator=peer))
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
-        pairs = msgspec.json.decode(body, type=Pairs).matches
+        pairs = msgspec.json.decode(body, type=PairBatch).matches
         known = catalogue.snapshot.fixtures.find_all(pairs)
         fixtures = known or [catalogue.fixture(one.home_team, one.away_team, one.competition) for one in pairs]
         answers = forecast_json.Answers.read(predictor.predict(slate(fixtures)).forecasts)

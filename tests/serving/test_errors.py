@@ -7,7 +7,7 @@ from http import HTTPStatus
 import pytest
 
 from features import errors as domain
-from serving.api.problem_details import problem
+from serving.api.problem_details import to_problem
 from serving.errors import TaskGivenUp, classify, from_task
 
 
@@ -36,7 +36,7 @@ def test_an_error_that_no_status_explains_is_a_task_given_up_and_tells_nothing_e
 
 
 def test_an_unknown_competition_is_a_problem_that_lists_the_nearest_ones_beside_its_text() -> None:
-    document, _ = problem(
+    document, _ = to_problem(
         domain.UnknownCompetitionError("'eng-premier' is unknown", suggestions=["eng-premier-league"])
     )
     (field,) = document.errors
@@ -45,5 +45,5 @@ def test_an_unknown_competition_is_a_problem_that_lists_the_nearest_ones_beside_
 
 def test_an_unknown_competition_that_a_worker_met_keeps_its_message() -> None:
     again = from_task({"exc_type": "UnknownCompetitionError", "exc_message": ["'eng-premier' is unknown"]})
-    (error,) = problem(again)[0].errors
+    (error,) = to_problem(again)[0].errors
     assert (error.field, error.message, error.suggestions) == ("competition", "'eng-premier' is unknown", [])

@@ -10,7 +10,7 @@ import pytest
 import serving
 from features.errors import LeakageError, StorageUnavailableError
 from monitoring.metrics import PROCESS_REGISTRY
-from serving.api.problem_details import problem
+from serving.api.problem_details import to_problem
 from serving.telemetry import logging
 from serving.worker import execution
 from serving.worker.execution import PREDICT, Call
@@ -28,7 +28,7 @@ def test_failed_tasks_of_asynchronous_callers_are_counted_by_kind(monkeypatch: p
 
 
 def test_storage_that_is_away_is_a_503() -> None:
-    assert problem(StorageUnavailableError("connection refused"))[0].status == 503
+    assert to_problem(StorageUnavailableError("connection refused"))[0].status == 503
 
 
 def test_the_commands_that_the_package_names_exist() -> None:

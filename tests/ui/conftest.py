@@ -188,7 +188,7 @@ class FakeApi:
             if self.mode == "starting":
                 return problem(503, "no model is loaded: the registry has no production version yet")
             if self.mode == "locked":
-                return problem(401, "an API key is needed, in the header X-API-Key or Authorization: Bearer")
+                return problem(401, "send a valid API key in the header X-API-Key or Authorization: Bearer")
             return await call_next(request)
 
         app.get("/matches")(self.matches)

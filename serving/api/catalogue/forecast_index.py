@@ -1,4 +1,4 @@
-"""Published forecasts by match_id: a million of them in about 100 MB, looked up in well under a millisecond."""
+"""Index of a weekly table by match_id: a million forecasts take about 100 MB, one look-up well under a millisecond."""
 
 from __future__ import annotations
 
@@ -13,122 +13,124 @@ import structlog
 from numpy.typing import NDArray
 
 from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
-from features.io.store import Fingerprint, Lake
+from features.io.store import Lake, Fingerprint
 from features.matches import build_match_id
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class _Part:
-    """One week: hashes of its match_ids and its rows, repeated values stored once."""
+class _Week:
+    """One week: hashes of its match_ids, and its rows with dictionary-encoded columns."""
 
-    stamp: Fingerprint | None
+    fingerprint: Fingerprint | None
     hashes: NDArray[np.uint64]
     rows: pa.Table
 
 
 @dataclass(frozen=True)
 class _Index:
-    """All weeks by hash; of several rows of one match the latest week comes last."""
+    """All weeks, sorted by hash. If a match has rows in several weeks, the latest week comes last."""
 
     hashes: NDArray[np.uint64]
-    places: NDArray[np.uint64]
-    parts: tuple[_Part, ...]
+    positions: NDArray[np.uint64]
+    """Number of the week in the upper 32 bits, of its row in the lower."""
+    weeks: tuple[_Week, ...]
 
 
-class Published:
-    """One weekly table of the lake, kept up to date by `refresh`; readers never see half of one.
+class ForecastIndex:
+    """Rows of one weekly table of the lake. `refresh` replaces the index at once, so readers never see half of it.
 
-    A week that vanishes from the lake stays in use until the process ends, like one that is damaged: nobody can tell a
-    week that was taken away from one that was lost.
+    If a week disappears or becomes unreadable, its last good version stays in use until restart: a week that was
+    deleted on purpose looks the same as one that was lost.
     """
 
     def __init__(self, lake: Lake, noun: str, schema: pa.Schema) -> None:
         self._lake = lake
         self._noun = noun
         self._schema = schema
-        self._parts: dict[str, _Part] = {}
-        self._index = _index({})
-        self.damaged: dict[str, str] = {}
+        self._weeks: dict[str, _Week] = {}
+        self._index = _build_index({})
+        self.unreadable_weeks: dict[str, str] = {}
+        """Why each unreadable week cannot be read."""
 
     def __len__(self) -> int:
         return len(self._index.hashes)
 
     def get(self, match_id: str) -> dict[str, Any] | None:
-        """The latest row of a match, or None."""
+        """Return the latest row of a match, or None."""
         index = self._index
-        wanted = _hashes([match_id])[0]
-        at = int(np.searchsorted(index.hashes, wanted, side="right")) - 1
-        while at >= 0 and index.hashes[at] == wanted:
-            part, row = divmod(int(index.places[at]), 1 << 32)
-            found = _row(index.parts[part].rows, row)
-            if _is(found, match_id):
-                return {"match_id": match_id, **found}
-            at -= 1
+        match_hash = _hashes([match_id])[0]
+        position = int(np.searchsorted(index.hashes, match_hash, side="right")) - 1
+        while position >= 0 and index.hashes[position] == match_hash:
+            week, row_number = divmod(int(index.positions[position]), 1 << 32)
+            row = _row(index.weeks[week].rows, row_number)
+            if _is_row_of(row, match_id):
+                return {"match_id": match_id, **row}
+            position -= 1
         return None
 
     def refresh(self) -> bool:
-        """Read the weeks that were published anew; one that is missing or cannot be read stays as it was."""
+        """Read new and changed weeks and return whether there were any; an unreadable week keeps its last good rows."""
         changed = False
         try:
-            for week in sorted({*self._lake.partitions(self._noun), *self._parts}):
+            for week in sorted({*self._lake.partitions(self._noun), *self._weeks}):
                 changed |= self._read(week)
-        finally:  # what was read counts as read, whatever happened to the rest
+        finally:  # index the weeks that were read even if reading another one failed
             if changed:
-                self._index = _index(self._parts)
+                self._index = _build_index(self._weeks)
                 pa.default_memory_pool().release_unused()
         return changed
 
     def _read(self, week: str) -> bool:
         try:
-            stamp, known = self._lake.table_fingerprint(self._noun, week), self._parts.get(week)
-            new = stamp is None or known is None or known.stamp != stamp
-            if new:
+            fingerprint, cached = self._lake.table_fingerprint(self._noun, week), self._weeks.get(week)
+            changed = fingerprint is None or cached is None or cached.fingerprint != fingerprint
+            if changed:
                 table = self._lake.read_arrow(self._noun, week, schema=self._schema)
-                self._parts[week] = _part(stamp, table.select(self._schema.names), self._schema)
-            self.damaged.pop(week, None)
-            return new
+                self._weeks[week] = _build_week(fingerprint, table.select(self._schema.names), self._schema)
+            self.unreadable_weeks.pop(week, None)
+            return changed
         except (NotPublishedError, CorruptArtefactError, StorageUnavailableError) as error:
-            if self.damaged.get(week) != str(error):
-                log.warning("published.unreadable", noun=self._noun, week=week, error=str(error))
-            self.damaged[week] = str(error)
+            if self.unreadable_weeks.get(week) != str(error):
+                log.warning("forecast_week.read_failed", noun=self._noun, week=week, error=str(error))
+            self.unreadable_weeks[week] = str(error)
             return False
 
 
-def _part(stamp: Fingerprint | None, table: pa.Table, schema: pa.Schema) -> _Part:
+def _build_week(fingerprint: Fingerprint | None, table: pa.Table, schema: pa.Schema) -> _Week:
     if gaps := [field.name for field in schema if table.column(field.name).null_count]:
-        raise CorruptArtefactError(f"{gaps} have gaps: it was written by another version")
+        raise CorruptArtefactError(f"columns {gaps} have missing values; another version wrote the file")
     hashes = _hashes(table.column("match_id").to_pylist())
-    kept = {}
+    columns = {}
     for name in schema.names[1:]:
         column = table.column(name).combine_chunks()
-        exact = pa.types.is_floating(column.type)
-        kept[name] = column if exact else pc.dictionary_encode(column)
-    return _Part(stamp, hashes, pa.table(kept))
+        columns[name] = column if pa.types.is_floating(column.type) else pc.dictionary_encode(column)
+    return _Week(fingerprint, hashes, pa.table(columns))
 
 
-def _row(table: pa.Table, row: int) -> dict[str, Any]:
-    # Value by value: slicing the table would slice every dictionary in it.
-    return {name: table.column(at).chunk(0)[row].as_py() for at, name in enumerate(table.column_names)}
+def _row(table: pa.Table, row_number: int) -> dict[str, Any]:
+    # Read single values: slicing the table would slice every dictionary in it.
+    return {name: table.column(number).chunk(0)[row_number].as_py() for number, name in enumerate(table.column_names)}
 
 
 def _hashes(match_ids: list[str]) -> NDArray[np.uint64]:
     return pd.util.hash_array(np.array(match_ids, dtype=object), categorize=False)
 
 
-def _index(parts: dict[str, _Part]) -> _Index:
-    ordered = tuple(parts[week] for week in sorted(parts))
+def _build_index(weeks: dict[str, _Week]) -> _Index:
+    ordered = tuple(week for _, week in sorted(weeks.items()))
     if not ordered:
         return _Index(np.empty(0, np.uint64), np.empty(0, np.uint64), ())
-    hashes = np.concatenate([part.hashes for part in ordered])
-    places = np.concatenate(
-        [np.arange(len(part.hashes), dtype=np.uint64) + np.uint64(number << 32) for number, part in enumerate(ordered)]
+    hashes = np.concatenate([week.hashes for week in ordered])
+    positions = np.concatenate(
+        [np.arange(len(week.hashes), dtype=np.uint64) + np.uint64(number << 32) for number, week in enumerate(ordered)]
     )
     order = np.argsort(hashes, kind="stable")
-    return _Index(hashes[order], places[order], ordered)
+    return _Index(hashes[order], positions[order], ordered)
 
 
-def _is(row: dict[str, Any], match_id: str) -> bool:
+def _is_row_of(row: dict[str, Any], match_id: str) -> bool:
+    """Tell rows with the same hash apart; the table has the parts of the id, and repeated meetings add a number."""
     first = build_match_id(row["competition"], row["season"], row["home_team"], row["away_team"])
     return match_id == first or match_id.removeprefix(first).removeprefix("-").isdigit()

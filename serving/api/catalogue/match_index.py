@@ -1,4 +1,4 @@
-"""All matches by kick-off, and by what they are asked for: a list is found without looking at every match."""
+"""Index of all matches by kick-off and by the filters of `GET /matches`, so that a page never scans every match."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from serving.errors import BadField
 
 
 class MatchRow(NamedTuple):
-    """A match as the lake has it, small enough to keep all of them."""
+    """One match of the lake; tuples sort by kick-off and are small enough to keep all matches in memory."""
 
     kick_off: datetime
     match_id: str
@@ -28,16 +28,16 @@ class MatchRow(NamedTuple):
     away_goals: int | None
 
 
-class Listing:
-    """Made once from the matches, never changed."""
+class MatchIndex:
+    """Immutable index over matches."""
 
     def __init__(self, rows: Iterable[MatchRow] = ()) -> None:
         self.rows = tuple(sorted(rows))
         self.club_names: dict[str, str] = {}
-        """Clubs as they are called, by their names in lower case."""
+        """Canonical club names by their case-folded form."""
         self.seasons: dict[str, dict[str, int]] = {}
-        """Matches by competition and season."""
-        self._having: dict[tuple[str, str], list[MatchRow]] = {}
+        """Number of matches by competition and season."""
+        self._rows_by_value: dict[tuple[str, str], list[MatchRow]] = {}
         for row in self.rows:
             for name in (row.home_team, row.away_team):
                 self.club_names[name.casefold()] = name
@@ -50,43 +50,48 @@ class Listing:
                 ("team", row.home_team),
                 ("team", row.away_team),
             ):
-                self._having.setdefault(key, []).append(row)
+                self._rows_by_value.setdefault(key, []).append(row)
 
     def page(
         self,
-        wanted: Mapping[str, str],
+        filters: Mapping[str, str],
         since: datetime | None,
         until: datetime | None,
         limit: int,
         cursor: str | None,
         newest_first: bool,
     ) -> tuple[list[MatchRow], str | None]:
-        """Up to `limit` matches by kick-off that have all values in `wanted` (competition, season, status, team).
+        """Return up to `limit` matches by kick-off, and the cursor of the next page.
 
-        Beside them the cursor of the next page.
+        `filters` maps competition, season, status and team to the value that a match must have.
         """
-        rows: Sequence[MatchRow] = min(
-            (self._having.get(one, ()) for one in wanted.items()), key=len, default=self.rows
-        )
-        low = bisect_left(rows, since, key=lambda row: row.kick_off) if since else 0
-        high = bisect_right(rows, until, key=lambda row: row.kick_off) if until else len(rows)
+        candidates = self.candidates(filters)
+        low = bisect_left(candidates, since, key=lambda row: row.kick_off) if since else 0
+        high = bisect_right(candidates, until, key=lambda row: row.kick_off) if until else len(candidates)
         if cursor is not None:
-            place = _read_cursor(cursor)
+            position = _decode_cursor(cursor)
             if newest_first:
-                high = min(high, bisect_left(rows, place, key=lambda row: row[:2]))
+                high = min(high, bisect_left(candidates, position, key=lambda row: row[:2]))
             else:
-                low = max(low, bisect_right(rows, place, key=lambda row: row[:2]))
-        found: list[MatchRow] = []
-        for at in range(high - 1, low - 1, -1) if newest_first else range(low, high):
-            if _has(rows[at], wanted):
-                if len(found) == limit:
-                    return found, _write_cursor(found[-1])
-                found.append(rows[at])
-        return found, None
+                low = max(low, bisect_right(candidates, position, key=lambda row: row[:2]))
+        page: list[MatchRow] = []
+        for index in range(high - 1, low - 1, -1) if newest_first else range(low, high):
+            if _matches_filter(candidates[index], filters):
+                if len(page) == limit:
+                    return page, _encode_cursor(page[-1])
+                page.append(candidates[index])
+        return page, None
+
+    def candidates(self, filters: Mapping[str, str]) -> Sequence[MatchRow]:
+        """Return the matches of the most selective filter, by kick-off: the only ones that `page` looks at."""
+        rows: Sequence[MatchRow] = min(
+            (self._rows_by_value.get(item, ()) for item in filters.items()), key=len, default=self.rows
+        )
+        return rows
 
 
-def _has(row: MatchRow, wanted: Mapping[str, str]) -> bool:
-    for key, value in wanted.items():
+def _matches_filter(row: MatchRow, filters: Mapping[str, str]) -> bool:
+    for key, value in filters.items():
         if key == "team":
             if value not in (row.home_team, row.away_team):
                 return False
@@ -95,16 +100,16 @@ def _has(row: MatchRow, wanted: Mapping[str, str]) -> bool:
     return True
 
 
-def _write_cursor(row: MatchRow) -> str:
+def _encode_cursor(row: MatchRow) -> str:
     return base64.urlsafe_b64encode(f"{row.kick_off.isoformat()} {row.match_id}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
+def _decode_cursor(cursor: str) -> tuple[datetime, str]:
     try:
-        moment, match_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ", 1)
-        kick_off = datetime.fromisoformat(moment)
+        text, match_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ", 1)
+        kick_off = datetime.fromisoformat(text)
     except (ValueError, binascii.Error) as error:
-        raise BadField("the cursor is not one that this service gave", "cursor") from error
+        raise BadField("invalid cursor", "cursor") from error
     if kick_off.tzinfo is None:
-        raise BadField("the cursor is not one that this service gave", "cursor")
+        raise BadField("invalid cursor", "cursor")
     return kick_off, match_id

@@ -1,4 +1,4 @@
-"""Tables of the lake as what the API keeps of them: matches, clubs, and the meetings that two names stand for."""
+"""Tables of the lake as the API keeps them in memory: matches, clubs, and the next fixture of each pair of clubs."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def _schema(**types: pa.DataType) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
 
 
-_TEXT, _WHOLE, _REAL, _MOMENT = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
-# What the API tells of each row. `features.forecasts` has the whole schema, and imports scikit-learn.
+_TEXT, _INTEGER, _FLOAT, _TIMESTAMP = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
+# The columns that the API serves. `features.forecasts` has the whole schema, but imports scikit-learn.
 FORECAST = _schema(
     match_id=_TEXT,
     competition=_TEXT,
     season=_TEXT,
-    kick_off=_MOMENT,
+    kick_off=_TIMESTAMP,
     home_team=_TEXT,
     away_team=_TEXT,
-    home=_REAL,
-    draw=_REAL,
-    away=_REAL,
+    home=_FLOAT,
+    draw=_FLOAT,
+    away=_FLOAT,
     predicted_outcome=_TEXT,
-    model_version=_WHOLE,
-    trained_through=_MOMENT,
-    features_as_of=_MOMENT,
-    published_at=_MOMENT,
+    model_version=_INTEGER,
+    trained_through=_TIMESTAMP,
+    features_as_of=_TIMESTAMP,
+    published_at=_TIMESTAMP,
 )
 SETTLED = _schema(
     match_id=_TEXT,
@@ -42,20 +42,18 @@ SETTLED = _schema(
     season=_TEXT,
     home_team=_TEXT,
     away_team=_TEXT,
-    home_goals=_WHOLE,
-    away_goals=_WHOLE,
-    outcome=_WHOLE,
-    rps=_REAL,
-    log_loss=_REAL,
-    brier=_REAL,
+    home_goals=_INTEGER,
+    away_goals=_INTEGER,
+    outcome=_INTEGER,
+    rps=_FLOAT,
+    log_loss=_FLOAT,
+    brier=_FLOAT,
 )
-
-
 MATCHES = pa.schema([field for field in SCHEMA if field.name in MatchRow._fields and not field.nullable])
 
 
-class Meeting(NamedTuple):
-    """The match that is meant when two clubs are named; without a kick-off where none is agreed that can still come."""
+class NextFixture(NamedTuple):
+    """The match that a request for two clubs means; `kick_off` is None if no date in the future is known."""
 
     match_id: str
     season: str
@@ -64,7 +62,7 @@ class Meeting(NamedTuple):
 
 
 class Club(NamedTuple):
-    """A club with a state, so one that can be forecast."""
+    """A club with a rating state, so one that can be forecast."""
 
     name: str
     competition: str
@@ -74,18 +72,18 @@ class Club(NamedTuple):
     features_as_of: datetime | None
 
 
-def made(make: Callable[[pd.DataFrame], Any], table: pd.DataFrame, schema: pa.Schema) -> Any:
-    """The rows of a table; raises CorruptArtefactError where another version wrote what today's cannot use."""
+def build_rows(make: Callable[[pd.DataFrame], Any], table: pd.DataFrame, schema: pa.Schema) -> Any:
+    """Convert a table with `make`; raises CorruptArtefactError if another version wrote it and it cannot be used."""
     if gaps := [field.name for field in schema if not field.nullable and table[field.name].isna().any()]:
-        raise CorruptArtefactError(f"{gaps} have gaps: it was written by another version")
+        raise CorruptArtefactError(f"columns {gaps} have missing values; another version wrote the file")
     try:
         return make(table)
     except (AttributeError, TypeError, ValueError) as error:
-        raise CorruptArtefactError(f"it was written by another version: {error}") from error
+        raise CorruptArtefactError(f"another version wrote the file: {error}") from error
 
 
 def match_rows(table: pd.DataFrame) -> list[MatchRow]:
-    """Matches of a competition."""
+    """Return the matches of a table."""
     columns = [_values(table, name) for name in MatchRow._fields]
     return [MatchRow(*row) for row in zip(*columns, strict=True)]
 
@@ -99,8 +97,8 @@ def _values(table: pd.DataFrame, name: str) -> list[Any]:
     return column.tolist()
 
 
-def clubs_of(table: pd.DataFrame) -> list[Club]:
-    """Clubs of a competition's table of states."""
+def club_rows(table: pd.DataFrame) -> list[Club]:
+    """Return the clubs of a table of rating states."""
     columns = zip(
         table["team"],
         table["competition"],
@@ -116,26 +114,27 @@ def clubs_of(table: pd.DataFrame) -> list[Club]:
     ]
 
 
-def next_meetings(
+def next_fixtures(
     matches: Iterable[MatchRow], clubs: Mapping[str, Mapping[str, Club]]
-) -> dict[tuple[str, str, str], Meeting]:
-    """Of each pair the first fixture after all that its clubs' states know; else one that still has to find its date.
+) -> dict[tuple[str, str, str], NextFixture]:
+    """Find the next fixture of each (competition, home team, away team).
 
-    A fixture of an earlier season that was never played is not waited for any more.
+    That is the first one scheduled after the results in both clubs' states, or else one that waits for a new date.
+    A fixture that an earlier season left unplayed does not count.
     """
-    found: dict[tuple[str, str, str], Meeting] = {}
+    fixtures: dict[tuple[str, str, str], NextFixture] = {}
     for row in matches:
         if row.status == "played":
             continue
-        there = clubs.get(row.competition, {})
-        pair = [there[name.casefold()] for name in (row.home_team, row.away_team) if name.casefold() in there]
-        due = row.status == "scheduled" and all(
+        members = clubs.get(row.competition, {})
+        pair = [members[name.casefold()] for name in (row.home_team, row.away_team) if name.casefold() in members]
+        is_due = row.status == "scheduled" and all(
             club.features_as_of is None or row.kick_off > club.features_as_of for club in pair
         )
-        if not due and any(row.season < club.season for club in pair):
+        if not is_due and any(row.season < club.season for club in pair):
             continue
         key = row.competition, row.home_team, row.away_team
-        known = found.get(key)
-        if known is None or (due and known.kick_off is None):
-            found[key] = Meeting(row.match_id, row.season, row.kick_off if due else None, row.neutral)
-    return found
+        earlier = fixtures.get(key)
+        if earlier is None or (is_due and earlier.kick_off is None):
+            fixtures[key] = NextFixture(row.match_id, row.season, row.kick_off if is_due else None, row.neutral)
+    return fixtures

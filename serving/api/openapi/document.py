@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives from the endpoints, made exact where it guesses or cannot know."""
+"""Builds the OpenAPI document: FastAPI's own, with exact errors, headers, security and examples."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ _SCHEMES = {
 }
 _HEADERS = {
     "X-Request-ID": {
-        "description": "The id that the request had in the log and in the task: the caller's own, or a new one.",
+        "description": "Id of the request in logs and task: that of the request header, or a new one.",
         "required": True,
         "schema": {"type": "string"},
     },
     "Retry-After": {
-        "description": "Seconds after which it is worth trying again.",
+        "description": "Seconds to wait before a retry.",
         "required": True,
         "schema": {"type": "integer"},
     },
-    "WWW-Authenticate": {"description": "How to show a key.", "required": True, "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "The authentication scheme.", "required": True, "schema": {"type": "string"}},
 }
-_OF_STATUS = {"401": ("WWW-Authenticate",), "503": ("Retry-After",)}
-_ANYWHERE = (400, 408, 431, 500, 503)
-"""Statuses that any request may meet, whatever it asks for."""
+STATUS_HEADERS = {"401": ("WWW-Authenticate",), "503": ("Retry-After",)}
+COMMON_STATUSES = (400, 408, 431, 500, 503)
+"""Statuses that every endpoint may respond with."""
 
 
-def describe(app: FastAPI, keys_needed: bool) -> dict[str, Any]:
-    """The document of an application, which asks for API keys or does not."""
+def build(app: FastAPI, keys_needed: bool) -> dict[str, Any]:
+    """Build the document of an application; `keys_needed` says whether it requires API keys."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = document["components"]
-    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; here they are problems
+    for name in (
+        "HTTPValidationError",
+        "ValidationError",
+    ):  # FastAPI's error schemas; this API responds with problem documents
         components["schemas"].pop(name, None)
     components["securitySchemes"] = _SCHEMES
     components["headers"] = _HEADERS
@@ -50,13 +53,13 @@ def describe(app: FastAPI, keys_needed: bool) -> dict[str, Any]:
         else:
             operation["security"] = [{name: []} for name in _SCHEMES] + ([] if keys_needed else [{}])
         responses = operation["responses"]
-        if _is_guess(responses.get("422", {})):
+        if _is_inferred(responses.get("422", {})):
             del responses["422"]
-        for status, response in problems(*_ANYWHERE).items():
-            known = responses.setdefault(str(status), {"description": response["description"], "content": {}})
-            known["content"] |= response["content"]
+        for status, response in problems(*COMMON_STATUSES).items():
+            documented = responses.setdefault(str(status), {"description": response["description"], "content": {}})
+            documented["content"] |= response["content"]
         for status, response in responses.items():
-            _complete(response, status)
+            _add_examples_and_headers(response, status)
     return document
 
 
@@ -65,16 +68,17 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from methods.values()
 
 
-def _is_guess(response: dict[str, Any]) -> bool:
+def _is_inferred(response: dict[str, Any]) -> bool:
+    """Return whether FastAPI added this response because the endpoint has parameters."""
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
     return str(schema.get("$ref", "")).endswith("/HTTPValidationError")
 
 
-def _complete(response: dict[str, Any], status: str) -> None:
+def _add_examples_and_headers(response: dict[str, Any], status: str) -> None:
     content = response["content"]
     if MEDIA_TYPE in content:
         content[MEDIA_TYPE]["example"] = problem_example(int(status))
     if "text/plain" in content:
         content["text/plain"]["example"] = METRICS_EXAMPLE
-    names = ("X-Request-ID", *_OF_STATUS.get(status, ()))
+    names = ("X-Request-ID", *STATUS_HEADERS.get(status, ()))
     response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}

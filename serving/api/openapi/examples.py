@@ -1,50 +1,50 @@
-"""What the OpenAPI document shows of each answer. Tests hold every example against its schema."""
+"""Examples of the OpenAPI document. Tests validate each one against its schema."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from features.errors import UnknownMatchError
-from serving.api.problem_details import problem
+from serving.api.problem_details import to_problem
 from serving.api.schemas.forecasts import FORECAST_EXAMPLE
 from serving.api.schemas.problems import Problem
 from serving.errors import BadField, NoAnswerInTime, NoWorker, TooLarge, TooSlow, Unauthorised
 
 _REQUEST_ID = "3f0c8a52-7d43-4a57-9f0e-1c2b7a9d5e60"
 _TASK_ID = "5b1e9c07-44ad-4b1f-8c55-0d8a3f6e2b71"
-_MOMENT = "2026-03-13T12:00:00Z"
-_STANDING = {"as_of": _MOMENT, "clock": "replay"}
+_TIMESTAMP = "2026-03-13T12:00:00Z"
+_CLOCK_INFO = {"as_of": _TIMESTAMP, "clock": "replay"}
 _PAIR = {"home_team": "Arsenal", "away_team": "Everton"}
 _PROBABILITIES = FORECAST_EXAMPLE["probabilities"]
 _ERRORS: dict[int, Exception] = {
-    401: Unauthorised("an API key is needed, in the header X-API-Key or Authorization: Bearer"),
+    401: Unauthorised("send a valid API key in the header X-API-Key or Authorization: Bearer"),
     404: UnknownMatchError("match 'eng-premier-league-2025-26-arsenal-atlantis' is unknown"),
     408: TooSlow("the body did not arrive within 10 s"),
-    413: TooLarge("the body has 5000000 bytes; at most 1000000 are taken"),
+    413: TooLarge("the body has 5000000 bytes; the limit is 1000000"),
     422: BadField("club 'Arsnal' is unknown", "home_team", ["Arsenal"]),
     500: RuntimeError(),
     503: NoWorker("no worker is alive to answer; the task was not queued"),
     504: NoAnswerInTime("no worker answered within 30 s; the task was revoked"),
 }
-_BEFORE_A_REQUEST = {
+_CONNECTION_PROBLEMS = {
     400: Problem(title="Bad Request", status=400, detail="Invalid HTTP request received."),
     431: Problem(
         title="Request Header Fields Too Large",
         status=431,
-        detail="at most 100 headers of 32768 bytes together are taken",
+        detail="the limits are 100 headers and 32768 bytes",
     ),
 }
 
 
 def problem_example(status: int) -> dict[str, Any]:
-    """A problem document of this status, as it is really written."""
-    found = _BEFORE_A_REQUEST.get(status) or problem(_ERRORS[status], _REQUEST_ID)[0]
-    return found.model_dump(mode="json")
+    """Build a problem document of this status with the code that builds real ones."""
+    problem = _CONNECTION_PROBLEMS.get(status) or to_problem(_ERRORS[status], _REQUEST_ID)[0]
+    return problem.model_dump(mode="json")
 
 
 _FORECAST_OF_MATCH = {
     **{key: FORECAST_EXAMPLE[key] for key in ("probabilities", "predicted_outcome", "model", "features_as_of")},
-    "published_at": _MOMENT,
+    "published_at": _TIMESTAMP,
 }
 _MATCH = {
     **{key: FORECAST_EXAMPLE[key] for key in ("match_id", "competition", "season", "kick_off")},
@@ -98,7 +98,7 @@ _DRIFT = {
 _SCORES = {"n": 150.0, "rps": 0.2, "log_loss": 0.98, "brier": 0.58, "accuracy": 0.53, "ece": 0.02}
 _BIN = {"from": 0.5, "to": 0.6, "n": 40, "forecast": 0.55, "observed": 0.575, "low": 0.42, "high": 0.71}
 _PERFORMANCE = {
-    "as_of": _MOMENT,
+    "as_of": _TIMESTAMP,
     "matches": 150,
     "groups": [
         {
@@ -122,7 +122,7 @@ _PERFORMANCE = {
     ],
 }
 _QUEUES = {"items": [{"name": "ml", "messages": 3, "consumers": 2}, {"name": "ml.dead", "messages": 0, "consumers": 0}]}
-_WORKER = {"name": "worker-0/17", "pid": 17, "seen_at": _MOMENT, "model_version": 1, "error": None}
+_WORKER = {"name": "worker-0/17", "pid": 17, "seen_at": _TIMESTAMP, "model_version": 1, "error": None}
 _READY = {
     "broker": {"ok": True, "detail": "takes tasks"},
     "results": {"ok": True, "detail": "answers"},
@@ -157,7 +157,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Insight": {
         "match_id": FORECAST_EXAMPLE["match_id"],
         "probabilities": _PROBABILITIES,
-        "published_at": _MOMENT,
+        "published_at": _TIMESTAMP,
         "expected_goals": {"home": 1.8, "away": 1.0},
         "scorelines": [{"home": 1, "away": 0, "probability": 0.11}],
         "explanation": {
@@ -165,18 +165,18 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "contributions": [{"rating": "elo", "share": 0.05}, {"rating": "odds", "share": 0.56}],
             "log_odds": 1.01,
         },
-        "odds": {"home": 1.75, "draw": 3.8, "away": 4.7, "known_at": _MOMENT},
+        "odds": {"home": 1.75, "draw": 3.8, "away": 4.7, "known_at": _TIMESTAMP},
         "matches_rated": {"home": 440, "away": 440},
         "sparse_history_clubs": [],
     },
     "Match": _MATCH,
-    "MatchPage": {"items": [_MATCH], "next_cursor": None, **_STANDING},
+    "MatchPage": {"items": [_MATCH], "next_cursor": None, **_CLOCK_INFO},
     "ModelInfo": {
         "name": "match-outcome",
         "version": 1,
         "trained_through": "2025-05-25T15:00:00Z",
-        "created_at": _MOMENT,
-        "loaded_at": _MOMENT,
+        "created_at": _TIMESTAMP,
+        "loaded_at": _TIMESTAMP,
         "features": ["elo_difference"],
         "tags": {"source": "bundled"},
         "workers": 2,
@@ -186,7 +186,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Problem": problem_example(422),
     "PublishedForecast": {
         **FORECAST_EXAMPLE,
-        "published_at": _MOMENT,
+        "published_at": _TIMESTAMP,
         "settled": {
             "score": {"home": 2, "away": 1},
             "outcome": "home",
@@ -206,7 +206,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             }
         ]
     },
-    "Readiness": {"status": "ready", "parts": _READY, **_STANDING},
+    "Readiness": {"status": "ready", "parts": _READY, **_CLOCK_INFO},
     "SeasonTable": {
         "season": "2025-26",
         "model_version": 1,

@@ -16,9 +16,9 @@ from features.io.registry import MODEL_NAME
 from monitoring import metrics
 from serving.api.dependencies import CatalogueDep, DeskDep
 from serving.api.dispatch.dispatcher import Desk
-from serving.api.responses import Json
+from serving.api.responses import OrjsonResponse
 from serving.api.schemas.operations import Alive, Readiness
-from serving.api.serializers import standing
+from serving.api.serializers import clock_info
 from serving.settings import DEAD_LETTERS, QUEUE
 
 router = APIRouter(tags=["health"])
@@ -31,7 +31,7 @@ _TOLD = 5
 @router.get("/healthcheck", include_in_schema=False)
 async def alive() -> Any:
     """The process answers; touches nothing else."""
-    return Json({"status": "ok"})
+    return OrjsonResponse({"status": "ok"})
 
 
 @router.get(
@@ -53,14 +53,14 @@ async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
     }
     clubs = sum(map(len, catalogue.snapshot.clubs.values()))
     parts["lake"] = {"ok": clubs > 0, "detail": f"{clubs} clubs, {len(catalogue.forecasts)} published forecasts"}
-    damaged = catalogue.damaged
+    damaged = catalogue.unreadable_tables
     for name, damage in islice(damaged.items(), _TOLD):
         parts["lake"]["detail"] += f"; {name}: {damage}"
     if len(damaged) > _TOLD:
         parts["lake"]["detail"] += f"; and {len(damaged) - _TOLD} more"
     good = all(part["ok"] for part in parts.values())
-    return Json(
-        {"status": "ready" if good else "unready", "parts": parts, **standing(catalogue)},
+    return OrjsonResponse(
+        {"status": "ready" if good else "unready", "parts": parts, **clock_info(catalogue)},
         200 if good else 503,
         {} if good else {"retry-after": "2"},
     )

@@ -21,7 +21,7 @@ from serving.api.schemas.insights import (
     RatingContribution,
     Scoreline,
 )
-from serving.api.serializers import unpublished
+from serving.api.serializers import not_published_error
 
 router = APIRouter(tags=["matches"], route_class=StrictRoute)
 
@@ -36,7 +36,7 @@ def match_insight(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> 
     """
     known = catalogue.forecasts.get(match_id)
     if known is None:
-        raise unpublished(catalogue, match_id)
+        raise not_published_error(catalogue, match_id)
     week = lake.read_table("forecasts", week_of(known["kick_off"]))
     rows = week[week["match_id"] == match_id]
     if rows.empty or "scorelines" not in rows or rows["scorelines"].iloc[0] is None:

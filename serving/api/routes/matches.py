@@ -17,11 +17,11 @@ from features.season import MADE_FROM
 from serving.api.catalogue.catalogue import competition_name
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import StrictRoute
-from serving.api.responses import Json
+from serving.api.responses import OrjsonResponse
 from serving.api.schemas.forecasts import ClubName, Slug
 from serving.api.schemas.matches import Competitions, Match, MatchPage, Teams
 from serving.api.schemas.season import SeasonTable
-from serving.api.serializers import match, standing
+from serving.api.serializers import clock_info, serialize_match
 from serving.errors import BadField
 from serving.wire.columns import iso
 
@@ -62,9 +62,11 @@ async def list_matches(
     wanted = {name: value for name, value in asked.items() if value is not None}
     since = datetime.combine(date_from, time.min, UTC) if date_from else None
     until = datetime.combine(date_to, time.max, UTC) if date_to else None
-    rows, following = catalogue.snapshot.listing.page(wanted, since, until, limit, cursor, order is Order.DESCENDING)
-    items = [match(catalogue, row) for row in rows]
-    return Json({"items": items, "next_cursor": following, **standing(catalogue)})
+    rows, following = catalogue.snapshot.match_index.page(
+        wanted, since, until, limit, cursor, order is Order.DESCENDING
+    )
+    items = [serialize_match(catalogue, row) for row in rows]
+    return OrjsonResponse({"items": items, "next_cursor": following, **clock_info(catalogue)})
 
 
 @router.get("/matches/{match_id}", response_model=Match, responses=_READ)
@@ -74,7 +76,7 @@ async def one_match(match_id: MatchId, catalogue: CatalogueDep) -> Any:
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
         raise UnknownMatchError(f"match {match_id!r} is unknown")
-    return Json(match(catalogue, row))
+    return OrjsonResponse(serialize_match(catalogue, row))
 
 
 @router.get("/teams", response_model=Teams, responses=_READ)
@@ -89,7 +91,7 @@ async def list_teams(catalogue: CatalogueDep, competition: Annotated[Slug | None
         if competition in (None, slug)
         for club in part.values()
     ]
-    return Json(
+    return OrjsonResponse(
         {
             "items": [
                 {
@@ -113,7 +115,7 @@ async def list_competitions(catalogue: CatalogueDep) -> Any:
     snapshot = catalogue.snapshot
     items = []
     for slug in snapshot.competitions:
-        counts = snapshot.listing.seasons.get(slug, {})
+        counts = snapshot.match_index.seasons.get(slug, {})
         name, country = competition_name(slug)
         teams = len(snapshot.clubs.get(slug, {}))
         items.append(
@@ -126,7 +128,7 @@ async def list_competitions(catalogue: CatalogueDep) -> Any:
                 "teams": teams,
             }
         )
-    return Json({"items": items})
+    return OrjsonResponse({"items": items})
 
 
 @router.get("/competitions/{competition}/table", response_model=SeasonTable, responses=problems(401, 404, 422, 503))
@@ -144,7 +146,7 @@ def season_table(competition: Annotated[Slug, Path()], catalogue: CatalogueDep, 
         "complete": "complete" not in table or bool(table["complete"].all()),  # earlier versions did not ask
         "places_known": has_rules(competition),
     }
-    return Json({**head, "places": places, "items": _table(table, places)})
+    return OrjsonResponse({**head, "places": places, "items": _table(table, places)})
 
 
 def _table(table: pd.DataFrame, places: list[TableZone]) -> list[dict[str, Any]]:

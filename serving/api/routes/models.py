@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from features.errors import ModelUnavailableError
 from serving.api.dependencies import DeskDep, problems
 from serving.api.query_params import StrictRoute
-from serving.api.responses import Json
+from serving.api.responses import OrjsonResponse
 from serving.api.schemas.operations import ModelInfo
 
 router = APIRouter(tags=["model"], route_class=StrictRoute)
@@ -27,7 +27,7 @@ async def model_info(desk: DeskDep) -> Any:
         raise ModelUnavailableError(why or ("the workers are still loading" if workers else "no worker is alive"))
     counts = Counter(one["model_version"] for one in loaded)
     newest = max(loaded, key=lambda one: one["loaded_at"])
-    return Json(
+    return OrjsonResponse(
         {
             "name": newest["name_of_model"],
             "version": newest["model_version"],

@@ -16,9 +16,9 @@ from features.io import reports
 from features.io.store import Lake
 from serving.api.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.api.dispatch.in_flight import answer_of
-from serving.api.problem_details import problem
+from serving.api.problem_details import to_problem
 from serving.api.query_params import StrictRoute
-from serving.api.responses import Json
+from serving.api.responses import OrjsonResponse
 from serving.api.schemas.forecasts import TaskStatus
 from serving.api.schemas.operations import Queues, Workers
 from serving.api.schemas.reports import DriftSummary, DriftWeeks, Performance
@@ -41,12 +41,12 @@ async def task_status(task_id: TaskId, desk: DeskDep, request_id: RequestId) -> 
     status: dict[str, Any] = {"task_id": task_id, "status": "pending", "result": None, "error": None}
     if stored is None:
         status["status"] = "started" if accepted == b"started" else "pending"
-        return Json(status)
+        return OrjsonResponse(status)
     try:
         status |= {"status": "success", "result": answer_of(orjson.loads(stored))}
     except TouchlineError as error:
-        status |= {"status": "failure", "error": problem(error, request_id)[0].model_dump()}
-    return Json(status)
+        status |= {"status": "failure", "error": to_problem(error, request_id)[0].model_dump()}
+    return OrjsonResponse(status)
 
 
 @router.get("/celery/queues", response_model=Queues, responses=problems(401, 422, 503))
@@ -65,7 +65,7 @@ async def queues(desk: DeskDep) -> Any:
         }
         for depth in desk.depths
     ]
-    return Json({"items": items})
+    return OrjsonResponse({"items": items})
 
 
 @router.get("/celery/workers", response_model=Workers, responses=problems(401, 422, 503))
@@ -74,7 +74,7 @@ async def workers(desk: DeskDep) -> Any:
     """Worker processes that are alive, with the model each has loaded."""
     found = await desk.results.workers()
     keys = ("name", "pid", "seen_at", "model_version", "error")
-    return Json({"items": [{key: one[key] for key in keys} for one in found]})
+    return OrjsonResponse({"items": [{key: one[key] for key in keys} for one in found]})
 
 
 @router.get("/drift", response_model=DriftWeeks, responses=problems(401, 422, 503))
@@ -87,7 +87,7 @@ def drift_weeks(lake: LakeDep) -> Any:
             found.append({"week": week, **reports.drift_summary(lake, week)})
         except (NotPublishedError, CorruptArtefactError):
             continue
-    return Json({"items": found})
+    return OrjsonResponse({"items": found})
 
 
 @router.get("/drift/{week}", response_model=DriftSummary, responses=problems(401, 404, 422, 503))
@@ -95,7 +95,7 @@ def drift_weeks(lake: LakeDep) -> Any:
 def drift_week(week: Week, lake: LakeDep) -> Any:
     """The drift summary of a week."""
     with _known(lake, week):
-        return Json({"week": week, **reports.drift_summary(lake, week)})
+        return OrjsonResponse({"week": week, **reports.drift_summary(lake, week)})
 
 
 @router.get("/drift/{week}/report", response_class=HTMLResponse, responses=problems(401, 404, 422, 503))
@@ -122,4 +122,4 @@ def _known(lake: Lake, week: str) -> Iterator[None]:
 @router.get("/performance/", include_in_schema=False)
 def performance(lake: LakeDep) -> Any:
     """Rolling scores of settled forecasts against the references."""
-    return Json(lake.read_json(reports.PERFORMANCE))
+    return OrjsonResponse(lake.read_json(reports.PERFORMANCE))

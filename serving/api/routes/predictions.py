@@ -10,14 +10,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 
 from features.errors import TouchlineError
-from serving.api.catalogue.catalogue import Catalogue, Pair
+from serving.api.catalogue.catalogue import Catalogue
+from serving.api.catalogue.fixture_cache import PairRequest
 from serving.api.dependencies import CatalogueDep, DeskDep, MatchId, Principal, problems
 from serving.api.dispatch.coalescing import Caller
-from serving.api.fast_path import Pairs, Way
+from serving.api.fast_path import FastRoute, PairBatch
 from serving.api.middleware import route_of
-from serving.api.problem_details import problem
+from serving.api.problem_details import to_problem
 from serving.api.query_params import StrictRoute
-from serving.api.responses import Json
+from serving.api.responses import OrjsonResponse
 from serving.api.schemas.forecasts import (
     BatchRequest,
     BatchResponse,
@@ -26,7 +27,7 @@ from serving.api.schemas.forecasts import (
     PublishedForecast,
     TaskAccepted,
 )
-from serving.api.serializers import published, unpublished
+from serving.api.serializers import not_published_error, serialize_forecast
 from serving.errors import BadField, from_task
 from serving.wire import forecast_json
 from serving.wire.columns import Fixture
@@ -44,7 +45,7 @@ def _caller(request: Request) -> Caller:
 
 
 async def _forecast(request: Request, fixtures: list[Fixture]) -> Response:
-    return Json(await request.app.state.desk.ask(fixtures[0], _caller(request)))
+    return OrjsonResponse(await request.app.state.desk.ask(fixtures[0], _caller(request)))
 
 
 async def _forecasts(
@@ -57,12 +58,14 @@ async def _forecasts(
     if fixtures:
         answers = await request.app.state.desk.ask_many(fixtures, caller)
         errors |= {indices[place]: from_task(error) for place, error in answers.errors}
-    told = {index: problem(error, caller.request_id)[0].model_dump_json().encode() for index, error in errors.items()}
-    return Json(forecast_json.batch(indices, fixtures, answers, told))
+    told = {
+        index: to_problem(error, caller.request_id)[0].model_dump_json().encode() for index, error in errors.items()
+    }
+    return OrjsonResponse(forecast_json.batch(indices, fixtures, answers, told))
 
 
-_WAYS = (Way("/predict", Pair, _forecast), Way("/predict/batch", Pairs, _forecasts))
-WAYS = {path: way for way in _WAYS for path in (way.path, f"{way.path}/")}
+_FAST_ROUTES = (FastRoute("/predict", PairRequest, _forecast), FastRoute("/predict/batch", PairBatch, _forecasts))
+FAST_ROUTES = {path: way for way in _FAST_ROUTES for path in (way.path, f"{way.path}/")}
 """What can be answered before FastAPI sees it."""
 router = APIRouter(tags=["predictions"], route_class=StrictRoute)
 
@@ -105,7 +108,7 @@ async def predict_async(
     fixture, caller = _fixture(catalogue, wanted), _caller(request)
     if idempotency_key is None:
         task_id = await desk.submit(fixture, caller, PREDICT)
-        return Json({"task_id": task_id, "status": "queued"}, 202)
+        return OrjsonResponse({"task_id": task_id, "status": "queued"}, 202)
     key = f"touchline:idempotency:{_digest(principal or '', idempotency_key)}"
     task_id, body = desk.results.new_task_id(), _digest(wanted.model_dump_json())
     earlier = await desk.results.claim(key, f"{task_id} {body}")
@@ -114,12 +117,12 @@ async def predict_async(
         if known != body:
             raise BadField("this Idempotency-Key was used for another request", "Idempotency-Key")
         if taken:
-            return Json({"task_id": task_id, "status": "queued"}, 202)
+            return OrjsonResponse({"task_id": task_id, "status": "queued"}, 202)
     # A claim that nobody completed may stand for a task that never reached the queue. Under the same id it can safely
     # be put there again: a result is kept once.
     await desk.submit(fixture, caller, PREDICT, task_id)
     await desk.results.complete(key, f"{task_id} {body} taken")
-    return Json({"task_id": task_id, "status": "queued"}, 202)
+    return OrjsonResponse({"task_id": task_id, "status": "queued"}, 202)
 
 
 def _digest(*parts: str) -> str:
@@ -130,7 +133,7 @@ def _digest(*parts: str) -> str:
 @router.get("/predict/{match_id}/", include_in_schema=False)
 async def published_forecast(match_id: MatchId, catalogue: CatalogueDep) -> Any:
     """The forecast that was published for a match, with what happened if it is settled."""
-    found = published(catalogue, match_id)
+    found = serialize_forecast(catalogue, match_id)
     if found is None:
-        raise unpublished(catalogue, match_id)
-    return Json(found)
+        raise not_published_error(catalogue, match_id)
+    return OrjsonResponse(found)

@@ -11,14 +11,14 @@ import pytest
 
 from features.errors import InvalidInputError
 from serving.api import api_keys
-from serving.api.api_keys import Keys, create
+from serving.api.api_keys import ApiKeys, create
 
 
 def test_an_owner_may_have_two_keys_while_the_old_one_is_replaced(tmp_path: Path) -> None:
     (old, first), (new, second), (_, other) = create("viewer"), create("viewer"), create("bot")
     (tmp_path / "keys").write_text(f"{first}\n{second}\n{other}\n")
-    known = Keys.read(tmp_path / "keys")
-    assert (known.owner(old), known.owner(new)) == ("viewer", "viewer")
+    known = ApiKeys.read(tmp_path / "keys")
+    assert (known.authenticate(old), known.authenticate(new)) == ("viewer", "viewer")
 
 
 def test_every_hash_is_compared_in_constant_time_whichever_matches(
@@ -34,10 +34,10 @@ def test_every_hash_is_compared_in_constant_time_whichever_matches(
         return in_constant_time(one, other)
 
     monkeypatch.setattr(api_keys.hmac, "compare_digest", compare)
-    known = Keys.read(tmp_path / "keys")
+    known = ApiKeys.read(tmp_path / "keys")
     for given, owner in ((made[0][0], "owner-0"), (made[4][0], "owner-4"), ("tl_unknown", None)):
         compared.clear()
-        assert known.owner(given) == owner
+        assert known.authenticate(given) == owner
         assert len(compared) == 5
         assert all(len(one) == len(other) == 32 for one, other in compared)  # digests, never the key itself
 
@@ -49,7 +49,7 @@ def test_nothing_in_the_module_compares_digests_in_another_way() -> None:
 
         __hash__ = bytes.__hash__
 
-    assert Keys([("viewer", Digest(b"x" * 32))]).owner("tl_unknown") is None
+    assert ApiKeys([("viewer", Digest(b"x" * 32))]).authenticate("tl_unknown") is None
 
 
 def test_the_command_shows_a_new_key_once_and_writes_what_the_file_takes(tmp_path: Path) -> None:
@@ -59,11 +59,11 @@ def test_the_command_shows_a_new_key_once_and_writes_what_the_file_takes(tmp_pat
     shown = [done.stderr.split()[-1] for done in (first, second)]
     assert shown[0] != shown[1]
     assert not any(key in first.stdout + second.stdout for key in shown)
-    assert [Keys.read(tmp_path / "keys").owner(key) for key in shown] == ["viewer", "viewer"]
+    assert [ApiKeys.read(tmp_path / "keys").authenticate(key) for key in shown] == ["viewer", "viewer"]
 
 
 @pytest.mark.parametrize("line", ["viewer", "viewer:zz", "viewer:abcd", f":{'0' * 64}"])
 def test_a_line_that_is_not_a_name_and_a_hash_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "keys").write_text(f"# keys\n{line}\n")
     with pytest.raises(InvalidInputError, match="line 2"):
-        Keys.read(tmp_path / "keys")
+        ApiKeys.read(tmp_path / "keys")

@@ -16,9 +16,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from monitoring.metrics import PROCESS_REGISTRY
 from serving.api.app import create_app
-from serving.api.catalogue.catalogue import Pair, Remembered
-from serving.api.fast_path import Pairs, Shortcut, Way
-from serving.api.middleware import Frame, Guard, Net
+from serving.api.catalogue.fixture_cache import FixtureCache, PairRequest
+from serving.api.fast_path import FastPathMiddleware, FastRoute, PairBatch
+from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
 from serving.api.routes import predictions
 from serving.errors import Overloaded
 from serving.settings import ServingSettings
@@ -37,7 +37,7 @@ def ask(
 ) -> Mapping[str, Any]:
     """Who answered, with what, to a request that comes to the shortcut."""
     told: dict[str, Any] = {}
-    fixtures = Remembered()
+    fixtures = FixtureCache()
     fixtures.add(None, "Arsenal", "Chelsea", FIXTURE)
     state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)))
     scope: Scope = {
@@ -65,8 +65,11 @@ def ask(
     async def send(message: Message) -> None:
         told[message["type"]] = message
 
-    ways = {"/predict": Way("/predict", Pair, answer), "/predict/batch": Way("/predict/batch", Pairs, answer)}
-    asyncio.run(Shortcut(rest, ways)(scope, receive, send))
+    ways = {
+        "/predict": FastRoute("/predict", PairRequest, answer),
+        "/predict/batch": FastRoute("/predict/batch", PairBatch, answer),
+    }
+    asyncio.run(FastPathMiddleware(rest, ways)(scope, receive, send))
     return {**told, "route": scope.get("route")}
 
 
@@ -123,9 +126,14 @@ def test_the_api_takes_it_behind_its_guard_for_routes_that_it_has(
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
     app = create_app(ServingSettings())
-    assert [one.cls for one in app.user_middleware] == [Frame, Net, Guard, Shortcut]
+    assert [one.cls for one in app.user_middleware] == [
+        RequestContextMiddleware,
+        ErrorMiddleware,
+        RequestGuardMiddleware,
+        FastPathMiddleware,
+    ]
     routes = {
         route.path for route in predictions.router.routes if isinstance(route, APIRoute) and "POST" in route.methods
     }
-    assert {path for path in routes if "async" not in path} == set(predictions.WAYS)
-    assert all(way.path == path.rstrip("/") for path, way in predictions.WAYS.items())
+    assert {path for path in routes if "async" not in path} == set(predictions.FAST_ROUTES)
+    assert all(way.path == path.rstrip("/") for path, way in predictions.FAST_ROUTES.items())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from serving.api.api_keys import Keys, create
+from serving.api.api_keys import ApiKeys, create
 from tests.support.openapi_assertions import documented
 from tests.support.prometheus_samples import samples
 from tests.support.service_harness import Service, World, wait_until
@@ -90,8 +90,8 @@ def test_the_file_of_keys_holds_no_key(guarded: tuple[Service, str]) -> None:
     service, key = guarded
     text = (service.folder / "keys").read_text()
     assert key not in text
-    assert Keys.read(service.folder / "keys").owner(key) == "tester"
-    assert Keys.read(service.folder / "keys").owner(key + "x") is None
+    assert ApiKeys.read(service.folder / "keys").authenticate(key) == "tester"
+    assert ApiKeys.read(service.folder / "keys").authenticate(key + "x") is None
 
 
 def test_without_a_worker_nobody_is_kept_waiting(client: httpx.Client) -> None:

@@ -21,8 +21,9 @@ from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Fingerprint, Lake
 from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
-from serving.api.catalogue.catalogue import Catalogue, Pair
-from serving.api.serializers import published
+from serving.api.catalogue.catalogue import Catalogue
+from serving.api.catalogue.fixture_cache import PairRequest
+from serving.api.serializers import serialize_forecast
 from serving.errors import BadField
 from serving.wire.columns import iso
 from tests.support.service_harness import COLUMN_OF_TABLE, World
@@ -39,7 +40,7 @@ def test_of_a_table_that_is_missing_truncated_or_of_an_older_schema_the_last_goo
     def seen() -> object:
         catalogue.refresh()
         matches = len(catalogue.snapshot.matches)
-        return published(catalogue, SETTLED), matches, catalogue.fixture("Arsenal", "Everton")
+        return serialize_forecast(catalogue, SETTLED), matches, catalogue.fixture("Arsenal", "Everton")
 
     before = seen()
     files = sorted((world.lake_root / noun).rglob("*.parquet"))
@@ -59,26 +60,26 @@ def test_of_a_table_that_is_missing_truncated_or_of_an_older_schema_the_last_goo
             harm(file)
         assert seen() == before
         assert {file.stem.removeprefix("week=") for file in files if len(frames[file])} <= {
-            name.removeprefix(f"{noun}/") for name in catalogue.damaged
+            name.removeprefix(f"{noun}/") for name in catalogue.unreadable_tables
         }
-        assert all(name.startswith(noun) for name in catalogue.damaged)
+        assert all(name.startswith(noun) for name in catalogue.unreadable_tables)
     for file, content in whole.items():
         file.write_bytes(content)
     assert seen() == before
-    assert not catalogue.damaged
+    assert not catalogue.unreadable_tables
 
 
 def test_a_lake_that_is_gone_goes_on_in_memory_and_what_comes_back_is_read(world: World) -> None:
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    before = published(catalogue, SETTLED), catalogue.snapshot.matches
+    before = serialize_forecast(catalogue, SETTLED), catalogue.snapshot.matches
     world.lake_root.rename(world.lake_root.with_name("away"))
     catalogue.refresh()
-    assert (published(catalogue, SETTLED), catalogue.snapshot.matches) == before
-    assert f"matches/{COMPETITION}" in catalogue.damaged
+    assert (serialize_forecast(catalogue, SETTLED), catalogue.snapshot.matches) == before
+    assert f"matches/{COMPETITION}" in catalogue.unreadable_tables
     world.lake_root.with_name("away").rename(world.lake_root)
     catalogue.refresh()
-    assert not catalogue.damaged
+    assert not catalogue.unreadable_tables
 
 
 def test_an_empty_lake_is_no_fault(tmp_path) -> None:
@@ -95,7 +96,7 @@ def test_the_later_publication_of_a_postponed_match_is_the_one_that_is_told(worl
     lake.write_table("forecasts", "2026-04-20", again, SCHEMA)
     catalogue = Catalogue(lake)
     catalogue.refresh()
-    found = published(catalogue, SETTLED)
+    found = serialize_forecast(catalogue, SETTLED)
     assert found is not None
     assert found["probabilities"]["home"] == 0.9
 
@@ -113,27 +114,27 @@ def test_a_pair_is_remembered_as_it_was_named_until_the_lake_has_something_new(w
     catalogue = Catalogue(world.lake, {"eng": {"The Toffees": "Everton"}})
     catalogue.refresh()
     known = catalogue.snapshot.fixtures
-    pair, other = Pair("Arsenal", "the toffees"), Pair("Arsenal", "the toffees", COMPETITION)
+    pair, other = PairRequest("Arsenal", "the toffees"), PairRequest("Arsenal", "the toffees", COMPETITION)
     assert known.find_all([pair]) is None
     found = catalogue.fixture(pair.home_team, pair.away_team)
     assert known.find_all([pair, pair]) == [found, found]
-    assert known.find_all([pair, Pair("Arsenal", "Everton")]) is None
+    assert known.find_all([pair, PairRequest("Arsenal", "Everton")]) is None
     assert known.find_all([other]) is None
     again = catalogue.fixture(other.home_team, other.away_team, other.competition)
     assert known.find_all([other]) == [again]
-    catalogue.snapshot = catalogue._combine()
+    catalogue.snapshot = catalogue._build_snapshot()
     assert catalogue.snapshot.fixtures.find_all([pair]) is None
 
 
 def test_pairs_that_are_remembered_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.api.catalogue.catalogue._PAIRS", 2)
+    monkeypatch.setattr("serving.api.catalogue.fixture_cache.MAX_CACHED_PAIRS", 2)
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     known = catalogue.snapshot.fixtures
     for away in ("Chelsea", "Everton", "Fulham", "Everton"):
         catalogue.fixture("Arsenal", away)
-    assert known.find_all([Pair("Arsenal", "Chelsea")]) is None
-    assert known.find_all([Pair("Arsenal", "Fulham"), Pair("Arsenal", "Everton")]) is not None
+    assert known.find_all([PairRequest("Arsenal", "Chelsea")]) is None
+    assert known.find_all([PairRequest("Arsenal", "Fulham"), PairRequest("Arsenal", "Everton")]) is not None
 
 
 def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> None:
@@ -174,10 +175,10 @@ def test_a_clock_that_cannot_be_read_keeps_its_last_moment_and_is_named(world: W
     (tmp_path / "as_of").write_text("yesterday")
     catalogue.refresh()
     assert catalogue.as_of == REPLAY_AS_OF
-    assert "not a moment" in catalogue.damaged["as_of"]
+    assert "not a moment" in catalogue.unreadable_tables["as_of"]
     (tmp_path / "as_of").unlink()
     catalogue.refresh()
-    assert not catalogue.damaged
+    assert not catalogue.unreadable_tables
 
 
 @pytest.mark.parametrize("status", ["scheduled", "postponed"])
@@ -242,9 +243,9 @@ def test_a_hiccup_of_the_storage_holds_back_only_what_it_concerns(
 MEASURE = """
 import gc, json, sys, time, psutil
 from features.io.store import Lake
-from serving.api.catalogue.catalogue import Catalogue, Pair
+from serving.api.catalogue.catalogue import Catalogue
 from serving.errors import BadField
-from serving.api.serializers import published
+from serving.api.serializers import serialize_forecast
 
 def load(root):
     catalogue = Catalogue(Lake(root))
@@ -257,7 +258,7 @@ many, after = load(sys.argv[2])
 seconds = []
 for match_id in sys.stdin.read().split():
     started = time.perf_counter()
-    assert published(many, match_id)["match_id"] == match_id
+    assert serialize_forecast(many, match_id)["match_id"] == match_id
     seconds.append(time.perf_counter() - started)
 seconds.sort()
 print(json.dumps({"count": len(many.forecasts), "grown": after - before, "p50": seconds[len(seconds) // 2]}))
