@@ -21,7 +21,7 @@ from features.errors import (
     UnknownCompetitionError,
 )
 from features.io.clock import Clock
-from features.io.store import Lake, Fingerprint
+from features.io.store import Fingerprint, Lake
 from features.matches import build_match_id
 from features.rating_history import STATES
 from features.teams import suggest

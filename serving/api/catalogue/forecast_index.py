@@ -13,7 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
-from features.io.store import Lake, Fingerprint
+from features.io.store import Fingerprint, Lake
 from features.matches import build_match_id
 
 log = structlog.get_logger(__name__)
