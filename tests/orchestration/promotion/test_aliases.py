@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from features.errors import PromotionBlockedError
+from features.io import reports
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
@@ -203,7 +204,7 @@ def test_an_approval_of_other_evidence_is_not_named_as_the_reason(registry: Regi
 def test_a_damaged_history_is_told_again_by_the_versions(registry: Registry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     before = aliases.history(lake)
-    lake.write_bytes(aliases.HISTORY, b"{")
+    lake.write_bytes(reports.PROMOTIONS, b"{")
     assert aliases.has_incomplete_promotion(registry, lake)
     aliases.complete_promotion(registry, lake)
     assert aliases.history(lake) == before
