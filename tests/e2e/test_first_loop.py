@@ -23,7 +23,7 @@ def environment(tmp_path: Path, free_port: Callable[[], int]) -> dict[str, str]:
 @pytest.mark.service
 @pytest.mark.chromium
 @pytest.mark.timeout(1500)
-def test_make_up_serves_real_forecasts_shows_them_and_leaves_nothing_behind(
+def test_make_up_serves_forecasts_and_leaves_nothing_behind(
     repository: Path, environment: dict[str, str], require: Callable[[object, str], None]
 ) -> None:
     require(Path(CHROMIUM).exists(), "no Chromium on this machine (Debian: apt install chromium)")

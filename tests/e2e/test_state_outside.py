@@ -259,9 +259,10 @@ def forecasts(world: World, match: dict[str, Any]) -> tuple[dict[str, Any], dict
 @pytest.mark.rabbitmq
 @pytest.mark.chromium
 @pytest.mark.timeout(1500)
-def test_the_first_loop_passes_with_everything_outside_by_settings_alone(
+def test_first_loop_passes_on_external_services(
     world: World, repository: Path, require: Callable[[object, str], None]
 ) -> None:
+    """The first loop passes with every service replaced by settings alone."""
     require(Path(CHROMIUM).exists(), "no Chromium on this machine (Debian: apt install chromium)")
     given = {name: value for name, value in world.environment.items() if name != "TOUCHLINE_MLFLOW_TRACKING_URI"}
     first_loop(repository, given)

@@ -98,7 +98,7 @@ DRIFT = {"state": "drift", "digest": "abc", "drifted": ["elo"], "week": "2026-03
 DRIFT_PATH = "reports/drift/week=2026-03-02/summary.json"
 
 
-def test_drift_asks_for_a_training_that_learns_from_the_running_season(settings, instance, tick: Tick) -> None:
+def test_drift_requests_a_training_on_the_running_season(settings, instance, tick: Tick) -> None:
     Lake(settings.lake_root).write_json(DRIFT_PATH, DRIFT)
     request = tick()
     config = request.run_config["ops"]["outcome_model"]["config"]
@@ -126,7 +126,7 @@ def test_an_alarm_whose_training_failed_is_answered_again(settings, instance, ti
 
 
 @pytest.mark.parametrize("name", ["drift", "performance"])
-def test_an_alarm_does_not_displace_a_candidate_that_is_still_being_judged(settings, tick: Tick, name: str) -> None:
+def test_alarm_does_not_displace_a_candidate_in_evaluation(settings, tick: Tick, name: str) -> None:
     lake = Lake(settings.lake_root)
     lake.write_json(DRIFT_PATH, DRIFT)
     lake.write_json("reports/performance.json", performance_report(of_production(swapped=True), AS_OF))
@@ -150,7 +150,7 @@ def of_production(swapped: bool) -> pd.DataFrame:
     return rows.assign(kick_off=days, competition=LEAGUE, season="2025-26", model_version=1)
 
 
-def test_disappointing_forecasts_ask_for_a_training_until_a_person_has_to_look(settings, tick: Tick) -> None:
+def test_bad_forecasts_request_trainings_up_to_the_cap(settings, tick: Tick) -> None:
     lake = Lake(settings.lake_root)
     production = ModelVersion(1, "run", AS_OF, aliases=("production",))
     ask = partial(tick, production, sensor=performance_alarm_sensor)
@@ -181,7 +181,7 @@ def test_the_daily_schedule_refreshes_every_competition(settings) -> None:
     assert [one.partition_key for one in requests] == [LEAGUE]
 
 
-def test_the_weekly_schedules_train_and_look_at_the_week_that_is_over(settings) -> None:
+def test_weekly_schedules_train_and_report_drift(settings) -> None:
     request = weekly_retraining(registry=Versions(), lake=Lake(settings.lake_root), clock=Clock(settings))
     config = request.run_config["ops"]["outcome_model"]["config"]
     assert config == {"include_running_season": True, "reason": "weekly schedule"}
@@ -194,7 +194,7 @@ WAITING = (
 )
 
 
-def test_a_candidate_keeps_its_place_week_after_week_until_its_matches_speak_against_it(settings) -> None:
+def test_candidate_stays_staged_until_its_evidence_fails(settings) -> None:
     lake = Lake(settings.lake_root)
     retrain = partial(weekly_retraining, registry=Versions(*WAITING), lake=lake, clock=Clock(settings))
 
@@ -278,7 +278,7 @@ def here(settings, monkeypatch) -> Iterator[Installation]:
         yield found
 
 
-def test_only_the_country_whose_results_have_changed_is_rated_again(here) -> None:
+def test_only_countries_with_new_results_are_rated_again(here) -> None:
     assert here.rate() == set(), "nothing is there yet"
     here.refresh(*LEAGUES)
     assert here.rate() == set(LEAGUES)
@@ -302,7 +302,7 @@ def test_ratings_wait_until_all_tiers_of_a_country_are_refreshed(here) -> None:
     assert here.rate() == {LEAGUE, "eng-championship"}
 
 
-def test_a_refresh_that_changes_nothing_asks_for_nothing_but_the_freshness(here) -> None:
+def test_refresh_without_changes_updates_freshness_only(here) -> None:
     here.refresh(LEAGUE)
     here.rate()
     evaluation = dg.evaluate_automation_conditions(here.definitions, here.instance)

@@ -61,7 +61,7 @@ def execute(here: Any, job: str, asset: str, **more: Any) -> None:
 
 
 @pytest.mark.parametrize("asset", WEEKLY)
-def test_a_range_in_one_run_leaves_what_a_run_of_each_week_leaves(judged: Any, asset: str) -> None:
+def test_one_run_and_one_run_per_week_write_the_same_files(judged: Any, asset: str) -> None:
     names = SEASON[-4:]
     at_first = taken(judged, [asset], names)
     execute(judged, "__ASSET_JOB", asset, tags={RANGE_START: names[0], RANGE_END: names[-1]})
@@ -74,7 +74,8 @@ def test_a_range_in_one_run_leaves_what_a_run_of_each_week_leaves(judged: Any, a
     assert at_first.items() <= together.items(), "what was there before came out again"
 
 
-def test_reports_on_weeks_to_come_are_refused_with_the_last_week_that_there_can_be(judged: Any) -> None:
+def test_drift_reports_on_future_weeks_are_refused(judged: Any) -> None:
+    """The message names the latest possible week."""
     ahead = {RANGE_START: SEASON[-1], RANGE_END: "2026-03-23"}
     with judged.instance() as instance:
         job = build(judged.settings).resolve_job_def("report_drift")
@@ -86,7 +87,7 @@ def test_reports_on_weeks_to_come_are_refused_with_the_last_week_that_there_can_
 
 
 @pytest.mark.parametrize("names", [SEASON[-2:], pytest.param(SEASON, marks=pytest.mark.soak)], ids=["two", "season"])
-def test_from_the_pages_weeks_are_filled_in_one_run_and_in_a_run_each(
+def test_backfills_from_the_pages_are_one_run_or_one_per_week(
     judged: Any, repository: Path, free_port: Callable[[], int], names: list[str]
 ) -> None:
     """By the real daemon, with nothing in the lake before either way."""

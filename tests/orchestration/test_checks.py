@@ -79,7 +79,8 @@ def published(lake: Lake) -> dict[str, bytes]:
     return {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in ("matches", "match_features", "team_states")}
 
 
-def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(tmp_path, season: pd.DataFrame) -> None:
+def test_broken_feed_leaves_the_published_table(tmp_path, season: pd.DataFrame) -> None:
+    """It is named, and nothing downstream runs."""
     lake = Lake(str(tmp_path))
     with dg.DagsterInstance.ephemeral() as instance:
         good = refresh(lake, season, instance)
@@ -111,7 +112,7 @@ def test_a_broken_feed_is_named_stops_everything_and_leaves_what_was_published(t
         assert not any(name.startswith("forecasts") for name in seen), "what never ran has no result"
 
 
-def test_a_result_of_a_match_that_is_yet_to_come_is_a_broken_feed_and_no_fixture(tmp_path, season) -> None:
+def test_result_of_a_future_match_is_a_broken_feed(tmp_path, season) -> None:
     lake, knowing = Lake(str(tmp_path)), season.copy()
     knowing.loc[7, "kick_off"] = pd.Timestamp(AS_OF) + pd.Timedelta(days=3)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -123,7 +124,7 @@ def test_a_result_of_a_match_that_is_yet_to_come_is_a_broken_feed_and_no_fixture
         assert published(lake) == before
 
 
-def test_fixtures_that_contradict_a_critical_claim_leave_what_was_published(tmp_path, season: pd.DataFrame) -> None:
+def test_fixtures_failing_a_critical_check_are_not_published(tmp_path, season: pd.DataFrame) -> None:
     lake, broken = Lake(str(tmp_path)), season.copy()
     to_come = broken.index[-1]
     broken.loc[to_come, ["status", *RESULT_COLUMNS]] = [Status.SCHEDULED.value, *[float("nan")] * len(RESULT_COLUMNS)]
@@ -138,9 +139,7 @@ def test_fixtures_that_contradict_a_critical_claim_leave_what_was_published(tmp_
         assert published(lake) == before
 
 
-def test_a_new_competition_needs_no_result_but_one_that_had_some_does_not_lose_them(
-    tmp_path, season: pd.DataFrame
-) -> None:
+def test_only_a_new_competition_may_have_no_results(tmp_path, season: pd.DataFrame) -> None:
     lake, ahead = Lake(str(tmp_path)), season.copy()
     ahead["status"] = Status.SCHEDULED.value
     ahead[list(RESULT_COLUMNS)] = float("nan")
@@ -156,7 +155,7 @@ def test_a_new_competition_needs_no_result_but_one_that_had_some_does_not_lose_t
         assert "380 of 380 rows contradict it" in error.to_string()
 
 
-def test_a_feed_that_lost_results_is_refused_until_a_person_says_that_it_is_right(tmp_path, season) -> None:
+def test_feed_that_lost_results_is_refused_until_accepted(tmp_path, season) -> None:
     lake = Lake(str(tmp_path))
     with dg.DagsterInstance.ephemeral() as instance:
         assert refresh(lake, season, instance).success
@@ -176,9 +175,10 @@ def test_a_feed_that_lost_results_is_refused_until_a_person_says_that_it_is_righ
 
 
 @pytest.mark.parametrize("broken", ["match_features", "team_states"])
-def test_ratings_that_contradict_a_critical_claim_are_not_published_and_nothing_follows_from_them(
+def test_ratings_failing_a_critical_check_are_not_published(
     tmp_path, season: pd.DataFrame, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And nothing downstream runs."""
     lake = Lake(str(tmp_path))
     definitions = build(PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9"))
     whole = {"match_features": ratings_module.feature_frame, "team_states": ratings_module.compute_ratings}
@@ -264,9 +264,8 @@ def publish(lake: Lake, registry: InProduction, instance: dg.DagsterInstance) ->
     ],
     ids=["not a number", "sum to more than one", "below zero"],
 )
-def test_a_model_that_gives_no_probabilities_publishes_no_week_and_leaves_every_forecast_as_it_was(
-    tmp_path, factor: float, named: set[str]
-) -> None:
+def test_invalid_probabilities_are_not_published(tmp_path, factor: float, named: set[str]) -> None:
+    """Every published forecast stays as it was."""
     lake, weeks = Lake(str(tmp_path)), ("2026-03-09", "2026-03-16")
     lake.write_table("matches", LEAGUE, as_known_at(bundled.load().query("season >= '2024-25'"), bundled.REPLAY_AS_OF))
     with dg.DagsterInstance.ephemeral() as instance:
@@ -291,7 +290,7 @@ def test_a_model_that_gives_no_probabilities_publishes_no_week_and_leaves_every_
         assert set(lake.read_table("forecasts", "2026-03-16")["model_version"]) == {2}, "a sound one is published"
 
 
-def test_a_failed_warning_is_shown_with_its_rows_and_publishes_all_the_same(tmp_path, season: pd.DataFrame) -> None:
+def test_failed_warning_is_shown_and_does_not_block(tmp_path, season: pd.DataFrame) -> None:
     lake, unusual = Lake(str(tmp_path)), season.copy()
     unusual.loc[unusual.index[::2], ["home_goals", "away_goals"]] = [6, 5]
     first, twice = unusual.index[unusual["home_team"] == unusual.loc[unusual.index[0], "home_team"]][:2]

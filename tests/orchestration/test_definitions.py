@@ -71,9 +71,8 @@ def test_weeks_ahead_of_the_real_clock_exist() -> None:
         ({"first_published_week": "2019-08-08"}, "2019-08-05"),
     ],
 )
-def test_the_first_week_follows_from_the_moment_or_is_set_and_later_weeks_stay(
-    tmp_path: Path, settings: dict[str, str], first: str
-) -> None:
+def test_first_week_follows_from_the_clock_or_the_setting(tmp_path: Path, settings: dict[str, str], first: str) -> None:
+    """Later weeks stay."""
     graph = build(PipelineSettings(home=tmp_path, **settings)).resolve_asset_graph()
     for key in graph.materializable_asset_keys:
         definition = graph.get(key).partitions_def

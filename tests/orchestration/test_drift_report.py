@@ -101,9 +101,8 @@ def test_what_the_model_uses_is_watched_and_shown(lake: Lake) -> None:
     assert f"Drift, week of {WEEK}: no drift" in page
 
 
-def test_odds_that_a_match_may_lack_are_watched_in_the_forecasts_made_of_them(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_odds_are_monitored_through_the_forecasts(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A match may have no odds."""
     asked: list[int] = []
 
     class WithOdds(Elo):
@@ -118,7 +117,7 @@ def test_odds_that_a_match_may_lack_are_watched_in_the_forecasts_made_of_them(
     assert asked == [len(names)], "the model is asked with the odds"
 
 
-def test_the_report_is_one_click_away_where_the_address_of_the_api_is_known(lake: Lake) -> None:
+def test_report_is_linked_if_the_api_address_is_set(lake: Lake) -> None:
     seen, _ = watch(lake, api_url="https://api.example/")
     assert isinstance(seen["report"], dg.UrlMetadataValue)
     assert seen["report"].value == f"https://api.example/monitoring/drift/{WEEK}/report"
@@ -126,13 +125,13 @@ def test_the_report_is_one_click_away_where_the_address_of_the_api_is_known(lake
     assert unknown["report"].value == f"GET /monitoring/drift/{WEEK}/report of the API"
 
 
-def test_made_again_it_is_the_same_report_so_that_a_review_of_it_still_holds(lake: Lake) -> None:
+def test_report_made_again_keeps_its_review(lake: Lake) -> None:
     _, first = watch(lake)
     _, again = watch(lake)
     assert again["digest"] == first["digest"]
 
 
-def test_what_production_published_is_what_is_watched(lake: Lake, features: pd.DataFrame) -> None:
+def test_published_forecasts_are_monitored(lake: Lake, features: pd.DataFrame) -> None:
     publish(lake, features, IN_PRODUCTION, (0.98, 0.01, 0.01))
     seen, summary = watch(lake)
     assert summary["as_published"] == WINDOW

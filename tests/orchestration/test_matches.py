@@ -45,7 +45,7 @@ def refreshed(settings: PipelineSettings, competition: str) -> tuple[pd.DataFram
 
 
 @pytest.mark.shared
-def test_a_refused_row_is_counted_and_shown_with_its_file_and_row(site, tmp_path: Path, shared_data: Path) -> None:
+def test_rejected_row_is_shown_with_file_and_row(site, tmp_path: Path, shared_data: Path) -> None:
     site.files["/mmz4281/1415/G1.csv"] = (shared_data / "defects/G1_1415.csv").read_bytes()
     settings = settings_of(site, tmp_path, "football_data", "2015-06-01", first_season=2014)
     table, told = refreshed(settings, "gre-super-league")
@@ -56,7 +56,7 @@ def test_a_refused_row_is_counted_and_shown_with_its_file_and_row(site, tmp_path
 
 
 @pytest.mark.shared
-def test_repaired_rows_are_counted_and_shown_with_their_file_and_row(site, tmp_path: Path, shared_data: Path) -> None:
+def test_repaired_rows_are_shown_with_file_and_row(site, tmp_path: Path, shared_data: Path) -> None:
     site.files["/2025-26/en.3.json"] = (shared_data / "openfootball/2025-26/en.3.json").read_bytes()
     settings = settings_of(site, tmp_path, "openfootball", "2026-03-13", first_season=2025)
     table, told = refreshed(settings, "eng-league-one")

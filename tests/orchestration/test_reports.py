@@ -51,7 +51,7 @@ def means(p: np.ndarray, happened: np.ndarray) -> dict[str, float]:
     }
 
 
-def test_what_was_settled_is_every_published_forecast_of_a_match_that_was_played(installed, scored) -> None:
+def test_all_forecasts_of_played_matches_are_settled(installed, scored) -> None:
     settled = tables(installed, "settled_forecasts").sort_values(["kick_off", "match_id"], ignore_index=True)
     assert list(settled["match_id"]) == list(scored["match_id"])
     np.testing.assert_array_equal(settled[CLASSES], scored[CLASSES])

@@ -75,7 +75,7 @@ def without_far_fixtures(matches: pd.DataFrame) -> pd.DataFrame:
     return matches[near | (matches["status"] == Status.PLAYED)].reset_index(drop=True)
 
 
-def test_far_fixtures_that_the_source_does_not_list_are_played_too(known, tmp_path) -> None:
+def test_unlisted_fixtures_are_simulated_too(known, tmp_path) -> None:
     listed, all_listed = simulated(tmp_path / "all", known)
     cut, some_listed = simulated(tmp_path / "some", without_far_fixtures(known))
     assert all_listed["matches_to_come"] == some_listed["matches_to_come"] > 80
@@ -85,7 +85,7 @@ def test_far_fixtures_that_the_source_does_not_list_are_played_too(known, tmp_pa
     np.testing.assert_allclose(*points, atol=0.25)
 
 
-def test_of_a_competition_with_another_format_it_says_that_matches_may_be_missing(known, tmp_path) -> None:
+def test_unknown_format_is_reported_as_incomplete(known, tmp_path) -> None:
     final, told = simulated(tmp_path, without_far_fixtures(known.assign(competition="sco-premiership")))
     assert not final["complete"].any()
     assert told["complete"] is False

@@ -43,7 +43,7 @@ class Elo:
 
 @pytest.mark.timeout(900)
 @pytest.mark.slow
-def test_both_tiers_are_rated_with_all_matches_and_online_equals_batch(fresh, monkeypatch) -> None:
+def test_tiers_are_rated_together_online_as_in_batch(fresh, monkeypatch) -> None:
     def no_training(*_: object) -> None:
         raise TouchlineError("this test needs no trained model")
 

@@ -33,9 +33,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_goes_by_the_settings_of_the_run_and_says_what_came_in(
+def test_advance_uses_the_settings_of_the_running_stack(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """And it reports what came in."""
     used: list[PipelineSettings] = []
 
     def pipeline(given: PipelineSettings, say: object) -> None:
@@ -58,7 +59,7 @@ def test_it_goes_by_the_settings_of_the_run_and_says_what_came_in(
     assert "http://127.0.0.1:18501/?show=Results" in look
 
 
-def test_without_a_run_in_this_home_one_sentence_says_so_and_nothing_is_made(
+def test_advance_needs_a_running_stack(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever answers elsewhere: an MLflow of another platform is no reason to begin a second one here."""
@@ -82,7 +83,7 @@ def test_a_run_whose_registry_does_not_answer_is_not_moved(
     assert not (home / "as_of").exists()
 
 
-def test_the_home_is_that_of_the_project_in_whatever_folder_a_command_is_given(
+def test_home_does_not_depend_on_the_working_directory(
     home: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a checkout, as in an image, it is that of the working folder."""

@@ -95,7 +95,7 @@ def test_success_is_one_line_with_the_messages_of_the_run(said) -> None:
     assert launch_params["executionMetadata"] == {"tags": [{"key": "dagster/partition", "value": "2026-03-09"}]}
 
 
-def test_failure_is_the_message_of_the_step_and_the_page_of_the_run(said) -> None:
+def test_failure_is_the_message_of_the_step_and_a_link(said) -> None:
     with pytest.raises(TouchlineError) as failure:
         said(Dagster(STARTED, status="FAILURE", events=[{"__typename": "RunStartEvent"}, FAILED]))
     assert str(failure.value) == (

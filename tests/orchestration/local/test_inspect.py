@@ -38,7 +38,7 @@ def test_the_report_goes_out_and_the_progress_beside_it(environment, capsys) -> 
     assert "fetching" not in told.out
 
 
-def test_without_a_choice_the_followed_competitions_are_looked_at(environment, capsys) -> None:
+def test_inspect_defaults_to_the_followed_competitions(environment, capsys) -> None:
     assert main(["inspect"]) == 0
     assert "eng-premier-league" in capsys.readouterr().out
 

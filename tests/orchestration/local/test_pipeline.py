@@ -31,7 +31,8 @@ pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installatio
 AS_OF = bundled.REPLAY_AS_OF
 
 
-def test_every_match_of_the_season_up_to_four_weeks_ahead_has_one_forecast(installed) -> None:
+def test_each_match_within_the_horizon_has_one_forecast(installed) -> None:
+    """Every match of the season, up to four weeks ahead."""
     rows = installed.forecasts()
     season = bundled.load().query("season == '2025-26'")
     due = season[season["kick_off"] < pd.Timestamp("2026-04-13", tz="UTC")]
@@ -50,7 +51,8 @@ def test_nothing_published_knows_what_came_later(installed) -> None:
     assert (rows["published_at"] < rows["kick_off"]).all()
 
 
-def test_batch_forecasts_are_what_online_makes_of_the_club_states(installed) -> None:
+def test_batch_and_online_forecasts_are_equal(installed) -> None:
+    """Online forecasts from the published team states equal the batch ones."""
     production = installed.registry.by_alias(PRODUCTION)
     rows = installed.forecasts().query("kick_off > @AS_OF").reset_index(drop=True)
     states = installed.lake.read_table("team_states", bundled.COMPETITION)
@@ -63,7 +65,7 @@ def test_batch_forecasts_are_what_online_makes_of_the_club_states(installed) -> 
     np.testing.assert_allclose(online, rows[list(OUTCOMES)], rtol=0, atol=1e-9)
 
 
-def test_the_first_good_version_is_in_production_and_explains_itself(installed) -> None:
+def test_first_good_version_is_in_production_with_a_reason(installed) -> None:
     production, staging = installed.registry.by_alias(PRODUCTION), installed.registry.by_alias(STAGING)
     assert production.version == staging.version == 1
     assert production.tags["promoted_because"]
@@ -75,7 +77,7 @@ def test_the_first_good_version_is_in_production_and_explains_itself(installed) 
     assert {"rps", "log_loss", "brier", "ece", "elo_rps", "base_rps", "skill"} <= set(logged)
 
 
-def test_the_registered_model_comes_out_again_from_what_the_registry_recorded(installed) -> None:
+def test_registered_model_can_be_reproduced_from_its_tags(installed) -> None:
     version = installed.registry.by_alias(PRODUCTION)
     tables = lake_tables.matches(installed.lake), lake_tables.features(installed.lake)
     recipe = Recipe(**json.loads(version.tags["recipe"]))
@@ -86,7 +88,7 @@ def test_the_registered_model_comes_out_again_from_what_the_registry_recorded(in
     np.testing.assert_array_equal(again.estimator.predict_proba(x), registered)
 
 
-def test_a_version_is_fitted_again_from_what_is_kept_with_it_without_the_lake(installed) -> None:
+def test_version_can_be_refitted_without_the_lake(installed) -> None:
     """The tables of the lake are overwritten every day; the rows that a model learnt from stay with the model."""
     version = installed.registry.by_alias(PRODUCTION)
     recipe, dataset = Recipe(**json.loads(version.tags["recipe"])), installed.registry.dataset(version)
@@ -121,7 +123,7 @@ def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
         assert {"dagster/row_count", "dagster/column_schema", "sample"} <= set(shown)
 
 
-def test_a_match_that_can_never_be_scored_is_not_asked_for_at_every_start(installed, tmp_path) -> None:
+def test_match_that_cannot_be_scored_does_not_rerun_settlement(installed, tmp_path) -> None:
     lake, week = Lake(str(tmp_path / "lake")), "2026-03-02"
     shutil.copytree(installed.settings.lake_root, lake.root)
     settings = installed.settings.model_copy(update={"home": tmp_path, "lake": lake.root})
@@ -137,7 +139,7 @@ def test_a_match_that_can_never_be_scored_is_not_asked_for_at_every_start(instal
         assert not pipeline._unsettled(AS_OF), "it was published after the fact and stays unscored for ever"
 
 
-def test_matches_replaced_within_the_second_of_the_forecasts_are_noticed_on_s3(installed, s3_lake, tmp_path) -> None:
+def test_matches_replaced_within_a_second_are_noticed_on_s3(installed, s3_lake, tmp_path) -> None:
     """Times on S3 are whole seconds, so that nothing can be told to be newer by them."""
     local, running = Path(installed.settings.lake_root), "2026-03-09"
     for path in local.rglob("*.*"):
@@ -163,7 +165,8 @@ def test_matches_replaced_within_the_second_of_the_forecasts_are_noticed_on_s3(i
 
 
 @pytest.mark.slow
-def test_a_second_start_does_nothing_and_two_weeks_later_only_what_is_new(fresh) -> None:
+def test_second_start_runs_only_what_is_outdated(fresh) -> None:
+    """It runs nothing at the same time, and two weeks later only what is new."""
     home = fresh(AS_OF)
     first = home.run()
     assert any("trained" in line for line in first)
@@ -185,7 +188,7 @@ def test_a_second_start_does_nothing_and_two_weeks_later_only_what_is_new(fresh)
     assert (to_come["features_as_of"] > pd.Timestamp(AS_OF)).all()
 
 
-def test_standing_before_the_first_week_is_refused_in_one_sentence(fresh) -> None:
+def test_clock_before_the_first_week_is_refused(fresh) -> None:
     home = fresh(datetime(2024, 3, 1, tzinfo=UTC))
     home.settings = home.settings.model_copy(update={"first_published_week": date(2025, 7, 1)})
     with pytest.raises(InvalidInputError, match=r"2024-03-01 is before 2025-06-30.*TOUCHLINE_FIRST_PUBLISHED_WEEK"):
@@ -209,7 +212,8 @@ def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
     assert len(home.run()) == 1, "a second start only prints the time of the clock"
 
 
-def test_a_source_that_cannot_be_read_is_one_sentence_and_leaves_what_was_published(fresh, monkeypatch) -> None:
+def test_unreadable_source_leaves_the_published_table(fresh, monkeypatch) -> None:
+    """The failure is one sentence."""
     from orchestration.resources import MatchSource
 
     def broken(*_: object) -> None:

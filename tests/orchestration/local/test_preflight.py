@@ -37,7 +37,7 @@ def test_two_services_on_one_port_are_refused() -> None:
         check_ports({"TOUCHLINE_A": 16001, "TOUCHLINE_B": 16001})
 
 
-def test_a_service_outside_that_does_not_answer_is_named_with_its_setting() -> None:
+def test_external_service_that_does_not_answer_is_named() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
@@ -85,7 +85,8 @@ def test_a_full_disk_is_one_clear_sentence(tmp_path: Path) -> None:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_a_second_run_in_the_same_home_is_refused_and_the_lock_goes_with_the_first(tmp_path: Path) -> None:
+def test_one_run_per_home(tmp_path: Path) -> None:
+    """A second run is refused, and the lock ends with the first."""
     with (
         single_instance_lock(tmp_path),
         pytest.raises(CannotStartError, match="already running"),
@@ -97,7 +98,7 @@ def test_a_second_run_in_the_same_home_is_refused_and_the_lock_goes_with_the_fir
         pass
 
 
-def test_a_run_leaves_its_settings_to_commands_beside_it_and_to_nobody_afterwards(tmp_path: Path) -> None:
+def test_settings_of_a_run_are_readable_while_it_runs(tmp_path: Path) -> None:
     told = {"TOUCHLINE_UI_PORT": "18501"}
     with single_instance_lock(tmp_path):
         assert read_run_settings(tmp_path) == {}
@@ -109,7 +110,7 @@ def test_a_run_leaves_its_settings_to_commands_beside_it_and_to_nobody_afterward
         read_run_settings(tmp_path)
 
 
-def test_the_command_exits_with_one_sentence_when_a_port_is_taken(tmp_path: Path) -> None:
+def test_taken_port_is_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -158,7 +159,7 @@ def _touchline(command: str, environment: dict[str, str]) -> subprocess.Complete
     )
 
 
-def test_a_setting_that_the_pipeline_cannot_use_is_said_in_one_sentence(
+def test_invalid_pipeline_setting_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from orchestration.local.pipeline import main

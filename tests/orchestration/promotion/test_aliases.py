@@ -104,9 +104,7 @@ def versions(lake: Lake) -> list[tuple[str, int, int | None]]:
 
 
 @pytest.mark.parametrize("changes", range(9))
-def test_a_promotion_that_is_cut_off_anywhere_is_completed_by_the_next_run(
-    registry: Registry, lake: Lake, changes: int
-) -> None:
+def test_interrupted_promotion_is_completed_by_the_next_run(registry: Registry, lake: Lake, changes: int) -> None:
     registry.changes_left = changes
     try:
         aliases.promote(registry, lake, judged(2, 1))
@@ -131,9 +129,7 @@ def test_a_promotion_that_is_cut_off_anywhere_is_completed_by_the_next_run(
 
 
 @pytest.mark.parametrize("changes", range(13))
-def test_a_rollback_that_is_cut_off_anywhere_is_completed_by_the_next_one(
-    registry: Registry, lake: Lake, changes: int
-) -> None:
+def test_interrupted_rollback_is_completed_by_the_next_one(registry: Registry, lake: Lake, changes: int) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     registry.changes_left = changes
     try:
@@ -151,7 +147,7 @@ def test_a_rollback_that_is_cut_off_anywhere_is_completed_by_the_next_one(
     assert registry.tags[2]["rolled_back_by"] == "Ada"
 
 
-def test_a_person_sees_who_put_which_version_into_production_when_and_why(registry: Registry, lake: Lake) -> None:
+def test_history_shows_who_promoted_what_when_and_why(registry: Registry, lake: Lake) -> None:
     given = Approval(2, "Ada", "better on 120 matches", "e1", NOW)
     aliases.record_approval(registry, given)
     aliases.promote(registry, lake, judged(2, 1, Policy.MANUAL))
@@ -183,7 +179,7 @@ def test_who_comes_second_to_promote_a_version_finds_it_done(registry: Registry,
         aliases.promote(registry, lake, judged(3, 1))
 
 
-def test_a_restored_version_that_is_promoted_again_tells_the_newer_reason(registry: Registry, lake: Lake) -> None:
+def test_restored_version_promoted_again_has_the_newer_reason(registry: Registry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     aliases.rollback(registry, lake, "Ada", "odd draws", NOW + timedelta(days=1))
     registry.aliases[STAGING] = 3
@@ -195,13 +191,13 @@ def test_a_restored_version_that_is_promoted_again_tells_the_newer_reason(regist
     assert registry.aliases[PREVIOUS] == 3
 
 
-def test_an_approval_of_other_evidence_is_not_named_as_the_reason(registry: Registry, lake: Lake) -> None:
+def test_approval_of_other_evidence_is_not_the_reason(registry: Registry, lake: Lake) -> None:
     aliases.record_approval(registry, Approval(2, "Ada", "of last month", "e0", NOW))
     aliases.promote(registry, lake, judged(2, 1, Policy.AUTO, "e1"))
     assert registry.tags[2]["promoted_by"] == "touchline"
 
 
-def test_a_damaged_history_is_told_again_by_the_versions(registry: Registry, lake: Lake) -> None:
+def test_damaged_history_is_rebuilt_from_the_versions(registry: Registry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     before = aliases.history(lake)
     lake.write_bytes(reports.PROMOTIONS, b"{")
@@ -210,7 +206,7 @@ def test_a_damaged_history_is_told_again_by_the_versions(registry: Registry, lak
     assert aliases.history(lake) == before
 
 
-def test_a_version_that_somebody_moved_by_hand_gets_no_invented_history(registry: Registry, lake: Lake) -> None:
+def test_alias_moved_by_hand_adds_no_history(registry: Registry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     registry.aliases[PRODUCTION] = 1
     aliases.complete_promotion(registry, lake)

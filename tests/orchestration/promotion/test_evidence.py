@@ -67,14 +67,14 @@ def test_a_check_that_has_never_run_is_not_named(instance: dg.DagsterInstance) -
     assert heard(instance) == {}
 
 
-def test_a_check_that_was_planned_and_never_reached_has_not_passed(instance: dg.DagsterInstance) -> None:
+def test_check_that_was_planned_only_has_not_passed(instance: dg.DagsterInstance) -> None:
     run(instance, "first")
     assert heard(instance) == {"table: sound": True}
     run(instance, "first", stops=True)
     assert heard(instance) == {"table: sound": False}
 
 
-def test_the_failure_of_one_competition_is_not_hidden_by_the_pass_of_another(instance: dg.DagsterInstance) -> None:
+def test_failure_of_one_competition_is_not_hidden(instance: dg.DagsterInstance) -> None:
     run(instance, "first", passes=False)
     run(instance, "second")
     assert heard(instance) == {"table: sound": False}
@@ -82,7 +82,7 @@ def test_the_failure_of_one_competition_is_not_hidden_by_the_pass_of_another(ins
     assert heard(instance) == {"table: sound": True}
 
 
-def test_a_run_that_was_launched_without_a_competition_says_nothing_of_any(instance: dg.DagsterInstance) -> None:
+def test_run_without_a_competition_is_ignored(instance: dg.DagsterInstance) -> None:
     """It fails, and no later run would ever take its place."""
     run(instance, "first")
     run(instance, None, stops=True)

@@ -198,7 +198,8 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     )
 
 
-def test_a_match_that_is_in_two_settled_weeks_stops_settlement_and_is_not_scored_twice(life: Life) -> None:
+def test_match_in_two_settled_weeks_is_not_scored_twice(life: Life) -> None:
+    """It stops the settlement."""
     lake, weeks = life.home.lake, ("2026-02-23", "2026-03-02")
     first, second = (lake.read_table("settled_forecasts", week, schema=SETTLED) for week in weeks)
     lake.write_table("settled_forecasts", weeks[1], pd.concat([second, first.iloc[[0]]]), schema=SETTLED)
@@ -231,7 +232,8 @@ def test_the_report_can_be_opened_by_itself(installed) -> None:
     assert Path(installed.lake.root, "reports/drift/week=2026-03-02/report.html").is_file()
 
 
-def test_a_season_of_weeks_is_published_again_in_one_run_or_in_many_and_history_stands(life: Life) -> None:
+def test_republished_season_keeps_history(life: Life) -> None:
+    """Whether in one run or in many."""
     before = life.home.forecasts()
     for week in ("2025-09-15", "2026-03-09"):
         assert life.run("publish_forecasts", partition_key=week).success

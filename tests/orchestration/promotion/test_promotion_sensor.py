@@ -35,7 +35,8 @@ def promote() -> None:
     """Nothing."""
 
 
-def test_a_failed_run_is_asked_for_again_and_a_running_one_is_not(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_promotion_is_requested_again(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running one is not."""
     settings = PipelineSettings(home=tmp_path, promotion_policy=Policy.AUTO, mlflow_tracking_uri="http://127.0.0.1:9")
     Lake(settings.lake_root).write_json("reports/gate.json", {"candidate": 2, "evidence": "abc", "conditions": []})
     with dg.DagsterInstance.ephemeral() as instance:
@@ -49,7 +50,7 @@ def test_a_failed_run_is_asked_for_again_and_a_running_one_is_not(tmp_path, monk
         assert tick(settings, instance).run_key != first.run_key
 
 
-def test_a_change_that_was_cut_off_after_the_alias_moved_is_completed(tmp_path, monkeypatch) -> None:
+def test_change_interrupted_after_the_alias_is_completed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(Staged, "by_alias", lambda _, alias: in_production() if alias == PRODUCTION else None)
     settings = PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
     with dg.DagsterInstance.ephemeral() as instance:

@@ -43,7 +43,7 @@ def test_only_drift_is_a_drift_alarm() -> None:
     assert drift_alarm(None) is None
 
 
-def test_forecasts_beyond_doubt_worse_than_a_reference_are_an_alarm() -> None:
+def test_significantly_worse_than_a_baseline_is_an_alarm() -> None:
     alarm = performance_alarm(report(against={"elo": {"low": 0.001}, "base": {"low": -0.01}}), PRODUCTION)
     assert alarm is not None
     assert "worse than elo on the last 100 matches of version 7" in alarm.why
@@ -54,12 +54,14 @@ def test_forecasts_beyond_doubt_worse_than_a_reference_are_an_alarm() -> None:
     assert performance_alarm(report(), None) is None
 
 
-def test_miscalibration_a_quarter_beyond_what_the_sample_allows_is_an_alarm() -> None:
+def test_strong_miscalibration_is_an_alarm() -> None:
+    """A calibration error a quarter above what the sample size allows."""
     assert performance_alarm(report(calibration={"error": 0.101, "limit": 0.08}), PRODUCTION) is not None
     assert performance_alarm(report(calibration={"error": 0.099, "limit": 0.08}), PRODUCTION) is None
 
 
-def test_a_handful_of_matches_raises_no_alarm_however_bad_they_were() -> None:
+def test_few_matches_raise_no_alarm() -> None:
+    """However bad the forecasts were."""
     bad = {"against": {"base": {"low": 0.2}}, "calibration": {"error": 0.5, "limit": 0.1}}
     assert performance_alarm(report(**bad, matches=20), PRODUCTION) is None
     assert performance_alarm(report(**bad, matches=99), PRODUCTION) is None

@@ -49,7 +49,8 @@ def judged(home: Any) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in home.lake.read_json(reports.PROMOTION_GATE)["conditions"]}
 
 
-def test_week_by_week_a_candidate_earns_its_place_with_forecasts_of_matches_to_come(fresh) -> None:
+def test_candidate_gathers_evidence_week_by_week(fresh) -> None:
+    """Its only evidence is forecasts of upcoming matches."""
     home = fresh(TRAINED)
     home.run()
     run(home, "train_model", run_config=retraining_config("weekly schedule"))

@@ -10,7 +10,7 @@ from features.matches import SCHEMA
 from orchestration.steps import lake_tables
 
 
-def test_ratings_of_a_version_that_knew_fewer_features_are_made_again(tmp_path: Path) -> None:
+def test_ratings_with_fewer_features_are_outdated(tmp_path: Path) -> None:
     lake, league, table = Lake(str(tmp_path)), bundled.COMPETITION, bundled.load().tail(10)
     lake.write_table("matches", league, table, SCHEMA)
     for noun in ("match_features", "team_states"):

@@ -20,7 +20,7 @@ def few_and_many() -> tuple[np.ndarray, np.ndarray]:
     return p, np.concatenate([np.arange(400) % 3, np.zeros(12, int)])
 
 
-def test_the_calibration_plot_shows_the_interval_that_every_bin_of_matches_allows(few_and_many) -> None:
+def test_calibration_plot_shows_the_interval_of_every_bin(few_and_many) -> None:
     p, y = few_and_many
     axes = reliability_figure(reliability(p, y)).axes[0]
     (bars,) = (one for one in axes.collections if isinstance(one, LineCollection))

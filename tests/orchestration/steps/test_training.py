@@ -47,7 +47,7 @@ def trained(matches: pd.DataFrame, features: pd.DataFrame) -> TrainingRun:
     return train(matches, features, RECIPE, AS_OF, "lake")
 
 
-def test_the_same_data_and_seed_give_the_same_model_byte_for_byte(
+def test_same_data_and_seed_give_the_same_bytes(
     matches: pd.DataFrame, features: pd.DataFrame, trained: TrainingRun
 ) -> None:
     shuffled = features.sample(frac=1, random_state=1)  # the order in which tables are read must not matter
@@ -68,7 +68,8 @@ def from_records(tags: Mapping[str, str]) -> TrainingRun:
     return train(known, feature_frame(known, states.home, states.away), recipe, as_of, "lake")
 
 
-def test_weekly_retrainings_can_be_made_again_bit_for_bit_from_what_was_recorded() -> None:
+def test_retrainings_can_be_reproduced_from_their_tags() -> None:
+    """Bit for bit."""
     recipe = asdict(replace(RECIPE, include_running_season=True))
     weeks = [
         from_records({"trained_as_of": moment.isoformat(), "recipe": json.dumps(recipe)})
@@ -111,7 +112,8 @@ def test_it_may_learn_from_the_running_season_when_asked(matches: pd.DataFrame) 
     assert rows["kick_off"].max() < AS_OF
 
 
-def test_a_season_with_a_match_never_played_is_over_when_the_next_has_begun(matches: pd.DataFrame) -> None:
+def test_unplayed_match_does_not_keep_a_season_open(matches: pd.DataFrame) -> None:
+    """A season is complete once the next one has begun."""
     never = matches.copy()
     never.loc[never.index[3000], "status"] = Status.POSTPONED.value
     rows = never[trainable(never)]
@@ -134,9 +136,8 @@ def test_one_season_is_not_enough(matches: pd.DataFrame, features: pd.DataFrame)
         train(few[few["season"] == "2014-15"], features, RECIPE, AS_OF, "lake")
 
 
-def test_without_shots_a_model_of_shots_is_refused_with_what_to_do(
-    matches: pd.DataFrame, features: pd.DataFrame
-) -> None:
+def test_model_of_shots_needs_shots(matches: pd.DataFrame, features: pd.DataFrame) -> None:
+    """The message says what to do."""
     with pytest.raises(InvalidInputError, match=r"0% of the matches of eng-premier-league.*TOUCHLINE_FEATURES=goals"):
         train(matches, features, replace(RECIPE, features=SHOTS), AS_OF, "lake")
 
@@ -152,9 +153,7 @@ def test_without_odds_a_model_of_odds_is_refused_with_what_to_do(matches: pd.Dat
 
 @pytest.mark.shared
 @pytest.mark.parametrize("group", [FeatureGroup.SHOTS, FeatureGroup.SHOTS_AND_ODDS])
-def test_a_model_of_shots_and_odds_is_trained_published_and_asked_online_in_the_same_way(
-    shared_data: Path, group: FeatureGroup
-) -> None:
+def test_model_of_shots_and_odds_works_in_batch_and_online(shared_data: Path, group: FeatureGroup) -> None:
     names, with_odds = FEATURE_GROUPS[group], group == FeatureGroup.SHOTS_AND_ODDS
     table = pd.concat(
         parse(path.read_bytes(), path.name, "eng-premier-league", f"20{path.stem[3:5]}-{path.stem[5:]}", "E0")[0]
@@ -218,9 +217,7 @@ def test_the_recorded_revision_tells_what_was_not_committed(tmp_path: Path) -> N
     assert len({added, with_data, code_revision(tmp_path)}) == 3, "data inside the package decides too"
 
 
-def test_where_git_cannot_tell_what_has_changed_the_revision_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_revision_says_when_git_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "features").mkdir()
     (tmp_path / "features" / "ratings.py").write_text("K = 20\n")

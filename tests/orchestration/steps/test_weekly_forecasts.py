@@ -64,7 +64,7 @@ def test_rows_of_matches_that_have_begun_are_never_rewritten(season: pd.DataFram
     assert (rest["published_at"] == SUNDAY).all()
 
 
-def test_a_replay_forecasts_a_past_week_as_it_would_have_been_on_its_monday(season: pd.DataFrame) -> None:
+def test_replay_forecasts_a_past_week_as_of_its_monday(season: pd.DataFrame) -> None:
     monday = datetime(2025, 11, 3, tzinfo=UTC)
     late = forecasts_of_week(model(), as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
     then = forecasts_of_week(model(), as_known_at(season, monday), "2025-11-03", monday, True, empty_table(SCHEMA))
@@ -79,7 +79,7 @@ def test_live_nothing_is_forecast_after_the_fact(season: pd.DataFrame) -> None:
     assert list(rows.columns) == list(published_on_friday(season).columns)
 
 
-def test_a_model_that_has_seen_the_season_may_not_forecast_its_past(season: pd.DataFrame) -> None:
+def test_model_may_not_forecast_matches_it_was_trained_on(season: pd.DataFrame) -> None:
     knowing = model(3, "2026-03-05T20:00:00+00:00")
     with pytest.raises(LeakageError, match="refused"):
         forecasts_of_week(knowing, as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
@@ -116,7 +116,7 @@ class Odds:
         return np.exp(told) / np.exp(told).sum(axis=1, keepdims=True)
 
 
-def test_odds_count_from_the_moment_they_were_known_and_a_replayed_monday_does_not_know_fridays(
+def test_replayed_monday_does_not_know_fridays_odds(
     season: pd.DataFrame,
 ) -> None:
     odds = dict(zip(ODDS, (1.5, 4.0, 6.0), strict=True))
