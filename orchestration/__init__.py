@@ -1,1 +1,1 @@
-"""When things are computed, and in which order: the Dagster side of Touchline."""
+"""The Dagster pipeline: what is computed, when, and in which order."""

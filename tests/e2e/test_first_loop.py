@@ -1,4 +1,4 @@
-"""What a stranger does with only the README: start it, ask for forecasts, look at the page, stop it."""
+"""What a new user does with the README alone: start it, request forecasts, open the page, stop it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.local_stack import CHROMIUM, first_loop
 def environment(tmp_path: Path, free_port: Callable[[], int]) -> dict[str, str]:
     """Free ports and a home of its own."""
     ports = {f"TOUCHLINE_{name}_PORT": str(free_port()) for name in ("API", "UI", "DAGSTER", "MLFLOW")}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHLINE_")}
-    return {**kept, **ports, "TOUCHLINE_HOME": str(tmp_path / "home")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHLINE_")}
+    return {**inherited, **ports, "TOUCHLINE_HOME": str(tmp_path / "home")}
 
 
 @pytest.mark.slow

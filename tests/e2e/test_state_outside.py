@@ -1,7 +1,7 @@
-"""The first loop with nothing kept in the processes: PostgreSQL, RabbitMQ, Redis and S3 by settings alone.
+"""The first loop on external services: PostgreSQL, RabbitMQ, Redis and S3, by settings alone.
 
-Then new models and results, followed without a shared disk, and the backup that the chart's README describes: dump,
-wipe, restore, same forecasts.
+Then new models and results, without a restart or a shared disk, and the backup from the chart's README: dump, wipe,
+restore, same forecasts.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ DATABASES = ("mlflow", "dagster")
 
 
 @dataclass
-class World:
-    """The services outside, and the environment that tells the processes where they are."""
+class ExternalServices:
+    """The external services, and the environment that names their addresses to the processes."""
 
     s3: Any
     names: dict[str, str]
@@ -64,7 +64,7 @@ class World:
 
     @contextmanager
     def running(self, name: str, *command: str) -> Iterator[None]:
-        """A process of ours, from here to the end of the block."""
+        """A process that runs until the end of the block."""
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command], cwd=self.root, env=self.environment, stdout=log, stderr=log
@@ -81,7 +81,7 @@ class World:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Registry, worker and API, all of them answering."""
+        """Registry, worker and API, with the registry answering."""
         server = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(self.ports["mlflow"]), "--workers", "1")
         with (
             self.running("mlflow", *server),
@@ -92,7 +92,7 @@ class World:
             yield
 
     def pipeline(self, as_of: str) -> None:
-        """One run of the whole chain, standing at a moment."""
+        """Run the whole pipeline as of a time."""
         with (self.logs / "pipeline.log").open("ab") as log:
             subprocess.run(
                 [sys.executable, "-m", "orchestration.local.pipeline"],
@@ -105,7 +105,7 @@ class World:
             )
 
     def train(self) -> None:
-        """One more version of the model, through Dagster's command."""
+        """Train one more version of the model, by Dagster's command line."""
         config = self.logs / "train.yaml"
         recipe = {"reason": "a second version", "regularisation": 0.11}  # the same one again would add nothing
         config.write_text(yaml.safe_dump({"ops": {"outcome_model": {"config": recipe}}}))
@@ -119,19 +119,19 @@ class World:
     def wait_for(
         self, address: str, good: Callable[[httpx.Response], object] = lambda answer: answer.is_success
     ) -> Any:
-        """The first good answer."""
+        """Wait for the first good answer."""
         deadline = time.monotonic() + PATIENCE
-        told: object = None
+        last: object = None
         while time.monotonic() < deadline:
             try:
                 answer = httpx.get(address, timeout=10)
-                told = answer.text
+                last = answer.text
                 if good(answer):
                     return answer
             except httpx.HTTPError as error:
-                told = error
+                last = error
             time.sleep(0.3)
-        pytest.fail(f"nothing good at {address}: {told}; logs in {self.logs}")
+        pytest.fail(f"nothing good at {address}: {last}; logs in {self.logs}")
 
 
 def sql(statement: str) -> list[Any]:
@@ -153,7 +153,7 @@ def broker(*command: str) -> str:
 
 
 def make_vhost(name: str) -> None:
-    """An empty virtual host that the user guest may do everything in."""
+    """Create an empty virtual host in which the user guest has all permissions."""
     broker("add_vhost", name)
     broker("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
 
@@ -168,9 +168,9 @@ def reachable(check: Callable[[], object]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def world(
+def services(
     tmp_path_factory: pytest.TempPathFactory, repository: Path, require: Callable[[object, str], None]
-) -> Iterator[World]:
+) -> Iterator[ExternalServices]:
     """Databases, a virtual host, a Redis and a bucket of this test's own."""
     require(reachable(lambda: sql("SELECT 1")), "no PostgreSQL on 127.0.0.1:5432 that trusts the user postgres")
     require(reachable(lambda: broker("status")), "no RabbitMQ on this machine that rabbitmqctl may administer")
@@ -203,9 +203,9 @@ def world(
         for bucket in (BUCKET, BACKUP):
             s3.create_bucket(Bucket=bucket)
         home = folder / "home"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TOUCHLINE_", "AWS_"))}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TOUCHLINE_", "AWS_"))}
         environment = {
-            **kept,
+            **inherited,
             "PYTHONPATH": str(repository),
             "TOUCHLINE_HOME": str(home),
             "TOUCHLINE_LAKE": f"s3://{BUCKET}/lake",
@@ -229,27 +229,27 @@ def world(
             "TOUCHLINE_DAGSTER_STORAGE_URL": f"postgresql://postgres@127.0.0.1:5432/{names['dagster']}",
             "DAGSTER_HOME": str(home / "dagster"),
         }
-        yield World(s3, names, vhost, environment, ports, repository, folder)
+        yield ExternalServices(s3, names, vhost, environment, ports, repository, folder)
 
 
-def objects(world: World, bucket: str) -> list[str]:
+def objects(services: ExternalServices, bucket: str) -> list[str]:
     """Everything in a bucket."""
-    pages = world.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    return [one["Key"] for page in pages for one in page.get("Contents", [])]
+    pages = services.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
 
-def next_match(world: World) -> dict[str, Any]:
+def next_match(services: ExternalServices) -> dict[str, Any]:
     """The next fixture."""
-    answer = httpx.get(f"{world.api}/matches", params={"status": "scheduled", "limit": 1}, timeout=20)
+    answer = httpx.get(f"{services.api}/matches", params={"status": "scheduled", "limit": 1}, timeout=20)
     return dict(answer.json()["items"][0])
 
 
-def forecasts(world: World, match: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def forecasts(services: ExternalServices, match: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The published forecast of a match and a fresh one through the queue."""
-    published = httpx.get(f"{world.api}/predict/{match['match_id']}", timeout=20)
+    published = httpx.get(f"{services.api}/predict/{match['match_id']}", timeout=20)
     assert published.status_code == 200, published.text
-    asked = {name: match[name] for name in ("home_team", "away_team", "competition", "kick_off")}
-    fresh = httpx.post(f"{world.api}/predict", json=asked, timeout=40)
+    clubs = {name: match[name] for name in ("home_team", "away_team", "competition", "kick_off")}
+    fresh = httpx.post(f"{services.api}/predict", json=clubs, timeout=40)
     assert fresh.status_code == 200, fresh.text
     return published.json(), fresh.json()
 
@@ -260,56 +260,58 @@ def forecasts(world: World, match: dict[str, Any]) -> tuple[dict[str, Any], dict
 @pytest.mark.chromium
 @pytest.mark.timeout(1500)
 def test_first_loop_passes_on_external_services(
-    world: World, repository: Path, require: Callable[[object, str], None]
+    services: ExternalServices, repository: Path, require: Callable[[object, str], None]
 ) -> None:
     """The first loop passes with every service replaced by settings alone."""
     require(Path(CHROMIUM).exists(), "no Chromium on this machine (Debian: apt install chromium)")
-    given = {name: value for name, value in world.environment.items() if name != "TOUCHLINE_MLFLOW_TRACKING_URI"}
-    first_loop(repository, given)
-    everything_is_outside(world)
+    environment = {
+        name: value for name, value in services.environment.items() if name != "TOUCHLINE_MLFLOW_TRACKING_URI"
+    }
+    first_loop(repository, environment)
+    assert_all_state_is_external(services)
 
 
 @pytest.mark.slow
 @pytest.mark.rabbitmq
 @pytest.mark.timeout(1500)
-def test_state_outside_is_followed_and_comes_back_from_a_backup(world: World, tmp_path: Path) -> None:
-    with world.serving():
-        world.pipeline("2026-03-13T12:00:00Z")
-        world.wait_for(f"{world.api}/healthcheck/ready")
-        match = next_match(world)
-        published, fresh = forecasts(world, match)
+def test_external_state_is_followed_and_restored_from_a_backup(services: ExternalServices, tmp_path: Path) -> None:
+    with services.serving():
+        services.pipeline("2026-03-13T12:00:00Z")
+        services.wait_for(f"{services.api}/healthcheck/ready")
+        match = next_match(services)
+        published, fresh = forecasts(services, match)
         assert published["probabilities"] == pytest.approx(fresh["probabilities"], abs=1e-9)
-        everything_is_outside(world)
-        a_result_is_kept_in_redis(world, match)
+        assert_all_state_is_external(services)
+        assert_result_is_in_redis(services, match)
 
         # A new model and new results arrive without a restart and without a shared disk.
-        a_second_version_takes_over(world)
-        world.pipeline("2026-03-20T12:00:00Z")
-        settled = world.wait_for(
-            f"{world.api}/matches/{match['match_id']}", lambda answer: answer.json().get("status") == "played"
+        promote_second_version(services)
+        services.pipeline("2026-03-20T12:00:00Z")
+        settled = services.wait_for(
+            f"{services.api}/matches/{match['match_id']}", lambda answer: answer.json().get("status") == "played"
         ).json()
         assert settled["score"] is not None
-        match = next_match(world)
-        before = published, fresh = forecasts(world, match)
+        match = next_match(services)
+        before = published, fresh = forecasts(services, match)
         assert published["model"]["version"] == fresh["model"]["version"] == 2
         assert published["probabilities"] == pytest.approx(fresh["probabilities"], abs=1e-9)
 
-    back_up(world, tmp_path)
-    wipe(world)
-    with world.serving():
-        world.wait_for(f"{world.api}/healthcheck/")
-        assert httpx.get(f"{world.api}/predict/{match['match_id']}", timeout=20).status_code == 404
-        assert httpx.get(f"{world.api}/healthcheck/ready", timeout=20).status_code == 503
-    restore(world, tmp_path)  # over the tables that an empty registry made
-    with world.serving():
-        world.wait_for(f"{world.api}/healthcheck/ready")
-        assert forecasts(world, match) == before
+    back_up(services, tmp_path)
+    wipe(services)
+    with services.serving():
+        services.wait_for(f"{services.api}/healthcheck/")
+        assert httpx.get(f"{services.api}/predict/{match['match_id']}", timeout=20).status_code == 404
+        assert httpx.get(f"{services.api}/healthcheck/ready", timeout=20).status_code == 503
+    restore(services, tmp_path)  # over the tables that an empty registry made
+    with services.serving():
+        services.wait_for(f"{services.api}/healthcheck/ready")
+        assert forecasts(services, match) == before
 
 
-def everything_is_outside(world: World) -> None:
-    """Lake and model on S3, the model through the registry's server, registry and runs in PostgreSQL; no files."""
-    assert {"lake", "mlflow"} == {key.split("/")[0] for key in objects(world, BUCKET)}
-    tables = {use: f"host=127.0.0.1 user=postgres dbname={name}" for use, name in world.names.items()}
+def assert_all_state_is_external(services: ExternalServices) -> None:
+    """Require lake and model on S3, registry and runs in PostgreSQL, and no files in the home folder."""
+    assert {"lake", "mlflow"} == {key.split("/")[0] for key in objects(services, BUCKET)}
+    tables = {use: f"host=127.0.0.1 user=postgres dbname={name}" for use, name in services.names.items()}
     proxied = "SELECT bool_and(artifact_location LIKE 'mlflow-artifacts:%') FROM experiments"
     for use, statement in (
         ("mlflow", "SELECT count(*) > 0 FROM model_versions"),
@@ -320,71 +322,71 @@ def everything_is_outside(world: World) -> None:
             cursor.execute(statement)
             assert cursor.fetchone()[0] is True, statement
         connection.close()
-    queues = json.loads(broker("list_queues", "-p", world.vhost, "name", "type", "--formatter", "json"))
+    queues = json.loads(broker("list_queues", "-p", services.vhost, "name", "type", "--formatter", "json"))
     assert {"name": "ml", "type": "quorum"} in queues
-    home = Path(world.environment["TOUCHLINE_HOME"])
+    home = Path(services.environment["TOUCHLINE_HOME"])
     assert not (home / "lake").exists()
     assert not list(home.rglob("*.parquet"))
 
 
-def a_result_is_kept_in_redis(world: World, match: dict[str, Any]) -> None:
-    """The answer of an asynchronous task lies in the store outside, and nowhere else."""
-    asked = {name: match[name] for name in ("home_team", "away_team")}
-    task = httpx.post(f"{world.api}/predict/async/", json=asked, timeout=20).json()["task_id"]
-    world.wait_for(
-        f"{world.api}/monitoring/task_status/{task}", lambda answer: answer.json().get("status") == "success"
+def assert_result_is_in_redis(services: ExternalServices, match: dict[str, Any]) -> None:
+    """Require the result of an asynchronous task in the external store."""
+    clubs = {name: match[name] for name in ("home_team", "away_team")}
+    task = httpx.post(f"{services.api}/predict/async/", json=clubs, timeout=20).json()["task_id"]
+    services.wait_for(
+        f"{services.api}/monitoring/task_status/{task}", lambda answer: answer.json().get("status") == "success"
     )
-    with redis.Redis(port=world.ports["redis"]) as store:
+    with redis.Redis(port=services.ports["redis"]) as store:
         assert store.exists(result_key(task))
 
 
-def a_second_version_takes_over(world: World) -> None:
-    """Trained and registered through the registry's server, put into production, loaded by the running worker."""
-    asked = {"home_team": "Arsenal", "away_team": "Chelsea"}
-    world.train()
-    assert httpx.post(f"{world.api}/predict", json=asked, timeout=40).json()["model"]["version"] == 1
-    Registry(world.mlflow).set_alias(PRODUCTION, 2)
-    world.wait_for(f"{world.api}/predict/model/info", lambda answer: answer.json().get("version") == 2)
-    assert httpx.post(f"{world.api}/predict", json=asked, timeout=40).json()["model"]["version"] == 2
+def promote_second_version(services: ExternalServices) -> None:
+    """Train and register a version, put it into production, and wait until the running worker has loaded it."""
+    clubs = {"home_team": "Arsenal", "away_team": "Chelsea"}
+    services.train()
+    assert httpx.post(f"{services.api}/predict", json=clubs, timeout=40).json()["model"]["version"] == 1
+    Registry(services.mlflow).set_alias(PRODUCTION, 2)
+    services.wait_for(f"{services.api}/predict/model/info", lambda answer: answer.json().get("version") == 2)
+    assert httpx.post(f"{services.api}/predict", json=clubs, timeout=40).json()["model"]["version"] == 2
 
 
-def documented(tool: str, world: World, database: str) -> list[str]:
+def documented_command(tool: str, services: ExternalServices, database: str) -> list[str]:
     """The command of the chart's README, for a database of this test instead of one in the pod."""
-    (command,) = re.findall(rf"-- ({tool} [^<>]+) [<>]", (world.root / "helm" / "README.md").read_text())
+    (command,) = re.findall(rf"-- ({tool} [^<>]+) [<>]", (services.root / "helm" / "README.md").read_text())
     program, *arguments = shlex.split(command)
-    return [program, "-h", "127.0.0.1", *[database if one == "$db" else one for one in arguments]]
+    return [program, "-h", "127.0.0.1", *[database if argument == "$db" else argument for argument in arguments]]
 
 
-def sync(world: World, source: str, target: str) -> None:
+def sync(services: ExternalServices, source: str, target: str) -> None:
     """What `aws s3 sync` does with an empty target."""
-    for key in objects(world, source):
-        world.s3.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
+    for key in objects(services, source):
+        services.s3.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
 
 
-def back_up(world: World, folder: Path) -> None:
+def back_up(services: ExternalServices, folder: Path) -> None:
     """Dump both databases into files, and copy the bucket."""
-    for use, name in world.names.items():
+    for use, name in services.names.items():
         with (folder / f"{use}.dump").open("wb") as dump:
-            subprocess.run(documented("pg_dump", world, name), stdout=dump, check=True)
-    sync(world, BUCKET, BACKUP)
+            subprocess.run(documented_command("pg_dump", services, name), stdout=dump, check=True)
+    sync(services, BUCKET, BACKUP)
 
 
-def wipe(world: World) -> None:
-    """Lose everything: databases, bucket, queues and results."""
-    for name in world.names.values():
+def wipe(services: ExternalServices) -> None:
+    """Delete everything: databases, bucket, queues and results."""
+    for name in services.names.values():
         sql(f'DROP DATABASE "{name}" WITH (FORCE)')
         sql(f'CREATE DATABASE "{name}"')
-    for key in objects(world, BUCKET):
-        world.s3.delete_object(Bucket=BUCKET, Key=key)
-    broker("delete_vhost", world.vhost)
-    make_vhost(world.vhost)
-    with redis.Redis(port=world.ports["redis"]) as store:
+    for key in objects(services, BUCKET):
+        services.s3.delete_object(Bucket=BUCKET, Key=key)
+    broker("delete_vhost", services.vhost)
+    make_vhost(services.vhost)
+    with redis.Redis(port=services.ports["redis"]) as store:
         store.flushall()
 
 
-def restore(world: World, folder: Path) -> None:
+def restore(services: ExternalServices, folder: Path) -> None:
     """Bring back what was dumped and copied."""
-    for use, name in world.names.items():
+    for use, name in services.names.items():
         with (folder / f"{use}.dump").open("rb") as dump:
-            subprocess.run(documented("pg_restore", world, name), stdin=dump, check=True)
-    sync(world, BACKUP, BUCKET)
+            subprocess.run(documented_command("pg_restore", services, name), stdin=dump, check=True)
+    sync(services, BACKUP, BUCKET)
