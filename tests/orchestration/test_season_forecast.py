@@ -18,22 +18,15 @@ from features.matrix import GOAL_FEATURES, ODDS_FEATURES
 from features.rating_history import compute_ratings
 from orchestration.assets.season_forecast import season_forecast
 from orchestration.settings import PipelineSettings
+from tests.support.fakes import EloModel
 
 AS_OF = bundled.REPLAY_AS_OF
-
-
-class Elo:
-    """A model that needs no training."""
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        home = 1 / (1 + np.exp(-4 * x[:, 0]))
-        return np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
 
 
 NAMES = ("elo", *ODDS_FEATURES)
 
 
-class WithOdds(Elo):
+class WithOdds(EloModel):
     """One that repeats the odds of matches that have some."""
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
@@ -50,7 +43,7 @@ class OneVersion:
         return self.version
 
     def load(self, version: ModelVersion) -> LoadedModel:
-        return LoadedModel(version, Elo(), GOAL_FEATURES)
+        return LoadedModel(version, EloModel(), GOAL_FEATURES)
 
 
 def simulated(home: Path, matches: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:

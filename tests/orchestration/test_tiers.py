@@ -17,6 +17,7 @@ from features.rating_history import STATE_COLUMNS
 from orchestration.resources import MatchSource
 from orchestration.steps.lake_tables import competitions_of_country, empty_table, matches
 from orchestration.steps.weekly_forecasts import forecasts_of_week
+from tests.support.fakes import EloModel
 
 AS_OF = bundled.REPLAY_AS_OF
 FIRST, SECOND = "eng-premier-league", "eng-championship"
@@ -33,14 +34,6 @@ def tier(competition: str) -> pd.DataFrame:
     return with_match_ids(mine.reset_index(drop=True))[table.columns]
 
 
-class Elo:
-    """A model that needs no training."""
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        home = 1 / (1 + np.exp(-4 * x[:, 0]))
-        return np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_tiers_are_rated_together_online_as_in_batch(fresh, monkeypatch) -> None:
@@ -54,7 +47,7 @@ def test_tiers_are_rated_together_online_as_in_batch(fresh, monkeypatch) -> None
     with pytest.raises(TouchlineError, match="needs no trained model"):
         home.run()
     trained = {"trained_through": "2025-05-25T15:00:00+00:00"}
-    model = LoadedModel(ModelVersion(1, "run", AS_OF, trained), Elo(), GOAL_FEATURES)
+    model = LoadedModel(ModelVersion(1, "run", AS_OF, trained), EloModel(), GOAL_FEATURES)
     batch = forecasts_of_week(model, matches(home.lake), "2026-03-09", AS_OF, False, empty_table(SCHEMA))
     assert set(batch["competition"]) == {FIRST, SECOND}
     states = pd.concat([home.lake.read_table("team_states", name) for name in (FIRST, SECOND)])

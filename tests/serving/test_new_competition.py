@@ -19,7 +19,8 @@ from features.models import outcome_model
 from features.rating_history import compute_ratings
 from serving.wire.columns import Fixture
 from serving.worker.predictor import Predictor
-from tests.support.predictor_helpers import OneVersion, ask
+from tests.support.fakes import OneVersionRegistry
+from tests.support.predictor_helpers import ask
 
 LEAGUE = "atl-island-league"
 THROUGH = "2025-05-25T15:00:00+00:00"
@@ -43,7 +44,7 @@ def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
         Fixture(one.match_id, LEAGUE, one.season, one.kick_off.isoformat(), one.home_team, one.away_team, neutral=False)
         for one in ahead.itertuples()
     ]
-    answers = ask(Predictor(OneVersion(model), lake), wanted)
+    answers = ask(Predictor(OneVersionRegistry(model), lake), wanted)
     usual = base_rate(outcomes(table))
     for one, row in zip(answers, batch.itertuples(), strict=True):
         p = [one["probabilities"][outcome] for outcome in OUTCOMES]

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 
-from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
 from serving.wire import forecast_json
 from serving.wire.columns import Fixture, Forecasts, slate
@@ -16,19 +15,6 @@ from serving.worker.predictor import Predictor
 FIXTURE = Fixture(
     "eng-premier-league-2025-26-arsenal-chelsea", COMPETITION, "2025-26", None, "Arsenal", "Chelsea", neutral=False
 )
-
-
-class OneVersion:
-    """A registry that holds one version, in production."""
-
-    def __init__(self, model: LoadedModel) -> None:
-        self._model = model
-
-    def by_alias(self, _: str) -> ModelVersion:
-        return self._model.version
-
-    def load(self, _: ModelVersion) -> LoadedModel:
-        return self._model
 
 
 def documents(fixtures: Sequence[Fixture], forecasts: Forecasts) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-import kombu
+from kombu.connection import Connection
 
 from serving.settings import DEAD_LETTERS, QUEUE
 from tests.support.ports import free_port
@@ -74,7 +74,7 @@ class Rabbit:
 
     def empty(self) -> None:
         """Delete the queues that earlier tests left."""
-        with kombu.Connection(self.url) as connection:
+        with Connection(self.url) as connection:
             for queue in (QUEUE, DEAD_LETTERS):
                 connection.default_channel.queue_delete(queue)
 

@@ -61,6 +61,7 @@ def test_a_match_without_a_forecast_says_whether_one_can_still_come(api, open_pa
 def test_clubs_that_are_about_as_likely_to_win_are_said_to_be(api, open_page) -> None:
     match = Match.model_validate(next(row for row in api.rows if row["match_id"] == MATCH))
     told = Insight.model_validate(api.insight(MATCH))
+    assert told.explanation is not None
     for log_odds, said in ((0.04, "Arsenal are <b>about</b> as likely to win as Everton"), (-0.06, "<b>1.1 times</b>")):
         even = told.explanation.model_copy(update={"log_odds": log_odds})
         assert said in insights.block(told.model_copy(update={"explanation": even}), match)

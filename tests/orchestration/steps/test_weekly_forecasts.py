@@ -16,6 +16,7 @@ from features.matches import ODDS, OUTCOMES, Status, as_known_at
 from features.matrix import GOAL_FEATURES, ODDS_FEATURES
 from orchestration.steps.lake_tables import empty_table
 from orchestration.steps.weekly_forecasts import forecasts_of_week, matches_of_week
+from tests.support.fakes import EloModel
 
 WEEK = "2026-03-09"
 FRIDAY = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -23,16 +24,8 @@ SUNDAY = datetime(2026, 3, 15, 15, tzinfo=UTC)
 """Saturday's matches are over, Sunday's first have begun."""
 
 
-class Elo:
-    """A model that needs no training."""
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        home = 1 / (1 + np.exp(-4 * x[:, 0]))
-        return np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
-
-
 def model(version: int = 1, through: str = "2025-05-25T15:00:00+00:00") -> LoadedModel:
-    return LoadedModel(ModelVersion(version, "run", FRIDAY, {"trained_through": through}), Elo(), GOAL_FEATURES)
+    return LoadedModel(ModelVersion(version, "run", FRIDAY, {"trained_through": through}), EloModel(), GOAL_FEATURES)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from features.errors import InvalidInputError
-from serving.api import api_keys
 from serving.api.api_keys import ApiKeys, create
 
 
@@ -33,7 +32,7 @@ def test_every_hash_is_compared_in_constant_time_whichever_matches(
         compared.append((one, other))
         return in_constant_time(one, other)
 
-    monkeypatch.setattr(api_keys.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     known = ApiKeys.read(tmp_path / "keys")
     for given, owner in ((made[0][0], "owner-0"), (made[4][0], "owner-4"), ("tl_unknown", None)):
         compared.clear()

@@ -22,7 +22,8 @@ from features.odds import market
 from features.rating_history import STATES, compute_ratings
 from serving.wire.columns import Fixture
 from serving.worker.predictor import Predictor
-from tests.support.predictor_helpers import OneVersion, ask
+from tests.support.fakes import OneVersionRegistry
+from tests.support.predictor_helpers import ask
 
 THROUGH = "2025-05-25T15:00:00+00:00"
 DAY = timedelta(days=1)
@@ -81,7 +82,7 @@ def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
     batch = forecast(model, ahead, compute_ratings(matches).team_states, 1, version.trained_through, REPLAY_AS_OF)
     used = batch["odds_home"].notna()
     assert 0 < used.sum() < len(batch)
-    predictor = Predictor(OneVersion(model), lake)
+    predictor = Predictor(OneVersionRegistry(model), lake)
     fixtures = [_asked(row) for _, row in ahead.iterrows()]
     np.testing.assert_allclose(_probabilities(predictor, fixtures), batch[list(OUTCOMES)], rtol=0, atol=1e-9)
     told = [pd.Timestamp(one["features_as_of"]) for one in ask(predictor, fixtures)]
@@ -93,7 +94,7 @@ def test_odds_that_are_not_those_of_this_match_or_of_later_than_its_kick_off_are
     lake: Lake, matches: pd.DataFrame, model: LoadedModel
 ) -> None:
     row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
-    predictor = Predictor(OneVersion(model), lake)
+    predictor = Predictor(OneVersionRegistry(model), lake)
     asked = [
         _asked(row),
         _asked(row, kick_off=row["odds_known_at"].isoformat()),
@@ -108,7 +109,7 @@ def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
     lake: Lake, matches: pd.DataFrame, model: LoadedModel
 ) -> None:
     row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
-    predictor, asked = Predictor(OneVersion(model), lake), [_asked(row)]
+    predictor, asked = Predictor(OneVersionRegistry(model), lake), [_asked(row)]
     before = _probabilities(predictor, asked)
     here = matches["match_id"] == row["match_id"]
     lake.write_table("matches", COMPETITION, matches.assign(odds_home=matches["odds_home"].mask(here, 1.05)), SCHEMA)
@@ -129,7 +130,7 @@ def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
 def test_a_model_of_ratings_does_without_the_table_of_matches(lake: Lake, matches: pd.DataFrame) -> None:
     row = _ahead(matches).iloc[0]
     lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
-    predictor = Predictor(OneVersion(_model(matches, FeatureGroup.GOALS)), lake)
+    predictor = Predictor(OneVersionRegistry(_model(matches, FeatureGroup.GOALS)), lake)
     assert len(_probabilities(predictor, [_asked(row)])) == 1
     predictor.refresh_states()
     assert predictor.error is None

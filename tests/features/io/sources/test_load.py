@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +19,7 @@ from features.io.sources.merge import merge
 from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at, conform, with_match_ids
 from features.rating_history import compute_ratings
+from tests.support.fakes import EloModel
 
 PL = "eng-premier-league"
 NOW = datetime.now(UTC)
@@ -123,18 +123,11 @@ def _as_csv(matches: pd.DataFrame, scores: bool = True) -> bytes:
     return table.drop(columns=[] if scores else ["FTHG", "FTAG"]).to_csv(index=False).encode()
 
 
-class _Elo:
-    features = ("elo",)
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        home = 1 / (1 + np.exp(-4 * x[:, 0]))
-        return np.column_stack([0.75 * home, np.full(len(x), 0.25), 0.75 * (1 - home)])
-
-
 def _forecasts(settings: Settings, moment: datetime) -> pd.DataFrame:
     matches = as_known_at(load(settings, PL, now=moment).matches, moment)
     ahead = matches[matches["status"] == "scheduled"]
-    return forecast(_Elo(), ahead, compute_ratings(matches).team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), moment)
+    states = compute_ratings(matches).team_states
+    return forecast(EloModel(), ahead, states, 1, datetime(2025, 6, 1, tzinfo=UTC), moment)
 
 
 def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path) -> None:

@@ -10,62 +10,21 @@ from typing import Any
 import orjson
 import pytest
 
-from serving.api.dispatch.broker import Depth, Message
 from serving.api.dispatch.coalescing import MATCHES, REQUESTS, Caller
 from serving.api.dispatch.dispatcher import Desk
 from serving.errors import BrokerUnavailable, CallerGone, NoAnswerInTime, NoWorker, Overloaded, TaskGivenUp
-from serving.settings import QUEUE, ServingSettings
+from serving.settings import ServingSettings
 from serving.wire.columns import MOST_MATCHES, Fixture, Forecasts, Slate
 from serving.wire.forecast_json import batch
 from serving.worker.execution import PREDICT_BATCH
-
-
-class Broker:
-    """Confirms when it is told to."""
-
-    def __init__(self) -> None:
-        self.taken: list[Message] = []
-        self.confirm = asyncio.Event()
-        self.confirm.set()
-        self.error: Exception | None = None
-        self.consumers: int | None = 1
-
-    async def publish(self, message: Message) -> None:
-        self.taken.append(message)
-        await self.confirm.wait()
-        if self.error is not None:
-            raise self.error
-
-    async def depths(self) -> list[Depth]:
-        return [Depth(QUEUE, 0, self.consumers)]
-
-
-class Results:
-    """Futures by task id."""
-
-    def __init__(self) -> None:
-        self.futures: dict[str, asyncio.Future[bytes]] = {}
-        self.stored: dict[str, bytes] = {}
-
-    def new_task_id(self) -> str:
-        return f"task-{len(self.futures)}"
-
-    def expect(self, task_id: str) -> asyncio.Future[bytes]:
-        self.futures[task_id] = asyncio.get_running_loop().create_future()
-        return self.futures[task_id]
-
-    async def status(self, task_id: str) -> tuple[bytes | None, bytes | None]:
-        return self.stored.get(task_id), None
-
-    async def workers(self) -> list[dict[str, Any]]:
-        return []
+from tests.support.fakes import FakeBroker, FakeResults
 
 
 class Stage:
     """A desk between a broker and results that do as they are told."""
 
     def __init__(self, patience: float = 30) -> None:
-        self.broker, self.results = Broker(), Results()
+        self.broker, self.results = FakeBroker(), FakeResults()
         settings = ServingSettings(sync_timeout_seconds=patience)
         self.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]  # those of this file
         self.gone: set[str] = set()
@@ -84,21 +43,21 @@ class Stage:
         return Caller(route, name, gone)
 
     def answer(self, number: int, errors: Mapping[str, Any] = MappingProxyType({})) -> None:
-        message = self.broker.taken[number]
+        message = self.broker.messages[number]
         self.results.futures[message.task_id].set_result(_answered(self.tasks()[number], errors))
 
     def give_up(self, number: int) -> None:
         error = {"exc_type": "WorkerLostError", "exc_message": ["it crashed"]}
         document = {"status": "FAILURE", "result": error}
-        self.results.futures[self.broker.taken[number].task_id].set_result(orjson.dumps(document))
+        self.results.futures[self.broker.messages[number].task_id].set_result(orjson.dumps(document))
 
     def refuse(self, number: int) -> None:
         document = {"status": "FAILURE", "result": {"exc_type": "NotRegistered", "exc_message": ["serving.other"]}}
-        self.results.futures[self.broker.taken[number].task_id].set_result(orjson.dumps(document))
+        self.results.futures[self.broker.messages[number].task_id].set_result(orjson.dumps(document))
 
     def tasks(self) -> list[list[str]]:
         """The home clubs that each task asks for."""
-        slates = [Slate.read(orjson.loads(orjson.dumps(message.args[0]))) for message in self.broker.taken]
+        slates = [Slate.read(orjson.loads(orjson.dumps(message.args[0]))) for message in self.broker.messages]
         return [[one.clubs[at][1] for at in one.home] for one in slates]
 
 
@@ -144,7 +103,7 @@ async def test_a_request_goes_at_once_and_those_that_come_meanwhile_go_together(
     stage.broker.confirm.set()
     await turns()
     assert stage.tasks() == [["a"], ["b", "c", "d"]]
-    assert stage.broker.taken[1].headers["request_ids"] == ["b", "c", "d"]
+    assert stage.broker.messages[1].headers["request_ids"] == ["b", "c", "d"]
     stage.answer(1)
     stage.answer(0)
     assert [_meant_for(answer) for answer in await asyncio.gather(first, *others)] == list("abcd")
@@ -203,7 +162,7 @@ async def test_the_head_of_a_task_that_many_small_batches_share_does_not_grow_wi
     stage = Stage()
     asked = [stage.ask_many(str(number)) for number in range(REQUESTS + 1)]
     await turns()
-    assert [len(message.headers["request_ids"]) for message in stage.broker.taken] == [REQUESTS, 1]
+    assert [len(message.headers["request_ids"]) for message in stage.broker.messages] == [REQUESTS, 1]
     for task in asked:
         task.cancel()
 
@@ -216,7 +175,7 @@ async def test_a_batch_whose_shared_task_took_workers_down_goes_on_as_a_batch() 
     stage.give_up(0)
     await turns()
     assert stage.tasks() == [["a", "b", "c"], ["a", "b"], ["c"]]
-    assert {message.task for message in stage.broker.taken} == {PREDICT_BATCH}
+    assert {message.task for message in stage.broker.messages} == {PREDICT_BATCH}
     stage.give_up(1)
     stage.answer(2)
     blamed, innocent = await asyncio.gather(*asked, return_exceptions=True)

@@ -25,26 +25,13 @@ from serving.api.dispatch.result_store import WORKERS, Results, result_key
 from serving.errors import BrokerUnavailable, ResultsUnavailable
 from serving.settings import ServingSettings
 from serving.worker.execution import PREDICT
+from tests.support.fakes import FakeBroker
 from tests.support.predictor_helpers import FIXTURE
 from tests.support.rabbitmq_server import Rabbit
 from tests.support.redis_server import Store
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 MESSAGE = Message("0" * 36, "serving.predict", [{}], None, {})
-
-
-class Broker:
-    """Remembers what it took; fails as often as it is told to."""
-
-    def __init__(self, failures: int) -> None:
-        self.taken: list[str] = []
-        self.failures = failures
-
-    async def publish(self, message: Message) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise RuntimeError("the process ends here")
-        self.taken.append(message.task_id)
 
 
 class Api:
@@ -54,7 +41,7 @@ class Api:
         made = [create(name) for name in ("one", "two")]
         self.keys = [key for key, _ in made]
         (folder / "keys").write_text("\n".join(line for _, line in made))
-        self.broker = Broker(failures)
+        self.broker = FakeBroker(failures)
         settings = ServingSettings(api_keys_file=folder / "keys", lake=str(folder / "lake"))
         self.app = create_app(settings)
         self.app.state.catalogue = SimpleNamespace(fixture=lambda *_: FIXTURE)
@@ -87,9 +74,9 @@ async def test_a_key_whose_task_never_reached_the_queue_puts_it_there_when_it_co
     assert (await api.submit("k")).status_code == 500
     again = await api.submit("k")
     assert again.status_code == 202
-    assert api.broker.taken == [again.json()["task_id"]]
+    assert [message.task_id for message in api.broker.messages] == [again.json()["task_id"]]
     assert (await api.submit("k")).json() == again.json()
-    assert len(api.broker.taken) == 1
+    assert len(api.broker.messages) == 1
     await api.results.close()
 
 
