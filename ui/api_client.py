@@ -1,4 +1,4 @@
-"""The only way to the platform: its REST API over HTTP."""
+"""HTTP client of the REST API, the only connection between the viewer and the platform."""
 
 from __future__ import annotations
 
@@ -29,34 +29,38 @@ from ui.api_models import (
     Teams,
 )
 
-A = TypeVar("A", bound=ApiModel)
+ModelT = TypeVar("ModelT", bound=ApiModel)
 Params = dict[str, str | int]
 
 MAX_PAGE_SIZE = 200
 
 
 class ApiError(Exception):
-    """The API gave no usable answer; the message is for the user."""
+    """The API gave no usable response. The message is for the reader."""
 
 
 class UnreachableError(ApiError):
-    """Nothing answers at the address, or not in time."""
+    """No connection to the API, or no response in time."""
 
 
 class NotReadyError(ApiError):
-    """The API is up but something behind it is not (503), or it is shedding load."""
+    """The API or a service behind it is not available, or the API is shedding load (502, 503, 504)."""
 
 
 class NotFoundError(ApiError):
-    """The API does not know what was asked for (404)."""
+    """The requested object does not exist (404)."""
 
 
 class UnauthorizedError(ApiError):
-    """The API wants a key, or another one (401, 403)."""
+    """The API key is missing or not accepted (401, 403)."""
 
 
 class BadRequestError(ApiError):
-    """The API refused the request and said why."""
+    """The API rejected the request (any other 4xx)."""
+
+
+class UnexpectedResponseError(ApiError):
+    """The API failed in a way it does not document (any other 5xx), or its response does not fit the models here."""
 
 
 _ERROR_OF_STATUS: dict[int, type[ApiError]] = {
@@ -75,6 +79,7 @@ class ApiClient:
     def __init__(self, base_url: str, timeout: float, api_key: str | None = None) -> None:
         headers = {"X-API-Key": api_key} if api_key else {}
         self.base_url = base_url
+        self.timeout = timeout
         self._http = httpx.Client(base_url=base_url, timeout=timeout, headers=headers, follow_redirects=True)
 
     def matches(
@@ -89,7 +94,7 @@ class ApiClient:
         limit: int = 50,
         cursor: str | None = None,
     ) -> MatchPage:
-        """A page of matches by kick-off; filters that are None or empty are not sent."""
+        """Fetch one page of matches ordered by kick-off. Filters that are None or empty are not sent."""
         filters = {
             "competition": competition,
             "team": team,
@@ -105,7 +110,7 @@ class ApiClient:
     def match(self, match_id: str) -> Match:
         return self._get(f"/matches/{quote(match_id, safe='')}", Match)
 
-    def published(self, match_id: str) -> PublishedForecast:
+    def published_forecast(self, match_id: str) -> PublishedForecast:
         return self._get(f"/predict/{quote(match_id, safe='')}", PublishedForecast)
 
     def insight(self, match_id: str) -> Insight:
@@ -114,20 +119,20 @@ class ApiClient:
     def ratings(self, match_id: str) -> RatingHistory:
         return self._get(f"/matches/{quote(match_id, safe='')}/ratings", RatingHistory)
 
-    def results(self, team: str, competition: str, until: datetime) -> Iterator[Match]:
-        """Played matches of a club before a moment, newest first, fetched page by page as they are asked for."""
+    def results(self, team: str, competition: str, before: datetime) -> Iterator[Match]:
+        """Iterate over a club's results before a timestamp, newest first; pages are fetched as they are needed."""
         cursor: str | None = None
         while True:
             page = self.matches(
                 team=team,
                 competition=competition,
                 status="played",
-                until=until.astimezone(UTC).date(),
+                until=before.astimezone(UTC).date(),
                 newest_first=True,
                 limit=MAX_PAGE_SIZE,
                 cursor=cursor,
             )
-            yield from (match for match in page.items if match.kick_off < until)
+            yield from (match for match in page.items if match.kick_off < before)
             if page.next_cursor is None:
                 return
             cursor = page.next_cursor
@@ -138,7 +143,7 @@ class ApiClient:
     def competitions(self) -> Competitions:
         return self._get("/competitions", Competitions)
 
-    def table(self, competition: str) -> SeasonTable:
+    def season_table(self, competition: str) -> SeasonTable:
         return self._get(f"/competitions/{quote(competition, safe='')}/table", SeasonTable)
 
     def model_info(self) -> ModelInfo:
@@ -151,23 +156,25 @@ class ApiClient:
         return self._get("/monitoring/drift", DriftWeeks)
 
     def drift_report(self, week: str) -> str:
-        """The report as a self-contained HTML page, some megabytes."""
+        """Fetch the report as a self-contained HTML page of several megabytes."""
         return self._send("GET", f"/monitoring/drift/{quote(week, safe='')}/report").text
 
-    def predict_later(self, home_team: str, away_team: str, competition: str | None, key: str) -> TaskAccepted:
-        """Queue a forecast. `key` makes sending the same request twice harmless."""
+    def predict_async(
+        self, home_team: str, away_team: str, competition: str | None, idempotency_key: str
+    ) -> TaskAccepted:
+        """Queue a forecast. Sending the same key again does not queue a second task."""
         body = {"home_team": home_team, "away_team": away_team}
         if competition:
             body["competition"] = competition
-        answer = self._send("POST", "/predict/async/", json=body, headers={"Idempotency-Key": key})
-        return _parse(TaskAccepted, answer)
+        response = self._send("POST", "/predict/async/", json=body, headers={"Idempotency-Key": idempotency_key})
+        return _parse(TaskAccepted, response)
 
     def task_status(self, task_id: str) -> TaskStatus:
         return self._get(f"/monitoring/task_status/{quote(task_id, safe='')}", TaskStatus)
 
-    def follow(self, task_id: str, patience: float, interval: float = 0.2) -> Iterator[TaskStatus]:
-        """Poll a task until it is over or patience runs out; the last status is the one that ended it."""
-        deadline = monotonic() + patience
+    def poll_task(self, task_id: str, timeout: float, interval: float = 0.2) -> Iterator[TaskStatus]:
+        """Yield the status of a task until it has finished; raise NotReadyError after `timeout` seconds."""
+        deadline = monotonic() + timeout
         while True:
             status = self.task_status(task_id)
             yield status
@@ -175,13 +182,13 @@ class ApiClient:
                 return
             if monotonic() > deadline:
                 raise NotReadyError(
-                    f"The forecast is still “{status.status}” after {patience:.0f} seconds. Its task {task_id} stays "
-                    "on the queue; if this goes on, no worker is taking work."
+                    f"Task {task_id} is still “{status.status}” after {timeout:.0f} seconds. It stays in the queue. "
+                    "If this happens again, check that a worker is running."
                 )
             sleep(interval)
 
-    def _get(self, path: str, shape: type[A], params: Params | None = None) -> A:
-        return _parse(shape, self._send("GET", path, params=params or {}))
+    def _get(self, path: str, model: type[ModelT], params: Params | None = None) -> ModelT:
+        return _parse(model, self._send("GET", path, params=params or {}))
 
     def _send(
         self,
@@ -192,32 +199,35 @@ class ApiClient:
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, params=params, json=json, headers=headers)
+            response = self._http.request(method, path, params=params, json=json, headers=headers)
         except httpx.TimeoutException as error:
-            raise UnreachableError(f"The API at {self.base_url} did not answer in time.") from error
+            raise UnreachableError(f"No response from {self.base_url} within {self.timeout:g} seconds.") from error
         except httpx.HTTPError as error:
-            raise UnreachableError(f"Nothing answers at {self.base_url} ({error}).") from error
-        if answer.is_error:
-            raise _ERROR_OF_STATUS.get(answer.status_code, BadRequestError)(_error_message(answer))
-        return answer
+            raise UnreachableError(f"No connection to {self.base_url} ({error}).") from error
+        if response.is_error:
+            default = BadRequestError if response.is_client_error else UnexpectedResponseError
+            raise _ERROR_OF_STATUS.get(response.status_code, default)(_error_message(response))
+        return response
 
 
-def _parse(shape: type[A], answer: httpx.Response) -> A:
+def _parse(model: type[ModelT], response: httpx.Response) -> ModelT:
     try:
-        return shape.model_validate_json(answer.content)
+        return model.model_validate_json(response.content)
     except ValidationError as error:
-        raise BadRequestError(
-            f"The API's answer to {answer.request.url.path} is not in the form this viewer knows; "
-            f"are both of the same version? ({error.error_count()} fields differ)"
+        raise UnexpectedResponseError(
+            f"The response of {response.request.url.path} does not have the expected fields "
+            f"({error.error_count()} differ). Check that the API and this viewer have the same version."
         ) from error
 
 
-def _error_message(answer: httpx.Response) -> str:
-    """The detail of a problem document, or the bare status when it is none."""
+def _error_message(response: httpx.Response) -> str:
+    """Return the detail and suggestions of a problem document, or the bare HTTP status if there is none."""
     try:
-        problem = Problem.model_validate_json(answer.content)
+        problem = Problem.model_validate_json(response.content)
     except ValidationError:
         problem = Problem()
-    near = [name for error in problem.errors for name in error.suggestions]
-    said = problem.detail or problem.title or f"The API answered {answer.status_code} {answer.reason_phrase}."
-    return f"{said.rstrip('.')}. Nearest known: {', '.join(near)}." if near else said
+    suggestions = [name for error in problem.errors for name in error.suggestions]
+    message = problem.detail or problem.title
+    if not message:
+        return f"The API responded with {response.status_code} {response.reason_phrase}."
+    return f"{message.rstrip('.')}. Did you mean {', '.join(suggestions)}?" if suggestions else message

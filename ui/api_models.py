@@ -1,4 +1,7 @@
-"""What the API answers, as far as the pages use it. Fields that the API adds are ignored, so both can move apart."""
+"""Response models of the API, limited to the fields that the pages use.
+
+Unknown fields are ignored, so that the API can add fields without a new version of the viewer.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ OUTCOMES = ("home", "draw", "away")
 
 
 class ApiModel(BaseModel):
-    """Base of all answers: frozen, tolerant of new fields."""
+    """Base of all response models: frozen, ignores unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
 class Probabilities(ApiModel):
-    """One triple, always home, draw, away."""
+    """Probabilities of the three outcomes, always in the order home, draw, away."""
 
     home: float
     draw: float
@@ -28,7 +31,7 @@ class Probabilities(ApiModel):
 
 
 class ModelRef(ApiModel):
-    """Which model made a forecast, and the last match it learnt from."""
+    """The model that made a forecast, and the kick-off of the last match it was trained on."""
 
     name: str
     version: int
@@ -36,17 +39,17 @@ class ModelRef(ApiModel):
 
 
 class Forecast(ApiModel):
-    """Probabilities of one match and where they come from."""
+    """Probabilities of one match and their origin."""
 
     probabilities: Probabilities
     predicted_outcome: str
     model: ModelRef
     features_as_of: datetime
-    published_at: datetime | None = None  # a forecast made on request is not published
+    published_at: datetime | None = None  # None for a forecast on request
 
 
 class Score(ApiModel):
-    """Goals of a match that was played."""
+    """Goals of a played match."""
 
     home: int
     away: int
@@ -57,7 +60,7 @@ class Score(ApiModel):
 
 
 class Match(ApiModel):
-    """One match: fixture or result, with the forecast that was published for it, if any."""
+    """A fixture or result, with its published forecast if there is one."""
 
     match_id: str
     competition: str
@@ -72,7 +75,7 @@ class Match(ApiModel):
 
     @property
     def favourite_won(self) -> bool | None:
-        """Whether the likeliest outcome of the forecast came in; None before the match or without a forecast."""
+        """Whether the most likely outcome of the forecast happened; None before the match or without a forecast."""
         if self.score is None or self.forecast is None:
             return None
         return self.forecast.predicted_outcome == self.score.outcome
@@ -87,20 +90,20 @@ class Rating(ApiModel):
 
 
 class RatingHistory(ApiModel):
-    """Ratings of both clubs of a match by kick-off."""
+    """Ratings of both clubs of a match, ordered by kick-off."""
 
     items: list[Rating]
 
 
 class Goals(ApiModel):
-    """Mean goals of both sides."""
+    """Expected goals of both sides."""
 
     home: float
     away: float
 
 
 class Scoreline(ApiModel):
-    """A final score and how likely it is."""
+    """A final score and its probability."""
 
     home: int
     away: int
@@ -108,14 +111,14 @@ class Scoreline(ApiModel):
 
 
 class RatingContribution(ApiModel):
-    """How far a rating moved the log-odds of a home win against an away win."""
+    """Contribution of a rating to the log-odds of a home win against an away win."""
 
     rating: str
     share: float
 
 
 class Explanation(ApiModel):
-    """Log-odds of two average clubs, and what each rating adds to them."""
+    """Log-odds of a home win against an away win: those of two average clubs plus the contribution of each rating."""
 
     baseline_log_odds: float
     contributions: list[RatingContribution]
@@ -123,14 +126,14 @@ class Explanation(ApiModel):
 
 
 class MatchesRated(ApiModel):
-    """Matches of each club that its ratings had seen."""
+    """Number of matches behind the ratings of each club."""
 
     home: int
     away: int
 
 
 class Insight(ApiModel):
-    """What stands behind a published forecast."""
+    """Details of a published forecast."""
 
     expected_goals: Goals
     scorelines: list[Scoreline]
@@ -140,36 +143,36 @@ class Insight(ApiModel):
 
 
 class Settlement(ApiModel):
-    """How good a published forecast was."""
+    """Scores of a published forecast."""
 
     rps: float
     log_loss: float
 
 
 class PublishedForecast(ApiModel):
-    """A published forecast, with its settlement once the match is over."""
+    """The scores of a published forecast; None until the match is settled."""
 
     settled: Settlement | None = None
 
 
 class MatchPage(ApiModel):
-    """One page of a list of matches."""
+    """One page of a list of matches, with the platform's clock."""
 
     items: list[Match]
     next_cursor: str | None = None
-    as_of: datetime | None = None  # the moment that the platform stands at
-    clock: str | None = None  # what moves it on: now, replay or fixed
+    as_of: datetime | None = None  # the time that the platform's clock shows
+    clock: str | None = None  # now, replay or fixed
 
 
 class TaskAccepted(ApiModel):
-    """A task that was put on the queue."""
+    """A queued task."""
 
     task_id: str
     status: str
 
 
 class FieldError(ApiModel):
-    """The known values that are similar to a wrong one."""
+    """Suggestions for an invalid value."""
 
     suggestions: list[str] = []
 
@@ -183,7 +186,7 @@ class Problem(ApiModel):
 
 
 class TaskStatus(ApiModel):
-    """Where a task stands: pending, started, success with a result, or failure with an error."""
+    """Status of a task: pending, started, success with a result, or failure with an error."""
 
     status: str
     result: Forecast | None = None
@@ -191,7 +194,7 @@ class TaskStatus(ApiModel):
 
 
 class Team(ApiModel):
-    """A club that can be forecast, with its rating as it stands."""
+    """A club that can be forecast, with its current rating."""
 
     name: str
     competition: str
@@ -202,13 +205,13 @@ class Team(ApiModel):
 
 
 class Teams(ApiModel):
-    """Clubs by competition and name."""
+    """All clubs, ordered by competition and name."""
 
     items: list[Team]
 
 
 class Competition(ApiModel):
-    """A competition that the platform holds."""
+    """A competition in the data."""
 
     competition: str
     name: str
@@ -217,13 +220,13 @@ class Competition(ApiModel):
 
 
 class Competitions(ApiModel):
-    """All of them."""
+    """All competitions in the data."""
 
     items: list[Competition]
 
 
 class TableRow(ApiModel):
-    """A club's place in the simulated final table; `positions` from first to last, `chances` as the table's places."""
+    """A club in the simulated final table: the probability of each position and of each of the table's zones."""
 
     team: str
     played: int
@@ -234,7 +237,7 @@ class TableRow(ApiModel):
 
 
 class Place(ApiModel):
-    """What places `first` to `last` of a competition's table mean."""
+    """A zone of the table, such as relegation: places `first` to `last`."""
 
     name: str
     kind: str
@@ -243,7 +246,7 @@ class Place(ApiModel):
 
 
 class SeasonTable(ApiModel):
-    """The simulated final table of one competition; each row has a chance for each of its places."""
+    """The simulated final table of one competition; `chances` of each row follow the order of `places`."""
 
     competition: str
     season: str
@@ -256,7 +259,7 @@ class SeasonTable(ApiModel):
 
 
 class ModelInfo(ApiModel):
-    """The model that the workers really use."""
+    """The model that the workers use."""
 
     name: str
     version: int
@@ -270,7 +273,7 @@ class ModelInfo(ApiModel):
 
 
 class Scores(ApiModel):
-    """Means over n settled matches; smaller is better, except accuracy."""
+    """Mean scores of n settled matches; lower is better, except for accuracy."""
 
     n: float
     rps: float
@@ -281,7 +284,7 @@ class Scores(ApiModel):
 
 
 class Comparison(ApiModel):
-    """The model against one reference on the same matches: skill, and the paired RPS difference with its interval."""
+    """Skill against one baseline on the same matches, and the paired RPS difference with its 95% interval."""
 
     skill: float
     n: int
@@ -291,7 +294,7 @@ class Comparison(ApiModel):
 
 
 class CurvePoint(ApiModel):
-    """One bin of a reliability curve: what was forecast, what came, and the interval that n matches allow."""
+    """One bin of a reliability curve: mean forecast, observed frequency, and its 95% interval for n matches."""
 
     n: int
     forecast: float
@@ -301,7 +304,7 @@ class CurvePoint(ApiModel):
 
 
 class Calibration(ApiModel):
-    """Calibration error, the limit that a perfect model keeps 19 times in 20, and a curve per outcome."""
+    """Calibration error, the limit that a perfectly calibrated model keeps 19 times in 20, a curve per outcome."""
 
     error: float
     limit: float
@@ -310,7 +313,7 @@ class Calibration(ApiModel):
 
 
 class PerformanceGroup(ApiModel):
-    """Scores of one competition, window and model version."""
+    """Scores of one competition, window and model version (`all` for all versions)."""
 
     competition: str
     window: str
@@ -324,7 +327,7 @@ class PerformanceGroup(ApiModel):
 
 
 class PerformanceWeek(ApiModel):
-    """Mean RPS by forecaster in one week, and over all weeks up to it."""
+    """Mean RPS per forecaster in one week, and over all weeks up to it."""
 
     week: str
     matches: int
@@ -333,7 +336,7 @@ class PerformanceWeek(ApiModel):
 
 
 class Performance(ApiModel):
-    """How good the forecasts were."""
+    """Scores of the published forecasts by group and by week."""
 
     matches: int = 0
     groups: list[PerformanceGroup] = []
@@ -341,7 +344,7 @@ class Performance(ApiModel):
 
 
 class DriftColumn(ApiModel):
-    """One watched column: drifted when its p-value is below its threshold; without a p-value it is missing."""
+    """One compared column. It has drifted if its p-value is below the threshold; without data it has no p-value."""
 
     column: str
     kind: str
@@ -353,21 +356,21 @@ class DriftColumn(ApiModel):
 
 
 class DriftTrust(ApiModel):
-    """How often the verdict was wrong on seasons without drift."""
+    """False alarms of the verdict on past seasons without drift."""
 
     windows: int = 0
     false_alarm_rate: float | None = None
 
 
 class Extent(ApiModel):
-    """First and last kick-off of the matches compared; none when there are none."""
+    """First and last kick-off of the compared matches; None without matches."""
 
     since: datetime | None = Field(None, validation_alias="from")
     to: datetime | None = None
 
 
 class DriftSummary(ApiModel):
-    """The verdict of one week's drift report."""
+    """Summary of one week's drift report."""
 
     week: str
     state: str

@@ -1,4 +1,4 @@
-"""Matches and probabilities as HTML: every triple drawn home, draw, away, in the colours of style.css."""
+"""HTML of matches and probabilities. Probabilities are always drawn home, draw, away in the colours of style.css."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ LEGEND = (
     '<span class="tl-key tl-key-draw">draw</span><span class="tl-key tl-key-away">away win</span></div>'
 )
 
-MEANING = """
-**One bar, three chances**, always in this order: home win, draw, away win. They add up to 100 %.
+HOW_TO_READ = """
+**Each bar shows three probabilities**, always in this order: home win, draw, away win. They add up to 100%.
 
-A 60 % favourite should fail to win **four times in ten**: one surprise says nothing, many together do. The *Model* page
-shows whether outcomes given 60 % really happen 60 % of the time.
+A 60% favourite should fail to win **four times in ten**, so one surprise proves nothing. The *Model* page shows whether
+outcomes forecast at 60% really happen 60% of the time.
 
-**✓ right** means that the likeliest outcome came in; the figure beside it is the chance that the forecast gave to what
-happened. A draw is hardly ever the likeliest of the three, for bookmakers as well.
+**✓ right** means that the favourite won, that is, the most likely outcome happened. The number beside it is the
+probability that the forecast gave to the actual result. A draw is hardly ever the most likely outcome, neither for this
+model nor for bookmakers.
 
-Every forecast was published **before kick-off** and is not changed afterwards.
+Every forecast was published **before kick-off** and is never changed afterwards.
 """
 
 
-def percents(chances: Probabilities) -> tuple[int, int, int]:
-    """Whole percents that add up to 100: the largest remainders are rounded up."""
-    exact = [100 * p for p in chances.triple]
+def whole_percents(probabilities: Probabilities) -> tuple[int, int, int]:
+    """Round to whole percents that add up to 100: the largest remainders are rounded up."""
+    exact = [100 * p for p in probabilities.triple]
     whole = [int(p) for p in exact]
     by_remainder = sorted(range(3), key=lambda i: whole[i] - exact[i])
     for i in by_remainder[: max(0, round(sum(exact)) - sum(whole))]:
@@ -39,131 +40,128 @@ def percents(chances: Probabilities) -> tuple[int, int, int]:
     return whole[0], whole[1], whole[2]
 
 
-def bar(chances: Probabilities, happened: str | None = None) -> str:
-    """The triple as one bar; once the match is over, only what happened keeps its full colour."""
-    home, draw, away = percents(chances)
-    text = f"home win {home} %, draw {draw} %, away win {away} %"
+def probability_bar(probabilities: Probabilities, outcome: str | None = None) -> str:
+    """Draw the three probabilities as one bar. After the match only the actual outcome keeps its full colour."""
+    home, draw, away = whole_percents(probabilities)
+    text = f"home win {home}%, draw {draw}%, away win {away}%"
     segments = "".join(
-        f'<span class="tl-{outcome}{" tl-happened" if outcome == happened else ""}" style="flex-grow:{p:.4f}">{whole}'
-        "</span>"
-        for outcome, p, whole in zip(OUTCOMES, chances.triple, (home, draw, away), strict=True)
+        f'<span class="tl-{name}{" tl-actual" if name == outcome else ""}" style="flex-grow:{p:.4f}">{percent}</span>'
+        for name, p, percent in zip(OUTCOMES, probabilities.triple, (home, draw, away), strict=True)
     )
-    settled = " tl-settled" if happened else ""
+    settled = " tl-settled" if outcome else ""
     return f'<div class="tl-bar{settled}" role="img" aria-label="{text}" title="{text}">{segments}</div>'
 
 
-def match_link(match: Match) -> str:
+def labelled_bar(probabilities: Probabilities, home_team: str, away_team: str, outcome: str | None = None) -> str:
+    """Draw a large probability bar with a label under each segment."""
+    names = (f"{escape(home_team)} win", "draw", f"{escape(away_team)} win")
+    labels = "".join(
+        f'<span style="flex-grow:{p:.4f}">{name}</span>' for name, p in zip(names, probabilities.triple, strict=True)
+    )
+    return f'<div class="tl-big">{probability_bar(probabilities, outcome)}</div><div class="tl-labels">{labels}</div>'
+
+
+def match_url(match: Match) -> str:
     """Address of the match page, relative to any page of the viewer."""
     return "match?" + urlencode({"match_id": match.match_id})
 
 
 def verdict(match: Match) -> str:
-    """Whether the favourite of the forecast came in, and the chance that it gave to what happened."""
+    """Say whether the favourite won, with the probability that the forecast gave to the actual result."""
     if match.status == "postponed":
-        return '<span title="No new date yet; the forecast is made again when there is one.">postponed</span>'
+        return '<span title="No new date yet. The match is forecast again when it has one.">postponed</span>'
     if match.score is None or match.forecast is None:
         return ""
-    given = percents(match.forecast.probabilities)[OUTCOMES.index(match.score.outcome)]
-    hint = f"The forecast gave what happened {given} %" + (
-        "." if match.favourite_won else ", and favoured something else."
-    )
-    return f'<span title="{hint}"><b>{"✓ right" if match.favourite_won else "✗ wrong"}</b> · {given} %</span>'
+    percent = whole_percents(match.forecast.probabilities)[OUTCOMES.index(match.score.outcome)]
+    label = "✓ right" if match.favourite_won else "✗ wrong"
+    favourite = "The favourite won" if match.favourite_won else "The favourite did not win"
+    hint = f"{favourite}. The forecast gave the actual result {percent}%."
+    return f'<span title="{hint}"><b>{label}</b> · {percent}%</span>'
 
 
-def match_row(match: Match, where: tzinfo) -> str:
-    """One match as a link to its page."""
-    winner = match.score.outcome if match.score else ""
+def match_row(match: Match, timezone: tzinfo) -> str:
+    """Draw one match as a link to its page."""
+    outcome = match.score.outcome if match.score else None
     score = f"{match.score.home} – {match.score.away}" if match.score else "v"
-    outlook = (
-        bar(match.forecast.probabilities, winner or None)
+    forecast = (
+        probability_bar(match.forecast.probabilities, outcome)
         if match.forecast
-        else f'<span class="tl-none">{"not forecast yet" if match.score is None else "no forecast published"}</span>'
+        else f'<span class="tl-none">{"no forecast" if match.score else "no forecast yet"}</span>'
     )
     return (
-        f'<a class="tl-match" href="{escape(match_link(match))}" target="_self">'
-        f'<span class="tl-time" title="{formatting.utc_text(match.kick_off)}">'
-        f"{formatting.clock(match.kick_off, where)}</span>"
-        f'<span class="tl-club tl-club-home{" tl-won" if winner == "home" else ""}">{escape(match.home_team)}</span>'
+        f'<a class="tl-match" href="{escape(match_url(match))}" target="_self">'
+        f'<span class="tl-time" title="{formatting.utc_date_and_time(match.kick_off)}">'
+        f"{formatting.time_of_day(match.kick_off, timezone)}</span>"
+        f'<span class="tl-club tl-club-home{" tl-won" if outcome == "home" else ""}">{escape(match.home_team)}</span>'
         f'<span class="tl-score{"" if match.score else " tl-score-none"}">{score}</span>'
-        f'<span class="tl-club{" tl-won" if winner == "away" else ""}">{escape(match.away_team)}</span>'
-        f'<span class="tl-outlook">{outlook}</span><span class="tl-verdict">{verdict(match)}</span></a>'
+        f'<span class="tl-club{" tl-won" if outcome == "away" else ""}">{escape(match.away_team)}</span>'
+        f'<span class="tl-forecast">{forecast}</span><span class="tl-verdict">{verdict(match)}</span></a>'
     )
 
 
-def list_kind(matches: list[Match]) -> str:
-    """A day without verdicts needs no column for them."""
-    return "" if any(verdict(match) for match in matches) else " tl-fixtures"
-
-
-def match_list(matches: Iterable[Match], where: tzinfo, names: Mapping[str, str]) -> str:
-    """Matches in the order given, under a heading for each day and, where there are several, each competition."""
-    every = list(matches)
-    several = len({match.competition for match in every}) > 1
+def match_list(matches: Iterable[Match], timezone: tzinfo, names: Mapping[str, str]) -> str:
+    """Draw matches in the given order with a heading per day and, if there are several, per competition."""
+    all_matches = list(matches)
+    several = len({match.competition for match in all_matches}) > 1
     parts = []
-    for day, of_day in groupby(every, key=lambda match: formatting.day(match.kick_off, where)):
+    for day, day_matches in groupby(all_matches, key=lambda match: formatting.long_date(match.kick_off, timezone)):
         parts.append(f'<div class="tl-day">{day}</div>')
-        # a stable sort: within a competition the order stays
-        for slug, group in groupby(sorted(of_day, key=lambda match: match.competition), key=lambda m: m.competition):
-            found = list(group)
+        # the sort is stable: within a competition the order does not change
+        by_competition = sorted(day_matches, key=lambda match: match.competition)
+        for slug, group in groupby(by_competition, key=lambda match: match.competition):
             heading = f'<div class="tl-league">{escape(names.get(slug, slug))}</div>' if several else ""
-            rows = "".join(match_row(match, where) for match in found)
-            parts.append(f'{heading}<div class="tl-list{list_kind(found)}">{rows}</div>')
+            parts.append(heading + _rows(list(group), timezone))
     return "".join(parts)
 
 
-def headline_card(match: Match, where: tzinfo) -> str:
-    """The head of the match page: both clubs, and the score or the time between them."""
-    local = f"{formatting.clock(match.kick_off, where)} {formatting.timezone_name(where)}"
-    middle = f"{match.score.home} – {match.score.away}" if match.score else formatting.clock(match.kick_off, where)
+def _rows(matches: list[Match], timezone: tzinfo) -> str:
+    """Rows without any verdict need no column for it."""
+    kind = "" if any(verdict(match) for match in matches) else " tl-fixtures"
+    return f'<div class="tl-list{kind}">{"".join(match_row(match, timezone) for match in matches)}</div>'
+
+
+def headline_card(match: Match, timezone: tzinfo) -> str:
+    """Draw the head of the match page: both clubs with the score or the kick-off time between them."""
+    time = formatting.time_of_day(match.kick_off, timezone)
+    middle = f"{match.score.home} – {match.score.away}" if match.score else time
     below = "full time" if match.score else {"scheduled": "kick-off"}.get(match.status, match.status)
-    matchday = f" · matchday {match.matchday}" if match.matchday else ""
-    elsewhere = (
-        ""
-        if local.startswith(formatting.utc_text(match.kick_off)[11:16])
-        else f" · {formatting.utc_text(match.kick_off)}"
-    )
-    when = f"{formatting.day(match.kick_off, where)} · {local}{elsewhere}{matchday}"
+    parts = [formatting.long_date(match.kick_off, timezone), f"{time} {formatting.timezone_name(timezone)}"]
+    if not formatting.equals_utc(timezone, [match.kick_off]):
+        parts.append(formatting.utc_date_and_time(match.kick_off))
+    if match.matchday:
+        parts.append(f"matchday {match.matchday}")
     return (
-        f'<div class="tl-when">{escape(when)}</div>'
-        f'<div class="tl-hero"><div class="tl-hero-club">{escape(match.home_team)}<small>home</small></div>'
-        f'<div class="tl-hero-mid">{middle}<small>{escape(below)}</small></div>'
-        f'<div class="tl-hero-club">{escape(match.away_team)}<small>away</small></div></div>'
+        f'<div class="tl-when">{escape(" · ".join(parts))}</div>'
+        f'<div class="tl-headline"><div class="tl-headline-club">{escape(match.home_team)}<small>home</small></div>'
+        f'<div class="tl-headline-middle">{middle}<small>{escape(below)}</small></div>'
+        f'<div class="tl-headline-club">{escape(match.away_team)}<small>away</small></div></div>'
     )
-
-
-def big_bar(chances: Probabilities, home_team: str, away_team: str, happened: str | None = None) -> str:
-    """The triple in large, with what each end means written under it."""
-    labels = (f"{escape(home_team)} win", "draw", f"{escape(away_team)} win")
-    ends = "".join(
-        f'<span style="flex-grow:{p:.4f}">{label}</span>' for label, p in zip(labels, chances.triple, strict=True)
-    )
-    return f'<div class="tl-big">{bar(chances, happened)}</div><div class="tl-ends">{ends}</div>'
 
 
 def verbalise(match: Match) -> str:
-    """The forecast as a sentence, and whether it came true."""
+    """Put the forecast into a sentence; after the match add whether it was right."""
     if match.forecast is None:
         return ""
-    chances = percents(match.forecast.probabilities)
+    percents = whole_percents(match.forecast.probabilities)
     names = {"home": f"{match.home_team} to win", "draw": "a draw", "away": f"{match.away_team} to win"}
-    likeliest = match.forecast.predicted_outcome
-    said = f"Likeliest: **{names[likeliest]}**, {chances[OUTCOMES.index(likeliest)]} %."
+    favourite = match.forecast.predicted_outcome
+    sentence = f"Most likely: **{names[favourite]}**, {percents[OUTCOMES.index(favourite)]}%."
     if match.score is None:
         odds = " / ".join(f"{1 / p:.2f}" for p in match.forecast.probabilities.triple if p > 0)
-        return f"{said} Fair odds (home / draw / away): {odds}."
-    given = chances[OUTCOMES.index(match.score.outcome)]
+        return f"{sentence} Fair odds (home / draw / away): {odds}."
     if match.favourite_won:
-        return f"{said} **✓ That is what happened.**"
-    return f"{said} **✗ It came otherwise**; what happened had been given {given} %."
+        return f"{sentence} **✓ Right.**"
+    percent = percents[OUTCOMES.index(match.score.outcome)]
+    return f"{sentence} **✗ Wrong.** The forecast gave the actual result {percent}%."
 
 
-def provenance(forecast: Forecast, where: tzinfo) -> str:
-    """Which model, what it had learnt from, and what it knew."""
+def provenance(forecast: Forecast, timezone: tzinfo) -> str:
+    """Name the model, the last match it was trained on, the last result it used and the date of publication."""
     parts = [
         f"{forecast.model.name} version {forecast.model.version}",
-        f"trained on matches to {formatting.short_day(forecast.model.trained_through, where)}",
-        f"knows results to {formatting.short_day(forecast.features_as_of, where)}",
+        f"trained on matches up to {formatting.short_date(forecast.model.trained_through, timezone)}",
+        f"uses results up to {formatting.short_date(forecast.features_as_of, timezone)}",
     ]
     if forecast.published_at:
-        parts.append(f"published {formatting.short_day(forecast.published_at, where)}")
+        parts.append(f"published {formatting.short_date(forecast.published_at, timezone)}")
     return " · ".join(parts)

@@ -1,4 +1,4 @@
-"""Moments as the reader's clock shows them."""
+"""Dates, times and probabilities as text; times are shown in the browser's time zone."""
 
 from __future__ import annotations
 
@@ -10,39 +10,48 @@ import streamlit as st
 
 
 def browser_timezone() -> tzinfo:
-    """The browser's timezone; UTC when it is unknown here or the browser tells none."""
+    """Return the browser's time zone, or UTC if the browser does not send one or this machine does not know it."""
     try:
         return ZoneInfo(st.context.timezone) if st.context.timezone else UTC
     except (KeyError, ValueError, OSError):
         return UTC
 
 
-def timezone_name(where: tzinfo) -> str:
-    return "UTC" if where is UTC else str(where).replace("_", " ")
+def timezone_name(timezone: tzinfo) -> str:
+    return "UTC" if timezone is UTC else str(timezone).replace("_", " ")
 
 
-def day(moment: datetime, where: tzinfo) -> str:
-    local = moment.astimezone(where)
+def long_date(timestamp: datetime, timezone: tzinfo) -> str:
+    local = timestamp.astimezone(timezone)
     return f"{local:%A} {local.day} {local:%B %Y}"
 
 
-def short_day(moment: datetime, where: tzinfo) -> str:
-    local = moment.astimezone(where)
+def short_date(timestamp: datetime, timezone: tzinfo) -> str:
+    local = timestamp.astimezone(timezone)
     return f"{local.day} {local:%b %Y}"
 
 
-def clock(moment: datetime, where: tzinfo) -> str:
-    return f"{moment.astimezone(where):%H:%M}"
+def time_of_day(timestamp: datetime, timezone: tzinfo) -> str:
+    return f"{timestamp.astimezone(timezone):%H:%M}"
 
 
-def utc_text(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def date_and_time(timestamp: datetime, timezone: tzinfo) -> str:
+    return f"{short_date(timestamp, timezone)}, {time_of_day(timestamp, timezone)}"
 
 
-def reads_as_utc(where: tzinfo, moments: Iterable[datetime]) -> bool:
-    """Whether the reader's clock shows these moments as UTC does."""
-    return all(clock(moment, where) == clock(moment, UTC) for moment in moments)
+def utc_date_and_time(timestamp: datetime) -> str:
+    return f"{timestamp.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def moment(at: datetime, where: tzinfo) -> str:
-    return f"{short_day(at, where)}, {clock(at, where)}"
+def equals_utc(timezone: tzinfo, timestamps: Iterable[datetime]) -> bool:
+    """Whether the time zone shows the same time of day as UTC at each of these timestamps."""
+    return all(time_of_day(timestamp, timezone) == time_of_day(timestamp, UTC) for timestamp in timestamps)
+
+
+def percentage(probability: float) -> str:
+    """Format a simulated probability; only an outcome of no or of all simulations reads as impossible or certain."""
+    if probability in (0, 1):
+        return "–" if probability == 0 else "100%"
+    if probability < 0.01:
+        return "<1%"
+    return ">99%" if probability > 0.99 else f"{probability:.0%}"

@@ -1,4 +1,4 @@
-"""What stands behind a forecast as HTML: expected goals, the likeliest scores, and what moved it."""
+"""HTML of the details of a forecast: expected goals, most likely scores, and the contribution of each rating."""
 
 from __future__ import annotations
 
@@ -8,80 +8,88 @@ from math import exp
 from ui.api_models import Explanation, Insight, Match
 
 RATINGS = {
-    "elo": ("Results", "Elo rating: results, more so clear ones, weighed by the opponent"),
-    "pi": ("Goal margins", "Pi ratings: goal differences, at home and away apart"),
-    "goals": ("Attack and defence", "Goals scored and conceded, weighed by the opponent"),
-    "shots on target": ("Shots on target", "Shots on target made and allowed"),
-    "shots": ("Shots", "Shots made and allowed"),
-    "odds": ("Odds", "What bookmakers offered before the match"),
+    "elo": ("Results", "Elo ratings: every result counts, clear ones more, adjusted for the opponent"),
+    "pi": ("Goal margins", "Pi ratings: goal differences, separately at home and away"),
+    "goals": ("Attack and defence", "Goals scored and conceded, adjusted for the opponent"),
+    "shots on target": ("Shots on target", "Shots on target for and against"),
+    "shots": ("Shots", "Shots for and against"),
+    "odds": ("Odds", "Bookmakers’ odds before the match"),
 }
-"""What each rating looks at, and what the odds are, in a word and in a sentence."""
+"""Label and explanation of each rating, and of the odds."""
 
 
-def block(told: Insight, match: Match) -> str:
-    """All of it, side by side where there is room."""
-    why = _why(told.explanation, match) if told.explanation else ""
-    return f'<div class="tl-insight">{_goals(told, match)}{_scores(told, match)}{why}</div>'
+def insight_panel(insight: Insight, match: Match) -> str:
+    """Draw all sections, side by side if there is room."""
+    contributions = _contributions(insight.explanation, match) if insight.explanation else ""
+    return (
+        f'<div class="tl-insight">{_expected_goals(insight, match)}{_scorelines(insight, match)}{contributions}</div>'
+    )
 
 
-def _goals(told: Insight, match: Match) -> str:
+def _expected_goals(insight: Insight, match: Match) -> str:
     sides = "".join(
         f'<div><b class="tl-ink-{side}">{goals:.1f}</b><span>{escape(club)}</span></div>'
         for side, goals, club in (
-            ("home", told.expected_goals.home, match.home_team),
-            ("away", told.expected_goals.away, match.away_team),
+            ("home", insight.expected_goals.home, match.home_team),
+            ("away", insight.expected_goals.away, match.away_team),
         )
     )
     return f'<section><h4>Expected goals</h4><div class="tl-xg">{sides}</div></section>'
 
 
-def _scores(told: Insight, match: Match) -> str:
-    most = max((one.probability for one in told.scorelines), default=1) or 1
+def _scorelines(insight: Insight, match: Match) -> str:
+    highest = max((scoreline.probability for scoreline in insight.scorelines), default=1) or 1
     rows = []
-    for one in told.scorelines:
-        side = "home" if one.home > one.away else "away" if one.away > one.home else "draw"
-        came = match.score is not None and (one.home, one.away) == (match.score.home, match.score.away)
-        mark = ' class="tl-line tl-came" title="This is what happened"' if came else ' class="tl-line"'
+    for line in insight.scorelines:
+        side = "home" if line.home > line.away else "away" if line.away > line.home else "draw"
+        is_final_score = match.score is not None and (line.home, line.away) == (match.score.home, match.score.away)
+        mark = ' class="tl-line tl-final" title="The final score"' if is_final_score else ' class="tl-line"'
+        width = f"{line.probability / highest:.0%}"
         rows.append(
-            f'<div{mark}><b>{one.home} – {one.away}</b><i class="tl-{side}" style="width:{one.probability / most:.0%}">'
-            f"</i><span>{one.probability:.0%}</span></div>"
+            f'<div{mark}><b>{line.home} – {line.away}</b><i class="tl-{side}" style="width:{width}"></i>'
+            f"<span>{line.probability:.0%}</span></div>"
         )
-    return f"<section><h4>Likeliest scores</h4>{''.join(rows)}</section>"
+    return f"<section><h4>Most likely scores</h4>{''.join(rows)}</section>"
 
 
-def _why(told: Explanation, match: Match) -> str:
-    """A bar a rating, to the left for the home side and to the right for the away side, as in the forecast's bar."""
-    parts = [("Playing at home", "Two average clubs: how much likelier the home side wins", told.baseline_log_odds)]
-    parts += [(*RATINGS.get(one.rating, (one.rating, one.rating)), one.share) for one in told.contributions]
-    widest = max(abs(share) for _, _, share in parts) or 1
-    rows = "".join(_pull(name, hint, share, abs(share) / widest / 2) for name, hint, share in parts)
-    ahead, behind = (match.home_team, match.away_team) if told.log_odds >= 0 else (match.away_team, match.home_team)
-    times = exp(abs(told.log_odds))
-    share = f"<b>{times:.1f} times</b>" if times >= 1.05 else "<b>about</b>"
+def _contributions(explanation: Explanation, match: Match) -> str:
+    """Draw one bar per rating: left for the home side, right for the away side, as in the probability bar."""
+    parts = [
+        ("Home advantage", "How much it favours the home side if both clubs are average", explanation.baseline_log_odds)
+    ]
+    for contribution in explanation.contributions:
+        label, hint = RATINGS.get(contribution.rating, (contribution.rating, contribution.rating))
+        parts.append((label, hint, contribution.share))
+    widest = max(abs(log_odds) for _, _, log_odds in parts) or 1
+    rows = "".join(_contribution(label, hint, log_odds, abs(log_odds) / widest / 2) for label, hint, log_odds in parts)
+    clubs = (match.home_team, match.away_team)
+    favourite, other = clubs if explanation.log_odds >= 0 else clubs[::-1]
+    ratio = exp(abs(explanation.log_odds))
+    times = f"<b>{ratio:.1f} times</b>" if ratio >= 1.05 else "<b>about</b>"
     return (
-        f'<section class="tl-why"><h4>What moved it</h4><div class="tl-pull tl-toward"><span></span>'
-        f"<div><em>← home</em><em>away →</em></div><b></b></div>{rows}"
-        f'<p title="log-odds {told.log_odds:+.3f}">Together: {escape(ahead)} are {share} '
-        f"as likely to win as {escape(behind)}.</p></section>"
+        '<section class="tl-why"><h4>What moved the forecast</h4>'
+        '<div class="tl-contribution tl-directions"><span></span><div><em>← home</em><em>away →</em></div><b></b></div>'
+        f'{rows}<p title="log-odds {explanation.log_odds:+.3f}">Together: {escape(favourite)} are {times} '
+        f"as likely to win as {escape(other)}.</p></section>"
     )
 
 
-def _pull(name: str, hint: str, share: float, width: float) -> str:
+def _contribution(label: str, hint: str, log_odds: float, width: float) -> str:
+    side = "home" if log_odds > 0 else "away"
     return (
-        f'<div class="tl-pull" title="{escape(hint)} (log-odds {share:+.3f})"><span>{escape(name)}</span>'
-        f'<div class="tl-to-{"home" if share > 0 else "away"}"><i style="width:{width:.1%}"></i></div>'
-        f"<b>×{exp(abs(share)):.2f}</b></div>"
+        f'<div class="tl-contribution" title="{escape(hint)} (log-odds {log_odds:+.3f})"><span>{escape(label)}</span>'
+        f'<div class="tl-to-{side}"><i style="width:{width:.1%}"></i></div><b>×{exp(abs(log_odds)):.2f}</b></div>'
     )
 
 
-def little_known(told: Insight, match: Match) -> str:
-    """The warning where a club has hardly any match in the data; empty otherwise."""
-    if not told.sparse_history_clubs:
+def sparse_history_warning(insight: Insight, match: Match) -> str:
+    """Warn if the data has hardly any match of a club; return an empty text otherwise."""
+    if not insight.sparse_history_clubs:
         return ""
-    counts = ((match.home_team, told.matches_rated.home), (match.away_team, told.matches_rated.away))
-    said = " and ".join(f"{count or 'no'} {'match' if count < 2 else 'matches'} of {club}" for club, count in counts)
+    clubs = ((match.home_team, insight.matches_rated.home), (match.away_team, insight.matches_rated.away))
+    counts = " and ".join(f"{count or 'no'} {'match' if count == 1 else 'matches'} of {club}" for club, count in clubs)
+    rated_as_promoted = " and ".join(insight.sparse_history_clubs)
     return (
-        f"**Little is known here.** When this forecast was made the data had {said}. It takes "
-        f"{' and '.join(told.sparse_history_clubs)} for what newcomers usually are: a wide guess, which results will "
-        "soon move."
+        f"**Little data.** When this forecast was made, the data had {counts}. The forecast treats {rated_as_promoted} "
+        "like a typical promoted club, so it is rough and the first results will change it quickly."
     )

@@ -1,4 +1,4 @@
-"""What a page shows instead of data: an API failure with its remedy, or a notice that there is nothing yet."""
+"""What a page shows in place of data: an API error with its remedy, or a notice that there is nothing yet."""
 
 from __future__ import annotations
 
@@ -7,33 +7,37 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from ui.api_client import ApiError, NotReadyError, UnauthorizedError, UnreachableError
+from ui.api_client import ApiError, BadRequestError, NotReadyError, UnauthorizedError, UnreachableError
 
 
 @contextmanager
 def explain_api_errors() -> Iterator[None]:
-    """Show an API failure as what happened and what to do, in place of the rest of the page."""
+    """Replace the rest of the page by what failed, where, and what to do about it."""
     try:
         yield
     except UnreachableError as error:
         st.error(f"**The API is not reachable.** {error}", icon=":material/cloud_off:")
         st.markdown(
-            "If you run Touchline on this machine, start it with `make up` and wait until it prints its addresses. "
-            "If the API runs elsewhere, set `TOUCHLINE_API_URL` for this viewer."
+            "If Touchline runs on this machine, start it with `make up` and wait until it prints its addresses. "
+            "If the API runs elsewhere, start this viewer with `TOUCHLINE_API_URL` set to its address."
         )
         _retry_button()
     except NotReadyError as error:
         st.warning(f"**Not ready yet.** {error}", icon=":material/hourglass_top:")
         st.markdown(
-            "A part behind the API is starting or missing; `/healthcheck/ready` of the API says which. "
-            "On a first start this passes once the pipeline has run."
+            "A service behind the API is starting or missing; `GET /healthcheck/ready` of the API shows which one. "
+            "On a first start, wait until the first pipeline run has finished."
         )
         _retry_button()
     except UnauthorizedError as error:
-        st.error(f"**The API wants a key.** {error}", icon=":material/lock:")
-        st.markdown("Start this viewer with `TOUCHLINE_API_KEY` set to a key that the API knows.")
+        st.error(f"**The API requires a valid key.** {error}", icon=":material/lock:")
+        st.markdown("Start this viewer with `TOUCHLINE_API_KEY` set to a key that the API accepts.")
+    except BadRequestError as error:
+        st.error(f"**The API rejected the request.** {error}", icon=":material/error:")
+        st.markdown("Change the filters, or remove the part of the page address after the question mark.")
     except ApiError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(f"**The page could not be loaded.** {error}", icon=":material/error:")
+        _retry_button()
 
 
 def _retry_button() -> None:
@@ -41,7 +45,7 @@ def _retry_button() -> None:
 
 
 def notice(title: str, hint: str) -> None:
-    """A calm notice where there is nothing to show yet."""
+    """Say in a neutral box what is missing and what to do."""
     with st.container(border=True, horizontal_alignment="center"):
         st.markdown(f"**{title}**")
         st.markdown(hint)

@@ -1,4 +1,4 @@
-"""What all pages share: the settings and one API client, both cached for the life of the process."""
+"""The settings and the API client, created once per process and shared by all pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def settings() -> UiSettings:
 
 @st.cache_resource
 def api() -> ApiClient:
-    """One client, and therefore one connection pool, for all readers."""
+    """Return the client that all readers share, so that they share one connection pool."""
     ui_settings = settings()
     key = ui_settings.api_key.get_secret_value() if ui_settings.api_key else None
     return ApiClient(ui_settings.api_url, ui_settings.api_timeout, key)

@@ -1,4 +1,4 @@
-"""Entry point: page frame, navigation, and one place where failures of the API are shown."""
+"""Entry point: page frame, navigation, clock banner, and the handler that shows API errors on any page."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from ui import formatting
 from ui.notices import explain_api_errors
 from ui.resources import api, settings
 
-HERE = Path(__file__).parent
-MODEL = "match-outcome"
+UI_DIR = Path(__file__).parent
+REGISTERED_MODEL = "match-outcome"
 
 
 def pages() -> dict[str, list[st.Page]]:
-    """The pages in reading order, then the tools behind them."""
-    chosen = settings()
-    model = chosen.mlflow_url and f"{chosen.mlflow_url.rstrip('/')}/#/models/{MODEL}"  # not MLflow's welcome page
-    tools = {"Dagster": chosen.dagster_url, "MLflow": model, "Grafana": chosen.grafana_url}
+    """Return the pages in reading order, then the links to the other tools."""
+    links = settings()
+    # MLflow's own start page says nothing about the model
+    mlflow = links.mlflow_url and f"{links.mlflow_url.rstrip('/')}/#/models/{REGISTERED_MODEL}"
+    tools = {"Dagster": links.dagster_url, "MLflow": mlflow, "Grafana": links.grafana_url}
     return {
         "": [
             st.Page("app_pages/matches.py", title="Matches", icon=":material/sports_soccer:", default=True),
@@ -33,25 +34,26 @@ def pages() -> dict[str, list[st.Page]]:
 
 
 def clock_banner() -> None:
-    """Where the platform stands, unless that is simply now."""
-    found = api().matches(limit=1)
-    if found.as_of is None or found.clock not in ("replay", "fixed"):
+    """Say what the platform's clock is set to, unless it shows the real time."""
+    page = api().matches(limit=1)
+    if page.as_of is None or page.clock not in ("replay", "fixed"):
         return
-    where = formatting.browser_timezone()
-    moment = f"{formatting.moment(found.as_of, where)} {formatting.timezone_name(where)}"
-    onward = " <code>touchline advance</code> moves it on." if found.clock == "replay" else ""
+    timezone = formatting.browser_timezone()
+    time = f"{formatting.date_and_time(page.as_of, timezone)} {formatting.timezone_name(timezone)}"
+    title = "Replay" if page.clock == "replay" else "Fixed clock"
+    advance = " <code>touchline advance</code> moves it forward one week." if page.clock == "replay" else ""
     st.html(
-        f'<div class="tl-standing"><b>Replay</b> The platform stands at {moment}: later matches are fixtures.{onward}'
-        "</div>"
+        f'<div class="tl-clock-banner"><b>{title}</b> The clock is set to {time}. '
+        f"Later matches appear as fixtures.{advance}</div>"
     )
 
 
 def main() -> None:
     page = st.navigation(pages(), position="top")
-    icon = str(HERE / "assets" / "icon.svg")
+    icon = str(UI_DIR / "assets" / "icon.svg")
     st.set_page_config(page_title=f"{page.title} · Touchline", page_icon=icon, layout="wide")
-    st.logo(str(HERE / "assets" / "logo.svg"), size="large")
-    st.html(HERE / "style.css")
+    st.logo(str(UI_DIR / "assets" / "logo.svg"), size="large")
+    st.html(UI_DIR / "style.css")
     with explain_api_errors():
         clock_banner()
         page.run()

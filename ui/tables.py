@@ -1,4 +1,4 @@
-"""Figures side by side as HTML tables that fit a phone: scores of forecasters, columns of a drift report."""
+"""HTML tables that fit a phone: scores of the forecasters, and the columns of a drift report."""
 
 from __future__ import annotations
 
@@ -8,71 +8,72 @@ from html import escape
 from ui.api_models import DriftColumn, Scores
 
 COLUMNS = {
-    "elo": "Elo: difference, in 400s",
-    "pi": "Pi: home form at home against away form away",
-    "pi_reverse": "Pi: the same with the grounds swapped",
-    "log_home_goals": "Goals expected of the home side (log)",
-    "log_away_goals": "Goals expected of the away side (log)",
-    "log_home_on_target": "Shots on target expected of the home side (log)",
-    "log_away_on_target": "Shots on target expected of the away side (log)",
-    "log_home_shots": "Shots expected of the home side (log)",
-    "log_away_shots": "Shots expected of the away side (log)",
-    "home": "Chance of a home win",
-    "draw": "Chance of a draw",
-    "away": "Chance of an away win",
+    "elo": "Elo difference, in units of 400",
+    "pi": "Pi difference, home form v away form",
+    "pi_reverse": "Pi difference, away form v home form",
+    "log_home_goals": "Expected goals, home (log)",
+    "log_away_goals": "Expected goals, away (log)",
+    "log_home_on_target": "Expected shots on target, home (log)",
+    "log_away_on_target": "Expected shots on target, away (log)",
+    "log_home_shots": "Expected shots, home (log)",
+    "log_away_shots": "Expected shots, away (log)",
+    "home": "Probability of a home win",
+    "draw": "Probability of a draw",
+    "away": "Probability of an away win",
 }
-"""What the columns of a drift report are."""
-KINDS = {"feature": "What the model is given", "prediction": "What it forecasts"}
+"""Labels of the columns of a drift report."""
+KINDS = {"feature": "Model inputs", "prediction": "Forecasts"}
 
 
-def column_name(column: str) -> str:
-    """A column in words; its own name where it is of a later version."""
+def column_label(column: str) -> str:
+    """Return the label of a drift column, or its own name if this version of the viewer does not know it."""
     return COLUMNS.get(column, column)
 
 
-def scores(rows: Mapping[str, Scores]) -> str:
-    """Every score of every forecaster."""
+def score_table(scores: Mapping[str, Scores]) -> str:
+    """One row per forecaster with its mean scores."""
     head = (
         '<tr><th></th><th class="tl-num tl-wide">Matches</th>'
         '<th class="tl-num" title="Ranked probability score; 0 is perfect">RPS</th>'
         '<th class="tl-num" title="0 is perfect">Log loss</th>'
-        '<th class="tl-num" title="0 is perfect">Brier</th>'
-        '<th class="tl-num" title="How often the likeliest outcome happened">Favourite came in</th></tr>'
+        '<th class="tl-num" title="Brier score; 0 is perfect">Brier</th>'
+        '<th class="tl-num" title="How often the most likely outcome happened">Accuracy</th></tr>'
     )
     body = "".join(
-        f'<tr><td>{escape(name)}</td><td class="tl-num tl-wide">{one.n:.0f}</td><td class="tl-num">{one.rps:.4f}</td>'
-        f'<td class="tl-num">{one.log_loss:.4f}</td><td class="tl-num">{one.brier:.4f}</td>'
-        f'<td class="tl-num">{100 * one.accuracy:.1f} %</td></tr>'
-        for name, one in rows.items()
+        f'<tr><td>{escape(name)}</td><td class="tl-num tl-wide">{row.n:.0f}</td><td class="tl-num">{row.rps:.4f}</td>'
+        f'<td class="tl-num">{row.log_loss:.4f}</td><td class="tl-num">{row.brier:.4f}</td>'
+        f'<td class="tl-num">{row.accuracy:.1%}</td></tr>'
+        for name, row in scores.items()
     )
     return f'<table class="tl-rows tl-figures">{head}{body}</table>'
 
 
-def drift(columns: list[DriftColumn]) -> str:
-    """What was compared, column by column, under what it is to the model."""
+def drift_table(columns: list[DriftColumn]) -> str:
+    """One row per compared column, grouped into model inputs and forecasts."""
     head = (
-        '<tr><th></th><th class="tl-num" title="Mean of the reference">Before</th>'
-        '<th class="tl-num" title="Mean of the window">Now</th>'
-        '<th class="tl-num" title="How often chance alone makes a difference like this one">p-value</th>'
-        '<th class="tl-num tl-wide" title="The p-value below which this column counts as drifted">Drift below</th>'
+        '<tr><th></th><th class="tl-num" title="Mean of the reference">Reference</th>'
+        '<th class="tl-num" title="Mean of the window">Window</th>'
+        '<th class="tl-num" title="Probability of a difference at least this large by chance alone">p-value</th>'
+        '<th class="tl-num tl-wide" title="Below this p-value the column counts as drifted">Threshold</th>'
         "<th>Verdict</th></tr>"
     )
     body = ""
     for kind in dict.fromkeys(column.kind for column in columns):
         body += f'<tr class="tl-group"><td colspan="6">{escape(KINDS.get(kind, kind))}</td></tr>'
-        body += "".join(_column(one) for one in columns if one.kind == kind)
+        body += "".join(_drift_row(column) for column in columns if column.kind == kind)
     return f'<table class="tl-rows tl-figures">{head}{body}</table>'
 
 
-def _column(one: DriftColumn) -> str:
-    means = "".join(f'<td class="tl-num">{_figure(mean, ".2f")}</td>' for mean in (one.mean_reference, one.mean_window))
-    verdict = "missing" if one.p_value is None else "drifted" if one.drifted else "no drift"
+def _drift_row(column: DriftColumn) -> str:
+    verdict = "no data" if column.p_value is None else "drift" if column.drifted else "no drift"
     return (
-        f'<tr class="{"tl-drifted" if one.drifted else ""}"><td title="{escape(one.column)}">'
-        f'{escape(column_name(one.column))}</td>{means}<td class="tl-num">{_figure(one.p_value, ".2g")}</td>'
-        f'<td class="tl-num tl-wide">{_figure(one.threshold, ".2g")}</td><td>{verdict}</td></tr>'
+        f'<tr class="{"tl-drifted" if column.drifted else ""}"><td title="{escape(column.column)}">'
+        f'{escape(column_label(column.column))}</td><td class="tl-num">{_number(column.mean_reference, ".2f")}</td>'
+        f'<td class="tl-num">{_number(column.mean_window, ".2f")}</td>'
+        f'<td class="tl-num">{_number(column.p_value, ".2g")}</td>'
+        f'<td class="tl-num tl-wide">{_number(column.threshold, ".2g")}</td><td>{verdict}</td></tr>'
     )
 
 
-def _figure(value: float | None, form: str) -> str:
-    return "–" if value is None else f"{value:{form}}".replace("-", "−")
+def _number(value: float | None, spec: str) -> str:
+    return "–" if value is None else f"{value:{spec}}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""What the client makes of answers that are not what it hoped for."""
+"""The API client on responses that it cannot use."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 import pytest
 
-from ui.api_client import ApiClient, ApiError, BadRequestError, NotReadyError
+from ui.api_client import ApiClient, ApiError, BadRequestError, NotReadyError, UnexpectedResponseError
 
 
-class Wire:
-    """A server that gives one answer to everything and keeps what it was asked."""
+class StubServer:
+    """Responds to every request with the same status and body, and records the last request headers."""
 
     def __init__(self) -> None:
         self.status, self.body = 200, b"{}"
-        self.headers: dict[str, str] = {}
-        wire = self
+        self.request_headers: dict[str, str] = {}
+        stub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                wire.headers = dict(self.headers)
-                self.send_response(wire.status)
+                stub.request_headers = dict(self.headers)
+                self.send_response(stub.status)
                 self.end_headers()
-                self.wfile.write(wire.body)
+                self.wfile.write(stub.body)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -35,38 +35,46 @@ class Wire:
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    wire = Wire()
-    thread = Thread(target=wire.server.serve_forever, daemon=True)
+def server() -> Iterator[StubServer]:
+    stub = StubServer()
+    thread = Thread(target=stub.server.serve_forever, daemon=True)
     thread.start()
-    yield wire
-    wire.server.shutdown()
-    wire.server.server_close()
+    yield stub
+    stub.server.shutdown()
+    stub.server.server_close()
     thread.join(timeout=5)
 
 
-def test_an_answer_in_an_unknown_form_is_named_as_such(wire: Wire) -> None:
-    wire.body = b'{"items": [{"surprise": 1}]}'
-    with pytest.raises(BadRequestError, match="not in the form"):
-        ApiClient(wire.url, 5).matches()
+def test_unexpected_fields_name_the_path(server: StubServer) -> None:
+    server.body = b'{"items": [{"surprise": 1}]}'
+    with pytest.raises(UnexpectedResponseError, match="response of /matches does not have the expected fields"):
+        ApiClient(server.url, 5).matches()
 
 
-def test_a_page_of_a_proxy_instead_of_a_problem_document_still_gives_a_sentence(wire: Wire) -> None:
-    wire.status, wire.body = 502, b"<html>Bad gateway</html>"
-    with pytest.raises(NotReadyError, match="502"):
-        ApiClient(wire.url, 5).model_info()
+def test_proxy_error_page_still_gives_a_sentence(server: StubServer) -> None:
+    server.status, server.body = 502, b"<html>Bad gateway</html>"
+    with pytest.raises(NotReadyError, match="responded with 502"):
+        ApiClient(server.url, 5).model_info()
 
 
-def test_the_nearest_known_values_are_told(wire: Wire) -> None:
-    wire.status = 422
-    wire.body = b'{"detail": "club \'Arsenel\' is unknown", "errors": [{"field": "team", "suggestions": ["Arsenal"]}]}'
-    with pytest.raises(BadRequestError, match=r"is unknown\. Nearest known: Arsenal"):
-        ApiClient(wire.url, 5).matches(team="Arsenel")
+def test_undocumented_failure_is_no_bad_request(server: StubServer) -> None:
+    server.status = 500
+    with pytest.raises(UnexpectedResponseError, match="responded with 500"):
+        ApiClient(server.url, 5).model_info()
 
 
-def test_the_key_is_sent_and_never_shown(wire: Wire) -> None:
-    wire.status = 401
+def test_suggestions_follow_the_detail(server: StubServer) -> None:
+    server.status = 422
+    server.body = (
+        b'{"detail": "club \'Arsenel\' is unknown", "errors": [{"field": "team", "suggestions": ["Arsenal"]}]}'
+    )
+    with pytest.raises(BadRequestError, match=r"is unknown\. Did you mean Arsenal\?"):
+        ApiClient(server.url, 5).matches(team="Arsenel")
+
+
+def test_key_is_sent_and_never_shown(server: StubServer) -> None:
+    server.status = 401
     with pytest.raises(ApiError) as raised:
-        ApiClient(wire.url, 5, api_key="s3cret").teams()
-    assert wire.headers["X-API-Key"] == "s3cret"
+        ApiClient(server.url, 5, api_key="s3cret").teams()
+    assert server.request_headers["X-API-Key"] == "s3cret"
     assert "s3cret" not in str(raised.value)

@@ -12,6 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.fake_api import FakeApi, wait_until
+from tests.support.ports import free_port
+
 pytestmark = pytest.mark.chromium
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -23,8 +26,8 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def viewer(module_api: Any, free_port: Callable[[], int], wait_until: Callable[..., None]) -> Iterator[str]:
-    """The real Streamlit server on a free port, started as its docstring says, over the small API."""
+def viewer(module_api: FakeApi) -> Iterator[str]:
+    """Address of a real Streamlit server over the fake API, started as the docstring of `ui` says."""
     port = free_port()
     env = os.environ | {"TOUCHLINE_API_URL": module_api.url, "TOUCHLINE_GRAFANA_URL": "http://127.0.0.1:3001"}
     options = ["--server.port", str(port), "--server.address", "127.0.0.1"]
@@ -58,10 +61,10 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_browser(require: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """Open an address of the viewer in a fresh browser that stands in Madrid."""
+    """Open a path of the viewer in a fresh browser whose time zone is Madrid."""
     require(Path(CHROMIUM).exists(), f"no Chromium at {CHROMIUM}")
     viewer, chromium = request.getfixturevalue("viewer"), request.getfixturevalue("chromium")
-    contexts = []
+    contexts: list[Any] = []
 
     def visit(path: str = "/", width: int = 1280, ready: str = ".block-container h1") -> Any:
         context = chromium.new_context(timezone_id="Europe/Madrid", viewport={"width": width, "height": 900})
@@ -77,21 +80,21 @@ def open_browser(require: Any, request: pytest.FixtureRequest) -> Iterator[Calla
         context.close()
 
 
-def test_a_reader_goes_from_the_list_to_a_match_and_predicts_it_now(open_browser: Any, module_api: Any) -> None:
+def test_reader_opens_a_match_and_predicts_it_now(open_browser: Any, module_api: FakeApi) -> None:
     page = open_browser(ready="a.tl-match")
-    assert page.inner_text("a.tl-match .tl-time") == "16:00", "kick-off is shown on the browser's clock"
+    assert page.inner_text("a.tl-match .tl-time") == "16:00", "kick-off is in the browser's time zone"
     page.click("a.tl-match:has-text('Everton')")
     page.wait_for_selector("text=Arsenal win")
     page.wait_for_function("document.title == 'Arsenal v Everton · Touchline'")
     assert page.url.endswith("/match?match_id=eng-premier-league-2025-26-arsenal-everton")
     page.click("button:has-text('Predict now')")
-    page.wait_for_selector("text=Forecast made")
+    page.wait_for_selector("text=Forecast ready")
     assert module_api.polls == {"task-1": 3}
     page.go_back()
     page.wait_for_selector("a.tl-match")
 
 
-def test_filters_live_in_the_address(open_browser: Any) -> None:
+def test_address_keeps_the_filters(open_browser: Any) -> None:
     page = open_browser("/?show=Results&team=Fulham", ready="text=✓ right")
     assert page.locator("a.tl-match:not(:has-text('Fulham'))").count() == 0
     page.click("button:has-text('Upcoming')")
@@ -99,7 +102,7 @@ def test_filters_live_in_the_address(open_browser: Any) -> None:
     assert "Results" not in page.url
 
 
-def test_every_page_is_reached_from_the_top_and_by_its_address(open_browser: Any) -> None:
+def test_every_page_opens_from_the_menu_and_by_address(open_browser: Any) -> None:
     page = open_browser()
     for name, path in (("What if", "what-if"), ("Table", "table"), ("Model", "model"), ("Drift", "drift")):
         page.click(f"[data-testid='stTopNavLink']:has-text('{name}')")
@@ -120,48 +123,48 @@ def test_every_page_is_reached_from_the_top_and_by_its_address(open_browser: Any
         ("/", "a.tl-match"),
         ("/model", "text=diagonal"),
         (MATCH, "h4"),
-        ("/table", ".tl-standings"),
+        ("/table", ".tl-season-table"),
         ("/drift", ".tl-figures"),
     ],
 )
-def test_a_phone_needs_no_sideways_scrolling(open_browser: Any, path: str, ready: str) -> None:
+def test_phone_needs_no_sideways_scrolling(open_browser: Any, path: str, ready: str) -> None:
     page = open_browser(path, width=390, ready=ready)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
-    cells = page.locator(".tl-rows td:visible, .tl-rows th:visible, .tl-ends span")
-    edges = cells.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    cells = page.locator(".tl-rows td:visible, .tl-rows th:visible, .tl-labels span")
+    edges = cells.evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")
     assert max(edges, default=0) <= 390
 
 
-def test_on_a_phone_the_filters_are_as_wide_as_the_page(open_browser: Any) -> None:
+def test_phone_filters_are_as_wide_as_the_page(open_browser: Any) -> None:
     page = open_browser("/", width=390, ready="[data-testid=stDateInput]")
     filters = page.locator("[data-testid=stSelectbox], [data-testid=stDateInput]")
-    boxes = filters.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")
-    assert [(one["left"], one["right"]) for one in boxes] == [(16, 374)] * 3
+    boxes = filters.evaluate_all("all => all.map(filter => filter.getBoundingClientRect().toJSON())")
+    assert [(box["left"], box["right"]) for box in boxes] == [(16, 374)] * 3
 
 
-def test_the_drift_report_is_shown_in_its_whole_length(open_browser: Any) -> None:
+def test_drift_report_is_shown_in_full_length(open_browser: Any) -> None:
     page = open_browser("/drift?report=true", ready="iframe")
     page.frame_locator("iframe").locator("h1").wait_for()
     page.wait_for_function("document.querySelector('iframe').clientHeight > 3000")
 
 
-def test_the_score_that_came_has_its_bar_where_the_others_have_theirs(open_browser: Any, module_api: Any) -> None:
+def test_final_score_is_aligned_with_the_other_scores(open_browser: Any, module_api: FakeApi) -> None:
     drawn = next(row for row in module_api.rows if row["score"] == {"home": 1, "away": 1} and row["forecast"])
-    page = open_browser(f"/match?match_id={drawn['match_id']}", ready=".tl-came")
-    starts = page.locator(".tl-line i").evaluate_all("all => all.map(one => one.getBoundingClientRect().left)")
+    page = open_browser(f"/match?match_id={drawn['match_id']}", ready=".tl-final")
+    starts = page.locator(".tl-line i").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().left)")
     assert len(starts) == 5 and len(set(starts)) == 1
 
 
-def test_on_a_phone_both_clubs_of_a_fixture_stand_in_one_line(open_browser: Any) -> None:
+def test_phone_shows_both_clubs_in_one_line(open_browser: Any) -> None:
     page = open_browser("/", width=390, ready="a.tl-match")
     clubs = page.locator("a.tl-match >> nth=0 >> .tl-club")
-    home, away = clubs.evaluate_all("all => all.map(one => one.getBoundingClientRect().toJSON())")  # at one moment
+    home, away = clubs.evaluate_all("clubs => clubs.map(club => club.getBoundingClientRect().toJSON())")
     assert abs(home["y"] + home["height"] / 2 - away["y"] - away["height"] / 2) < 2
     assert home["x"] < away["x"] and away["width"] > 120
 
 
-def test_a_page_that_could_not_be_shown_recovers_by_trying_again(open_browser: Any, module_api: Any) -> None:
+def test_try_again_recovers_a_failed_page(open_browser: Any, module_api: FakeApi) -> None:
     module_api.mode = "starting"
     try:
         page = open_browser(ready="text=Not ready yet")

@@ -1,15 +1,16 @@
-"""Drawing probabilities and results."""
+"""HTML of probabilities and matches."""
 
 from __future__ import annotations
+
+from datetime import UTC
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ui.api_models import Match, Probabilities, TableRow
-from ui.cards import bar, match_list, match_row, percents
-from ui.formatting import UTC
-from ui.season_table import format_chance
+from ui.cards import match_list, match_row, probability_bar, whole_percents
+from ui.formatting import percentage
 
 MATCH = {
     "match_id": "x-2025-26-a-b",
@@ -23,37 +24,37 @@ MATCH = {
 
 
 @given(st.tuples(*[st.floats(0.001, 1)] * 3))
-def test_whole_percents_always_add_up_to_a_hundred(weights: tuple[float, float, float]) -> None:
+def test_whole_percents_add_up_to_100(weights: tuple[float, float, float]) -> None:
     total = sum(weights)
     home, draw, away = (weight / total for weight in weights)
-    whole = percents(Probabilities(home=home, draw=draw, away=away))
-    assert sum(whole) == 100
-    assert all(abs(w - 100 * p) < 1 for w, p in zip(whole, (home, draw, away), strict=True))
+    percents = whole_percents(Probabilities(home=home, draw=draw, away=away))
+    assert sum(percents) == 100
+    assert all(abs(whole - 100 * p) < 1 for whole, p in zip(percents, (home, draw, away), strict=True))
 
 
-def test_the_bar_is_always_home_draw_away() -> None:
-    drawn = bar(Probabilities(home=0.2, draw=0.3, away=0.5), happened="away")
-    assert drawn.index("tl-home") < drawn.index("tl-draw") < drawn.index("tl-away tl-happened")
-    assert "home win 20 %, draw 30 %, away win 50 %" in drawn
+def test_bar_is_ordered_home_draw_away() -> None:
+    html = probability_bar(Probabilities(home=0.2, draw=0.3, away=0.5), outcome="away")
+    assert html.index("tl-home") < html.index("tl-draw") < html.index("tl-away tl-actual")
+    assert "home win 20%, draw 30%, away win 50%" in html
 
 
 def test_names_cannot_inject_html() -> None:
     assert "&lt;b&gt;A &amp; Co" in match_row(Match.model_validate(MATCH), UTC)
 
 
-@pytest.mark.parametrize(("p", "said"), [(0, "–"), (0.004, "<1 %"), (0.5, "50 %"), (0.999, ">99 %"), (1, "100 %")])
-def test_a_chance_is_never_rounded_to_certainty(p: float, said: str) -> None:
-    assert format_chance(p) == said
+@pytest.mark.parametrize(("p", "text"), [(0, "–"), (0.004, "<1%"), (0.5, "50%"), (0.999, ">99%"), (1, "100%")])
+def test_percentage_is_never_rounded_to_certainty(p: float, text: str) -> None:
+    assert percentage(p) == text
 
 
-def test_answers_may_grow_fields() -> None:
+def test_models_accept_new_fields() -> None:
     row = {"team": "A", "played": 1, "points": 3, "expected_points": 3.5, "positions": [1.0], "tie_break": "goals"}
     assert TableRow.model_validate(row | {"p_title": 1, "p_top_four": 1, "p_relegation": 0}).team == "A"
 
 
-def test_matches_of_several_competitions_say_which_they_belong_to() -> None:
-    one, other = (Match.model_validate(MATCH | {"competition": name}) for name in ("x", "y"))
-    assert "tl-league" not in match_list([one, one], UTC, {"x": "The X"})
-    listed = match_list([one, other, one], UTC, {"x": "The X"})
-    assert [part.split("<")[0] for part in listed.split('"tl-league">')[1:]] == ["The X", "y"]
-    assert listed.count('class="tl-match"') == 3
+def test_matches_of_several_competitions_have_headings() -> None:
+    x, y = (Match.model_validate(MATCH | {"competition": name}) for name in ("x", "y"))
+    assert "tl-league" not in match_list([x, x], UTC, {"x": "The X"})
+    html = match_list([x, y, x], UTC, {"x": "The X"})
+    assert [part.split("<")[0] for part in html.split('"tl-league">')[1:]] == ["The X", "y"]
+    assert html.count('class="tl-match"') == 3

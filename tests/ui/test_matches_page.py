@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.support.fake_api import FakeApi
+
+Open, Text = Callable[..., AppTest], Callable[[AppTest], str]
 
 
-def test_upcoming_matches_are_listed_with_their_forecasts_first_kick_off_first(api, open_page, text) -> None:
+def test_fixtures_are_listed_by_kick_off_with_forecasts(api: FakeApi, open_page: Open, text: Text) -> None:
     app = open_page()
     shown = text(app)
     assert not app.exception
@@ -14,48 +21,55 @@ def test_upcoming_matches_are_listed_with_their_forecasts_first_kick_off_first(a
     assert 'aria-label="home win' in shown
 
 
-def test_results_show_the_score_and_whether_the_forecast_was_right(api, open_page, text) -> None:
+def test_results_show_scores_and_verdicts(api: FakeApi, open_page: Open, text: Text) -> None:
     shown = text(open_page(show="Results"))
     assert "✓ right" in shown
     assert "✗ wrong" in shown
-    assert "tl-happened" in shown
+    assert "tl-actual" in shown
+    assert "Favourite won: **" in shown
 
 
-def test_one_club_can_be_followed_by_a_link(api, open_page, text) -> None:
+def test_link_can_select_a_club(api: FakeApi, open_page: Open, text: Text) -> None:
     shown = text(open_page(team="Fulham"))
     assert shown.count('class="tl-match"') == shown.count("Fulham</span>") > 0
 
 
-def test_a_reader_whose_clock_shows_utc_is_not_sent_to_look_for_it(api, open_page, text) -> None:
-    assert "Kick-off times are in UTC. Choose" in text(open_page())
+def test_reader_in_utc_gets_no_hint_for_utc(api: FakeApi, open_page: Open, text: Text) -> None:
+    assert "Kick-off times are in UTC. Open" in text(open_page())
 
 
-def test_more_matches_come_on_request(api, open_page, text) -> None:
+def test_show_more_adds_a_page(api: FakeApi, open_page: Open, text: Text) -> None:
     app = open_page(show="Results")
     before = text(app).count('class="tl-match"')
-    next(b for b in app.button if b.label == "Show more").click().run()
+    next(button for button in app.button if button.label == "Show more").click().run()
     assert text(app).count('class="tl-match"') == 2 * before
 
 
-def test_an_empty_pipeline_is_explained(api, open_page, text) -> None:
+def test_empty_pipeline_is_explained(api: FakeApi, open_page: Open, text: Text) -> None:
     api.mode = "empty"
     app = open_page()
     assert not app.exception
-    assert "No matches here yet" in text(app)
+    assert "No matches yet" in text(app)
     assert "make up" in text(app)
 
 
-def test_a_season_that_is_over_is_not_taken_for_an_empty_pipeline(api, open_page, text) -> None:
+def test_end_of_season_is_no_empty_pipeline(api: FakeApi, open_page: Open, text: Text) -> None:
     api.rows = [row for row in api.rows if row["status"] == "played"]
-    assert "No fixture ahead" in text(open_page())
+    assert "No upcoming matches" in text(open_page())
 
 
-def test_an_api_with_keys_says_how_to_give_one(api, open_page, text) -> None:
+def test_list_without_postponed_matches_says_so(api: FakeApi, open_page: Open, text: Text) -> None:
+    api.rows = [row for row in api.rows if row["status"] != "postponed"]
+    assert "No postponed matches" in text(open_page(show="Postponed"))
+    assert "No matches for these filters" in text(open_page(show="Postponed", team="Fulham"))
+
+
+def test_missing_key_says_how_to_give_one(api: FakeApi, open_page: Open, text: Text) -> None:
     api.mode = "locked"
     assert "TOUCHLINE_API_KEY" in text(open_page())
 
 
-def test_an_api_that_is_not_ready_says_what_is_missing(api, open_page, text) -> None:
+def test_api_that_is_not_ready_says_what_is_missing(api: FakeApi, open_page: Open, text: Text) -> None:
     api.mode = "starting"
     app = open_page()
     assert not app.exception
@@ -63,7 +77,7 @@ def test_an_api_that_is_not_ready_says_what_is_missing(api, open_page, text) -> 
     assert "no production version yet" in text(app)
 
 
-def test_an_api_that_is_down_names_its_address_and_recovers(open_page, text, monkeypatch: Any) -> None:
+def test_unreachable_api_names_its_address(open_page: Open, text: Text, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOUCHLINE_API_URL", "http://127.0.0.1:1")
     app = open_page()
     assert not app.exception

@@ -1,96 +1,100 @@
-"""Drift: whether today's matches still look like those that the model learnt from."""
+"""Drift: whether recent matches and forecasts differ from those of the reference period."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from ui import charts, formatting, tables
-from ui.api_models import DriftSummary
+from ui.api_models import DriftSummary, Extent
 from ui.notices import notice
 from ui.resources import api, settings
 
 ADVICE = {
     "drift": (
-        "The inputs or the forecasts of these weeks differ from the reference by more than chance. Read the report, "
-        "then record your judgement with the job `review_drift` in Dagster: no new model is promoted before."
+        "This week differs from the reference by more than chance. Read the report, then record your judgement with "
+        "the job `review_drift` in Dagster. Until then no new model is promoted."
     ),
-    "stable": "Nothing differs from the reference by more than chance would.",
+    "stable": "Nothing differs from the reference by more than chance.",
     "too_few_matches": (
-        "The window holds too few matches for a verdict; it is never guessed. Until there are enough, no new model is "
-        "promoted unless a person answers for it: job `review_drift` in Dagster, with a note."
+        "The window has too few matches for a verdict. No new model is promoted until it has enough, or until someone "
+        "records a judgement, with a note, with the job `review_drift` in Dagster."
     ),
 }
 
 
-def verdict(latest: DriftSummary) -> None:
-    """The newest verdict and what to do about it."""
-    state = charts.STATES.get(latest.state, latest.state)
-    drifted = [tables.column_name(one.column) for one in latest.columns if one.drifted]
-    what, which, matches = st.columns(3)
-    what.metric("Newest verdict", state, help=f"Week of {latest.week}")
-    which.metric("Figures that drifted", f"{len(drifted)} of {len(latest.columns)}", help=", ".join(drifted) or None)
-    matches.metric("Matches in the window", latest.matches, help=f"A verdict needs {latest.minimum}.")
-    advice = ADVICE.get(latest.state, "")
-    if latest.state == "drift":
-        st.warning(f"**{', '.join(drifted)}**: {advice}" if drifted else advice, icon=":material/warning:")
+def latest_verdict(summary: DriftSummary) -> None:
+    """Show the verdict of the latest week and what to do about it."""
+    state = charts.DRIFT_STATES.get(summary.state, summary.state)
+    drifted = [tables.column_label(column.column) for column in summary.columns if column.drifted]
+    verdict, columns, matches = st.columns(3)
+    verdict.metric("Latest verdict", state, help=f"Week of {summary.week}")
+    columns.metric("Drifted columns", f"{len(drifted)} of {len(summary.columns)}", help=", ".join(drifted) or None)
+    matches.metric("Matches in the window", summary.matches, help=f"A verdict needs {summary.minimum}.")
+    advice = ADVICE.get(summary.state, "")
+    if summary.state == "drift":
+        names = f"**Drifted: {', '.join(drifted)}.** " if drifted else ""
+        st.warning(names + advice, icon=":material/warning:")
     else:
         st.markdown(advice)
 
 
-def compared(one: DriftSummary) -> None:
-    """What was compared in one week, column by column."""
-    where = formatting.browser_timezone()
-    if one.window.since and one.window.to and one.reference.since and one.reference.to:
-        window = f"{formatting.short_day(one.window.since, where)} to {formatting.short_day(one.window.to, where)}"
-        before = (
-            f"{formatting.short_day(one.reference.since, where)} to {formatting.short_day(one.reference.to, where)}"
-        )
-        st.caption(f"{one.matches} matches, {window}, against the reference, {before}.")
-    st.html(tables.drift(one.columns))
-    if one.trust.false_alarm_rate is not None:
+def comparison(summary: DriftSummary) -> None:
+    """Show what was compared in one week, column by column."""
+    window, reference = date_range(summary.window), date_range(summary.reference)
+    if window and reference:
+        st.caption(f"{summary.matches} matches ({window}) compared with the reference ({reference}).")
+    st.html(tables.drift_table(summary.columns))
+    if summary.trust.false_alarm_rate is not None:
         st.caption(
-            f"On {one.trust.windows} windows of past seasons without drift, this rule raised a false alarm in "
-            f"{one.trust.false_alarm_rate:.0%}."
+            f"Tested on {summary.trust.windows} windows of past seasons without drift, this rule raised a false alarm "
+            f"in {summary.trust.false_alarm_rate:.0%} of them."
         )
 
 
-def report(weeks: list[DriftSummary]) -> None:
-    """A week's comparison, and the report itself: fetched only when asked for, it weighs some megabytes."""
+def date_range(extent: Extent) -> str:
+    timezone = formatting.browser_timezone()
+    if not (extent.since and extent.to):
+        return ""
+    return f"{formatting.short_date(extent.since, timezone)} to {formatting.short_date(extent.to, timezone)}"
+
+
+def week_details(weeks: list[DriftSummary]) -> None:
+    """Show the comparison of a selected week; its report of several megabytes is fetched only on request."""
     st.subheader("One week in detail")
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     with left:
-        week = st.selectbox("Week of", [one.week for one in weeks], key="week", bind="query-params")
+        week = st.selectbox("Week of", [summary.week for summary in weeks], key="week", bind="query-params")
     with right:
-        shown = st.toggle("Show the whole report", key="report", bind="query-params")
-    chosen = next((one for one in weeks if one.week == week), weeks[0])
-    if chosen.columns:
-        compared(chosen)
-    if shown and week:
-        with st.spinner("Fetching the report …"):
-            page = api().drift_report(week)
-        st.download_button("Download as HTML", page, f"drift-{week}.html", "text/html", icon=":material/download:")
-        st.iframe(page, alt=f"Drift report, week of {week}")
+        show_report = st.toggle("Show the full report", key="report", bind="query-params")
+    selected = next((summary for summary in weeks if summary.week == week), weeks[0])
+    if selected.columns:
+        comparison(selected)
+    if show_report and week:
+        with st.spinner("Loading the report …"):
+            html = api().drift_report(week)
+        st.download_button("Download as HTML", html, f"drift-{week}.html", "text/html", icon=":material/download:")
+        st.iframe(html, alt=f"Drift report, week of {week}")
 
 
 def page() -> None:
     st.title("Drift")
     st.caption(
-        "Each week the latest matches and forecasts are compared with a fixed reference. Drift is no fault by itself: "
-        "it says that the model works on matches unlike those it learnt from."
+        "Every week the latest matches and forecasts are compared with a fixed reference period. Drift is not an error "
+        "in itself: it means that recent matches differ from those the model learnt from."
     )
     weeks = api().drift().items
     if not weeks:
         notice(
-            "No drift report yet.",
-            "One is written for each week that is over: in Dagster, materialise `drift_report`.",
+            "No drift reports yet.",
+            "A report is written for every completed week. In Dagster, materialise `drift_report`.",
         )
         if settings().dagster_url:
             st.link_button("Open Dagster", settings().dagster_url, icon=":material/open_in_new:")
         return
-    verdict(weeks[0])
+    latest_verdict(weeks[0])
     st.subheader("Week by week")
     st.altair_chart(charts.drift_trend(weeks), width="stretch")
-    report(weeks)
+    week_details(weeks)
 
 
 if __name__ == "__main__":

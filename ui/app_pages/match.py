@@ -1,4 +1,4 @@
-"""One match: the published forecast, what happened, a forecast made now, form, and earlier meetings."""
+"""One match: its published forecast and result, a forecast made now, form, ratings and earlier meetings."""
 
 from __future__ import annotations
 
@@ -13,131 +13,138 @@ from ui.notices import notice
 from ui.prediction import predict_now
 from ui.resources import api
 
-FORM = 6
+FORM_MATCHES = 6
 
 
-def published(match: Match) -> None:
-    st.subheader("Published forecast", help=cards.MEANING)
+def published_forecast(match: Match) -> None:
+    st.subheader("Published forecast", help=cards.HOW_TO_READ)
     if match.forecast is None:
-        if match.score is None:
-            notice(
-                "No forecast is published yet.",
-                "Forecasts are published some weeks before kick-off. Until then you can make one now.",
-            )
-        else:
-            notice(
-                "No forecast was published for this match.",
-                "It was played before the platform published any, or was listed too late. Forecasts are never made "
-                "up afterwards.",
-            )
+        empty_state(match)
         return
-    happened = match.score.outcome if match.score else None
-    st.html(cards.big_bar(match.forecast.probabilities, match.home_team, match.away_team, happened))
+    outcome = match.score.outcome if match.score else None
+    st.html(cards.labelled_bar(match.forecast.probabilities, match.home_team, match.away_team, outcome))
     st.markdown(cards.verbalise(match))
     insight_panel(match)
-    st.caption(cards.provenance(match.forecast, formatting.browser_timezone()) + settled(match))
+    st.caption(cards.provenance(match.forecast, formatting.browser_timezone()) + settlement(match))
+
+
+def empty_state(match: Match) -> None:
+    if match.score is None:
+        notice(
+            "No forecast published yet.",
+            "Forecasts are published a few weeks before kick-off. Until then, use **Predict now** below.",
+        )
+    else:
+        notice(
+            "No forecast was published for this match.",
+            "It was played before the first forecasts, or it was added to the data too late. Forecasts are never "
+            "added after kick-off.",
+        )
 
 
 def insight_panel(match: Match) -> None:
-    """What stands behind the forecast; left out where the API has none, as of forecasts of an older version."""
+    """Show the details of the forecast. The API has none for forecasts of older versions; then there is no panel."""
     try:
-        told = api().insight(match.match_id)
+        insight = api().insight(match.match_id)
     except ApiError:
         return
-    if warning := insights.little_known(told, match):
+    if warning := insights.sparse_history_warning(insight, match):
         st.info(warning, icon=":material/question_mark:")
-    st.html(insights.block(told, match))
+    st.html(insights.insight_panel(insight, match))
 
 
-def settled(match: Match) -> str:
-    """The scores of the forecast, where the match is over and settled."""
+def settlement(match: Match) -> str:
+    """Return the scores of the forecast, or an empty text before the match."""
     if match.score is None:
         return ""
     try:
-        found = api().published(match.match_id).settled
+        scores = api().published_forecast(match.match_id).settled
     except ApiError:
         return ""
-    return f" · RPS {found.rps:.3f} (0 is perfect), log loss {found.log_loss:.2f}" if found else " · not settled yet"
+    if scores is None:
+        return " · not settled yet"
+    return f" · RPS {scores.rps:.3f} (0 is perfect), log loss {scores.log_loss:.2f}"
 
 
-def now(match: Match) -> None:
-    key = f"now:{match.match_id}"
+def new_forecast(match: Match) -> None:
+    """Offer a forecast by the current model; it stays on the page while the reader is on this match."""
+    key = f"new_forecast:{match.match_id}"
     with st.container(border=True):
         text, button = st.columns([4, 1], vertical_alignment="center")
         text.markdown(
-            "**Predict now** with the model in production and the clubs’ latest ratings"
-            + (", which know this result by now." if match.score else ".")
-            + (" The published forecast stays." if match.forecast and not match.score else "")
+            "**Predict now** with the production model and the clubs’ latest ratings."
+            + (" The ratings already include this result." if match.score else "")
+            + (" The published forecast does not change." if match.forecast and not match.score else "")
         )
         if button.button("Predict now", type="primary", icon=":material/bolt:", key="predict_now", width="stretch"):
             st.session_state[key] = predict_now(match.home_team, match.away_team, match.competition)
-        fresh: Forecast | None = st.session_state.get(key)
-        if fresh:
-            st.html(cards.big_bar(fresh.probabilities, match.home_team, match.away_team))
-            st.caption(cards.provenance(fresh, formatting.browser_timezone()))
+        forecast: Forecast | None = st.session_state.get(key)
+        if forecast:
+            st.html(cards.labelled_bar(forecast.probabilities, match.home_team, match.away_team))
+            st.caption(cards.provenance(forecast, formatting.browser_timezone()))
 
 
 def recent_form(match: Match) -> None:
     st.subheader("Form before this match")
     for column, club in zip(st.columns(2, gap="large"), (match.home_team, match.away_team), strict=True):
-        recent = list(islice(api().results(club, match.competition, match.kick_off), FORM))
+        results = list(islice(api().results(club, match.competition, match.kick_off), FORM_MATCHES))
         with column:
             st.markdown(f"**{club}**")
-            if recent:
-                st.html(form.form(club, recent, formatting.browser_timezone()))
+            if results:
+                st.html(form.form_table(club, results, formatting.browser_timezone()))
             else:
-                st.caption("No earlier result in the data.")
+                st.caption("No earlier results in the data.")
 
 
 def rating_history(match: Match) -> None:
-    """Left out where the API has none: an older one, or features not computed yet."""
+    """Show the ratings of both clubs, unless the API has none (an older API, or ratings not computed yet)."""
     try:
         history = api().ratings(match.match_id).items
     except ApiError:
         return
-    if len({one.kick_off for one in history}) < 2:  # one point is no history
+    if len({rating.kick_off for rating in history}) < 2:  # a single point makes no line
         return
-    latest = {one.team: one.elo for one in history}
+    latest = {rating.team: rating.elo for rating in history}
     home, away = latest.get(match.home_team), latest.get(match.away_team)
     st.subheader("Rating history")
     if home and away:
         st.markdown(
-            f"Before this match: {match.home_team} **{home:.0f}**, {match.away_team} **{away:.0f}** Elo.",
-            help="A hundred points more mean about 64 % of the points at stake on neutral ground. "
-            "Ratings rise and fall with every result, more so with clear ones.",
+            f"Elo before this match: {match.home_team} **{home:.0f}**, {match.away_team} **{away:.0f}**.",
+            help="On neutral ground, a club that is 100 points ahead is expected to take about 64% of the points. "
+            "Ratings change with every result, more with clear ones.",
         )
-    st.altair_chart(charts.ratings(history, match.home_team, match.away_team), width="stretch")
+    st.altair_chart(charts.rating_history(history, match.home_team, match.away_team), width="stretch")
 
 
-def meetings(match: Match) -> None:
+def earlier_meetings(match: Match) -> None:
     st.subheader("Earlier meetings")
-    pair = {match.home_team, match.away_team}
-    everything = api().results(match.home_team, match.competition, match.kick_off)
-    met = [one for one in everything if {one.home_team, one.away_team} == pair]
-    if met:
-        st.html(form.meetings(match.home_team, match.away_team, met, formatting.browser_timezone()))
+    clubs = {match.home_team, match.away_team}
+    results = api().results(match.home_team, match.competition, match.kick_off)
+    meetings = [result for result in results if {result.home_team, result.away_team} == clubs]
+    if meetings:
+        st.html(form.meetings_table(match.home_team, match.away_team, meetings, formatting.browser_timezone()))
     else:
-        st.caption("These clubs have not met in the data.")
+        st.caption("No earlier meetings in the data.")
 
 
 def page() -> None:
     match_id = st.query_params.get("match_id", "")
     st.page_link("app_pages/matches.py", label="All matches", icon=":material/arrow_back:")
     if not match_id:
-        notice("No match chosen.", "Choose one from the list of matches.")
+        notice("No match selected.", "Open one from the list of matches.")
         return
     try:
         match = api().match(match_id)
     except NotFoundError as error:
-        notice("There is no such match.", str(error))
+        notice("Match not found.", f"{error} Open one from the list of matches.")
         return
     st.set_page_config(page_title=f"{match.home_team} v {match.away_team} · Touchline")
     st.html(cards.headline_card(match, formatting.browser_timezone()))
-    published(match)
-    now(match)
+    published_forecast(match)
+    new_forecast(match)
     recent_form(match)
     rating_history(match)
-    meetings(match)
+    earlier_meetings(match)
 
 
 if __name__ == "__main__":

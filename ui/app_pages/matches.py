@@ -1,4 +1,4 @@
-"""Matches: what is coming and what happened, each with its forecast."""
+"""Matches: fixtures and results, each with its forecast."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ PAGE_SIZE = 50
 STATUS = {"Upcoming": "scheduled", "Results": "played", "Postponed": "postponed"}
 
 
-def choose_filters() -> dict[str, Any]:
-    """The reader's choice, kept in the address so that it can be shared."""
+def select_filters() -> dict[str, Any]:
+    """Return the reader's choice as arguments of `ApiClient.matches`; the page address keeps it for sharing."""
     with st.container(horizontal=True):
         show = st.segmented_control(
             "Show", list(STATUS), default="Upcoming", required=True, key="show", bind="query-params"
         )
-        competition = filters.competition(any_of_them=True, width=170)
-        team = filters.club("All clubs", key="team", competition=competition, width=250)
+        competition = filters.select_competition(allow_all=True, width=170)
+        team = filters.select_club("team", competition, width=250)
         upcoming = show == "Upcoming"
-        chosen = st.date_input(
+        day = st.date_input(
             "From" if upcoming else "Up to",
             value=None,
             key="day",
@@ -37,18 +37,18 @@ def choose_filters() -> dict[str, Any]:
         "status": STATUS[show or "Upcoming"],
         "competition": competition,
         "team": team,
-        "since": chosen if upcoming else None,
-        "until": None if upcoming else chosen,
+        "since": day if upcoming else None,
+        "until": None if upcoming else day,
         "newest_first": show == "Results",
     }
 
 
-def load(chosen: dict[str, Any], pages: int) -> tuple[list[Match], bool]:
-    """The first pages under these filters, and whether there are more."""
+def load_matches(selection: dict[str, Any], pages: int) -> tuple[list[Match], bool]:
+    """Return the first pages of matches under these filters, and whether there are more."""
     matches: list[Match] = []
     cursor: str | None = None
     for _ in range(pages):
-        page = api().matches(**chosen, limit=PAGE_SIZE, cursor=cursor)
+        page = api().matches(**selection, limit=PAGE_SIZE, cursor=cursor)
         matches += page.items
         cursor = page.next_cursor
         if cursor is None:
@@ -57,35 +57,40 @@ def load(chosen: dict[str, Any], pages: int) -> tuple[list[Match], bool]:
 
 
 def summary(matches: list[Match]) -> str:
-    """How the forecasts on the page did, in one line."""
-    verdicts = [match.favourite_won for match in matches if match.favourite_won is not None]
-    share = f"**{sum(verdicts)} of {len(verdicts)}** ({sum(verdicts) / len(verdicts):.0%})" if verdicts else ""
-    return share and f"Favourite came in: {share}"
+    """Say how often the favourite won on this page; return an empty text if no match has both score and forecast."""
+    settled = [match.favourite_won for match in matches if match.favourite_won is not None]
+    if not settled:
+        return ""
+    return f"Favourite won: **{sum(settled)} of {len(settled)}** ({sum(settled) / len(settled):.0%})"
 
 
 def legend(matches: list[Match]) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.html(cards.LEGEND, width="content")
         if line := summary(matches):
-            hint = "Of the settled matches listed here. A good model is right about 53 % of the time."
+            hint = "Of the listed matches with a forecast and a result. For a good model it is about 53%."
             st.markdown(line, help=hint, width="content")
         with st.popover("How to read this", icon=":material/help:", type="tertiary"):
-            st.markdown(cards.MEANING)
+            st.markdown(cards.HOW_TO_READ)
 
 
-def empty_state(chosen: dict[str, Any]) -> None:
-    narrowed = any(chosen[name] for name in ("competition", "team", "since", "until"))
-    if narrowed or chosen["status"] == "postponed":
-        notice("No match under these filters.", "Widen the dates, or choose another club or competition.")
-    elif chosen["status"] == "scheduled" and api().matches(status="played", limit=1).items:
+def empty_state(selection: dict[str, Any]) -> None:
+    """Say why the list is empty: the filters, the season, or a pipeline that has not run."""
+    status = selection["status"]
+    if any(selection[name] for name in ("competition", "team", "since", "until")):
+        notice("No matches for these filters.", "Change the dates, or choose another club or competition.")
+    elif status == "postponed":
+        notice("No postponed matches.", "A postponed match is listed here until it has a new date.")
+    elif status == "scheduled" and api().matches(status="played", limit=1).items:
         notice(
-            "No fixture ahead.", "The season is over, or its next fixtures are not in the data yet. See the results."
+            "No upcoming matches.",
+            "The season is over, or its next fixtures are not in the data yet. Choose **Results** for past matches.",
         )
     else:
         notice(
-            "No matches here yet.",
-            "Fixtures and results appear once the pipeline has run. `make up` runs it on start; in Dagster, "
-            "materialise `matches` and what follows it.",
+            "No matches yet.",
+            "Fixtures and results appear after the first pipeline run. `make up` starts one; in Dagster, materialise "
+            "`matches` and the assets that depend on it.",
         )
 
 
@@ -95,19 +100,20 @@ def show_more(key: str) -> None:
 
 def page() -> None:
     st.title("Matches")
-    chosen = choose_filters()
-    key = f"pages:{chosen}"
-    matches, more = load(chosen, st.session_state.get(key, 1))
+    selection = select_filters()
+    key = f"pages:{selection}"
+    matches, has_more = load_matches(selection, st.session_state.get(key, 1))
     if not matches:
-        empty_state(chosen)
+        empty_state(selection)
         return
-    where = formatting.browser_timezone()
+    timezone = formatting.browser_timezone()
+    names = {competition.competition: competition.name for competition in api().competitions().items}
     legend(matches)
-    st.html(cards.match_list(matches, where, {one.competition: one.name for one in api().competitions().items}))
-    if more:
+    st.html(cards.match_list(matches, timezone, names))
+    if has_more:
         st.button("Show more", key="more", on_click=partial(show_more, key), width="stretch")
-    pointer = "" if formatting.reads_as_utc(where, [one.kick_off for one in matches]) else "; point at one for UTC"
-    st.caption(f"Kick-off times are in {formatting.timezone_name(where)}{pointer}. Choose a match for its details.")
+    utc_hint = "" if formatting.equals_utc(timezone, [match.kick_off for match in matches]) else " (hover for UTC)"
+    st.caption(f"Kick-off times are in {formatting.timezone_name(timezone)}{utc_hint}. Open a match for its details.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Model: which version answers, how it does against the references, and whether its percentages mean what they say."""
+"""Model: the version in production, its scores against the baselines, and its calibration."""
 
 from __future__ import annotations
 
@@ -6,123 +6,135 @@ import streamlit as st
 
 from ui import charts, formatting, tables
 from ui.api_client import NotFoundError, NotReadyError
-from ui.api_models import Performance, PerformanceGroup
+from ui.api_models import ModelInfo, Performance, PerformanceGroup
 from ui.notices import notice
 from ui.resources import api, settings
 
-WINDOWS = {"season": "This season", "last_100": "Last 100 matches", "all": "Everything"}
+WINDOWS = {"season": "This season", "last_100": "Last 100 matches", "all": "All matches"}
 
 
-def version() -> None:
-    """The model that the workers really use."""
+def production_model() -> None:
+    """Show the model that the workers use."""
     try:
         info = api().model_info()
     except NotReadyError as error:
-        notice("No model answers at the moment.", f"{error} Published forecasts and their scores stay readable.")
+        notice("No model is available.", f"{error} Published forecasts and their scores can still be read.")
         return
-    where = formatting.browser_timezone()
-    name, through, loaded, features = st.columns(4)
-    name.metric("In production", f"version {info.version}", help=f"Registered model `{info.name}`")
-    through.metric("Trained on matches to", formatting.short_day(info.trained_through, where))
-    if info.loaded_at:
-        loaded.metric(
-            "Loaded", formatting.moment(info.loaded_at, where), help=f"By {info.workers or 0} worker processes"
-        )
-    features.metric("Inputs", len(info.features), help=", ".join(info.features))
+    model_metrics(info)
     if info.other_versions:
-        older = ", ".join(map(str, info.other_versions))
-        st.info(f"Some workers still answer with version {older}; they follow within seconds.")
+        versions = ", ".join(map(str, info.other_versions))
+        st.info(f"Some workers still use version {versions}. They switch within seconds.")
     if settings().mlflow_url:
-        address = f"{settings().mlflow_url.rstrip('/')}/#/models/{info.name}/versions/{info.version}"
-        st.markdown(f"[Its run, data and evaluation in MLflow :material/open_in_new:]({address})")
+        url = f"{settings().mlflow_url.rstrip('/')}/#/models/{info.name}/versions/{info.version}"
+        st.markdown(f"[Training run, data and evaluation in MLflow :material/open_in_new:]({url})")
     if info.tags:
-        with st.expander("What the registry says of it"):
+        with st.expander("Tags in the model registry"):
             st.table({"tag": list(info.tags), "value": list(info.tags.values())})
 
 
-def chosen_group(report: Performance) -> PerformanceGroup | None:
-    """The group under the reader's choice of competition and window."""
-    competitions = list(dict.fromkeys(one.competition for one in report.groups))
-    named = {one.competition: one.name for one in api().competitions().items} | {"all": "All competitions"}
+def model_metrics(info: ModelInfo) -> None:
+    timezone = formatting.browser_timezone()
+    version, trained, loaded, inputs = st.columns(4)
+    version.metric("In production", f"version {info.version}", help=f"Registered model `{info.name}`")
+    trained.metric("Trained on matches up to", formatting.short_date(info.trained_through, timezone))
+    if info.loaded_at:
+        workers = f"{info.workers or 0} worker {'process' if info.workers == 1 else 'processes'}"
+        loaded.metric("Loaded", formatting.date_and_time(info.loaded_at, timezone), help=f"By {workers}")
+    inputs.metric("Model inputs", len(info.features), help=", ".join(info.features))
+
+
+def select_group(report: Performance) -> PerformanceGroup | None:
+    """Return the scores of the selected competition and window over all model versions, if there are any."""
+    competitions = list(dict.fromkeys(group.competition for group in report.groups))
+    names = {competition.competition: competition.name for competition in api().competitions().items}
+    names["all"] = "All competitions"
     left, right = st.columns([1, 2])
     with left:
         competition = st.selectbox(
-            "Competition", competitions, format_func=lambda slug: named.get(slug, slug), key="of", bind="query-params"
+            "Competition", competitions, format_func=lambda slug: names.get(slug, slug), key="of", bind="query-params"
         )
     with right:
         label = st.segmented_control(
             "Matches", list(WINDOWS.values()), default=WINDOWS["season"], required=True, key="window",
             bind="query-params",
         )  # fmt: skip
-    window = next(name for name, shown in WINDOWS.items() if shown == label)
-    fits = [one for one in report.groups if (one.competition, one.window) == (competition, window)]
-    return next((one for one in fits if one.model_version == "all"), None)
+    window = next(name for name, window_label in WINDOWS.items() if window_label == label)
+    selection = (competition, window, "all")
+    groups = {(group.competition, group.window, group.model_version): group for group in report.groups}
+    return groups.get(selection)
 
 
-def by_version(report: Performance, group: PerformanceGroup) -> str:
-    """How many of the forecasts that are scored came from which version of the model; empty where nobody tells."""
-    of = [one for one in report.groups if (one.competition, one.window) == (group.competition, group.window)]
-    versions = sorted((one.model_version, one.matches) for one in of if one.model_version != "all")
-    said = ", ".join(f"{matches} by version {version}" for version, matches in versions)
-    return f": {said}" if said else ""
+def version_counts(report: Performance, group: PerformanceGroup) -> str:
+    """Say how many of these forecasts each model version made; return an empty text if the report does not."""
+    counts = sorted(
+        (other.model_version, other.matches)
+        for other in report.groups
+        if (other.competition, other.window) == (group.competition, group.window) and other.model_version != "all"
+    )
+    text = ", ".join(f"{matches} by version {version}" for version, matches in counts)
+    return f": {text}" if text else ""
 
 
-def comparison(group: PerformanceGroup) -> None:
-    st.subheader("Against simpler forecasts")
+def baseline_comparison(group: PerformanceGroup) -> None:
+    st.subheader("Compared with the baselines")
     if not group.against:
-        st.caption("No reference has forecasts for these matches.")
+        st.caption("No baseline has forecasts for these matches.")
         return
-    for name, one in sorted(group.against.items(), key=lambda item: -item[1].skill):
-        certain = one.low is not None and one.high is not None and (one.high < 0 or one.low > 0)
-        better = "Better" if (one.mean or 0) < 0 else "Worse"
-        sure = "beyond chance" if certain else f"though {one.n} matches cannot rule out chance"
-        st.markdown(f"- **{better} than {charts.FORECASTERS.get(name, name)}**, {sure} (skill {one.skill:+.1%}).")
-    st.altair_chart(charts.differences(group.against), width="stretch")
-    st.caption("Left of zero the published forecasts are better; the line is what these matches leave open.")
-    found = {said: group.scores.get(name) for name, said in charts.FORECASTERS.items()}
-    st.html(tables.scores({said: of for said, of in found.items() if of is not None}))
+    for name, comparison in sorted(group.against.items(), key=lambda item: -item[1].skill):
+        is_significant = (
+            comparison.low is not None and comparison.high is not None and (comparison.high < 0 or comparison.low > 0)
+        )
+        better = "Better" if (comparison.mean or 0) < 0 else "Worse"
+        chance = "more than chance" if is_significant else f"with {comparison.n} matches it could be chance"
+        baseline = charts.FORECASTERS.get(name, name)
+        st.markdown(f"- **{better} than {baseline}** (skill {comparison.skill:+.1%}): {chance}.")
+    st.altair_chart(charts.rps_differences(group.against), width="stretch")
+    st.caption("Each line is the 95% interval of the difference on the same matches.")
+    scores = {label: group.scores.get(name) for name, label in charts.FORECASTERS.items()}
+    st.html(tables.score_table({label: score for label, score in scores.items() if score is not None}))
 
 
 def calibration(group: PerformanceGroup) -> None:
-    st.subheader("Do its percentages mean what they say?")
-    found = group.calibration
-    if found.consistent:
-        said = "Yes, as far as these matches can tell: the error is within what a perfect model would show"
+    st.subheader("Calibration: does 60% mean 60%?")
+    report = group.calibration
+    numbers = f"calibration error {report.error:.3f}, limit for {group.matches} matches {report.limit:.3f}"
+    if report.consistent:
+        st.markdown(f"**Yes**, as far as these matches can show ({numbers}).")
     else:
-        said = "**Not quite**: the error is larger than a perfect model would show 19 times in 20"
-    st.markdown(f"{said} ({found.error:.3f}; limit for {group.matches} matches {found.limit:.3f}).")
-    for column, (outcome, (name, colour)) in zip(st.columns(3), charts.OUTCOMES.items(), strict=True):
-        if curve := found.curves.get(outcome):
-            column.altair_chart(charts.reliability(curve, name, colour), width="stretch")
+        st.markdown(f"**Not quite.** A perfectly calibrated model stays below the limit 19 times in 20 ({numbers}).")
+    for column, (outcome, (label, colour)) in zip(st.columns(3), charts.OUTCOMES.items(), strict=True):
+        if curve := report.curves.get(outcome):
+            column.altair_chart(charts.reliability(curve, label, colour), width="stretch")
     st.caption(
-        "Each dot is a group of forecasts: across, what was forecast; up, how often it happened; the line through it, "
-        "what so few matches leave open. On the dashed diagonal the forecast is exact."
+        "Each dot is a group of forecasts: its position to the right is the forecast probability, its height is how "
+        "often the outcome happened. The vertical line is the 95% interval for that many matches. Dots on the dashed "
+        "diagonal are perfectly calibrated."
     )
 
 
 def page() -> None:
     st.title("Model")
-    version()
+    production_model()
     try:
         report = api().performance()
     except NotFoundError:
         report = Performance()
     if not report.groups:
         notice(
-            "No forecast has been settled yet.",
-            "Scores appear once matches with a published forecast have been played. With the bundled data "
-            "`touchline advance` moves the clock on by a week.",
+            "No scores yet.",
+            "They appear once matches with a published forecast have been played. With the bundled data, "
+            "`touchline advance` moves the clock forward one week.",
         )
         return
-    st.header("How good the published forecasts were", divider="gray")
-    group = chosen_group(report)
+    st.header("Scores of the published forecasts", divider="gray")
+    group = select_group(report)
     if group is None:
-        notice("No settled match in this window.", "Choose a wider one.")
+        notice("No settled matches in this window.", "Choose a longer window or another competition.")
         return
-    where = formatting.browser_timezone()
-    span = f"{formatting.short_day(group.since, where)} to {formatting.short_day(group.to, where)}"
-    st.caption(f"{group.matches} settled matches, {span}{by_version(report, group)}.")
-    comparison(group)
+    timezone = formatting.browser_timezone()
+    dates = f"{formatting.short_date(group.since, timezone)} to {formatting.short_date(group.to, timezone)}"
+    st.caption(f"{group.matches} settled matches, {dates}{version_counts(report, group)}.")
+    baseline_comparison(group)
     calibration(group)
     st.subheader("Week by week, all competitions")
     st.altair_chart(charts.score_trend(report.weeks), width="stretch")

@@ -1,54 +1,62 @@
-"""Table: where each club is likely to finish, from simulations of the rest of the season."""
+"""Table forecast: where each club is likely to finish, from simulations of the rest of the season."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from ui import filters, formatting, season_table
+from ui import filters, formatting
 from ui.api_client import NotFoundError
+from ui.api_models import SeasonTable
 from ui.notices import notice
 from ui.resources import api
+from ui.season_table import season_table
 
 
-def page() -> None:
-    st.title("Table forecast")
-    competition = filters.competition()
-    if competition is None:
-        empty_state()
-        return
-    try:
-        table = api().table(competition)
-    except NotFoundError:
-        empty_state()
-        return
-    marked = [place.name for place in table.places if place.kind != "title"]
-    europe = any(place.kind == "top" for place in table.places)
+def explanation(table: SeasonTable) -> None:
+    """Say how the table was made, how to read it, and what is not known about this competition."""
+    zones = [zone.name for zone in table.places if zone.kind != "title"]
+    has_europe = any(zone.kind == "top" for zone in table.places)
     st.caption(
-        "The rest of the season played out thousands of times from the forecasts. The squares show how often a club "
-        "finishes at each place, from first on the left to last on the right: the stronger the colour, the more often."
-        + (f" Thin lines mark off {', '.join(marked)}." if marked else "")
-        + (" European places are those by league position; what cup winners earn comes on top." if europe else "")
+        "The rest of the season is simulated thousands of times from the forecasts. The squares show how often a club "
+        "finishes in each place, from first on the left to last on the right: the stronger the colour, the more often."
+        + (f" Thin lines separate the zones: {', '.join(zones)}." if zones else "")
+        + (" European places count the league position only, not places won through cups." if has_europe else "")
     )
     if not table.complete:
         st.caption(
-            "Not the whole season: how this competition continues is not known, so only the matches that are listed "
-            "were played out."
+            "This is not the whole season: how the competition continues is unknown, so only the listed matches were "
+            "simulated."
         )
     if not table.places_known:
         st.caption(
-            "Who goes up, down or to Europe from this competition is not known here: its first and last stand in."
+            "The promotion, European and relegation places of this competition are unknown; the table shows first and "
+            "last place instead."
         )
-    known = formatting.short_day(table.features_as_of, formatting.browser_timezone())
-    st.caption(f"Season {table.season}, by model version {table.model_version}, with results to {known}.")
-    st.html(season_table.season_table(table))
+    as_of = formatting.short_date(table.features_as_of, formatting.browser_timezone())
+    st.caption(f"Season {table.season}, model version {table.model_version}, results up to {as_of}.")
 
 
 def empty_state() -> None:
     notice(
         "No table forecast yet.",
-        "It is published with the forecasts, while a season has fixtures left: in Dagster, materialise "
+        "It is published with the forecasts as long as the season has fixtures left. In Dagster, materialise "
         "`season_forecast`.",
     )
+
+
+def page() -> None:
+    st.title("Table forecast")
+    competition = filters.select_competition()
+    if competition is None:
+        empty_state()
+        return
+    try:
+        table = api().season_table(competition)
+    except NotFoundError:
+        empty_state()
+        return
+    explanation(table)
+    st.html(season_table(table))
 
 
 if __name__ == "__main__":

@@ -11,53 +11,55 @@ from ui.prediction import predict_now
 from ui.resources import api
 
 
-def swap() -> None:
+def swap_clubs() -> None:
     state = st.session_state
     state["home"], state["away"] = state.get("away"), state.get("home")
 
 
-def choose() -> tuple[str | None, str | None, str | None]:
-    """Competition, home and away club, kept in the address."""
-    competition = filters.competition()
-    home, middle, away = st.columns([5, 1.2, 5], vertical_alignment="bottom")
-    with home:
-        first = filters.club("Choose a club", "home", competition, label="Home")
-    middle.button("Swap", icon=":material/swap_horiz:", on_click=swap, key="swap", width="stretch")
-    with away:
-        second = filters.club("Choose a club", "away", competition, label="Away")
-    return competition, first, second
+def select_clubs() -> tuple[str | None, str | None, str | None]:
+    """Return competition, home club and away club; the page address keeps the choice."""
+    competition = filters.select_competition()
+    left, middle, right = st.columns([5, 1.2, 5], vertical_alignment="bottom")
+    with left:
+        home = filters.select_club("home", competition, label="Home", placeholder="Choose a club")
+    middle.button("Swap", icon=":material/swap_horiz:", on_click=swap_clubs, key="swap", width="stretch")
+    with right:
+        away = filters.select_club("away", competition, label="Away", placeholder="Choose a club")
+    return competition, home, away
 
 
-def ratings(home: str, away: str, competition: str | None) -> str:
-    """What is known of both clubs: their Elo, and from how many matches."""
-    known = {club.name: club for club in api().teams().items if competition in (None, club.competition)}
-    first, second = known[home], known[away]
-    gap = abs(first.elo - second.elo)
-    said = " and ".join(f"{one.name} **{one.elo:.0f}** ({one.matches_played} matches known)" for one in (first, second))
-    return f"Elo ratings: {said}, {gap:.0f} apart; the home side’s advantage comes on top."
+def verbalise_ratings(home: str, away: str, competition: str | None) -> str:
+    """Put the Elo of both clubs into a sentence, with the number of matches that each is based on."""
+    clubs = {club.name: club for club in api().teams().items if competition in (None, club.competition)}
+    home_club, away_club = clubs[home], clubs[away]
+    ratings = " and ".join(
+        f"{club.name} **{club.elo:.0f}** (from {club.matches_played} matches)" for club in (home_club, away_club)
+    )
+    gap = abs(home_club.elo - away_club.elo)
+    return f"Elo ratings: {ratings}, {gap:.0f} points apart. The forecast adds home advantage."
 
 
 def page() -> None:
     st.title("What if")
-    st.caption("Any two clubs of a competition, whether or not they are due to meet. Made on request, never published.")
-    competition, home, away = choose()
+    st.caption("Any two clubs of a competition, whether or not they are due to meet. The forecast is not published.")
+    competition, home, away = select_clubs()
     if not competition:
-        notice("No clubs yet.", "Clubs can be chosen once the pipeline has rated them: `make up` runs it on start.")
+        notice("No clubs yet.", "Clubs appear here once the pipeline has rated them; `make up` runs the pipeline.")
         return
     if not home or not away:
-        notice("Choose two clubs.", "Then ask for the forecast; the address of this page keeps your choice.")
+        notice("Choose two clubs.", "The page address keeps your choice, so you can share it.")
         return
     if home == away:
-        st.warning("A club does not play itself: choose two different ones.", icon=":material/info:")
+        st.warning("Choose two different clubs.", icon=":material/info:")
         return
-    st.markdown(ratings(home, away, competition))
-    key = f"what-if:{competition}:{home}:{away}"
+    st.markdown(verbalise_ratings(home, away, competition))
+    key = f"what_if:{competition}:{home}:{away}"
     if st.button("Predict", type="primary", icon=":material/bolt:", key="predict"):
         st.session_state[key] = predict_now(home, away, competition)
-    made: Forecast | None = st.session_state.get(key)
-    if made:
-        st.html(cards.big_bar(made.probabilities, home, away))
-        st.caption(cards.provenance(made, formatting.browser_timezone()))
+    forecast: Forecast | None = st.session_state.get(key)
+    if forecast:
+        st.html(cards.labelled_bar(forecast.probabilities, home, away))
+        st.caption(cards.provenance(forecast, formatting.browser_timezone()))
 
 
 if __name__ == "__main__":

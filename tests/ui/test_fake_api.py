@@ -1,4 +1,4 @@
-"""The small API of these tests answers in the shapes of the real one."""
+"""The fake API responds with documents that fit the schemas of the real one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import httpx
 import pytest
 
 from serving.api.schemas import forecasts, insights, matches, operations, problems, reports, season
+from tests.support.fake_api import FakeApi
 
 MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
 
 
 @pytest.mark.parametrize(
-    ("path", "shape"),
+    ("path", "schema"),
     [
         ("/matches?limit=3", matches.MatchPage),
         (f"/matches/{MATCH}", matches.Match),
@@ -28,11 +29,11 @@ MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
         ("/monitoring/performance", reports.Performance),
     ],
 )
-def test_every_recorded_answer_fits_the_schema_of_the_api(path: str, shape: Any, api: Any) -> None:
-    shape.model_validate(httpx.get(f"{api.url}{path}").json())
+def test_documents_fit_the_schemas_of_the_api(path: str, schema: Any, api: FakeApi) -> None:
+    schema.model_validate(httpx.get(f"{api.url}{path}").json())
 
 
-def test_tasks_and_problems_fit_the_schemas_of_the_api(api: Any) -> None:
+def test_tasks_and_problems_fit_the_schemas_of_the_api(api: FakeApi) -> None:
     clubs = {"home_team": "Arsenal", "away_team": "Chelsea"}
     accepted = forecasts.TaskAccepted.model_validate(httpx.post(f"{api.url}/predict/async/", json=clubs).json())
     for _ in range(2):
