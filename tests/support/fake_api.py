@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import uvicorn
@@ -13,7 +14,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from features.io.sources import bundled
-from monitoring.performance import performance_report
 from tests.support.fake_api_data import (
     COMPETITION,
     MODEL,
@@ -21,7 +21,6 @@ from tests.support.fake_api_data import (
     drift_week,
     forecast,
     season_table,
-    settled_forecasts,
 )
 from tests.support.ports import free_port
 
@@ -38,7 +37,7 @@ def wait_until(is_ready: Callable[[], bool], what: str, seconds: float = 60) -> 
 class FakeApi:
     """Responds like the API. `mode`: ok, empty (no pipeline run yet), starting (503) or locked (401)."""
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, rows: list[dict[str, Any]], performance_report: dict[str, Any]) -> None:
         self.mode = "ok"
         self.away_matches = 380
         self.table_flags = {"complete": True, "places_known": True}
@@ -52,7 +51,7 @@ class FakeApi:
             | {"share": None, "matches": 20, "as_published": 0, "columns": [], "drifted": []}
             | {"competitions": [], "excluded_competitions": {"eng-premier-league": {"matches": 20, "reference": 1140}}},
         ]
-        self.report: dict[str, Any] = {}
+        self.report = deepcopy(performance_report)
         self.predict_requests: list[dict[str, Any]] = []
         self.task_result: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.app = FastAPI()
@@ -202,7 +201,6 @@ class FakeApi:
     def performance(self) -> Any:
         if not self._rows():
             return problem(404, "reports/performance.json has not been published yet")
-        self.report = self.report or performance_report(settled_forecasts(self.rows), bundled.REPLAY_AS_OF)
         return self.report
 
     def drift(self) -> Any:

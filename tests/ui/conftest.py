@@ -10,8 +10,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from features.io.sources import bundled
+from monitoring.performance import performance_report
 from tests.support.fake_api import FakeApi, FakeApiServer
-from tests.support.fake_api_data import season
+from tests.support.fake_api_data import season, settled_forecasts
 
 APP = Path(__file__).parents[2] / "ui" / "streamlit_app.py"
 
@@ -21,18 +23,25 @@ def real_matches() -> list[dict[str, Any]]:
     return season()
 
 
+@pytest.fixture(scope="session")
+def real_report(real_matches: list[dict[str, Any]]) -> dict[str, Any]:
+    return performance_report(settled_forecasts(real_matches), bundled.REPLAY_AS_OF)
+
+
 @pytest.fixture
-def api(real_matches: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+def api(
+    real_matches: list[dict[str, Any]], real_report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeApi]:
     """A running fake API, whose address is set as `TOUCHLINE_API_URL`."""
-    with FakeApiServer(FakeApi(real_matches)) as fake:
+    with FakeApiServer(FakeApi(real_matches, real_report)) as fake:
         monkeypatch.setenv("TOUCHLINE_API_URL", fake.url)
         yield fake
 
 
 @pytest.fixture(scope="module")
-def module_api(real_matches: list[dict[str, Any]]) -> Iterator[FakeApi]:
+def module_api(real_matches: list[dict[str, Any]], real_report: dict[str, Any]) -> Iterator[FakeApi]:
     """A running fake API for tests that share one viewer."""
-    with FakeApiServer(FakeApi(real_matches)) as fake:
+    with FakeApiServer(FakeApi(real_matches, real_report)) as fake:
         yield fake
 
 
