@@ -25,7 +25,7 @@ class Count:
     scored: int
 
 
-def advance(weeks: int, on_progress: Callable[[str], None]) -> None:
+def advance(local: LocalSettings, settings: PipelineSettings, weeks: int, on_progress: Callable[[str], None]) -> None:
     """Move the clock forward, bring everything up to date, and report what changed.
 
     Raises
@@ -37,8 +37,7 @@ def advance(weeks: int, on_progress: Callable[[str], None]) -> None:
     """
     if weeks < 1:
         raise InvalidInputError(f"--weeks {weeks}: the clock only moves forward; use 1 or more")
-    local = LocalSettings()
-    settings = PipelineSettings().model_copy(update={"mlflow_tracking_uri": local.mlflow_address})
+    settings = settings.model_copy(update={"mlflow_tracking_uri": local.mlflow_address})
     try:  # before the clock moves
         Registry(settings.mlflow_tracking_uri).versions()
     except ModelUnavailableError as error:

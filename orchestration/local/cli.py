@@ -126,13 +126,14 @@ def _launch(job: str, fields: Sequence[str], partition: str | None) -> int:
 
 
 def _advance(weeks: int) -> int:
-    home = _settings_of_running_stack().home  # first, so that nothing is created if no `up` is running
-    (home / "logs").mkdir(exist_ok=True)
+    local = _settings_of_running_stack()  # first, so that nothing is created if no `up` is running
+    (local.home / "logs").mkdir(exist_ok=True)
     # Dagster, MLflow and their libraries log every step to stderr; the terminal shows the steps of the pipeline only.
-    with (home / "logs" / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
+    with (local.home / "logs" / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
         from orchestration.local.advance import advance
+        from orchestration.settings import PipelineSettings
 
-        advance(weeks, echo)
+        advance(local, PipelineSettings(), weeks, echo)
     return 0
 
 

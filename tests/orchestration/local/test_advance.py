@@ -1,4 +1,4 @@
-"""The replayed season is moved on beside a running `up`, which tells its settings, and what came of it is said."""
+"""`touchline advance` uses the settings of the running `up` and reports what changed."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def test_advance_uses_the_settings_of_the_running_stack(
     """And it reports what came in."""
     used: list[PipelineSettings] = []
 
-    def pipeline(given: PipelineSettings, say: object) -> None:
-        used.append(given)
-        moment = Clock(given).as_of()
-        Lake(given.lake_root).write_table("matches", COMPETITION, as_known_at(load(), moment), SCHEMA)
+    def pipeline(pipeline_settings: PipelineSettings, on_progress: object) -> None:
+        used.append(pipeline_settings)
+        moment = Clock(pipeline_settings).as_of()
+        Lake(pipeline_settings.lake_root).write_table("matches", COMPETITION, as_known_at(load(), moment), SCHEMA)
 
     monkeypatch.setattr(Registry, "versions", lambda _: [])
     monkeypatch.setattr(advance, "run_pipeline", pipeline)
     pipeline(PipelineSettings(), print)
-    told = {"UI_PORT": "18501", "MLFLOW_TRACKING_URI": "http://127.0.0.1:15000", "PROMOTION_POLICY": "auto"}
+    running = {"UI_PORT": "18501", "MLFLOW_TRACKING_URI": "http://127.0.0.1:15000", "PROMOTION_POLICY": "auto"}
     with single_instance_lock(home):
-        write_run_settings(home, {f"TOUCHLINE_{name}": value for name, value in told.items()})
+        write_run_settings(home, {f"TOUCHLINE_{name}": value for name, value in running.items()})
         assert main(["advance", "--weeks", "2"]) == 0
     assert (used[-1].mlflow_tracking_uri, used[-1].promotion_policy) == ("http://127.0.0.1:15000", "auto")
     assert Clock(Settings()).as_of() == REPLAY_AS_OF + timedelta(weeks=2)
@@ -72,7 +72,7 @@ def test_advance_needs_a_running_stack(
     assert list(home.iterdir()) == []
 
 
-def test_a_run_whose_registry_does_not_answer_is_not_moved(
+def test_clock_does_not_move_without_a_registry(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -94,6 +94,6 @@ def test_home_does_not_depend_on_the_working_directory(
     assert Settings().home == Path(".touchline")
 
 
-def test_the_end_of_the_season_is_said() -> None:
-    (said,) = advance.changes(advance.Count(370, 10, 360), advance.Count(380, 0, 361))
-    assert said.startswith("10 results came in, 1 forecast was scored; the season is over.")
+def test_end_of_the_season_is_reported() -> None:
+    (line,) = advance.changes(advance.Count(370, 10, 360), advance.Count(380, 0, 361))
+    assert line.startswith("10 results came in, 1 forecast was scored; the season is over.")
