@@ -143,9 +143,9 @@ def _need_shots(matches: pd.DataFrame) -> None:
 def _need_odds(usable: pd.DataFrame) -> None:
     """Require enough matches with odds to estimate their weight."""
     priced = int(usable[list(ODDS_FEATURES)].notna().all(axis=1).sum())
-    if priced < MIN_MATCHES_WITH_ODDS:
+    if priced < (needed := MIN_MATCHES_WITH_ODDS):
         raise InvalidInputError(
-            f"it needs odds for {MIN_MATCHES_WITH_ODDS} matches of complete seasons, but only {priced} have them; "
+            f"the model needs odds for {needed} matches of complete seasons, but only {priced} have them: "
             "use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
         )
 
