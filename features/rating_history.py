@@ -41,7 +41,7 @@ _COUNTS = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a replay ended: all that is needed to go on with the matches of later days."""
+    """Ratings after some match day: everything needed to continue with the matches of later days."""
 
     rating_state: RatingState
     clubs: pd.Index[str]
@@ -83,11 +83,11 @@ def compute_ratings(
     matches : DataFrame, columns of `features.matches.SCHEMA`, n rows; with `since`, those of later days only.
     params : rating parameters, for all competitions or by slug; the default is what the back-test chose, for leagues
         alone or for several tiers of a country, whichever the table holds.
-    since : where an earlier replay of played matches ended.
+    since : checkpoint of an earlier call on played matches.
 
     Returns
     -------
-    Replay
+    RatingHistory
         `team_states` has one row per club of each competition's latest season: competition, season, team,
         `features_as_of` (kick-off of the last result that went in), and `STATE_COLUMNS`.
 
@@ -102,38 +102,34 @@ def compute_ratings(
     day = table["kick_off"].dt.floor("D").astype("int64").to_numpy()
     if since is not None and len(day) and day[0] <= since.last_day:
         raise InvalidInputError(
-            f"match {table['match_id'].iloc[0]} is not later than the checkpoint: replay from the start"
+            f"match {table['match_id'].iloc[0]} is not later than the checkpoint: compute all ratings anew"
         )
     known = (table["status"] == Status.PLAYED).to_numpy()
     competition_codes, slugs = pd.factorize(table["competition"])
-    before = since.params if since else {}
-    chosen = {**before, **_chosen([str(slug) for slug in slugs], before, params)}
+    earlier = since.params if since else {}
+    chosen = {**earlier, **_chosen([str(slug) for slug in slugs], earlier, params)}
     home, away, clubs = _club_codes(
         table, competition_codes, slugs, since.clubs if since else pd.Index([], dtype="str")
     )
-    rules = RatingCoefficients.of(list(chosen.values()), [tier_of(slug) for slug in chosen])
+    coefficients = RatingCoefficients.of(list(chosen.values()), [tier_of(slug) for slug in chosen])
     plain_start = next(iter(chosen.values())).elo_plain.start if chosen else 0.0
-    rating_state = (since.rating_state if since else RatingState.empty()).resized(len(clubs), rules, plain_start)
+    start = since.rating_state if since else RatingState.empty()
+    rating_state = start.resized(len(clubs), coefficients, plain_start)
     division = pd.Index(list(chosen), dtype="str").get_indexer(pd.Index(slugs, dtype="str"))
-    counts = np.stack([table[list(pair)].to_numpy(float) for pair in _COUNTS], axis=1)
-    from features.ratings.rating_update import update_ratings  # brings numba: who only reads states goes without
+    from features.ratings.rating_update import MatchArrays, update_ratings  # loads numba, which readers do not need
 
-    seen = update_ratings(
-        day,
-        division[competition_codes].astype(np.int64),
-        season_starts(table["season"]),
-        home,
-        away,
-        counts,
-        table["neutral"].to_numpy(bool),
-        known,
-        rules.steps,
-        rules.start,
-        rules.newcomer,
-        rules.pull,
-        *rating_state.arrays(),
+    arrays = MatchArrays(
+        day=day,
+        division=division[competition_codes].astype(np.int64),
+        season=season_starts(table["season"]),
+        home=home,
+        away=away,
+        counts=np.stack([table[list(pair)].to_numpy(float) for pair in _COUNTS], axis=1),
+        neutral=table["neutral"].to_numpy(bool),
+        known=known,
     )
-    states = list(seen) if order is None else [_in_given_order(side, order) for side in seen]
+    before = update_ratings(arrays, rating_state, coefficients)
+    states = list(before) if order is None else [_in_given_order(side, order) for side in before]
     last = table["kick_off"].where(known).max()
     last_result = (since.last_result if since else None) if pd.isna(last) else last
     members = _members(table, since.members if since else None)

@@ -1,4 +1,4 @@
-"""Parameters of all rating systems together, and the sets that the back-test chose."""
+"""Parameters of all rating systems, and the two sets that `features.tuning` chose."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from typing import NamedTuple
 
 
 class EloParams(NamedTuple):
-    """Points.
+    """Parameters of Elo, in points.
 
-    `newcomer` is added to the division's mean for a club that was nowhere in the data the season before, `pull` is the
-    share taken back to the mean each summer, `tier_step` is how much lower each tier begins where nothing is known yet.
+    A club without a match in the season before starts at the division's mean plus `promoted_offset`. Each summer,
+    ratings move to the division's mean by the share `mean_reversion`. `tier_step` is the distance between the starting
+    ratings of two tiers.
     """
 
     k: float = 10.0
     gamma: float = 1.0
     home_advantage: float = 50.0
-    newcomer: float = -100.0
-    pull: float = 0.1
+    promoted_offset: float = -100.0
+    mean_reversion: float = 0.1
     start: float = 1500.0
     tier_step: float = 0.0
 
 
 def plain_elo() -> EloParams:
-    """The reference everyone knows: K=20, every win alike, all clubs start at 1500 and keep their rating for good."""
-    return EloParams(k=20.0, gamma=0.0, home_advantage=60.0, newcomer=0.0, pull=0.0)
+    """The baseline: K=20, no goal difference, all clubs start at 1500, no reversion to the mean."""
+    return EloParams(k=20.0, gamma=0.0, home_advantage=60.0, promoted_offset=0.0, mean_reversion=0.0)
 
 
 class PiParams(NamedTuple):
-    """`rate` is lambda, `carry` gamma of the paper; `newcomer` is added to the division's mean."""
+    """Parameters of pi-ratings: `rate` is lambda and `carry` is gamma in the paper."""
 
     rate: float = 0.05
     carry: float = 0.7
-    newcomer: float = -0.2
+    promoted_offset: float = -0.2
 
 
 class PoissonParams(NamedTuple):
@@ -40,34 +41,34 @@ class PoissonParams(NamedTuple):
 
     log lambda_home = level + home + attack_home - defence_away, log lambda_away = level + attack_away - defence_home;
     each match moves the ratings by a step along the gradient of its Poisson likelihood, scaled by the division's level.
-    `rate` moves clubs, `division_rate` the division; `newcomer` is added to the division's means. The same engine runs
-    on goals, on shots on target and on shots.
+    `rate` is the step of clubs, `division_rate` that of the division. The same engine runs on goals, on shots on target
+    and on shots.
     """
 
     rate: float = 0.025
     division_rate: float = 0.002
     level: float = 0.2
     home: float = 0.25
-    newcomer: float = -0.15
-    pull: float = 0.0
+    promoted_offset: float = -0.15
+    mean_reversion: float = 0.0
 
 
 class GainParams(NamedTuple):
-    """Ratings move faster when less is known: by `summer` more at a season's start, by `newcomer` for a newcomer.
+    """How much faster ratings move while little is known about a club.
 
-    A newcomer is a club that was nowhere in the data the season before: a promoted one where its lower tier is not
-    followed. Where it is, the club is known, and its ratings move by `summer` only. The surplus fades by the factor
-    `fade` with each match.
+    `after_summer` is added to the gain at the start of a season, `after_promotion` sets it for a club without a match
+    in the season before: a promoted one, if its lower tier is not in the data. If that tier is, the club keeps its
+    ratings and gets `after_summer` only. The surplus shrinks by the factor `fade` with each match.
     """
 
-    summer: float
-    newcomer: float
+    after_summer: float
+    after_promotion: float
     fade: float = 0.9
 
 
 @dataclass(frozen=True)
 class RatingParams:
-    """Parameters of all rating systems. The values of `ALONE` and `TIERED` are what `features.tuning` chose."""
+    """Parameters of all rating systems of a competition."""
 
     elo: EloParams
     pi: PiParams
@@ -79,25 +80,29 @@ class RatingParams:
 
 
 ALONE = RatingParams(
-    elo=EloParams(k=4, gamma=0.25, home_advantage=40, newcomer=-100, pull=0.05),
-    pi=PiParams(rate=0.03, carry=0.5, newcomer=-0.3),
-    poisson=PoissonParams(rate=0.04, division_rate=0.004, newcomer=-0.2, pull=0.1),
-    shots_on_target=PoissonParams(rate=0.06, division_rate=0.004, level=1.45, home=0.2, newcomer=-0.1, pull=0.05),
-    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, newcomer=0.05, pull=0.6),
-    gain=GainParams(summer=0.25, newcomer=1.5),
+    elo=EloParams(k=4, gamma=0.25, home_advantage=40, promoted_offset=-100, mean_reversion=0.05),
+    pi=PiParams(rate=0.03, carry=0.5, promoted_offset=-0.3),
+    poisson=PoissonParams(rate=0.04, division_rate=0.004, promoted_offset=-0.2, mean_reversion=0.1),
+    shots_on_target=PoissonParams(
+        rate=0.06, division_rate=0.004, level=1.45, home=0.2, promoted_offset=-0.1, mean_reversion=0.05
+    ),
+    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, promoted_offset=0.05, mean_reversion=0.6),
+    gain=GainParams(after_summer=0.25, after_promotion=1.5),
 )
-"""For a league without its lower tiers: promoted clubs begin as newcomers of the division usually are.
+"""For a league without its lower tiers: promoted clubs start at the usual level of promoted clubs.
 
 Chosen on the first tiers of five countries, each alone, up to 2018/19.
 """
 
 TIERED = RatingParams(
-    elo=EloParams(k=2, gamma=0.5, home_advantage=40, newcomer=-50, pull=0.15, tier_step=100),
-    pi=PiParams(rate=0.03, carry=0.9, newcomer=-0.15),
-    poisson=PoissonParams(rate=0.04, division_rate=0.004, newcomer=-0.15, pull=0.0),
-    shots_on_target=PoissonParams(rate=0.05, division_rate=0.004, level=1.45, home=0.2, newcomer=0.0, pull=0.0),
-    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, newcomer=-0.05, pull=0.6),
-    gain=GainParams(summer=0.5, newcomer=1.0),
+    elo=EloParams(k=2, gamma=0.5, home_advantage=40, promoted_offset=-50, mean_reversion=0.15, tier_step=100),
+    pi=PiParams(rate=0.03, carry=0.9, promoted_offset=-0.15),
+    poisson=PoissonParams(rate=0.04, division_rate=0.004, promoted_offset=-0.15, mean_reversion=0.0),
+    shots_on_target=PoissonParams(
+        rate=0.05, division_rate=0.004, level=1.45, home=0.2, promoted_offset=0.0, mean_reversion=0.0
+    ),
+    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, promoted_offset=-0.05, mean_reversion=0.6),
+    gain=GainParams(after_summer=0.5, after_promotion=1.0),
 )
 """For a country with several tiers in the data: clubs keep their ratings when they move between them.
 

@@ -1,9 +1,8 @@
-"""The accounts of all clubs and divisions: what `features.ratings.rating_update` books matches into."""
+"""Ratings of all clubs and divisions as arrays, which `features.ratings.rating_update` moves match by match."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,9 @@ STATE_COLUMNS = (
     "defence_on_target",
     "attack_shots",
     "defence_shots",
-    "elo_plain",  # K=20, goals not counted: the reference, never a feature of the model
-    "gain",  # how much faster than usual the ratings move: after a summer or a promotion little is known
-    "played",  # matches this club has behind it in the data
+    "elo_plain",  # K=20 without goal difference: the baseline, never a feature of the model
+    "gain",  # factor on all steps, above 1 after a summer or a promotion, when little is known
+    "played",  # matches of this club in the data so far
     "level",  # of the division: log goals of an average side away from home
     "home_advantage",  # of the division: log factor on the home side's goals
     "level_on_target",
@@ -36,64 +35,74 @@ STATE_COLUMNS = (
 ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE = range(5)
 ELO_PLAIN, GAIN, PLAYED, LEVEL, HOME = 9, 10, 11, 12, 13
 N_POOLED_COLUMNS = ELO_PLAIN
-"""Columns before this one are means of a division's clubs in summer; the rest is a club's own for good."""
+"""Columns before this one revert to the mean of the division's clubs in summer; the others do not."""
 CLUB_COLUMNS = PLAYED + 1
 DIVISION_COLUMNS = len(STATE_COLUMNS) - CLUB_COLUMNS
 POISSON_ENGINES = 3
-"""Poisson engines: goals, shots on target, shots; each takes two club columns and two division columns."""
+"""Number of Poisson engines (goals, shots on target, shots). Each has two club columns and two division columns."""
 
 
-@dataclass
-class RatingCoefficients:
-    """The parameters of each division as arrays, one row a division."""
+class RatingCoefficients(NamedTuple):
+    """Parameters of all divisions as arrays, one row a division. A NamedTuple, because numba compiles those."""
 
-    steps: Floats
-    start: Floats
-    newcomer: Floats
-    pull: Floats
-    opening: Floats
+    elo_k: Floats
+    elo_gamma: Floats
+    elo_home_advantage: Floats
+    plain_k: Floats
+    plain_gamma: Floats
+    plain_home_advantage: Floats
+    pi_rate: Floats
+    pi_carry: Floats
+    gain_after_summer: Floats
+    gain_after_promotion: Floats
+    gain_fade: Floats
+    rate: Floats  # (divisions, POISSON_ENGINES)
+    division_rate: Floats  # (divisions, POISSON_ENGINES)
+    start: Floats  # (divisions, N_POOLED_COLUMNS) mean of the clubs before the first season
+    promoted_offset: Floats  # (divisions, N_POOLED_COLUMNS)
+    mean_reversion: Floats  # (divisions, N_POOLED_COLUMNS)
+    opening: Floats  # (divisions, DIVISION_COLUMNS) levels and home advantages before the first match
 
     @staticmethod
     def of(params: list[RatingParams], tiers: list[int]) -> RatingCoefficients:
-        """Lay out the parameters of divisions, one entry a division."""
-        rows = [_coefficients_of(one, tier) for one, tier in zip(params, tiers, strict=True)]
-        return RatingCoefficients(*(np.array(column) for column in zip(*rows, strict=True)))
+        """Lay out the parameters and tiers of divisions, one entry a division."""
+        rows = [_coefficients_of(division, tier) for division, tier in zip(params, tiers, strict=True)]
+        return RatingCoefficients(*(np.array(column, dtype=float) for column in zip(*rows, strict=True)))
 
 
-def _coefficients_of(params: RatingParams, tier: int) -> tuple[list[float], ...]:
-    elo, plain, pi = params.elo, params.elo_plain, params.pi
+def _coefficients_of(params: RatingParams, tier: int) -> tuple[float | list[float], ...]:
+    """One division's row of each field of `RatingCoefficients`."""
+    elo, plain, pi, gain = params.elo, params.elo_plain, params.pi, params.gain
     engines = (params.poisson, params.shots_on_target, params.shots)
-    steps = [elo.k, elo.gamma, elo.home_advantage, plain.k, plain.gamma, plain.home_advantage, pi.rate, pi.carry]
-    steps += [params.gain.summer, params.gain.newcomer, params.gain.fade]
-    steps += [value for one in engines for value in (one.rate, one.division_rate)]
-    start = [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0] + [0.0] * (2 * POISSON_ENGINES)
-    newcomer = [elo.newcomer, pi.newcomer, pi.newcomer] + [one.newcomer for one in engines for _ in "ad"]
-    pull = [elo.pull, 0.0, 0.0] + [one.pull for one in engines for _ in "ad"]
-    opening = [value for one in engines for value in (one.level, one.home)]
-    return steps, start, newcomer, pull, opening
+    return (
+        *(elo.k, elo.gamma, elo.home_advantage, plain.k, plain.gamma, plain.home_advantage, pi.rate, pi.carry),
+        *(gain.after_summer, gain.after_promotion, gain.fade),
+        [engine.rate for engine in engines],
+        [engine.division_rate for engine in engines],
+        [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0] + [0.0] * (2 * POISSON_ENGINES),
+        [elo.promoted_offset, pi.promoted_offset, pi.promoted_offset]
+        + [engine.promoted_offset for engine in engines for _ in ("attack", "defence")],
+        [elo.mean_reversion, 0.0, 0.0] + [engine.mean_reversion for engine in engines for _ in ("attack", "defence")],
+        [value for engine in engines for value in (engine.level, engine.home)],
+    )
 
 
-@dataclass
-class RatingState:
-    """Everything that the ratings remember: give it to the next run to go on where the last one ended."""
+class RatingState(NamedTuple):
+    """Ratings of all clubs and divisions after some match day. `update_ratings` changes the arrays in place."""
 
     clubs: Floats  # (clubs, CLUB_COLUMNS)
-    season_of: Ints  # (clubs,) the season a club last played in, -1 before its first
-    member: Ints  # (clubs,) the division it last played in
+    club_season: Ints  # (clubs,) the season a club last played in, -1 before its first
+    club_division: Ints  # (clubs,) the division it last played in
     divisions: Floats  # (divisions, DIVISION_COLUMNS)
     division_season: Ints  # (divisions,)
-    total: Floats  # (divisions, RATED) sum of the states of this season's members
-    count: Floats  # (divisions,)
-    mean: Floats  # (divisions, RATED) of the season before
-    settled: NDArray[np.bool_]  # (divisions,) whether there was a season before
-
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        """The accounts in the order in which `book` takes them."""
-        return tuple(getattr(self, one.name) for one in fields(self))
+    total: Floats  # (divisions, N_POOLED_COLUMNS) sum of the ratings of this season's clubs
+    count: Floats  # (divisions,) of this season's clubs
+    mean: Floats  # (divisions, N_POOLED_COLUMNS) of the clubs of the season before
+    has_mean: NDArray[np.bool_]  # (divisions,) whether there was a season before
 
     @staticmethod
     def empty() -> RatingState:
-        """A ledger without clubs or divisions."""
+        """A state without clubs or divisions."""
         none = np.zeros(0, np.int64)
         return RatingState(
             np.zeros((0, CLUB_COLUMNS)),
@@ -107,20 +116,20 @@ class RatingState:
             np.zeros(0, bool),
         )
 
-    def resized(self, n_clubs: int, rules: RatingCoefficients, plain_start: float) -> RatingState:
-        """A copy with room for `n_clubs` clubs and as many divisions as there are rules."""
+    def resized(self, n_clubs: int, coefficients: RatingCoefficients, plain_start: float) -> RatingState:
+        """A copy with room for `n_clubs` clubs and all divisions of `coefficients`."""
         new_clubs = np.zeros((n_clubs - len(self.clubs), CLUB_COLUMNS))
         new_clubs[:, ELO_PLAIN] = plain_start
-        fresh = slice(len(self.divisions), None)
-        n_new = len(rules.opening) - len(self.divisions)
+        new_divisions = slice(len(self.divisions), None)
+        n_new = len(coefficients.opening) - len(self.divisions)
         return RatingState(
             np.vstack([self.clubs, new_clubs]),
-            np.append(self.season_of, np.full(len(new_clubs), -1)),
-            np.append(self.member, np.full(len(new_clubs), -1)),
-            np.vstack([self.divisions, rules.opening[fresh]]),
+            np.append(self.club_season, np.full(len(new_clubs), -1)),
+            np.append(self.club_division, np.full(len(new_clubs), -1)),
+            np.vstack([self.divisions, coefficients.opening[new_divisions]]),
             np.append(self.division_season, np.full(n_new, -1)),
             np.vstack([self.total, np.zeros((n_new, N_POOLED_COLUMNS))]),
             np.append(self.count, np.zeros(n_new)),
             np.vstack([self.mean, np.zeros((n_new, N_POOLED_COLUMNS))]),
-            np.append(self.settled, np.zeros(n_new, bool)),
+            np.append(self.has_mean, np.zeros(n_new, bool)),
         )

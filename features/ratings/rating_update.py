@@ -1,15 +1,21 @@
-"""The compiled loop that books matches into the ledger, day by day. Only a replay imports it, and numba with it."""
+"""The compiled loop that moves all ratings match by match, day by day.
+
+Only `features.rating_history.compute_ratings` imports it: numba takes half a second to load.
+"""
 
 # mypy: disable-error-code="no-untyped-def"
-# numba takes the types of its functions from what they are called with.
+# numba derives the types of its functions from their arguments.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from features.ratings.elo import change as elo_change
-from features.ratings.pi import error_after_diminishing as pi_error
+from features.ratings.pi import error_after_diminishing
 from features.ratings.rating_state import (
     ATTACK,
     CLUB_COLUMNS,
@@ -25,152 +31,166 @@ from features.ratings.rating_state import (
     POISSON_ENGINES,
 )
 
-_K, _GAMMA, _GROUND, _PLAIN_K, _PLAIN_GAMMA, _PLAIN_GROUND, _PI_RATE, _PI_CARRY, _SUMMER, _PROMOTION, _FADE, _RATES = (
-    range(12)
-)
-"""Columns of the steps that `Rules` lays out."""
+
+class MatchArrays(NamedTuple):
+    """n matches, sorted by day."""
+
+    day: NDArray[np.int64]  # (n,)
+    division: NDArray[np.int64]  # (n,) row of the division
+    season: NDArray[np.int64]  # (n,) year of its start
+    home: NDArray[np.int64]  # (n,) row of the club
+    away: NDArray[np.int64]  # (n,) row of the club
+    counts: NDArray[np.float64]  # (n, POISSON_ENGINES, 2) of the home and the away side, NaN if unknown
+    neutral: NDArray[np.bool_]  # (n,)
+    known: NDArray[np.bool_]  # (n,) whether the match has a score
 
 
 @njit(cache=True)
-def _open_season(d, season, division_season, total, count, mean, settled, start):
-    """The division's first match of a season: last season's members become the mean that summer pulls towards."""
-    settled[d] = count[d] > 0
-    mean[d] = total[d] / count[d] if count[d] > 0 else start[d]
-    total[d] = 0.0
-    count[d] = 0.0
-    division_season[d] = season
+def _open_season(d, season, state, coefficients):
+    """Start a division's season: the mean of last season's clubs becomes what ratings revert to."""
+    state.has_mean[d] = state.count[d] > 0
+    state.mean[d] = state.total[d] / state.count[d] if state.count[d] > 0 else coefficients.start[d]
+    state.total[d] = 0.0
+    state.count[d] = 0.0
+    state.division_season[d] = season
 
 
 @njit(cache=True)
-def _first_match_of_season(club, d, season, clubs, season_of, member, mean, settled, newcomer, pull, step):
-    """A club's first match of a season: unknown or long absent ones are newcomers, others are pulled to the mean."""
-    first = season_of[club] < 0
-    if first or season_of[club] < season - 1:
+def _first_match_of_season(club, d, season, state, coefficients):
+    """Start a club's season: a promoted club gets its division's usual start, others revert to the mean."""
+    clubs, mean, has_mean = state.clubs, state.mean, state.has_mean
+    if state.club_season[club] < 0 or state.club_season[club] < season - 1:
         for c in range(N_POOLED_COLUMNS):
-            clubs[club, c] = mean[d, c] + (newcomer[d, c] if settled[d] else 0.0)
-        clubs[club, GAIN] = 1.0 + step[_PROMOTION]
-    elif season_of[club] < season:
+            clubs[club, c] = mean[d, c] + (coefficients.promoted_offset[d, c] if has_mean[d] else 0.0)
+        clubs[club, GAIN] = 1.0 + coefficients.gain_after_promotion[d]
+    elif state.club_season[club] < season:
         for c in range(N_POOLED_COLUMNS):
-            clubs[club, c] += (pull[d, c] if settled[d] else 0.0) * (mean[d, c] - clubs[club, c])
-        clubs[club, GAIN] += step[_SUMMER]
-    season_of[club] = season
-    member[club] = d
+            share = coefficients.mean_reversion[d, c] if has_mean[d] else 0.0
+            clubs[club, c] += share * (mean[d, c] - clubs[club, c])
+        clubs[club, GAIN] += coefficients.gain_after_summer[d]
+    state.club_season[club] = season
+    state.club_division[club] = d
 
 
 @njit(cache=True)
-def _add_to_state(club, d, column, change, clubs, total):
-    clubs[club, column] += change
-    total[d, column] += change
+def _add_to_state(club, d, column, change, state):
+    state.clubs[club, column] += change
+    state.total[d, column] += change
 
 
 @njit(cache=True)
-def _poisson(engine, h, a, d, bh, ba, ground, home_count, away_count, clubs, divisions, total, step):
-    """Book one count of both sides (goals, shots on target or shots) into attack, defence and the division's level."""
-    attack, level = ATTACK + 2 * engine, LEVEL + 2 * engine
-    average = np.exp(bh[level])
-    error_home = (home_count - np.exp(bh[level] + ground * bh[level + 1] + bh[attack] - ba[attack + 1])) / average
-    error_away = (away_count - np.exp(bh[level] + ba[attack] - bh[attack + 1])) / average
-    rate, division_rate = step[_RATES + 2 * engine], step[_RATES + 2 * engine + 1]
-    _add_to_state(h, d, attack, rate * bh[GAIN] * error_home, clubs, total)
-    _add_to_state(a, d, attack + 1, -rate * ba[GAIN] * error_home, clubs, total)
-    _add_to_state(a, d, attack, rate * ba[GAIN] * error_away, clubs, total)
-    _add_to_state(h, d, attack + 1, -rate * bh[GAIN] * error_away, clubs, total)
-    divisions[d, 2 * engine] += division_rate * (error_home + error_away) / 2
-    divisions[d, 2 * engine + 1] += ground * division_rate * (error_home - error_away) / 2
+def _update_elo(h, a, d, home_state, away_state, home_indicator, difference, state, coefficients):
+    gap = home_state[ELO] + home_indicator * coefficients.elo_home_advantage[d] - away_state[ELO]
+    points = elo_change(gap, difference, coefficients.elo_k[d], coefficients.elo_gamma[d])
+    _add_to_state(h, d, ELO, home_state[GAIN] * points, state)
+    _add_to_state(a, d, ELO, -away_state[GAIN] * points, state)
+    gap = home_state[ELO_PLAIN] + home_indicator * coefficients.plain_home_advantage[d] - away_state[ELO_PLAIN]
+    points = elo_change(gap, difference, coefficients.plain_k[d], coefficients.plain_gamma[d])
+    state.clubs[h, ELO_PLAIN] += points
+    state.clubs[a, ELO_PLAIN] -= points
 
 
 @njit(cache=True)
-def _elo(h, a, d, bh, ba, ground, difference, clubs, total, step):
-    points = elo_change(bh[ELO] + ground * step[_GROUND] - ba[ELO], difference, step[_K], step[_GAMMA])
-    _add_to_state(h, d, ELO, bh[GAIN] * points, clubs, total)
-    _add_to_state(a, d, ELO, -ba[GAIN] * points, clubs, total)
-    gap = bh[ELO_PLAIN] + ground * step[_PLAIN_GROUND] - ba[ELO_PLAIN]
-    points = elo_change(gap, difference, step[_PLAIN_K], step[_PLAIN_GAMMA])
-    clubs[h, ELO_PLAIN] += points
-    clubs[a, ELO_PLAIN] -= points
-
-
-@njit(cache=True)
-def _pi(h, a, d, bh, ba, neutral, difference, clubs, total, step):
-    if neutral:  # both clubs are what they are on average, and both of their ratings learn alike
-        mine, theirs = (bh[PI_HOME] + bh[PI_AWAY]) / 2, (ba[PI_HOME] + ba[PI_AWAY]) / 2
-        move = step[_PI_RATE] * (1.0 + step[_PI_CARRY]) / 2 * pi_error(mine, theirs, difference)
+def _update_pi(h, a, d, home_state, away_state, neutral, difference, state, coefficients):
+    rate, carry = coefficients.pi_rate[d], coefficients.pi_carry[d]
+    if neutral:  # both clubs have the mean of their two ratings, and both ratings move alike
+        home_mean = (home_state[PI_HOME] + home_state[PI_AWAY]) / 2
+        away_mean = (away_state[PI_HOME] + away_state[PI_AWAY]) / 2
+        move = rate * (1.0 + carry) / 2 * error_after_diminishing(home_mean, away_mean, difference)
         carried = move
     else:
-        move = step[_PI_RATE] * pi_error(bh[PI_HOME], ba[PI_AWAY], difference)
-        carried = step[_PI_CARRY] * move
-    _add_to_state(h, d, PI_HOME, bh[GAIN] * move, clubs, total)
-    _add_to_state(h, d, PI_AWAY, bh[GAIN] * carried, clubs, total)
-    _add_to_state(a, d, PI_AWAY, -ba[GAIN] * move, clubs, total)
-    _add_to_state(a, d, PI_HOME, -ba[GAIN] * carried, clubs, total)
+        move = rate * error_after_diminishing(home_state[PI_HOME], away_state[PI_AWAY], difference)
+        carried = carry * move
+    _add_to_state(h, d, PI_HOME, home_state[GAIN] * move, state)
+    _add_to_state(h, d, PI_AWAY, home_state[GAIN] * carried, state)
+    _add_to_state(a, d, PI_AWAY, -away_state[GAIN] * move, state)
+    _add_to_state(a, d, PI_HOME, -away_state[GAIN] * carried, state)
 
 
 @njit(cache=True)
-def update_ratings(
-    day,
-    division,
-    season,
-    home,
-    away,
-    counts,
-    neutral,
-    known,
-    steps,
-    start,
-    newcomer,
-    pull,
-    clubs,
-    season_of,
-    member,
-    divisions,
-    division_season,
-    total,
-    count,
-    mean,
-    settled,
+def _update_poisson(
+    engine, h, a, d, home_state, away_state, home_indicator, home_count, away_count, state, coefficients
 ):
-    """Book all matches, sorted by day, into the arrays of a ledger (in place); return what each match saw before.
+    """Move attack, defence and the division's level by one count of both sides (goals, shots on target or shots)."""
+    attack, defence, level = ATTACK + 2 * engine, ATTACK + 2 * engine + 1, LEVEL + 2 * engine
+    average = np.exp(home_state[level])
+    home_rate = np.exp(
+        home_state[level] + home_indicator * home_state[level + 1] + home_state[attack] - away_state[defence]
+    )
+    away_rate = np.exp(home_state[level] + away_state[attack] - home_state[defence])
+    error_home, error_away = (home_count - home_rate) / average, (away_count - away_rate) / average
+    rate, division_rate = coefficients.rate[d, engine], coefficients.division_rate[d, engine]
+    _add_to_state(h, d, attack, rate * home_state[GAIN] * error_home, state)
+    _add_to_state(a, d, defence, -rate * away_state[GAIN] * error_home, state)
+    _add_to_state(a, d, attack, rate * away_state[GAIN] * error_away, state)
+    _add_to_state(h, d, defence, -rate * home_state[GAIN] * error_away, state)
+    state.divisions[d, 2 * engine] += division_rate * (error_home + error_away) / 2
+    state.divisions[d, 2 * engine + 1] += home_indicator * division_rate * (error_home - error_away) / 2
 
-    `counts` is (n, ENGINES, 2), home and away, NaN where unknown; `known` says which matches have a score.
+
+@njit(cache=True)
+def update_ratings(matches, state, coefficients):
+    """Move the arrays of a `RatingState` by all matches, in place.
+
+    Parameters
+    ----------
+    matches : MatchArrays
+        n matches; those of one day do not see each other's results.
+    state : RatingState
+    coefficients : RatingCoefficients
+
+    Returns
+    -------
+    Two arrays (n, len(STATE_COLUMNS)): the states of the home and the away clubs before each match.
     """
-    n = len(day)
+    n = len(matches.day)
     before_home = np.empty((n, CLUB_COLUMNS + DIVISION_COLUMNS))
     before_away = np.empty((n, CLUB_COLUMNS + DIVISION_COLUMNS))
     first = 0
     while first < n:
         last = first
-        while last < n and day[last] == day[first]:
+        while last < n and matches.day[last] == matches.day[first]:
             last += 1
-        for i in range(first, last):  # what every match of the day sees
-            d, s = division[i], season[i]
-            if division_season[d] < s:
-                _open_season(d, s, division_season, total, count, mean, settled, start)
-            for club in (home[i], away[i]):
-                if season_of[club] < s or member[club] != d:
-                    _first_match_of_season(
-                        club, d, s, clubs, season_of, member, mean, settled, newcomer, pull, steps[d]
-                    )
-                    total[d] += clubs[club, :N_POOLED_COLUMNS]
-                    count[d] += 1
-            before_home[i, :CLUB_COLUMNS] = clubs[home[i]]
-            before_away[i, :CLUB_COLUMNS] = clubs[away[i]]
-            before_home[i, CLUB_COLUMNS:] = divisions[d]
-            before_away[i, CLUB_COLUMNS:] = divisions[d]
-        for i in range(first, last):  # what the day's results change
-            if not known[i]:
+        for i in range(first, last):  # the states before the day
+            d, season = matches.division[i], matches.season[i]
+            if state.division_season[d] < season:
+                _open_season(d, season, state, coefficients)
+            for club in (matches.home[i], matches.away[i]):
+                if state.club_season[club] < season or state.club_division[club] != d:
+                    _first_match_of_season(club, d, season, state, coefficients)
+                    state.total[d] += state.clubs[club, :N_POOLED_COLUMNS]
+                    state.count[d] += 1
+            before_home[i, :CLUB_COLUMNS] = state.clubs[matches.home[i]]
+            before_away[i, :CLUB_COLUMNS] = state.clubs[matches.away[i]]
+            before_home[i, CLUB_COLUMNS:] = state.divisions[d]
+            before_away[i, CLUB_COLUMNS:] = state.divisions[d]
+        for i in range(first, last):  # the changes by the day's results
+            if not matches.known[i]:
                 continue
-            h, a, d = home[i], away[i], division[i]
-            bh, ba, step = before_home[i], before_away[i], steps[d]
-            difference = counts[i, 0, 0] - counts[i, 0, 1]
-            ground = 0.0 if neutral[i] else 1.0
-            _elo(h, a, d, bh, ba, ground, difference, clubs, total, step)
-            _pi(h, a, d, bh, ba, neutral[i], difference, clubs, total, step)
+            h, a, d, neutral = matches.home[i], matches.away[i], matches.division[i], matches.neutral[i]
+            home_state, away_state = before_home[i], before_away[i]
+            difference = matches.counts[i, 0, 0] - matches.counts[i, 0, 1]
+            home_indicator = 0.0 if neutral else 1.0
+            _update_elo(h, a, d, home_state, away_state, home_indicator, difference, state, coefficients)
+            _update_pi(h, a, d, home_state, away_state, neutral, difference, state, coefficients)
             for engine in range(POISSON_ENGINES):
-                home_count, away_count = counts[i, engine, 0], counts[i, engine, 1]
+                home_count, away_count = matches.counts[i, engine, 0], matches.counts[i, engine, 1]
                 if not (np.isnan(home_count) or np.isnan(away_count)):
-                    _poisson(engine, h, a, d, bh, ba, ground, home_count, away_count, clubs, divisions, total, step)
+                    _update_poisson(
+                        engine,
+                        h,
+                        a,
+                        d,
+                        home_state,
+                        away_state,
+                        home_indicator,
+                        home_count,
+                        away_count,
+                        state,
+                        coefficients,
+                    )
             for club in (h, a):
-                clubs[club, PLAYED] += 1
-                clubs[club, GAIN] = 1.0 + step[_FADE] * (clubs[club, GAIN] - 1.0)
+                state.clubs[club, PLAYED] += 1
+                state.clubs[club, GAIN] = 1.0 + coefficients.gain_fade[d] * (state.clubs[club, GAIN] - 1.0)
         first = last
     return before_home, before_away

@@ -195,7 +195,7 @@ def test_a_checkpoint_is_not_moved_by_what_goes_on_from_it(premier_league: pd.Da
 
 def test_a_match_before_the_checkpoint_is_refused(premier_league: pd.DataFrame) -> None:
     end = compute_ratings(premier_league).checkpoint
-    with pytest.raises(InvalidInputError, match="replay from the start"):
+    with pytest.raises(InvalidInputError, match="compute all ratings anew"):
         compute_ratings(premier_league.tail(1), since=end)
 
 
@@ -227,11 +227,15 @@ def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.Dat
     arrived = _arrivals(table, compute_ratings(table, TIERED).home, below & set(states.index))
     assert len(arrived) >= 3
     for club, state in arrived.items():
-        for column, pull in (("elo", TIERED.elo.pull), ("attack", TIERED.poisson.pull), ("pi_home", 0.0)):
+        for column, pull in (
+            ("elo", TIERED.elo.mean_reversion),
+            ("attack", TIERED.poisson.mean_reversion),
+            ("pi_home", 0.0),
+        ):
             earned = states.loc[club, column]
             expected = earned + pull * (upper[column].mean() - earned)
             assert state[STATE_COLUMNS.index(column)] == pytest.approx(expected, abs=1e-9), column
-        newcomer = upper["elo"].mean() + TIERED.elo.newcomer
+        newcomer = upper["elo"].mean() + TIERED.elo.promoted_offset
         assert unknown[club][0] == pytest.approx(newcomer, abs=1e-9), "without the lower tier nothing is known of it"
     assert np.std([state[0] for state in arrived.values()]) > 1
 
