@@ -1,1 +1,1 @@
-"""Judgements: is the data sound, did it drift, how good were the forecasts, may a model be promoted."""
+"""Evaluation: data checks, drift, forecast scores, the promotion gate and Prometheus metrics."""

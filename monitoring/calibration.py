@@ -1,4 +1,4 @@
-"""Calibration: do forecasts of 40 % happen 40 % of the time, as far as this many matches can tell?"""
+"""Calibration: whether outcomes forecast with 40 % happen 40 % of the time, within the uncertainty of the sample."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ Labels = NDArray[np.int64]
 
 
 def wilson(hits: Floats, n: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Interval of a binomial share, good for small n and shares near 0 or 1; Wilson (1927).
+    """Compute the score interval of a binomial proportion, which holds for small n and near 0 or 1; Wilson (1927).
 
     Parameters
     ----------
     hits, n : (bins,) successes and trials, n > 0.
     level : coverage.
+
+    Returns
+    -------
+    Lower and upper bounds, (bins,) each.
     """
     z = float(norm.ppf(0.5 + level / 2))
     share = hits / n
@@ -31,46 +35,46 @@ def wilson(hits: Floats, n: Floats, level: float = 0.95) -> tuple[Floats, Floats
 
 
 def reliability_curve(probabilities: Floats, happened: Labels, bins: int = 10) -> list[dict[str, Any]]:
-    """Forecast against observed share of one outcome, in equal-width bins; empty bins are left out.
+    """Compare forecast and observed frequency of one outcome in equal-width bins; empty bins are omitted.
 
     Parameters
     ----------
-    probabilities : (n,) given to the outcome.
-    happened : (n,) 1 where it happened.
+    probabilities : (n,) forecast for the outcome.
+    happened : (n,) 1 where the outcome occurred.
 
     Returns
     -------
-    One dict a bin: `from`, `to`, `n`, mean `forecast`, `observed` share with its 95 % Wilson interval `low`, `high`,
-    and `consistent`: whether the mean forecast lies in the interval.
+    One dict per bin: `from`, `to`, `n`, mean `forecast`, `observed` frequency with its 95 % Wilson interval `low`,
+    `high`, and `consistent`: whether the mean forecast lies in the interval.
     """
     which = np.minimum((probabilities * bins).astype(int), bins - 1)
     n = np.bincount(which, minlength=bins).astype(np.float64)
-    some = np.flatnonzero(n)
-    forecast = np.bincount(which, probabilities, bins)[some] / n[some]
-    hits = np.bincount(which, happened, bins)[some].astype(np.float64)
-    low, high = wilson(hits, n[some])
+    filled = np.flatnonzero(n)
+    forecast = np.bincount(which, probabilities, bins)[filled] / n[filled]
+    hits = np.bincount(which, happened, bins)[filled].astype(np.float64)
+    low, high = wilson(hits, n[filled])
     return [
         {
-            "from": float(one / bins),
-            "to": float((one + 1) / bins),
-            "n": int(n[one]),
+            "from": float(bin_ / bins),
+            "to": float((bin_ + 1) / bins),
+            "n": int(n[bin_]),
             "forecast": float(forecast[i]),
-            "observed": float(hits[i] / n[one]),
+            "observed": float(hits[i] / n[bin_]),
             "low": float(low[i]),
             "high": float(high[i]),
             "consistent": bool(low[i] <= forecast[i] <= high[i]),
         }
-        for i, one in enumerate(some)
+        for i, bin_ in enumerate(filled)
     ]
 
 
 def calibration_limit(
     probabilities: Floats, level: float = 0.95, draws: int = 400, seed: int = 0, bins: int = 10
 ) -> float:
-    """Calibration error that a perfectly calibrated model would exceed with probability 1 - level on these forecasts.
+    """Calibration error that a perfectly calibrated model exceeds with probability 1 - level on these forecasts.
 
-    Outcomes are drawn from the forecasts themselves, so the limit knows the sample's size and spread: a plain threshold
-    would condemn every model on 50 matches and acquit any on 5,000.
+    Outcomes are simulated from the forecasts themselves, so the limit depends on the sample's size and spread. A fixed
+    threshold would reject every model on 50 matches and accept any on 5,000.
 
     Parameters
     ----------
@@ -94,7 +98,8 @@ def calibration_limit(
 
 
 def calibration(probabilities: Floats, outcomes: Labels, seed: int = 0) -> dict[str, Any]:
-    """Calibration error, the limit that a perfect model keeps 19 times in 20, and a reliability curve per outcome.
+    """Compute the calibration error, the limit that a perfect model meets 19 times in 20, and a reliability curve per
+    outcome.
 
     Parameters
     ----------

@@ -1,14 +1,14 @@
-"""Drift: do the features and forecasts of the latest matches still look like those of the seasons before?
+"""Drift: whether features and forecasts of the latest matches still look like those of earlier seasons.
 
-The reference is fixed: the `REFERENCE_SEASONS` complete seasons before the running one. The window is the last
-`WINDOW` matches of the running season of each competition. A competition with fewer, in window or reference, is left
-out: leagues differ, so that the matches of one are no reference for another. For the same reason each competition has
-as many rows in the reference as any other. Where none is left there is no verdict, only "too few matches".
-The method is named: the two-sample Kolmogorov-Smirnov test for every column.
+The reference is fixed: the `REFERENCE_SEASONS` complete seasons before the current one. The window is the last `WINDOW`
+matches of the current season of each competition. A competition with fewer matches in window or reference is excluded:
+leagues differ, so the matches of one are no reference for another. For the same reason every competition has the same
+number of rows in the reference. If none remains, there is no verdict, only "too few matches".
+Every column is tested with the two-sample Kolmogorov-Smirnov test.
 
-Its p-values cannot be taken at their word, because the matches of a season share their twenty clubs: some columns
-never come near 5 % without drift, others pass it every few weeks. So each column has its own threshold, from what
-undrifted seasons did (`measure`), and the report's page says how often that rule cries wolf and what it catches.
+Its p-values cannot be used directly, because the matches of a season share their twenty clubs: without any drift, some
+columns never come near 5 % and others fall below it every few weeks. So each column has its own threshold, calibrated
+on undrifted seasons (`calibrate`). The report page states its false-alarm rate and which faults it detects.
 """
 
 from __future__ import annotations
@@ -36,35 +36,35 @@ Floats = NDArray[np.float64]
 METHOD = "ks"
 REFERENCE_SEASONS = 3
 BURN_IN_SEASONS = 1
-"""Seasons at the start of the data in which ratings still find their level: never part of what is measured on."""
+"""Seasons at the start of the data in which ratings converge. They are never part of a window or reference."""
 
 WINDOW = 100
 STEP = 10
-"""Matches of each competition between two windows when measuring: a round of a league of twenty."""
+"""Matches of each competition between two calibration windows: a round of a league of twenty."""
 
 POWER_EVERY = 4
-"""Of the windows measured on, every so many gets planted faults: they overlap and differ little."""
+"""Faults are injected into every fourth calibration window: windows overlap and differ little."""
 
 MAX_DRIFT_P_VALUE = 0.01
-"""A p-value above this is never drift, however calm the past was."""
+"""Upper bound of a threshold, however large the p-values of the past were."""
 
 THRESHOLD_FACTOR = 0.1
-"""A threshold is this times the smallest p-value that undrifted seasons gave."""
+"""A threshold is this fraction of the smallest p-value in undrifted seasons."""
 
 
 @dataclass(frozen=True)
 class DriftCalibration:
-    """How far the drift verdict can be trusted: thresholds per column, and what they do on seasons of the past.
+    """Thresholds per column, and how they perform on past seasons.
 
     Attributes
     ----------
     thresholds : p-value per column below which it counts as drifted.
-    seasons : undrifted seasons measured on, by the year they began.
-    windows : windows in them.
-    false_alarm_rate : share of those windows that would have been called drift, each season judged by thresholds from
-        the other seasons; None where not measured.
+    seasons : undrifted seasons used for calibration, by starting year.
+    windows : number of windows in them.
+    false_alarm_rate : share of those windows that would have raised an alarm, each season tested with thresholds from
+        the other seasons; None if not measured.
     false_alarms : the same by season.
-    power : share of windows called drift after planting each kind of fault, by its description.
+    power : share of windows with an alarm after injecting each kind of fault, by its description.
     """
 
     thresholds: dict[str, float]
@@ -77,49 +77,68 @@ class DriftCalibration:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """The documents `summary.json` and `report.html` of one week."""
+    """Contents of `summary.json` and `report.html` of one week."""
 
     summary: dict[str, Any]
     html: str
 
 
 def calibrate(history: pd.DataFrame, columns: Sequence[str]) -> DriftCalibration:
-    """Thresholds from complete seasons of the past, with the false-alarm rate and the power that they give.
+    """Calibrate thresholds on complete past seasons, and measure their false-alarm rate and power.
 
     Parameters
     ----------
     history : matches of complete seasons: competition, season, kick_off and `columns`.
-    columns : numeric columns to watch: the features of the model, and `OUTCOMES` for its forecasts.
+    columns : numeric columns to test: the features of the model, and `OUTCOMES` for its forecasts.
+
+    Returns
+    -------
+    Calibration from every round of every undrifted season. With fewer than `MIN_SEASONS` of them, only thresholds:
+    `MAX_DRIFT_P_VALUE` divided by the number of columns (Bonferroni).
     """
-    pairs = list(_undrifted(history[["competition", "season", "kick_off", *columns]]))
-    seasons = tuple(sorted({season for season, _, _ in pairs}))
+    samples = list(_undrifted(history[["competition", "season", "kick_off", *columns]]))
+    seasons = tuple(sorted({season for season, _, _ in samples}))
     if len(seasons) < MIN_SEASONS:
         return DriftCalibration({column: MAX_DRIFT_P_VALUE / len(columns) for column in columns})
     p = np.array(
-        [[_asymptotic_p_value(_finite(ref[name]), _finite(now[name])) for name in columns] for _, ref, now in pairs]
+        [
+            [_asymptotic_p_value(_finite(reference[name]), _finite(window[name])) for name in columns]
+            for _, reference, window in samples
+        ]
     )
-    season = np.array([one for one, _, _ in pairs])
-    alarms = {str(one): float((p[season == one] < _thresholds(p[season != one])).any(axis=1).mean()) for one in seasons}
-    rate = float(np.mean([alarms[str(one)] for one in season]))
-    power = _power([(ref, now) for _, ref, now in pairs][::POWER_EVERY], columns, _thresholds(p))
-    extremes = [pairs[row][1:] for row in p.argmin(axis=0)]
-    exact = [ks_2samp(_finite(ref[c]), _finite(now[c])).pvalue for c, (ref, now) in zip(columns, extremes, strict=True)]
+    season_of = np.array([season for season, _, _ in samples])
+    alarms = {
+        str(season): float((p[season_of == season] < _thresholds(p[season_of != season])).any(axis=1).mean())
+        for season in seasons
+    }
+    rate = float(np.mean([alarms[str(season)] for season in season_of]))
+    pairs = [(reference, window) for _, reference, window in samples]
+    power = _power(pairs[::POWER_EVERY], columns, _thresholds(p))
+    extremes = [pairs[row] for row in p.argmin(axis=0)]
+    exact = [
+        ks_2samp(_finite(reference[name]), _finite(window[name])).pvalue
+        for name, (reference, window) in zip(columns, extremes, strict=True)
+    ]
     thresholds = _thresholds(np.array([exact])).tolist()
-    return DriftCalibration(dict(zip(columns, thresholds, strict=True)), seasons, len(pairs), rate, alarms, power)
+    return DriftCalibration(dict(zip(columns, thresholds, strict=True)), seasons, len(samples), rate, alarms, power)
 
 
-def drift_report(frame: pd.DataFrame, week: str, trust: DriftCalibration) -> DriftReport:
+def drift_report(frame: pd.DataFrame, week: str, calibration: DriftCalibration) -> DriftReport:
     """Compare the latest window with the reference.
 
     Parameters
     ----------
-    frame : matches of the running season and those before: competition, season, kick_off, the columns of `trust`
-        (features as they stood before each match, and the forecast probabilities), and `as_published` (bool): whether
-        the probabilities are those that were published.
-    week : Monday of the week that the report is for, YYYY-MM-DD; matches after it are left out.
-    trust : from `measure`.
+    frame : matches of the current and earlier seasons: competition, season, kick_off, the columns of `calibration`
+        (features before each match, and forecast probabilities), and `as_published` (bool): whether the probabilities
+        are the published ones.
+    week : Monday of the week of the report, YYYY-MM-DD; later matches are ignored.
+    calibration : from `calibrate`.
+
+    Returns
+    -------
+    The report. Its `state` is `stable`, `drift` (at least one column drifted) or `too_few_matches`.
     """
-    columns = [name for name in frame.columns if name in trust.thresholds]
+    columns = [name for name in frame.columns if name in calibration.thresholds]
     end = datetime.fromisoformat(week).replace(tzinfo=UTC) + timedelta(days=7)
     known = frame[frame["kick_off"] < pd.Timestamp(end)]
     reference, window, excluded_competitions = split(known)
@@ -133,28 +152,36 @@ def drift_report(frame: pd.DataFrame, week: str, trust: DriftCalibration) -> Dri
         "competitions": sorted(set(window["competition"])),
         "window": _extent(window),
         "reference": _extent(reference) | {"matches": len(reference), "seasons": sorted(set(reference["season"]))},
-        "trust": asdict(trust),
+        "trust": asdict(calibration),
     }
     if window.empty:
-        rows = sum(one["matches"] for one in excluded_competitions.values())
+        rows = sum(counts["matches"] for counts in excluded_competitions.values())
         summary |= {"state": "too_few_matches", "share": None, "columns": [], "matches": rows}
         return DriftReport(_with_content_hash(summary), with_preface(EMPTY, summary))
     missing = [name for name in columns if _finite(window[name]).size < len(window) / 2]
     present = [name for name in columns if name not in missing]
-    p_values, page = _run_evidently(reference, window, present, trust) if present else ({}, EMPTY)
-    described = [_describe(name, reference, window, p_values.get(name), trust.thresholds[name]) for name in columns]
-    drifted = [one for one in described if one["drifted"]]
+    p_values, page = _run_evidently(reference, window, present, calibration) if present else ({}, EMPTY)
+    described = [
+        _describe(name, reference, window, p_values.get(name), calibration.thresholds[name]) for name in columns
+    ]
+    drifted = [column["column"] for column in described if column["drifted"]]
     summary |= {
         "state": "drift" if drifted else "stable",
         "share": len(drifted) / len(columns),
-        "drifted": [one["column"] for one in drifted],
+        "drifted": drifted,
         "columns": described,
     }
     return DriftReport(_with_content_hash(summary), with_preface(page, summary))
 
 
 def review(summary: dict[str, Any], by: str, note: str, at: datetime) -> dict[str, Any]:
-    """The document `review.json`: a person has looked at exactly this report.
+    """Build the document `review.json`: a person's review of exactly this report.
+
+    Parameters
+    ----------
+    summary : of the report.
+    by, note : name of the reviewer, and what the drift means.
+    at : time of the review, timezone-aware.
 
     Raises
     ------
@@ -162,7 +189,7 @@ def review(summary: dict[str, Any], by: str, note: str, at: datetime) -> dict[st
         If the name or the note is empty.
     """
     if not by.strip() or not note.strip():
-        raise InvalidInputError("a review needs the name of who reviewed and a note")
+        raise InvalidInputError("a review needs a name and a note")
     return {
         "week": summary["week"],
         "report": summary["digest"],
@@ -173,7 +200,12 @@ def review(summary: dict[str, Any], by: str, note: str, at: datetime) -> dict[st
 
 
 def split(known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, dict[str, int]]]:
-    """Reference, window, and the competitions left out of both, with the matches that they have for each."""
+    """Split matches into reference and window.
+
+    Returns
+    -------
+    Reference, window, and the excluded competitions with their number of matches in each.
+    """
     ordered = known.sort_values("kick_off", kind="stable", ignore_index=True)
     start = pd.Series(season_starts(ordered["season"]), index=ordered.index)
     current = start.groupby(ordered["competition"]).transform("max")
@@ -183,30 +215,26 @@ def split(known: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, di
         str(name): {"matches": int(n), "reference": int((before["competition"] == name).sum())}
         for name, n in running["competition"].value_counts().items()
     }
-    excluded_competitions = {name: one for name, one in counts.items() if min(one.values()) < WINDOW}
-    share = min((one["reference"] for name, one in counts.items() if name not in excluded_competitions), default=0)
-    kept = before[~before["competition"].isin(excluded_competitions)].groupby("competition", sort=False)
-    reference = before.loc[[row for rows in kept.groups.values() for row in _evenly(rows, share)]]
-    return (
-        reference,
-        running[~running["competition"].isin(excluded_competitions)].groupby("competition").tail(WINDOW),
-        excluded_competitions,
-    )
+    excluded = {name: count for name, count in counts.items() if min(count.values()) < WINDOW}
+    share = min((count["reference"] for name, count in counts.items() if name not in excluded), default=0)
+    competitions = before[~before["competition"].isin(excluded)].groupby("competition", sort=False)
+    reference = before.loc[[row for rows in competitions.groups.values() for row in _evenly_spaced(rows, share)]]
+    return reference, running[~running["competition"].isin(excluded)].groupby("competition").tail(WINDOW), excluded
 
 
-def _evenly(rows: pd.Index[Any], n: int) -> pd.Index[Any]:
-    """So many of the rows, in even steps from the first to the last."""
+def _evenly_spaced(rows: pd.Index[Any], n: int) -> pd.Index[Any]:
+    """Select n rows in even steps from the first to the last."""
     return rows[np.linspace(0, len(rows) - 1, n).round().astype(int)]
 
 
 def _undrifted(history: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame, pd.DataFrame]]:
-    """(season, reference, window) for every round of every season that has a whole reference before it."""
+    """(season, reference, window) for every round of every season with a complete reference before it."""
     start, step = season_starts(history["season"]), STEP * history["competition"].nunique()
     for season in sorted(set(start))[BURN_IN_SEASONS + REFERENCE_SEASONS :]:
         until = history[start <= season].sort_values("kick_off", kind="stable")
-        moments = until.loc[season_starts(until["season"]) == season, "kick_off"]
-        for moment in moments.iloc[WINDOW - 1 :: step]:
-            reference, window, _ = split(until[until["kick_off"] <= moment])
+        kick_offs = until.loc[season_starts(until["season"]) == season, "kick_off"]
+        for kick_off in kick_offs.iloc[WINDOW - 1 :: step]:
+            reference, window, _ = split(until[until["kick_off"] <= kick_off])
             if len(window):
                 yield int(season), reference, window
 
@@ -217,11 +245,15 @@ def _finite(values: pd.Series) -> Floats:
 
 
 def _asymptotic_p_value(reference: Floats, window: Floats) -> float:
-    """The test's limiting p-value, fifty times quicker than the exact one that Evidently gives; for measuring only."""
+    """Limiting p-value of the test; for calibration only, where it runs thousands of times.
+
+    It is fifty times faster than the exact one that Evidently reports. `scipy.stats.ks_2samp(method="asymp")` is no
+    substitute: it corrects for finite samples, so its p-values differ by up to 0.03, and it is 13 times slower.
+    """
     both = np.concatenate([reference, window])
-    shares = [np.searchsorted(np.sort(one), both, side="right") / len(one) for one in (reference, window)]
-    size = len(reference) * len(window) / len(both)
-    return float(kolmogorov(np.sqrt(size) * np.abs(shares[0] - shares[1]).max()))
+    cdfs = [np.searchsorted(np.sort(sample), both, side="right") / len(sample) for sample in (reference, window)]
+    effective_size = len(reference) * len(window) / len(both)
+    return float(kolmogorov(np.sqrt(effective_size) * np.abs(cdfs[0] - cdfs[1]).max()))
 
 
 def _thresholds(p: Floats) -> Floats:
@@ -229,7 +261,7 @@ def _thresholds(p: Floats) -> Floats:
 
 
 def _fault_injectors() -> dict[str, Callable[[Floats, float], Floats]]:
-    """Faults in one column (n,), given the reference's standard deviation."""
+    """Faults of one column: functions of its values (n,) and the reference's standard deviation."""
     return {
         "a feature shifted by a quarter of its standard deviation": lambda x, sd: x + 0.25 * sd,
         "a feature shifted by half of its standard deviation": lambda x, sd: x + 0.5 * sd,
@@ -242,42 +274,52 @@ def _fault_injectors() -> dict[str, Callable[[Floats, float], Floats]]:
 def _power(
     pairs: list[tuple[pd.DataFrame, pd.DataFrame]], columns: Sequence[str], thresholds: Floats
 ) -> dict[str, float]:
-    """Share of windows called drift after each planted fault; faults of one column are averaged over the columns."""
+    """Share of windows with an alarm after each injected fault; faults of one column are averaged over the columns."""
     limits = dict(zip(columns, thresholds.tolist(), strict=True))
-    samples = [(name, _finite(ref[name]), _finite(now[name])) for ref, now in pairs for name in columns]
-    found = {
+    samples = [
+        (name, _finite(reference[name]), _finite(window[name])) for reference, window in pairs for name in columns
+    ]
+    power = {
         fault: float(
-            np.mean([_asymptotic_p_value(ref, plant(now, float(ref.std()))) < limits[c] for c, ref, now in samples])
+            np.mean(
+                [
+                    _asymptotic_p_value(reference, inject(window, float(reference.std()))) < limits[name]
+                    for name, reference, window in samples
+                ]
+            )
         )
-        for fault, plant in _fault_injectors().items()
+        for fault, inject in _fault_injectors().items()
     }
     for fault, spread in (("a changed league: half as uneven", 0.5), ("a changed league: twice as uneven", 2.0)):
-        hits = [
-            _asymptotic_p_value(ref, now.mean() + spread * (now - now.mean())) < limits[name]
-            for name, ref, now in samples
+        detected = [
+            _asymptotic_p_value(reference, window.mean() + spread * (window - window.mean())) < limits[name]
+            for name, reference, window in samples
         ]
-        found[fault] = float(np.reshape(hits, (len(pairs), len(columns))).any(axis=1).mean())
-    return found | _power_on_one(pairs, limits)
+        power[fault] = float(np.reshape(detected, (len(pairs), len(columns))).any(axis=1).mean())
+    return power | _power_in_one_competition(pairs, limits)
 
 
-def _power_on_one(pairs: list[tuple[pd.DataFrame, pd.DataFrame]], limits: dict[str, float]) -> dict[str, float]:
-    """The same where only one competition of several is struck, and the others' matches hide it."""
-    competitions = max((now["competition"].nunique() for _, now in pairs), default=0)
+def _power_in_one_competition(
+    pairs: list[tuple[pd.DataFrame, pd.DataFrame]], limits: dict[str, float]
+) -> dict[str, float]:
+    """The same if only one of several competitions is affected, whose matches are diluted by the others'."""
+    competitions = max((window["competition"].nunique() for _, window in pairs), default=0)
     if competitions < 2:
         return {}
-    hits = []
-    for reference, now in pairs:
-        struck = now["competition"] == now["competition"].min()
+    detected = []
+    for reference, window in pairs:
+        affected = window["competition"] == window["competition"].min()
         for name, limit in limits.items():
-            stuck = now[name].mask(struck, now.loc[struck, name].iloc[0])
-            hits.append(_asymptotic_p_value(_finite(reference[name]), _finite(stuck)) < limit)
-    return {f"a broken feed of one competition of {competitions}: a feature stuck at one value": float(np.mean(hits))}
+            stuck = window[name].mask(affected, window.loc[affected, name].iloc[0])
+            detected.append(_asymptotic_p_value(_finite(reference[name]), _finite(stuck)) < limit)
+    fault = f"a broken feed of one competition of {competitions}: a feature stuck at one value"
+    return {fault: float(np.mean(detected))}
 
 
 def _run_evidently(
-    reference: pd.DataFrame, window: pd.DataFrame, columns: list[str], trust: DriftCalibration
+    reference: pd.DataFrame, window: pd.DataFrame, columns: list[str], calibration: DriftCalibration
 ) -> tuple[dict[str, float], str]:
-    """p-value per column and the page, as Evidently gives them."""
+    """Run Evidently; returns the p-value of each column, and its page."""
     from evidently import DataDefinition, Dataset
     from evidently import Report as EvidentlyReport
     from evidently.presets import DataDriftPreset
@@ -285,18 +327,20 @@ def _run_evidently(
     definition = DataDefinition(numerical_columns=columns)
 
     def dataset(frame: pd.DataFrame) -> Any:
-        # Evidently knows neither nullable types nor infinity.
+        # Evidently supports neither nullable types nor infinity.
         values = frame[columns].astype("float64").replace([np.inf, -np.inf], np.nan).reset_index(drop=True)
         return Dataset.from_pandas(values, data_definition=definition)
 
     preset = DataDriftPreset(
-        num_method=METHOD, per_column_threshold={name: trust.thresholds[name] for name in columns}, drift_share=0.01
+        num_method=METHOD,
+        per_column_threshold={name: calibration.thresholds[name] for name in columns},
+        drift_share=0.01,
     )
     snapshot = EvidentlyReport([preset]).run(dataset(window), dataset(reference), name=f"drift {len(window)} matches")
     values = {
-        one["config"]["column"]: float(one["value"])
-        for one in snapshot.dict()["metrics"]
-        if one["config"]["type"].endswith(":ValueDrift")
+        metric["config"]["column"]: float(metric["value"])
+        for metric in snapshot.dict()["metrics"]
+        if metric["config"]["type"].endswith(":ValueDrift")
     }
     return values, str(snapshot.get_html_str(as_iframe=False))
 
@@ -304,8 +348,8 @@ def _run_evidently(
 def _describe(
     name: str, reference: pd.DataFrame, window: pd.DataFrame, p_value: float | None, threshold: float
 ) -> dict[str, Any]:
-    """One column's line; a column without p-value is missing in most of the window, which is a fault of the feed."""
-    then, now = _finite(reference[name]), _finite(window[name])
+    """Summarise a column. One without a p-value is missing in most of the window, which is a fault of the feed."""
+    before, now = _finite(reference[name]), _finite(window[name])
     return {
         "column": name,
         "kind": "prediction" if name in OUTCOMES else "feature",
@@ -313,7 +357,7 @@ def _describe(
         "threshold": threshold,
         "drifted": p_value is None or p_value < threshold,
         "missing": 1 - now.size / len(window),
-        "mean_reference": float(then.mean()) if then.size else None,
+        "mean_reference": float(before.mean()) if before.size else None,
         "mean_window": float(now.mean()) if now.size else None,
     }
 
@@ -325,6 +369,6 @@ def _extent(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _with_content_hash(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary with the digest that a review refers to."""
+    """Add the hash that a review refers to."""
     text = json.dumps(summary, sort_keys=True)
     return summary | {"digest": hashlib.sha256(text.encode()).hexdigest()[:16]}

@@ -1,4 +1,4 @@
-"""Figures of the batch side for Prometheus: what the reports in the lake say, as gauges."""
+"""Prometheus gauges of the batch pipeline, read from the reports in the lake."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ from features.io.store import Lake
 
 
 class ReportCollector(Collector):
-    """Figures of the batch side, read from the lake's documents at most once in `cache_seconds`.
+    """Collects gauges from the lake's reports, which it reads at most once per `cache_seconds`.
 
-    A document that is not there yet exports nothing; one that cannot be read exports
-    `touchline_report_readable{report} 0` and leaves the others alone, as does storage that is away.
+    A report that does not exist yet exports nothing. One that cannot be read, or whose storage is unavailable, exports
+    `touchline_report_readable{report} 0` and does not affect the others.
+
+    Parameters
+    ----------
+    cache_seconds : minimum time between two reads.
+    clock : monotonic time in seconds.
     """
 
     def __init__(self, lake: Lake, cache_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,34 +36,34 @@ class ReportCollector(Collector):
         self._families: list[Metric] = []
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing is known before a scrape, and registering must not read the lake."""
+        """Describe nothing: registering a collector must not read the lake."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Metric families of all documents."""
+        """Collect the metrics of all reports."""
         if self._clock() - self._read_at >= self._cache_seconds:
             self._families = list(self._read())
             self._read_at = self._clock()
         return self._families
 
     def _read(self) -> Iterator[Metric]:
-        """Figures of every report; storage that is away is asked once, since each answer that fails takes seconds."""
+        """Read every report. Unavailable storage is tried once per scrape: each failed attempt takes seconds."""
         readable = GaugeMetricFamily(
             "touchline_report_readable", "1 if the report in the lake can be read.", labels=["report"]
         )
-        away = False
+        storage_down = False
         for report, families in self._reports().items():
             try:
-                found = [] if away else list(families())
+                metrics = [] if storage_down else list(families())
             except NotPublishedError:
                 continue
             except StorageUnavailableError:
-                away = True
+                storage_down = True
             except (CorruptArtefactError, KeyError, TypeError, ValueError, AttributeError):
                 readable.add_metric([report], 0)
                 continue
-            readable.add_metric([report], float(not away))
-            yield from () if away else found
+            readable.add_metric([report], float(not storage_down))
+            yield from () if storage_down else metrics
         yield readable
 
     def _reports(self) -> dict[str, Callable[[], Iterator[Metric]]]:
@@ -75,7 +80,7 @@ class ReportCollector(Collector):
         }
 
     def _report_digest(self, week: str) -> str | None:
-        """What a review of the report as it is now refers to; None where it cannot be read: then no review counts."""
+        """Digest of the report, which a review refers to; None if unreadable, in which case no review counts."""
         try:
             return str(reports.drift_summary(self._lake, week)["digest"])
         except (NotPublishedError, CorruptArtefactError, KeyError, TypeError):
@@ -99,38 +104,44 @@ def _gauge(name: str, documentation: str, labels: tuple[str, ...], rows: Rows) -
     return family
 
 
-def _moment(text: str | None) -> float | None:
-    return None if text is None else datetime.fromisoformat(text).timestamp()
+def _unix_time(timestamp: str | None) -> float | None:
+    return None if timestamp is None else datetime.fromisoformat(timestamp).timestamp()
 
 
 def _freshness(document: dict[str, Any]) -> Iterator[Metric]:
-    written = _moment(document["written_at"])
+    written = _unix_time(document["written_at"])
     yield _gauge("touchline_pipeline_run_timestamp_seconds", "When the pipeline last finished.", (), [((), written)])
-    as_of = _moment(document["as_of"])
-    yield _gauge("touchline_pipeline_as_of_timestamp_seconds", "The moment the pipeline stands at.", (), [((), as_of)])
+    as_of = _unix_time(document["as_of"])
+    yield _gauge(
+        "touchline_pipeline_as_of_timestamp_seconds", "The time that the pipeline treats as now.", (), [((), as_of)]
+    )
     forecasts = document["forecasts"]
-    yield _gauge("touchline_forecasts_published", "Forecasts in the lake.", (), [((), forecasts["published"])])
-    yield _gauge("touchline_forecasts_settled", "Forecasts scored.", (), [((), forecasts["settled"])])
-    published = _moment(forecasts["last_published_at"])
+    yield _gauge("touchline_forecasts_published", "Published forecasts.", (), [((), forecasts["published"])])
+    yield _gauge("touchline_forecasts_settled", "Scored forecasts.", (), [((), forecasts["settled"])])
+    published = _unix_time(forecasts["last_published_at"])
     help_text = "Publication time of the newest forecast."
     yield _gauge("touchline_forecast_published_timestamp_seconds", help_text, (), [((), published)])
     for key, name, help_text in (
         ("results", "touchline_results_matches", "Results in the lake."),
         ("fixtures", "touchline_fixtures_matches", "Fixtures in the lake."),
-        ("overdue", "touchline_results_overdue", "Matches that should be over for a day and have no result."),
-        ("without_forecast", "touchline_fixtures_without_forecast", "Fixtures of the next days without a forecast."),
-        ("stale", "touchline_forecasts_stale", "Fixtures of the next days whose forecast is out of date."),
-        ("unlisted", "touchline_fixtures_missing", "Matches that the running season lacks, while none is to come."),
-        ("quarantined", "touchline_quarantined_rows", "Rows of the source that were put aside."),
+        ("overdue", "touchline_results_overdue", "Scheduled matches without a result a day after kick-off."),
+        ("without_forecast", "touchline_fixtures_without_forecast", "Fixtures of the next week without a forecast."),
+        ("stale", "touchline_forecasts_stale", "Fixtures of the next week with an outdated forecast."),
+        (
+            "unlisted",
+            "touchline_fixtures_missing",
+            "Matches missing from the current season while no fixture is announced.",
+        ),
+        ("quarantined", "touchline_quarantined_rows", "Quarantined rows of the source."),
     ):
-        rows = [((slug,), one[key]) for slug, one in document["competitions"].items()]
+        rows = [((slug,), competition[key]) for slug, competition in document["competitions"].items()]
         yield _gauge(name, help_text, ("competition",), rows)
-    last = [((slug,), _moment(one["last_result"])) for slug, one in document["competitions"].items()]
+    last = [((slug,), _unix_time(competition["last_result"])) for slug, competition in document["competitions"].items()]
     yield _gauge("touchline_result_timestamp_seconds", "Kick-off of the newest result.", ("competition",), last)
 
 
 def _performance(document: dict[str, Any]) -> Iterator[Metric]:
-    # Versions are unbounded over the years, so the figures by version stay in the document.
+    # The number of versions grows without bound, so scores by version are not exported.
     groups = [group for group in document["groups"] if group["model_version"] == "all"]
     where = ("competition", "window")
     places = [((group["competition"], group["window"]), group) for group in groups]
@@ -143,16 +154,20 @@ def _performance(document: dict[str, Any]) -> Iterator[Metric]:
         for score, value in (summary or {}).items()
     ]
     yield _gauge("touchline_score_mean", "Mean score.", (*where, "forecaster", "score"), scores)
-    skill = [((*place, name), one["skill"]) for place, group in places for name, one in group["against"].items()]
-    help_text = "1 - RPS of the model / RPS of the reference."
+    skill = [
+        ((*place, name), comparison["skill"])
+        for place, group in places
+        for name, comparison in group["against"].items()
+    ]
+    help_text = "1 - RPS of the model / RPS of the baseline."
     yield _gauge("touchline_skill_score", help_text, (*where, "reference"), skill)
     differences = [
-        ((*place, name, bound), one[bound])
+        ((*place, name, bound), comparison[bound])
         for place, group in places
-        for name, one in group["against"].items()
+        for name, comparison in group["against"].items()
         for bound in ("mean", "low", "high")
     ]
-    help_text = "Paired RPS difference model - reference with its 95 % interval; below zero the model is better."
+    help_text = "Paired RPS difference, model - baseline, with its 95 % interval; negative if the model is better."
     yield _gauge("touchline_rps_difference", help_text, (*where, "reference", "bound"), differences)
     for key, name, help_text in (
         ("error", "touchline_calibration_error_ratio", "Expected calibration error."),
@@ -163,20 +178,20 @@ def _performance(document: dict[str, Any]) -> Iterator[Metric]:
 
 def _drift(document: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("touchline_drift_share_ratio", "Share of drifted columns.", (), [((), document["share"])])
-    yield _gauge("touchline_drift_window_matches", "Matches in the window.", (), [((), document["matches"])])
-    week = _moment(f"{document['week']}T00:00:00+00:00")
+    yield _gauge("touchline_drift_window_matches", "Matches in the drift window.", (), [((), document["matches"])])
+    week = _unix_time(f"{document['week']}T00:00:00+00:00")
     yield _gauge("touchline_drift_week_timestamp_seconds", "Monday of the newest drift report.", (), [((), week)])
     states = [((state,), float(state == document["state"])) for state in ("stable", "drift", "too_few_matches")]
-    yield _gauge("touchline_drift_state", "1 for the verdict of the newest drift report.", ("state",), states)
-    drifted = [((one["column"],), float(one["drifted"])) for one in document["columns"]]
+    yield _gauge("touchline_drift_state", "1 for the state of the newest drift report.", ("state",), states)
+    drifted = [((column["column"],), float(column["drifted"])) for column in document["columns"]]
     yield _gauge("touchline_drift_column_drifted", "1 where the column drifted.", ("column",), drifted)
-    p_values = [((one["column"],), one["p_value"]) for one in document["columns"]]
-    yield _gauge("touchline_drift_p_value", "p-value of the column's test.", ("column",), p_values)
+    p_values = [((column["column"],), column["p_value"]) for column in document["columns"]]
+    yield _gauge("touchline_drift_p_value", "p-value of the column's drift test.", ("column",), p_values)
 
 
 def _review(report: str | None, document: dict[str, Any]) -> Iterator[Metric]:
-    # A review of an earlier state of the report must not silence the alert on this one.
-    at = _moment(document["at"]) if document["report"] == report else None
+    # A review of an earlier version of the report must not silence the alert on this one.
+    at = _unix_time(document["at"]) if document["report"] == report else None
     yield _gauge(
         "touchline_drift_review_timestamp_seconds", "When the newest drift report was reviewed.", (), [((), at)]
     )
@@ -184,22 +199,25 @@ def _review(report: str | None, document: dict[str, Any]) -> Iterator[Metric]:
 
 def _gate(document: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge(
-        "touchline_promotion_gate_passed", "1 if the candidate may be promoted.", (), [((), float(document["open"]))]
+        "touchline_promotion_gate_passed",
+        "1 if the candidate passed the promotion gate.",
+        (),
+        [((), float(document["open"]))],
     )
-    conditions = [((one["name"],), float(one["open"])) for one in document["conditions"]]
-    yield _gauge("touchline_promotion_gate_condition_passed", "1 if the condition holds.", ("condition",), conditions)
-    bearers = {"staging": "candidate", "production": "production", "previous": "previous"}
-    aliases = [((alias,), document.get(field)) for alias, field in bearers.items()]
-    yield _gauge("touchline_alias_version", "Registry version that bears the alias.", ("alias",), aliases)
-    waiting = _moment(document["waiting_since"])
-    help_text = "Since when only a person's approval is missing."
+    conditions = [((condition["name"],), float(condition["open"])) for condition in document["conditions"]]
+    yield _gauge("touchline_promotion_gate_condition_passed", "1 if the condition passed.", ("condition",), conditions)
+    field_of_alias = {"staging": "candidate", "production": "production", "previous": "previous"}
+    aliases = [((alias,), document.get(field)) for alias, field in field_of_alias.items()]
+    yield _gauge("touchline_alias_version", "Registry version with the alias.", ("alias",), aliases)
+    waiting = _unix_time(document["waiting_since"])
+    help_text = "Time since which only a person's approval is missing."
     yield _gauge("touchline_promotion_waiting_timestamp_seconds", help_text, (), [((), waiting)])
 
 
 def _promotions(document: dict[str, Any]) -> Iterator[Metric]:
     history = document["promotions"]
-    actions = sorted({one["action"] for one in history})
-    counts = [((action,), float(sum(one["action"] == action for one in history))) for action in actions]
-    yield _gauge("touchline_promotions", "Times that production changed.", ("action",), counts)
-    last = max((_moment(one["at"]) or 0.0 for one in history), default=None)
+    actions = sorted({change["action"] for change in history})
+    counts = [((action,), float(sum(change["action"] == action for change in history))) for action in actions]
+    yield _gauge("touchline_promotions", "Changes of the version in production.", ("action",), counts)
+    last = max((_unix_time(change["at"]) or 0.0 for change in history), default=None)
     yield _gauge("touchline_promotion_timestamp_seconds", "When production last changed.", (), [((), last)])

@@ -1,11 +1,10 @@
-"""Every Prometheus collector of Touchline, and the one way to expose them.
+"""Prometheus collectors of the API and worker processes, and their exposition.
 
-Process-side figures (requests, tasks, model) are ordinary collectors. With `PROMETHEUS_MULTIPROC_DIR` set before this
-module is imported, several API processes and prefork workers write to that directory and every one of them exposes the
-sum. Batch-side figures are read from the lake's documents when Prometheus scrapes: see `monitoring.exporter`.
+If `PROMETHEUS_MULTIPROC_DIR` is set before this module is imported, all API processes and prefork workers write to that
+directory, and each of them exposes the sum. Metrics of the batch pipeline are read from the lake's reports on every
+scrape: see `monitoring.exporter`.
 
-Label values come from closed sets (the enums below, route templates, competitions of the lake): a caller never passes
-user input as a label.
+Label values come from closed sets (the enums below, route templates, competitions of the lake), never from user input.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from prometheus_client.values import MutexValue, ValueClass
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-# The service objectives (50 and 200 ms) are bucket bounds, so that a share below them is exact.
+# The service objectives (50 and 200 ms) are bucket bounds, so the share of requests below them is exact.
 _LATENCY = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30)
 _STAGE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 2000, 4000, 8000)
@@ -39,7 +38,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Mode(StrEnum):
-    """How a prediction was asked for."""
+    """How a prediction was requested."""
 
     SYNC = "sync"
     ASYNC = "async"
@@ -47,7 +46,7 @@ class Mode(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where the time of a prediction goes."""
+    """Stages of a prediction."""
 
     QUEUE = "queue"
     FEATURES = "features"
@@ -72,17 +71,17 @@ class ErrorKind(StrEnum):
 
 
 PROCESS_REGISTRY = CollectorRegistry()
-"""Collectors of this process alone; expose `registry()` instead."""
+"""Collectors of this process only; expose `registry()` instead."""
 
 REQUESTS = Counter(
     "touchline_requests",
-    "HTTP requests answered, by route template and status.",
+    "HTTP requests, by route template and status.",
     ["method", "route", "status"],
     registry=PROCESS_REGISTRY,
 )
 REQUEST_DURATION = Histogram(
     "touchline_request_duration_seconds",
-    "Time from a request's arrival to its answer.",
+    "Time from the arrival of a request to its response.",
     ["method", "route"],
     buckets=_LATENCY,
     registry=PROCESS_REGISTRY,
@@ -94,9 +93,9 @@ PREDICTIONS = Counter(
     ["mode", "outcome"],
     registry=PROCESS_REGISTRY,
 )
-# Gauges that several processes set: the latest observation is the truth, whoever made it. They all have a label, so
-# that a process which never observes them exports nothing rather than a zero. What cannot be observed now is NaN: no
-# comparison holds for it, so no alert blames the workers for a broker that is away.
+# Gauges that several processes set: the latest observation wins. Each has a label, so that a process which never sets
+# it exports nothing instead of zero. An unknown value is NaN: no comparison is true for NaN, so no alert blames the
+# workers while the broker is unavailable.
 QUEUE_LENGTH = Gauge(
     "touchline_queue_length",
     "Tasks waiting in the queue.",
@@ -106,14 +105,14 @@ QUEUE_LENGTH = Gauge(
 )
 ACTIVE_WORKERS = Gauge(
     "touchline_active_workers",
-    "Workers alive and consuming the queue.",
+    "Workers that are alive and consume the queue.",
     ["queue"],
     multiprocess_mode="mostrecent",
     registry=PROCESS_REGISTRY,
 )
 MODEL_LOADED = Gauge(
     "touchline_model_loaded",
-    "1 when the workers have a model in memory.",
+    "1 if the workers have a model in memory.",
     ["model"],
     multiprocess_mode="mostrecent",
     registry=PROCESS_REGISTRY,
@@ -127,87 +126,91 @@ MODEL_VERSION = Gauge(
 )
 STAGE_DURATION = Histogram(
     "touchline_stage_duration_seconds",
-    "Time of a prediction spent waiting in the queue, making features, and in the model.",
+    "Time of a prediction in the queue, computing features, and in the model.",
     ["stage"],
     buckets=_STAGE,
     registry=PROCESS_REGISTRY,
 )
 BATCH_SIZE = Histogram(
-    "touchline_batch_size_matches", "Matches answered by one model call.", buckets=_BATCH, registry=PROCESS_REGISTRY
+    "touchline_batch_size_matches", "Matches per model call.", buckets=_BATCH, registry=PROCESS_REGISTRY
 )
-TIMEOUTS = Counter(
-    "touchline_timeouts", "Requests whose answer did not come in time.", ["route"], registry=PROCESS_REGISTRY
-)
+TIMEOUTS = Counter("touchline_timeouts", "Prediction requests that timed out.", ["route"], registry=PROCESS_REGISTRY)
 MODEL_RELOADS = Counter(
     "touchline_model_reloads",
-    "Attempts to load a model version. A registry that is away fails at each look.",
+    "Attempts to load a model version, by result; each poll of an unavailable registry counts as a failure.",
     ["result"],
     registry=PROCESS_REGISTRY,
 )
 SHED_REQUESTS = Counter(
-    "touchline_shed_requests", "Requests refused because the queue is too deep.", ["route"], registry=PROCESS_REGISTRY
+    "touchline_shed_requests", "Requests rejected because the queue was too long.", ["route"], registry=PROCESS_REGISTRY
 )
 
 
 def observe_request(method: str, route: str | None, status: int, seconds: float) -> None:
-    """Count an answered request and its duration.
+    """Count a request and its duration.
 
     Parameters
     ----------
-    method : HTTP method; an invented one is counted as `other`.
-    route : the route's template such as `/predict/{match_id}`, never the path; None where no route matched.
-    status : HTTP status of the answer.
-    seconds : time from arrival to answer.
+    method : HTTP method; a non-standard one is counted as `other`.
+    route : template of the route such as `/predict/{match_id}`, never the path; None if no route matched.
+    status : HTTP status of the response.
+    seconds : time from the arrival of the request to the response.
     """
-    known = method if method in _METHODS else "other"
+    method_label = method if method in _METHODS else "other"
     template = route or "unmatched"
-    REQUESTS.labels(known, template, str(status)).inc()
-    REQUEST_DURATION.labels(known, template).observe(seconds)
+    REQUESTS.labels(method_label, template, str(status)).inc()
+    REQUEST_DURATION.labels(method_label, template).observe(seconds)
 
 
 def observe_model(model: str, version: int) -> None:
-    """Say which version the workers have in memory."""
+    """Record the version that the workers have in memory."""
     MODEL_LOADED.labels(model).set(1)
     MODEL_VERSION.labels(model).set(version)
 
 
 def observe_no_model(model: str) -> None:
-    """Say that there is no model in memory."""
+    """Record that no model is in memory."""
     MODEL_LOADED.labels(model).set(0)
 
 
 def observe_unknown_model(model: str) -> None:
-    """Say that nobody can tell whether a model is in memory."""
+    """Record that it is unknown whether a model is in memory."""
     for gauge in (MODEL_LOADED, MODEL_VERSION):
         gauge.labels(model).set(math.nan)
 
 
 def registry(*others: Collector) -> CollectorRegistry:
-    """What /metrics exposes: this process's collectors, or the sum over all processes of the directory, and `others`.
+    """Build the registry that /metrics exposes; call it once per process.
 
-    Build it once per process; it looks at the files anew on every scrape.
+    Parameters
+    ----------
+    others : further collectors.
+
+    Returns
+    -------
+    This process's collectors, or in multiprocess mode their sum over all processes, which is read on every scrape.
     """
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for nothing that is asked here
-    # The library decided at import, from the environment, where values live; this follows what it did.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # twice as many series, which no query uses
+    # The library decides at import, from the environment, where values are stored; follow its decision.
     if ValueClass is MutexValue:
-        found = PROCESS_REGISTRY if not others else CollectorRegistry()
+        exposed = PROCESS_REGISTRY if not others else CollectorRegistry()
         if others:
-            found.register(CollectorProxy(PROCESS_REGISTRY))
+            exposed.register(CollectorProxy(PROCESS_REGISTRY))
     else:
-        found = CollectorRegistry()
-        MultiProcessCollector(found)  # type: ignore[no-untyped-call]  # the library has no types there
+        exposed = CollectorRegistry()
+        MultiProcessCollector(exposed)  # type: ignore[no-untyped-call]  # the library has no types there
     for other in others:
-        found.register(other)
-    return found
+        exposed.register(other)
+    return exposed
 
 
-def exposition(found: CollectorRegistry) -> bytes:
-    """The registry in Prometheus' text format; its media type is `CONTENT_TYPE`."""
-    return generate_latest(found)
+def exposition(exposed: CollectorRegistry) -> bytes:
+    """Render a registry in Prometheus' text format; the media type is `CONTENT_TYPE`."""
+    return generate_latest(exposed)
 
 
 class CollectorProxy(Collector):
-    """Collectors of another registry."""
+    """Exposes the collectors of another registry."""
 
     def __init__(self, source: CollectorRegistry) -> None:
         self._source = source

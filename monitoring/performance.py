@@ -1,4 +1,4 @@
-"""How good the forecasts were: scores of settled forecasts, against references, by competition, window and version."""
+"""Scores of settled forecasts, compared with baselines, by competition, window and model version."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from monitoring.settlement import BASELINES, require_unique
 Floats = NDArray[np.float64]
 
 RECENT_MATCHES = 100
-"""Matches in the window `last_100`; on fewer no alarm is raised."""
+"""Matches in the window `last_100`. With fewer, no alarm is raised."""
 
 CALIBRATION_ALARM_FACTOR = 1.25
-"""A calibration error beyond this times its limit is an alarm: one perfect model in twenty passes the limit itself."""
+"""A calibration error above this multiple of its limit raises an alarm. A perfect model exceeds the limit itself 1 time
+in 20."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of paired differences over n matches with its 95 % interval; None where n is too small to give one."""
+    """Mean of paired differences over n matches with its 95 % interval; None if n is too small."""
 
     n: int
     mean: float | None
@@ -37,13 +38,18 @@ class Difference:
     high: float | None
 
 
-def paired_difference(ours: Floats, theirs: Floats, level: float = 0.95) -> Difference:
-    """Mean of `ours - theirs` (n,), scores of the same matches, with Student's interval.
+def paired_difference(model: Floats, reference: Floats, level: float = 0.95) -> Difference:
+    """Compute the mean of `model - reference` with Student's interval.
 
-    Pairing takes away what both share, the luck of the results: two models that differ little can be told apart on
-    matches too few to know the score of either.
+    Pairing removes the luck of the results, which both scores share: two similar models can be distinguished on fewer
+    matches than are needed to estimate the score of either.
+
+    Parameters
+    ----------
+    model, reference : (n,) scores of the same matches.
+    level : coverage of the interval.
     """
-    difference = np.asarray(ours, float) - np.asarray(theirs, float)
+    difference = np.asarray(model, float) - np.asarray(reference, float)
     n = len(difference)
     if n == 0:
         return Difference(0, None, None, None)
@@ -55,39 +61,40 @@ def paired_difference(ours: Floats, theirs: Floats, level: float = 0.95) -> Diff
 
 
 def probability_columns(settled: pd.DataFrame, forecaster: str) -> Floats:
-    """Probabilities (n, 3) of a forecaster (`model` or one of `BASELINES`) in settled rows."""
+    """Select the probabilities (n, 3) of a forecaster (`model` or one of `BASELINES`) from settled rows."""
     names = OUTCOMES if forecaster == "model" else tuple(f"{forecaster}_{outcome}" for outcome in OUTCOMES)
     return settled[list(names)].to_numpy(float)
 
 
-def compare_with(settled: pd.DataFrame, reference: str) -> dict[str, Any] | None:
-    """The model against one reference on the settled rows where the reference has probabilities; None where nowhere.
+def compare_with(settled: pd.DataFrame, baseline: str) -> dict[str, Any] | None:
+    """Compare the model with a baseline on the settled rows for which the baseline has probabilities.
 
     Returns
     -------
-    `skill` (1 - RPS / RPS of the reference), and the paired RPS difference `n`, `mean`, `low`, `high`: below zero the
-    model is better.
+    `skill` (1 - RPS / RPS of the baseline), and the paired RPS difference `n`, `mean`, `low`, `high`, negative if the
+    model is better; None if the baseline has no probabilities.
     """
-    p = probability_columns(settled, reference)
-    have = np.isfinite(p).all(axis=1)
-    if not have.any():
+    p = probability_columns(settled, baseline)
+    complete = np.isfinite(p).all(axis=1)
+    if not complete.any():
         return None
-    y = settled["outcome"].to_numpy(np.int64)[have]
-    ours, theirs = metrics.rps(probability_columns(settled, "model")[have], y), metrics.rps(p[have], y)
-    skill = 1 - float(ours.mean()) / float(theirs.mean()) if theirs.mean() > 0 else 0.0
-    return {"skill": skill, **asdict(paired_difference(ours, theirs))}
+    y = settled["outcome"].to_numpy(np.int64)[complete]
+    model = metrics.rps(probability_columns(settled, "model")[complete], y)
+    reference = metrics.rps(p[complete], y)
+    skill = 1 - float(model.mean()) / float(reference.mean()) if reference.mean() > 0 else 0.0
+    return {"skill": skill, **asdict(paired_difference(model, reference))}
 
 
 def scores(settled: pd.DataFrame, forecaster: str) -> dict[str, float] | None:
-    """Means of all scores of a forecaster over the rows where it has probabilities; None where nowhere."""
+    """Compute the mean scores of a forecaster over the rows for which it has probabilities; None without any."""
     p = probability_columns(settled, forecaster)
-    have = np.isfinite(p).all(axis=1)
-    return metrics.summary(p[have], settled["outcome"].to_numpy(np.int64)[have]) if have.any() else None
+    complete = np.isfinite(p).all(axis=1)
+    return metrics.summary(p[complete], settled["outcome"].to_numpy(np.int64)[complete]) if complete.any() else None
 
 
 def group(settled: pd.DataFrame, competition: str, window: str, model_version: str) -> dict[str, Any]:
-    """One entry of the report: n > 0 settled rows with everything that is said of them."""
-    compared = {name: compare_with(settled, name) for name in BASELINES}
+    """Build one group of the report from n > 0 settled rows."""
+    comparisons = {name: compare_with(settled, name) for name in BASELINES}
     return {
         "competition": competition,
         "window": window,
@@ -96,28 +103,28 @@ def group(settled: pd.DataFrame, competition: str, window: str, model_version: s
         "from": settled["kick_off"].min().isoformat(),
         "to": settled["kick_off"].max().isoformat(),
         "scores": {name: scores(settled, name) for name in ("model", *BASELINES)},
-        "against": {name: one for name, one in compared.items() if one is not None},
+        "against": {name: comparison for name, comparison in comparisons.items() if comparison is not None},
         "calibration": calibration(probability_columns(settled, "model"), settled["outcome"].to_numpy(np.int64)),
     }
 
 
 def performance_report(settled: pd.DataFrame, as_of: datetime) -> dict[str, Any]:
-    """The document `reports/performance.json`.
+    """Build the document `reports/performance.json`.
 
     Parameters
     ----------
     settled : all settled rows of production, columns of `monitoring.settlement.SCHEMA`; may be empty.
-    as_of : the moment the report is for.
+    as_of : time of the report.
 
     Returns
     -------
-    `groups`, one per competition (and `all`) and window (`all`, `season`: the latest one, `last_100`), and per model
-    version, over all its matches and its `last_100`; `weeks`, the trend by week of kick-off.
+    `groups`, one per competition (and `all`) and window (`all`, `season`: the latest one, `last_100`), and one per
+    model version over all its matches and its `last_100`; `weeks`, the trend by week of kick-off.
 
     Raises
     ------
     InvalidInputError
-        If probabilities are not finite or do not sum to 1, or a match is there twice.
+        If probabilities are not finite or do not sum to 1, or a match occurs twice.
     """
     ordered = require_unique(settled).sort_values(["kick_off", "match_id"], kind="stable").reset_index(drop=True)
     return {
@@ -145,14 +152,14 @@ def _groups(ordered: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _weeks(ordered: pd.DataFrame) -> list[dict[str, Any]]:
-    """Mean RPS by week of kick-off, and of all matches up to and with it."""
+    """Compute the mean RPS by week of kick-off, and of all matches up to and including it."""
     rps = pd.DataFrame({"week": ordered["kick_off"].map(week_of), "model": ordered["rps"]})
     y = ordered["outcome"].to_numpy(np.int64)
     for name in BASELINES:
         p = probability_columns(ordered, name)
-        have = np.isfinite(p).all(axis=1)
+        complete = np.isfinite(p).all(axis=1)
         rps[name] = np.nan
-        rps.loc[have, name] = metrics.rps(p[have], y[have])
+        rps.loc[complete, name] = metrics.rps(p[complete], y[complete])
     names = ["model", *BASELINES]
     weekly, running = rps.groupby("week")[names].mean(), rps[names].expanding().mean().groupby(rps["week"]).last()
     count = rps.groupby("week").size()

@@ -1,13 +1,13 @@
-"""Settlement: what was published before kick-off meets what happened.
+"""Settlement: scores published forecasts against results.
 
 The rules, each with a test:
 
-* A forecast counts only if it was published before the match kicked off, by a model trained and from features known
-  before it. Both the announced and the actual kick-off count: a match moved forward past the publication is not scored.
-* A match is scored once: by the last forecast published before its kick-off, in the week in which it was played. A
-  postponed match therefore waits, under its old id, for the week in which it is played after all.
-* An awarded match is void: a tribunal decided it, and not every source keeps the score as played.
-* What is settled stays settled; corrections of a score afterwards do not change history.
+* A forecast counts only if publication, training data and features all precede the kick-off. Both the announced and the
+  actual kick-off apply: a match that was brought forward to before the publication is not scored.
+* A match is scored once: with the last forecast published before its kick-off, in the week in which it was played. A
+  postponed match waits, under its original id, for the week in which it is finally played.
+* An awarded match is not scored: a tribunal decided it, and not every source keeps the original score.
+* A settled forecast stays settled; later corrections of a score do not change it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from features.matches import OUTCOMES, Status, as_known_at, outcomes
 Floats = NDArray[np.float64]
 
 BASELINES = ("elo", "base", "market")
-"""Forecasters that a model is measured against; `market` only where odds exist."""
+"""Forecasters that models are compared with; `market` only for matches with odds."""
 
 SCHEMA = pa.schema(
     [
@@ -48,22 +48,22 @@ SCHEMA = pa.schema(
 )
 
 
-class Unsettled(StrEnum):
-    """Why a published forecast is not scored."""
+class UnsettledReason(StrEnum):
+    """Reasons why a published forecast is not scored."""
 
-    ALREADY = "already settled"
+    ALREADY_SETTLED = "already settled"
     SUPERSEDED = "a later forecast was published before kick-off"
     UNKNOWN = "the match is not in the matches table"
     POSTPONED = "postponed"
-    AWAITED = "no result yet"
+    NO_RESULT = "no result yet"
     AWARDED = "awarded: void"
-    AFTER_THE_FACT = "published, trained or informed after kick-off"
+    AFTER_KICK_OFF = "published, trained or computed from results after kick-off"
     OTHER_WEEK = "played in another week"
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """Newly settled rows (columns of `SCHEMA`) and, for every other forecast row, `match_id` and `reason`."""
+    """Newly settled rows (columns of `SCHEMA`), and `match_id` and `reason` of every other forecast row."""
 
     settled: pd.DataFrame
     unsettled: pd.DataFrame
@@ -75,102 +75,101 @@ def settle(
     elo: pd.DataFrame,
     as_of: datetime,
     week: str | None = None,
-    already: Collection[str] = (),
+    already_settled: Collection[str] = (),
 ) -> Settlement:
-    """Score published forecasts of one forecaster (production, or one shadow).
+    """Score the published forecasts of one forecaster (production, or one shadow).
 
     Parameters
     ----------
-    forecasts : published rows, columns of `features.forecasts.SCHEMA`; of one week or, so that a postponed match finds
-        its older forecast, of several.
-    matches : the matches table with all seasons; what was not known at `as_of` is ignored.
-    elo : the plain-Elo reference's probabilities `match_id, elo_home, elo_draw, elo_away`; a match that is missing
-        there gets NaN.
-    as_of : the moment of settlement, timezone-aware.
-    week : settle only matches actually played in this week (its Monday, YYYY-MM-DD); None for all.
-    already : match_ids that were settled before.
+    forecasts : published rows, columns of `features.forecasts.SCHEMA`. Pass several weeks, so that a postponed match
+        finds its original forecast.
+    matches : the matches table with all seasons; anything not known at `as_of` is ignored.
+    elo : probabilities of the plain-Elo baseline, `match_id, elo_home, elo_draw, elo_away`; missing matches get NaN.
+    as_of : time of settlement, timezone-aware.
+    week : settle only matches played in this week (its Monday, YYYY-MM-DD); None for all.
+    already_settled : match_ids settled before.
 
     Raises
     ------
     InvalidInputError
-        If `matches` has a match_id twice: it would be scored twice.
+        If `matches` contains a match_id twice.
     """
     known = as_known_at(matches, as_of)
     if known["match_id"].duplicated().any():
-        twice = known.loc[known["match_id"].duplicated(), "match_id"].iloc[0]
-        raise InvalidInputError(f"match {twice} is twice in the matches table; it would be scored twice")
+        duplicate = known.loc[known["match_id"].duplicated(), "match_id"].iloc[0]
+        raise InvalidInputError(f"duplicate match_id {duplicate} in the matches table")
     rows = forecasts.reset_index(drop=True)
-    found = known.set_index("match_id").reindex(rows["match_id"]).reset_index(drop=True)
-    reasons = _reasons(rows, found, week, frozenset(already))
-    take = reasons.isna()
-    unsettled = pd.DataFrame({"match_id": rows["match_id"], "reason": reasons})[~take].reset_index(drop=True)
-    scored = _score(rows[take].reset_index(drop=True), found[take].reset_index(drop=True), elo, known)
+    played = known.set_index("match_id").reindex(rows["match_id"]).reset_index(drop=True)
+    reasons = _reasons(rows, played, week, frozenset(already_settled))
+    scorable = reasons.isna()
+    unsettled = pd.DataFrame({"match_id": rows["match_id"], "reason": reasons})[~scorable].reset_index(drop=True)
+    scored = _score(rows[scorable].reset_index(drop=True), played[scorable].reset_index(drop=True), elo, known)
     scored["settled_at"] = pd.Timestamp(as_of).as_unit("us")
     return Settlement(scored[SCHEMA.names], unsettled)
 
 
 def require_unique(settled: pd.DataFrame) -> pd.DataFrame:
-    """The settled rows of one forecaster, as they are.
+    """Return the settled rows of one forecaster unchanged.
 
     Raises
     ------
     InvalidInputError
-        If a match is there twice: it would count twice.
+        If a match occurs twice.
     """
-    twice = settled.loc[settled["match_id"].duplicated(), "match_id"]
-    if len(twice):
-        raise InvalidInputError(f"match {twice.iloc[0]} is settled twice; it would count twice")
+    duplicates = settled.loc[settled["match_id"].duplicated(), "match_id"]
+    if len(duplicates):
+        raise InvalidInputError(f"duplicate match_id {duplicates.iloc[0]} in the settled forecasts")
     return settled
 
 
-def _reasons(rows: pd.DataFrame, found: pd.DataFrame, week: str | None, already: frozenset[str]) -> pd.Series:
-    """Why each forecast row is not scored; NA where it is. The first reason that applies is given."""
-    kick_off = found["kick_off"]
-    first_whistle = np.minimum(rows["kick_off"], kick_off.fillna(rows["kick_off"]))
+def _reasons(rows: pd.DataFrame, matches: pd.DataFrame, week: str | None, already_settled: frozenset[str]) -> pd.Series:
+    """First reason that applies to each forecast row; NA if it is scored."""
+    kick_off = matches["kick_off"]
+    earliest_kick_off = np.minimum(rows["kick_off"], kick_off.fillna(rows["kick_off"]))
     late = (
-        (rows["published_at"] >= first_whistle)
-        | (rows["trained_through"] >= first_whistle)
-        | (rows["features_as_of"] >= first_whistle)
+        (rows["published_at"] >= earliest_kick_off)
+        | (rows["trained_through"] >= earliest_kick_off)
+        | (rows["features_as_of"] >= earliest_kick_off)
     )
-    elsewhere = kick_off.notna() & (kick_off.dt.date.map(week_of, na_action="ignore") != week) & (week is not None)
+    other_week = kick_off.notna() & (kick_off.dt.date.map(week_of, na_action="ignore") != week) & (week is not None)
     reasons = pd.Series(pd.NA, index=rows.index, dtype="object")
     for applies, reason in (
-        (rows["match_id"].isin(already), Unsettled.ALREADY),
-        (found["status"].isna(), Unsettled.UNKNOWN),
-        (found["status"] == Status.POSTPONED, Unsettled.POSTPONED),
-        (found["status"] == Status.SCHEDULED, Unsettled.AWAITED),
-        (found["awarded"].fillna(False).astype(bool), Unsettled.AWARDED),
-        (late, Unsettled.AFTER_THE_FACT),
-        (elsewhere, Unsettled.OTHER_WEEK),
+        (rows["match_id"].isin(already_settled), UnsettledReason.ALREADY_SETTLED),
+        (matches["status"].isna(), UnsettledReason.UNKNOWN),
+        (matches["status"] == Status.POSTPONED, UnsettledReason.POSTPONED),
+        (matches["status"] == Status.SCHEDULED, UnsettledReason.NO_RESULT),
+        (matches["awarded"].fillna(False).astype(bool), UnsettledReason.AWARDED),
+        (late, UnsettledReason.AFTER_KICK_OFF),
+        (other_week, UnsettledReason.OTHER_WEEK),
     ):
         reasons = reasons.mask(reasons.isna() & applies, reason.value)
     valid = rows.loc[reasons.isna(), ["match_id", "published_at"]]
     latest = valid.groupby("match_id")["published_at"].idxmax()
     superseded = reasons.isna() & ~rows.index.isin(latest)
-    return reasons.mask(superseded, Unsettled.SUPERSEDED.value)
+    return reasons.mask(superseded, UnsettledReason.SUPERSEDED.value)
 
 
-def _score(rows: pd.DataFrame, found: pd.DataFrame, elo: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    p, y = rows[list(OUTCOMES)].to_numpy(float), outcomes(found)
-    references = {
+def _score(rows: pd.DataFrame, matches: pd.DataFrame, elo: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    p, y = rows[list(OUTCOMES)].to_numpy(float), outcomes(matches)
+    baselines = {
         "elo": elo.set_index("match_id")
         .reindex(rows["match_id"])[[f"elo_{outcome}" for outcome in OUTCOMES]]
         .to_numpy(),
         "base": base_rates(known, rows),
-        "market": market(found),
+        "market": bookmaker_probabilities(matches),
     }
     scored = rows.assign(
-        kick_off=found["kick_off"],
-        home_goals=found["home_goals"].astype("int64"),
-        away_goals=found["away_goals"].astype("int64"),
+        kick_off=matches["kick_off"],
+        home_goals=matches["home_goals"].astype("int64"),
+        away_goals=matches["away_goals"].astype("int64"),
         outcome=y,
         rps=metrics.rps(p, y),
         log_loss=metrics.log_loss(p, y),
         brier=metrics.brier(p, y),
     )
-    for name, triple in references.items():
+    for name, probabilities in baselines.items():
         for column, outcome in enumerate(OUTCOMES):
-            scored[f"{name}_{outcome}"] = triple[:, column].astype(float)
+            scored[f"{name}_{outcome}"] = probabilities[:, column].astype(float)
     return scored
 
 
@@ -179,9 +178,16 @@ def _columns(prefix: str) -> list[str]:
 
 
 def base_rates(matches: pd.DataFrame, rows: pd.DataFrame) -> Floats:
-    """Shares (n, 3) of home wins, draws and away wins in the row's competition up to the model's last training match.
+    """Compute the shares (n, 3) of home wins, draws and away wins up to the end of the model's training data.
 
-    Thirds where the competition had no result by then.
+    Parameters
+    ----------
+    matches : known matches of all competitions.
+    rows : forecasts with `competition` and `trained_through`.
+
+    Returns
+    -------
+    Shares in each row's competition; thirds if it had no result by then.
     """
     played = matches[matches["status"] == Status.PLAYED]
     rates = np.full((len(rows), 3), 1 / 3)
@@ -192,8 +198,11 @@ def base_rates(matches: pd.DataFrame, rows: pd.DataFrame) -> Floats:
     return rates
 
 
-def market(matches: pd.DataFrame) -> Floats:
-    """The market's probabilities (n, 3): inverse closing (else earlier) odds, scaled to sum to 1; NaN without odds."""
+def bookmaker_probabilities(matches: pd.DataFrame) -> Floats:
+    """Convert closing odds, or earlier ones without them, to probabilities (n, 3): inverse odds scaled to sum to 1.
+
+    NaN without odds.
+    """
     closing, earlier = matches[_columns("closing")].to_numpy(float), matches[_columns("odds")].to_numpy(float)
     odds = np.where(np.isnan(closing).any(axis=1, keepdims=True), earlier, closing)
     odds = np.where((odds > 1).all(axis=1, keepdims=True), odds, np.nan)

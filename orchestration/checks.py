@@ -42,7 +42,7 @@ def specs(asset: str) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             _name(suite, claim.name),
             asset=asset,
-            description=claim.sentence,
+            description=claim.description,
             blocking=claim.severity is Severity.CRITICAL,
         )
         for suite in SUITES[asset]
@@ -64,13 +64,13 @@ def verify(tables: Mapping[Suite, pd.DataFrame], as_of: datetime) -> Iterator[dg
         for result in validate(suite, table, as_of):
             yield _check_result(_ASSET_OF[suite], result)
             if result.blocks:
-                failed.append(f"{result.sentence} ({result.error or result.seen})")
+                failed.append(f"{result.description} ({result.error or result.observed})")
     if failed:
         raise dg.Failure(f"not published, the last published table stays: {'; '.join(failed)}")
 
 
 def _check_result(asset: str, result: CheckResult) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {"seen": result.seen, "rows": result.rows, "failed_rows": result.failed_rows}
+    metadata: dict[str, Any] = {"observed": result.observed, "rows": result.rows, "failed_rows": result.failed_rows}
     if result.examples:
         metadata["examples"] = dg.MetadataValue.md(rendering.markdown(pd.DataFrame(list(result.examples))))
     if result.error:
@@ -81,6 +81,6 @@ def _check_result(asset: str, result: CheckResult) -> dg.AssetCheckResult:
         asset_key=asset,
         check_name=_name(result.suite, result.name),
         severity=severity,
-        description=result.sentence,
+        description=result.description,
         metadata=metadata,
     )

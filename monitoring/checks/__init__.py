@@ -1,4 +1,4 @@
-"""What is claimed of the data: the names, severities and limits of all checks, without any library to check them.
+"""Definitions of all data checks: names, severities and limits.
 
 Dagster declares its checks from here without importing Great Expectations, which takes seconds;
 `monitoring.expectations` runs them.

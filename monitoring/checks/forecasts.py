@@ -1,4 +1,4 @@
-"""What is claimed of forecasts, and of those that are settled."""
+"""Checks of forecasts and settled forecasts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from monitoring.checks.spec import MIN_ROWS, DerivedColumn, columns, critical, h
 _BEFORE_KICK_OFF = tuple(
     critical(
         f"{column}_lies_before_kick_off",
-        sentence,
+        description,
         "ExpectColumnValuesToBeBetween",
         column=f"_hours_from_{column}",
         min_value=0,
         strict_min=True,
     )
-    for column, sentence in (
+    for column, description in (
         ("published_at", "a forecast is published before its match"),
         ("trained_through", "the model was trained on earlier matches only"),
         ("features_as_of", "the features come from earlier results only"),
@@ -33,9 +33,9 @@ FORECAST_CHECKS = (
     columns(SCHEMA.names),
     unique(),
     *(
-        claim
+        check
         for outcome in OUTCOMES
-        for claim in (
+        for check in (
             critical(
                 f"{outcome}_is_known",
                 "every forecast has three probabilities",
@@ -52,7 +52,7 @@ FORECAST_CHECKS = (
             ),
             warning(
                 f"{outcome}_is_not_extreme",
-                "nobody knows a football match: between 1 % and 97 %",
+                "probabilities lie between 1 % and 97 %",
                 "ExpectColumnValuesToBeBetween",
                 column=outcome,
                 min_value=0.01,
@@ -62,7 +62,7 @@ FORECAST_CHECKS = (
     ),
     critical(
         "probabilities_sum_to_one",
-        "the three probabilities sum to 1, to a millionth",
+        "the three probabilities sum to 1 within one millionth",
         "ExpectColumnValuesToBeBetween",
         column="_sum",
         min_value=1 - 1e-6,
@@ -78,7 +78,7 @@ FORECAST_CHECKS = (
     *_BEFORE_KICK_OFF,
     warning(
         "forecasts_differ",
-        "not every match gets the same forecast",
+        "forecasts differ between matches",
         "ExpectColumnStdevToBeBetween",
         MIN_ROWS,
         column="home",
@@ -101,7 +101,7 @@ SETTLED_CHECKS = (
     *_BEFORE_KICK_OFF,
     critical(
         "outcome_is_that_of_the_score",
-        "the outcome is the one that the goals give",
+        "the outcome follows from the goals",
         "ExpectColumnValuesToBeInSet",
         column="_outcome_agrees",
         value_set=[True],

@@ -1,4 +1,4 @@
-"""What is claimed of matches: results, those that were published before, and fixtures."""
+"""Checks of results, previously published results and fixtures."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from monitoring.checks.spec import (
 
 
 def results_of(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a matches table that the suite `results` is about."""
+    """Select the rows of a matches table that the suite `results` checks."""
     return table[table["status"] == Status.PLAYED]
 
 
 def published_results(before: pd.DataFrame, now: pd.DataFrame, sources: Collection[str]) -> pd.DataFrame:
-    """The rows that the suite `published` is about: results published before, with whether they are still results.
+    """Build the rows that the suite `published` checks: published results, and whether they are still results.
 
     Parameters
     ----------
-    before : the matches table that is published.
-    now : the matches table that is to take its place.
-    sources : those that are drawn on. Results from another one are left out: a person chose to do without it.
+    before : the published matches table.
+    now : the matches table that will replace it.
+    sources : sources in use. Results from other sources are ignored: they were removed on purpose.
     """
-    old = results_of(before)
-    old = old[old["source"].isin(list(sources))]
-    return old.assign(still_there=old["match_id"].isin(set(results_of(now)["match_id"])))
+    published = results_of(before)
+    published = published[published["source"].isin(list(sources))]
+    return published.assign(still_there=published["match_id"].isin(set(results_of(now)["match_id"])))
 
 
 def fixtures_of(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a matches table that the suite `fixtures` is about."""
+    """Select the rows of a matches table that the suite `fixtures` checks."""
     return table[table["status"] != Status.PLAYED]
 
 
@@ -51,32 +51,32 @@ _IDENTITY = (
     unique(),
     critical(
         "match_ids_are_well_formed",
-        "match_id reads competition-season-home-away",
+        "match_id has the form competition-season-home-away",
         "ExpectColumnValuesToMatchRegex",
         column="match_id",
         regex=r"^[a-z][a-z0-9-]*-\d{4}(?:-\d{2})?-[a-z0-9-]+$",
     ),
-    expect_false("_same_club", "no_club_plays_itself", "home and away are two clubs"),
+    expect_false("_same_club", "no_club_plays_itself", "home and away are different clubs"),
     critical(
         "kick_offs_lie_in_their_season",
-        "a match is played between a month before its season's usual start and fourteen months after",
+        "matches are played from one month before to fourteen months after the usual start of their season",
         "ExpectColumnValuesToBeBetween",
         column="_season_day",
         min_value=-31,
         max_value=430,
     ),
-    expect_false("_club_twice_a_day", "no_club_plays_twice_a_day", "a club plays once a day", Severity.WARNING),
+    expect_false("_club_twice_a_day", "no_club_plays_twice_a_day", "a club plays at most once a day", Severity.WARNING),
 )
 
 RESULT_CHECKS = (
     columns(SCHEMA.names),
-    # no result is right for a new competition; one that loses what it had is stopped by the asset
+    # a new competition has no results; the asset stops a competition that loses its results
     warning("results_exist", "there is at least one result", "ExpectTableRowCountToBeBetween", 0, min_value=1),
     *_IDENTITY,
     *(
-        claim
+        check
         for side in ("home", "away")
-        for claim in (
+        for check in (
             critical(
                 f"{side}_goals_are_known",
                 "a played match has a score",
@@ -93,7 +93,7 @@ RESULT_CHECKS = (
             ),
             warning(
                 f"{side}_shots_cover_those_on_target",
-                "shots on target are shots",
+                "shots on target do not exceed shots",
                 "ExpectColumnPairValuesAToBeGreaterThanB",
                 column_A=f"{side}_shots",
                 column_B=f"{side}_shots_on_target",
@@ -104,14 +104,14 @@ RESULT_CHECKS = (
     ),
     critical(
         "results_are_past",
-        "no result is known before its match has kicked off",
+        "results are of matches that have kicked off",
         "ExpectColumnValuesToBeBetween",
         column="_hours_since_kick_off",
         min_value=0,
     ),
     warning(
         "goals_are_usual",
-        "mean goals of a match lie between 1.8 and 4: not stuck, not doubled",
+        "matches have 1.8 to 4 goals on average: values are neither stuck nor doubled",
         "ExpectColumnMeanToBeBetween",
         MIN_ROWS,
         column="_goals",
@@ -120,7 +120,7 @@ RESULT_CHECKS = (
     ),
     warning(
         "home_sides_do_better",
-        "the mean goal difference favours the home side, by less than a goal: the sides are not swapped",
+        "home sides win by 0 to 1 goals on average: the sides are not swapped",
         "ExpectColumnMeanToBeBetween",
         MIN_ROWS * 4,
         column="_home_margin",
@@ -151,7 +151,7 @@ RESULT_CHECKS = (
 PUBLISHED_CHECKS = (
     critical(
         "results_are_kept",
-        "a result that was published is still one (where one was annulled, a person says so: accept_lost_results)",
+        "published results are still results (if a match was annulled, confirm with accept_lost_results)",
         "ExpectColumnValuesToBeInSet",
         column="still_there",
         value_set=[True],
@@ -163,7 +163,7 @@ FIXTURE_CHECKS = (
     *_IDENTITY,
     critical(
         "status_is_known",
-        "a match to come is scheduled or postponed",
+        "a fixture is scheduled or postponed",
         "ExpectColumnValuesToBeInSet",
         column="status",
         value_set=[Status.SCHEDULED.value, Status.POSTPONED.value],
@@ -171,7 +171,7 @@ FIXTURE_CHECKS = (
     *(
         critical(
             f"{side}_goals_are_open",
-            "a match to come has no score",
+            "a fixture has no score",
             "ExpectColumnValuesToBeNull",
             column=f"{side}_goals",
         )
@@ -179,14 +179,14 @@ FIXTURE_CHECKS = (
     ),
     warning(
         "no_result_is_overdue",
-        "a scheduled match kicked off a day ago at most: else its result is missing",
+        "scheduled matches kicked off at most a day ago; otherwise their result is missing",
         "ExpectColumnValuesToBeBetween",
         column="_hours_overdue",
         max_value=24,
     ),
     warning(
         "fixtures_are_near",
-        "no match is scheduled for more than a year from now",
+        "no match is scheduled more than 400 days ahead",
         "ExpectColumnValuesToBeBetween",
         column="_hours_since_kick_off",
         min_value=-24 * 400,
@@ -195,7 +195,7 @@ FIXTURE_CHECKS = (
 
 
 def _season_day(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
-    """Days since the season's usual start: 1 July for "2025-26", 1 January for "2025"."""
+    """Days since the usual start of the season: 1 July for "2025-26", 1 January for "2025"."""
     month = np.where(frame["season"].str.len() > 4, "-07-01", "-01-01")
     begin = pd.to_datetime(frame["season"].str[:4] + month, utc=True)
     return hours(frame["kick_off"], begin) / 24
@@ -204,9 +204,9 @@ def _season_day(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
 def _twice_a_day(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
     day = frame["kick_off"].dt.floor("D")
     both = pd.concat([frame["home_team"], frame["away_team"]], ignore_index=True)
-    again = pd.DataFrame({"club": both, "day": pd.concat([day, day], ignore_index=True)}).duplicated(keep=False)
+    repeated = pd.DataFrame({"club": both, "day": pd.concat([day, day], ignore_index=True)}).duplicated(keep=False)
     n = len(frame)
-    return pd.Series(again.to_numpy()[:n] | again.to_numpy()[n:], index=frame.index)
+    return pd.Series(repeated.to_numpy()[:n] | repeated.to_numpy()[n:], index=frame.index)
 
 
 def _overround(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
@@ -214,12 +214,12 @@ def _overround(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
 
 
 def _hours_overdue(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
-    """Hours since the kick-off of a scheduled match; a postponed one is never overdue."""
+    """Hours since kick-off of a scheduled match; a postponed one is never overdue."""
     return hours(pd.Timestamp(as_of), frame["kick_off"]).where(frame["status"] == Status.SCHEDULED)
 
 
 def _hours_since_result(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
-    """Hours since kick-off; where only the day is known, since that began."""
+    """Hours since kick-off, or since the start of the day if only the day is known."""
     kick_off = frame["kick_off"]
     return hours(pd.Timestamp(as_of), kick_off.where(frame["kick_off_exact"], kick_off.dt.floor("D")))
 

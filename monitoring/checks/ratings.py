@@ -1,4 +1,4 @@
-"""What is claimed of the ratings: the model's input of each match, and the state of each club."""
+"""Checks of the features of each match and the rating state of each club."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ FEATURE_CHECKS = (
     *(
         warning(
             f"{name}_varies",
-            "the feature is not stuck at one value",
+            "the feature varies between matches",
             "ExpectColumnStdevToBeBetween",
             MIN_ROWS,
             column=name,
             min_value=0.005,
         )
-        for name in GOAL_FEATURES  # where a source has no shots, ratings of shots never move
+        for name in GOAL_FEATURES  # without shots in the source, shot ratings are constant
     ),
     warning(
         "home_advantage_is_seen",
-        "the mean Elo difference, home ground included, favours the home side a little: the sides are not swapped",
+        "the mean Elo difference, including home advantage, favours the home side slightly: the sides are not swapped",
         "ExpectColumnMeanToBeBetween",
         MIN_ROWS * 4,
         column="elo",
@@ -57,7 +57,7 @@ FEATURE_CHECKS = (
 STATE_CHECKS = (
     columns(["competition", "season", "team", "features_as_of", *STATE_COLUMNS]),
     critical("states_exist", "there is at least one club", "ExpectTableRowCountToBeBetween", 0, min_value=1),
-    critical("clubs_are_unique", "no club is there twice", "ExpectColumnValuesToBeUnique", column="_club"),
+    critical("clubs_are_unique", "no club occurs twice", "ExpectColumnValuesToBeUnique", column="_club"),
     critical(
         "ratings_are_known",
         "every rating of every club is a number",
@@ -74,7 +74,7 @@ STATE_CHECKS = (
     ),
     critical(
         "results_are_past",
-        "no club's rating has seen a result that is yet to come",
+        "no rating contains a result from the future",
         "ExpectColumnValuesToBeBetween",
         column="_hours_since_features_as_of",
         min_value=0,
@@ -82,24 +82,24 @@ STATE_CHECKS = (
 )
 
 
-def _named(wrong: pd.DataFrame) -> pd.Series[Any]:
-    """In each row the names of the columns that are wrong, so that whoever sees the row need not search."""
-    return pd.Series([", ".join(wrong.columns[row]) for row in wrong.to_numpy(bool)], wrong.index, dtype="str")
+def _column_names(invalid: pd.DataFrame) -> pd.Series[Any]:
+    """Names of the invalid columns of each row, for the examples of a failed check."""
+    return pd.Series([", ".join(invalid.columns[row]) for row in invalid.to_numpy(bool)], invalid.index, dtype="str")
 
 
 def _unknown(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
     ratings = frame[list(STATE_COLUMNS)]
-    return _named(ratings.isna() | ratings.isin([np.inf, -np.inf]))
+    return _column_names(ratings.isna() | ratings.isin([np.inf, -np.inf]))
 
 
 def _implausible(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
-    """Names of ratings out of bounds; what is unknown is another claim's business."""
+    """Names of ratings out of bounds; unknown ratings belong to another check."""
     ratings = frame[list(STATE_COLUMNS)]
-    wrong = ratings.abs() > 10
+    invalid = ratings.abs() > 10
     for name in ("elo", "elo_plain"):
-        wrong[name] = (ratings[name] < 0) | (ratings[name] > 4000)
-    wrong["played"] = ratings["played"] < 0
-    return _named(wrong)
+        invalid[name] = (ratings[name] < 0) | (ratings[name] > 4000)
+    invalid["played"] = ratings["played"] < 0
+    return _column_names(invalid)
 
 
 STATE_DERIVED: Mapping[str, DerivedColumn] = {

@@ -1,4 +1,4 @@
-"""One claim: a sentence about a table, how grave it is if it does not hold, and how it is written down."""
+"""Specification of a data check, and builders for common ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 MIN_ROWS = 50
-"""Rows below which a mean or a spread says nothing."""
+"""Minimum number of rows for a check on a mean or a standard deviation."""
 
 
 class Severity(StrEnum):
-    """A failed critical claim stops what is downstream; a failed warning is shown."""
+    """A failed critical check blocks publication; a failed warning is only reported."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -23,64 +23,63 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """One check: a sentence about a table, and the expectation that tests it.
+    """A data check: a claim about a table, and the expectation that tests it.
 
     Attributes
     ----------
-    name : unique in its suite, an identifier.
+    name : identifier, unique in its suite.
     severity : critical or warning.
+    description : the claim, as a sentence.
     expectation, arguments : class in `great_expectations.expectations` and its arguments.
-    needs_rows : smallest table about which this can be said; a smaller one passes.
+    min_rows : minimum number of rows; smaller tables pass.
     """
 
     name: str
     severity: Severity
-    sentence: str
+    description: str
     expectation: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    needs_rows: int = 1
+    min_rows: int = 1
 
 
 DerivedColumn = Callable[[pd.DataFrame, datetime], "pd.Series[Any]"]
-"""How a column that a table does not have is made from it and the moment of the check."""
+"""Computes a column from a table and the time of the check."""
 
 
 def _spec(
-    name: str, severity: Severity, sentence: str, expectation: str, needs: int = 1, **arguments: Any
+    name: str, severity: Severity, description: str, expectation: str, min_rows: int = 1, **arguments: Any
 ) -> CheckSpec:
-    return CheckSpec(name, severity, sentence, expectation, arguments, needs)
+    return CheckSpec(name, severity, description, expectation, arguments, min_rows)
 
 
-def critical(name: str, sentence: str, expectation: str, needs: int = 1, **arguments: Any) -> CheckSpec:
-    """A claim without which nothing downstream may go on, with the arguments of its expectation."""
-    return _spec(name, Severity.CRITICAL, sentence, expectation, needs, **arguments)
+def critical(name: str, description: str, expectation: str, min_rows: int = 1, **arguments: Any) -> CheckSpec:
+    """Build a critical check; `arguments` are those of the expectation."""
+    return _spec(name, Severity.CRITICAL, description, expectation, min_rows, **arguments)
 
 
-def warning(name: str, sentence: str, expectation: str, needs: int = 1, **arguments: Any) -> CheckSpec:
-    """A claim whose failure is shown and stops nothing."""
-    return _spec(name, Severity.WARNING, sentence, expectation, needs, **arguments)
+def warning(name: str, description: str, expectation: str, min_rows: int = 1, **arguments: Any) -> CheckSpec:
+    """Build a check whose failure is reported without blocking anything."""
+    return _spec(name, Severity.WARNING, description, expectation, min_rows, **arguments)
 
 
 def columns(names: list[str]) -> CheckSpec:
-    """The table has these columns; more do no harm."""
-    sentence = "every column of the schema is there"
+    """Build the check that a table has these columns; it may have more."""
+    description = "every column of the schema exists"
     return critical(
-        "columns_are_complete", sentence, "ExpectTableColumnsToMatchSet", 0, column_set=names, exact_match=False
+        "columns_are_complete", description, "ExpectTableColumnsToMatchSet", 0, column_set=names, exact_match=False
     )
 
 
 def unique() -> CheckSpec:
-    """No match is there twice."""
-    return critical(
-        "match_ids_are_unique", "no match is there twice", "ExpectColumnValuesToBeUnique", column="match_id"
-    )
+    """Build the check that no match occurs twice."""
+    return critical("match_ids_are_unique", "no match occurs twice", "ExpectColumnValuesToBeUnique", column="match_id")
 
 
-def expect_false(column: str, name: str, sentence: str, severity: Severity = Severity.CRITICAL) -> CheckSpec:
-    """A column of yes and no says no in every row."""
-    return _spec(name, severity, sentence, "ExpectColumnValuesToBeInSet", column=column, value_set=[False])
+def expect_false(column: str, name: str, description: str, severity: Severity = Severity.CRITICAL) -> CheckSpec:
+    """Build the check that a boolean column is false in every row."""
+    return _spec(name, severity, description, "ExpectColumnValuesToBeInSet", column=column, value_set=[False])
 
 
 def hours(later: Any, earlier: Any) -> pd.Series[Any]:
-    """Hours from one moment to another, row by row."""
+    """Compute the hours between two timestamps, row by row."""
     return pd.Series((later - earlier) / pd.Timedelta(hours=1))

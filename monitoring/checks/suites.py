@@ -1,4 +1,4 @@
-"""All claims by the table that they are about."""
+"""All data checks by table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monitoring.checks.spec import CheckSpec, DerivedColumn
 
 
 class Suite(StrEnum):
-    """Tables about which something is claimed."""
+    """Tables with data checks."""
 
     RESULTS = "results"
     PUBLISHED = "published"
@@ -22,12 +22,12 @@ class Suite(StrEnum):
 
 
 def check_specs(suite: Suite) -> tuple[CheckSpec, ...]:
-    """All claims of a suite."""
+    """Return all checks of a suite."""
     return _CHECKS[suite]
 
 
 def derived_columns(suite: Suite) -> Mapping[str, DerivedColumn]:
-    """Columns that claims of the suite are about and that the table does not have, by how they are made."""
+    """Return functions that compute the columns which the checks of a suite need and the table lacks."""
     return _DERIVED.get(suite, {})
 
 

@@ -42,7 +42,7 @@ def settled_forecasts(
     rows, table = lake_tables.read_weeks(lake, "forecasts"), lake_tables.matches(lake)
     elo = plain_elo(table, lake_tables.features(lake), set(rows["season"]))
     already = lake_tables.settled_forecasts(lake)
-    now = settle(rows, table, elo, clock.as_of(), already=set(already["match_id"]))
+    now = settle(rows, table, elo, clock.as_of(), already_settled=set(already["match_id"]))
     played_in = now.settled["kick_off"].map(week_of)
     before = {week: lake_tables.read_week(lake, "settled_forecasts", week, SCHEMA) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}

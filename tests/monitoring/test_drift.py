@@ -180,7 +180,7 @@ def test_the_page_of_a_drift_names_the_column_and_what_is_asked_of_its_reader(
 ) -> None:
     moved = drift_report(planted(frame, elo=frame["elo"] + frame["elo"].std()), WEEK, trust).html
     head = moved.split("<body>")[1][:20_000]
-    assert "no new model is promoted before" in head
+    assert "Until then no new model is promoted" in head
     row = next(line for line in head.split("<tr") if "<td>elo</td>" in line)
     assert "bold" in row
     assert "<td>drifted</td>" in row
@@ -229,7 +229,7 @@ def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, tr
     assert report.summary["excluded_competitions"] == {"eng-championship": {"matches": 40, "reference": 760}}
     assert report.summary["competitions"] == ["eng-premier-league"]
     assert report.summary["matches"] == WINDOW
-    assert "eng-championship is left out: 40 matches" in report.html
+    assert "eng-championship is excluded: it has 40 matches" in report.html
     told = json.loads(json.dumps(report.summary))
     assert (
         DriftSummary.model_validate(told).excluded_competitions["eng-championship"].matches == 40
@@ -281,7 +281,7 @@ def test_the_page_tells_how_many_forecasts_are_as_published(frame: pd.DataFrame,
     report = drift_report(some, WEEK, trust)
     published = report.summary["as_published"]
     assert 0 < published < WINDOW
-    assert f"Of the forecasts in the window {published} are as they were published" in report.html
+    assert f"Of the forecasts in the window, {published} were published by the version in production" in report.html
 
 
 @pytest.mark.shared

@@ -216,7 +216,7 @@ def test_a_sound_table_passes_every_claim(suite: Suite) -> None:
     results = validate(suite, SOUND[suite](), AS_OF)
     assert failed(results) == set()
     assert [result.name for result in results] == [claim.name for claim in check_specs(suite)]
-    assert all(result.rows > 0 and result.seen and result.error is None for result in results)
+    assert all(result.rows > 0 and result.observed and result.error is None for result in results)
 
 
 @pytest.mark.parametrize("suite", Suite)
@@ -240,7 +240,7 @@ def test_a_failed_check_shows_how_many_rows_and_which() -> None:
     rows.loc[rows.index[:8], "home_goals"] = 99.0
     found = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
     assert found.failed_rows == 8
-    assert found.seen == f"8 of {ROWS} rows contradict it"
+    assert found.observed == f"8 of {ROWS} rows fail"
     assert len(found.examples) == EXAMPLES
     assert found.examples[0]["match_id"] == rows["match_id"].iloc[0]
     assert found.examples[0]["home_goals"] == 99.0
@@ -252,7 +252,7 @@ def test_a_claim_that_cannot_be_tested_fails_and_says_why() -> None:
     found = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
     assert found.blocks
     assert found.error
-    assert found.seen == "could not be tested"
+    assert found.observed == "could not be evaluated"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_means_are_not_judged_on_a_handful_of_rows() -> None:
     few = sound_forecasts().iloc[:5].assign(home=0.2, draw=0.3, away=0.5, predicted_outcome="away")
     results = {result.name: result for result in validate(Suite.FORECASTS, few, AS_OF)}
     assert failed(list(results.values())) == set()
-    assert "not tested" in results["home_wins_are_usual"].seen
+    assert "not evaluated" in results["home_wins_are_usual"].observed
 
 
 def test_a_postponed_match_is_not_overdue() -> None:

@@ -394,9 +394,9 @@ def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
 def test_a_match_that_is_settled_twice_is_an_error_not_more_evidence() -> None:
     one = evidence(n=60)
     twice = pd.concat([one.settled, one.settled])
-    with pytest.raises(InvalidInputError, match="settled twice"):
+    with pytest.raises(InvalidInputError, match="duplicate match_id"):
         evaluate(replace(one, settled=twice))
-    with pytest.raises(InvalidInputError, match="settled twice"):
+    with pytest.raises(InvalidInputError, match="duplicate match_id"):
         evaluate(replace(one, production_settled=twice.assign(model_version=7)))
 
 

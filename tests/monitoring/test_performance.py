@@ -60,7 +60,7 @@ def find(document: dict, competition: str = "all", window: str = "all", version:
 
 def test_a_match_that_is_settled_twice_is_refused_and_not_scored_twice() -> None:
     rows = settled_rows()
-    with pytest.raises(InvalidInputError, match="settled twice"):
+    with pytest.raises(InvalidInputError, match="duplicate match_id"):
         performance_report(pd.concat([rows, rows.iloc[[7]]]), AS_OF)
 
 

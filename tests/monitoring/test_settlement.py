@@ -90,7 +90,7 @@ def test_a_forecast_published_before_kick_off_is_scored_as_published() -> None:
 def test_a_forecast_made_after_the_fact_is_never_scored(changes: dict[str, Any]) -> None:
     one = settled([row(**changes)], [match()])
     assert one.settled.empty
-    assert reasons(one) == ["published, trained or informed after kick-off"]
+    assert reasons(one) == ["published, trained or computed from results after kick-off"]
 
 
 def test_a_match_moved_forward_past_its_publication_is_not_scored() -> None:
@@ -105,12 +105,12 @@ def test_of_several_forecasts_the_last_before_kick_off_is_scored_and_only_once()
     assert one.settled["home"].tolist() == [0.5]
     assert sorted(reasons(one)) == [
         "a later forecast was published before kick-off",
-        "published, trained or informed after kick-off",
+        "published, trained or computed from results after kick-off",
     ]
 
 
 def test_what_was_settled_is_not_settled_again_even_when_the_score_is_corrected() -> None:
-    one = settled([row()], [match(home_goals=0.0)], already=[MATCH])
+    one = settled([row()], [match(home_goals=0.0)], already_settled=[MATCH])
     assert one.settled.empty
     assert reasons(one) == ["already settled"]
 
@@ -143,7 +143,7 @@ def test_a_forecast_of_a_match_that_no_longer_exists_is_left_out() -> None:
 
 
 def test_a_match_that_is_twice_in_the_table_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="twice"):
+    with pytest.raises(InvalidInputError, match="duplicate match_id"):
         settled([row()], [match(), match()])
 
 

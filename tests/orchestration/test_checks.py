@@ -135,7 +135,7 @@ def test_fixtures_failing_a_critical_check_are_not_published(tmp_path, season: p
         bad = refresh(lake, broken, instance)
         failed = {one.check_name: one for one in bad.get_asset_check_evaluations() if not one.passed}
         assert "fixtures_no_club_plays_itself" in failed
-        assert failed["fixtures_no_club_plays_itself"].metadata["seen"].value == "1 of 1 rows contradict it"
+        assert failed["fixtures_no_club_plays_itself"].metadata["observed"].value == "1 of 1 rows fail"
         assert published(lake) == before
 
 
@@ -152,7 +152,7 @@ def test_only_a_new_competition_may_have_no_results(tmp_path, season: pd.DataFra
         lost = refresh(lake, ahead, instance)
         assert not lost.success
         error = next(event for event in lost.all_events if event.is_step_failure).step_failure_data.error
-        assert "380 of 380 rows contradict it" in error.to_string()
+        assert "380 of 380 rows fail" in error.to_string()
 
 
 def test_feed_that_lost_results_is_refused_until_accepted(tmp_path, season) -> None:
@@ -323,5 +323,5 @@ def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:
             for claim in check_specs(suite):
                 spec = found[f"{suite.value}_{claim.name}"]
                 assert spec.blocking == (claim.severity is Severity.CRITICAL)
-                assert spec.description == claim.sentence
+                assert spec.description == claim.description
     assert len(checks.CRITICAL) > 20
