@@ -90,8 +90,8 @@ def _compared(summary: dict[str, Any]) -> Iterator[str]:
             f"for the season: {_counted(reference['matches'])} of "
             f"{html.escape(', '.join(reference['seasons']))}.</p>"
             "<p>Method: two-sample Kolmogorov-Smirnov test per column. A column has drifted if its p-value is below "
-            f"its threshold. Of the forecasts in the window, {summary['as_published']} were published by the version in "
-            "production. It computed the others, and those of the reference, afterwards, from what was known before "
+            f"its threshold. Of the forecasts in the window, {summary['as_published']} were published by the version "
+            "in production. It computed the others, and those of the reference, afterwards, from what was known before "
             "each match.</p>"
         )
     for name, counts in summary["excluded_competitions"].items():
