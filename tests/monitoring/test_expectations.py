@@ -19,7 +19,7 @@ from features.rating_history import compute_ratings
 from monitoring.checks.matches import fixtures_of, published_results, results_of
 from monitoring.checks.spec import Severity
 from monitoring.checks.suites import Suite, check_specs
-from monitoring.expectations import EXAMPLES, CheckResult, validate
+from monitoring.expectations import MAX_EXAMPLES, CheckResult, validate
 
 AS_OF = bundled.REPLAY_AS_OF
 ROWS = 400
@@ -241,7 +241,7 @@ def test_a_failed_check_shows_how_many_rows_and_which() -> None:
     found = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
     assert found.failed_rows == 8
     assert found.observed == f"8 of {ROWS} rows fail"
-    assert len(found.examples) == EXAMPLES
+    assert len(found.examples) == MAX_EXAMPLES
     assert found.examples[0]["match_id"] == rows["match_id"].iloc[0]
     assert found.examples[0]["home_goals"] == 99.0
     assert json.loads(json.dumps(found.examples)) == list(found.examples)
