@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Request
+from prometheus_client import CollectorRegistry
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
@@ -12,7 +13,9 @@ from features.errors import InvalidInputError
 from features.io.store import Lake
 from features.matches import parse_match_id
 from serving.api.catalogue.catalogue import Catalogue
+from serving.api.dispatch.coalescing import Caller
 from serving.api.dispatch.dispatcher import Desk
+from serving.api.middleware import route_of
 
 
 async def catalogue(request: Request) -> Catalogue:
@@ -28,6 +31,11 @@ async def desk(request: Request) -> Desk:
 async def lake(request: Request) -> Lake:
     """Return the lake, for endpoints that read its files."""
     return (await catalogue(request)).lake
+
+
+async def metrics_registry(request: Request) -> CollectorRegistry:
+    """Return the Prometheus collectors of the API."""
+    return cast(CollectorRegistry, request.app.state.metrics)
 
 
 async def request_id(request: Request) -> str:
@@ -48,6 +56,11 @@ def _check_match_id(text: str) -> str:
     return text
 
 
+async def caller(request: Request) -> Caller:
+    """Return who waits for the answer of this request."""
+    return Caller(route_of(request.scope) or "", request.scope["request_id"], request.is_disconnected)
+
+
 MatchId = Annotated[
     str,
     Path(max_length=200, examples=["eng-premier-league-2025-26-arsenal-chelsea"]),
@@ -56,6 +69,8 @@ MatchId = Annotated[
 CatalogueDep = Annotated[Catalogue, Depends(catalogue)]
 DeskDep = Annotated[Desk, Depends(desk)]
 LakeDep = Annotated[Lake, Depends(lake)]
+MetricsDep = Annotated[CollectorRegistry, Depends(metrics_registry)]
+CallerDep = Annotated[Caller, Depends(caller)]
 Principal = Annotated[str | None, Depends(principal)]
 RequestId = Annotated[str, Depends(request_id)]
 

@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import TouchlineError
 from serving.api.catalogue.fixture_cache import PairRequest
+from serving.api.dependencies import caller, catalogue, desk
+from serving.api.dispatch.coalescing import Caller
+from serving.api.dispatch.dispatcher import Desk
 from serving.api.middleware import prepend_message
 from serving.api.problem_details import error_response
 from serving.wire.columns import MOST_MATCHES, Fixture
@@ -33,7 +36,7 @@ class FastRoute:
 
     path: str
     body: type[PairRequest | PairBatch]
-    answer: Callable[[Request, list[Fixture]], Awaitable[Response]]
+    answer: Callable[[Desk, Caller, list[Fixture]], Awaitable[Response]]
 
 
 class FastPathMiddleware:
@@ -55,6 +58,7 @@ class FastPathMiddleware:
             await self._app(scope, receive, send)
             return
         route, decode = route_and_decode
+        request = Request(scope, receive)
         message = await receive()  # the whole body: RequestGuardMiddleware has buffered it
         try:
             body = decode(message["body"])
@@ -62,14 +66,13 @@ class FastPathMiddleware:
             fixtures = None
         else:
             pairs = body.matches if isinstance(body, PairBatch) else [body]
-            fixtures = scope["app"].state.catalogue.snapshot.fixtures.find_all(pairs)
+            fixtures = (await catalogue(request)).snapshot.fixtures.find_all(pairs)
         if fixtures is None:
             await self._app(scope, prepend_message(message, receive), send)
             return
         scope["route"] = route
-        request = Request(scope, receive)
         try:
-            response = await route.answer(request, fixtures)
+            response = await route.answer(await desk(request), await caller(request), fixtures)
         except TouchlineError as error:
             response = await error_response(request, error)
         await response(scope, receive, send)

@@ -1,41 +1,64 @@
-"""Query parameters that an endpoint does not have are refused: a misspelt filter would answer another question."""
+"""Models of query parameters. An unknown name is an error: a request with a misspelt filter would get other matches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any
 
-from fastapi import Request, Response
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from features.matches import Status
 from features.teams import suggest
+from serving.api.schemas.forecasts import ClubName, Slug
 from serving.errors import BadField
 
 
-class StrictRoute(APIRoute):
-    """A route that takes the query parameters it names and no others."""
+class QueryParams(BaseModel):
+    """Base of the models, and the model of endpoints without query parameters."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler behind the check."""
-        handle, known = super().get_route_handler(), sorted(_names(self.dependant))
+    model_config = ConfigDict(extra="forbid")
 
-        async def checked(request: Request) -> Response:
-            if request.scope["query_string"]:
-                check(request.query_params.keys(), known)
-            return await handle(request)
-
-        return checked
-
-
-def check(given: Any, known: list[str]) -> None:
-    """Raises BadField for the first name that is not known, with those nearest to it."""
-    for name in given:
-        if name not in known:
-            here = f"; there are {', '.join(known)}" if known else ": none is taken here"
-            raise BadField(f"there is no query parameter {name[:100]!r}{here}", name[:100], suggest(name, known))
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Raise BadField for the first unknown name: unlike pydantic's own error, it lists and suggests known names."""
+        known = sorted(cls.model_fields)
+        for name in values:
+            if name not in known:
+                hint = f"; expected one of {', '.join(known)}" if known else ": this endpoint has none"
+                raise BadField(f"unknown query parameter {name[:100]!r}{hint}", name[:100], suggest(name, known))
+        return values
 
 
-def _names(dependant: Dependant) -> set[str]:
-    own = {field.alias for field in dependant.query_params}
-    return own.union(*(_names(one) for one in dependant.dependencies))
+class Order(StrEnum):
+    """Order of a list by kick-off."""
+
+    ASCENDING = "asc"
+    DESCENDING = "desc"
+
+
+class MatchFilters(QueryParams):
+    """Filters and paging of a list of matches."""
+
+    competition: Slug | None = Field(None, description="Slug of a competition.")
+    season: str | None = Field(None, max_length=20, examples=["2025-26"])
+    team: ClubName | None = Field(None, description="A club, home or away.")
+    status: Status | None = Field(None, description="scheduled, played or postponed.")
+    date_from: date | None = Field(None, description="First day of kick-off (UTC).")
+    date_to: date | None = Field(None, description="Last day of kick-off (UTC).")
+    order: Order = Field(Order.ASCENDING, description="By kick-off: earliest or latest first.")
+    limit: int = Field(50, ge=1, le=200)
+    cursor: str | None = Field(None, max_length=400, description="`next_cursor` of the previous page.")
+
+
+class TeamFilters(QueryParams):
+    """Filter of a list of clubs."""
+
+    competition: Slug | None = Field(None, description="Slug of a competition.")
+
+
+NoQuery = Annotated[QueryParams, Query()]
+MatchQuery = Annotated[MatchFilters, Query()]
+TeamQuery = Annotated[TeamFilters, Query()]

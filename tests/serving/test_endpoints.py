@@ -10,6 +10,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from serving.api.openapi.examples import EXAMPLES
+from serving.api.schemas.forecasts import BatchResponse, Forecast, PublishedForecast
+from serving.api.schemas.matches import MatchPage
 from tests.support.openapi_assertions import documented
 from tests.support.prometheus_samples import samples
 from tests.support.service_harness import Service, World, wait_until
@@ -279,14 +282,15 @@ def test_reports_that_are_not_published_yet_are_404_and_lists_of_them_empty(api:
     assert api.get("/monitoring/drift").json() == {"items": []}
     for path in ("/monitoring/drift/2026-03-09", "/monitoring/drift/2026-03-09/report", "/monitoring/performance"):
         assert api.get(path).status_code == 404
-    assert "there is none of any week yet" in api.get("/monitoring/drift/2026-03-09").json()["detail"]
+    assert "there are no drift reports yet" in api.get("/monitoring/drift/2026-03-09").json()["detail"]
     assert api.get("/competitions/eng-premier-league/table").status_code == 404
 
 
 def test_reports_of_the_lake_are_passed_on(api: httpx.Client, service) -> None:
     lake = service.world.lake
     folder = "reports/drift/week=2026-02-02"
-    lake.write_json(f"{folder}/summary.json", {"state": "stable", "share": 0.1})
+    summary = {name: value for name, value in EXAMPLES["DriftSummary"].items() if name != "week"}
+    lake.write_json(f"{folder}/summary.json", {**summary, "share": 0.1})
     lake.write_bytes(f"{folder}/report.html", b"<html>drift</html>")
     assert api.get("/monitoring/drift").json()["items"][0]["state"] == "stable"
     assert api.get("/monitoring/drift/2026-02-02").json()["share"] == 0.1
@@ -296,12 +300,27 @@ def test_reports_of_the_lake_are_passed_on(api: httpx.Client, service) -> None:
         missing = api.get(path)
         assert missing.status_code == 404
         assert "no drift report for the week of 2026-02-03; nearest: 2026-02-02" in missing.json()["detail"]
-    (service.world.lake_root / folder / "summary.json").write_text("{")
-    damaged = api.get("/monitoring/drift/2026-02-02")
-    assert documented(service.url, "/monitoring/drift/{week}", damaged).status_code == 503
+    for content in ("{", '{"state": "stable"}'):
+        (service.world.lake_root / folder / "summary.json").write_text(content)
+        unusable = api.get("/monitoring/drift/2026-02-02")
+        assert documented(service.url, "/monitoring/drift/{week}", unusable).status_code == 503
+        assert api.get("/monitoring/drift").json() == {"items": []}
     assert samples(api.get("/metrics").text)["touchline_errors_total", "damaged_artefact"] >= 1
     for file in (service.world.lake_root / folder).iterdir():
         file.unlink()
+
+
+def test_unchecked_responses_have_the_shape_of_their_schema(api: httpx.Client) -> None:
+    """FastAPI does not validate these busy endpoints: their content must equal what the schema would send."""
+    batch = {"matches": [PAIR, {**PAIR, "home_team": "Arsnal"}]}
+    for schema, response in (
+        (Forecast, api.post("/predict", json=PAIR)),
+        (BatchResponse, api.post("/predict/batch", json=batch)),
+        (PublishedForecast, api.get(f"/predict/{SETTLED}")),
+        (MatchPage, api.get("/matches?limit=200")),
+        (MatchPage, api.get("/matches?limit=200&order=desc")),
+    ):
+        assert schema.model_validate_json(response.content).model_dump(mode="json") == response.json(), schema
 
 
 @pytest.mark.parametrize(

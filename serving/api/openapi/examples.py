@@ -124,9 +124,9 @@ _PERFORMANCE = {
 _QUEUES = {"items": [{"name": "ml", "messages": 3, "consumers": 2}, {"name": "ml.dead", "messages": 0, "consumers": 0}]}
 _WORKER = {"name": "worker-0/17", "pid": 17, "seen_at": _TIMESTAMP, "model_version": 1, "error": None}
 _READY = {
-    "broker": {"ok": True, "detail": "takes tasks"},
-    "results": {"ok": True, "detail": "answers"},
-    "workers": {"ok": True, "detail": "take tasks"},
+    "broker": {"ok": True, "detail": "accepts tasks"},
+    "results": {"ok": True, "detail": "reachable"},
+    "workers": {"ok": True, "detail": "alive"},
     "model": {"ok": True, "detail": "version 1 in 2 worker processes"},
     "lake": {"ok": True, "detail": "20 clubs, 380 published forecasts"},
 }

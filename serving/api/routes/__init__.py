@@ -1,1 +1,1 @@
-"""Endpoints, one module an area."""
+"""Endpoints, one module per area."""

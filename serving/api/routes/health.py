@@ -1,77 +1,63 @@
-"""Liveness, readiness, metrics."""
+"""Liveness, readiness and metrics."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Awaitable
 from itertools import islice
-from typing import Any
 
-from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from features.errors import TouchlineError
 from features.io.registry import MODEL_NAME
 from monitoring import metrics
-from serving.api.dependencies import CatalogueDep, DeskDep
+from serving.api.catalogue.catalogue import Catalogue
+from serving.api.dependencies import CatalogueDep, DeskDep, MetricsDep
 from serving.api.dispatch.dispatcher import Desk
-from serving.api.responses import OrjsonResponse
-from serving.api.schemas.operations import Alive, Readiness
+from serving.api.routes.router import SlashRouter
+from serving.api.schemas.operations import Alive, Part, Readiness
 from serving.api.serializers import clock_info
 from serving.settings import DEAD_LETTERS, QUEUE
 
-router = APIRouter(tags=["health"])
-_UNKNOWN_QUEUES = [(QUEUE, math.nan), (DEAD_LETTERS, math.nan)]
-_TOLD = 5
-"""Damaged tables that readiness names; a lake that is gone has hundreds."""
+router = SlashRouter(tags=["health"])
+MAX_TABLES_IN_DETAIL = 5
+"""Unreadable tables that readiness names; if the whole lake is unreachable there are hundreds."""
 
 
-@router.get("/healthcheck/", response_model=Alive)
-@router.get("/healthcheck", include_in_schema=False)
-async def alive() -> Any:
-    """The process answers; touches nothing else."""
-    return OrjsonResponse({"status": "ok"})
+@router.get("/healthcheck/")
+async def alive() -> Alive:
+    """Liveness: the process responds. Checks no dependency."""
+    return Alive()
 
 
 @router.get(
     "/healthcheck/ready",
-    response_model=Readiness,
-    responses={
-        503: {"model": Readiness, "description": "A part is missing, and `parts` says which; or see `Problem`."}
-    },
+    responses={503: {"model": Readiness, "description": "A dependency is down: see `parts`; or a `Problem`."}},
 )
-@router.get("/healthcheck/ready/", include_in_schema=False)
-async def ready(desk: DeskDep, catalogue: CatalogueDep) -> Any:
-    """Whether predictions can be answered now: broker, result backend, model, clubs."""
+async def ready(desk: DeskDep, catalogue: CatalogueDep, response: Response) -> Readiness:
+    """Readiness: whether predictions can be answered. Checks broker, result backend, workers, model and lake."""
     await desk.look()
     parts = {
-        "broker": {"ok": desk.broker_error is None, "detail": desk.broker_error or "takes tasks"},
-        "results": await _part(desk.results.ping(), "answers"),
-        "workers": {"ok": not desk.workerless, "detail": "none takes tasks" if desk.workerless else "take tasks"},
-        "model": await _model(desk),
+        "broker": Part(ok=desk.broker_error is None, detail=desk.broker_error or "accepts tasks"),
+        "results": await _check(desk.results.ping(), "reachable"),
+        "workers": Part(ok=not desk.workerless, detail="no worker is alive" if desk.workerless else "alive"),
+        "model": await _check_model(desk),
+        "lake": _check_lake(catalogue),
     }
-    clubs = sum(map(len, catalogue.snapshot.clubs.values()))
-    parts["lake"] = {"ok": clubs > 0, "detail": f"{clubs} clubs, {len(catalogue.forecasts)} published forecasts"}
-    damaged = catalogue.unreadable_tables
-    for name, damage in islice(damaged.items(), _TOLD):
-        parts["lake"]["detail"] += f"; {name}: {damage}"
-    if len(damaged) > _TOLD:
-        parts["lake"]["detail"] += f"; and {len(damaged) - _TOLD} more"
-    good = all(part["ok"] for part in parts.values())
-    return OrjsonResponse(
-        {"status": "ready" if good else "unready", "parts": parts, **clock_info(catalogue)},
-        200 if good else 503,
-        {} if good else {"retry-after": "2"},
-    )
+    is_ready = all(part.ok for part in parts.values())
+    if not is_ready:
+        response.status_code = 503
+        response.headers["retry-after"] = "2"
+    return Readiness(status="ready" if is_ready else "unready", parts=parts, **clock_info(catalogue))
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-@router.get("/metrics/", include_in_schema=False, response_class=Response)
-async def prometheus(request: Request, desk: DeskDep) -> Response:
-    """Figures for Prometheus. What cannot be told now, because a part of the service is away, is NaN."""
+async def prometheus(desk: DeskDep, collectors: MetricsDep) -> Response:
+    """Metrics for Prometheus. Values that are unknown because a dependency is down are NaN."""
     await desk.look()
-    for name, messages in [(one.name, one.messages) for one in desk.depths] or _UNKNOWN_QUEUES:
+    messages_by_queue: dict[str, float] = {depth.name: depth.messages for depth in desk.depths}
+    for name, messages in (messages_by_queue or {QUEUE: math.nan, DEAD_LETTERS: math.nan}).items():
         metrics.QUEUE_LENGTH.labels(name).set(messages)
     try:
         workers = await desk.results.workers()
@@ -80,30 +66,40 @@ async def prometheus(request: Request, desk: DeskDep) -> Response:
         metrics.observe_unknown_model(MODEL_NAME)
     else:
         metrics.ACTIVE_WORKERS.labels(QUEUE).set(len(workers))
-        versions = [one["model_version"] for one in workers if one["model_version"] is not None]
+        versions = [worker["model_version"] for worker in workers if worker["model_version"] is not None]
         if versions:
             metrics.observe_model(MODEL_NAME, max(versions))
         else:
             metrics.observe_no_model(MODEL_NAME)
-    content = await run_in_threadpool(metrics.exposition, request.app.state.metrics)
+    content = await run_in_threadpool(metrics.exposition, collectors)
     return Response(content, media_type=metrics.CONTENT_TYPE)
 
 
-async def _part(check: Awaitable[None], good: str) -> dict[str, Any]:
+async def _check(call: Awaitable[None], detail: str) -> Part:
     try:
-        await check
+        await call
     except TouchlineError as error:
-        return {"ok": False, "detail": str(error)}
-    return {"ok": True, "detail": good}
+        return Part(ok=False, detail=str(error))
+    return Part(ok=True, detail=detail)
 
 
-async def _model(desk: Desk) -> dict[str, Any]:
+async def _check_model(desk: Desk) -> Part:
     try:
         workers = await desk.results.workers()
     except TouchlineError as error:
-        return {"ok": False, "detail": str(error)}
-    loaded = sorted({one["model_version"] for one in workers if one["model_version"] is not None})
-    if loaded:
-        return {"ok": True, "detail": f"version {', '.join(map(str, loaded))} in {len(workers)} worker processes"}
-    why = next((one["error"] for one in workers if one["error"]), None)
-    return {"ok": False, "detail": why or ("still loading" if workers else "no worker is alive")}
+        return Part(ok=False, detail=str(error))
+    versions = sorted({worker["model_version"] for worker in workers if worker["model_version"] is not None})
+    if versions:
+        return Part(ok=True, detail=f"version {', '.join(map(str, versions))} in {len(workers)} worker processes")
+    reason = next((worker["error"] for worker in workers if worker["error"]), None)
+    return Part(ok=False, detail=reason or ("still loading" if workers else "no worker is alive"))
+
+
+def _check_lake(catalogue: Catalogue) -> Part:
+    clubs = sum(map(len, catalogue.snapshot.clubs.values()))
+    details = [f"{clubs} clubs, {len(catalogue.forecasts)} published forecasts"]
+    unreadable = catalogue.unreadable_tables
+    details += [f"{name}: {reason}" for name, reason in islice(unreadable.items(), MAX_TABLES_IN_DETAIL)]
+    if len(unreadable) > MAX_TABLES_IN_DETAIL:
+        details.append(f"and {len(unreadable) - MAX_TABLES_IN_DETAIL} more")
+    return Part(ok=clubs > 0, detail="; ".join(details))

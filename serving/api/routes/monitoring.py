@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path
+from fastapi import Path
 from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
 
 from features.errors import CorruptArtefactError, NotPublishedError, TouchlineError
 from features.io import reports
@@ -17,109 +18,120 @@ from features.io.store import Lake
 from serving.api.dependencies import DeskDep, LakeDep, RequestId, problems
 from serving.api.dispatch.in_flight import answer_of
 from serving.api.problem_details import to_problem
-from serving.api.query_params import StrictRoute
-from serving.api.responses import OrjsonResponse
-from serving.api.schemas.forecasts import TaskStatus
-from serving.api.schemas.operations import Queues, Workers
+from serving.api.query_params import NoQuery
+from serving.api.routes.router import SlashRouter
+from serving.api.schemas.forecasts import TaskState, TaskStatus
+from serving.api.schemas.operations import Queue, Queues, Worker, Workers
 from serving.api.schemas.reports import DriftSummary, DriftWeeks, Performance
 from serving.errors import BrokerUnavailable, UnknownTask
 from serving.settings import QUEUE
 
-router = APIRouter(prefix="/monitoring", tags=["monitoring"], route_class=StrictRoute)
+router = SlashRouter(prefix="/monitoring", tags=["monitoring"])
 Week = Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Monday of the week.", examples=["2026-03-09"])]
 _TASK_ID = re.compile(r"[0-9a-f-]{36}")
-TaskId = Annotated[str, Path(description="As answered when the task was accepted.")]
+TaskId = Annotated[str, Path(description="`task_id` of the response that accepted the task.")]
 
 
-@router.get("/task_status/{task_id}", response_model=TaskStatus, responses=problems(401, 404, 422, 503))
-@router.get("/task_status/{task_id}/", include_in_schema=False)
-async def task_status(task_id: TaskId, desk: DeskDep, request_id: RequestId) -> Any:
-    """How far an asynchronous task is: pending, started, success with its result, or failure with its error."""
+@router.get("/task_status/{task_id}", responses=problems(401, 404, 422, 503))
+async def task_status(task_id: TaskId, _: NoQuery, desk: DeskDep, request_id: RequestId) -> TaskStatus:
+    """State of an asynchronous task: pending, started, success with its forecast, or failure with its error."""
     stored, accepted = await desk.results.status(task_id) if _TASK_ID.fullmatch(task_id) else (None, None)
     if accepted is None and stored is None:
-        raise UnknownTask(f"task {task_id[:100]} was never accepted, or so long ago that it is forgotten")
-    status: dict[str, Any] = {"task_id": task_id, "status": "pending", "result": None, "error": None}
+        raise UnknownTask(f"task {task_id[:100]} is unknown: it was never accepted, or its result has expired")
     if stored is None:
-        status["status"] = "started" if accepted == b"started" else "pending"
-        return OrjsonResponse(status)
+        is_started = accepted == b"started"
+        return TaskStatus(task_id=task_id, status=TaskState.STARTED if is_started else TaskState.PENDING)
     try:
-        status |= {"status": "success", "result": answer_of(orjson.loads(stored))}
+        result = answer_of(orjson.loads(stored))
     except TouchlineError as error:
-        status |= {"status": "failure", "error": to_problem(error, request_id)[0].model_dump()}
-    return OrjsonResponse(status)
+        return TaskStatus(task_id=task_id, status=TaskState.FAILURE, error=to_problem(error, request_id)[0])
+    return TaskStatus(task_id=task_id, status=TaskState.SUCCESS, result=result)
 
 
-@router.get("/celery/queues", response_model=Queues, responses=problems(401, 422, 503))
-@router.get("/celery/queues/", include_in_schema=False)
-async def queues(desk: DeskDep) -> Any:
-    """Depth and consumers of each queue."""
+@router.get("/celery/queues", responses=problems(401, 422, 503))
+async def queues(_: NoQuery, desk: DeskDep) -> Queues:
+    """Messages and consumers of each queue."""
     await desk.look()
     if desk.broker_error:
         raise BrokerUnavailable(desk.broker_error)
-    workers = len(await desk.results.workers())
-    items = [
-        {
-            "name": depth.name,
-            "messages": depth.messages,
-            "consumers": workers if depth.consumers is None and depth.name == QUEUE else depth.consumers or 0,
-        }
-        for depth in desk.depths
-    ]
-    return OrjsonResponse({"items": items})
+    worker_count = len(await desk.results.workers())
+    return Queues(
+        items=[
+            Queue(
+                name=depth.name,
+                messages=depth.messages,
+                # Redis knows no consumers.
+                consumers=worker_count if depth.consumers is None and depth.name == QUEUE else depth.consumers or 0,
+            )
+            for depth in desk.depths
+        ]
+    )
 
 
-@router.get("/celery/workers", response_model=Workers, responses=problems(401, 422, 503))
-@router.get("/celery/workers/", include_in_schema=False)
-async def workers(desk: DeskDep) -> Any:
-    """Worker processes that are alive, with the model each has loaded."""
-    found = await desk.results.workers()
-    keys = ("name", "pid", "seen_at", "model_version", "error")
-    return OrjsonResponse({"items": [{key: one[key] for key in keys} for one in found]})
+@router.get("/celery/workers", responses=problems(401, 422, 503))
+async def workers(_: NoQuery, desk: DeskDep) -> Workers:
+    """Live worker processes and the model version that each has loaded."""
+    return Workers(items=[Worker.model_validate(worker) for worker in await desk.results.workers()])
 
 
-@router.get("/drift", response_model=DriftWeeks, responses=problems(401, 422, 503))
-@router.get("/drift/", include_in_schema=False)
-def drift_weeks(lake: LakeDep) -> Any:
-    """Drift summaries of all weeks, newest first."""
-    found = []
+@router.get("/drift", responses=problems(401, 422, 503))
+def drift_weeks(_: NoQuery, lake: LakeDep) -> DriftWeeks:
+    """Drift summaries of all weeks, newest first. Unreadable ones are left out."""
+    items = []
     for week in reversed(reports.drift_weeks(lake)):
         try:
-            found.append({"week": week, **reports.drift_summary(lake, week)})
+            items.append(_drift_summary(lake, week))
         except (NotPublishedError, CorruptArtefactError):
             continue
-    return OrjsonResponse({"items": found})
+    return DriftWeeks(items=items)
 
 
-@router.get("/drift/{week}", response_model=DriftSummary, responses=problems(401, 404, 422, 503))
-@router.get("/drift/{week}/", include_in_schema=False)
-def drift_week(week: Week, lake: LakeDep) -> Any:
+@router.get("/drift/{week}", responses=problems(401, 404, 422, 503))
+def drift_week(week: Week, _: NoQuery, lake: LakeDep) -> DriftSummary:
     """The drift summary of a week."""
-    with _known(lake, week):
-        return OrjsonResponse({"week": week, **reports.drift_summary(lake, week)})
+    with _suggesting_weeks(lake, week):
+        return _drift_summary(lake, week)
 
 
 @router.get("/drift/{week}/report", response_class=HTMLResponse, responses=problems(401, 404, 422, 503))
-@router.get("/drift/{week}/report/", include_in_schema=False, response_class=HTMLResponse)
-def drift_report(week: Week, lake: LakeDep) -> Any:
-    """The drift report of a week as a page."""
-    with _known(lake, week):
+def drift_report(week: Week, _: NoQuery, lake: LakeDep) -> HTMLResponse:
+    """The drift report of a week as an HTML page."""
+    with _suggesting_weeks(lake, week):
         return HTMLResponse(lake.read_bytes(reports.drift_page_path(week)))
 
 
+@router.get("/performance", responses=problems(401, 404, 422, 503))
+def performance(_: NoQuery, lake: LakeDep) -> Performance:
+    """Scores of the settled forecasts, compared with the baselines."""
+    report = lake.read_json(reports.PERFORMANCE)
+    with _checking_format(reports.PERFORMANCE):
+        return Performance.model_validate(report)
+
+
+def _drift_summary(lake: Lake, week: str) -> DriftSummary:
+    summary: dict[str, Any] = {"week": week, **reports.drift_summary(lake, week)}
+    with _checking_format(reports.drift_summary_path(week)):
+        return DriftSummary.model_validate(summary)
+
+
 @contextmanager
-def _known(lake: Lake, week: str) -> Iterator[None]:
-    """A week without a report is answered with those nearest to it that have one."""
+def _checking_format(path: str) -> Iterator[None]:
+    """Raise CorruptArtefactError for a report that lacks what the schema requires."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise CorruptArtefactError(f"{path} does not have the expected format: {field}: {first['msg']}") from error
+
+
+@contextmanager
+def _suggesting_weeks(lake: Lake, week: str) -> Iterator[None]:
+    """Add the nearest weeks that have a report to the error of a week that has none."""
     try:
         yield
     except NotPublishedError as error:
-        weeks = [one for one in reports.drift_weeks(lake) if one != week]
-        before, after = [one for one in weeks if one < week][-2:], [one for one in weeks if one > week][:2]
-        nearest = f"nearest: {', '.join([*before, *after])}" if weeks else "there is none of any week yet"
+        weeks = [other for other in reports.drift_weeks(lake) if other != week]
+        before, after = [other for other in weeks if other < week][-2:], [other for other in weeks if other > week][:2]
+        nearest = f"nearest: {', '.join([*before, *after])}" if weeks else "there are no drift reports yet"
         raise NotPublishedError(f"there is no drift report for the week of {week}; {nearest}") from error
-
-
-@router.get("/performance", response_model=Performance, responses=problems(401, 404, 422, 503))
-@router.get("/performance/", include_in_schema=False)
-def performance(lake: LakeDep) -> Any:
-    """Rolling scores of settled forecasts against the references."""
-    return OrjsonResponse(lake.read_json(reports.PERFORMANCE))

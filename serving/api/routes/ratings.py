@@ -1,28 +1,27 @@
-"""How both clubs of a match came to their ratings."""
+"""Rating history of the clubs of a match."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 import pandas as pd
-from fastapi import APIRouter
 
 from features.errors import UnknownMatchError
 from features.io.store import Lake
 from serving.api.catalogue.match_index import MatchRow
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
-from serving.api.query_params import StrictRoute
+from serving.api.query_params import NoQuery
+from serving.api.routes.router import SlashRouter
 from serving.api.schemas.insights import Rating, RatingHistory
 
-router = APIRouter(tags=["matches"], route_class=StrictRoute)
+router = SlashRouter(tags=["matches"])
 SPAN = timedelta(days=2 * 365)
 _COLUMNS = ("match_id", "kick_off", "home_team", "away_team", "home_elo", "away_elo")
 
 
-@router.get("/matches/{match_id}/ratings", response_model=RatingHistory, responses=problems(401, 404, 422, 503))
-@router.get("/matches/{match_id}/ratings/", include_in_schema=False)
-def match_ratings(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> RatingHistory:
-    """Elo of both clubs before each of their matches in the two years up to this one."""
+@router.get("/matches/{match_id}/ratings", responses=problems(401, 404, 422, 503))
+def match_ratings(match_id: MatchId, _: NoQuery, catalogue: CatalogueDep, lake: LakeDep) -> RatingHistory:
+    """Elo rating of both clubs before each of their matches in the two years up to this one."""
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
         raise UnknownMatchError(f"match {match_id!r} is unknown")
@@ -30,12 +29,12 @@ def match_ratings(match_id: MatchId, catalogue: CatalogueDep, lake: LakeDep) -> 
 
 
 def history(lake: Lake, row: MatchRow) -> list[Rating]:
-    """Ratings by kick-off. A fixture that comes after others not played yet shows the state as it stands today."""
+    """Read the ratings by kick-off. A fixture behind other unplayed matches of a club has the club's current rating."""
     table = lake.read_table("match_features", row.competition, _COLUMNS)
     table = table[table["kick_off"].between(pd.Timestamp(row.kick_off - SPAN), pd.Timestamp(row.kick_off))]
-    found = []
-    for one in table.sort_values(["kick_off", "match_id"]).itertuples(index=False):
-        for team, elo in ((one.home_team, one.home_elo), (one.away_team, one.away_elo)):
+    ratings = []
+    for match in table.sort_values(["kick_off", "match_id"]).itertuples(index=False):
+        for team, elo in ((match.home_team, match.home_elo), (match.away_team, match.away_elo)):
             if team in (row.home_team, row.away_team):
-                found.append(Rating(team=team, match_id=one.match_id, kick_off=one.kick_off, elo=elo))
-    return found
+                ratings.append(Rating(team=team, match_id=match.match_id, kick_off=match.kick_off, elo=elo))
+    return ratings

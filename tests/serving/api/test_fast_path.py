@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fastapi import Request, Response
+from fastapi import Response
 from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from monitoring.metrics import PROCESS_REGISTRY
 from serving.api.app import create_app
 from serving.api.catalogue.fixture_cache import FixtureCache, PairRequest
+from serving.api.dispatch.coalescing import Caller
 from serving.api.fast_path import FastPathMiddleware, FastRoute, PairBatch
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
 from serving.api.routes import predictions
@@ -39,21 +40,22 @@ def ask(
     told: dict[str, Any] = {}
     fixtures = FixtureCache()
     fixtures.add(None, "Arsenal", "Chelsea", FIXTURE)
-    state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)))
+    state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)), desk=None)
     scope: Scope = {
         "type": "http",
         "method": "POST",
         "path": path,
         "query_string": query,
+        "request_id": "request-1",
         "headers": [(b"content-type", kind) for kind in kinds],
         "app": SimpleNamespace(state=state),
     }
     waiting: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": json.dumps(body).encode()}]
 
-    async def answer(_: Request, asked: list[Fixture]) -> Response:
+    async def answer(_: object, caller: Caller, requested: list[Fixture]) -> Response:
         if error is not None:
             raise error
-        told["quick"] = asked
+        told["quick"], told["caller"] = requested, caller
         return Response(b"")
 
     async def rest(_: Scope, receive: Receive, __: Send) -> None:
@@ -79,7 +81,7 @@ def ask(
 def test_a_known_pair_is_answered_under_its_route(path: str, body: object, count: int) -> None:
     told = ask(body, path)
     assert told["quick"] == [FIXTURE] * count
-    assert told["route"].path == path
+    assert told["route"].path == told["caller"].route == path
     assert "rest" not in told
 
 
