@@ -20,14 +20,14 @@ WORKDIR /app
 
 FROM base AS build
 COPY pyproject.toml requirements.lock ./
-# uv, itself from the lock, checks every wheel against it: the hashes count for what an extra draws in, too.
+# uv, itself installed from the lock, verifies the hash of every wheel, including transitive dependencies of an extra.
 RUN sed -n '/^uv==/,/^[^ ]*==/{/^uv==/p;/^ /p}' requirements.lock > /tmp/uv.txt \
  && python3 -m venv --without-pip /opt/venv \
  && python3 -m venv /opt/uv \
  && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /tmp/uv.txt
-# Wheels only, so that no compiler is needed; packages' own tests and C headers, and parts of Arrow that nothing here
-# calls, stay behind (what Evidently calls tests is its code). Each stage shows that what is left still imports. Bytecode
-# is made here, because the root is read-only later; but for serving, which stays small without.
+# Wheels only, so no compiler is needed. Packages' tests and C headers and unused parts of Arrow are removed (except for
+# Evidently, whose `tests` folder is code). Each stage then verifies that the remaining packages import. Bytecode is
+# compiled here because the root is read-only later, except in serving, to keep that image small.
 ENV VIRTUAL_ENV=/opt/venv \
     UV_NO_CACHE=1 \
     UV_NO_BUILD=1
@@ -71,7 +71,7 @@ LABEL org.opencontainers.image.title="touchline-serving" \
       org.opencontainers.image.revision="${REVISION}"
 USER 10001:10001
 EXPOSE 8000 9808
-# The worker is the same image with the argument serving.worker.
+# The worker uses the same image with the argument serving.worker.
 ENTRYPOINT ["python", "-m"]
 CMD ["serving.api"]
 
@@ -88,7 +88,7 @@ LABEL org.opencontainers.image.title="touchline-orchestration" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# Training records the revision that ran; without a checkout it asks for the installed version.
+# Training records the code revision. Without a git checkout it reads the installed version.
 RUN mkdir -p /opt/dagster/dagster_home "touchline-${VERSION}.dist-info" \
  && touch /opt/dagster/dagster_home/dagster.yaml \
  && printf 'Metadata-Version: 2.1\nName: touchline\nVersion: %s+%s\n' "${VERSION}" "${REVISION}" \

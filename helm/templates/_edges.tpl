@@ -71,7 +71,7 @@
 {{- end }}
 {{- end }}
 
-{{/* (list $ "component"): labels of a component's pods, whoever makes them. */}}
+{{/* (list $ "component"): labels of a component's pods, whether this chart or an operator creates them. */}}
 {{- define "edges.pods" -}}
 {{- $v := (index . 0).Values -}}
 {{- if and (eq (index . 1) "rabbitmq") (eq $v.rabbitmq.mode "operator") -}}
@@ -95,7 +95,7 @@ cnpg.io/cluster: {{ include "touchline.name" . }}
 - ipBlock:
     cidr: {{ . }}
     {{- if eq . "0.0.0.0/0" }}
-    # Nobody needs the cloud's metadata service, and it gives away the node's credentials.
+    # The cloud's metadata service is not needed, and it exposes the node's credentials.
     except: [169.254.169.254/32]
     {{- end }}
 {{- end }}

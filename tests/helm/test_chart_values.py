@@ -39,6 +39,40 @@ def test_every_value_is_documented(path: Path) -> None:
     assert undocumented("# why\nmode: a\nsize: 1Gi\n") == ["size"]
 
 
+def comments(text: str, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
+    """The comment above each key of a values file, by the path of the key."""
+    found: dict[tuple[str, ...], str] = {}
+    parents: list[tuple[int, str]] = []
+    comment: list[str] = []
+    for line in text.splitlines():
+        indent, content = len(line) - len(line.lstrip()), line.strip()
+        if content.startswith("#"):
+            comment.append(content.lstrip("# "))
+            continue
+        if key := re.match(r"(\w+):", content):
+            parents = [*(parent for parent in parents if parent[0] < indent), (indent, key[1])]
+            if comment:
+                found[(*prefix, *(name for _, name in parents))] = " ".join(comment)
+        comment = []
+    return found
+
+
+def test_schema_describes_values_as_their_comments_do() -> None:
+    """An editor that reads the schema shows the same text as the values file."""
+    described = {}
+    for part in PARTS:
+        described |= comments((CHART / "charts" / part / "values.yaml").read_text(), (part,))
+    described |= comments((CHART / "values.yaml").read_text())
+
+    def check(node: dict[str, Any], path: tuple[str, ...]) -> None:
+        for key, child in node.get("properties", {}).items():
+            check(child, (*path, key))
+        if path in described and "description" in node:
+            assert node["description"] == described[path], path
+
+    check(SCHEMA, ())
+
+
 def leaves(node: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
     """Paths of all values; a map that is empty, and whatever the schema leaves open, counts as one."""
     if isinstance(node, dict) and node and path[-1:] != ("resources",):

@@ -8,7 +8,7 @@
 {{- end }}
 {{- end }}
 
-{{/* What our code is told in the code server and in every run pod. */}}
+{{/* Environment of the code server and every run pod. */}}
 {{- define "dagster.env.code" -}}
 {{- include "touchline.env.shared" . }}
 {{- include "dagster.env.database" . }}
@@ -32,7 +32,7 @@
     name: {{ include "touchline.name" (list . "dagster-instance") }}
 {{- end }}
 
-{{/* Where our code finds the lake and the user's own matches: in the code server and in every run pod. */}}
+{{/* Mounts of the lake and of the user's own matches in the code server and every run pod. */}}
 {{- define "dagster.code.mounts" -}}
 {{- include "touchline.lake.mount" (list . false) }}
 {{- with .Values.extraVolumeMounts }}
@@ -47,7 +47,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Run pods and step pods: K8sRunLauncher takes what follows for both. It mounts dagster.yaml itself. */}}
+{{/* Run pods and step pods: K8sRunLauncher applies the following to both. It mounts dagster.yaml itself. */}}
 {{- define "dagster.runs" -}}
 container_config:
   env:

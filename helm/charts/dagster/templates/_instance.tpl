@@ -38,7 +38,7 @@ run_retries:
   enabled: true
   max_retries: {{ .Values.runs.maxRetries }}
   retry_on_asset_or_op_failure: false
-# A run's output is its pod's log.
+# The output of a run is in the log of its pod.
 compute_logs:
   module: dagster.core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager

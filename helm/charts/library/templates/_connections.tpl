@@ -1,4 +1,4 @@
-{{/* Where the lake is: an S3 address, or a volume that all pods of one node share. */}}
+{{/* Location of the lake: an S3 address, or a volume shared by the pods of one node. */}}
 {{- define "touchline.lake.onVolume" -}}
 {{- if eq (((.Values.global).lake).mode | default "volume") "volume" }}true{{ end -}}
 {{- end }}
@@ -40,7 +40,7 @@
 {{- end }}
 {{- end }}
 
-{{/* What every process of ours that touches the lake or the registry is told. */}}
+{{/* Environment of every process that uses the lake or the registry. */}}
 {{- define "touchline.env.shared" -}}
 {{- $global := .Values.global | default dict -}}
 - name: TOUCHLINE_HOME
@@ -95,7 +95,7 @@
 {{- end }}
 {{- end }}
 
-{{/* A volume that only one node can mount keeps its users on that node. */}}
+{{/* Pod affinity for a volume that only one node can mount. */}}
 {{- define "touchline.lake.label" -}}
 {{- if and (include "touchline.lake.onVolume" .) (eq (((.Values.global).lake).accessMode | default "ReadWriteOnce") "ReadWriteOnce") -}}
 touchline/lake: {{ .Release.Name }}

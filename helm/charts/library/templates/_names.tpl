@@ -38,7 +38,7 @@ labels:
 {{- ((.Values.global).image).pullPolicy | default "IfNotPresent" -}}
 {{- end }}
 
-{{/* (list $ "broker"): the Secret of a connection, the given one first, else the one that this release keeps. */}}
+{{/* (list $ "broker"): the Secret of a connection: the existing one if named, otherwise the one of this release. */}}
 {{- define "touchline.secret" -}}
 {{- $given := index ((((index . 0).Values.global).existingSecrets) | default dict) (index . 1) -}}
 {{- $given | default (include "touchline.name" (list (index . 0) (kebabcase (index . 1)))) -}}

@@ -62,7 +62,7 @@ topologySpreadConstraints:
   {{- end }}
 {{- end }}
 
-{{/* (list $ "component" replicas): only where one pod can go and another stays. */}}
+{{/* (list $ "component" replicas): only with more than one replica, so that one pod can stay. */}}
 {{- define "touchline.pdb" -}}
 {{- if gt (int (index . 2)) 1 }}
 apiVersion: policy/v1
@@ -78,7 +78,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* (list $ "component" autoscaling): an HPA on CPU with a calm way down. */}}
+{{/* (list $ "component" autoscaling): an HPA on CPU that scales down slowly. */}}
 {{- define "touchline.hpa" -}}
 {{- $scaling := index . 2 -}}
 apiVersion: autoscaling/v2
@@ -110,7 +110,7 @@ spec:
           periodSeconds: 60
 {{- end }}
 
-{{/* Claims outlive the release: Helm does not delete them, and neither does scaling down. (list size class) */}}
+{{/* Claims outlive the release: neither Helm nor scaling down deletes them. (list size class) */}}
 {{- define "touchline.claim" -}}
 accessModes: [ReadWriteOnce]
 {{- with index . 1 }}

@@ -1,4 +1,4 @@
-{{/* The container's parts that the server and the migration share. */}}
+{{/* Container fields shared by the server and the migration. */}}
 {{- define "mlflow.env" -}}
 - name: MLFLOW_BACKEND_STORE_URI
   valueFrom:
