@@ -25,6 +25,7 @@ from orchestration._dagster_internals import RUN_LOCATION
 from orchestration.local.pipeline import Pipeline
 from orchestration.steps import lake_tables
 from orchestration.steps.training import IDENTITY, Recipe, content_hash, refit, train
+from tests.support.installation import copy_of
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
 
@@ -165,11 +166,10 @@ def test_matches_replaced_within_a_second_are_noticed_on_s3(installed, s3_lake, 
 
 
 @pytest.mark.slow
-def test_second_start_runs_only_what_is_outdated(fresh) -> None:
+def test_second_start_runs_only_what_is_outdated(installed, first_start, tmp_path) -> None:
     """It runs nothing at the same time, and two weeks later only what is new."""
-    home = fresh(AS_OF)
-    first = home.run()
-    assert any("trained" in line for line in first)
+    home = copy_of(installed, tmp_path / "home", installed.settings.promotion_policy).at(AS_OF)
+    assert any("trained" in line for line in first_start)
     before = home.forecasts()
     assert len(home.run()) == 1, "a second start only prints the time of the clock"
     moment = AS_OF + timedelta(weeks=2)
