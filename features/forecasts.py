@@ -17,31 +17,15 @@ from features.matrix import FEATURES, ODDS_FEATURES, model_input, swap_sides
 from features.odds import market
 from features.pool import has_odds
 from features.rating_history import STATE_COLUMNS
+from features.schemas import FORECASTS
 from features.teams import suggest
 
 Floats = NDArray[np.float64]
 
-SCHEMA = pa.schema(
-    [
-        pa.field("match_id", pa.string(), nullable=False),
-        pa.field("competition", pa.string(), nullable=False),
-        pa.field("season", pa.string(), nullable=False),
-        pa.field("kick_off", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("home_team", pa.string(), nullable=False),
-        pa.field("away_team", pa.string(), nullable=False),
-        pa.field("home", pa.float64(), nullable=False),
-        pa.field("draw", pa.float64(), nullable=False),
-        pa.field("away", pa.float64(), nullable=False),
-        pa.field("predicted_outcome", pa.string(), nullable=False),
-        pa.field("model_version", pa.int64(), nullable=False),
-        pa.field("trained_through", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("features_as_of", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("published_at", pa.timestamp("us", tz="UTC"), nullable=False),
-    ]
-)
+SCHEMA = FORECASTS
 
 PUBLISHED = pa.schema([*SCHEMA, *FIELDS])
-"""A week's table of published forecasts: beside each one what stands behind it (`features.insights`)."""
+"""A week's table of published forecasts: `SCHEMA` and the columns of `features.insights`."""
 
 
 class Model(Protocol):

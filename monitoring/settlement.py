@@ -22,11 +22,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features import forecasts as forecast_table
 from features import metrics
 from features.errors import InvalidInputError
 from features.io.store import week_of
 from features.matches import OUTCOMES, Status, as_known_at, outcomes
+from features.schemas import FORECASTS, SCORES
 
 Floats = NDArray[np.float64]
 
@@ -35,13 +35,8 @@ BASELINES = ("elo", "base", "market")
 
 SCHEMA = pa.schema(
     [
-        *forecast_table.SCHEMA,
-        pa.field("home_goals", pa.int64(), nullable=False),
-        pa.field("away_goals", pa.int64(), nullable=False),
-        pa.field("outcome", pa.int64(), nullable=False),
-        pa.field("rps", pa.float64(), nullable=False),
-        pa.field("log_loss", pa.float64(), nullable=False),
-        pa.field("brier", pa.float64(), nullable=False),
+        *FORECASTS,
+        *SCORES,
         *(pa.field(f"{name}_{outcome}", pa.float64()) for name in BASELINES for outcome in OUTCOMES),
         pa.field("settled_at", pa.timestamp("us", tz="UTC"), nullable=False),
     ]

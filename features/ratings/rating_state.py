@@ -96,7 +96,7 @@ class RatingState(NamedTuple):
     divisions: Floats  # (divisions, DIVISION_COLUMNS)
     division_season: Ints  # (divisions,)
     total: Floats  # (divisions, N_POOLED_COLUMNS) sum of the ratings of this season's clubs
-    count: Floats  # (divisions,) of this season's clubs
+    club_count: Floats  # (divisions,) clubs of this season
     mean: Floats  # (divisions, N_POOLED_COLUMNS) of the clubs of the season before
     has_mean: NDArray[np.bool_]  # (divisions,) whether there was a season before
 
@@ -129,7 +129,7 @@ class RatingState(NamedTuple):
             np.vstack([self.divisions, coefficients.opening[new_divisions]]),
             np.append(self.division_season, np.full(n_new, -1)),
             np.vstack([self.total, np.zeros((n_new, N_POOLED_COLUMNS))]),
-            np.append(self.count, np.zeros(n_new)),
+            np.append(self.club_count, np.zeros(n_new)),
             np.vstack([self.mean, np.zeros((n_new, N_POOLED_COLUMNS))]),
             np.append(self.has_mean, np.zeros(n_new, bool)),
         )

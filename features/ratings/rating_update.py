@@ -48,10 +48,10 @@ class MatchArrays(NamedTuple):
 @njit(cache=True)
 def _open_season(d, season, state, coefficients):
     """Start a division's season: the mean of last season's clubs becomes what ratings revert to."""
-    state.has_mean[d] = state.count[d] > 0
-    state.mean[d] = state.total[d] / state.count[d] if state.count[d] > 0 else coefficients.start[d]
+    state.has_mean[d] = state.club_count[d] > 0
+    state.mean[d] = state.total[d] / state.club_count[d] if state.club_count[d] > 0 else coefficients.start[d]
     state.total[d] = 0.0
-    state.count[d] = 0.0
+    state.club_count[d] = 0.0
     state.division_season[d] = season
 
 
@@ -159,7 +159,7 @@ def update_ratings(matches, state, coefficients):
                 if state.club_season[club] < season or state.club_division[club] != d:
                     _first_match_of_season(club, d, season, state, coefficients)
                     state.total[d] += state.clubs[club, :N_POOLED_COLUMNS]
-                    state.count[d] += 1
+                    state.club_count[d] += 1
             before_home[i, :CLUB_COLUMNS] = state.clubs[matches.home[i]]
             before_away[i, :CLUB_COLUMNS] = state.clubs[matches.away[i]]
             before_home[i, CLUB_COLUMNS:] = state.divisions[d]

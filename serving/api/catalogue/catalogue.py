@@ -24,12 +24,12 @@ from features.io.clock import Clock
 from features.io.store import Fingerprint, Lake
 from features.matches import build_match_id
 from features.rating_history import STATES
+from features.schemas import FORECASTS
 from features.teams import suggest
 from serving.api.catalogue.fixture_cache import FixtureCache
 from serving.api.catalogue.forecast_index import ForecastIndex
 from serving.api.catalogue.match_index import MatchIndex, MatchRow
 from serving.api.catalogue.tables import (
-    FORECAST,
     MATCHES,
     SETTLED,
     Club,
@@ -86,7 +86,7 @@ class Catalogue:
             scope: {alias.casefold(): name.casefold() for alias, name in table.items()}
             for scope, table in (aliases or {}).items()
         }
-        self.forecasts = ForecastIndex(lake, "forecasts", FORECAST)
+        self.forecasts = ForecastIndex(lake, "forecasts", FORECASTS)
         self.settled = ForecastIndex(lake, "settled_forecasts", SETTLED)
         self._tables: dict[tuple[str, str], tuple[Fingerprint | None, Any]] = {}
         self._unreadable: dict[str, str] = {}

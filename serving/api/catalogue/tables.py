@@ -11,44 +11,15 @@ import pyarrow as pa
 
 from features.errors import CorruptArtefactError
 from features.matches import SCHEMA
+from features.schemas import FORECASTS, SCORES
 from serving.api.catalogue.match_index import MatchRow
 
 
-def _schema(**types: pa.DataType) -> pa.Schema:
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+def _columns(schema: pa.Schema, *names: str) -> list[pa.Field]:
+    return [schema.field(name) for name in names]
 
 
-_TEXT, _INTEGER, _FLOAT, _TIMESTAMP = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
-# The columns that the API serves. `features.forecasts` has the whole schema, but imports scikit-learn.
-FORECAST = _schema(
-    match_id=_TEXT,
-    competition=_TEXT,
-    season=_TEXT,
-    kick_off=_TIMESTAMP,
-    home_team=_TEXT,
-    away_team=_TEXT,
-    home=_FLOAT,
-    draw=_FLOAT,
-    away=_FLOAT,
-    predicted_outcome=_TEXT,
-    model_version=_INTEGER,
-    trained_through=_TIMESTAMP,
-    features_as_of=_TIMESTAMP,
-    published_at=_TIMESTAMP,
-)
-SETTLED = _schema(
-    match_id=_TEXT,
-    competition=_TEXT,
-    season=_TEXT,
-    home_team=_TEXT,
-    away_team=_TEXT,
-    home_goals=_INTEGER,
-    away_goals=_INTEGER,
-    outcome=_INTEGER,
-    rps=_FLOAT,
-    log_loss=_FLOAT,
-    brier=_FLOAT,
-)
+SETTLED = pa.schema([*_columns(FORECASTS, "match_id", "competition", "season", "home_team", "away_team"), *SCORES])
 MATCHES = pa.schema([field for field in SCHEMA if field.name in MatchRow._fields and not field.nullable])
 
 
