@@ -200,8 +200,8 @@ def test_the_first_version_must_be_better_than_the_base_rate_and_not_worse_than_
 
 def test_the_first_version_is_not_let_in_on_a_sample_that_shows_nothing() -> None:
     truth, y = season(2600)
-    assert "only 0 matches" in (first(truth[:0], truth[:0], y[:0]) or "")
-    assert "only 99 matches" in (first(truth[:99], truth[:99], y[:99]) or "")
+    assert "only 0 evaluated matches" in (first(truth[:0], truth[:0], y[:0]) or "")
+    assert "only 99 evaluated matches" in (first(truth[:99], truth[:99], y[:99]) or "")
     perhaps, same = Difference(120, -0.02, -0.045, 0.005), Difference(120, -0.001, -0.02, 0.02)
     assert "not significantly better than the base rate" in (first_version_rejection(perhaps, same) or "")
 
