@@ -168,7 +168,8 @@ def _kill(processes: Iterable[psutil.Process]) -> list[str]:
         with contextlib.suppress(psutil.Error):
             command = " ".join(process.cmdline())
             process.kill()
-            killed.append(f"{command} (pid {process.pid})")
+            if command:  # an empty one belongs to a process that is ending anyway
+                killed.append(f"{command} (pid {process.pid})")
     return killed
 
 
