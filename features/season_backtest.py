@@ -1,4 +1,4 @@
-"""The back-test of the season forecast: issued at mid-season over past seasons, scored by how they ended."""
+"""Back-test of the season forecast: made at mid-season of past seasons, scored by the final tables."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def forecast_at(matches: pd.DataFrame, competition: str, first: int, runs: int =
     Returns
     -------
     DataFrame with competition, season, team, `EVENTS`, for each event `happened_*` (0 or 1), `standing_*`: the event as
-    told by the table at mid-season alone, and `usual_*`: the share of places that it is. Seasons that were broken off
-    are left out.
+    given by the table at mid-season alone, and `usual_*`: its base rate. Unfinished seasons are skipped.
     """
     parts = []
     year = season_starts(matches["season"])
@@ -103,7 +102,9 @@ def report(title: str, rows: pd.DataFrame) -> str:
             f"{name:14}{len(rows):5}  {own.mean():.4f} ± {_error(own, rows):.4f}  {base.mean():.4f}  "
             f"{table.mean():15.4f}  {(own - table).mean():+22.4f} ± {_error(own - table, rows):.4f}"
         )
-    return "\n".join([*lines, "told, and how often it happened:", *(_calibration(rows, event) for event in EVENTS)])
+    return "\n".join(
+        [*lines, "forecast probability -> observed frequency:", *(_calibration(rows, event) for event in EVENTS)]
+    )
 
 
 def _error(each: Floats, rows: pd.DataFrame) -> float:

@@ -1,4 +1,4 @@
-"""`make backtest`: print every figure that the README and the evaluation quote, from the data that is at hand."""
+"""`make backtest`: print every figure that the README and the evaluation quote, from the available data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOP_FIVE = ("eng", "ger", "esp", "ita", "fra")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the back-test; exit code 1 where the leak alarm stops it, or where the search finds other parameters."""
+    """Run the back-test; exit code 1 if it finds leakage, or if tuning finds other parameters."""
     parser = argparse.ArgumentParser(prog="make backtest", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of football-data.co.uk files named E0_2324.csv and so on")
     parser.add_argument("--tune", action="store_true", help="choose the parameters again, on earlier seasons")
@@ -48,7 +48,7 @@ def _report(folder: Path | None) -> None:
     rows = season_backtest.forecast_at(matches, bundled.COMPETITION, 2018)
     _say(season_backtest.report("Premier League, bundled data", rows))
     if folder is None:
-        _say("The top five leagues need --data with football-data.co.uk files: left out")
+        _say("The top five leagues need --data with football-data.co.uk files: skipped")
         return
     matches = read(folder)
     top = backtest.evaluate(matches, 2019, 2023)
@@ -67,7 +67,7 @@ def _tune(folder: Path | None) -> bool:
     True if the parameters that are found are those that are recorded.
     """
     if folder is None:
-        _say("--tune needs --data with football-data.co.uk files: left out")
+        _say("--tune needs --data with football-data.co.uk files: skipped")
         return True
     tiers = read(folder)
     tiers = tiers[tiers["season"] < "2019"].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""The moment the platform stands at: now, a given moment, or inside the replayed season of the bundled data."""
+"""The platform's clock: real time, a fixed time, or a time within the replayed season of the bundled data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from features.io.sources.bundled import REPLAY_AS_OF
 
 
 class ClockMode(StrEnum):
-    """What moves the moment on."""
+    """What moves the clock."""
 
-    NOW = "now"  # it is the real time
+    NOW = "now"  # real time
     REPLAY = "replay"  # `touchline advance`, through the bundled season
-    FIXED = "fixed"  # nothing: TOUCHLINE_AS_OF gives it
+    FIXED = "fixed"  # nothing: TOUCHLINE_AS_OF sets it
 
 
 class Clock:
-    """Tells entry points where they stand; everything below them takes `as_of` as a parameter.
+    """Gives entry points the current time; everything below them takes `as_of` as a parameter.
 
-    With the bundled data the season is over, so the moment is kept in the file `as_of` under home and moved by hand.
+    The season of the bundled data is over, so its clock is kept in the file `as_of` under home and advanced by hand.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -32,18 +32,18 @@ class Clock:
 
     @property
     def kind(self) -> ClockMode:
-        """What moves the moment on."""
+        """What moves the clock."""
         if self._given is not None:
             return ClockMode.FIXED
         return ClockMode.REPLAY if self._bundled else ClockMode.NOW
 
     @property
     def replaying(self) -> bool:
-        """True where the moment is not now: past weeks may then be forecast as they would have been."""
+        """True if the clock is not real time: past weeks may then be forecast as they would have been."""
         return self.kind is not ClockMode.NOW
 
     def as_of(self) -> datetime:
-        """The moment to stand at, in UTC."""
+        """Current time of the clock, in UTC."""
         if self._given is not None:
             return self._given
         if not self._bundled:
@@ -56,22 +56,22 @@ class Clock:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
             raise InvalidInputError(
-                f"{self._file} holds {text!r}, which is not a moment; delete it to start again"
+                f"{self._file} holds {text!r}, which is not a timestamp; delete the file to restart the replay"
             ) from error
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
     @staticmethod
     def now() -> datetime:
-        """The real time, for what is about the run itself and not about football."""
+        """Real time, for timestamps of the run itself."""
         return datetime.now(UTC)
 
     def advance(self, weeks: int) -> datetime:
-        """Move the replayed moment on by whole weeks; returns where it stands then.
+        """Advance the replay by whole weeks and return the new time.
 
         Raises
         ------
         InvalidInputError
-            If the moment is given by a setting or by the real clock: neither can be moved from here.
+            If the clock is fixed by a setting or is real time.
         """
         if self._given is not None:
             raise InvalidInputError("the clock is fixed by TOUCHLINE_AS_OF; unset it to replay the bundled season")

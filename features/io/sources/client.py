@@ -1,4 +1,4 @@
-"""The one HTTP client of all sources: retries, conditional requests, and everything it ever got kept in the lake."""
+"""HTTP client of all sources: retries, conditional requests, and an archive of all fetched files in the lake."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from features.io.sources.archive import FileArchive, Version
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 MAX_FILE_BYTES = 50_000_000
-"""Bytes of a file; the largest real one has a hundredth of that."""
+"""The largest real file has a hundredth of that."""
 MAX_FETCH_SECONDS = 180.0
-"""Seconds for a file, with all attempts; real ones take a second or two."""
+"""For one file, with all attempts; real ones take a second or two."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Fetched:
 
     Attributes
     ----------
-    changed : whether it differs from what was known before this fetch.
-    stale : why the network could not be asked and the last known content is given instead; empty if it could.
+    changed : whether it differs from the last archived version.
+    stale : why the last archived version is returned instead of a fresh one; empty if it is fresh.
     """
 
     url: str
@@ -45,12 +45,12 @@ class _Answer:
 
 
 class Client:
-    """Fetches files and keeps each version that differs, so that what was known at a moment can be had again.
+    """Fetches files and archives each new version, so that the state at any past time can be read again.
 
     Parameters
     ----------
-    versions : where what was fetched is kept.
-    timeout : seconds that the server may be silent.
+    versions : archive of fetched files.
+    timeout : seconds without data after which a request fails.
     retries : attempts after the first, with doubling pauses.
     pause : seconds before the first retry.
     largest : bytes of a file.
@@ -81,14 +81,14 @@ class Client:
         self._http.close()
 
     def get(self, url: str, now: datetime) -> Fetched | None:
-        """The file at `url`; None where the server says that there is none and there never was.
+        """Fetch `url`; None if the server has no such file and it is not archived.
 
-        A file that we have does not cease to be: a 404 then makes it stale, as a network that is down does.
+        If the file was fetched before, a 404 returns the archived version as stale, like a network failure.
 
         Raises
         ------
         SourceError
-            If it cannot be had and was never had before.
+            If it cannot be fetched and is not archived.
         """
         last = self._kept.last(url)
         try:
@@ -109,7 +109,7 @@ class Client:
         return Fetched(url, answer.content, now, changed=True)
 
     def known_at(self, url: str, moment: datetime) -> Fetched | None:
-        """The newest version that had been fetched by `moment`, without asking the network; None if there is none."""
+        """The newest version fetched by `moment`, from the archive; None if there is none."""
         version = self._kept.last(url, moment)
         return self._stored(version) if version else None
 
@@ -133,7 +133,7 @@ class Client:
         return answer
 
     def _attempt(self, url: str, headers: dict[str, str], deadline: float) -> _Answer:
-        """One request, given up as soon as it is too large or takes too long."""
+        """One request, aborted when it is too large or takes too long."""
         content = bytearray()
         with self._http.stream("GET", url, headers=headers) as response:
             for chunk in response.iter_bytes():
@@ -141,7 +141,7 @@ class Client:
                 if len(content) > self._largest:
                     raise SourceError(f"the file has more than {self._largest} bytes")
                 if time.monotonic() > deadline:
-                    raise SourceError(f"it was not here after {self._longest:.0f} seconds")
+                    raise SourceError(f"the download was not complete after {self._longest:.0f} seconds")
         return _Answer(response.status_code, response.headers, bytes(content))
 
     def _stored(self, version: Version, stale: str = "") -> Fetched:

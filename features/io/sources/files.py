@@ -1,4 +1,4 @@
-"""The user's own matches: CSV or parquet, with a map from our column names to theirs."""
+"""Matches from files of the user: CSV or parquet, with a mapping from our column names to theirs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _DATES = ("%Y-%m-%d", "%d/%m/%Y", "%d/%m/%y", "%d.%m.%Y")
 
 
 class Content(NamedTuple):
-    """What a file holds, and when it first held it."""
+    """Content of a file, and when it was first read."""
 
     data: bytes
     seen_at: datetime
 
 
 def paths(given: Path | None) -> list[Path]:
-    """The files behind the setting, sorted.
+    """List the files that the setting names, sorted.
 
     Raises
     ------
@@ -44,12 +44,12 @@ def paths(given: Path | None) -> list[Path]:
         raise SourceError("source `files` needs TOUCHLINE_FILES: a CSV or parquet file, or a folder of them")
     found = sorted(one for one in given.glob("*") if one.suffix in (".csv", ".parquet")) if given.is_dir() else [given]
     if not found or not all(one.is_file() for one in found):
-        raise SourceError(f"{given} is no CSV or parquet file, nor a folder with any")
+        raise SourceError(f"{given} is neither a CSV or parquet file nor a folder with one")
     return found
 
 
 def contents(given: Path | None, versions: FileArchive, now: datetime, clock: datetime) -> dict[str, Content]:
-    """Each file by its name, as it was known at `now`; what is new at `clock`, the real time, is kept from now on."""
+    """Read each file as it was at `now`, by name; content that is new at `clock`, the real time, is archived."""
     found = {}
     for path in paths(given):
         content = _read(path)
@@ -90,7 +90,7 @@ def _parse(
     seen: dict[tuple[object, ...], str],
     known: ClubAliases,
 ) -> tuple[pd.DataFrame, list[Defect], int]:
-    """One file; `seen` tells where each match was met, and takes in those of this file."""
+    """Parse one file. `seen` maps each match to its first row; the matches of this file are added."""
     parsed = FileParse(SOURCE, file, known)
     for row, cells in enumerate(_table(file, content.data, columns).to_dict("records"), start=2):
         if cells["competition"] != competition:
@@ -104,11 +104,11 @@ def _parse(
             continue
         key = (match["season"], match["home_team"], match["away_team"], match["kick_off"])
         if key in seen:
-            parsed.skip(row, f"the same match as in {seen[key]}", named)
+            parsed.skip(row, f"duplicate of {seen[key]}", named)
             continue
         seen[key] = f"{file} row {row}"
         parsed.good.append(match)
-    if parsed.rows == parsed.not_played:  # nothing of this competition, or nothing that is not in another file
+    if parsed.rows == parsed.not_played:  # no row of this competition, or only duplicates of other files
         return pd.DataFrame(), parsed.defects, parsed.rows
     return parsed.matches(), parsed.defects, parsed.rows
 
@@ -121,7 +121,7 @@ def _read(path: Path) -> bytes:
 
 
 def _table(file: str, content: bytes, columns: Mapping[str, str]) -> pd.DataFrame:
-    """All cells as text, named as we name them."""
+    """All cells as text, under our column names."""
     raw = io.BytesIO(content)
     try:
         table = (
@@ -146,19 +146,19 @@ def _match(
     cells: Mapping[str, str], competition: str, where: str, known: ClubAliases, seen_at: datetime
 ) -> dict[str, object]:
     if not is_slug(competition):
-        raise BadRowError(f"competition {competition!r} is no slug like eng-premier-league")
+        raise BadRowError(f"competition {competition!r} is not a slug such as eng-premier-league")
     if not re.fullmatch(r"\d{4}(-\d{2})?", cells["season"]):
-        raise BadRowError(f"season {cells['season']!r} is neither like 2025-26 nor like 2025")
+        raise BadRowError(f"season {cells['season']!r} is not of the form 2025-26 or 2025")
     moment, exact = _kick_off(cells["kick_off"])
     home, away = (known.canonical(cells[side], competition, where) for side in ("home_team", "away_team"))
     if home == away or not home or not away:
-        raise BadRowError(f"{home!r} against {away!r} is no match")
+        raise BadRowError(f"home_team and away_team must be two clubs, not {home!r} and {away!r}")
     counts = {name: parse_count(cells[name], name, 100) for name in _COUNTS if cells.get(name)}
     odds = {name: parse_odds(cells[name]) for name in _ODDS if cells.get(name)}
     played = "home_goals" in counts and "away_goals" in counts
     if odds and cells.get("odds_known_at"):
         odds_known_at = _moment(cells["odds_known_at"], "odds_known_at")
-    else:  # of a match that is played nobody can tell any more, except that it was before kick-off
+    else:  # for a played match the time is unknown, but it was before kick-off
         odds_known_at = moment if played else seen_at
     return {
         "competition": competition,
@@ -178,7 +178,7 @@ def _match(
 
 
 def _kick_off(text: str) -> tuple[datetime, bool]:
-    """A moment with its timezone, or a day."""
+    """Parse a timestamp with timezone, or a date; whether the time of day is known."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -190,11 +190,11 @@ def _kick_off(text: str) -> tuple[datetime, bool]:
 
 
 def _moment(text: str, column: str) -> datetime:
-    """A moment with its timezone, in UTC."""
+    """Parse a timestamp with timezone to UTC."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise BadRowError(f"{column} {text!r} is no moment like 2025-08-16T14:00+00:00") from None
+        raise BadRowError(f"{column} {text!r} is not a timestamp such as 2025-08-16T14:00+00:00") from None
     if moment.tzinfo is None:
         raise BadRowError(f"{column} {text!r} has no timezone; write for example {text}+00:00")
     return pd.Timestamp(moment).tz_convert("UTC").to_pydatetime()

@@ -1,4 +1,4 @@
-"""football-data.co.uk: a CSV a division and season since 1993, and one of fixtures to come."""
+"""football-data.co.uk: one CSV a division and season since 1993, and one of upcoming fixtures."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ TIMEZONE = "Europe/London"
 """All times in the files are British, whatever the country."""
 
 NEW = "new/"
-"""How the division begins of a league that has one file for all its seasons, with closing odds only."""
+"""Prefix of divisions whose seasons are all in one file, with closing odds only."""
 
 _DATES = ("%d/%m/%Y", "%d/%m/%y", "%Y-%m-%d")
 _OLD_NAMES = {"Home": "HomeTeam", "Away": "AwayTeam", "HG": "FTHG", "AG": "FTAG", "HT": "HomeTeam", "AT": "AwayTeam"}
 _NEEDED = ("Date", "HomeTeam", "AwayTeam")
-# The first that a row has: averages forecast best (their name changed in 2019/20), Bet365 has the longest series.
+# The first one in a row is used. Averages forecast best (their name changed in 2019/20); Bet365 has the longest series.
 _ODDS = ("Avg{}", "BbAv{}", "PS{}", "B365{}", "WH{}", "LB{}", "GB{}")
 _CLOSING = ("AvgC{}", "PSC{}", "B365C{}")
 _COLLECTED = (1, 4)  # Tuesday and Friday
@@ -46,7 +46,7 @@ _SHOTS = {"home_shots": "HS", "away_shots": "AS", "home_shots_on_target": "HST",
 
 
 def address(base: str, division: str, season: str) -> str:
-    """Where a division's season lies: `{base}/mmz4281/2324/E0.csv`, or where all of them do: `{base}/new/BRA.csv`."""
+    """URL of a division's season, `{base}/mmz4281/2324/E0.csv`, or of all its seasons, `{base}/new/BRA.csv`."""
     if division.startswith(NEW):
         return f"{base.rstrip('/')}/{division}.csv"
     start = int(season[:4])
@@ -54,7 +54,7 @@ def address(base: str, division: str, season: str) -> str:
 
 
 def odds_known_at(kick_off: datetime) -> datetime:
-    """When the odds before a match were collected, if its file does not tell: the day's end, or kick-off if earlier.
+    """When the odds before a match were collected: 18:00 of the collection day, or kick-off if that is earlier.
 
     The site collects them on Friday afternoons for the weekend and on Tuesday afternoons for the days between.
     """
@@ -78,12 +78,12 @@ def parse(
 
     Parameters
     ----------
-    file : name in messages.
-    division : what the column `Div` must hold; other rows of a fixtures file are passed over.
-    fixtures : rows without a score are matches to come; in a file of results they are refused. Rows of another season
-        are left out, and nothing at all may be to come.
-    known : what clubs are called, default the aliases inside the package.
-    fetched_at : when this content was first seen: odds of matches to come were known then.
+    file : name of the file, for messages.
+    division : required value of the column `Div`; other rows of a fixtures file are ignored.
+    fixtures : whether this is the fixtures file: rows without a score are upcoming matches (in a results file they are
+        rejected), rows of another season are skipped, and no match at all is no error.
+    known : club aliases; default: those of the package.
+    fetched_at : when this content was first fetched; the odds of upcoming matches were known then.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def parse(
             to_come = match["status"] != Status.PLAYED and fetched_at is not None
             match["odds_known_at"] = fetched_at if to_come else odds_known_at(match["kick_off"])
         parsed.accept(row, match, cells)
-    if fixtures and not parsed.good and parsed.is_trusted():  # between two seasons nothing is to come
+    if fixtures and not parsed.good and parsed.is_trusted():  # between two seasons there are no fixtures
         return pd.DataFrame(), parsed.defects, parsed.rows
     if others and not fixtures:
         raise SourceError(f"{file} holds division {', '.join(sorted(others))}, not {division}")
@@ -119,7 +119,7 @@ def parse(
 def parse_seasons(
     content: bytes, file: str, competition: str, seasons: Collection[int], known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
-    """The same of a file with all seasons of a league: those that begin in one of the years `seasons`.
+    """Parse a file with all seasons of a league; only those that start in one of the years `seasons`.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def parse_seasons(
         parsed.rows += 1
         try:
             if years is None:
-                raise BadRowError(f"season {cells.get('Season', '')!r} is neither like 2024 nor like 2024/2025")
+                raise BadRowError(f"season {cells.get('Season', '')!r} is not of the form 2024 or 2024/2025")
             season = f"{years[1]}-{years[2]}" if years[2] else years[1]
             parsed.accept(row, _match(cells, row, parsed, competition, season, fixtures=False), cells)
         except (BadRowError, UnknownTeamError) as error:
@@ -154,7 +154,7 @@ def _rows(content: bytes, file: str, parsed: FileParse) -> Iterator[tuple[int, d
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
-    # some files hold a byte order mark that was taken for three letters and encoded once more
+    # some files contain a byte order mark that was decoded as Latin-1 and encoded again
     lines = csv.reader(io.StringIO(text.removeprefix("ï»¿")))
     header = [_OLD_NAMES.get(name.strip(), name.strip()) for name in next(lines, [])]
     if missing := [name for name in _NEEDED if name not in header]:
@@ -163,15 +163,15 @@ def _rows(content: bytes, file: str, parsed: FileParse) -> Iterator[tuple[int, d
         named = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name}
         if not any(named.get(name) for name in _NEEDED):
             if rest := [cell for cell in cells if cell.strip()]:
-                parsed.fix(lines.line_num, f"a row without date and clubs holds only {rest}: passed over", cells)
+                parsed.fix(lines.line_num, f"no date and no clubs, only {rest}: row ignored", cells)
             continue
         if any(cell.strip() for cell in cells[len(header) :]):
-            parsed.fix(lines.line_num, "more cells than the header has columns: the surplus is ignored", cells)
+            parsed.fix(lines.line_num, "more cells than columns: extra cells ignored", cells)
         yield lines.line_num, named
 
 
 def _is_of_another_season(cells: dict[str, str], season: str) -> bool:
-    """The one file of fixtures stays as it is over the summer."""
+    """Whether a row is of another season: the fixtures file is not emptied in summer."""
     first, last = season_window(season)
     return not first <= parse_date(cells.get("Date", ""), _DATES) <= last
 
@@ -189,7 +189,7 @@ def _match(
     moment, exact = kick_off(day, cells.get("Time", ""), TIMEZONE)
     home, away = (parsed.aliases.canonical(cells[side], competition, where) for side in ("HomeTeam", "AwayTeam"))
     if home == away:
-        raise BadRowError(f"{home} plays itself")
+        raise BadRowError(f"home and away club are both {home}")
     match: dict[str, Any] = {
         "competition": competition,
         "season": season,
@@ -212,7 +212,7 @@ def _match(
     match["status"] = Status.PLAYED.value
     result = "D" if goals[0] == goals[1] else "H" if int(float(goals[0])) > int(float(goals[1])) else "A"
     if cells.get("FTR", result) not in (result, ""):
-        parsed.fix(row, f"FTR says {cells['FTR']} but the score is {goals[0]}-{goals[1]}: the score stands", cells)
+        parsed.fix(row, f"FTR is {cells['FTR']} but the score is {goals[0]}-{goals[1]}: score used", cells)
     return match | _shots(cells, row, parsed)
 
 
@@ -220,11 +220,11 @@ def _shots(cells: dict[str, str], row: int, parsed: FileParse) -> dict[str, obje
     try:
         counts = {name: parse_count(cells[cell], cell, 100) for name, cell in _SHOTS.items() if cells.get(cell)}
     except BadRowError as error:
-        parsed.fix(row, f"{error}: shots left out", cells)
+        parsed.fix(row, f"{error}: shots ignored", cells)
         return {}
     for side in ("home", "away"):
         if counts.get(f"{side}_shots_on_target", 0) > counts.get(f"{side}_shots", 1000):
-            parsed.fix(row, f"more shots on target than shots of the {side} side: shots left out", cells)
+            parsed.fix(row, f"more shots on target than shots for the {side} side: shots ignored", cells)
             return {}
     return dict(counts)
 
@@ -238,7 +238,7 @@ def _odds(cells: dict[str, str], row: int, parsed: FileParse) -> dict[str, objec
                 continue
             values = [parse_odds(text) for text in texts]
             if any(value is None for value in values):
-                parsed.fix(row, f"odds {pattern.format('*')} = {'/'.join(texts)} are no odds: left out", cells)
+                parsed.fix(row, f"odds {pattern.format('*')} = {'/'.join(texts)} are not decimal odds: ignored", cells)
                 continue
             found |= dict(zip((f"{prefix}_home", f"{prefix}_draw", f"{prefix}_away"), values, strict=True))
             break

@@ -1,4 +1,4 @@
-"""What a source holds and what is wrong with it, told without running the pipeline."""
+"""Report what a source contains and which rows are rejected, without running the pipeline (`touchline inspect`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from features.io.sources import SourceResult, load, names
 from features.matches import Status, as_known_at
 
 SHOWN = 10
-"""Kinds of defects, and disagreements, that are spelt out; the rest is counted."""
+"""Maximum number of defect kinds and of disagreements to list; the others are counted."""
 
 
 class Inspection(NamedTuple):
@@ -29,7 +29,7 @@ class Inspection(NamedTuple):
 def inspect_source(
     settings: Settings, slugs: Sequence[str] | None = None, on_progress: Callable[[str], None] = lambda _: None
 ) -> Inspection:
-    """A report on the configured sources, for the given competitions or those of the settings."""
+    """Inspect the configured sources, for the given competitions or those of the settings."""
     as_of = Clock(settings).as_of()
     parts, unusable = [f"source: {', '.join(names(settings))}, as of {as_of:%Y-%m-%d %H:%M} UTC"], []
     for slug in slugs or settings.competitions:
@@ -42,17 +42,18 @@ def inspect_source(
 
 
 def describe(slug: str, result: SourceResult, as_of: datetime) -> str:
-    """The report on one competition, as it stands at a moment."""
+    """Describe one competition as of a given time."""
     matches, report = as_known_at(result.matches, as_of), result.report
     lines = [
         slug,
         f"  {len(matches)} matches from {report['files']} files, {report['rows']} rows; "
-        f"{report['quarantined']} refused, {report['repaired']} repaired, {len(report['disagreements'])} disagreements",
+        f"{report['quarantined']} rejected, {report['repaired']} repaired, "
+        f"{len(report['disagreements'])} disagreements",
         _seasons(matches),
     ]
     lines += [f"  not refreshed: {text}" for text in report["stale"]]
-    lines += [f"  not there: {url}" for url in report["missing"]]
-    lines += [f"  one club or two? {pair}: if one, tell it in TOUCHLINE_ALIASES" for pair in report["alike"]]
+    lines += [f"  missing: {url}" for url in report["missing"]]
+    lines += [f"  same club? {pair}: if so, add an alias to TOUCHLINE_ALIASES" for pair in report["alike"]]
     lines += _defects(result.quarantine)
     lines += [
         f"  {one['match_id']}: {one['field']} {one['value']} ({one['source']}) against {one['other_value']} "
@@ -63,9 +64,9 @@ def describe(slug: str, result: SourceResult, as_of: datetime) -> str:
 
 
 def _defects(quarantine: pd.DataFrame) -> list[str]:
-    """One line a kind of defect: its first row and how many more there are; what is lost before what was mended."""
+    """One line a kind of defect: its first row and the number of similar ones; rejected rows before repaired ones."""
     lines = []
-    for kind, repaired in (("refused", False), ("repaired", True)):
+    for kind, repaired in (("rejected", False), ("repaired", True)):
         groups: dict[str, list[str]] = {}
         for one in quarantine[quarantine["repaired"] == repaired].itertuples():
             groups.setdefault(re.sub(r"\d+", "#", str(one.reason)), []).append(
@@ -79,13 +80,13 @@ def _defects(quarantine: pd.DataFrame) -> list[str]:
 
 
 def _seasons(matches: pd.DataFrame) -> str:
-    """One line a season: matches, clubs, what is still to come, shares with shots and odds."""
+    """One line a season: matches, clubs, upcoming matches, shares with shots and odds."""
     played = matches["status"] == Status.PLAYED
     table = pd.DataFrame(
         {
             "matches": matches.groupby("season").size(),
             "clubs": matches.groupby("season")["home_team"].nunique(),
-            "to come": (~played).groupby(matches["season"]).sum(),
+            "upcoming": (~played).groupby(matches["season"]).sum(),
             "with shots": matches["home_shots"].notna().groupby(matches["season"]).mean().map("{:.0%}".format),
             "with odds": matches["odds_home"].notna().groupby(matches["season"]).mean().map("{:.0%}".format),
             "from": matches.groupby("season")["kick_off"].min().dt.date,

@@ -1,4 +1,4 @@
-"""openfootball/football.json: results and fixtures, a JSON a league and season (CC0)."""
+"""openfootball/football.json: results and fixtures, one JSON a league and season (CC0)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from features.matches import Status
 SOURCE = "openfootball"
 NEVER_PLAYED = ("cancelled", "abandoned")
 LATE_ROUND, EARLY_ROUND = 10, 3
-"""A match of a late round cannot have been played before the early rounds were."""
+"""A match of round 10 or later cannot be played before the first three rounds."""
 
 
 def address(base: str, league: str, season: str) -> str:
-    """Where a league's season lies: `{base}/2023-24/en.1.json`."""
+    """URL of a league's season: `{base}/2023-24/en.1.json`."""
     return f"{base.rstrip('/')}/{season}/{league}.json"
 
 
@@ -88,7 +88,7 @@ def _match(
             raise BadRowError("a club is missing")
         names.append(parsed.aliases.canonical(str(name), competition, where))
     if names[0] == names[1]:
-        raise BadRowError(f"{names[0]} plays itself")
+        raise BadRowError(f"home and away club are both {names[0]}")
     day = _day(entry, row, parsed, season, number, begin)
     moment, exact = kick_off(day, str(entry.get("time", "")), timezone)
     score = _score(entry)
@@ -115,7 +115,7 @@ def _match(
 def _day(
     entry: dict[str, Any], row: int, parsed: FileParse, season: str, number: int | None, begin: str | None
 ) -> date:
-    """The day of a match; one that lies before its season is a year early, which would leak its result."""
+    """The day of a match. A day before the season is a year early: uncorrected, the result would leak."""
     day = parse_date(str(entry.get("date", "")), ("%Y-%m-%d",))
     first, last = season_window(season)
     early = day < first or (
@@ -132,7 +132,7 @@ def _day(
 
 
 def _score(entry: dict[str, Any]) -> tuple[int, int] | None:
-    """Goals after 90 minutes; None where there is no score yet."""
+    """Goals after 90 minutes; None without a score."""
     score = entry.get("score")
     final = score.get("ft") if isinstance(score, dict) else score
     if not final:

@@ -1,4 +1,4 @@
-"""Sources behind HTTP: which files to fetch, and what was known when."""
+"""Sources behind HTTP: which files to fetch, as of which time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from features.io.store import Lake
 from features.matches import PAIR, Status, conform, with_match_ids
 
 FIXTURES = "/fixtures.csv"
-"""The file of all that is to come; football-data.co.uk writes it anew a few times a week."""
+"""All upcoming fixtures; football-data.co.uk rewrites the file a few times a week."""
 
 SAME_DAYS = timedelta(days=3)
-"""A fixture and a result of one pair that lie no further apart are one match."""
+"""A fixture and a result of the same pair within this time are the same match."""
 
 Parsed = tuple[pd.DataFrame, list[Defect], int]
 
@@ -47,7 +47,7 @@ def load(
     with Client(FileArchive(Lake(settings.lake_root)), on_progress=on_progress) as client:
         for url, parse in _files(name, settings, league, now, known):
             fetched = client.known_at(url, now) if past else None
-            if fetched is None and not (past and url.endswith(FIXTURES)):  # today's fixtures were not those of then
+            if fetched is None and not (past and url.endswith(FIXTURES)):  # today's fixtures were not known then
                 fetched = client.get(url, clock)
             if fetched is None:
                 report["missing"].append(url)
@@ -58,7 +58,7 @@ def load(
             _count(report, fetched, rows)
     filled = [one for one in tables if len(one)]
     if not filled:
-        raise SourceError(f"{name} has no match of {competition}; not there: {', '.join(report['missing'])}")
+        raise SourceError(f"{name} has no match of {competition}; missing files: {', '.join(report['missing'])}")
     return _concat(filled, league.meetings), defects, report
 
 

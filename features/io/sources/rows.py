@@ -1,4 +1,4 @@
-"""What the parsers of all sources share: typed cells, the window of a season, and the line between row and file."""
+"""Shared by all parsers: typed cells, the dates of a season, accepted and rejected rows of a file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from features.matches import conform, with_match_ids
 
 DEFAULT_KICK_OFF = time(15)
 MAX_GOALS = 30
-"""More goals of one side than any league match ever had: a mistyped cell."""
+"""More goals than any side ever scored in a league match: a higher number is a typing error."""
 MAX_REJECTED_SHARE = 0.2
-"""Share of refused rows from which a whole file is not trusted any more."""
+"""Share of rejected rows above which the whole file is rejected."""
 
 
 class BadRowError(Exception):
@@ -28,7 +28,7 @@ class BadRowError(Exception):
 
 @dataclass
 class FileParse:
-    """One file while it is read: good rows, and the defects with their place."""
+    """Accepted rows and defects of one file."""
 
     source: str
     file: str
@@ -40,51 +40,51 @@ class FileParse:
     first_met: dict[tuple[object, ...], int] = field(default_factory=dict)
 
     def accept(self, row: int, match: dict[str, object], content: object) -> None:
-        """Take a match in, unless the file had it before."""
+        """Accept a match; reject it if the file contains it already."""
         meeting = (match["home_team"], match["away_team"], match["kick_off"])
         first = self.first_met.setdefault(meeting, row)
         if first == row:
             self.good.append(match)
         else:
-            self.reject(row, f"the same match as in row {first}", content)
+            self.reject(row, f"duplicate of row {first}", content)
 
     def reject(self, row: int, reason: str, content: object) -> None:
         """Quarantine a row."""
         self.defects.append(Defect(self.source, self.file, row, reason, str(content)[:500]))
 
     def skip(self, row: int, reason: str, content: object) -> None:
-        """Note a match that was never played or is there already: the rest of the file can be trusted."""
+        """Quarantine a match that was never played or is a duplicate, without distrusting the file."""
         self.not_played += 1
         self.reject(row, reason, content)
 
     def fix(self, row: int, reason: str, content: object) -> None:
-        """Note that a row was kept with something put right."""
+        """Record that a row was accepted after a correction."""
         self.defects.append(Defect(self.source, self.file, row, reason, str(content)[:500], repaired=True))
 
     def is_trusted(self) -> bool:
-        """Whether few enough rows were refused; of a handful any number may be."""
+        """Whether at most `MAX_REJECTED_SHARE` of the rows are rejected; files below 20 rows are always trusted."""
         return self.rows < 20 or len(self._rejected()) - self.not_played <= MAX_REJECTED_SHARE * self.rows
 
     def _rejected(self) -> list[tuple[int, str]]:
         return sorted({(defect.row, defect.reason) for defect in self.defects if not defect.repaired})
 
     def matches(self) -> pd.DataFrame:
-        """The good rows as a matches table.
+        """Accepted rows as a matches table.
 
         Raises
         ------
         SourceError
-            If there is no good row, or too many were refused for the file to be trusted.
+            If no row is accepted, or too many are rejected.
         """
         if not self.good or not self.is_trusted():
             refused = self._rejected()
             first = f"; first: row {refused[0][0]}, {refused[0][1]}" if refused else ""
-            raise SourceError(f"{self.file}: {len(refused)} of {self.rows} rows cannot be used{first}")
+            raise SourceError(f"{self.file}: {len(refused)} of {self.rows} rows rejected{first}")
         return conform(with_match_ids(pd.DataFrame(self.good)))
 
 
 def season_window(season: str) -> tuple[date, date]:
-    """First and last day that a match of a season can have. 2019/20 ended in August, Brazil's 2020 in February."""
+    """First and last possible day of a season: 2019/20 ended in August, Brazil's 2020 in February."""
     start = int(season[:4])
     if "-" not in season:
         return date(start, 1, 1), date(start + 1, 3, 31)
@@ -92,7 +92,7 @@ def season_window(season: str) -> tuple[date, date]:
 
 
 def kick_off(day: date, clock: str, timezone: str) -> tuple[datetime, bool]:
-    """Kick-off in UTC and whether the time of day is known; 15:00 stands in where it is not."""
+    """Kick-off in UTC, and whether the time of day is known; the default is 15:00."""
     found = re.fullmatch(r"(\d{1,2})[:.](\d{2})", clock.strip())
     exact = bool(found) and int(found[1]) < 24 and int(found[2]) < 60 if found else False
     moment = time(int(found[1]), int(found[2])) if found and exact else DEFAULT_KICK_OFF
@@ -101,17 +101,17 @@ def kick_off(day: date, clock: str, timezone: str) -> tuple[datetime, bool]:
 
 
 def parse_date(text: str, formats: Sequence[str]) -> date:
-    """The date in the first of the formats that fits."""
+    """Parse a date by the first format that fits."""
     for one in formats:
         try:
             return datetime.strptime(text.strip(), one).date()  # noqa: DTZ007 - a day has no timezone
         except ValueError:
             continue
-    raise BadRowError(f"the date {text!r} is not readable")
+    raise BadRowError(f"date {text!r} is not in a known format")
 
 
 def parse_count(text: str, what: str, most: int = MAX_GOALS) -> int:
-    """A whole number from 0 to `most`."""
+    """Parse a whole number from 0 to `most`."""
     try:
         value = float(text)
     except ValueError:
@@ -122,7 +122,7 @@ def parse_count(text: str, what: str, most: int = MAX_GOALS) -> int:
 
 
 def parse_odds(text: str) -> float | None:
-    """Decimal odds, or None where the cell holds something else."""
+    """Parse decimal odds; None if the cell contains something else."""
     try:
         value = float(text)
     except ValueError:

@@ -31,8 +31,8 @@ def test_the_report_goes_out_and_the_progress_beside_it(environment, capsys) -> 
     assert main(["inspect", "eng-premier-league", "eng-championship"]) == 1, "one of them cannot be loaded"
     told = capsys.readouterr()
     assert told.out.startswith("source: football_data, as of 2026-03-13 00:00 UTC\n\neng-premier-league\n")
-    assert "\n  1 matches from 1 files, 2 rows; 1 refused" in told.out
-    assert "refused: mmz4281/2526/E0.csv row 3: club 'Arsenl'" in told.out
+    assert "\n  1 matches from 1 files, 2 rows; 1 rejected" in told.out
+    assert "rejected: mmz4281/2526/E0.csv row 3: club 'Arsenl'" in told.out
     assert "eng-championship\n  cannot be loaded" in told.out
     assert f"fetching {environment.url}/mmz4281/2526/E0.csv" in told.err
     assert "fetching" not in told.out

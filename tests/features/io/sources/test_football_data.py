@@ -70,7 +70,7 @@ def test_both_encodings_are_read(encoding: str) -> None:
         (GOOD.replace(",0,3,A", ",,,"), "no score"),
         (GOOD.replace(",0,3,A", ",0,x,A"), "not a number"),
         (GOOD.replace(",0,3,A", ",0,99,A"), "whole number"),
-        (GOOD.replace("Man City", "Burnley"), "plays itself"),
+        (GOOD.replace("Man City", "Burnley"), "home and away club are both"),
         (GOOD.replace("Man City", ""), "club is missing"),
         (GOOD.replace("Man City", "Manchester Cty"), r"2324/E0.csv row 3.*nearest known: Manchester City"),
     ],
@@ -85,10 +85,10 @@ def test_a_bad_row_is_refused_with_its_line_and_reason_and_the_rest_is_kept(row:
 @pytest.mark.parametrize(
     ("row", "reason", "empty"),
     [
-        (GOOD.replace("8,5.5,1.33", "x,5.5,1.33"), "no odds", "odds_home"),
+        (GOOD.replace("8,5.5,1.33", "x,5.5,1.33"), "not decimal odds", "odds_home"),
         (GOOD.replace("6,17,1,8", "6,17,9,8"), "more shots on target", "home_shots"),
         (GOOD + ",surplus", "more cells", None),
-        (GOOD.replace("0,3,A", "0,3,H"), "FTR says H", None),
+        (GOOD.replace("0,3,A", "0,3,H"), "FTR is H", None),
     ],
 )
 def test_what_can_be_put_right_is_kept_and_noted(row: str, reason: str, empty: str | None) -> None:
@@ -115,7 +115,7 @@ def test_of_the_fixtures_file_only_the_division_asked_for_is_read() -> None:
 
 
 def test_a_file_with_too_many_bad_rows_is_not_trusted() -> None:
-    with pytest.raises(SourceError, match="rows cannot be used"):
+    with pytest.raises(SourceError, match="rows rejected"):
         _read(*[GOOD.replace("11/08/2023", "nonsense")] * 30)
 
 
@@ -166,8 +166,8 @@ def test_seasons_of_one_file_are_told_apart_and_what_is_wrong_with_a_row_is_said
     assert table["kick_off"].iloc[0].isoformat() == "2024-05-19T21:30:00+00:00", "times are British"
     assert table[["odds_home", "odds_known_at"]].isna().all(axis=None)
     assert [(one.row, one.reason) for one in defects] == [
-        (5, "season 'last' is neither like 2024 nor like 2024/2025"),
-        (6, "the same match as in row 3"),
+        (5, "season 'last' is not of the form 2024 or 2024/2025"),
+        (6, "duplicate of row 3"),
     ]
     other = content.replace(b"Serie A,2023", b"Serie B,2023")
     with pytest.raises(SourceError, match="several leagues: Serie A, Serie B"):

@@ -271,7 +271,7 @@ def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tm
     assert len(result.matches) == 2
     assert result.matches["match_id"].is_unique
     assert [(one.file, one.row) for one in result.quarantine.itertuples()] == [("a.csv", 3), ("b.csv", 2)]
-    assert result.quarantine["reason"].eq("the same match as in a.csv row 2").all()
+    assert result.quarantine["reason"].eq("duplicate of a.csv row 2").all()
 
 
 def test_own_files_are_read_as_they_were_known(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def spelt_twice(tmp_path: Path) -> Settings:
 
 def test_names_that_may_be_one_clubs_are_told(spelt_twice: Settings) -> None:
     assert load(spelt_twice, ISLES).report["alike"] == ["Reef United / Reef Utd"]
-    assert "one club or two? Reef United / Reef Utd" in inspect_source(spelt_twice).text
+    assert "same club? Reef United / Reef Utd" in inspect_source(spelt_twice).text
 
 
 def test_own_aliases_make_two_spellings_one_club(spelt_twice: Settings) -> None:
@@ -409,7 +409,7 @@ def test_inspecting_a_file_with_hundreds_of_defects_tells_each_kind_once_what_is
     settings = Settings(source="openfootball", openfootball_url=site.url, home=tmp_path, first_season=2025)
     settings = settings.model_copy(update={"as_of": datetime(2026, 3, 13, tzinfo=UTC)})
     lost, mended = [line for line in inspect_source(settings, ["eng-league-one"]).text.splitlines() if " row " in line]
-    assert lost.startswith("  refused: 2025-26/en.3.json row 279: club 'AFX'")
+    assert lost.startswith("  rejected: 2025-26/en.3.json row 279: club 'AFX'")
     assert mended.startswith("  repaired: 2025-26/en.3.json row 277")
     assert mended.endswith("(and 271 more like it)")
 
@@ -429,6 +429,6 @@ def test_inspecting_tells_what_a_source_holds_and_what_is_wrong_with_it(site, tm
     settings = _remote(site, tmp_path, as_of=datetime(2026, 3, 13, tzinfo=UTC))
     told, unusable = inspect_source(settings, [PL, "eng-championship"])
     assert unusable == ("eng-championship",)
-    assert "1 matches from 1 files, 2 rows; 1 refused" in told
+    assert "1 matches from 1 files, 2 rows; 1 rejected" in told
     assert "row 3: club 'Arsenl'" in told
     assert "eng-championship\n  cannot be loaded" in told

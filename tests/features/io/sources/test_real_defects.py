@@ -43,7 +43,7 @@ def test_ragged_rows_and_blank_tails_lose_no_match_and_no_odds(shared_data: Path
 def test_a_file_with_a_byte_order_mark_has_its_first_column(shared_data: Path) -> None:
     content = (shared_data / "defects/BRA_all.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbf")
-    with pytest.raises(SourceError, match="rows cannot be used") as told:  # all seasons in one file: not a season's
+    with pytest.raises(SourceError, match="rows rejected") as told:  # all seasons in one file: not a season's
         football_data.parse(content, "BRA_all.csv", "bra-serie-a", "2012-13", "BRA")
     assert "no column" not in str(told.value)
 
