@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ def table_of(raw: pd.DataFrame) -> pd.DataFrame:
     out["season"] = raw["season"].astype("str")
     out["kick_off"] = pd.to_datetime(raw["date"]).dt.tz_localize("UTC").dt.as_unit("us")
     out["status"] = np.where(raw["home_goals"] >= 0, Status.PLAYED.value, Status.SCHEDULED.value)
-    counts = [name for name in out if name.startswith(("home_", "away_")) and not name.endswith("team")]
+    counts = [
+        name for name in map(str, out.columns) if name.startswith(("home_", "away_")) and not name.endswith("team")
+    ]
     out[counts] = out[counts].astype("float64")
     return out
 
@@ -126,7 +129,7 @@ def main() -> None:
     cost = {}
     for n in SIZES:
         table = generated(n)
-        seconds = timed(lambda table=table: model_input_of(table), repeat=1 if n > 100_000 else 3)
+        seconds = timed(partial(model_input_of, table), repeat=1 if n > 100_000 else 3)
         cost[n] = seconds / n
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         print(f"{n:>9} generated matches: {seconds:7.3f} s, {cost[n] * 1e6:.2f} µs a match, peak {peak:.2f} GB")

@@ -81,6 +81,17 @@ def spied(function: Callable[..., Any], effect: str) -> Callable[..., Any]:
     return call
 
 
+def spied_handlers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The method that adds a handler, whose callers are recorded; a NullHandler configures nothing."""
+
+    def add(logger: logging.Logger, handler: logging.Handler) -> None:
+        if not isinstance(handler, logging.NullHandler):
+            record("configures logging")
+        function(logger, handler)
+
+    return add
+
+
 def audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Record what the interpreter reports of processes, files, sockets and variables."""
     if event in ("subprocess.Popen", "os.posix_spawn", "os.fork"):
@@ -100,7 +111,7 @@ def main(modules: list[str]) -> None:
     os.environ.__class__ = SpiedEnvironment  # type: ignore[misc]  # same layout
     logging.basicConfig = spied(logging.basicConfig, "configures logging")
     logging.config.dictConfig = spied(logging.config.dictConfig, "configures logging")
-    logging.Logger.addHandler = spied(logging.Logger.addHandler, "configures logging")  # type: ignore[method-assign]
+    logging.Logger.addHandler = spied_handlers(logging.Logger.addHandler)  # type: ignore[method-assign]
     logging.Logger.setLevel = spied(logging.Logger.setLevel, "configures logging")  # type: ignore[method-assign]
     structlog.configure = spied(structlog.configure, "configures logging")
     kombu.serialization.register = spied(kombu.serialization.register, "registers a serializer")

@@ -35,7 +35,7 @@ def test_a_missing_match_is_noticed(matches: pd.DataFrame) -> None:
 
 def test_a_club_with_too_many_home_matches_is_noticed(matches: pd.DataFrame) -> None:
     swapped = matches.copy()
-    swapped.loc[0, "home_team"] = swapped.loc[1, "home_team"]
+    swapped["home_team"] = swapped["home_team"].where(swapped.index != 0, swapped["home_team"].iloc[1])
     with pytest.raises(SourceError, match="home_team"):
         bundled.check(swapped)
 
