@@ -113,3 +113,12 @@ def test_every_module_that_the_docs_run_exists(current: dict[str, str], reposito
         for module in re.findall(rf"python -m ((?:{packages})\.[\w.]*\w)", code(text)):
             path = repository / module.replace(".", "/")
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), f"{name} runs {module}"
+
+
+def test_every_file_that_the_docs_name_exists(current: dict[str, str], repository: Path) -> None:
+    folders = r"features|monitoring|orchestration|serving|ui|helm|tests|\.ci|\.github"
+    for name, text in current.items():
+        for path in re.findall(
+            rf"(?:^|[\s`])((?:{folders})/[\w./-]*\w\.(?:py|yaml|json|md|csv|tpl))\b", code(text), re.M
+        ):
+            assert (repository / path).exists(), f"{name} names {path}"
