@@ -83,6 +83,6 @@ class ModelUnavailableError(TouchlineError):
 
 
 class PromotionBlockedError(TouchlineError):
-    """A promotion was asked for while a condition of the gate is shut."""
+    """A promotion was requested while a condition of the promotion gate has failed."""
 
     code: ClassVar[str] = "promotion-blocked"

@@ -196,7 +196,8 @@ def test_an_edge_needs_both_ends(chart: Any) -> None:
 
 
 @pytest.mark.parametrize("profile", ["values.yaml", "values-production.yaml"])
-def test_only_dagster_reaches_the_kubernetes_api_and_nobody_the_metadata_service(chart: Any, profile: str) -> None:
+def test_only_dagster_reaches_the_kubernetes_api(chart: Any, profile: str) -> None:
+    """Only dagster reaches the kubernetes api and nobody the metadata service."""
     policies = policies_of(chart, profile=profile)
     reach = {part for part in PARTS if any(port == 6443 for _, port in outside(policies, part))}
     assert reach == {"dagster-webserver", "dagster-daemon", "dagster-run"}
@@ -245,7 +246,8 @@ def test_the_ports_in_given_addresses_are_open(chart: Any) -> None:
     assert {port for _, port in outside(policies, "mlflow")} == {5432, 6432}
 
 
-def test_a_mirror_and_a_collector_are_reached_on_the_ports_of_their_addresses(chart: Any) -> None:
+def test_configured_ports_of_mirror_and_collector_are_allowed(chart: Any) -> None:
+    """A mirror and a collector are reached on the ports of their addresses."""
     values = (
         'global={"source":"football_data"}',
         'dagster={"settings":{"footballDataUrl":"http://mirror.example:8088/data","openfootballUrl":"http://o.example"}}',
@@ -268,7 +270,7 @@ def test_pods_of_the_operators_are_met_under_their_own_labels(chart: Any) -> Non
     assert {"podSelector": {"matchLabels": {"cnpg.io/cluster": "touchline-postgresql"}}} in wanted
 
 
-def test_every_address_that_a_pod_is_told_lies_behind_an_open_edge(chart: Any) -> None:
+def test_every_configured_address_has_an_open_edge(chart: Any) -> None:
     """URLs in the environment, the Secrets and Dagster's workspace name Services: each is an edge of the asker."""
     things = chart.render()
     secrets = {one["metadata"]["name"]: one["stringData"] for one in things if one["kind"] == "Secret"}

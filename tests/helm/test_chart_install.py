@@ -31,7 +31,8 @@ def named(things: list[Thing], kind: str, name: str) -> Thing:
     return next(one for one in things if one["kind"] == kind and one["metadata"]["name"] == name)
 
 
-def test_by_default_two_api_pods_two_workers_and_three_broker_nodes_with_quorum_queues(chart: Any) -> None:
+def test_default_numbers_of_pods(chart: Any) -> None:
+    """By default two api pods two workers and three broker nodes with quorum queues."""
     things = chart.render()
     assert scalers(things, "touchline-api") == [("HorizontalPodAutoscaler", 2)]
     assert scalers(things, "touchline-worker") == [("ScaledObject", 2)]
@@ -59,7 +60,9 @@ def test_workers_scale_on_the_queue_and_without_keda_on_their_cpu(
     assert ("TriggerAuthentication" in {one["kind"] for one in things}) is (kinds == ["ScaledObject"])
 
 
-def test_migrations_run_before_an_upgrade_one_after_the_other_and_not_at_the_first_installation(chart: Any) -> None:
+def test_migrations_run_in_order_before_an_upgrade_only(chart: Any) -> None:
+    """Migrations run before an upgrade one after the other and not at the first installation."""
+
     def hooks(upgrade: bool, *values: str) -> list[tuple[int, str, str]]:
         return sorted(
             (int(notes["helm.sh/hook-weight"]), notes["helm.sh/hook"], one["metadata"]["name"])
@@ -121,7 +124,8 @@ def test_a_login_can_be_put_before_one_host_alone(chart: Any) -> None:
     assert told == {"api": {"all": "a", "one": "a"}, "dagster": {"all": "a", "one": "d", "login": "l"}}
 
 
-def test_every_path_of_the_api_is_reachable_from_outside_but_its_metrics(chart: Any) -> None:
+def test_ingress_exposes_every_api_path_except_metrics(chart: Any) -> None:
+    """Every path of the api is reachable from outside but its metrics."""
     things = chart.render(values=(f'ingress={{"enabled":true,{HOSTS}}}',))
     rules = named(things, "Ingress", "touchline-api")["spec"]["rules"]
     prefixes = tuple(path["path"] for path in rules[0]["http"]["paths"])
@@ -172,14 +176,16 @@ def test_pods_of_the_operators_run_where_all_others_do(chart: Any) -> None:
     assert database["priorityClassName"] == "high"
 
 
-def test_a_longer_wait_of_synchronous_callers_gives_the_api_longer_to_stop(chart: Any) -> None:
+def test_api_grace_period_follows_the_sync_timeout(chart: Any) -> None:
+    """A longer wait of synchronous callers gives the api longer to stop."""
     for values, seconds in (((), 55), (('api={"drainSeconds":20,"settings":{"syncTimeoutSeconds":59.5}}',), 95)):
         things = chart.render(values=values)
         pod = named(things, "Deployment", "touchline-api")["spec"]["template"]["spec"]
         assert pod["terminationGracePeriodSeconds"] == seconds
 
 
-def test_a_node_of_the_broker_gets_the_time_that_it_waits_for_a_majority_and_no_week(chart: Any) -> None:
+def test_broker_grace_period_is_that_of_the_values(chart: Any) -> None:
+    """A node of the broker gets the time that it waits for a majority and no week."""
     pod = named(chart.render(), "StatefulSet", "touchline-rabbitmq")["spec"]["template"]["spec"]
     command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]
     (wait,) = re.findall(r"await_online_quorum_plus_one -t (\d+);", command)

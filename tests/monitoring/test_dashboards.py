@@ -70,7 +70,8 @@ def selected(expression: str) -> set[str]:
     return names
 
 
-def test_there_is_a_dashboard_for_each_concern_with_unique_titles_and_uids() -> None:
+def test_one_dashboard_per_concern_with_unique_titles() -> None:
+    """There is a dashboard for each concern with unique titles and uids."""
     assert set(boards()) == {"service", "workers", "model", "drift", "pipeline"}
     for key in ("uid", "title"):
         assert len({board[key] for board in boards().values()}) == len(boards())

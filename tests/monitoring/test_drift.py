@@ -102,7 +102,8 @@ def test_too_little_history_is_said_and_not_guessed() -> None:
     assert one.thresholds["elo"] == pytest.approx(MAX_DRIFT_P_VALUE / len(COLUMNS))
 
 
-def test_the_reference_is_the_three_seasons_before_and_the_window_the_last_hundred_matches(frame: pd.DataFrame) -> None:
+def test_reference_is_three_seasons_window_is_100_matches(frame: pd.DataFrame) -> None:
+    """The reference is the three seasons before and the window the last hundred matches."""
     reference, window, excluded_competitions = split(frame[frame["kick_off"] < AS_OF])
     assert sorted(set(reference["season"])) == ["2022-23", "2023-24", "2024-25"]
     assert len(window) == WINDOW
@@ -164,7 +165,8 @@ def test_matches_after_the_week_do_not_enter(
     assert drift_report(cut, WEEK, trust).summary == undrifted.summary
 
 
-def test_the_page_holds_the_verdict_its_trust_and_the_report_itself(undrifted: DriftReport) -> None:
+def test_page_holds_state_calibration_and_report(undrifted: DriftReport) -> None:
+    """The page holds the verdict its trust and the report itself."""
     assert undrifted.html.count("<body>") == 1
     head = undrifted.html.split("<body>")[1][:20_000]
     assert "no drift" in head
@@ -175,9 +177,8 @@ def test_the_page_holds_the_verdict_its_trust_and_the_report_itself(undrifted: D
     assert len(undrifted.html) > 1_000_000
 
 
-def test_the_page_of_a_drift_names_the_column_and_what_is_asked_of_its_reader(
-    frame: pd.DataFrame, trust: DriftCalibration
-) -> None:
+def test_page_names_the_drifted_column_and_the_next_step(frame: pd.DataFrame, trust: DriftCalibration) -> None:
+    """The page of a drift names the column and what is asked of its reader."""
     moved = drift_report(planted(frame, elo=frame["elo"] + frame["elo"].std()), WEEK, trust).html
     head = moved.split("<body>")[1][:20_000]
     assert "Until then no new model is promoted" in head
@@ -236,9 +237,10 @@ def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, tr
     )  # as the API tells it
 
 
-def test_a_league_without_seasons_before_is_not_compared_with_another_one(
+def test_a_new_league_is_not_compared_with_another_one(
     frame: pd.DataFrame, trust: DriftCalibration, undrifted: DriftReport
 ) -> None:
+    """A league without seasons before is not compared with another one."""
     summary = drift_report(with_another_league(frame, 200), WEEK, trust).summary
     assert summary["excluded_competitions"] == {"eng-championship": {"matches": 200, "reference": 0}}
     assert summary["state"] == "stable"
@@ -269,9 +271,10 @@ def test_the_columns_watched_are_those_that_are_asked_for(frame: pd.DataFrame) -
     assert drift_report(stuck, WEEK, measured).summary["drifted"] == ["log_home_shots"]
 
 
-def test_the_same_report_has_the_same_digest_whatever_the_order_of_its_thresholds(
+def test_digest_ignores_the_order_of_thresholds(
     frame: pd.DataFrame, trust: DriftCalibration, undrifted: DriftReport
 ) -> None:
+    """The same report has the same digest whatever the order of its thresholds."""
     backwards = DriftCalibration(**{**asdict(trust), "thresholds": dict(reversed(trust.thresholds.items()))})
     assert drift_report(frame, WEEK, backwards).summary["digest"] == undrifted.summary["digest"]
 

@@ -318,7 +318,8 @@ def test_another_source_that_was_chosen_loses_nothing() -> None:
     assert not failed(validate(Suite.PUBLISHED, published_results(before, other, ("files",)), AS_OF))
 
 
-def test_a_chosen_source_that_gives_nothing_any_more_loses_all_that_it_gave() -> None:
+def test_a_source_that_returns_nothing_loses_its_results() -> None:
+    """A chosen source that gives nothing any more loses all that it gave."""
     before = sound_results()
     other = before.tail(100).assign(source="files")
     kept = published_results(before, other, ("bundled", "files"))

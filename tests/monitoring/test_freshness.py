@@ -77,7 +77,8 @@ def stale(matches: pd.DataFrame, forecasts: pd.DataFrame) -> int:
     return freshness_report(matches, forecasts, 0, {}, AS_OF, NOW, PRODUCTION)["competitions"][PREMIER_LEAGUE]["stale"]
 
 
-def test_near_forecasts_that_know_older_results_than_there_are_count_as_stale() -> None:
+def test_forecasts_made_before_the_newest_result_are_stale() -> None:
+    """Near forecasts that know older results than there are count as stale."""
     matches = as_known_at(bundled.load(), AS_OF)
     near = matches[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_HORIZON)]
     months_old = published(matches).assign(features_as_of=pd.Timestamp(AS_OF) - pd.Timedelta(days=60))
@@ -112,7 +113,8 @@ def test_only_the_clubs_of_the_match_make_its_forecast_stale() -> None:
     assert stale(matches, rows.assign(features_as_of=newest_of_theirs - pd.Timedelta(seconds=1))) == 1
 
 
-def test_near_forecasts_of_a_version_that_was_replaced_count_as_stale() -> None:
+def test_forecasts_of_a_replaced_version_are_stale() -> None:
+    """Near forecasts of a version that was replaced count as stale."""
     matches = as_known_at(bundled.load(), AS_OF)
     rows = published(matches)
     near = matches.loc[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_HORIZON), "match_id"]
@@ -134,7 +136,8 @@ def test_of_a_moved_match_the_forecast_published_last_counts() -> None:
     ] == len(rows)
 
 
-def test_a_feed_that_lost_its_fixtures_too_is_known_by_the_matches_that_the_season_lacks() -> None:
+def test_lost_fixtures_show_as_matches_missing_from_the_season() -> None:
+    """A feed that lost its fixtures too is known by the matches that the season lacks."""
     matches = as_known_at(bundled.load(), AS_OF)
     season = matches["season"] == "2025-26"
     to_come = matches["kick_off"] > AS_OF

@@ -136,7 +136,7 @@ def test_of_many_slightly_worse_models_hardly_any_passes() -> None:
 
 
 @pytest.mark.parametrize("share", [0.004, -0.004])
-def test_a_small_but_certain_deterioration_is_refused_and_as_small_an_improvement_is_not(share: float) -> None:
+def test_a_small_significant_deterioration_fails(share: float) -> None:
     """Steps that each stay within the margin would add up to a much worse model."""
     truth, y = season(2000)
     slightly = truth * (1 - share / 2) + np.eye(3)[(y + 1) % 3] * share / 2
@@ -189,7 +189,8 @@ def first(model: np.ndarray, truth: np.ndarray, y: np.ndarray) -> str | None:
     return first_version_rejection(*(paired_difference(ours, metrics.rps(one, y)) for one in references))
 
 
-def test_the_first_version_must_be_better_than_the_base_rate_and_not_worse_than_plain_elo() -> None:
+def test_first_version_is_compared_with_both_baselines() -> None:
+    """The first version must be better than the base rate and not worse than plain elo."""
     truth, y = season(2600)
     elo = probability_columns(settled(truth, truth, y, 1), "elo")
     assert first(truth, truth, y) is None
@@ -198,7 +199,8 @@ def test_the_first_version_must_be_better_than_the_base_rate_and_not_worse_than_
     assert "base rate" in (first(np.tile(truth.mean(axis=0), (len(y), 1)), truth, y) or "")
 
 
-def test_the_first_version_is_not_let_in_on_a_sample_that_shows_nothing() -> None:
+def test_first_version_needs_enough_matches() -> None:
+    """The first version is not let in on a sample that shows nothing."""
     truth, y = season(2600)
     assert "only 0 evaluated matches" in (first(truth[:0], truth[:0], y[:0]) or "")
     assert "only 99 evaluated matches" in (first(truth[:99], truth[:99], y[:99]) or "")
@@ -236,7 +238,7 @@ def test_too_few_matches_tell_how_many_more_and_what_they_wait_for() -> None:
     assert why(evidence(100), "enough_matches") == "100 shadow forecasts are settled"
 
 
-def test_a_candidate_that_cannot_get_its_matches_this_season_is_told_so() -> None:
+def test_a_season_with_too_few_matches_left_is_explained() -> None:
     """It has learnt from the running season; what is left of it is less than it needs."""
     late = replace(evidence(40), shadow_forecasts=60, upcoming_matches=59, trained_through=THROUGH)
     text = why(late, "enough_matches")
@@ -262,7 +264,8 @@ def test_where_nothing_waits_an_approval_is_told_so() -> None:
         approve(verdict, 2, "Ada", "as good", AS_OF)
 
 
-def test_production_without_settled_forecasts_cannot_be_compared_with() -> None:
+def test_production_without_settled_forecasts_fails() -> None:
+    """Production without settled forecasts cannot be compared with."""
     one = evidence()
     assert production_settled_missing(one, None)
     assert production_settled_missing(one, one.settled.iloc[:0])
@@ -332,7 +335,8 @@ def test_reviewed_drift_opens_again_and_names_the_reviewer() -> None:
     assert any("Ada" in condition.why for condition in verdict.conditions)
 
 
-def test_under_policy_manual_everything_else_open_still_waits_for_a_person() -> None:
+def test_policy_manual_waits_for_a_person() -> None:
+    """Under policy manual everything else open still waits for a person."""
     verdict = evaluate(evidence(policy=Policy.MANUAL))
     assert not verdict.passed
     assert verdict.waiting_for_approval
@@ -343,7 +347,8 @@ def approved(one: Evidence, **changes: Any) -> Evidence:
     return replace(one, approval=given, **changes)
 
 
-def test_an_approval_opens_the_gate_for_the_evidence_it_was_given_on() -> None:
+def test_an_approval_counts_for_its_evidence() -> None:
+    """An approval opens the gate for the evidence it was given on."""
     assert evaluate(approved(evidence(policy=Policy.MANUAL))).passed
 
 
@@ -391,7 +396,8 @@ def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
         evaluate(replace(one, settled=broken))
 
 
-def test_a_match_that_is_settled_twice_is_an_error_not_more_evidence() -> None:
+def test_a_match_settled_twice_is_an_error() -> None:
+    """A match that is settled twice is an error not more evidence."""
     one = evidence(n=60)
     twice = pd.concat([one.settled, one.settled])
     with pytest.raises(InvalidInputError, match="duplicate match_id"):
@@ -400,7 +406,8 @@ def test_a_match_that_is_settled_twice_is_an_error_not_more_evidence() -> None:
         evaluate(replace(one, production_settled=twice.assign(model_version=7)))
 
 
-def test_the_document_is_json_and_remembers_since_when_it_waits_by_the_real_clock() -> None:
+def test_document_remembers_since_when_it_waits() -> None:
+    """The document is json and remembers since when it waits by the real clock."""
     waiting, now = evaluate(evidence(policy=Policy.MANUAL)), AS_OF + timedelta(days=200)
     first = to_dict(waiting, now)
     assert json.loads(json.dumps(first, allow_nan=False)) == first
@@ -411,7 +418,8 @@ def test_the_document_is_json_and_remembers_since_when_it_waits_by_the_real_cloc
     assert to_dict(evaluate(evidence()), later, first)["waiting_since"] is None
 
 
-def test_a_candidate_waits_from_the_moment_on_at_which_it_had_its_matches() -> None:
+def test_staging_hold_starts_with_enough_matches() -> None:
+    """A candidate waits from the moment on at which it had its matches."""
     few, enough = evaluate(evidence(n=99)), evaluate(evidence(policy=Policy.MANUAL))
     young = to_dict(few, AS_OF)
     assert young["judged_since"] is None

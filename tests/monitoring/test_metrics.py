@@ -77,7 +77,8 @@ def test_every_collector_is_driven_and_read_back_in_one_process() -> None:
     assert {key: found.get(key) for key in EXPECTED} == EXPECTED
 
 
-def test_several_processes_expose_sums_of_counts_and_the_latest_of_each_gauge(tmp_path: Path) -> None:
+def test_processes_expose_sums_and_the_latest_gauge(tmp_path: Path) -> None:
+    """Several processes expose sums of counts and the latest of each gauge."""
     for version in (12, 13):
         run(DRIVE_ALL.replace("12", str(version)), tmp_path)
     found = samples(run("from monitoring import metrics as m" + EXPOSE, tmp_path))
@@ -149,7 +150,8 @@ class Away(Lake):
         return self.read_bytes(folder)  # type: ignore[return-value]  # it raises
 
 
-def test_storage_that_is_away_is_flagged_once_and_takes_nothing_else_down(tmp_path: Path) -> None:
+def test_unavailable_storage_is_tried_once_per_scrape(tmp_path: Path) -> None:
+    """Storage that is away is flagged once and takes nothing else down."""
     lake = Away(str(tmp_path))
     metrics.QUEUE_LENGTH.labels("ml").set(4)
     found = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())

@@ -58,7 +58,8 @@ def find(document: dict, competition: str = "all", window: str = "all", version:
     )
 
 
-def test_a_match_that_is_settled_twice_is_refused_and_not_scored_twice() -> None:
+def test_a_match_settled_twice_is_an_error() -> None:
+    """A match that is settled twice is refused and not scored twice."""
     rows = settled_rows()
     with pytest.raises(InvalidInputError, match="duplicate match_id"):
         performance_report(pd.concat([rows, rows.iloc[[7]]]), AS_OF)
@@ -174,13 +175,15 @@ def test_a_reliability_curve_counts_every_forecast_once() -> None:
     assert [one["observed"] for one in curve] == [0.0, 1.0, 1.0]
 
 
-def test_a_perfect_model_stays_within_the_limit_about_nineteen_times_in_twenty() -> None:
+def test_a_perfect_model_exceeds_the_limit_1_time_in_20() -> None:
+    """A perfect model stays within the limit about nineteen times in twenty."""
     samples = [settled_rows(200, seed=seed) for seed in range(40)]
     inside = [calibration(rows[list(COLUMNS)].to_numpy(), rows["outcome"].to_numpy())["consistent"] for rows in samples]
     assert 0.85 <= np.mean(inside) <= 1.0
 
 
-def test_an_overconfident_model_is_found_out_once_there_are_enough_matches() -> None:
+def test_overconfidence_is_detected_on_enough_matches() -> None:
+    """An overconfident model is found out once there are enough matches."""
     few, many = (find(performance_report(settled_rows(n, bias=0.5), AS_OF))["calibration"] for n in (30, 2000))
     assert few["limit"] > many["limit"]
     assert not many["consistent"]

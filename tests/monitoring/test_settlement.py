@@ -98,7 +98,8 @@ def test_a_match_moved_forward_past_its_publication_is_not_scored() -> None:
     assert settled([row()], [earlier]).settled.empty
 
 
-def test_of_several_forecasts_the_last_before_kick_off_is_scored_and_only_once() -> None:
+def test_only_the_last_forecast_before_kick_off_is_scored() -> None:
+    """Of several forecasts the last before kick off is scored and only once."""
     first, last = row(home=0.4, draw=0.3, away=0.3), row(published_at=KICK_OFF - timedelta(hours=1))
     too_late = row(published_at=KICK_OFF + timedelta(hours=1), home=1.0, draw=0.0, away=0.0)
     one = settled([first, last, too_late], [match()])
@@ -109,13 +110,15 @@ def test_of_several_forecasts_the_last_before_kick_off_is_scored_and_only_once()
     ]
 
 
-def test_what_was_settled_is_not_settled_again_even_when_the_score_is_corrected() -> None:
+def test_settled_forecasts_survive_a_corrected_score() -> None:
+    """What was settled is not settled again even when the score is corrected."""
     one = settled([row()], [match(home_goals=0.0)], already_settled=[MATCH])
     assert one.settled.empty
     assert reasons(one) == ["already settled"]
 
 
-def test_a_postponed_match_waits_and_is_scored_in_the_week_it_is_played_in() -> None:
+def test_a_postponed_match_is_scored_in_the_week_it_is_played() -> None:
+    """A postponed match waits and is scored in the week it is played in."""
     waiting = settled([row()], [match(status=Status.POSTPONED.value, home_goals=np.nan, away_goals=np.nan)])
     assert reasons(waiting) == ["postponed"]
     played_later = match(kick_off=KICK_OFF + timedelta(days=28))
@@ -152,7 +155,8 @@ def test_nothing_published_settles_to_nothing() -> None:
     assert settle(empty, conform(pd.DataFrame([match()])), NO_ELO, AS_OF).settled.empty
 
 
-def test_the_market_is_the_closing_odds_without_the_margin_else_the_earlier_ones_else_missing() -> None:
+def test_market_is_closing_odds_else_earlier_else_missing() -> None:
+    """The market is the closing odds without the margin else the earlier ones else missing."""
     odds = {"odds_home": 2.0, "odds_draw": 4.0, "odds_away": 4.0}
     closing = {"closing_home": 1.6, "closing_draw": 4.0, "closing_away": 8.0}
     columns = ["market_home", "market_draw", "market_away"]
