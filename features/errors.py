@@ -1,4 +1,4 @@
-"""What can go wrong, in the words of the domain.
+"""Errors of the domain.
 
 Each class takes one message, because Celery's JSON result backend keeps no more than that; whatever else an error
 carries does not come back from a worker. The message says what is wrong, where, and what to do; which HTTP status it
@@ -12,32 +12,32 @@ from typing import ClassVar
 
 
 class TouchlineError(Exception):
-    """Any failure that Touchline explains itself."""
+    """Base class of all errors of Touchline."""
 
     code: ClassVar[str] = "touchline-error"
     """Its public name: the end of the type URN of a problem document. Clients compare it, so it never changes."""
 
 
 class InvalidInputError(TouchlineError):
-    """A value that a person or a program gave cannot be used."""
+    """An input value cannot be used."""
 
     code: ClassVar[str] = "invalid-input"
 
 
 class UnknownTeamError(InvalidInputError):
-    """A club that no competition in the lake has."""
+    """No competition in the lake has this club."""
 
     code: ClassVar[str] = "unknown-team"
 
 
 class UnknownMatchError(InvalidInputError):
-    """A match_id that no published match has."""
+    """No published match has this match_id."""
 
     code: ClassVar[str] = "unknown-match"
 
 
 class UnknownCompetitionError(InvalidInputError):
-    """A competition that is neither in the catalogue nor in the lake, and the known ones nearest to it."""
+    """A competition is neither in the catalogue nor in the lake; `suggestions` lists similar ones."""
 
     code: ClassVar[str] = "unknown-competition"
 
@@ -47,13 +47,13 @@ class UnknownCompetitionError(InvalidInputError):
 
 
 class SourceError(TouchlineError):
-    """A source could not be read, or a whole file of it is unusable."""
+    """A source cannot be read, or a whole file of it is unusable."""
 
     code: ClassVar[str] = "source-error"
 
 
 class LeakageError(TouchlineError):
-    """A forecast would use what was not known before kick-off."""
+    """A forecast would use information from after kick-off."""
 
     code: ClassVar[str] = "leakage-error"
 
@@ -71,7 +71,7 @@ class CorruptArtefactError(TouchlineError):
 
 
 class StorageUnavailableError(TouchlineError):
-    """The storage of the lake does not answer, or refuses."""
+    """The storage of the lake does not respond, or denies access."""
 
     code: ClassVar[str] = "storage-unavailable"
 

@@ -1,4 +1,4 @@
-"""What a season has still to come, beyond the fixtures that a source lists."""
+"""Matches of a season that a source does not list yet."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from features.matches import Status, build_match_id, conform
 
 
 def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
-    """A season with every match that its competition's format asks for and the source has not announced yet.
+    """Add the matches that the competition's format requires and the source has not announced yet.
 
     Parameters
     ----------
-    season : all known matches of one competition and season. Where the catalogue does not tell the format, it is
+    season : all known matches of one competition and season. Without a known format it is
         returned as it is.
 
     Returns
     -------
-    DataFrame: the matches table, the added fixtures at its end. Their days are not known, so they bear the last one.
+    DataFrame: the matches table, the added fixtures at its end. Their days are unknown, so they get the last one.
     """
     competition, year = str(season["competition"].iloc[0]), str(season["season"].iloc[0])
     meetings = meetings_of(competition)
@@ -50,13 +50,13 @@ def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_complete(season: pd.DataFrame) -> bool:
-    """Whether every club meets every other equally often at each ground: then no match can be missing."""
+    """Whether every club meets every other equally often at each ground, so that no match is missing."""
     counts = _meetings(season)
     return len(set(counts.values())) == 1 and 0 not in counts.values()
 
 
 def _meetings(season: pd.DataFrame) -> dict[tuple[str, str], int]:
-    """How often each pair of clubs stands in a season, by home and away club."""
+    """Number of matches of each pair in a season, by home and away club."""
     clubs = sorted(set(season["home_team"]) | set(season["away_team"]))
     known = season.groupby(["home_team", "away_team"]).size().to_dict()
     return {(home, away): int(known.get((home, away), 0)) for home in clubs for away in clubs if home != away}

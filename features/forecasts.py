@@ -1,4 +1,4 @@
-"""From states and fixtures to forecasts: the last steps that batch and online share."""
+"""Forecasts from ratings and fixtures; batch and online share these steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PUBLISHED = pa.schema([*SCHEMA, *FIELDS])
 
 
 class Model(Protocol):
-    """What forecasting needs of a model: `features.io.registry.LoadedModel` is one."""
+    """Interface of a model, for example `features.io.registry.LoadedModel`."""
 
     @property
     def features(self) -> tuple[str, ...]: ...
@@ -38,7 +38,7 @@ class Model(Protocol):
 
 
 def uses_odds(model: Model) -> bool:
-    """Whether a model looks at the odds before a match."""
+    """Whether a model uses the odds before a match."""
     return not set(ODDS_FEATURES).isdisjoint(model.features)
 
 
@@ -65,7 +65,7 @@ def probabilities(
     ----------
     home, away : (n, len(STATE_COLUMNS)) states of the clubs.
     neutral : (n,) True where neither club is at home.
-    market : (n, 2) what the odds say (`features.odds.market`), None without any.
+    market : (n, 2) log-odds (`features.odds.market`), None without odds.
     """
     return predict(model, model_input(home, away, neutral, market), neutral)
 
@@ -73,8 +73,8 @@ def probabilities(
 def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
     """Probabilities (n, 3) from model input (n, len(FEATURES)).
 
-    A model knows matches with a home side only. On neutral ground it is asked twice, with either club named first, and
-    both answers are pooled: which one comes first then makes no difference.
+    Models are trained on matches with a home side. On neutral ground both orders of the clubs are forecast and pooled,
+    so that the order makes no difference.
     """
     if not len(x):  # estimators refuse an empty table
         return np.empty((0, 3))
@@ -82,7 +82,7 @@ def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
     p = model.predict_proba(x[:, columns])
     if neutral.any():
         back = model.predict_proba(swap_sides(x[neutral])[:, columns])[:, ::-1]
-        both = np.sqrt(p[neutral] * back)  # the mean of the log-odds, so that explanations still sum up
+        both = np.sqrt(p[neutral] * back)  # mean of the log-odds, so that explanations still add up
         p[neutral] = both / both.sum(axis=1, keepdims=True)
     return p
 
@@ -97,7 +97,7 @@ def forecast(
 ) -> pd.DataFrame:
     """Forecast fixtures (a matches table, n rows) from the states of their clubs.
 
-    A model that looks at odds gets those that were known at `published_at`; without any, it forecasts by the ratings.
+    A model with odds gets those known at `published_at`; for matches without odds it uses the ratings only.
 
     Returns
     -------
@@ -111,10 +111,10 @@ def forecast(
     home = states_of(team_states, fixtures["home_team"], fixtures["competition"])
     away = states_of(team_states, fixtures["away_team"], fixtures["competition"])
     features_as_of = pd.concat([side["features_as_of"] for side in (home, away)], axis=1).max(axis=1)
-    # where the ratings have seen no result at all, what the model learnt is all that the forecast knows
+    # without any result in the ratings, the model's training data is the newest information
     features_as_of = features_as_of.fillna(pd.Timestamp(trained_through))
-    told = market(fixtures, published_at) if uses_odds(model) else np.full((len(fixtures), 2), np.nan)
-    odds = fixtures[[*ODDS, "odds_known_at"]].reset_index(drop=True).where(pd.Series(has_odds(told)), axis=0)
+    log_odds = market(fixtures, published_at) if uses_odds(model) else np.full((len(fixtures), 2), np.nan)
+    odds = fixtures[[*ODDS, "odds_known_at"]].reset_index(drop=True).where(pd.Series(has_odds(log_odds)), axis=0)
     features_as_of = features_as_of.where(~(odds["odds_known_at"] > features_as_of), odds["odds_known_at"])
     kick_off = fixtures["kick_off"].reset_index(drop=True)
     late = (kick_off <= pd.Timestamp(trained_through)) | (kick_off <= features_as_of)
@@ -126,7 +126,7 @@ def forecast(
         )
     neutral = fixtures["neutral"].to_numpy(bool)
     before, after = (side[list(STATE_COLUMNS)].to_numpy(float) for side in (home, away))
-    x = model_input(before, after, neutral, told)
+    x = model_input(before, after, neutral, log_odds)
     p = predict(model, x, neutral)
     out = fixtures[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]].reset_index(drop=True)
     for column, outcome in enumerate(OUTCOMES):

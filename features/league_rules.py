@@ -1,4 +1,4 @@
-"""What the places of a final table mean in each competition, and how clubs level on points are ordered."""
+"""Rules of a league table: what its places mean, and how clubs level on points are ordered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ZoneKind(StrEnum):
-    """What awaits a club at a place."""
+    """What a place in the final table means for a club."""
 
     TITLE = "title"
     TOP = "top"
@@ -19,7 +19,7 @@ class ZoneKind(StrEnum):
 
 
 class Tiebreaker(StrEnum):
-    """What may part clubs level on points: over the whole season, or in the matches between them (`direct`)."""
+    """Criterion for clubs level on points: over the whole season, or in the matches between them (`direct`)."""
 
     POINTS = "points"
     DIFFERENCE = "difference"
@@ -37,7 +37,7 @@ class Tiebreaker(StrEnum):
 
     @property
     def counts(self) -> Tiebreaker:
-        """What is counted in those matches, or in all."""
+        """The criterion without the prefix `direct_`."""
         return Tiebreaker(self.value.removeprefix("direct_"))
 
 
@@ -177,14 +177,12 @@ _POINTS_ADJUSTMENTS: Mapping[tuple[str, str], tuple[PointsAdjustment, ...]] = {
 
 
 def has_rules(competition: str) -> bool:
-    """Whether it is known here what the places of a competition mean."""
+    """Whether the rules of a competition are listed."""
     return competition in _RULES
 
 
 def rules_of(competition: str, season: str | None = None) -> LeagueRules:
-    """Rules of a competition, now or in a season; of one that is not listed only the first, the top four and the last
-    three are told.
-    """
+    """Rules of a competition, now or in a season; the default has the title, the top four and the last three."""
     usual = LeagueRules(
         (_title(), TableZone("Top four", ZoneKind.TOP, 1, 4), TableZone("Last three", ZoneKind.RELEGATION, -3, -1))
     )
@@ -194,5 +192,5 @@ def rules_of(competition: str, season: str | None = None) -> LeagueRules:
 
 
 def points_adjustments(competition: str, season: str, moment: datetime) -> tuple[PointsAdjustment, ...]:
-    """What had been decided off the pitch by then."""
+    """Points adjustments decided by a given time."""
     return tuple(one for one in _POINTS_ADJUSTMENTS.get((competition, season), ()) if one.decided <= moment)

@@ -1,4 +1,4 @@
-"""The alarm for results that are too good to be true: better than the closing odds means that the future was seen."""
+"""Leakage check: forecasts better than the closing odds almost certainly use information from after kick-off."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Labels = NDArray[np.int64]
 CLOSING_SKILL = 0.166
 """1 - RPS/RPS_base of the average closing odds, Premier League 2021/22 to 2025/26 (.1935 against .2321, N=1,900).
 
-Lower tiers and other leagues are harder to forecast, so where no closing odds are at hand this is generous."""
+Lower tiers and other leagues are harder to forecast, so without closing odds this limit is generous."""
 
 MIN_MATCHES = 1000
-"""Matches from which a mean needs no allowance: below, season luck alone passes the line now and then."""
+"""From this many matches on, no allowance for chance: with fewer, a lucky season alone can pass the limit."""
 
 
 def leakage_warning(probabilities: Floats, outcomes: Labels, closing: Floats | None = None) -> str | None:
-    """Explain why forecasts (n, 3) are too good to be honest; None if they are not.
+    """Explain why forecasts (n, 3) are too good to be free of leakage; None if they are plausible.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Matches: identity, schema, outcome, and what was known about them at a moment.
+"""Matches: identity, schema, outcome, and the state of knowledge at a given time.
 
 A matches table is a pandas DataFrame with the columns of `SCHEMA`, sorted by kick-off then match_id. Scores of matches
 that are not played are missing (NaN / NA), never zero.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from features.errors import InvalidInputError
 
 RESULT_DELAY = timedelta(hours=3)
-"""A result counts as known this long after kick-off: two halves, the break, stoppage and the feed's own delay."""
+"""Time from kick-off until the result counts as known: two halves, the break, stoppage time and the feed's delay."""
 
 SCHEMA = pa.schema(
     [
@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field(
             "awarded", pa.bool_(), nullable=False
-        ),  # decided by a tribunal; the score is as played where a source tells it
+        ),  # decided by a tribunal; the score is the one played, if a source has it
         pa.field("home_goals", pa.int16()),
         pa.field("away_goals", pa.int16()),
         pa.field("home_shots", pa.int16()),
@@ -46,7 +46,9 @@ SCHEMA = pa.schema(
         pa.field("odds_home", pa.float64()),  # decimal, before the match
         pa.field("odds_draw", pa.float64()),
         pa.field("odds_away", pa.float64()),
-        pa.field("odds_known_at", pa.timestamp("us", tz="UTC")),  # missing: nobody can tell, so not before kick-off
+        pa.field(
+            "odds_known_at", pa.timestamp("us", tz="UTC")
+        ),  # missing: unknown, so the odds do not count before kick-off
         pa.field("closing_home", pa.float64()),  # decimal, at kick-off: a reference, never a feature
         pa.field("closing_draw", pa.float64()),
         pa.field("closing_away", pa.float64()),
@@ -72,7 +74,7 @@ ODDS = ("odds_home", "odds_draw", "odds_away")
 """Columns of the odds before the match."""
 
 PAIR = ["competition", "season", "home_team", "away_team"]
-"""Columns that tell a match where a pair meets once at each ground."""
+"""Columns that identify a match if a pair meets once at each ground."""
 
 
 class Outcome(IntEnum):
@@ -88,7 +90,7 @@ OUTCOMES = ("home", "draw", "away")
 
 
 class Status(StrEnum):
-    """Where a match stands."""
+    """Status of a match."""
 
     SCHEDULED = "scheduled"
     PLAYED = "played"
@@ -123,7 +125,7 @@ _MATCH_ID = re.compile(
 
 
 def parse_match_id(match_id: str) -> MatchRef:
-    """Take a match_id apart.
+    """Split a match_id into its parts.
 
     Raises
     ------
@@ -142,8 +144,8 @@ def parse_match_id(match_id: str) -> MatchRef:
 def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
     """Return the table sorted by kick-off with `match_id` filled in; the n-th meeting at one ground gets `-n`.
 
-    Meetings are counted by matchday where the source tells it, else by kick-off: a match that is postponed past the
-    second meeting keeps its matchday, and so its id.
+    Meetings are counted by matchday if the source has it, otherwise by kick-off: a match postponed past the second
+    meeting keeps its matchday, and so its id.
     """
     ordered = matches.sort_values(["kick_off", "home_team", "away_team"], kind="stable").reset_index(drop=True)
     counted = ordered.sort_values("matchday", kind="stable") if "matchday" in ordered else ordered
@@ -167,7 +169,7 @@ def outcomes(matches: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
-    """Which rows have a result that was known at `as_of` (timezone-aware)."""
+    """Rows whose result was known at `as_of` (timezone-aware)."""
     if as_of.tzinfo is None:
         raise InvalidInputError(
             f"as_of {as_of.isoformat()} has no timezone; give one, for example {as_of.isoformat()}Z"
@@ -180,9 +182,9 @@ def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
 
 
 def as_known_at(matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    """The same matches as they looked at `as_of`: those not over are fixtures without score, shots or closing odds.
+    """The matches as known at `as_of`: unfinished ones are fixtures without score, shots or closing odds.
 
-    Odds of a match that has not begun are there only if they are known to have been there by then.
+    Odds of upcoming matches are kept only if they were known at `as_of`.
     """
     hidden = (matches["status"] == Status.PLAYED) & ~is_known(matches, as_of)
     to_come = matches["kick_off"] > pd.Timestamp(as_of)

@@ -1,4 +1,4 @@
-"""The one way from states to model input: training, batch forecasts and online predictions all call `model_input`."""
+"""Model input from ratings. Training, batch forecasts and online predictions all call `model_input`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SHOT_FEATURES = ("log_home_on_target", "log_away_on_target", "log_home_shots", "
 
 
 ODDS_FEATURES = ("log_home_odds", "log_away_odds")
-"""What the odds before the match say (`features.odds.market`); the only features that a match may lack."""
+"""Log-odds by the bookmakers (`features.odds.market`); the only features that may be missing."""
 
 
 class FeatureGroup(StrEnum):
-    """What the served model is trained on."""
+    """Inputs of the served model."""
 
     GOALS = "goals"
     SHOTS = "shots"
@@ -48,7 +48,7 @@ RATING_FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, REFERENCE_FEATURE)
 """Columns that every match has."""
 
 FEATURES = (*RATING_FEATURES, *ODDS_FEATURES)
-"""Columns of `model_input`. Which of them a model uses is written in its signature."""
+"""Columns of `model_input`. The signature of a model lists those that it uses."""
 
 _PAIRS = [
     (FEATURES.index(f"log_home_{what}"), FEATURES.index(f"log_away_{what}"))
@@ -63,11 +63,11 @@ SYSTEMS = {
     "shots on target": ("log_home_on_target", "log_away_on_target"),
     "shots": ("log_home_shots", "log_away_shots"),
 }
-"""Which features each rating system gives."""
+"""Features of each rating system."""
 
 HOME_POINTS = 60.0
-"""Elo points for playing at home. A model finds its own intercept; this tells it what neutral ground takes away, and
-what it leaves goes when both orders of the clubs are asked for (`features.forecasts.predict`)."""
+"""Elo points for playing at home. The model fits its own intercept; this is what neutral ground takes away. Any rest
+cancels out, because neutral matches are forecast in both orders of the clubs (`features.forecasts.predict`)."""
 
 
 def _expected_goals(rating: Floats) -> Floats:
@@ -76,19 +76,19 @@ def _expected_goals(rating: Floats) -> Floats:
 
 
 def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: Floats | None = None) -> Floats:
-    """Model input (n, len(FEATURES)) from the states of both clubs, and the odds where they have a market.
+    """Model input (n, len(FEATURES)) from the states of both clubs and the odds before the match.
 
     Parameters
     ----------
     home, away : (n, len(STATE_COLUMNS)) states before the match, columns as in `features.rating_history.STATE_COLUMNS`.
     neutral : (n,) True where neither club is at home.
-    market : (n, 2) what the odds say, `features.odds.market`; None where there are none.
+    market : (n, 2) log-odds of the bookmakers, `features.odds.market`; None without odds.
     """
     ground = np.where(neutral, 0.0, 1.0)
     elo = (home[:, ELO] + ground * HOME_POINTS - away[:, ELO]) / 400.0
     pi = _expected_goals(home[:, PI_HOME]) - _expected_goals(away[:, PI_AWAY])
     pi_reverse = _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME])
-    if neutral.any():  # a club is there what it is on average
+    if neutral.any():  # without a home side, the mean of both ratings of a club counts
         means = [_expected_goals((side[:, PI_HOME] + side[:, PI_AWAY]) / 2) for side in (home, away)]
         pi, pi_reverse = (np.where(neutral, means[0] - means[1], one) for one in (pi, pi_reverse))
     rates = [rate for engine in range(POISSON_ENGINES) for rate in log_rates(home, away, ground, engine)]
@@ -98,7 +98,7 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
 
 
 def swap_sides(x: Floats) -> Floats:
-    """Model input (n, len(FEATURES)) of the same matches on neutral ground with the clubs in the other order."""
+    """Model input (n, len(FEATURES)) of the same matches on neutral ground with home and away swapped."""
     out = -x
     for mine, theirs in _PAIRS:
         out[:, [mine, theirs]] = x[:, [theirs, mine]]
@@ -115,7 +115,7 @@ def log_rates(home: Floats, away: Floats, ground: Floats, engine: int = 0) -> tu
 
 
 def feature_frame(matches: pd.DataFrame, home: Floats, away: Floats) -> pd.DataFrame:
-    """`model_input` with the match_id and the columns a reader needs to place each row."""
+    """`model_input` with match_id, competition, season, kick-off, clubs and status of each row."""
     keys = matches[["match_id", "competition", "season", "kick_off", "home_team", "away_team", "status"]]
     values = model_input(home, away, matches["neutral"].to_numpy(bool), market(matches))
     elo = pd.DataFrame({"home_elo": home[:, ELO], "away_elo": away[:, ELO]})  # for readers: what each club brought

@@ -1,4 +1,4 @@
-"""What is trained and logged to the registry: from model input to (home, draw, away) probabilities.
+"""Models that are trained and logged to the registry: model input to (home, draw, away) probabilities.
 
 The import paths of this module are a contract with every model version that was ever logged.
 """
@@ -25,14 +25,14 @@ Floats = NDArray[np.float64]
 
 
 REGULARISATION = 0.01
-"""Inverse strength of the L2 penalty, chosen by `features.tuning` on five leagues. From one season alone it makes
-forecasts that are too cautious; from two on it serves the single league better than weaker ones."""
+"""Inverse strength of the L2 penalty, chosen by `features.tuning` on five leagues. With one season of training data
+forecasts are too cautious; from two seasons on it beats weaker penalties for a single league, too."""
 
 Classifier = RatingBlend | OddsPool
-"""What is fitted and logged."""
+"""A model that is fitted and logged."""
 
 TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit", "features.pool.OddsPool")
-"""Classes of ours inside a logged model; skops loads no others without being told."""
+"""Our classes inside a logged model; skops loads only trusted types."""
 
 
 def outcome_model(
@@ -43,7 +43,7 @@ def outcome_model(
     Parameters
     ----------
     regularisation : inverse strength C of the L2 penalty.
-    seed : kept for estimators that draw; this one does not.
+    seed : unused; for estimators with a random part.
     features : names of the columns, which `blend` and odds need.
     blend : one logit a rating system, pooled with equal weights, instead of one of all: systems that are chosen to
         complement each other forecast better in one (see the back-test).
@@ -56,7 +56,7 @@ def outcome_model(
 
 
 def reference_model() -> RatingBlend:
-    """The plain-Elo reference: one feature, hardly penalised."""
+    """The plain-Elo baseline: one feature, a weak penalty."""
     return RatingBlend(C=1.0)
 
 

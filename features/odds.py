@@ -1,4 +1,4 @@
-"""From bookmakers' odds to probabilities and to what a model sees of them."""
+"""Bookmakers' odds as probabilities and as model input."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CLOSING_ODDS = ("closing_home", "closing_draw", "closing_away")
 def shin(odds: Floats, iterations: int = 60) -> Floats:
     """Probabilities (n, 3) behind decimal odds (n, 3), NaN where odds are missing or below a fair book; Shin (1993).
 
-    The margin is read as the bookmaker's protection against a share z of insiders, which takes more from outsiders.
+    The margin is modelled as protection against a share z of insiders, which weighs more on outsiders.
     """
     implied = 1.0 / np.asarray(odds, dtype=float)
     book = implied.sum(axis=1, keepdims=True)
     low, high = np.zeros_like(book), np.full_like(book, 0.5)
-    for _ in range(iterations):  # the sum falls as z rises: halve the interval
+    for _ in range(iterations):  # bisection: the sum falls as z rises
         z = (low + high) / 2
         too_much = _share(implied, book, z).sum(axis=1, keepdims=True) > 1
         low, high = np.where(too_much, z, low), np.where(too_much, high, z)
@@ -38,21 +38,21 @@ def _share(implied: Floats, book: Floats, z: Floats) -> Floats:
 
 
 def market(matches: pd.DataFrame, moment: datetime | None = None) -> Floats:
-    """What odds say of each match (n, 2): log(P(home) / P(draw)) and log(P(away) / P(draw)), NaN where there are none.
+    """Log-odds of the bookmakers (n, 2): log(P(home) / P(draw)) and log(P(away) / P(draw)), NaN without odds.
 
     Parameters
     ----------
     matches : a matches table, n rows.
-    moment : when a forecast is made: odds that became known later are left out, as are those that were not known before
-        kick-off. Default: kick-off, for matches to learn from.
+    moment : time of the forecast: odds that became known later, or not before kick-off, are ignored. Default: kick-off,
+        for training.
     """
-    told = np.full((len(matches), 2), np.nan)
+    log_odds = np.full((len(matches), 2), np.nan)
     known_at = matches["odds_known_at"]
     usable = known_at <= (matches["kick_off"] if moment is None else pd.Timestamp(moment))
     if moment is not None:
         usable &= known_at < matches["kick_off"]
     rows = np.flatnonzero(usable)
-    if len(rows):  # most sources have none
+    if len(rows):  # most sources have no odds
         p = np.log(shin(matches[list(ODDS)].iloc[rows].to_numpy(float)))
-        told[rows] = p[:, [0, 2]] - p[:, [1]]
-    return told
+        log_odds[rows] = p[:, [0, 2]] - p[:, [1]]
+    return log_odds

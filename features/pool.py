@@ -1,4 +1,4 @@
-"""What odds and ratings say together."""
+"""Logarithmic pool of bookmakers' odds and ratings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from features.metrics import log_loss
 Floats = NDArray[np.float64]
 
 MIN_MATCHES_WITH_ODDS = 380
-"""Matches with odds, a season of a league, without which no weight is learnt for them."""
+"""A season of a league: with fewer matches with odds, the odds get no weight."""
 
 
 def pooled(odds: Floats, ratings: Floats, weight: float) -> Floats:
@@ -28,10 +28,10 @@ def pooled(odds: Floats, ratings: Floats, weight: float) -> Floats:
 
 
 def pool_weight(odds: Floats, ratings: Floats, outcomes: NDArray[np.int64]) -> float:
-    """The weight of the ratings, 0 to 1, with the least log loss.
+    """Weight of the ratings, 0 to 1, that minimises the log loss.
 
-    Odds count in full. With a weight of their own as well, or free coefficients on the log-odds of both, the seasons
-    before 2019/20 were forecast worse than by the odds alone.
+    Odds have weight 1. With a second weight, or with free coefficients on the log-odds of both, forecasts of seasons
+    before 2019/20 were worse than the odds alone.
     """
 
     def loss(weight: float) -> float:
@@ -41,7 +41,7 @@ def pool_weight(odds: Floats, ratings: Floats, outcomes: NDArray[np.int64]) -> f
 
 
 class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A model of the ratings, pooled with the odds of matches that have some; elsewhere it stands alone.
+    """A model of the ratings, pooled with the odds of matches that have odds.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     ----------
     classes_ : (n_classes,) in order.
     ratings_ : the fitted model of the ratings.
-    weights_ : (2,) of odds and ratings where there are odds; (0, 1) if too few matches had any to learn from, or if
-        they told less than the ratings.
+    weights_ : (2,) of odds and ratings for matches with odds; (0, 1) if too few matches had odds, or if the odds had a
+        higher log loss than the ratings.
     usual_ : (2,) mean of the columns of odds, 0 without any.
     """
 
@@ -67,27 +67,27 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit on input (n, n_features), NaN where a match has no odds, and ordered labels (n,)."""
         x, labels = validate_data(self, X, y, ensure_all_finite="allow-nan")
-        told, own = self.parts(x)
+        odds, own = self.parts(x)
         self.ratings_ = RatingBlend(self.groups, self.C).fit(own, labels)
         self.classes_ = self.ratings_.classes_
-        priced = has_odds(told)
+        priced = has_odds(odds)
         self.weights_, self.usual_ = np.array([0.0, 1.0]), np.zeros(2)
         if priced.sum() >= MIN_MATCHES_WITH_ODDS and len(self.classes_) == 3:
             index = np.searchsorted(self.classes_, labels[priced])
-            by_odds, by_ratings = _probabilities(told[priced]), self.ratings_.predict_proba(own[priced])
+            by_odds, by_ratings = _probabilities(odds[priced]), self.ratings_.predict_proba(own[priced])
             if log_loss(by_odds, index).mean() < log_loss(by_ratings, index).mean():
                 self.weights_ = np.array([1.0, pool_weight(by_odds, by_ratings, index)])
-                self.usual_ = told[priced].mean(axis=0)
+                self.usual_ = odds[priced].mean(axis=0)
         return self
 
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Probabilities (n, n_classes) in the order of `classes_`."""
         check_is_fitted(self)
-        told, own = self.parts(validate_data(self, X, reset=False, ensure_all_finite="allow-nan"))
+        odds, own = self.parts(validate_data(self, X, reset=False, ensure_all_finite="allow-nan"))
         p = self.ratings_.predict_proba(own)
-        priced = self.uses_columns(told)
+        priced = self.uses_columns(odds)
         if priced.any():
-            p[priced] = pooled(_probabilities(told[priced]), p[priced], float(self.weights_[1]))
+            p[priced] = pooled(_probabilities(odds[priced]), p[priced], float(self.weights_[1]))
         return p
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
@@ -101,9 +101,9 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             return np.full((len(x), 2), np.nan), x
         return x[:, list(self.odds)], np.delete(x, list(self.odds), axis=1)
 
-    def uses_columns(self, told: Floats) -> NDArray[np.bool_]:
+    def uses_columns(self, odds: Floats) -> NDArray[np.bool_]:
         """Rows (n,) whose odds count, by their columns (n, 2)."""
-        return has_odds(told) & bool(self.weights_[0])
+        return has_odds(odds) & bool(self.weights_[0])
 
     def __sklearn_tags__(self) -> Tags:
         """Classes must be ordered, so the blobs without order of scikit-learn's checks are beyond it."""
@@ -113,10 +113,10 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return tags
 
 
-def has_odds(told: Floats) -> NDArray[np.bool_]:
+def has_odds(odds: Floats) -> NDArray[np.bool_]:
     """Rows (n,) with odds, by their columns (n, 2)."""
-    return np.asarray(np.isfinite(told).all(axis=1))
+    return np.asarray(np.isfinite(odds).all(axis=1))
 
 
-def _probabilities(told: Floats) -> Floats:
-    return np.asarray(softmax(np.insert(told, 1, 0.0, axis=1), axis=1))
+def _probabilities(odds: Floats) -> Floats:
+    return np.asarray(softmax(np.insert(odds, 1, 0.0, axis=1), axis=1))

@@ -1,4 +1,4 @@
-"""Walk-forward splits: a season is forecast by what was learnt from the seasons before it."""
+"""Walk-forward splits: each season is forecast by a model trained on earlier seasons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def season_starts(seasons: pd.Series) -> NDArray[np.int64]:
 
 
 def after_burn_in(matches: pd.DataFrame) -> NDArray[np.bool_]:
-    """Rows (n,) to learn from: a competition's first season is none, its ratings are still finding their level."""
+    """Rows (n,) for training: all but each competition's first season, in which ratings are still settling."""
     start = pd.Series(season_starts(matches["season"]), index=matches.index)
     return np.asarray(start > start.groupby(matches["competition"]).transform("min"))
 
@@ -23,7 +23,7 @@ def after_burn_in(matches: pd.DataFrame) -> NDArray[np.bool_]:
 def walk_forward(matches: pd.DataFrame, first: int) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
     """Yield (season start, training rows, test rows) for each season from `first` on.
 
-    Only `after_burn_in` rows train. Seasons with nothing to learn from before them are left out.
+    Only `after_burn_in` rows train. Seasons without earlier training data are skipped.
     """
     start, usable = season_starts(matches["season"]), after_burn_in(matches)
     for season in sorted(set(start[start >= first])):

@@ -1,4 +1,4 @@
-"""Canonical club names, and the nearest ones when a name is not known."""
+"""Canonical club names, and suggestions for unknown ones."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rapidfuzz import fuzz, process, utils
 from features.errors import UnknownTeamError
 
 MIN_RATED_MATCHES = 10
-"""A club with fewer matches in the data still stands about where newcomers usually stand: its forecasts are wide."""
+"""With fewer matches in the data, a club's ratings are still close to those of a usual newcomer."""
 
 SIMILARITY_CUTOFF = 70
-"""How much of 100 a name needs in common with a known one to be suggested: mistypings have more, other clubs less."""
+"""Least similarity, of 100, of a suggestion: typing errors score higher, other clubs lower."""
 
 
 def suggest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
-    """Up to `limit` known names most like `name`, best first; none where none is like it."""
+    """Suggest up to `limit` known names similar to `name`, the most similar first."""
     found = process.extract(
         name[:200],
         list(known),
@@ -29,12 +29,12 @@ def suggest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
 
 
 def resolve(name: str, known: Collection[str], aliases: Mapping[str, str], where: str = "") -> str:
-    """The canonical name behind `name`.
+    """Return the canonical name of a club.
 
     Raises
     ------
     UnknownTeamError
-        Naming the value, `where` it stood (file and row), and the nearest known clubs.
+        If the name is unknown. The message contains it, `where` it was found (file and row), and similar clubs.
     """
     canonical = aliases.get(name, name)
     if canonical in known:

@@ -1,4 +1,4 @@
-"""Choose the parameters of the rating systems on earlier seasons than those that are reported.
+"""Choose the parameters of the rating systems on seasons before those reported.
 
 Coordinate descent: one parameter after the other moves to its neighbours on a grid. All rating systems are judged
 together, by the log loss of the model that is made of them: what serves the model best is not what serves each system
@@ -68,10 +68,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("elo", "pi", "poisson", "gain"), GOAL_FEATURES),
     **dict.fromkeys(("shots_on_target", "shots"), FEATURE_GROUPS[FeatureGroup.SHOTS]),
 }
-"""The features of the model that an engine is judged by."""
+"""Features of the model that evaluates each engine."""
 
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Inverse strengths of the head's penalty that are tried."""
+"""Candidate inverse strengths of the penalty."""
 
 _ON_TARGET = PoissonParams(
     rate=0.025, division_rate=0.002, level=1.45, home=0.2, promoted_offset=-0.15, mean_reversion=0.1
@@ -87,7 +87,7 @@ INITIAL_PARAMS = RatingParams(
     shots=_SHOTS,
     gain=_NO_GAIN,
 )
-"""Where the search begins for a league alone: the values that papers and earlier work give."""
+"""Start of the search for a league without lower tiers: values from papers and earlier work."""
 
 INITIAL_PARAMS_TIERED = RatingParams(
     elo=EloParams(k=6, home_advantage=60, promoted_offset=-30, mean_reversion=0.0, tier_step=100),
@@ -162,7 +162,7 @@ def choose(
     begin : where the search begins, and the values of everything that is not tuned.
     width : seasons that are judged between two fits of the head.
     caution : standard errors that a gain must exceed; the more matches, the less of it is needed.
-    say : told every improvement.
+    on_progress : called with a line for each improvement.
     """
     params, reached, evaluations, best = begin, {}, 0, np.zeros(0)
     moved = True

@@ -26,7 +26,7 @@ from pyarrow import fs
 from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
 
 ABANDONED_AFTER = 3600
-"""Seconds after which an unfinished file beside an object has no writer any more."""
+"""Seconds after which an unfinished file is considered abandoned by its writer."""
 
 
 def week_of(moment: datetime | date) -> str:
@@ -37,7 +37,7 @@ def week_of(moment: datetime | date) -> str:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Changes whenever the object at a path is replaced: compare it to know whether to read again."""
+    """Identifies the content of an object: it changes whenever the object is replaced."""
 
     modified_ns: int
     size: int
@@ -97,7 +97,7 @@ class Lake:
         return table if schema is None else self._cast_to_schema(table, schema, path, whole=columns is None)
 
     def _cast_to_schema(self, table: pa.Table, schema: pa.Schema, path: str, whole: bool) -> pa.Table:
-        """The table with today's types; raises CorruptArtefactError where an older version wrote something else."""
+        """Cast a table to the schema; raises CorruptArtefactError if a column is missing or cannot be cast."""
         advice = f"it was written by another version; materialise {path.partition('/')[0]!r} again"
         if whole and (missing := sorted(set(schema.names) - set(table.column_names))):
             raise CorruptArtefactError(f"{self.root}/{path} lacks {missing}: {advice}")
@@ -121,7 +121,7 @@ class Lake:
         )
 
     def table_fingerprint(self, noun: str, partition: str) -> Fingerprint | None:
-        """Cheap change detection; None where nothing is published."""
+        """Fingerprint of a partition, without reading it; None if it is not published."""
         return self.fingerprint(self._table_path(noun, partition))
 
     # -- documents --------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Lake:
             raise CorruptArtefactError(f"{self.root}/{path} is not readable as JSON: {error}") from error
 
     def fingerprint(self, path: str) -> Fingerprint | None:
-        """What an object is known by without reading it; None where there is none."""
+        """Fingerprint of an object, without reading it; None if it does not exist."""
         if not self._local:
             return self._fingerprint_of_object(path)
         with self._translate_errors():
@@ -175,13 +175,13 @@ class Lake:
         return None if info.type == fs.FileType.NotFound else Fingerprint(info.mtime_ns or 0, info.size or 0)
 
     def _fingerprint_of_object(self, path: str) -> Fingerprint | None:
-        """One HEAD request, as asking for the file's information would be, but with the ETag in its answer."""
+        """One HEAD request, like `get_file_info`, but with the ETag."""
         try:
             with self._translate_errors(), self._fs.open_input_file(f"{self._base}/{path}") as source:
-                told, size = source.metadata(), source.size()
+                metadata, size = source.metadata(), source.size()
         except FileNotFoundError:
             return None
-        return Fingerprint(pd.Timestamp(told["Last-Modified"].decode()).value, size, told["ETag"].decode())
+        return Fingerprint(pd.Timestamp(metadata["Last-Modified"].decode()).value, size, metadata["ETag"].decode())
 
     def list(self, folder: str) -> list[str]:
         """Paths of all objects below a folder, relative to it, without unfinished ones."""
@@ -193,7 +193,7 @@ class Lake:
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Storage that is away is said in our own words; that an object is not there is an answer."""
+        """Translate storage failures to StorageUnavailableError; FileNotFoundError passes."""
         try:
             yield
         except FileNotFoundError:
@@ -208,7 +208,7 @@ class Lake:
 
 
 def _remove_abandoned(target: Path) -> None:
-    """Delete what a writer left that was killed while it published this object; nobody writes one for an hour."""
+    """Delete unfinished files of writers that were killed; no write takes an hour."""
     for unfinished in target.parent.glob(f".{target.name}.*"):
         with contextlib.suppress(FileNotFoundError):  # another writer may be cleaning up too
             if time.time() - unfinished.stat().st_mtime > ABANDONED_AFTER:

@@ -1,4 +1,4 @@
-"""Every version of every file that a source ever gave, in the lake: there each pod finds what another one fetched."""
+"""Archive of all fetched files, in the lake, so that each pod finds what another one fetched."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Version:
 
     @staticmethod
     def of(url: str, content: bytes, now: datetime, etag: str = "", last_modified: str = "") -> Version:
-        """The version that this content is."""
+        """Describe a content that was fetched at `now`."""
         return Version(url, now.astimezone(UTC), hashlib.sha256(content).hexdigest(), etag, last_modified)
 
 
@@ -44,7 +44,7 @@ class FileArchive:
         Raises
         ------
         SourceError
-            If what is kept cannot be read.
+            If the archive cannot be read.
         """
         latest = None if moment is None else _name(moment)
         names = [one for one in self._lake.list(_folder(url)) if one.endswith(".json")]
@@ -59,14 +59,14 @@ class FileArchive:
             raise SourceError(f"{self._lake.root}/{path} is damaged; delete that file") from error
 
     def keep(self, version: Version, content: bytes) -> None:
-        """Keep a version; the content first, so that no version ever stands without it."""
+        """Archive a version; the content first, so that no version exists without it."""
         folder = _folder(version.url)
         self._lake.write_bytes(f"{folder}/{version.sha256}", content)
         document = {**asdict(version), "fetched_at": version.fetched_at.isoformat()}
         self._lake.write_bytes(f"{folder}/{_name(version.fetched_at)}", json.dumps(document, indent=2).encode())
 
     def content(self, version: Version) -> bytes:
-        """What a version holds."""
+        """Content of a version."""
         path = f"{_folder(version.url)}/{version.sha256}"
         try:
             return self._lake.read_bytes(path)
@@ -76,7 +76,7 @@ class FileArchive:
 
 
 def is_backdated(now: datetime, clock: datetime) -> bool:
-    """Whether files count as they were at `now`; a day's grace lets a run take what it fetched itself."""
+    """Whether `now` is in the past, so that archived files are used; one day of grace covers the run itself."""
     return now < clock - timedelta(days=1)
 
 
@@ -85,5 +85,5 @@ def _folder(url: str) -> str:
 
 
 def _name(moment: datetime) -> str:
-    """Names sort as the moments do."""
+    """Names sort by time."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H%M%S.%f}Z.json"

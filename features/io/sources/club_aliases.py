@@ -1,4 +1,4 @@
-"""What each source calls a club, and what we call it."""
+"""Club names of the sources and their canonical names."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from features.teams import resolve
 
 COLUMNS = ("country", "alias", "canonical")
 SIMILARITY_CUTOFF = 80
-"""How much two names have in common, of 100, where they may be one club's."""
+"""Similarity, of 100, from which two names may belong to one club."""
 
 
 @dataclass(frozen=True)
 class ClubAliases:
     """Aliases of clubs by country, or by competition where a name means another club elsewhere in its country.
 
-    In the countries of `whole` every club is listed, so that a name which is not is a mistake; in others, names that
-    are not listed stay as they are.
+    In the countries of `whole` every club is listed, and other names are errors; elsewhere, other names stay as they
+    are.
     """
 
     tables: Mapping[str, Mapping[str, str]]
@@ -38,7 +38,7 @@ class ClubAliases:
         Raises
         ------
         UnknownTeamError
-            Naming the value, where it stands, and the nearest known clubs of the country.
+            If the name is unknown; the message has its place and similar clubs of the country.
         """
         aliases = {**self.tables.get(country_of(competition), {}), **self.tables.get(competition, {})}
         if not self.is_exhaustive(competition):
@@ -51,7 +51,7 @@ class ClubAliases:
 
 
 def load_aliases(own: Path | None = None) -> ClubAliases:
-    """The aliases inside the package, and a user's own table beside them, which takes precedence.
+    """Load the aliases of the package and those of the user, which take precedence.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
 
 
 def similar_names(matches: pd.DataFrame) -> list[tuple[str, str]]:
-    """Pairs of names that may be one club's: they are much alike, and never play each other."""
+    """Pairs of names that may belong to one club: similar, and never opponents."""
     sides = matches[["home_team", "away_team"]].drop_duplicates()
     met = {frozenset(pair) for pair in sides.itertuples(index=False, name=None)}
     names: Collection[str] = sorted(set(sides["home_team"]) | set(sides["away_team"]))
