@@ -53,11 +53,11 @@ class LoadedModel:
 
     def predict_proba(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities (n, 3) ordered home, draw, away for model input (n, len(features))."""
-        _predict_proba_unchecked = getattr(self.estimator, "unchecked", None)
-        sound = len(x) > 0 and x.shape[1:] == (len(self.features),) and np.isfinite(x).all()
-        if _predict_proba_unchecked is None or not sound:
-            return np.asarray(self.estimator.predict_proba(x))  # which says what is wrong with it
-        return np.asarray(_predict_proba_unchecked(x))
+        unchecked = getattr(self.estimator, "_predict_proba_unchecked", None)
+        is_valid = len(x) > 0 and x.shape[1:] == (len(self.features),) and np.isfinite(x).all()
+        if unchecked is None or not is_valid:
+            return np.asarray(self.estimator.predict_proba(x))  # raises with the reason
+        return np.asarray(unchecked(x))
 
 
 @dataclass(frozen=True)

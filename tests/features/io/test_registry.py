@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features.errors import ModelUnavailableError
-from features.io.registry import PRODUCTION, STAGING, Registry, TrainingRun
+from features.io.registry import PRODUCTION, STAGING, LoadedModel, ModelVersion, Registry, TrainingRun
 from features.models import outcome_model
 
 COLUMNS = ("elo", "pi")
@@ -97,3 +98,15 @@ def test_an_unreachable_registry_says_which_and_why() -> None:
 
 def test_an_unknown_version_cannot_be_loaded(registry: Registry, versions: list[int]) -> None:
     assert registry.version(99) is None
+
+
+def test_valid_input_skips_the_checks_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take longer than a single forecast; input with NaN still goes through them."""
+    estimator, x = training().estimator, np.array([[0.5, -0.5]])
+    expected = estimator.predict_proba(x)
+    version = ModelVersion(1, "run", datetime(2025, 6, 1, tzinfo=UTC), {}, ())
+    model = LoadedModel(version, estimator, COLUMNS)
+    monkeypatch.setattr(type(estimator), "predict_proba", lambda *_: pytest.fail("checked"))
+    np.testing.assert_array_equal(model.predict_proba(x), expected)
+    with pytest.raises(pytest.fail.Exception, match="checked"):
+        model.predict_proba(x * np.nan)
