@@ -61,7 +61,7 @@ def test_model_page_shows_baselines_and_calibration(api: FakeApi, open_page: Ope
     app = open_page("model")
     assert not app.exception
     shown = text(app)
-    assert "than base rate" in shown
+    assert "than the base rate" in shown
     assert "Calibration: does 60% mean 60%?" in shown
     assert ">Accuracy</th>" in shown
     assert len(app.get("vega_lite_chart")) == 5

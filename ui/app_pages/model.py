@@ -10,6 +10,7 @@ from ui.api_models import ModelInfo, Performance, PerformanceGroup
 from ui.notices import notice
 from ui.resources import api, settings
 
+BASELINES = {"elo": "plain Elo", "base": "the base rate", "market": "the bookmakers"}
 WINDOWS = {"season": "This season", "last_100": "Last 100 matches", "all": "All matches"}
 
 
@@ -85,9 +86,9 @@ def baseline_comparison(group: PerformanceGroup) -> None:
             comparison.low is not None and comparison.high is not None and (comparison.high < 0 or comparison.low > 0)
         )
         better = "Better" if (comparison.mean or 0) < 0 else "Worse"
-        chance = "more than chance" if is_significant else f"with {comparison.n} matches it could be chance"
-        baseline = charts.FORECASTERS.get(name, name)
-        st.markdown(f"- **{better} than {baseline}** (skill {comparison.skill:+.1%}): {chance}.")
+        chance = "is more than chance" if is_significant else f"could be chance with {comparison.n} matches"
+        skill = f"{comparison.skill:+.1%}".replace("-", "−")
+        st.markdown(f"- **{better} than {BASELINES.get(name, name)}** (skill {skill}). The difference {chance}.")
     st.altair_chart(charts.rps_differences(group.against), width="stretch")
     st.caption("Each line is the 95% interval of the difference on the same matches.")
     scores = {label: group.scores.get(name) for name, label in charts.FORECASTERS.items()}

@@ -20,7 +20,11 @@ def explanation(table: SeasonTable) -> None:
         "The rest of the season is simulated thousands of times from the forecasts. The squares show how often a club "
         "finishes in each place, from first on the left to last on the right: the stronger the colour, the more often."
         + (f" Thin lines separate the zones: {', '.join(zones)}." if zones else "")
-        + (" European places count the league position only, not places won through cups." if has_europe else "")
+        + (
+            " European places are those by league position; places won through cups are not included."
+            if has_europe
+            else ""
+        )
     )
     if not table.complete:
         st.caption(
