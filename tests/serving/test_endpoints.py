@@ -53,7 +53,7 @@ def test_an_asynchronous_task_ends_in_its_forecast(api: httpx.Client) -> None:
     assert sum(status["result"]["probabilities"].values()) == pytest.approx(1)
 
 
-def test_an_asynchronous_task_that_cannot_be_done_ends_in_the_reason(api: httpx.Client, service: Service) -> None:
+def test_a_task_that_fails_has_the_reason_as_its_error(api: httpx.Client, service: Service) -> None:
     accepted = api.post("/predict/async/", json={**PAIR, "kick_off": "2024-01-01T15:00:00Z"})
     assert accepted.status_code == 202
     status = wait_until(lambda: _ended(api, accepted.json()["task_id"]))
@@ -69,7 +69,8 @@ def test_the_status_of_an_id_that_was_never_accepted_is_404(api: httpx.Client) -
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_the_same_idempotency_key_gives_the_same_task_and_another_body_is_refused(api: httpx.Client) -> None:
+def test_an_idempotency_key_identifies_one_task(api: httpx.Client) -> None:
+    """The same key gives the same task; with another body it is an error."""
     key = {"Idempotency-Key": str(uuid4())}
     first, second = (api.post("/predict/async/", json=PAIR, headers=key).json() for _ in range(2))
     assert first == second
@@ -78,7 +79,8 @@ def test_the_same_idempotency_key_gives_the_same_task_and_another_body_is_refuse
     assert other.json()["errors"][0]["field"] == "Idempotency-Key"
 
 
-def test_a_batch_of_a_thousand_answers_each_item_and_reports_errors_in_place(api: httpx.Client) -> None:
+def test_a_batch_of_a_thousand_has_a_response_per_item(api: httpx.Client) -> None:
+    """Items that cannot be forecast have their errors in place."""
     matches = [PAIR] * 998 + [
         {"home_team": "Arsenal", "away_team": "Atlantis"},
         {**PAIR, "kick_off": "2020-01-01T15:00Z"},
@@ -130,7 +132,8 @@ _ALIAS = {"home_team": "Man City", "away_team": "Spurs"}
         b"",
     ],
 )
-def test_pairs_that_were_asked_for_before_are_answered_as_if_they_had_not_been(api: httpx.Client, body: object) -> None:
+def test_cached_pairs_get_the_same_response_as_new_ones(api: httpx.Client, body: object) -> None:
+    """The fast path and FastAPI answer alike."""
     path = "/predict/batch" if isinstance(body, dict) and "matches" in body else "/predict"
     content = body if isinstance(body, bytes) else json.dumps(body)
     # The shortcut is taken only under the plain media type, and by pairs that were asked for before.
@@ -156,7 +159,7 @@ def test_pairs_that_were_asked_for_before_are_answered_as_if_they_had_not_been(a
         ({**PAIR, "venue": "moon"}, "venue", None),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named_with_the_nearest_known_one(
+def test_an_unusable_value_is_named_with_suggestions(
     api: httpx.Client, body: dict[str, object], field: str, near: str | None
 ) -> None:
     answer = api.post("/predict", json=body)
@@ -167,7 +170,7 @@ def test_a_value_that_cannot_be_used_is_named_with_the_nearest_known_one(
 
 
 @pytest.mark.parametrize("path", ["/matches?competition=eng-premier-leag", "/competitions/eng-premier-leag/table"])
-def test_a_competition_that_is_unknown_is_named_with_the_nearest_known_one(api: httpx.Client, path: str) -> None:
+def test_an_unknown_competition_is_named_with_suggestions(api: httpx.Client, path: str) -> None:
     answer = api.get(path)
     assert answer.status_code == 404
     (error,) = answer.json()["errors"]
@@ -192,7 +195,7 @@ def test_a_body_that_is_not_said_to_be_json_is_told_to_be(api: httpx.Client) -> 
         assert "Content-Type: application/json" in error["message"]
 
 
-def test_a_malformed_moment_is_answered_with_the_form_that_is_expected(api: httpx.Client) -> None:
+def test_a_malformed_timestamp_gets_the_expected_format(api: httpx.Client) -> None:
     for day in ("14.03.2026", "2026-3-14", "soon", "2026-03-14T15:00"):
         (error,) = api.get("/matches", params={"date_from": day}).json()["errors"]
         assert error["field"] == "date_from"
@@ -208,7 +211,7 @@ def test_malformed_json_is_a_problem_document(api: httpx.Client) -> None:
     assert answer.json()["errors"][0]["field"] == "body"
 
 
-def test_a_published_forecast_tells_what_happened_once_it_is_settled(api: httpx.Client) -> None:
+def test_a_settled_forecast_has_its_result_and_scores(api: httpx.Client) -> None:
     found = api.get("/predict/eng-premier-league-2025-26-arsenal-chelsea").json()
     assert found["settled"]["score"] == {"home": 2, "away": 1}
     assert found["settled"]["outcome"] == "home"
@@ -216,7 +219,7 @@ def test_a_published_forecast_tells_what_happened_once_it_is_settled(api: httpx.
     assert api.get(f"/predict/{upcoming['match_id']}").json()["settled"] is None
 
 
-def test_unknown_and_impossible_match_ids_are_told_apart_and_named(api: httpx.Client) -> None:
+def test_unknown_match_ids_are_404_and_impossible_ones_422(api: httpx.Client) -> None:
     for path in ("/predict/{}", "/matches/{}", "/matches/{}/insight", "/matches/{}/ratings"):
         for match_id, status in (("eng-premier-league-2025-26-arsenal-atlantis", 404), ("not_a_match", 422)):
             answer = api.get(path.format(match_id))
@@ -226,7 +229,7 @@ def test_unknown_and_impossible_match_ids_are_told_apart_and_named(api: httpx.Cl
             assert match_id in error["message"]
 
 
-def test_a_match_that_is_known_but_was_not_forecast_is_not_called_unknown(api: httpx.Client) -> None:
+def test_a_known_match_without_forecast_is_not_called_unknown(api: httpx.Client) -> None:
     for query, why in (("status=played&date_to=2016-01-01", "before its kick-off"), ("status=scheduled", "yet")):
         found = api.get(f"/matches?{query}&limit=100").json()["items"]
         without = next(one["match_id"] for one in found if one["forecast"] is None)
@@ -243,7 +246,7 @@ def test_the_summary_of_a_problem_says_what_is_wrong(api: httpx.Client) -> None:
     assert "home_team: Field required" in told["detail"]
 
 
-def test_pages_of_matches_follow_each_other_without_gap_or_repetition(api: httpx.Client) -> None:
+def test_pages_of_matches_have_no_gaps_and_no_repetitions(api: httpx.Client) -> None:
     for order in ("asc", "desc"):
         seen: list[str] = []
         cursor: str | None = None
@@ -278,7 +281,7 @@ def test_clubs_competitions_queues_workers_and_model_are_listed(api: httpx.Clien
     assert (info["name"], info["version"], info["other_versions"]) == ("match-outcome", 1, [])
 
 
-def test_reports_that_are_not_published_yet_are_404_and_lists_of_them_empty(api: httpx.Client) -> None:
+def test_unpublished_reports_are_404_and_their_lists_empty(api: httpx.Client) -> None:
     assert api.get("/monitoring/drift").json() == {"items": []}
     for path in ("/monitoring/drift/2026-03-09", "/monitoring/drift/2026-03-09/report", "/monitoring/performance"):
         assert api.get(path).status_code == 404
@@ -367,7 +370,7 @@ def test_a_club_like_none_that_is_known_gets_no_suggestion(api: httpx.Client) ->
     assert (error["field"], error["suggestions"]) == ("home_team", [])
 
 
-def test_lists_and_readiness_tell_where_the_replayed_season_stands(api: httpx.Client, service) -> None:
+def test_lists_and_readiness_have_the_time_of_the_replay(api: httpx.Client, service) -> None:
     told = [api.get(path).json() for path in ("/matches?limit=1", "/healthcheck/ready")]
     assert {(one["as_of"], one["clock"]) for one in told} == {("2026-03-13T12:00:00Z", "replay")}
     clock = service.folder / "as_of"
@@ -377,7 +380,7 @@ def test_lists_and_readiness_tell_where_the_replayed_season_stands(api: httpx.Cl
     clock.unlink()
 
 
-def test_a_kick_off_that_is_not_that_of_the_fixture_is_refused_with_the_one_that_is_known(api: httpx.Client) -> None:
+def test_a_wrong_kick_off_is_an_error_with_the_known_one(api: httpx.Client) -> None:
     due = api.get("/matches", params={"status": "scheduled", "limit": 1}).json()["items"][0]
     pair = {name: due[name] for name in ("home_team", "away_team")}
     (error,) = api.post("/predict", json={**pair, "kick_off": "2030-01-01T15:00:00Z"}).json()["errors"]

@@ -12,7 +12,8 @@ from serving.settings import ServingSettings
 from tests.support.service_harness import Service, World, wait_until
 
 
-def test_a_newly_published_week_is_visible_within_ten_seconds_without_a_restart(world: World, valkey, tmp_path) -> None:
+def test_a_new_week_is_served_within_ten_seconds(world: World, valkey, tmp_path) -> None:
+    """Without a restart."""
     lake = world.lake
     tables = {week: lake.read_table("forecasts", week) for week in lake.partitions("forecasts")}
     week = max(week for week, table in tables.items() if len(table))

@@ -68,7 +68,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, matches: pd.DataFrame, publ
     return TestClient(app)
 
 
-def test_the_explanation_sums_to_the_log_odds_of_the_published_probabilities(client: TestClient) -> None:
+def test_the_explanation_sums_to_the_published_log_odds(client: TestClient) -> None:
     told = client.get(f"/matches/{MATCH}/insight").json()
     published = client.get(f"/predict/{MATCH}").json()["probabilities"]
     assert told["probabilities"] == published
@@ -91,9 +91,10 @@ def test_the_odds_that_went_into_a_forecast_are_told(
     assert told == {"home": 1.8, "draw": 3.7, "away": 4.6, "known_at": "2026-03-13T12:00:00Z"}
 
 
-def test_scores_and_expected_goals_agree_with_the_published_probabilities(
+def test_scores_agree_with_the_published_probabilities(
     client: TestClient, known: RatingHistory, published: pd.DataFrame
 ) -> None:
+    """Expected goals too."""
     told = client.get(f"/matches/{MATCH}/insight").json()
     states = known.team_states.set_index("team")[list(STATE_COLUMNS)]
     sides = [states.loc[[club]].to_numpy(float) for club in ("Arsenal", "Everton")]

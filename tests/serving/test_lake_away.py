@@ -40,9 +40,8 @@ def service(world: World, valkey: str, tmp_path: Path) -> Iterator[Service]:
     running.stop()
 
 
-def test_whatever_a_writer_does_to_the_lake_every_question_has_its_answer_and_afterwards_news_come_through(
-    world: World, service: Service
-) -> None:
+def test_damage_to_the_lake_never_shows_and_news_come_through(world: World, service: Service) -> None:
+    """Files are replaced, truncated, emptied and lost under load; every request is answered, and later changes appear."""
     ended = threading.Event()
     writer = threading.Thread(target=_vandal, args=(world, ended))
     statuses: Counter[int] = Counter()
@@ -101,9 +100,8 @@ def _older(file: Path, column: str) -> bytes:
     return made.getvalue()
 
 
-def test_an_api_that_is_there_before_the_lake_says_what_is_missing_and_needs_no_restart(
-    master: World, valkey: str, tmp_path: Path
-) -> None:
+def test_an_api_started_before_the_lake_needs_no_restart(master: World, valkey: str, tmp_path: Path) -> None:
+    """Until then it says what is missing."""
     early = Service(World(tmp_path / "lake", master.tracking_uri), f"{valkey}/8", f"{valkey}/9", tmp_path)
     early.start_api()
     try:

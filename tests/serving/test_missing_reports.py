@@ -15,7 +15,8 @@ QUEUE, WORKERS = ("touchline_queue_length", "ml"), ("touchline_active_workers", 
 MODEL = ("touchline_model_loaded", "match-outcome")
 
 
-def test_what_cannot_be_told_is_not_a_number_and_known_again_afterwards(master: World, tmp_path: Path) -> None:
+def test_unknown_metrics_are_nan_until_the_dependency_is_back(master: World, tmp_path: Path) -> None:
+    """While broker or result backend are down."""
     broker, results = Store(tmp_path / "broker"), Store(tmp_path / "results")
     broker.start()
     results.start()

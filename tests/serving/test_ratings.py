@@ -31,7 +31,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     return TestClient(app)
 
 
-def test_both_clubs_have_a_rating_before_each_of_their_matches_up_to_this_one(client: TestClient) -> None:
+def test_both_clubs_have_a_rating_before_each_earlier_match(client: TestClient) -> None:
     items = client.get(f"/matches/{MATCH}/ratings").json()["items"]
     assert {one["team"] for one in items} == {"Arsenal", "Everton"}
     assert [one["match_id"] for one in items[-2:]] == [MATCH, MATCH]

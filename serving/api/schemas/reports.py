@@ -1,4 +1,4 @@
-"""The shapes of the reports that are passed on from the lake: drift by week, and performance."""
+"""Reports that the pipeline writes to the lake: drift by week, and performance."""
 
 from __future__ import annotations
 
@@ -10,44 +10,46 @@ from pydantic import BaseModel, Field
 Monday = Annotated[str, Field(description="Monday of the week, YYYY-MM-DD.")]
 
 
-class Extent(BaseModel):
-    """Kick-offs of the first and the last match; null where there is none."""
+class Period(BaseModel):
+    """Kick-offs of the first and the last match; null if there are none."""
 
     since: datetime | None = Field(alias="from")
     until: datetime | None = Field(alias="to")
 
 
-class DriftReference(Extent):
-    """What the window is compared with."""
+class DriftReference(Period):
+    """The matches that the window is compared with."""
 
     matches: int
     seasons: list[str]
 
 
-class DriftShortage(BaseModel):
-    """What a competition that is left out has."""
+class ExcludedCompetition(BaseModel):
+    """Number of matches of a competition that has too few for a drift test."""
 
-    matches: int = Field(description="Of the running season.")
-    reference: int = Field(description="Of the seasons before.")
+    matches: int = Field(description="Matches of the current season.")
+    reference: int = Field(description="Matches of the reference seasons.")
 
 
-class DriftTrust(BaseModel):
-    """How far the verdict can be trusted: measured on seasons of the past, where it was."""
+class DriftCalibration(BaseModel):
+    """Thresholds of the drift test, and its error rates as measured on past seasons."""
 
-    thresholds: dict[str, float] = Field(description="p-value by column below which it counts as drifted.")
-    seasons: list[int]
-    windows: int
-    false_alarm_rate: float | None
+    thresholds: dict[str, float] = Field(description="p-value below which a column counts as drifted.")
+    seasons: list[int] = Field(description="Seasons that the error rates were measured on.")
+    windows: int = Field(description="Windows that the error rates were measured on.")
+    false_alarm_rate: float | None = Field(description="Null if it was not measured.")
     false_alarms: dict[str, float] | None
-    power: dict[str, float] | None = Field(description="Share of windows called drift after planting a fault.")
+    power: dict[str, float] | None = Field(
+        description="Share of windows with an injected fault that were reported as drift."
+    )
 
 
 class DriftColumn(BaseModel):
-    """One feature or prediction; without a p-value it is missing in most of the window."""
+    """Drift test of one feature or prediction."""
 
     column: str
     kind: Literal["feature", "prediction"]
-    p_value: float | None
+    p_value: float | None = Field(description="Null if most of the window has no value.")
     threshold: float
     drifted: bool
     missing: float = Field(description="Share of the window without a value.")
@@ -56,23 +58,25 @@ class DriftColumn(BaseModel):
 
 
 class DriftSummary(BaseModel):
-    """The drift report of one week as figures."""
+    """The drift report of one week."""
 
     week: Monday
     state: Literal["stable", "drift", "too_few_matches"]
-    share: float | None = Field(description="Share of the columns that drifted; null without a verdict.")
+    share: float | None = Field(description="Share of the columns that drifted; null if there are too few matches.")
     matches: int
-    minimum: int = Field(description="Matches that a verdict needs.")
+    minimum: int = Field(description="Matches that the test needs.")
     method: str
-    as_published: int = Field(description="Matches whose forecast is the one that was published, not made again.")
-    excluded_competitions: dict[str, DriftShortage] = Field(description="Competitions with too few matches.")
+    as_published: int = Field(
+        description="Matches with their published forecast; the others were forecast again for this report."
+    )
+    excluded_competitions: dict[str, ExcludedCompetition] = Field(description="Competitions with too few matches.")
     competitions: list[str]
-    window: Extent
+    window: Period
     reference: DriftReference
-    trust: DriftTrust
+    trust: DriftCalibration
     drifted: list[str] = []
     columns: list[DriftColumn]
-    digest: str = Field(description="What a review of this report refers to.")
+    digest: str = Field(description="Content hash of the report; a review refers to it.")
 
 
 class DriftWeeks(BaseModel):
@@ -82,7 +86,7 @@ class DriftWeeks(BaseModel):
 
 
 class MeanScores(BaseModel):
-    """Means over the matches."""
+    """Mean scores over the matches."""
 
     n: float
     rps: float
@@ -93,7 +97,7 @@ class MeanScores(BaseModel):
 
 
 class Comparison(BaseModel):
-    """The model against a reference on the same matches: skill, and the paired RPS difference with its interval."""
+    """The model against a baseline on the same matches: skill, and the paired RPS difference with its interval."""
 
     skill: float
     n: int
@@ -103,7 +107,7 @@ class Comparison(BaseModel):
 
 
 class CurveBin(BaseModel):
-    """Forecast against observed share of one outcome, with the 95 % interval of the observed one."""
+    """Forecast and observed share of one outcome, with the 95 % interval of the observed share."""
 
     since: float = Field(alias="from")
     until: float = Field(alias="to")
@@ -116,7 +120,7 @@ class CurveBin(BaseModel):
 
 
 class Calibration(BaseModel):
-    """Calibration error, the limit that a perfect model keeps 19 times in 20, and a curve by outcome."""
+    """Calibration error, the limit that a perfectly calibrated model meets 19 times in 20, and a curve per outcome."""
 
     error: float
     limit: float
@@ -125,21 +129,21 @@ class Calibration(BaseModel):
 
 
 class PerformanceGroup(BaseModel):
-    """Scores of a part of the settled forecasts."""
+    """Scores of the settled forecasts of one competition, window and model version."""
 
     competition: str
     window: str = Field(description="all, season, or last_100.")
-    model_version: str = Field(description="A version, or all.")
+    model_version: str = Field(description="A version number, or all.")
     matches: int
     since: datetime = Field(alias="from")
     until: datetime = Field(alias="to")
-    scores: dict[str, MeanScores | None] = Field(description="By forecaster: the model and each reference.")
-    against: dict[str, Comparison] = Field(description="By reference.")
+    scores: dict[str, MeanScores | None] = Field(description="By forecaster: the model and each baseline.")
+    against: dict[str, Comparison] = Field(description="By baseline.")
     calibration: Calibration
 
 
 class PerformanceWeek(BaseModel):
-    """Mean RPS by forecaster, of the week and of all matches so far."""
+    """Mean RPS by forecaster, for the week and for all matches so far."""
 
     week: Monday
     matches: int
@@ -148,7 +152,7 @@ class PerformanceWeek(BaseModel):
 
 
 class Performance(BaseModel):
-    """Rolling scores of settled forecasts against the references."""
+    """Scores of the settled forecasts, compared with the baselines."""
 
     as_of: datetime
     matches: int

@@ -20,9 +20,8 @@ def test_an_owner_may_have_two_keys_while_the_old_one_is_replaced(tmp_path: Path
     assert (known.authenticate(old), known.authenticate(new)) == ("viewer", "viewer")
 
 
-def test_every_hash_is_compared_in_constant_time_whichever_matches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_hash_is_compared_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever hash matches, all of them are compared, and as digests."""
     made = [create(f"owner-{number}") for number in range(5)]
     (tmp_path / "keys").write_text("\n".join(line for _, line in made))
     compared: list[tuple[bytes, bytes]] = []
@@ -51,7 +50,8 @@ def test_nothing_in_the_module_compares_digests_in_another_way() -> None:
     assert ApiKeys([("viewer", Digest(b"x" * 32))]).authenticate("tl_unknown") is None
 
 
-def test_the_command_shows_a_new_key_once_and_writes_what_the_file_takes(tmp_path: Path) -> None:
+def test_the_command_shows_a_key_once_and_prints_its_line(tmp_path: Path) -> None:
+    """The key goes to standard error, its line for the file to standard output."""
     command = [sys.executable, "-m", "serving.api.api_keys", "viewer"]
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))
     (tmp_path / "keys").write_text(first.stdout + second.stdout)  # as `>> keys` does

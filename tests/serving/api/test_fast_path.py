@@ -104,7 +104,8 @@ def test_anything_else_reaches_fastapi_whole(body: object, changes: dict[str, An
     assert "quick" not in told
 
 
-def test_what_cannot_be_answered_is_told_with_the_time_to_come_again_and_counted() -> None:
+def test_an_error_is_a_problem_with_retry_after_and_is_counted() -> None:
+    """Errors of the fast path are handled as those of FastAPI's endpoints."""
     error = Overloaded("many wait")
     error.retry_after = 7
     before = _shed()

@@ -47,7 +47,8 @@ def client(guarded: tuple[Service, str]) -> Iterator[httpx.Client]:
         yield found
 
 
-def test_without_a_known_key_nothing_but_health_metrics_and_documents_is_answered(guarded: tuple[Service, str]) -> None:
+def test_without_a_known_key_only_public_paths_respond(guarded: tuple[Service, str]) -> None:
+    """Public are health, metrics and API docs."""
     service, key = guarded
     for headers in ({}, {"X-API-Key": "tl_wrong"}, {"Authorization": "Basic eDp5"}, {"X-API-Key": "é"}):
         raw = {name: value.encode() for name, value in headers.items()}
@@ -80,7 +81,8 @@ def test_no_address_leads_around_the_keys(guarded: tuple[Service, str], path: st
     connection.close()
 
 
-def test_a_pair_that_was_asked_for_before_is_no_way_around_the_keys(client: httpx.Client) -> None:
+def test_the_fast_path_does_not_bypass_api_keys(client: httpx.Client) -> None:
+    """A pair that an authorised client asked for stays protected."""
     assert client.post("/predict/async/", json=PAIR).status_code == 202
     for path, body in (("/predict", PAIR), ("/predict/batch", {"matches": [PAIR]})):
         assert httpx.post(f"{str(client.base_url).rstrip('/')}{path}", json=body).status_code == 401

@@ -64,7 +64,8 @@ def _refusal(answer: bytes, status: int) -> dict[str, object]:
     return document
 
 
-def test_a_head_that_trickles_in_is_refused_however_steadily_it_trickles(impatient: Service) -> None:
+def test_a_head_that_trickles_in_is_rejected(impatient: Service) -> None:
+    """Each byte comes in time, the whole head does not."""
     started = time.monotonic()
     with _connect(impatient) as raw:
         raw.sendall(b"GET /healthcheck/ HTTP/1.1\r\n")
@@ -93,7 +94,8 @@ def test_a_connection_that_asks_for_nothing_is_closed(impatient: Service, sent: 
         assert time.monotonic() - started < 8  # an idle connection is kept for five seconds after an answer
 
 
-def test_a_head_in_two_parts_and_requests_one_after_another_are_answered(impatient: Service) -> None:
+def test_split_heads_and_pipelined_requests_are_answered(impatient: Service) -> None:
+    """The limits do not hit clients that behave well."""
     with _connect(impatient) as raw:
         for _ in range(3):
             raw.sendall(ASK[:20])
@@ -148,7 +150,8 @@ def test_a_large_body_does_not_count_as_head(impatient: Service) -> None:
             assert client.post("/predict", content=body).status_code == 422
 
 
-def test_connections_beyond_the_limit_are_refused_until_others_end(impatient: Service) -> None:
+def test_connections_beyond_the_limit_are_rejected(impatient: Service) -> None:
+    """Until other connections end."""
     with ExitStack() as stack:
         for _ in range(CONNECTIONS):
             stack.enter_context(_connect(impatient))
@@ -159,7 +162,8 @@ def test_connections_beyond_the_limit_are_refused_until_others_end(impatient: Se
     wait_until(lambda: httpx.get(f"{impatient.url}/healthcheck/").status_code == 200)
 
 
-def test_an_answer_that_nobody_reads_is_dropped_and_others_are_served_meanwhile(impatient: Service) -> None:
+def test_an_unread_response_is_dropped(impatient: Service) -> None:
+    """Other clients are served meanwhile."""
     impatient.world.lake.write_bytes(REPORT, b"x" * 20_000_000)
     try:
         with ExitStack() as stack, ThreadPoolExecutor() as pool:

@@ -26,7 +26,8 @@ def crashing(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactor
     service.stop()
 
 
-def test_a_crash_is_a_problem_document_with_the_headers_of_every_other_answer(crashing: Service) -> None:
+def test_a_crash_is_a_problem_with_all_usual_headers(crashing: Service) -> None:
+    """Request id and CORS headers are there, the exception's text is not."""
     answer = httpx.get(f"{crashing.url}/crash", headers={"Origin": ORIGIN, "X-Request-ID": "crash-1"})
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == "crash-1"
@@ -40,7 +41,8 @@ def test_a_crash_is_a_problem_document_with_the_headers_of_every_other_answer(cr
     assert 'touchline_requests_total{method="GET",route="/crash",status="500"} 1.0' in metrics
 
 
-def test_a_request_that_failed_is_logged_under_the_id_that_its_caller_was_given(crashing: Service) -> None:
+def test_a_failed_request_is_logged_under_its_id(crashing: Service) -> None:
+    """The id is that of the response."""
     wait_until(lambda: httpx.get(f"{crashing.url}/healthcheck/ready").status_code == 503)
     time.sleep(6)  # a worker that only restarts is waited for
     answer = httpx.post(f"{crashing.url}/predict", json={"home_team": "Arsenal", "away_team": "Chelsea"}, timeout=40)

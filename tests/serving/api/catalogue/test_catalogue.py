@@ -32,9 +32,8 @@ SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
 
 
 @pytest.mark.parametrize("noun", COLUMN_OF_TABLE)
-def test_of_a_table_that_is_missing_truncated_or_of_an_older_schema_the_last_good_one_stays_in_use(
-    world: World, noun: str
-) -> None:
+def test_the_last_good_version_of_a_table_stays_in_use(world: World, noun: str) -> None:
+    """While it is missing, truncated, empty, or written by another version."""
     catalogue = Catalogue(world.lake)
 
     def seen() -> object:
@@ -69,7 +68,8 @@ def test_of_a_table_that_is_missing_truncated_or_of_an_older_schema_the_last_goo
     assert not catalogue.unreadable_tables
 
 
-def test_a_lake_that_is_gone_goes_on_in_memory_and_what_comes_back_is_read(world: World) -> None:
+def test_a_lost_lake_is_served_from_memory_until_it_is_back(world: World) -> None:
+    """A lake that comes back is read again."""
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     before = serialize_forecast(catalogue, SETTLED), catalogue.snapshot.matches
@@ -89,7 +89,8 @@ def test_an_empty_lake_is_no_fault(tmp_path) -> None:
     assert catalogue.snapshot.matches == ()
 
 
-def test_the_later_publication_of_a_postponed_match_is_the_one_that_is_told(world: World) -> None:
+def test_the_latest_forecast_of_a_postponed_match_counts(world: World) -> None:
+    """It was published in two weeks."""
     lake = world.lake
     first = lake.read_table("forecasts", "2026-02-23")
     again = first[first["match_id"] == SETTLED].assign(home=0.9, draw=0.05, away=0.05)
@@ -101,7 +102,8 @@ def test_the_later_publication_of_a_postponed_match_is_the_one_that_is_told(worl
     assert found["probabilities"]["home"] == 0.9
 
 
-def test_a_pair_that_has_met_gets_the_id_of_its_next_meeting_not_of_the_one_that_was_played(world: World) -> None:
+def test_clubs_that_have_met_get_the_id_of_their_next_meeting(world: World) -> None:
+    """Never the id of the match that was played."""
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     assert catalogue.snapshot.by_id[SETTLED].status == "played"
@@ -110,7 +112,8 @@ def test_a_pair_that_has_met_gets_the_id_of_its_next_meeting_not_of_the_one_that
     assert catalogue.fixture("Arsenal", "Chelsea", kick_off=moment).match_id == f"{SETTLED}-2"
 
 
-def test_a_pair_is_remembered_as_it_was_named_until_the_lake_has_something_new(world: World) -> None:
+def test_a_pair_is_cached_by_its_spelling(world: World) -> None:
+    """Until the lake changes."""
     catalogue = Catalogue(world.lake, {"eng": {"The Toffees": "Everton"}})
     catalogue.refresh()
     known = catalogue.snapshot.fixtures
@@ -145,7 +148,8 @@ def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> N
 
 
 @pytest.mark.parametrize("days", [-30, -8, 8, 400])
-def test_a_kick_off_far_from_the_one_that_is_known_is_another_match(world: World, days: int) -> None:
+def test_a_kick_off_far_from_the_known_one_is_an_error(world: World, days: int) -> None:
+    """It means another match than the fixture."""
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     known = catalogue.fixture("Arsenal", "Everton")
@@ -157,7 +161,7 @@ def test_a_kick_off_far_from_the_one_that_is_known_is_another_match(world: World
     assert refused.value.field == "kick_off"
 
 
-def test_other_names_of_clubs_hold_in_their_country_and_never_hide_a_club(world: World) -> None:
+def test_aliases_hold_in_their_country_and_never_hide_a_club(world: World) -> None:
     aliases = {"eng": {"The Toffees": "Everton", "Chelsea": "Everton"}, "esp": {"Gunners": "Arsenal"}}
     catalogue = Catalogue(world.lake, aliases)
     catalogue.refresh()
@@ -168,7 +172,8 @@ def test_other_names_of_clubs_hold_in_their_country_and_never_hide_a_club(world:
         catalogue.fixture("Gunners", "Everton")
 
 
-def test_a_clock_that_cannot_be_read_keeps_its_last_moment_and_is_named(world: World, tmp_path: Path) -> None:
+def test_an_unreadable_clock_keeps_its_last_time(world: World, tmp_path: Path) -> None:
+    """It is listed among the unreadable tables."""
     catalogue = Catalogue(world.lake, clock=Clock(Settings(home=tmp_path)))
     catalogue.refresh()
     assert catalogue.as_of == REPLAY_AS_OF
@@ -182,9 +187,8 @@ def test_a_clock_that_cannot_be_read_keeps_its_last_moment_and_is_named(world: W
 
 
 @pytest.mark.parametrize("status", ["scheduled", "postponed"])
-def test_a_fixture_whose_kick_off_has_passed_without_a_result_is_forecast_without_a_date(
-    world: World, status: str
-) -> None:
+def test_an_overdue_fixture_is_forecast_without_a_date(world: World, status: str) -> None:
+    """Its kick-off has passed and there is no result."""
     waiting = _fixture_moved(world, status, datetime(2025, 12, 1, tzinfo=UTC))
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
@@ -192,7 +196,7 @@ def test_a_fixture_whose_kick_off_has_passed_without_a_result_is_forecast_withou
     assert (found.match_id, found.kick_off) == (waiting.match_id, None)
 
 
-def test_a_fixture_that_comes_is_preferred_to_an_older_one_that_was_never_played(world: World) -> None:
+def test_a_coming_fixture_is_preferred_to_an_unplayed_old_one(world: World) -> None:
     lake = world.lake
     before = lake.read_table("matches", COMPETITION, schema=MATCHES)
     ahead = before[before["status"] == "scheduled"].iloc[0]
@@ -265,7 +269,7 @@ print(json.dumps({"count": len(many.forecasts), "grown": after - before, "p50": 
 """
 
 
-def test_a_million_published_forecasts_are_all_found_and_take_little_memory(tmp_path, repository) -> None:
+def test_a_million_forecasts_are_found_and_take_little_memory(tmp_path, repository) -> None:
     _publish(Lake(str(tmp_path / "few")), weeks=[0], per_week=1000)
     ids = _publish(Lake(str(tmp_path / "many")), weeks=list(range(20)), per_week=50_000)
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "few"), str(tmp_path / "many")]

@@ -39,7 +39,8 @@ def answers(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]
             yield name, status, response
 
 
-def test_every_error_is_a_problem_document_with_an_example_and_nothing_else(document: dict[str, Any]) -> None:
+def test_every_error_is_a_problem_document_with_an_example(document: dict[str, Any]) -> None:
+    """No error has another media type."""
     for name, status, response in answers(document):
         if status.startswith("2"):
             continue
@@ -96,7 +97,8 @@ def test_statuses_that_any_request_may_meet_are_told_everywhere(document: dict[s
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-def test_statuses_that_some_requests_may_meet_are_told_there_and_nowhere_else(document: dict[str, Any]) -> None:
+def test_specific_statuses_are_documented_only_where_they_occur(document: dict[str, Any]) -> None:
+    """Body limits at endpoints with a body, timeouts where clients wait."""
     told = dict(operations(document))
     with_body = {name for name, operation in told.items() if "requestBody" in operation}
     assert {name for name, one in told.items() if "413" in one["responses"]} == with_body
@@ -131,7 +133,8 @@ def test_reports_are_told_field_by_field(document: dict[str, Any]) -> None:
         assert content["schema"] == {"$ref": f"#/components/schemas/{model}"}
 
 
-def test_a_typed_client_made_from_the_document_understands_every_answer(api: httpx.Client, tmp_path: Path) -> None:
+def test_a_generated_client_parses_every_response(api: httpx.Client, tmp_path: Path) -> None:
+    """The client is generated from the OpenAPI document and passes mypy --strict."""
     (tmp_path / "openapi.json").write_bytes(api.get("/openapi.json").content)
     made = tmp_path / "touchline_client.py"
     subprocess.run(
