@@ -41,7 +41,7 @@ def service(world: World, valkey: str, tmp_path: Path) -> Iterator[Service]:
 
 
 def test_damage_to_the_lake_never_shows_and_news_come_through(world: World, service: Service) -> None:
-    """Files are replaced, truncated, emptied and lost under load; every request is answered, and later changes appear."""
+    """Files are replaced, truncated, emptied and lost under load; every request is answered, later changes appear."""
     ended = threading.Event()
     writer = threading.Thread(target=_vandal, args=(world, ended))
     statuses: Counter[int] = Counter()
