@@ -221,13 +221,14 @@ def _parse(model: type[ModelT], response: httpx.Response) -> ModelT:
 
 
 def _error_message(response: httpx.Response) -> str:
-    """Return the detail and suggestions of a problem document, or the bare HTTP status if there is none."""
+    """Return the detail of a problem document and its suggestions as sentences, or the HTTP status without one."""
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
         problem = Problem()
-    suggestions = [name for error in problem.errors for name in error.suggestions]
-    message = problem.detail or problem.title
-    if not message:
+    detail = (problem.detail or problem.title).rstrip(".")
+    if not detail:
         return f"The API responded with {response.status_code} {response.reason_phrase}."
-    return f"{message.rstrip('.')}. Did you mean {', '.join(suggestions)}?" if suggestions else message
+    sentence = f"{detail[0].upper()}{detail[1:]}."
+    suggestions = [name for error in problem.errors for name in error.suggestions]
+    return f"{sentence} Did you mean {', '.join(suggestions)}?" if suggestions else sentence

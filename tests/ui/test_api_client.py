@@ -68,7 +68,7 @@ def test_suggestions_follow_the_detail(server: StubServer) -> None:
     server.body = (
         b'{"detail": "club \'Arsenel\' is unknown", "errors": [{"field": "team", "suggestions": ["Arsenal"]}]}'
     )
-    with pytest.raises(BadRequestError, match=r"is unknown\. Did you mean Arsenal\?"):
+    with pytest.raises(BadRequestError, match=r"^Club 'Arsenel' is unknown\. Did you mean Arsenal\?$"):
         ApiClient(server.url, 5).matches(team="Arsenel")
 
 
