@@ -54,7 +54,7 @@ def season(as_of: Any = bundled.REPLAY_AS_OF) -> list[dict[str, Any]]:
     return rows
 
 
-PLACES = [
+PLACES: list[dict[str, Any]] = [
     {"name": "Title", "kind": "title", "first": 1, "last": 1},
     {"name": "Champions League", "kind": "top", "first": 1, "last": 4},
     {"name": "Relegation play-off", "kind": "play_off", "first": 17, "last": 17},

@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import kombu.serialization
@@ -31,7 +32,7 @@ effects: defaultdict[str, set[str]] = defaultdict(set)
 
 def responsible_module() -> str | None:
     """Return the module of the repository whose top-level code is running now; None while a library is imported."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return None
@@ -39,7 +40,7 @@ def responsible_module() -> str | None:
             while frame.f_back is not None and not frame.f_back.f_code.co_filename.startswith("<frozen importlib"):
                 frame = frame.f_back  # a function of another module may have been called
             return str(frame.f_globals["__name__"])
-        frame = frame.f_back  # type: ignore[assignment]  # the last frame has none
+        frame = frame.f_back
     return None
 
 
@@ -108,7 +109,7 @@ def audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 def main(modules: list[str]) -> None:
     """Import the modules in their order."""
-    os.environ.__class__ = SpiedEnvironment  # type: ignore[misc]  # same layout
+    os.environ.__class__ = SpiedEnvironment  # same layout
     logging.basicConfig = spied(logging.basicConfig, "configures logging")
     logging.config.dictConfig = spied(logging.config.dictConfig, "configures logging")
     logging.Logger.addHandler = spied_handlers(logging.Logger.addHandler)  # type: ignore[method-assign]
