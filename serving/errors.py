@@ -1,69 +1,99 @@
-"""Errors of serving, and the one place that knows which error becomes which status. Imports no web framework."""
+"""Errors of serving, and the one table that gives every error its HTTP status and its metrics label.
+
+Imports no web framework. A class may be renamed: clients and stored results only ever see its `code`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from features import errors as domain
 from features.errors import TouchlineError
 from monitoring.metrics import ErrorKind
 
 
-class BrokerUnavailable(TouchlineError):
-    """The broker takes no tasks."""
+class BrokerUnavailableError(TouchlineError):
+    """The broker does not accept tasks."""
+
+    code: ClassVar[str] = "broker-unavailable"
 
 
-class ResultsUnavailable(TouchlineError):
-    """The result backend does not answer."""
+class ResultsUnavailableError(TouchlineError):
+    """The result store does not answer."""
+
+    code: ClassVar[str] = "results-unavailable"
 
 
-class Overloaded(TouchlineError):
-    """The queue is too deep to answer in time."""
+class OverloadedError(TouchlineError):
+    """The service could not answer in time."""
 
-    retry_after = 2
-    """Seconds after which a caller may try again."""
+    code: ClassVar[str] = "overloaded"
 
-
-class NoWorker(TouchlineError):
-    """Nobody takes tasks from the queue."""
+    retry_after_seconds = 2
 
 
-class CallerGone(TouchlineError):
-    """The client hung up; its answer reaches nobody."""
+class NoWorkersAvailableError(TouchlineError):
+    """No worker is alive."""
+
+    code: ClassVar[str] = "no-worker"
 
 
-class NoAnswerInTime(TouchlineError):
-    """The worker did not answer while the caller waited."""
+class ClientDisconnectedError(TouchlineError):
+    """The client disconnected before the response was ready."""
+
+    code: ClassVar[str] = "caller-gone"
 
 
-class UnknownTask(TouchlineError):
-    """A task id that was never accepted, or has been forgotten."""
+class PredictionTimeoutError(TouchlineError):
+    """No worker answered while the client waited."""
+
+    code: ClassVar[str] = "no-answer-in-time"
 
 
-class TooLarge(TouchlineError):
+class UnknownTaskError(TouchlineError):
+    """A task id that was never accepted, or that has expired."""
+
+    code: ClassVar[str] = "unknown-task"
+
+
+class PayloadTooLargeError(TouchlineError):
     """A request body over the limit."""
 
+    code: ClassVar[str] = "too-large"
 
-class TooSlow(TouchlineError):
+
+class RequestTimeoutError(TouchlineError):
     """A request body that did not arrive in time."""
 
+    code: ClassVar[str] = "too-slow"
 
-class Unauthorised(TouchlineError):
+
+class UnauthorizedError(TouchlineError):
     """A missing or unknown API key."""
 
-
-class TaskGivenUp(TouchlineError):
-    """A task that no worker can finish, or that nobody waits for any more."""
+    code: ClassVar[str] = "unauthorised"
 
 
-class OtherVersion(TouchlineError):
+class TaskFailedError(TouchlineError):
+    """A task that no worker can finish, or that was revoked."""
+
+    code: ClassVar[str] = "task-given-up"
+
+
+class IncompatibleWorkerError(TouchlineError):
     """A worker of another version of this program refused a task."""
 
+    code: ClassVar[str] = "other-version"
 
-class BadField(TouchlineError):
-    """A value that cannot be used, the field it stood in, and the known values nearest to it."""
+
+class InvalidFieldError(TouchlineError):
+    """A field with an unusable value, and the known values that are most similar."""
+
+    code: ClassVar[str] = "bad-field"
 
     def __init__(self, message: str, field: str = "", suggestions: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -71,67 +101,72 @@ class BadField(TouchlineError):
         self.suggestions = list(suggestions)
 
 
-_STATUS: Mapping[type[Exception], tuple[HTTPStatus, ErrorKind]] = {
-    domain.UnknownMatchError: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
-    domain.UnknownCompetitionError: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
-    UnknownTask: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
-    domain.NotPublishedError: (HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
-    BadField: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
-    domain.InvalidInputError: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
-    domain.LeakageError: (HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
-    TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ErrorKind.TOO_LARGE),
-    TooSlow: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.INVALID_INPUT),
-    Unauthorised: (HTTPStatus.UNAUTHORIZED, ErrorKind.UNAUTHORISED),
-    Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.SHED),
-    NoWorker: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
-    CallerGone: (HTTPStatus.REQUEST_TIMEOUT, ErrorKind.CLIENT_DISCONNECTED),
-    BrokerUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
-    ResultsUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
-    domain.ModelUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.MODEL_UNAVAILABLE),
-    domain.CorruptArtefactError: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
-    domain.StorageUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
-    NoAnswerInTime: (HTTPStatus.GATEWAY_TIMEOUT, ErrorKind.TIMEOUT),
-    OtherVersion: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
-    TaskGivenUp: (HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
+@dataclass(frozen=True)
+class ErrorSpec:
+    """How the service answers and counts an error class."""
+
+    status: HTTPStatus
+    kind: ErrorKind
+    """Label of the metric `touchline_errors_total`."""
+
+
+_SPECS: Mapping[type[TouchlineError], ErrorSpec] = {
+    domain.UnknownMatchError: ErrorSpec(HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    domain.UnknownCompetitionError: ErrorSpec(HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    domain.UnknownTeamError: ErrorSpec(HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
+    domain.NotPublishedError: ErrorSpec(HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    domain.InvalidInputError: ErrorSpec(HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
+    domain.LeakageError: ErrorSpec(HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
+    domain.ModelUnavailableError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.MODEL_UNAVAILABLE),
+    domain.CorruptArtefactError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
+    domain.StorageUnavailableError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.DAMAGED_ARTEFACT),
+    InvalidFieldError: ErrorSpec(HTTPStatus.UNPROCESSABLE_ENTITY, ErrorKind.INVALID_INPUT),
+    UnknownTaskError: ErrorSpec(HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
+    PayloadTooLargeError: ErrorSpec(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ErrorKind.TOO_LARGE),
+    RequestTimeoutError: ErrorSpec(HTTPStatus.REQUEST_TIMEOUT, ErrorKind.INVALID_INPUT),
+    UnauthorizedError: ErrorSpec(HTTPStatus.UNAUTHORIZED, ErrorKind.UNAUTHORISED),
+    OverloadedError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.SHED),
+    NoWorkersAvailableError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
+    ClientDisconnectedError: ErrorSpec(HTTPStatus.REQUEST_TIMEOUT, ErrorKind.CLIENT_DISCONNECTED),
+    BrokerUnavailableError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
+    ResultsUnavailableError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.BROKER_UNAVAILABLE),
+    PredictionTimeoutError: ErrorSpec(HTTPStatus.GATEWAY_TIMEOUT, ErrorKind.TIMEOUT),
+    IncompatibleWorkerError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
+    TaskFailedError: ErrorSpec(HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
 }
+_BY_CODE = {error_class.code: error_class for error_class in _SPECS}
+_CELERY_FAILURES = {"TaskRevokedError", "WorkerLostError", "TimeLimitExceeded"}
 
 
-def _family(kind: type[TouchlineError]) -> dict[str, type[TouchlineError]]:
-    """A class and all that are derived from it, by name."""
-    return {kind.__name__: kind} | {name: one for sub in kind.__subclasses__() for name, one in _family(sub).items()}
-
-
-_BY_NAME = _family(TouchlineError)
-_BY_NAME |= {
-    "".join(map(str.capitalize, kind.code.split("-"))): kind for kind in _BY_NAME.values() if "code" in vars(kind)
-}
-"""By class name, and by the name that earlier workers store."""
-
-
-def to_task(error: Exception) -> dict[str, Any]:
-    """An error as Celery stores it."""
-    return {"exc_type": type(error).__name__, "exc_message": [str(error)], "exc_module": type(error).__module__}
-
-
-def from_task(error: Mapping[str, Any]) -> TouchlineError:
-    """The error that a worker stored, as an exception again."""
-    kind = str(error.get("exc_type"))
-    messages = error.get("exc_message") or [kind]
-    message = messages if isinstance(messages, str) else str(messages[0])
-    if kind in {"TaskRevokedError", "WorkerLostError", "TimeLimitExceeded"}:
-        return TaskGivenUp(f"the task was given up: {message}")
-    if kind == "NotRegistered":
-        return OtherVersion(f"a worker of another version does not know the task {message}")
-    error_again = _BY_NAME.get(kind, TouchlineError)(message)
-    return error_again if classify(error_again) else TaskGivenUp("the worker failed; its log says why")
-
-
-def classify(error: Exception) -> tuple[HTTPStatus, ErrorKind] | None:
-    """Status and kind of one of our errors; None for what is not ours."""
-    return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
+def spec_of(error: Exception) -> ErrorSpec | None:
+    """Status and label of one of our errors; None for any other exception."""
+    return next((_SPECS[error_class] for error_class in type(error).__mro__ if error_class in _SPECS), None)
 
 
 def kind_of(error: Exception) -> ErrorKind:
-    """What an error is counted as."""
-    found = classify(error)
-    return found[1] if found else ErrorKind.INTERNAL
+    """The metrics label of an error."""
+    spec = spec_of(error)
+    return spec.kind if spec else ErrorKind.INTERNAL
+
+
+def to_wire(error: Exception) -> dict[str, Any]:
+    """An error in the form in which Celery stores exceptions, with the code in place of the class name."""
+    return {
+        "exc_type": error.code if isinstance(error, TouchlineError) else type(error).__name__,
+        "exc_message": [str(error)],
+        "exc_module": type(error).__module__,
+    }
+
+
+def from_wire(stored: Mapping[str, Any]) -> TouchlineError:
+    """The error that a worker stored. One that no code explains becomes a TaskFailedError without details."""
+    name = str(stored.get("exc_type"))
+    messages = stored.get("exc_message") or [name]
+    message = messages if isinstance(messages, str) else str(messages[0])
+    if name in _CELERY_FAILURES:
+        return TaskFailedError(f"the task failed: {message}")
+    if name == "NotRegistered":
+        return IncompatibleWorkerError(f"a worker of another version does not know the task {message}")
+    # Up to version 0.1 the class name was stored, from which the code was derived.
+    error_class = _BY_CODE.get(name) or _BY_CODE.get(re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower())
+    return error_class(message) if error_class else TaskFailedError("the worker failed; see its log for the cause")

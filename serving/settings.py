@@ -8,9 +8,6 @@ from pydantic import AliasChoices, Field
 
 from features.io.settings import Settings
 
-QUEUE = "ml"
-DEAD_LETTERS = "ml.dead"
-
 
 class ServingSettings(Settings):
     """Built once at each entry point and passed down."""

@@ -27,9 +27,9 @@ from monitoring.metrics import registry
 from serving.api import problem_details
 from serving.api.api_keys import ApiKeys
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.dispatch.broker import connect
-from serving.api.dispatch.dispatcher import Desk
-from serving.api.dispatch.result_store import Results
+from serving.api.dispatch.broker import create_broker
+from serving.api.dispatch.dispatcher import Dispatcher
+from serving.api.dispatch.result_store import ResultStore
 from serving.api.fast_path import FastPathMiddleware
 from serving.api.http_limits import BoundedHttpProtocol
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
@@ -106,15 +106,15 @@ async def _redirect_to_docs(_: Request) -> Response:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServingSettings = app.state.settings
     configure_logging(settings.log_level)
-    memory.use_one_allocator()
+    memory.use_system_allocator()
     await anyio.lowlevel.checkpoint()  # imports its backend, which would stall the first slow request's neighbours
     tracing.configure(settings.otlp_endpoint, "api")
-    results = Results(settings.results_url, settings.result_ttl_seconds)
-    broker = connect(settings)
-    app.state.desk = Desk(settings, broker, results)
+    results = ResultStore(settings.results_url, settings.result_ttl_seconds)
+    broker = create_broker(settings)
+    app.state.dispatcher = Dispatcher(settings, broker, results)
     results.start()
     background = [
-        asyncio.create_task(app.state.desk.watch()),
+        asyncio.create_task(app.state.dispatcher.supervise()),
         asyncio.create_task(_refresh_catalogue(app.state.catalogue, settings.catalogue_refresh_seconds)),
     ]
     try:
@@ -137,7 +137,7 @@ async def _refresh_catalogue(catalogue: Catalogue, seconds: float) -> None:
             try:
                 await loop.run_in_executor(thread, catalogue.refresh)
                 if catalogue.snapshot is not before:
-                    await loop.run_in_executor(thread, memory.settle)
+                    await loop.run_in_executor(thread, memory.freeze_heap)
             except Exception as error:
                 log.warning("catalogue.refresh_failed", error=str(error), exc_info=error)
             await asyncio.sleep(seconds)

@@ -13,8 +13,8 @@ from features.errors import InvalidInputError
 from features.io.store import Lake
 from features.matches import parse_match_id
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.dispatch.coalescing import Caller
-from serving.api.dispatch.dispatcher import Desk
+from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.middleware import route_of
 
 
@@ -23,9 +23,9 @@ async def catalogue(request: Request) -> Catalogue:
     return cast(Catalogue, request.app.state.catalogue)
 
 
-async def desk(request: Request) -> Desk:
-    """Where tasks are put and results awaited."""
-    return cast(Desk, request.app.state.desk)
+async def dispatcher(request: Request) -> Dispatcher:
+    """Return the dispatcher of prediction requests."""
+    return cast(Dispatcher, request.app.state.dispatcher)
 
 
 async def lake(request: Request) -> Lake:
@@ -56,9 +56,9 @@ def _check_match_id(text: str) -> str:
     return text
 
 
-async def caller(request: Request) -> Caller:
-    """Return who waits for the answer of this request."""
-    return Caller(route_of(request.scope) or "", request.scope["request_id"], request.is_disconnected)
+async def request_context(request: Request) -> RequestContext:
+    """Return the context of the request that the dispatcher needs."""
+    return RequestContext(route_of(request.scope) or "", request.scope["request_id"], request.is_disconnected)
 
 
 MatchId = Annotated[
@@ -67,10 +67,10 @@ MatchId = Annotated[
     AfterValidator(_check_match_id),
 ]
 CatalogueDep = Annotated[Catalogue, Depends(catalogue)]
-DeskDep = Annotated[Desk, Depends(desk)]
+DispatcherDep = Annotated[Dispatcher, Depends(dispatcher)]
 LakeDep = Annotated[Lake, Depends(lake)]
 MetricsDep = Annotated[CollectorRegistry, Depends(metrics_registry)]
-CallerDep = Annotated[Caller, Depends(caller)]
+ContextDep = Annotated[RequestContext, Depends(request_context)]
 Principal = Annotated[str | None, Depends(principal)]
 RequestId = Annotated[str, Depends(request_id)]
 

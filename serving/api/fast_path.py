@@ -17,18 +17,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import TouchlineError
 from serving.api.catalogue.fixture_cache import PairRequest
-from serving.api.dependencies import caller, catalogue, desk
-from serving.api.dispatch.coalescing import Caller
-from serving.api.dispatch.dispatcher import Desk
+from serving.api.dependencies import catalogue, dispatcher, request_context
+from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.middleware import prepend_message
 from serving.api.problem_details import error_response
-from serving.wire.columns import MOST_MATCHES, Fixture
+from serving.wire.fixtures import Fixture
+from serving.wire.limits import MAX_BATCH_SIZE
 
 
 class PairBatch(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a batch without kick-offs."""
 
-    matches: Annotated[list[PairRequest], msgspec.Meta(min_length=1, max_length=MOST_MATCHES)]
+    matches: Annotated[list[PairRequest], msgspec.Meta(min_length=1, max_length=MAX_BATCH_SIZE)]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class FastRoute:
 
     path: str
     body: type[PairRequest | PairBatch]
-    answer: Callable[[Desk, Caller, list[Fixture]], Awaitable[Response]]
+    answer: Callable[[Dispatcher, RequestContext, list[Fixture]], Awaitable[Response]]
 
 
 class FastPathMiddleware:
@@ -73,7 +74,7 @@ class FastPathMiddleware:
             return
         scope["route"] = route
         try:
-            response = await route.answer(await desk(request), await caller(request), fixtures)
+            response = await route.answer(await dispatcher(request), await request_context(request), fixtures)
         except TouchlineError as error:
             response = await error_response(request, error)
         await response(scope, receive, send)

@@ -15,7 +15,7 @@ from features.errors import TouchlineError
 from monitoring.metrics import ERRORS, observe_request
 from serving.api.api_keys import ApiKeys
 from serving.api.problem_details import internal_error_response, problem_response, to_problem
-from serving.errors import TooLarge, TooSlow, Unauthorised
+from serving.errors import PayloadTooLargeError, RequestTimeoutError, UnauthorizedError
 from serving.telemetry import tracing
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class RequestContextMiddleware:
                     await self._app(scope, receive, send_with_id)
                 finally:
                     route = route_of(scope)
-                    tracing.answered(f"{scope['method']} {route}" if route else None, status)
+                    tracing.end_span(f"{scope['method']} {route}" if route else None, status)
         finally:
             seconds = time.perf_counter() - started
             observe_request(scope["method"], route_of(scope), status, seconds)
@@ -122,18 +122,18 @@ class RequestGuardMiddleware:
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         owner = self._keys.authenticate(key)
         if owner is None:
-            raise Unauthorised("send a valid API key in the header X-API-Key or Authorization: Bearer")
+            raise UnauthorizedError("send a valid API key in the header X-API-Key or Authorization: Bearer")
         scope["principal"] = owner
 
     async def _buffered(self, scope: Scope, receive: Receive) -> Receive:
         declared = Request(scope).headers.get("content-length", "")
         if declared.isdigit() and int(declared) > self._max_body_bytes:
-            raise TooLarge(f"the body has {declared[:20]} bytes; the limit is {self._max_body_bytes}")
+            raise PayloadTooLargeError(f"the body has {declared[:20]} bytes; the limit is {self._max_body_bytes}")
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 body = await self._read(receive)
         except TimeoutError as error:
-            raise TooSlow(f"the body did not arrive within {self._timeout_seconds:g} s") from error
+            raise RequestTimeoutError(f"the body did not arrive within {self._timeout_seconds:g} s") from error
         return prepend_message({"type": "http.request", "body": body, "more_body": False}, receive)
 
     async def _read(self, receive: Receive) -> bytes:
@@ -146,7 +146,7 @@ class RequestGuardMiddleware:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self._max_body_bytes:
-                raise TooLarge(f"the body exceeds the limit of {self._max_body_bytes} bytes")
+                raise PayloadTooLargeError(f"the body exceeds the limit of {self._max_body_bytes} bytes")
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from features.errors import LeakageError, TouchlineError, UnknownCompetitionError, UnknownMatchError
 from monitoring.metrics import ERRORS, ErrorKind
 from serving.api.schemas.problems import FieldError, Problem
-from serving.errors import BadField, Overloaded, UnknownTask, classify
+from serving.errors import InvalidFieldError, OverloadedError, UnknownTaskError, spec_of
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = "2"
@@ -24,12 +24,12 @@ MAX_ERRORS_IN_SUMMARY = 3
 MAX_FIELD_ERRORS = 20
 _UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body is not valid JSON"}
 JSON_HINT = "send the body as JSON under the header Content-Type: application/json"
-_TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early", BadField: "Invalid request"}
+_TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early", InvalidFieldError: "Invalid request"}
 """Titles of errors whose code says too little."""
 _FIELDS: Mapping[type[Exception], str] = {
     UnknownMatchError: "match_id",
     UnknownCompetitionError: "competition",
-    UnknownTask: "task_id",
+    UnknownTaskError: "task_id",
     LeakageError: "kick_off",
 }
 """The request field that each domain error refers to."""
@@ -48,37 +48,28 @@ def to_problem(error: Exception, request_id: str | None = None) -> tuple[Problem
 
     Messages of third-party exceptions are not exposed: they may contain internal details.
     """
-    status_and_kind = classify(error)
-    if status_and_kind is None:
+    spec = spec_of(error)
+    if spec is None or not isinstance(error, TouchlineError):
         return Problem(
             title="Internal error",
             status=500,
             detail="an unexpected error occurred; find it in the log by the request id",
             request_id=request_id,
         ), ErrorKind.INTERNAL
-    status, kind = status_and_kind
     fields = []
-    if isinstance(error, BadField):
+    if isinstance(error, InvalidFieldError):
         fields = [FieldError(field=error.field, message=str(error), suggestions=error.suggestions)]
     elif type(error) in _FIELDS:
         suggestions = error.suggestions if isinstance(error, UnknownCompetitionError) else []
         fields = [FieldError(field=_FIELDS[type(error)], message=str(error), suggestions=suggestions)]
-    code = problem_code(error)
     return Problem(
-        type=f"urn:touchline:problem:{code}",
-        title=_TITLES.get(type(error), code.replace("-", " ").capitalize()),
-        status=status.value,
+        type=f"urn:touchline:problem:{error.code}",
+        title=_TITLES.get(type(error), error.code.replace("-", " ").capitalize()),
+        status=spec.status.value,
         detail=str(error),
         request_id=request_id,
         errors=fields,
-    ), kind
-
-
-def problem_code(error: Exception) -> str:
-    """The public code of an error: the one its class declares, otherwise the class name in kebab case."""
-    declared = vars(type(error)).get("code")
-    kebab = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).lstrip("-")
-    return str(declared or kebab)
+    ), spec.kind
 
 
 def internal_error_response(error: Exception, request_id: str | None) -> Response:
@@ -111,7 +102,7 @@ async def error_response(request: Request, error: Exception) -> Response:
             status=problem.status,
             error=str(error),
         )
-    retry = {"retry-after": str(error.retry_after)} if isinstance(error, Overloaded) else None
+    retry = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, OverloadedError) else None
     return problem_response(problem, retry)
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from features.matches import Status
 from features.teams import suggest
 from serving.api.schemas.forecasts import ClubName, Slug
-from serving.errors import BadField
+from serving.errors import InvalidFieldError
 
 
 class QueryParams(BaseModel):
@@ -23,12 +23,14 @@ class QueryParams(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _check_names(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Raise BadField for the first unknown name: unlike pydantic's own error, it lists and suggests known names."""
+        """Raise InvalidFieldError for the first unknown name, with suggestions, which pydantic's own error lacks."""
         known = sorted(cls.model_fields)
         for name in values:
             if name not in known:
                 hint = f"; expected one of {', '.join(known)}" if known else ": this endpoint has none"
-                raise BadField(f"unknown query parameter {name[:100]!r}{hint}", name[:100], suggest(name, known))
+                raise InvalidFieldError(
+                    f"unknown query parameter {name[:100]!r}{hint}", name[:100], suggest(name, known)
+                )
         return values
 
 

@@ -1,0 +1,1 @@
+"""Logs, spans and memory of the API and of the worker."""

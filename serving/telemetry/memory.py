@@ -6,26 +6,26 @@ import ctypes
 import gc
 
 
-def use_one_allocator() -> None:
-    """Let Arrow allocate where everything else does: its own allocator keeps what it freed."""
+def use_system_allocator() -> None:
+    """Let Arrow use the system's allocator: its own one keeps the memory that it has freed."""
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
 
 
-def settle() -> None:
-    """Collect, hide what stays from the garbage collector, and return what was freed to the system.
+def freeze_heap() -> None:
+    """Collect garbage, exclude what is left from later collections, and return freed memory to the system.
 
-    Under load a collection that walks the catalogue took a tenth of a second, twice a second; in a worker's child it
+    Under load, a collection that walks the catalogue took 100 ms, twice a second. In a child process of the worker it
     would copy all the pages that the child shares with its parent.
     """
     gc.collect()
     gc.freeze()
-    give_back()
+    trim_heap()
 
 
-def give_back() -> None:
-    """Return what was freed to the system."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # the GNU C library's own
+def trim_heap() -> None:
+    """Return freed memory to the system."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only the GNU C library has it
     if trim is not None:
         trim(0)

@@ -1,22 +1,39 @@
-"""Spans across API, broker and worker, where an OTLP endpoint is set; without one nothing of it is imported."""
+"""Spans across API, broker and worker. Without an OTLP endpoint every function here does nothing.
+
+OpenTelemetry is imported only where an endpoint is set.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-    from serving.worker.execution import Call
-
 _provider: TracerProvider | None = None
 
 
+class TracedTask(Protocol):
+    """A task and the trace contexts (W3C `traceparent`) of the requests that it answers."""
+
+    @property
+    def task_id(self) -> str: ...
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def traceparents(self) -> Sequence[str]: ...
+
+
 def configure(endpoint: str | None, service: str) -> None:
-    """Send spans to a collector from now on. Call it in the process that makes them: threads do not survive a fork."""
+    """Send spans to a collector from now on.
+
+    Call this in the process that makes the spans: the sending thread does not survive a fork.
+    """
     global _provider
     if endpoint is None:
         return
@@ -31,7 +48,7 @@ def configure(endpoint: str | None, service: str) -> None:
 
 
 def shutdown() -> None:
-    """Send what is left."""
+    """Send the spans that are left."""
     global _provider
     if _provider is not None:
         _provider.shutdown()
@@ -40,34 +57,37 @@ def shutdown() -> None:
 
 @contextmanager
 def span(name: str, parent: Mapping[str, str] | None = None, **attributes: Any) -> Iterator[dict[str, str]]:
-    """A span around a block, below `parent` (a carrier; the empty one is none) or the current one; yields its own."""
+    """A span around a block; yields its trace context.
+
+    Its parent is the trace context `parent`, none if that is empty, or the current span if it is None.
+    """
     if _provider is None:
         yield {}
         return
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    format_ = TraceContextTextMapPropagator()
-    context = format_.extract(dict(parent)) if parent is not None else None
+    propagator = TraceContextTextMapPropagator()
+    context = propagator.extract(dict(parent)) if parent is not None else None
     with _provider.get_tracer("touchline").start_as_current_span(name, context, attributes=attributes):
-        carrier: dict[str, str] = {}
-        format_.inject(carrier)
-        yield carrier
+        trace_context: dict[str, str] = {}
+        propagator.inject(trace_context)
+        yield trace_context
 
 
-def carrier() -> dict[str, str]:
-    """The current span, for a span that begins elsewhere."""
+def current_context() -> dict[str, str]:
+    """The trace context of the current span, for a span that begins in another process."""
     if _provider is None:
         return {}
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    found: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(found)
-    return found
+    trace_context: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(trace_context)
+    return trace_context
 
 
 @contextmanager
 def spans(name: str, parents: Sequence[Mapping[str, str]], **attributes: Any) -> Iterator[list[dict[str, str]]]:
-    """A span around a block below each parent, for work that is done for several at once; yields their carriers."""
+    """One span around a block for each parent, for work that serves several requests; yields their trace contexts."""
     if _provider is None:
         yield []
         return
@@ -75,8 +95,8 @@ def spans(name: str, parents: Sequence[Mapping[str, str]], **attributes: Any) ->
         yield [stack.enter_context(span(name, parent, **attributes)) for parent in parents]
 
 
-def answered(route: str | None, status: int) -> None:
-    """Name the current span after its route, and say how it ended."""
+def end_span(route: str | None, status: int) -> None:
+    """Name the current span after its route, and set its HTTP status."""
     if _provider is None:
         return
     from opentelemetry.trace import Status, StatusCode, get_current_span
@@ -90,26 +110,29 @@ def answered(route: str | None, status: int) -> None:
 
 
 @contextmanager
-def task_spans(calls: Sequence[Call]) -> Iterator[Callable[[Sequence[Any]], None]]:
-    """A span for each request that a batch of tasks answers, below the one that sent it; yields what marks failures."""
+def task_spans(tasks: Sequence[TracedTask]) -> Iterator[Callable[[Sequence[Any]], None]]:
+    """One span for each request that a batch of tasks answers, below the span that published it.
+
+    Yields a function that takes the output of each task and marks the spans of those that are exceptions.
+    """
     if _provider is None:
         yield lambda _: None
         return
     from opentelemetry.trace import Span, Status, StatusCode, get_current_span
 
-    begun: list[list[Span]] = []
+    spans_by_task: list[list[Span]] = []
 
-    def mark(answers: Sequence[Any]) -> None:
-        for spans_of_call, answer in zip(begun, answers, strict=True):
-            if isinstance(answer, Exception):
-                for one in spans_of_call:
-                    one.set_status(Status(StatusCode.ERROR, str(answer)))
-                    one.record_exception(answer)
+    def set_outcomes(outputs: Sequence[Any]) -> None:
+        for task_spans, output in zip(spans_by_task, outputs, strict=True):
+            if isinstance(output, Exception):
+                for task_span in task_spans:
+                    task_span.set_status(Status(StatusCode.ERROR, str(output)))
+                    task_span.record_exception(output)
 
     with ExitStack() as stack:
-        for call in calls:
-            begun.append([])
-            for parent in [{"traceparent": one} for one in call.traceparents] or [{}]:
-                stack.enter_context(span(f"run {call.task}", parent, task_id=call.task_id, batch=len(calls)))
-                begun[-1].append(get_current_span())
-        yield mark
+        for task in tasks:
+            spans_by_task.append([])
+            for parent in [{"traceparent": traceparent} for traceparent in task.traceparents] or [{}]:
+                stack.enter_context(span(f"run {task.task}", parent, task_id=task.task_id, batch=len(tasks)))
+                spans_by_task[-1].append(get_current_span())
+        yield set_outcomes

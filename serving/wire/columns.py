@@ -1,7 +1,6 @@
-"""What API and worker say to each other: matches and forecasts as columns, which cost less at every hop than documents.
+"""Matches and forecasts as columns, which cost less at every hop than one document for each match.
 
-The worker is told no more than it computes with, and tells no more than it computed: the API, which has the fixtures,
-makes the documents. Only a task that nobody waits for is stored as the document that its caller will ask for.
+Tasks carry only model inputs and results only model outputs. The API, which has the fixtures, builds the JSON.
 """
 
 from __future__ import annotations
@@ -9,199 +8,123 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from hashlib import blake2b
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypedDict
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-MOST_MATCHES = 1000
-"""In one batch."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TOLD = ("match_id", "competition", "season", "kick_off", "home_team", "away_team")
-_NONE = int(np.datetime64("NaT", "us").astype(np.int64))
-_MICROSECOND = timedelta(microseconds=1)
-_RECORD = np.dtype([("match", "<u8"), ("home", "<u4"), ("away", "<u4"), ("neutral", "?"), ("kick_off", "<M8[us]")])
-_NUMBERS = _RECORD.names or ()
+from serving.wire.fixtures import CLUB_IDS, FIXTURE_DTYPE, Fixture
 
-
-class _Clubs(dict[tuple[str, str], int]):
-    """Numbers of (competition, club) in this process: a fixture keeps those of its clubs, so that no slate looks its
-    thousand clubs up by name. They are as many as the clubs that were ever asked for."""
-
-    def __init__(self) -> None:
-        self.names: list[tuple[str, str]] = []
-
-    def __missing__(self, club: tuple[str, str]) -> int:
-        self[club] = number = len(self.names)
-        self.names.append(club)
-        return number
-
-
-_CLUBS = _Clubs()
-
-
-def key(match_id: str) -> int:
-    """Eight bytes by which API and worker find the same match: ids are most of the length of a task that has them."""
-    return int.from_bytes(blake2b(match_id.encode(), digest_size=8).digest(), "little")
-
-
-def iso(moment: datetime) -> str:
-    """A moment as answers have it: ISO 8601, Z for UTC."""
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-@dataclass(frozen=True)
-class Fixture:
-    """One match to forecast; what is derived from it is kept, since the same fixtures are asked for again and again."""
-
-    match_id: str
-    competition: str
-    season: str
-    kick_off: str | None
-    """ISO 8601 with a time zone."""
-    home_team: str
-    """Canonical, like the other."""
-    away_team: str
-    neutral: bool
-    listed: bool = True
-    """Whether the lake has this match: nobody has odds of one that has not."""
-
-    def columns(self) -> dict[str, Any]:
-        """As a task of its own has it. Such a task outlives upgrades: what is added here needs a default."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def read(cls, columns: Mapping[str, Any]) -> Fixture:
-        """From a task, without what another version may have added."""
-        return cls(**{field.name: columns[field.name] for field in fields(cls) if field.name in columns})
-
-    @cached_property
-    def opening(self) -> bytes:
-        """The JSON of a forecast of this match, as far as it is the same for every forecast."""
-        text = orjson.dumps({name: getattr(self, name) for name in _TOLD})
-        return text[:-1] + b',"probabilities":{"home":'
-
-    @cached_property
-    def record(self) -> bytes:
-        """This match in the columns of a slate that are numbers, its clubs by their place in `_CLUBS`."""
-        home, away = (_CLUBS[self.competition, club] for club in (self.home_team, self.away_team))
-        # Counted from 1970, because the first and last moments that can be written have no like in UTC.
-        since = _NONE if self.kick_off is None else (datetime.fromisoformat(self.kick_off) - _EPOCH) // _MICROSECOND
-        match = key(self.match_id) if self.listed else 0
-        return np.array((match, home, away, self.neutral, since), _RECORD).tobytes()
+_NUMBER_COLUMNS = FIXTURE_DTYPE.names or ()
 
 
 @dataclass(frozen=True, eq=False)
-class Slate:
-    """Matches to forecast, one an entry of each column of length n."""
+class FixtureBatch:
+    """Matches to forecast. Every column but `clubs` has length n, one entry for each match."""
 
     match: NDArray[np.uint64]
-    """The `key` of its match_id; 0 for one that the lake does not have."""
+    """`match_key` of the match id; 0 for a match that is not in the lake."""
     clubs: Sequence[tuple[str, str]]
     """(competition, club)."""
     home: NDArray[np.uint32]
-    """Places in `clubs`, like `away`."""
+    """Index into `clubs`, like `away`."""
     away: NDArray[np.uint32]
     neutral: NDArray[np.bool_]
-    """True where neither club is at home."""
+    """True where neither club plays at home."""
     kick_off: NDArray[np.datetime64]
-    """In UTC without zone, NaT where there is none."""
+    """In UTC, without a zone; NaT where it is unknown."""
+
+    @classmethod
+    def from_fixtures(cls, fixtures: Sequence[Fixture]) -> FixtureBatch:
+        """Put fixtures into columns."""
+        records = np.frombuffer(b"".join(map(attrgetter("packed"), fixtures)), FIXTURE_DTYPE)
+        used = np.zeros(len(CLUB_IDS.names), bool)
+        used[records["home"]] = used[records["away"]] = True
+        index = np.cumsum(used, dtype=np.uint32) - 1
+        return cls(
+            records["match"],
+            [CLUB_IDS.names[number] for number in np.flatnonzero(used).tolist()],
+            index[records["home"]],
+            index[records["away"]],
+            records["neutral"],
+            records["kick_off"],
+        )
 
     def __len__(self) -> int:
         return len(self.home)
 
-    def document(self) -> dict[str, Any]:
-        """As a task has it: columns of numbers are base64 of little-endian bytes, which nobody has to parse."""
-        numbers = {name: b64encode(getattr(self, name).tobytes()).decode() for name in _NUMBERS}
-        return {"matches": len(self), "clubs": self.clubs, **numbers}
+    def to_wire(self) -> dict[str, Any]:
+        """The argument of task `PREDICT_COLUMNS`: number columns are base64 of little-endian bytes."""
+        columns = {name: b64encode(getattr(self, name).tobytes()).decode() for name in _NUMBER_COLUMNS}
+        return {"matches": len(self), "clubs": self.clubs, **columns}
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> Slate:
-        """From a task."""
-        numbers = {name: np.frombuffer(b64decode(document[name]), _RECORD[name]) for name in _NUMBERS}
-        return cls(clubs=[(where, name) for where, name in document["clubs"]], **numbers)
+    def from_wire(cls, arguments: Mapping[str, Any]) -> FixtureBatch:
+        """Read the argument of task `PREDICT_COLUMNS`."""
+        columns = {name: np.frombuffer(b64decode(arguments[name]), FIXTURE_DTYPE[name]) for name in _NUMBER_COLUMNS}
+        return cls(clubs=[(competition, club) for competition, club in arguments["clubs"]], **columns)
 
 
-Errors = list[tuple[int, dict[str, Any]]]
-"""Places of matches, in order, and why there is no forecast of each, as tasks store errors."""
+MatchErrors = list[tuple[int, dict[str, Any]]]
+"""(index of the match, error as `serving.errors.to_wire` has it), in the order of the indices."""
 
 
-class Forecasts(TypedDict):
-    """Answers to a slate; what stands in the place of a match that has an error means nothing."""
+class ForecastBatch(TypedDict):
+    """Forecasts of a `FixtureBatch`. The columns have entries for matches with an error too; ignore those."""
 
     model: dict[str, Any]
     probabilities: str
-    """Home, draw and away of each match as JSON writes numbers, separated by commas: they go into documents unread."""
-    kinds: list[tuple[str, str]]
-    """(predicted_outcome, features_as_of)."""
-    kind: list[int]
-    """Places in `kinds`, one a match."""
-    errors: Errors
+    """Home, draw and away of each match as JSON numbers, joined by commas: the API copies them without parsing."""
+    variants: list[tuple[str, str]]
+    """The distinct (predicted_outcome, features_as_of)."""
+    variant_index: list[int]
+    """Index into `variants`, one for each match."""
+    errors: MatchErrors
 
 
-def slate(fixtures: Sequence[Fixture]) -> Slate:
-    """The columns of fixtures."""
-    records = np.frombuffer(b"".join(map(attrgetter("record"), fixtures)), _RECORD)
-    used = np.zeros(len(_CLUBS.names), bool)
-    used[records["home"]] = used[records["away"]] = True
-    place = np.cumsum(used, dtype=np.uint32) - 1
-    return Slate(
-        records["match"],
-        [_CLUBS.names[number] for number in np.flatnonzero(used).tolist()],
-        place[records["home"]],
-        place[records["away"]],
-        records["neutral"],
-        records["kick_off"],
+def concat(batches: Sequence[FixtureBatch]) -> FixtureBatch:
+    """Join batches, one after the other."""
+    if len(batches) == 1:
+        return batches[0]
+    offsets = np.cumsum([0, *(len(batch.clubs) for batch in batches[:-1])], dtype=np.uint32)
+    return FixtureBatch(
+        np.concatenate([batch.match for batch in batches]),
+        [club for batch in batches for club in batch.clubs],
+        np.concatenate([batch.home + offset for batch, offset in zip(batches, offsets, strict=True)]),
+        np.concatenate([batch.away + offset for batch, offset in zip(batches, offsets, strict=True)]),
+        np.concatenate([batch.neutral for batch in batches]),
+        np.concatenate([batch.kick_off for batch in batches]),
     )
 
 
-def joined(slates: Sequence[Slate]) -> Slate:
-    """Slates one after another as one."""
-    if len(slates) == 1:
-        return slates[0]
-    first = np.cumsum([0, *(len(one.clubs) for one in slates[:-1])], dtype=np.uint32)
-    return Slate(
-        np.concatenate([one.match for one in slates]),
-        [club for one in slates for club in one.clubs],
-        np.concatenate([one.home + place for one, place in zip(slates, first, strict=True)]),
-        np.concatenate([one.away + place for one, place in zip(slates, first, strict=True)]),
-        np.concatenate([one.neutral for one in slates]),
-        np.concatenate([one.kick_off for one in slates]),
-    )
+def slices(errors: MatchErrors, sizes: Sequence[int]) -> Iterator[tuple[slice, slice, MatchErrors]]:
+    """For each of the batches that `concat` joined: its matches, their probabilities, and its errors.
 
-
-def shares(errors: Errors, counts: Sequence[int]) -> Iterator[tuple[slice, slice, Errors]]:
-    """What of the answers to `joined` slates is each one's own: the rows, their probabilities, its errors.
-
-    `counts` are the matches of each slate, `errors` those of all, in the order of their places.
+    `sizes` are the numbers of matches of the batches, `errors` those of all of them in the order of their indices.
     """
-    places = [place for place, _ in errors]
-    first = 0
-    for count in counts:
-        last = first + count
-        own = errors[bisect_left(places, first) : bisect_left(places, last)]
-        yield slice(first, last), slice(3 * first, 3 * last), [(place - first, error) for place, error in own]
-        first = last
+    indices = [index for index, _ in errors]
+    start = 0
+    for size in sizes:
+        end = start + size
+        own = errors[bisect_left(indices, start) : bisect_left(indices, end)]
+        yield slice(start, end), slice(3 * start, 3 * end), [(index - start, error) for index, error in own]
+        start = end
 
 
-def parted(forecasts: Forecasts, counts: Sequence[int]) -> Iterator[Forecasts]:
-    """The answers to `joined` slates, for each slate its own; `counts` are the matches of each."""
-    if len(counts) == 1:
+def split(forecasts: ForecastBatch, sizes: Sequence[int]) -> Iterator[ForecastBatch]:
+    """Undo `concat`: the forecasts of each batch; `sizes` are the numbers of matches of the batches."""
+    if len(sizes) == 1:
         yield forecasts
         return
     probabilities = forecasts["probabilities"].split(",")
-    for rows, numbers, errors in shares(forecasts["errors"], counts):
-        kinds = {kind: place for place, kind in enumerate(dict.fromkeys(forecasts["kind"][rows]))}
+    for matches, numbers, errors in slices(forecasts["errors"], sizes):
+        used = {variant: index for index, variant in enumerate(dict.fromkeys(forecasts["variant_index"][matches]))}
         yield {
             "model": forecasts["model"],
             "probabilities": ",".join(probabilities[numbers]),
-            "kinds": [forecasts["kinds"][kind] for kind in kinds],
-            "kind": [kinds[kind] for kind in forecasts["kind"][rows]],
+            "variants": [forecasts["variants"][variant] for variant in used],
+            "variant_index": [used[variant] for variant in forecasts["variant_index"][matches]],
             "errors": errors,
         }

@@ -1,7 +1,7 @@
-"""Forecasts written as JSON straight from their columns, as `schemas.Forecast` and `schemas.BatchItem` have them.
+"""Encode forecast columns directly to JSON, in the shapes of `schemas.Forecast` and `schemas.BatchItem`.
 
-A thousand forecasts are half a megabyte of mostly the same text: what belongs to a fixture is written once and kept
-with it, and only what differs is put between.
+A thousand forecasts are half a megabyte of mostly identical text. What belongs to a fixture is encoded once and cached
+with it, and only what differs is put in between.
 """
 
 from __future__ import annotations
@@ -12,80 +12,89 @@ from operator import attrgetter
 
 import orjson
 
-from serving.errors import from_task
-from serving.wire.columns import MOST_MATCHES, Errors, Fixture, Forecasts, shares
+from serving.errors import from_wire
+from serving.wire.columns import ForecastBatch, MatchErrors, slices
+from serving.wire.fixtures import Fixture
+from serving.wire.limits import MAX_BATCH_SIZE
 
 _DRAW, _AWAY = b',"draw":', b',"away":'
-_HEADS = tuple(b',{"index":%d,"forecast":' % index for index in range(MOST_MATCHES))
+_ITEM_PREFIXES = tuple(b',{"index":%d,"forecast":' % index for index in range(MAX_BATCH_SIZE))
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Forecasts as pieces of their JSON; what stands in the place of a match that has an error means nothing."""
+class EncodedForecasts:
+    """Forecasts as pieces of their JSON. There are pieces for matches with an error too; ignore those."""
 
     probabilities: list[bytes]
     """Home, draw and away of each match."""
-    closings: list[bytes]
-    """What follows them, by the places that `kind` has."""
-    kind: list[int]
-    errors: Errors
+    suffixes: list[bytes]
+    """What follows the probabilities, for each variant."""
+    variant_index: list[int]
+    """Index into `suffixes`, one for each match."""
+    errors: MatchErrors
 
     @classmethod
-    def read(cls, forecasts: Forecasts) -> Answers:
-        """From the columns that a worker answered with."""
-        closings = [
+    def from_wire(cls, forecasts: ForecastBatch) -> EncodedForecasts:
+        """From a worker's columns."""
+        suffixes = [
             b"},"
             + orjson.dumps({"predicted_outcome": outcome, "model": forecasts["model"], "features_as_of": as_of})[1:]
-            for outcome, as_of in forecasts["kinds"]
+            for outcome, as_of in forecasts["variants"]
         ]
-        return cls(forecasts["probabilities"].encode().split(b","), closings, forecasts["kind"], forecasts["errors"])
+        probabilities = forecasts["probabilities"].encode().split(b",")
+        return cls(probabilities, suffixes, forecasts["variant_index"], forecasts["errors"])
 
-    def parted(self, counts: Sequence[int]) -> Iterator[Answers]:
-        """The answers to fixtures that were asked for together, each asker's own; `counts` are the matches of each."""
-        for rows, numbers, errors in shares(self.errors, counts):
-            yield Answers(self.probabilities[numbers], self.closings, self.kind[rows], errors)
-
-
-def document(fixture: Fixture, answers: Answers) -> bytes:
-    """The only forecast there is; raises the error that stands in its place."""
-    for _, error in answers.errors:
-        raise from_task(error)
-    home, draw, away = answers.probabilities
-    return b"".join((fixture.opening, home, _DRAW, draw, _AWAY, away, answers.closings[answers.kind[0]]))
+    def split(self, sizes: Sequence[int]) -> Iterator[EncodedForecasts]:
+        """The forecasts of each request that shared a task; `sizes` are the numbers of matches of the requests."""
+        for matches, numbers, errors in slices(self.errors, sizes):
+            yield EncodedForecasts(self.probabilities[numbers], self.suffixes, self.variant_index[matches], errors)
 
 
-def batch(
-    indices: Sequence[int], fixtures: Sequence[Fixture], answers: Answers | None, errors: Mapping[int, bytes]
+def encode_forecast(fixture: Fixture, forecasts: EncodedForecasts) -> bytes:
+    """The JSON of the only forecast; raises its error where there is one."""
+    for _, error in forecasts.errors:
+        raise from_wire(error)
+    home, draw, away = forecasts.probabilities
+    suffix = forecasts.suffixes[forecasts.variant_index[0]]
+    return b"".join((fixture.json_prefix, home, _DRAW, draw, _AWAY, away, suffix))
+
+
+def encode_batch(
+    indices: Sequence[int],
+    fixtures: Sequence[Fixture],
+    forecasts: EncodedForecasts | None,
+    problems: Mapping[int, bytes],
 ) -> bytes:
-    """The answer to a batch: forecasts of fixtures, the items at `indices`, and problem documents by their index.
+    """The JSON of a batch response.
 
-    What has both has the problem. `answers` may be None where there are no fixtures.
+    `indices` are the positions of the fixtures in the request, `problems` encoded problem documents by position. A
+    position that has both gets the problem. `forecasts` may be None where there are no fixtures.
     """
     pieces: list[bytes] = []
-    if answers is not None:
-        closings = [one + b',"error":null}' for one in answers.closings]
+    if forecasts is not None:
+        suffixes = [suffix + b',"error":null}' for suffix in forecasts.suffixes]
         columns = (
-            [_HEADS[index] for index in indices],
-            list(map(attrgetter("opening"), fixtures)),
-            answers.probabilities[0::3],
+            [_ITEM_PREFIXES[index] for index in indices],
+            list(map(attrgetter("json_prefix"), fixtures)),
+            forecasts.probabilities[0::3],
             [_DRAW] * len(indices),
-            answers.probabilities[1::3],
+            forecasts.probabilities[1::3],
             [_AWAY] * len(indices),
-            answers.probabilities[2::3],
-            [closings[kind] for kind in answers.kind],
+            forecasts.probabilities[2::3],
+            [suffixes[variant] for variant in forecasts.variant_index],
         )
-        # Pieces that are put between each other and joined once are quicker than a text for each item.
+        # Interleaving the columns and joining once is faster than building a text for each item.
         pieces = [b""] * (len(indices) * len(columns))
-        for place, column in enumerate(columns):
-            pieces[place :: len(columns)] = column
-    if errors:
+        for position, column in enumerate(columns):
+            pieces[position :: len(columns)] = column
+    if problems:
         width = len(pieces) // max(len(indices), 1)
         items = {index: b"".join(pieces[row * width : (row + 1) * width]) for row, index in enumerate(indices)}
         items |= {
-            index: b',{"index":%d,"forecast":null,"error":%b}' % (index, error) for index, error in errors.items()
+            index: b',{"index":%d,"forecast":null,"error":%b}' % (index, problem) for index, problem in problems.items()
         }
         pieces = [items[index] for index in sorted(items)]
-    # Written once, not copied: it is half a megabyte.
+    # Joined once and not copied again: the response is half a megabyte.
     pieces[0] = b'{"items":[' + pieces[0][1:]
     pieces.append(b"]}")
     return b"".join(pieces)

@@ -1,0 +1,1 @@
+"""The Celery worker that computes forecasts: `python -m serving.worker`."""

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import kombu.utils.json
 import orjson
-import structlog
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 from kombu.serialization import register
 
-from serving.api.dispatch.broker import QUEUE_ARGUMENTS
-from serving.settings import QUEUE, ServingSettings
-from serving.telemetry import logging, memory, tracing
-from serving.wire.columns import iso
-from serving.worker import execution, heartbeat
-
-if TYPE_CHECKING:
-    from serving.worker.predictor import Predictor
-
-log = structlog.get_logger(__name__)
-_SIGN_OF_LIFE = 2.0
-"""Seconds between two signs of life of a child: see `serving.api.dispatch.result_store.LIVENESS`."""
+from serving.telemetry import memory, tracing
+from serving.telemetry.logging import configure_logging
+from serving.wire.queue import QUEUE, QUEUE_ARGUMENTS
+from serving.worker import heartbeat
+from serving.worker.dependencies import get_result_store, get_settings, preload
+from serving.worker.lifecycle import deregister, start_refreshing
+from serving.worker.metrics import observe_batch, serve_metrics
 
 
 def configuration() -> dict[str, Any]:
-    """Celery's settings; read from the environment when the app is first used, not on import."""
-    settings = ServingSettings()
+    """Celery's settings. Built when the app is first used, not on import."""
+    settings = get_settings()
     amqp = settings.broker_is_amqp
     exchange = Exchange(QUEUE, type="topic" if amqp else "direct")
     transport = {"socket_timeout": 10, "socket_connect_timeout": 5, "socket_keepalive": True}
@@ -65,143 +56,64 @@ def configuration() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_heartbeat": 10,
-        "worker_consumer": "serving.worker.consumer:SwiftConsumer",
+        "worker_consumer": "serving.worker.consumer:GracefulConsumer",
         "broker_transport_options": {"confirm_publish": True}
         if amqp
         else {**transport, "socket_timeout": 30, "visibility_timeout": settings.visibility_timeout},
-        "touchline_batch_limit": settings.worker_batch_size,
-        "touchline_on_report": logging.observe,
+        "touchline_batch_size": settings.worker_batch_size,
+        "touchline_result_ttl_seconds": settings.result_ttl_seconds,
+        "touchline_on_report": observe_batch,
     }
 
 
-# kombu's own decoder takes four times as long for a batch, and revives types that no task of ours has.
+# kombu's own decoder takes four times as long for a batch, and revives types that none of our tasks has.
 register("json", kombu.utils.json.dumps, orjson.loads, content_type="application/json", content_encoding="utf-8")
 app = Celery("touchline", include=["serving.worker.tasks"])
 app.add_defaults(configuration)
-app.steps["worker"].add(heartbeat.Connected)
+app.steps["worker"].add(heartbeat.ConnectedStep)
 
 
 @signals.setup_logging.connect
-def _log(**_: Any) -> None:
-    logging.configure_logging(ServingSettings().log_level)
+def _set_up_logging(**_: Any) -> None:
+    configure_logging(get_settings().log_level)
 
 
 @signals.celeryd_init.connect
-def _beat(**_: Any) -> None:
-    heartbeat.Connected.folder = ServingSettings().heartbeat_dir
-    heartbeat.keep_alive(heartbeat.Connected.folder)
+def _start_heartbeat(**_: Any) -> None:
+    heartbeat.ConnectedStep.folder = get_settings().heartbeat_dir
+    heartbeat.start(heartbeat.ConnectedStep.folder)
 
 
 @signals.worker_ready.connect
-def _expose(**_: Any) -> None:
-    port = ServingSettings().worker_metrics_port
+def _serve_metrics(**_: Any) -> None:
+    port = get_settings().worker_metrics_port
     if port is not None:
-        logging.serve_metrics(port)
+        serve_metrics(port)
 
 
 @signals.worker_init.connect
 def _preload(**_: Any) -> None:
-    """Import before the fork what every child needs: one that replaces a killed one is there at once."""
-    execution.preload()
-    memory.use_one_allocator()
-    memory.settle()
+    """Import heavy modules before forking, so that replacement children start instantly."""
+    preload()
+    memory.use_system_allocator()
+    memory.freeze_heap()
 
 
 @signals.worker_process_init.connect
-def _warm_up(**_: Any) -> None:
-    tracing.configure(execution.settings().otlp_endpoint, "worker")
-    threading.Thread(target=_begin, daemon=True).start()
+def _start_child(**_: Any) -> None:
+    tracing.configure(get_settings().otlp_endpoint, "worker")
+    threading.Thread(target=start_refreshing, daemon=True).start()
 
 
 @signals.worker_process_shutdown.connect
-def _say_goodbye(**_: Any) -> None:
-    from redis import RedisError
-
-    from serving.api.dispatch.result_store import WORKERS
-
-    with contextlib.suppress(RedisError, OSError):  # it is forgotten a little later then
-        execution.results().hdel(WORKERS, _name())
+def stop_child(**_: Any) -> None:
+    """Remove the child from the worker registry and send its last spans."""
+    deregister(get_result_store())
     tracing.shutdown()
 
 
-def _begin() -> None:
-    look_after(execution.the_predictor(), execution.settings(), ended=threading.Event())  # it ends with the process
-
-
-def look_after(predictor: Predictor, settings: ServingSettings, ended: threading.Event) -> None:
-    """Keep this child's model and states up to date, and say that it lives.
-
-    Three threads: a registry or a lake that does not answer holds up neither the other nor the heartbeat.
-    """
-
-    def follow() -> None:
-        if predictor.follow():
-            log.info("model.swapped", version=predictor.serving.version if predictor.serving else None)
-            report()
-            memory.give_back()  # what loading it took
-
-    def report() -> None:
-        if predictor.serving is not None:
-            heartbeat.renew(settings.heartbeat_dir, heartbeat.MODEL)
-        _say_alive(predictor)
-
-    every = settings.model_poll_seconds
-    works = (
-        ("follow-model", follow, every),
-        ("refresh-states", predictor.refresh_states, every),
-        ("report", report, min(every, _SIGN_OF_LIFE)),
-    )
-    for work in works:
-        threading.Thread(target=_repeat, args=(*work, ended), name=work[0], daemon=True).start()
-
-
-def _repeat(name: str, work: Callable[[], object], seconds: float, ended: threading.Event) -> None:
-    while True:
-        try:
-            work()
-        except Exception as error:
-            log.warning("model.not_refreshed", work=name, error=str(error))
-        if ended.wait(seconds):
-            return
-
-
-def _name() -> str:
-    return f"{os.uname().nodename}/{os.getpid()}"
-
-
-def _say_alive(predictor: Predictor) -> None:
-    from redis import RedisError
-
-    from serving.api.dispatch.result_store import WORKERS
-
-    serving = predictor.serving
-    name = _name()
-    document: dict[str, Any] = {
-        "name": name,
-        "pid": os.getpid(),
-        "seen_at": iso(datetime.now(UTC)),
-        "model_version": None,
-        "error": predictor.error,
-    }
-    if serving is not None:
-        version = serving.model.version
-        document |= {
-            "model_version": serving.version,
-            "loaded_at": iso(serving.loaded_at),
-            "created_at": iso(version.created_at),
-            "trained_through": iso(version.trained_through),
-            "features": list(serving.model.features),
-            "tags": dict(version.tags),
-            "name_of_model": version.name,
-        }
-    try:
-        execution.results().hset(WORKERS, name, orjson.dumps(document))
-    except (RedisError, OSError) as error:
-        log.warning("worker.heartbeat_lost", error=str(error))
-
-
 def main() -> None:
-    """Start a worker with the pool that survives a crashing model."""
+    """Start a worker with the process pool, which survives a crash of the model."""
     app.worker_main(
         [
             "worker",

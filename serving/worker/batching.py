@@ -1,13 +1,12 @@
-"""Tasks that wait together share one call of the worker's child: adaptive, without a timer.
+"""Tasks that wait together share one call of a child process: adaptive batching without a timer.
 
-Every request stays a task of its own with its own acknowledgement. The worker's main process hands all tasks that have
-arrived to the pool as one call whenever a child is free: at low load a task goes at once, under load batches grow.
-A task that comes back because a child died runs alone, so that a poisonous one cannot take others down again.
+Every task keeps its own message and acknowledgement. The worker's main process hands all tasks that have arrived to the
+pool as one call whenever a child is free: at low load a task goes at once, under load batches grow. A task that is
+redelivered because a child died runs alone, so that a task which crashes its worker cannot take others down again.
 """
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,24 +20,24 @@ from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
-from serving.worker.execution import Call, Report, matches, run
+from monitoring.metrics import Mode
+from serving.errors import TaskFailedError
+from serving.wire.limits import CALL_TIME_LIMIT_SECONDS, MAX_MATCHES_PER_CALL, MAX_WORKER_CRASHES
+from serving.wire.results import STORE_FIRST_AND_PUBLISH, encode_result, result_key
+from serving.wire.tasks import PREDICT
+from serving.worker.execution import BatchReport, TaskInvocation, count_matches, execute_batch
 
 log = get_logger(__name__)
-LOSSES = 3
-"""Children that a task may take down before it is given up."""
-TIME_LIMIT = 120.0
-"""Seconds after which a child is taken for stuck."""
-MATCHES = 1000
-"""Most matches that share one call, unless a single task has more: the next tasks wait for all of them."""
+_CRASH_COUNT_TTL_SECONDS = 3600
 
 
 class Batcher:
     """Tasks that wait for a child of the pool."""
 
-    def __init__(self, app: Celery, pool: BasePool, limit: int, on_report: Callable[[Report], None]) -> None:
+    def __init__(self, app: Celery, pool: BasePool, max_tasks: int, on_report: Callable[[BatchReport], None]) -> None:
         self._app = app
         self._pool = pool
-        self._limit = limit
+        self._max_tasks = max_tasks
         self._on_report = on_report
         self._waiting: deque[Request] = deque()
         self._running = 0
@@ -49,44 +48,42 @@ class Batcher:
         return bool(self._waiting or self._running)
 
     def add(self, request: Request) -> None:
-        """Take a task over; it runs now if a child is free."""
+        """Accept a task; it runs now if a child is free."""
         self._waiting.append(request)
         self.flush()
 
     def flush(self) -> None:
-        """Give free children what waits."""
+        """Hand waiting tasks to free children."""
         while self._waiting and self._running < self._pool.num_processes and state.should_terminate is None:
-            batch = self._next()
+            batch = self._next_batch()
             if batch:
                 self._start(batch)
 
-    def _next(self) -> list[Request]:
+    def _next_batch(self) -> list[Request]:
         batch: list[Request] = []
-        count = 0
-        while self._waiting and len(batch) < self._limit:
+        matches = 0
+        while self._waiting and len(batch) < self._max_tasks:
             request = self._waiting[0]
-            alone = request.delivery_info.get("redelivered")
-            count += matches(request.type, request.args)
-            if batch and (alone or count > MATCHES):
+            redelivered = request.delivery_info.get("redelivered")
+            matches += count_matches(request.type, request.args)
+            if batch and (redelivered or matches > MAX_MATCHES_PER_CALL):
                 break
             self._waiting.popleft()
-            if not request.revoked():  # revoked or expired: reported and acknowledged by Celery
+            if not request.revoked():  # Celery reports and acknowledges a task that was revoked or has expired
                 batch.append(request)
-            if alone:
+            if redelivered:
                 break
         return batch
 
     def _start(self, batch: list[Request]) -> None:
         self._running += 1
-        accepted: list[float] = []
 
         def on_accepted(pid: int, _: float) -> None:
-            accepted.append(pid)
             for request in batch:
                 request.worker_pid = pid
                 state.task_accepted(request)
 
-        def on_success(report: Report) -> None:
+        def on_success(report: BatchReport) -> None:
             self._running -= 1
             for request in batch:
                 state.task_ready(request, successful=True)
@@ -99,12 +96,12 @@ class Batcher:
             error = info.exception
             if isinstance(error, ExceptionWithTraceback):
                 error = error.exc
-            lost = isinstance(error, WorkerLostError | TimeLimitExceeded)
-            log.error("batch lost: %r; %s", error, _who(batch))
+            crashed = isinstance(error, WorkerLostError | TimeLimitExceeded)
+            log.error("batch failed: %r; %s", error, _describe(batch))
             try:
                 for request in batch:
                     state.task_ready(request)
-                    if lost and len(batch) == 1 and self._given_up(request):
+                    if crashed and len(batch) == 1 and self._exceeds_crash_limit(request):
                         request.acknowledge()
                     else:
                         request.reject(requeue=True)
@@ -112,59 +109,62 @@ class Batcher:
                 self.flush()
 
         def on_timeout(soft: bool, timeout: float) -> None:  # noqa: ARG001 - called by name
-            log.error("batch ran longer than %s s; %s", timeout, _who(batch))
+            log.error("batch ran longer than %s s; %s", timeout, _describe(batch))
 
         self._pool.apply_async(
-            run,
-            args=([_call(request) for request in batch],),
+            execute_batch,
+            args=([_to_invocation(request) for request in batch],),
             accept_callback=on_accepted,
             callback=on_success,
             error_callback=on_failure,
             timeout_callback=on_timeout,
-            timeout=TIME_LIMIT,
+            timeout=CALL_TIME_LIMIT_SECONDS,
         )
 
-    def _given_up(self, request: Request) -> bool:
-        """Count a child that this task took down; report the task as failed when it is enough."""
-        backend = request.task.backend
-        key = f"touchline:losses:{request.id}"
+    def _exceeds_crash_limit(self, request: Request) -> bool:
+        """Count a child that this task crashed; at the limit, store the task's failure."""
+        client = request.task.backend.client
+        crashes_key = f"touchline:losses:{request.id}"
         try:
-            losses = int(backend.client.incr(key))
-            backend.client.expire(key, 3600)
-            if losses < LOSSES:
+            crashes = int(client.incr(crashes_key))
+            client.expire(crashes_key, _CRASH_COUNT_TTL_SECONDS)
+            if crashes < MAX_WORKER_CRASHES:
                 return False
-            error = WorkerLostError(f"{losses} worker processes ended while they ran this task")
-            backend.mark_as_failure(request.id, error, request=request._context)
-        except (RedisError, OSError) as away:
-            log.warning("losses of %s not counted: %s", request.id, away)
+            error = TaskFailedError(f"{crashes} worker processes crashed while they ran this task")
+            document, ttl_seconds = encode_result(request.id, error), self._app.conf.touchline_result_ttl_seconds
+            client.eval(STORE_FIRST_AND_PUBLISH, 1, result_key(request.id), document, ttl_seconds)
+        except (RedisError, OSError) as store_error:
+            log.warning("crashes of task %s not counted: %s", request.id, store_error)
             return False
         return True
 
 
-def _who(batch: Sequence[Request]) -> str:
-    told = [f"{one.id} of requests {', '.join(one.request_dict.get('request_ids') or ())}" for one in batch]
-    return f"tasks {'; '.join(told)}"
+def _describe(batch: Sequence[Request]) -> str:
+    tasks = [f"{task.id} of requests {', '.join(task.request_dict.get('request_ids') or ())}" for task in batch]
+    return f"tasks {'; '.join(tasks)}"
 
 
-def _call(request: Request) -> Call:
+def _to_invocation(request: Request) -> TaskInvocation:
     headers = request.request_dict
-    return Call(
+    modes = {mode.value: mode for mode in Mode}
+    default = Mode.ASYNC if request.type == PREDICT else Mode.SYNC  # up to version 0.1 there was no such header
+    return TaskInvocation(
         task_id=request.id,
         task=request.type,
         args=request.args,
+        mode=modes.get(headers.get("mode"), default),
         request_ids=tuple(headers.get("request_ids") or ()),
         traceparents=tuple(headers.get("traceparents") or ()),
         sent_at=headers.get("sent_at"),
         track=bool(headers.get("track_started")),
-        received_at=time.time(),
     )
 
 
 def strategy(task: Any, app: Celery, consumer: Any, **_: Any) -> Callable[..., None]:
-    """How the worker's main process handles a message of a batched task (`Task.Strategy`)."""
+    """How the worker's main process handles a message of our tasks (Celery's `Task.Strategy`)."""
     batcher: Batcher | None = getattr(consumer, "touchline_batcher", None)
     if batcher is None or consumer.touchline_connection is not consumer.connection:
-        batcher = Batcher(app, consumer.pool, app.conf.touchline_batch_limit, app.conf.touchline_on_report)
+        batcher = Batcher(app, consumer.pool, app.conf.touchline_batch_size, app.conf.touchline_on_report)
         consumer.touchline_batcher, consumer.touchline_connection = batcher, consumer.connection
     revoked = consumer.controller.state.revoked
 

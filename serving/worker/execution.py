@@ -1,14 +1,11 @@
-"""What a worker's child does with a batch of tasks: forecast all of them at once, store all results at once."""
+"""What a child process of the worker does with a batch of tasks: one model call, one round trip to the result store."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,217 +13,185 @@ import structlog
 from redis import Redis, RedisError
 
 from features.errors import TouchlineError
-from serving.errors import from_task, kind_of, to_task
-from serving.settings import ServingSettings
+from monitoring.metrics import Mode
+from serving.errors import from_wire, kind_of
 from serving.telemetry import tracing
-from serving.wire import forecast_json
-from serving.wire.columns import Fixture, Forecasts, Slate, joined, parted, slate
+from serving.wire.columns import FixtureBatch, ForecastBatch, concat, split
+from serving.wire.fixtures import Fixture
+from serving.wire.forecast_json import EncodedForecasts, encode_forecast
+from serving.wire.results import STORE_FIRST_AND_PUBLISH, accepted_key, encode_result, result_key
+from serving.wire.tasks import PREDICT
+from serving.worker.dependencies import get_predictor, get_result_store, get_settings
 
 if TYPE_CHECKING:
     from serving.worker.predictor import Prediction, Predictor
 
-_FORMAT = 3
-"""Of slates and forecasts. Tasks of another one have other names: a worker refuses those that it cannot read, and while
-an upgrade replaces one process after another, the API sends them again until one of its own version takes them."""
-PREDICT = "serving.predict"
-PREDICT_TOGETHER, PREDICT_BATCH = f"serving.predict_together.{_FORMAT}", f"serving.predict_batch.{_FORMAT}"
-_MODES = {PREDICT: "async", PREDICT_TOGETHER: "sync", PREDICT_BATCH: "batch"}
-_STORE_PATIENCE = 60.0
-_STORE_AND_TELL = """
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
-    redis.call('PUBLISH', KEYS[1], ARGV[1])
-else
-    redis.call('PUBLISH', KEYS[1], redis.call('GET', KEYS[1]))
-end
-"""
+_MAX_STORE_OUTAGE_SECONDS = 60.0
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Call:
-    """One task on its way to a child."""
+class TaskInvocation:
+    """One task, as the main process hands it to a child."""
 
     task_id: str
     task: str
     args: list[Any]
+    mode: Mode = Mode.SYNC
     request_ids: tuple[str, ...] = ()
     traceparents: tuple[str, ...] = ()
     sent_at: float | None = None
+    """Unix time at which the API published the task."""
     track: bool = False
-    received_at: float = 0.0
+    """Whether clients may ask for the status of the task."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What the main process learns of a batch: it keeps the worker's metrics."""
+class BatchReport:
+    """What the main process learns of a batch: it keeps the metrics of the worker."""
 
     matches: int
     outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Predictions by (mode, predicted outcome)."""
     errors: Mapping[str, int] = field(default_factory=dict)
-    """By kind, of tasks that no caller waits for; the API itself counts those that it answers with an error."""
+    """Failed asynchronous tasks by kind. The API counts the errors of synchronous requests itself."""
     queue_seconds: tuple[float, ...] = ()
     features_seconds: float = 0.0
     model_seconds: float = 0.0
     version: int | None = None
-    swaps: Mapping[str, int] = field(default_factory=dict)
+    reloads: Mapping[str, int] = field(default_factory=dict)
 
 
-@cache
-def settings() -> ServingSettings:
-    """Built once in each child."""
-    return ServingSettings()
+def execute_batch(invocations: list[TaskInvocation]) -> BatchReport:
+    """Run tasks in this child process. This is the function that the main process calls through the pool."""
+    results = ResultWriter(get_result_store(), get_settings().result_ttl_seconds)
+    return execute(invocations, get_predictor(), results)
 
 
-@cache
-def results() -> Redis:
-    """The child's connection to the result backend."""
-    return Redis.from_url(settings().results_url, socket_timeout=5, socket_connect_timeout=5, health_check_interval=30)
-
-
-@cache
-def predictor() -> Predictor:
-    """The child's predictor; the libraries behind it are imported here and not before."""
-    from features.io.registry import Registry
-    from features.io.store import Lake
-    from serving.worker.predictor import Predictor
-
-    return Predictor(Registry(settings().mlflow_tracking_uri), Lake(settings().lake_root))
-
-
-def preload() -> None:
-    """Import the libraries behind the predictor."""
-    import serving.worker.predictor  # noqa: F401 - with all that it imports
-    from features.io.registry import Registry
-
-    Registry.preload()
-
-
-_first = threading.Lock()
-
-
-def the_predictor() -> Predictor:
-    """`predictor()`, safe where the child's first task and its warming-up thread ask together."""
-    with _first:
-        return predictor()
-
-
-def run(calls: list[Call]) -> Report:
-    """Answer tasks: in a child, as one call of the pool."""
+def execute(invocations: list[TaskInvocation], predictor: Predictor, results: ResultWriter) -> BatchReport:
+    """Forecast the matches of all tasks at once and store all results at once."""
     started = time.time()
-    from serving.api.dispatch.result_store import accepted_key
-
-    tracked = [call for call in calls if call.track]
-    if tracked:
-        _persist(lambda pipe: [pipe.set(accepted_key(c.task_id), "started", xx=True, keepttl=True) for c in tracked])
-    with tracing.task_spans(calls) as mark:
-        answers, prediction = _answers(calls)
-        mark(answers)
-    done = list(zip(calls, answers, strict=True))
-    _store({call.task_id: _result(call, answer) for call, answer in done})
-    log.info("tasks.answered", tasks=len(calls), request_ids=[one for call in calls for one in call.request_ids])
-    waits = tuple(max(0.0, started - call.sent_at) for call in calls if call.sent_at)
+    results.mark_started([invocation.task_id for invocation in invocations if invocation.track])
+    with tracing.task_spans(invocations) as set_outcomes:
+        outputs, prediction = _predict(invocations, predictor)
+        set_outcomes(outputs)
+    results.store(
+        {
+            invocation.task_id: _result(invocation, output)
+            for invocation, output in zip(invocations, outputs, strict=True)
+        }
+    )
+    request_ids = [request_id for invocation in invocations for request_id in invocation.request_ids]
+    log.info("tasks.executed", tasks=len(invocations), request_ids=request_ids)
     outcomes: Counter[tuple[str, str]] = Counter()
-    for call, answer in done:
-        if not isinstance(answer, Exception):
-            outcomes.update({(_MODES[call.task], one): count for one, count in _outcomes(answer).items()})
-    return Report(
-        matches=sum(matches(call.task, call.args) for call in calls),
+    errors: Counter[str] = Counter()
+    for invocation, output in zip(invocations, outputs, strict=True):
+        if not isinstance(output, Exception):
+            for outcome, count in _count_outcomes(output).items():
+                outcomes[invocation.mode, outcome] += count
+        elif invocation.track:
+            errors[kind_of(output)] += 1
+    return BatchReport(
+        matches=sum(count_matches(invocation.task, invocation.args) for invocation in invocations),
         outcomes=outcomes,
-        errors=Counter(str(kind_of(answer)) for call, answer in done if call.track and isinstance(answer, Exception)),
-        queue_seconds=waits,
+        errors=errors,
+        queue_seconds=tuple(max(0.0, started - task.sent_at) for task in invocations if task.sent_at),
         features_seconds=prediction.features_seconds if prediction else 0.0,
         model_seconds=prediction.model_seconds if prediction else 0.0,
         version=prediction.version if prediction else None,
-        swaps=the_predictor().take_swaps(),
+        reloads=predictor.pop_reload_counts(),
     )
 
 
-def matches(task: str, args: Any) -> int:
+def count_matches(task: str, args: Any) -> int:
     """How many matches a task asks for, as far as its arguments can be read."""
-    document = args[0] if task != PREDICT and args else None
-    return int(document["matches"]) if isinstance(document, dict) and "matches" in document else 1
+    columns = args[0] if task != PREDICT and args else None
+    return int(columns["matches"]) if isinstance(columns, dict) and "matches" in columns else 1
 
 
-def _outcomes(forecasts: Forecasts) -> Counter[str]:
-    """How often each outcome was predicted."""
-    kinds = Counter(forecasts["kind"])
-    kinds.subtract(forecasts["kind"][place] for place, _ in forecasts["errors"])
-    found: Counter[str] = Counter()
-    for kind, count in kinds.items():
-        found[forecasts["kinds"][kind][0]] += count
-    return found
+def _count_outcomes(forecasts: ForecastBatch) -> Counter[str]:
+    matches_by_variant = Counter(forecasts["variant_index"])
+    matches_by_variant.subtract(forecasts["variant_index"][index] for index, _ in forecasts["errors"])
+    outcomes: Counter[str] = Counter()
+    for variant, count in matches_by_variant.items():
+        outcomes[forecasts["variants"][variant][0]] += count
+    return outcomes
 
 
-def _answers(calls: list[Call]) -> tuple[list[Forecasts | Exception], Prediction | None]:
-    """One answer per task: columns, or an exception, which also stands for the only match of a task."""
+def _predict(
+    invocations: list[TaskInvocation], predictor: Predictor
+) -> tuple[list[ForecastBatch | Exception], Prediction | None]:
+    """One output for each task: its forecasts, or an exception, which for PREDICT also stands for its only match."""
     try:
-        slates = [_slate(call) for call in calls]
-        prediction = the_predictor().predict(joined(slates))
+        batches = [_read_fixtures(invocation) for invocation in invocations]
+        prediction = predictor.predict(concat(batches))
     except TouchlineError as error:
-        return [error] * len(calls), None
+        return [error] * len(invocations), None
     except Exception as error:
-        if len(calls) > 1:  # find out whose fault it is
-            alone = [_answers([call]) for call in calls]
-            return [one[0][0] for one in alone], next((one[1] for one in alone if one[1]), None)
-        log.exception("task.crashed", task_id=calls[0].task_id, request_ids=calls[0].request_ids)
+        if len(invocations) > 1:  # one by one, to find the task that is to blame
+            attempts = [_predict([invocation], predictor) for invocation in invocations]
+            first = next((prediction for _, prediction in attempts if prediction), None)
+            return [outputs[0] for outputs, _ in attempts], first
+        task = invocations[0]
+        log.exception("task.crashed", task_id=task.task_id, request_ids=task.request_ids)
         return [error], None
-    counts = [len(one) for one in slates]
-    return [
-        from_task(forecasts["errors"][0][1]) if call.task == PREDICT and forecasts["errors"] else forecasts
-        for call, forecasts in zip(calls, parted(prediction.forecasts, counts), strict=True)
-    ], prediction
+    parts = split(prediction.forecasts, [len(batch) for batch in batches])
+    outputs: list[ForecastBatch | Exception] = [
+        from_wire(part["errors"][0][1]) if invocation.task == PREDICT and part["errors"] else part
+        for invocation, part in zip(invocations, parts, strict=True)
+    ]
+    return outputs, prediction
 
 
-def _slate(call: Call) -> Slate:
-    return slate([Fixture.read(call.args[0])]) if call.task == PREDICT else Slate.read(call.args[0])
+def _read_fixtures(invocation: TaskInvocation) -> FixtureBatch:
+    if invocation.task == PREDICT:
+        return FixtureBatch.from_fixtures([Fixture.from_wire(invocation.args[0])])
+    return FixtureBatch.from_wire(invocation.args[0])
 
 
-def _result(call: Call, answer: Forecasts | Exception) -> Any:
-    """What is stored: the document for a caller who comes for it later, else the columns, or what went wrong."""
-    if call.task != PREDICT or isinstance(answer, Exception):
-        return answer
-    return orjson.Fragment(forecast_json.document(Fixture.read(call.args[0]), forecast_json.Answers.read(answer)))
+def _result(invocation: TaskInvocation, output: ForecastBatch | Exception) -> Any:
+    """What to store: columns for the API, or for PREDICT the JSON that its client will ask for."""
+    if invocation.task != PREDICT or isinstance(output, Exception):
+        return output
+    fixture = Fixture.from_wire(invocation.args[0])
+    return orjson.Fragment(encode_forecast(fixture, EncodedForecasts.from_wire(output)))
 
 
-def _store(answers: Mapping[str, Any]) -> None:
-    """Store results in Celery's format, each only if there is none yet, and announce the one that is stored."""
-    from serving.api.dispatch.result_store import result_key
+class ResultWriter:
+    """Writes to the result store, and waits while it is unavailable."""
 
-    now = datetime.now(UTC).isoformat()
-    documents = {}
-    for task_id, answer in answers.items():
-        failed = isinstance(answer, Exception)
-        documents[result_key(task_id)] = orjson.dumps(
-            {
-                "status": "FAILURE" if failed else "SUCCESS",
-                "result": to_task(answer) if failed else answer,
-                "traceback": None,
-                "children": [],
-                "date_done": now,
-                "task_id": task_id,
-            }
-        )
+    def __init__(self, client: Redis, ttl_seconds: int) -> None:
+        self._client = client
+        self._ttl_seconds = ttl_seconds
 
-    def commands(pipe: Any) -> None:
-        for key, document in documents.items():
-            pipe.eval(_STORE_AND_TELL, 1, key, document, settings().result_ttl_seconds)
+    def mark_started(self, task_ids: Sequence[str]) -> None:
+        """Say of accepted tasks that a worker has begun with them."""
+        if task_ids:
+            keys = [accepted_key(task_id) for task_id in task_ids]
+            self._write_with_retry(lambda pipe: [pipe.set(key, "started", xx=True, keepttl=True) for key in keys])
 
-    _persist(commands)
+    def store(self, results: Mapping[str, Any]) -> None:
+        """Store results by task id, each only if there is none yet, and announce the one that is stored."""
+        documents = {result_key(task_id): encode_result(task_id, result) for task_id, result in results.items()}
 
+        def write(pipe: Any) -> None:
+            for key, document in documents.items():
+                pipe.eval(STORE_FIRST_AND_PUBLISH, 1, key, document, self._ttl_seconds)
 
-def _persist(commands: Any) -> None:
-    """Run a pipeline against the result backend, waiting for it to come back if it is away."""
-    deadline = time.monotonic() + _STORE_PATIENCE
-    pause = 0.05
-    while True:
-        try:
-            with results().pipeline(transaction=False) as pipe:
-                commands(pipe)
-                pipe.execute()
-            return
-        except (RedisError, OSError) as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("results.unavailable", error=str(error))
-            time.sleep(pause)
-            pause = min(pause * 2, 1.0)
+        self._write_with_retry(write)
+
+    def _write_with_retry(self, write: Callable[[Any], object]) -> None:
+        deadline = time.monotonic() + _MAX_STORE_OUTAGE_SECONDS
+        delay_seconds = 0.05
+        while True:
+            try:
+                with self._client.pipeline(transaction=False) as pipe:
+                    write(pipe)
+                    pipe.execute()
+                return
+            except (RedisError, OSError) as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("results.unavailable", error=str(error))
+                time.sleep(delay_seconds)
+                delay_seconds = min(delay_seconds * 2, 1.0)

@@ -1,8 +1,8 @@
-"""Files by which a supervisor sees how a worker fares; reading their age costs nothing.
+"""Files whose age tells a supervisor how a worker is doing; checking them costs nothing.
 
 `alive` is renewed by a thread of the main process, whatever the broker does: a worker that waits for its broker must
-not be restarted. `connected` is renewed by the event loop, which stands still without a broker, and `model` by each
-child that has a model: only with both fresh does the worker answer.
+not be restarted. `connected` is renewed by the event loop, which stops without a broker, and `model` by each child that
+has loaded a model: only with both files fresh does the worker answer.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Any
 
 from celery import bootsteps
 
-INTERVAL = 5.0
+INTERVAL_SECONDS = 5.0
 ALIVE, CONNECTED, MODEL = "alive", "connected", "model"
 
 
 def renew(folder: Path | None, name: str) -> None:
-    """Touch one of the files; without a folder nobody looks."""
+    """Touch one of the files. Does nothing without a folder."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
 
 
-def keep_alive(folder: Path | None) -> None:
+def start(folder: Path | None) -> None:
     """Renew `alive` until the process ends."""
     if folder is None:
         return
 
-    def beat() -> None:
+    def run() -> None:
         while True:
             renew(folder, ALIVE)
-            time.sleep(INTERVAL)
+            time.sleep(INTERVAL_SECONDS)
 
-    threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+    threading.Thread(target=run, name="heartbeat", daemon=True).start()
 
 
-class Connected(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Renews `connected` from the consumer's timer."""
+class ConnectedStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Renews `connected` from the timer of the consumer's event loop."""
 
     requires = ("celery.worker.components:Timer",)
     folder: Path | None = None
@@ -47,13 +47,13 @@ class Connected(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
-        self._entry: Any = None
+        self._timer_entry: Any = None
 
     def start(self, parent: Any) -> None:
-        """Begin with the event loop."""
-        self._entry = parent.timer.call_repeatedly(INTERVAL, renew, (self.folder, CONNECTED), priority=10)
+        """Start with the event loop."""
+        self._timer_entry = parent.timer.call_repeatedly(INTERVAL_SECONDS, renew, (self.folder, CONNECTED), priority=10)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery passes it
-        """End with it."""
-        if self._entry is not None:
-            self._entry.cancel()
+        """Stop with the event loop."""
+        if self._timer_entry is not None:
+            self._timer_entry.cancel()

@@ -1,4 +1,4 @@
-"""Odds of matches to come, as the lake has them: for a model that looks at them."""
+"""Odds of upcoming matches from the lake, for a model that has odds among its inputs."""
 
 from __future__ import annotations
 
@@ -10,59 +10,70 @@ from features.errors import CorruptArtefactError, NotPublishedError
 from features.io.store import Fingerprint, Lake
 from features.matches import SCHEMA, Status
 from features.odds import market
-from serving.wire.columns import Slate, key
+from serving.wire.columns import FixtureBatch
+from serving.wire.fixtures import match_key
 
-_NEVER = np.datetime64("NaT", "us")
-_NONE = (np.array([np.nan, np.nan]), _NEVER)
+_UNKNOWN_SINCE = np.datetime64("NaT", "us")
+_NO_ODDS = (np.array([np.nan, np.nan]), _UNKNOWN_SINCE)
+_OddsByMatch = dict[int, tuple[NDArray[np.float64], np.datetime64]]
 
 
-class Market:
-    """What odds say of each match that is to come, and since when they are known."""
+class OddsTable:
+    """The odds features of each upcoming match, and since when they are known."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._tables: dict[str, tuple[Fingerprint | None, dict[int, tuple[NDArray[np.float64], np.datetime64]]]] = {}
-        self._said: dict[int, tuple[NDArray[np.float64], np.datetime64]] | None = None
+        self._partitions: dict[str, tuple[Fingerprint | None, _OddsByMatch]] = {}
+        self._by_match: _OddsByMatch | None = None
         self.error: str | None = None
+        """Why a partition could not be read; its last good odds stay in use."""
 
     def refresh(self) -> None:
-        """Read what was published anew; of what is missing or unreadable the last good odds stay."""
-        problems, changed = [], self._said is None
-        for part in sorted({*self._lake.partitions("matches"), *self._tables}):
-            stamp, (known, _) = self._lake.table_fingerprint("matches", part), self._tables.get(part, (None, None))
-            if stamp is not None and stamp == known:
+        """Read the partitions that have changed."""
+        errors, changed = [], self._by_match is None
+        for part in sorted({*self._lake.partitions("matches"), *self._partitions}):
+            fingerprint, (known_fingerprint, _) = (
+                self._lake.table_fingerprint("matches", part),
+                self._partitions.get(part, (None, None)),
+            )
+            if fingerprint is not None and fingerprint == known_fingerprint:
                 continue
             try:
-                self._tables[part] = stamp, _said(self._lake.read_table("matches", part, schema=SCHEMA))
+                self._partitions[part] = (
+                    fingerprint,
+                    _upcoming_odds(self._lake.read_table("matches", part, schema=SCHEMA)),
+                )
                 changed = True
             except (NotPublishedError, CorruptArtefactError) as error:
-                problems.append(str(error))
-        self.error = problems[0] if problems else None
+                errors.append(str(error))
+        self.error = errors[0] if errors else None
         if changed:
-            self._said = {match: said for _, table in self._tables.values() for match, said in table.items()}
+            partitions = self._partitions.values()
+            self._by_match = {match: odds for _, by_match in partitions for match, odds in by_match.items()}
 
-    def of(self, slate: Slate) -> tuple[NDArray[np.float64], NDArray[np.datetime64]]:
-        """What the odds say (n, 2), as `features.odds.market`, and since when (n,): NaN and NaT where there are none.
+    def lookup(self, batch: FixtureBatch) -> tuple[NDArray[np.float64], NDArray[np.datetime64]]:
+        """Odds features (n, 2), as `features.odds.market` has them, and since when (n,); NaN and NaT without odds.
 
-        Odds that became known after the kick-off that a caller has in mind are none.
+        Odds published after the requested kick-off are ignored.
         """
-        if self._said is None:
+        if self._by_match is None:
             self.refresh()
-        said = self._said or {}
-        found = [said.get(match, _NONE) for match in slate.match.tolist()]
-        told, known_at = (
-            np.array([one for one, _ in found]).reshape(-1, 2),
-            np.array([since for _, since in found], "datetime64[us]"),
+        by_match = self._by_match or {}
+        entries = [by_match.get(match, _NO_ODDS) for match in batch.match.tolist()]
+        features = np.array([features for features, _ in entries]).reshape(-1, 2)
+        known_at = np.array([known_at for _, known_at in entries], "datetime64[us]")
+        too_late = known_at >= batch.kick_off
+        return (
+            np.where(too_late[:, None], np.nan, features),
+            np.where(too_late, _UNKNOWN_SINCE, known_at).astype("datetime64[us]"),
         )
-        late = known_at.astype("datetime64[us]") >= slate.kick_off
-        return np.where(late[:, None], np.nan, told), np.where(late, _NEVER, known_at).astype("datetime64[us]")
 
 
-def _said(matches: pd.DataFrame) -> dict[int, tuple[NDArray[np.float64], np.datetime64]]:
-    ahead = matches[(matches["status"] == Status.SCHEDULED) & matches["odds_known_at"].notna()]
-    if ahead.empty:
+def _upcoming_odds(matches: pd.DataFrame) -> _OddsByMatch:
+    upcoming = matches[(matches["status"] == Status.SCHEDULED) & matches["odds_known_at"].notna()]
+    if upcoming.empty:
         return {}
-    told = market(ahead, ahead["kick_off"].max().to_pydatetime())
-    since = ahead["odds_known_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
-    said = zip(ahead["match_id"], told, since, strict=True)
-    return {key(match_id): (one, known_at) for match_id, one, known_at in said if np.isfinite(one).all()}
+    features = market(upcoming, upcoming["kick_off"].max().to_pydatetime())
+    known_at = upcoming["odds_known_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
+    rows = zip(upcoming["match_id"], features, known_at, strict=True)
+    return {match_key(match_id): (odds, since) for match_id, odds, since in rows if np.isfinite(odds).all()}

@@ -1,7 +1,8 @@
-"""Forecasts now: the production model and the clubs' states in memory, followed as they change.
+"""Forecasts on demand, from the production model and the clubs' rating states in memory.
 
-Knows neither HTTP nor the broker. The model is loaded on first need and once per process; `follow` keeps up with the
-`production` alias: load the new version, swap, drop the old. While the registry is away, the loaded one goes on.
+Knows neither HTTP nor the broker. The model is loaded on first use, once per process. `refresh_model` follows the
+`production` alias: it loads the new version, replaces the old one, then drops it. While the registry is away, the
+loaded version stays in use.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,20 +35,21 @@ from features.io.store import Fingerprint, Lake
 from features.matches import OUTCOMES
 from features.matrix import FEATURES
 from features.rating_history import STATE_COLUMNS, STATES
-from serving.errors import to_task
-from serving.wire.columns import Forecasts, Slate, iso
-from serving.worker.odds import Market
-from serving.worker.team_states import States
+from serving.errors import to_wire
+from serving.wire.columns import FixtureBatch, ForecastBatch
+from serving.wire.fixtures import to_iso_utc
+from serving.worker.odds import OddsTable
+from serving.worker.team_states import TeamStates
 
-_RETRY_SECONDS = 2.0
-"""After a failed load, callers are told so for this long before the registry is asked again."""
-_LOAD_PATIENCE = 10.0
-"""Seconds a caller is kept waiting for the first load: a registry that hangs must not use up the caller's own."""
+RETRY_AFTER_SECONDS = 2.0
+"""Minimum interval between attempts to load the model after a failure."""
+FIRST_LOAD_TIMEOUT_SECONDS = 10.0
+"""How long a request waits for the first load: a registry that hangs must not use up the request's own timeout."""
 
 
 @dataclass(frozen=True)
-class Serving:
-    """The model in use; one call of `predict` sees exactly one of these."""
+class ActiveModel:
+    """The model in use. One call of `predict` uses exactly one of these."""
 
     model: LoadedModel
     loaded_at: datetime
@@ -61,7 +63,7 @@ class Serving:
         return self.model.version.trained_through
 
     @cached_property
-    def learnt_until(self) -> np.datetime64:
+    def trained_through_np(self) -> np.datetime64:
         return np.datetime64(self.trained_through.astimezone(UTC).replace(tzinfo=None), "us")
 
     @cached_property
@@ -70,23 +72,23 @@ class Serving:
 
     @cached_property
     def reference(self) -> dict[str, Any]:
-        """The model as every forecast names it."""
+        """The field `model` of every forecast."""
         name = self.model.version.name
-        return {"name": name, "version": self.version, "trained_through": iso(self.trained_through)}
+        return {"name": name, "version": self.version, "trained_through": to_iso_utc(self.trained_through)}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Answers to a slate, the version behind all of them, and where the time went."""
+    """Forecasts of a batch, the version that made all of them, and the time that each stage took."""
 
-    forecasts: Forecasts
+    forecasts: ForecastBatch
     version: int
     features_seconds: float
     model_seconds: float
 
 
-class Models(Protocol):
-    """What the predictor asks of the model registry: `features.io.registry.Registry` is one."""
+class ModelSource(Protocol):
+    """What the predictor needs of a model registry, such as `features.io.registry.Registry`."""
 
     def by_alias(self, alias: str, /) -> ModelVersion | None: ...
 
@@ -94,172 +96,184 @@ class Models(Protocol):
 
 
 class Predictor:
-    """One per worker process."""
+    """One per child process."""
 
-    def __init__(self, registry: Models, lake: Lake) -> None:
+    def __init__(self, registry: ModelSource, lake: Lake, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = registry
         self._lake = lake
-        self._serving: Serving | None = None
-        self._states: States | None = None
-        self._market = Market(lake)
+        self._clock = clock
+        self._active: ActiveModel | None = None
+        self._team_states: TeamStates | None = None
+        self._odds = OddsTable(lake)
         self._tables: dict[str, tuple[Fingerprint | None, pd.DataFrame]] = {}
-        self._loading = threading.Lock()
-        self._first: threading.Thread | None = None
-        self._first_since = 0.0
+        self._load_lock = threading.Lock()
+        self._first_load_thread: threading.Thread | None = None
+        self._first_load_started = 0.0
         self._failed_at = float("-inf")
-        self._swaps: Counter[str] = Counter()
+        self._reload_counts: Counter[str] = Counter()
         self.model_error: str | None = None
-        self.states_error: str | None = None
+        self.team_states_error: str | None = None
 
     @property
     def error(self) -> str | None:
-        """What keeps the model, the states or the odds from being what the registry and the lake have now."""
-        return self.model_error or self.states_error or self._market.error
+        """Why the model, the team states or the odds are not the newest ones of registry and lake."""
+        return self.model_error or self.team_states_error or self._odds.error
 
     @property
-    def serving(self) -> Serving | None:
+    def active(self) -> ActiveModel | None:
         """The model in memory, if any."""
-        return self._serving
+        return self._active
 
-    def predict(self, slate: Slate) -> Prediction:
-        """Forecast matches by one model call; raises ModelUnavailableError or NotPublishedError if it cannot."""
-        serving, states = self._serving or self._first_load(), self._states or self.refresh_states()
+    def predict(self, batch: FixtureBatch) -> Prediction:
+        """Forecast a batch by one model call; raises ModelUnavailableError or NotPublishedError where it cannot."""
+        active, states = self._active or self._initial_load(), self._team_states or self.refresh_team_states()
         started = time.perf_counter()
-        home, away = states.find(slate)
+        home, away = states.locate(batch)
         known = (home >= 0) & (away >= 0)
         home, away = home[known], away[known]
-        nobodys = slate.neutral[known]
-        before, after, told = states.values[home], states.values[away], None
-        as_of = np.full(len(known), serving.learnt_until)
+        neutral = batch.neutral[known]
+        home_states, away_states, odds = states.values[home], states.values[away], None
+        as_of = np.full(len(known), active.trained_through_np)
         as_of[known] = np.fmax(states.as_of[home], states.as_of[away])
-        # no result of the country yet: what the model learnt is all that the forecast knows
-        as_of[np.isnat(as_of)] = serving.learnt_until
-        if serving.uses_odds:
-            told, known_at = self._market.of(slate)
-            told, as_of = told[known], np.fmax(as_of, known_at)
-        called = time.perf_counter()
+        # Without any result of the country, the forecast contains only what the model learnt.
+        as_of[np.isnat(as_of)] = active.trained_through_np
+        if active.uses_odds:
+            odds, odds_known_at = self._odds.lookup(batch)
+            odds, as_of = odds[known], np.fmax(as_of, odds_known_at)
+        features_ready = time.perf_counter()
         p = np.zeros((len(known), len(OUTCOMES)))
-        p[known] = probabilities(serving.model, before, after, nobodys, told)
-        answered = time.perf_counter()
+        p[known] = probabilities(active.model, home_states, away_states, neutral, odds)
+        finished = time.perf_counter()
         as_of = as_of.astype("datetime64[s]")
-        errors = _too_late(serving, slate, as_of)
-        errors |= {match: to_task(states.missing(slate, match)) for match in np.flatnonzero(~known).tolist()}
-        return Prediction(_forecasts(serving, p, as_of, errors), serving.version, called - started, answered - called)
+        errors = _leakage_errors(active, batch, as_of)
+        errors |= {match: to_wire(states.missing_error(batch, match)) for match in np.flatnonzero(~known).tolist()}
+        return Prediction(
+            _to_columns(active, p, as_of, errors), active.version, features_ready - started, finished - features_ready
+        )
 
-    def follow(self) -> bool:
-        """Look at the alias and swap if it moved; True if it did. On ModelUnavailableError the old one stays."""
-        with self._loading:
+    def refresh_model(self) -> bool:
+        """Load the production version if it has changed; True if it was replaced.
+
+        Raises ModelUnavailableError where that fails; the loaded version then stays in use.
+        """
+        with self._load_lock:
             return self._load()
 
-    def refresh_states(self) -> States:
-        """Read the clubs' states that were published anew; of what is missing or unreadable the last good ones stay."""
-        changed, problems = False, []
-        published = self._lake.partitions("team_states")
-        for part in sorted({*published, *self._tables}):
+    def refresh_team_states(self) -> TeamStates:
+        """Read the partitions that have changed. The last good states of an unreadable partition stay in use."""
+        changed, errors = False, []
+        for part in sorted({*self._lake.partitions("team_states"), *self._tables}):
             try:
                 changed |= self._read(part)
             except (NotPublishedError, CorruptArtefactError) as error:
-                problems.append(error)
-        self.states_error = str(problems[0]) if problems else None
+                errors.append(error)
+        self.team_states_error = str(errors[0]) if errors else None
         if changed:
-            self._states = States.read(pd.concat([table for _, table in self._tables.values()]))
-        if self._states is None:
-            raise problems[0] if problems else NotPublishedError("no club has a state yet; run the pipeline first")
-        if self._serving is not None and self._serving.uses_odds:
-            self._market.refresh()
-        return self._states
+            self._team_states = TeamStates.from_table(pd.concat([table for _, table in self._tables.values()]))
+        if self._team_states is None:
+            raise errors[0] if errors else NotPublishedError("no club has a rating yet; run the pipeline first")
+        if self._active is not None and self._active.uses_odds:
+            self._odds.refresh()
+        return self._team_states
 
     def _read(self, part: str) -> bool:
-        stamp, (known, _) = self._lake.table_fingerprint("team_states", part), self._tables.get(part, (None, None))
-        if stamp is not None and stamp == known:
+        fingerprint, (known_fingerprint, _) = (
+            self._lake.table_fingerprint("team_states", part),
+            self._tables.get(part, (None, None)),
+        )
+        if fingerprint is not None and fingerprint == known_fingerprint:
             return False
         table = self._lake.read_table("team_states", part, schema=STATES)
         if not np.isfinite(table[list(STATE_COLUMNS)].to_numpy()).all():
-            raise CorruptArtefactError(f"team_states/{part} has states that are not finite")
-        self._tables[part] = stamp, table
+            raise CorruptArtefactError(f"team_states/{part} has values that are not finite")
+        self._tables[part] = fingerprint, table
         return True
 
-    def _first_load(self) -> Serving:
-        """The model as soon as there is one; loading goes on where this caller has to give up."""
-        if time.monotonic() - self._failed_at >= _RETRY_SECONDS:
-            if self._first is None or not self._first.is_alive():
-                self._first = threading.Thread(target=self._try_to_follow, name="first-load", daemon=True)
-                self._first_since = time.monotonic()
-                self._first.start()
-            self._first.join(max(0.0, self._first_since + _LOAD_PATIENCE - time.monotonic()))
-        if self._serving is None:
+    def _initial_load(self) -> ActiveModel:
+        """The model as soon as it is loaded. Loading continues in its thread when this request stops waiting."""
+        if self._clock() - self._failed_at >= RETRY_AFTER_SECONDS:
+            if self._first_load_thread is None or not self._first_load_thread.is_alive():
+                self._first_load_thread = threading.Thread(target=self._try_refresh, name="first-load", daemon=True)
+                self._first_load_started = time.monotonic()
+                self._first_load_thread.start()
+            waited = time.monotonic() - self._first_load_started
+            self._first_load_thread.join(max(0.0, FIRST_LOAD_TIMEOUT_SECONDS - waited))
+        if self._active is None:
             raise ModelUnavailableError(self.model_error or "the model registry has not answered yet")
-        return self._serving
+        return self._active
 
-    def _try_to_follow(self) -> None:
-        with contextlib.suppress(ModelUnavailableError):  # callers find the reason in `error`
-            self.follow()
+    def _try_refresh(self) -> None:
+        with contextlib.suppress(ModelUnavailableError):  # `model_error` has the reason
+            self.refresh_model()
 
     def _load(self) -> bool:
         try:
-            found = self._registry.by_alias(PRODUCTION)
-            if found is None:
-                if self._serving is not None:
+            version = self._registry.by_alias(PRODUCTION)
+            if version is None:
+                if self._active is not None:
                     return False
                 raise ModelUnavailableError(f"no version of {MODEL_NAME} is in {PRODUCTION} yet")
-            if self._serving is not None and self._serving.version == found.version:
+            if self._active is not None and self._active.version == version.version:
                 self.model_error = None
                 return False
-            serving = _proven(self._registry.load(found))
+            active = _smoke_test(self._registry.load(version))
         except Exception as error:
-            explained = isinstance(error, TouchlineError)
-            self.model_error = str(error) if explained else f"version cannot be used: {error!r}"
-            self._failed_at = time.monotonic()
-            self._swaps["failure"] += 1
+            is_explained = isinstance(error, TouchlineError)
+            self.model_error = str(error) if is_explained else f"the version cannot be used: {error!r}"
+            self._failed_at = self._clock()
+            self._reload_counts["failure"] += 1
             raise ModelUnavailableError(self.model_error) from error
-        self._serving, self.model_error = serving, None
-        self._swaps["success"] += 1
+        self._active, self.model_error = active, None
+        self._reload_counts["success"] += 1
         return True
 
-    def take_swaps(self) -> dict[str, int]:
-        """Attempts to load a version since this was last asked, by result."""
-        taken, self._swaps = self._swaps, Counter()
-        return dict(taken)
+    def pop_reload_counts(self) -> dict[str, int]:
+        """Attempts to load a version since the last call, by result."""
+        counts, self._reload_counts = self._reload_counts, Counter()
+        return dict(counts)
 
 
-def _proven(model: LoadedModel) -> Serving:
-    """A version that has answered as every request will ask it: one that cannot never takes over."""
-    serving = Serving(model, datetime.now(UTC))
-    named = f"version {serving.version} cannot be used"
-    if "trained_through" not in model.version.tags or serving.trained_through.tzinfo is None:
-        raise ModelUnavailableError(f"{named}: its tag trained_through is no moment with a time zone")
+def _smoke_test(model: LoadedModel) -> ActiveModel:
+    """Predict with a version as requests will; raises ModelUnavailableError for one that must not go into use."""
+    active = ActiveModel(model, datetime.now(UTC))
+    summary = f"version {active.version} cannot be used"
+    if "trained_through" not in model.version.tags or active.trained_through.tzinfo is None:
+        raise ModelUnavailableError(f"{summary}: tag trained_through is not a timezone-aware timestamp")
     if unknown := sorted(set(model.features) - set(FEATURES)):
-        raise ModelUnavailableError(f"{named}: it wants the features {unknown}, which nobody computes")
-    clubs = np.zeros((2, len(STATE_COLUMNS)))
-    p = probabilities(model, clubs, clubs, np.array([False, True]))
+        raise ModelUnavailableError(f"{summary}: it requires unknown features {unknown}")
+    states = np.zeros((2, len(STATE_COLUMNS)))
+    p = probabilities(model, states, states, np.array([False, True]))
     if p.shape != (2, len(OUTCOMES)) or not np.allclose(p.sum(axis=1), 1) or (p < 0).any():
-        raise ModelUnavailableError(f"{named}: it gave {p.tolist()} in place of three probabilities a match")
-    return serving
+        raise ModelUnavailableError(f"{summary}: it returned {p.tolist()} instead of three probabilities per match")
+    return active
 
 
-def _too_late(serving: Serving, slate: Slate, as_of: NDArray[np.datetime64]) -> dict[int, dict[str, Any]]:
-    """The error, as tasks store it, of each match that kicks off before what its forecast would know, by its place."""
-    begins = slate.kick_off
+def _leakage_errors(
+    active: ActiveModel, batch: FixtureBatch, as_of: NDArray[np.datetime64]
+) -> dict[int, dict[str, Any]]:
+    """The error, by index, of each match whose forecast would contain something that happened after its kick-off."""
+    kick_offs = batch.kick_off
     return {
-        match: to_task(
+        match: to_wire(
             LeakageError(
-                f"kick_off {begins[match].astype('datetime64[s]')}Z is not after the last result that is known "
-                f"({as_of[match]}Z) and the model's training ({iso(serving.trained_through)}): refused"
+                f"kick_off {kick_offs[match].astype('datetime64[s]')}Z is not after the last known result "
+                f"({as_of[match]}Z) and the end of the training data ({to_iso_utc(active.trained_through)})"
             )
         )
-        for match in np.flatnonzero(begins <= np.maximum(as_of, serving.learnt_until)).tolist()
+        for match in np.flatnonzero(kick_offs <= np.maximum(as_of, active.trained_through_np)).tolist()
     }
 
 
-def _forecasts(
-    serving: Serving, p: NDArray[np.float64], as_of: NDArray[np.datetime64], errors: Mapping[int, dict[str, Any]]
-) -> Forecasts:
-    kind, kinds = pd.factorize(as_of.view(np.int64) * len(OUTCOMES) + p.argmax(axis=1))
-    moments = (kinds // len(OUTCOMES)).view("datetime64[s]")
+def _to_columns(
+    active: ActiveModel, p: NDArray[np.float64], as_of: NDArray[np.datetime64], errors: Mapping[int, dict[str, Any]]
+) -> ForecastBatch:
+    variant_index, variants = pd.factorize(as_of.view(np.int64) * len(OUTCOMES) + p.argmax(axis=1))
+    timestamps = (variants // len(OUTCOMES)).view("datetime64[s]")
+    outcomes = [OUTCOMES[outcome] for outcome in variants % len(OUTCOMES)]
     return {
-        "model": serving.reference,
+        "model": active.reference,
         "probabilities": orjson.dumps(p.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode(),
-        "kinds": [(OUTCOMES[one], f"{moment}Z") for one, moment in zip(kinds % len(OUTCOMES), moments, strict=True)],
-        "kind": kind.tolist(),
+        "variants": [(outcome, f"{timestamp}Z") for outcome, timestamp in zip(outcomes, timestamps, strict=True)],
+        "variant_index": variant_index.tolist(),
         "errors": sorted(errors.items()),
     }

@@ -1,4 +1,4 @@
-"""The states of all clubs as one matrix, which a slate's clubs are looked up in."""
+"""The rating states of all clubs as one matrix, in which the clubs of a batch are looked up."""
 
 from __future__ import annotations
 
@@ -12,39 +12,38 @@ from numpy.typing import NDArray
 from features.errors import UnknownTeamError
 from features.rating_history import STATE_COLUMNS
 from features.teams import suggest
-from serving.wire.columns import Slate
+from serving.wire.columns import FixtureBatch
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class States:
-    """`values` (n, len(STATE_COLUMNS)) and `as_of` (n,) by rows, found by (competition, club)."""
+class TeamStates:
+    """`values` (n, len(STATE_COLUMNS)) and `as_of` (n,) by row; `rows` has the row of each (competition, club)."""
 
     rows: Mapping[tuple[str, str], int]
     values: NDArray[np.float64]
     as_of: NDArray[np.datetime64]
 
     @classmethod
-    def read(cls, table: pd.DataFrame) -> States:
-        """From a table of `team_states`."""
-        keys = zip(table["competition"].tolist(), table["team"].tolist(), strict=True)
+    def from_table(cls, table: pd.DataFrame) -> TeamStates:
+        """From rows of the lake's table `team_states`."""
+        clubs = zip(table["competition"].tolist(), table["team"].tolist(), strict=True)
         return cls(
-            {key: row for row, key in enumerate(keys)},
+            {club: row for row, club in enumerate(clubs)},
             table[list(STATE_COLUMNS)].to_numpy(float),
             table["features_as_of"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]"),
         )
 
-    def find(self, slate: Slate) -> tuple[Rows, Rows]:
-        """Rows of each match's home and away club, -1 where one has no state."""
-        clubs = np.array([self.rows.get(club, -1) for club in slate.clubs], np.int64)
-        return clubs[slate.home], clubs[slate.away]
+    def locate(self, batch: FixtureBatch) -> tuple[RowNumbers, RowNumbers]:
+        """Rows of the home and the away club of each match; -1 for a club without a state."""
+        rows = np.array([self.rows.get(club, -1) for club in batch.clubs], np.int64)
+        return rows[batch.home], rows[batch.away]
 
-    def missing(self, slate: Slate, match: int) -> UnknownTeamError:
-        """Which club of a match has no state, and those that it may be taken for."""
-        clubs = [slate.clubs[slate.home[match]], slate.clubs[slate.away[match]]]
-        where, name = next((where, name) for where, name in clubs if (where, name) not in self.rows)
-        known = [team for competition, team in self.rows if competition == where]
-        return UnknownTeamError(
-            f"club {name!r} has no state in {where}; nearest known: {', '.join(suggest(name, known))}"
-        )
+    def missing_error(self, batch: FixtureBatch, match: int) -> UnknownTeamError:
+        """The error of a match with a club that has no state, naming the most similar clubs that have one."""
+        clubs = [batch.clubs[batch.home[match]], batch.clubs[batch.away[match]]]
+        competition, name = next(club for club in clubs if club not in self.rows)
+        known = [club for where, club in self.rows if where == competition]
+        suggestions = ", ".join(suggest(name, known))
+        return UnknownTeamError(f"club {name!r} has no rating in {competition}; similar names: {suggestions}")

@@ -24,14 +24,15 @@ import numpy as np
 import orjson
 import sklearn
 
+from features.io.registry import LoadedModel, ModelVersion, Registry
 from features.io.sources.bundled import load
 from features.matches import OUTCOMES
 from features.matrix import RATING_FEATURES, Floats, model_input
 from features.rating_history import compute_ratings
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.fast_path import PairBatch
-from serving.wire import forecast_json
-from serving.wire.columns import slate
+from serving.wire.columns import FixtureBatch
+from serving.wire.forecast_json import EncodedForecasts, encode_batch
 from serving.worker.predictor import Predictor
 from tests.support.ports import free_port
 from tests.support.service_harness import REPOSITORY, World, wait_until
@@ -154,20 +155,30 @@ def real_input() -> Floats:
 
 def names_to_documents(peer: Peer, world: World, body: bytes, seconds: float) -> float:
     """Batches of 1,000 a second that one caller of a peer gets, from names of clubs to documents as ours."""
-    catalogue, predictor = Catalogue(world.lake), Predictor(world.registry, world.lake)
+    catalogue, predictor = Catalogue(world.lake), Predictor(_PeerRegistry(world.registry, peer), world.lake)
     catalogue.refresh()
-    predictor.follow()
-    assert predictor.serving is not None
-    predictor._serving = replace(predictor.serving, model=replace(predictor.serving.model, estimator=peer))
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         pairs = msgspec.json.decode(body, type=PairBatch).matches
         known = catalogue.snapshot.fixtures.find_all(pairs)
         fixtures = known or [catalogue.fixture(one.home_team, one.away_team, one.competition) for one in pairs]
-        answers = forecast_json.Answers.read(predictor.predict(slate(fixtures)).forecasts)
-        assert len(forecast_json.batch(range(len(fixtures)), fixtures, answers, {})) > len(body)
+        forecasts = EncodedForecasts.from_wire(predictor.predict(FixtureBatch.from_fixtures(fixtures)).forecasts)
+        assert len(encode_batch(range(len(fixtures)), fixtures, forecasts, {})) > len(body)
         count += 1
     return count / (time.perf_counter() - began)
+
+
+class _PeerRegistry:
+    """Our registry, with a peer as the estimator of every version."""
+
+    def __init__(self, registry: Registry, peer: Peer) -> None:
+        self._registry, self._peer = registry, peer
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        return self._registry.by_alias(alias)
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        return replace(self._registry.load(version), estimator=self._peer)
 
 
 def _mlflow_body(x: Floats) -> bytes:

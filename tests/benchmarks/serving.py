@@ -222,14 +222,14 @@ def imports(world: World) -> None:
         "TOUCHLINE_LAKE": str(world.lake_root),
         "TOUCHLINE_MLFLOW_TRACKING_URI": world.tracking_uri,
     }
-    preload = "from serving import calls; calls.preload(); "
+    preload = "from serving.worker import dependencies; dependencies.preload(); "
     for name, code in (
         ("import of the API", "import serving.api.app; print(time.time() - t)"),
         ("import of the worker", "import serving.worker.app; print(time.time() - t)"),
         ("libraries of the model, before the fork", f"{preload}print(time.time() - t)"),
         (
             "model from the registry, on first need",
-            f"{preload}t = time.time(); calls.predictor().follow(); print(time.time() - t)",
+            f"{preload}t = time.time(); dependencies.get_predictor().refresh_model(); print(time.time() - t)",
         ),
     ):
         command = [sys.executable, "-W", "ignore", "-c", f"import time; t = time.time(); {code}"]

@@ -16,7 +16,8 @@ from pydantic_settings import BaseSettings
 
 from orchestration.local.stack import TELEMETRY_OFF, LocalSettings
 from orchestration.settings import PipelineSettings
-from serving.settings import QUEUE, ServingSettings
+from serving.settings import ServingSettings
+from serving.wire.queue import QUEUE
 from ui.settings import UiSettings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,30 +7,31 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import psutil
 import pytest
+from redis import Redis
 
 from features.errors import ModelUnavailableError
 from features.io.registry import PRODUCTION, Registry
 from features.io.sources.bundled import COMPETITION, load
 from features.io.store import Lake
 from serving.settings import ServingSettings
-from serving.wire.columns import slate
-from serving.worker import app, execution, heartbeat
-from serving.worker.predictor import Predictor, Serving
+from serving.wire.columns import FixtureBatch
+from serving.worker import heartbeat
+from serving.worker.lifecycle import start_background_refresh
+from serving.worker.predictor import RETRY_AFTER_SECONDS, Predictor
+from tests.support.fakes import FakeClock, OneVersionRegistry
 from tests.support.load_generator import Outcome, opened
 from tests.support.mlflow_server import Tracking
 from tests.support.predictor_helpers import FIXTURE, documents
 from tests.support.service_harness import Service, World, train, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
-SLATE = slate([FIXTURE])
+BATCH = FixtureBatch.from_fixtures([FIXTURE])
 
 
 @pytest.fixture(scope="module")
@@ -148,27 +149,25 @@ def test_after_twenty_swaps_a_worker_has_the_memory_it_had_and_left_no_files(
 
 def _versions(client: httpx.Client, worker: int) -> set[int]:
     """What each of the two children of a worker has loaded; empty until both have spoken."""
-    children = {child.pid for child in psutil.Process(app).children()}
+    children = {child.pid for child in psutil.Process(worker).children()}
     found = [one for one in client.get("/monitoring/celery/workers").json()["items"] if one["pid"] in children]
     return {one["model_version"] for one in found} if len(found) == 2 else set()
 
 
 def _memory(worker: int) -> int:
     """Proportional set size of a worker and its children: what is shared counts once."""
-    family = [psutil.Process(app), *psutil.Process(app).children()]
+    family = [psutil.Process(worker), *psutil.Process(worker).children()]
     return sum(getattr(one.memory_full_info(), "pss", None) or one.memory_info().rss for one in family)
 
 
 def test_each_answer_is_wholly_of_one_version(master: World) -> None:
-    predictor = Predictor(master.registry, master.lake)
     by_version = {}
     for version in (1, 2):
         found = master.registry.version(version)
         assert found is not None
-        model = master.registry.load(found)
-        predictor._serving = Serving(model, datetime.now(UTC))
+        predictor = Predictor(OneVersionRegistry(master.registry.load(found)), master.lake)
         fixtures = [FIXTURE] * 50
-        prediction = predictor.predict(slate(fixtures))
+        prediction = predictor.predict(FixtureBatch.from_fixtures(fixtures))
         answers = {json.dumps(answer, sort_keys=True) for answer in documents(fixtures, prediction.forecasts)}
         assert len(answers) == 1
         by_version[version] = json.loads(answers.pop())
@@ -178,37 +177,39 @@ def test_each_answer_is_wholly_of_one_version(master: World) -> None:
 
 def test_while_the_registry_is_away_the_loaded_model_goes_on(master: World) -> None:
     registry = _Failing(master)
-    predictor = Predictor(registry, master.lake)
+    clock = FakeClock()
+    predictor = Predictor(registry, master.lake, clock)
     with pytest.raises(ModelUnavailableError):
-        predictor.predict(SLATE)
+        predictor.predict(BATCH)
     registry.away = False
-    predictor._failed_at = float("-inf")
-    assert predictor.predict(SLATE).version == 1
+    with pytest.raises(ModelUnavailableError):
+        predictor.predict(BATCH)
+    clock.seconds += RETRY_AFTER_SECONDS
+    assert predictor.predict(BATCH).version == 1
     registry.away = True
     with pytest.raises(ModelUnavailableError):
-        predictor.follow()
-    assert predictor.predict(SLATE).version == 1
+        predictor.refresh_model()
+    assert predictor.predict(BATCH).version == 1
     assert predictor.error is not None
-    assert predictor.take_swaps() == {"success": 1, "failure": 2}
-    assert predictor.take_swaps() == {}
+    assert predictor.pop_reload_counts() == {"success": 1, "failure": 2}
+    assert predictor.pop_reload_counts() == {}
 
 
 def test_a_registry_that_never_answers_holds_up_neither_the_states_nor_the_heartbeat(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, valkey: str, tmp_path: Path
 ) -> None:
     registry, ended = _Hanging(world), threading.Event()
-    spoken = SimpleNamespace(hset=lambda *_: None)
-    monkeypatch.setattr(execution, "results", lambda: spoken)
     predictor = Predictor(registry, Lake(str(world.lake_root)))
-    before = predictor.predict(SLATE).forecasts
+    before = predictor.predict(BATCH).forecasts
     registry.hangs = True
     heartbeat_file = tmp_path / "beats" / heartbeat.MODEL
     try:
-        app.look_after(predictor, ServingSettings(model_poll_seconds=0.05, heartbeat_dir=tmp_path / "beats"), ended)
+        settings = ServingSettings(model_poll_seconds=0.05, heartbeat_dir=tmp_path / "beats")
+        start_background_refresh(predictor, settings, Redis.from_url(f"{valkey}/13"), ended)
         assert registry.asked.wait(20)
         states = world.lake.read_table("team_states", COMPETITION)
         world.lake.write_table("team_states", COMPETITION, states.assign(elo=states["elo"].to_numpy()[::-1]))
-        soon(lambda: predictor.predict(SLATE).forecasts != before)
+        soon(lambda: predictor.predict(BATCH).forecasts != before)
         heartbeat_file.unlink()
         soon(heartbeat_file.exists)
     finally:
@@ -226,22 +227,22 @@ def soon(holds: Callable[[], bool]) -> None:
 
 def test_states_that_cannot_be_read_leave_the_last_good_ones_in_use(world: World) -> None:
     predictor = Predictor(world.registry, Lake(str(world.lake_root)))
-    before = predictor.predict(SLATE).forecasts
+    before = predictor.predict(BATCH).forecasts
     path = world.lake_root / "team_states" / f"{COMPETITION}.parquet"
     whole = path.read_bytes()
     for damage in (whole[: len(whole) // 2], b""):
         path.write_bytes(damage)
-        predictor.refresh_states()
-        assert predictor.predict(SLATE).forecasts == before
+        predictor.refresh_team_states()
+        assert predictor.predict(BATCH).forecasts == before
     world.lake.write_table("team_states", COMPETITION, world_states_without(whole, "elo"))
-    predictor.refresh_states()
-    assert predictor.predict(SLATE).forecasts == before
+    predictor.refresh_team_states()
+    assert predictor.predict(BATCH).forecasts == before
     path.unlink()
-    predictor.refresh_states()
-    assert predictor.predict(SLATE).forecasts == before
+    predictor.refresh_team_states()
+    assert predictor.predict(BATCH).forecasts == before
     path.write_bytes(whole)
-    predictor.refresh_states()
-    assert predictor.predict(SLATE).forecasts == before
+    predictor.refresh_team_states()
+    assert predictor.predict(BATCH).forecasts == before
 
 
 def world_states_without(parquet: bytes, column: str):

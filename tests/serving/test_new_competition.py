@@ -17,7 +17,7 @@ from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.metrics import base_rate
 from features.models import outcome_model
 from features.rating_history import compute_ratings
-from serving.wire.columns import Fixture
+from serving.wire.fixtures import Fixture
 from serving.worker.predictor import Predictor
 from tests.support.fakes import OneVersionRegistry
 from tests.support.predictor_helpers import ask

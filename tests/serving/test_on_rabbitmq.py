@@ -12,9 +12,10 @@ import httpx
 import pytest
 from redis import Redis
 
-from serving.api.dispatch.result_store import Results, accepted_key
-from serving.settings import DEAD_LETTERS, QUEUE
-from serving.worker.execution import PREDICT_TOGETHER
+from serving.api.dispatch.result_store import ResultStore
+from serving.wire.queue import DEAD_LETTERS, QUEUE
+from serving.wire.results import accepted_key
+from serving.wire.tasks import PREDICT_COLUMNS
 from tests.support.pickled_message import publish_pickle
 from tests.support.rabbitmq_server import Rabbit
 from tests.support.service_harness import Service, World, wait_until
@@ -65,7 +66,7 @@ def test_requests_that_come_together_with_one_idempotency_key_are_one_task(on_ra
 
 def test_a_task_that_was_started_stays_so_when_its_request_comes_again(valkey: str) -> None:
     async def twice() -> None:
-        results = Results(f"{valkey}/14", 60)
+        results = ResultStore(f"{valkey}/14", 60)
         await results.accept("again")
         store.set(accepted_key("again"), "started", xx=True, keepttl=True)
         await results.accept("again")
@@ -77,7 +78,7 @@ def test_a_task_that_was_started_stays_so_when_its_request_comes_again(valkey: s
 
 
 def test_a_pickled_message_on_rabbitmq_is_refused_and_the_worker_goes_on(on_rabbit: Service, tmp_path: Path) -> None:
-    publish_pickle(on_rabbit.broker_url, PREDICT_TOGETHER, tmp_path / "loot")
+    publish_pickle(on_rabbit.broker_url, PREDICT_COLUMNS, tmp_path / "loot")
     for _ in range(3):
         assert httpx.post(f"{on_rabbit.url}/predict", json=PAIR, timeout=30).status_code == 200
     assert not (tmp_path / "loot").exists()

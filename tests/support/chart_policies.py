@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from serving.settings import ServingSettings
-from serving.worker.batching import TIME_LIMIT
+from serving.wire.limits import CALL_TIME_LIMIT_SECONDS
 
 Thing = dict[str, Any]
 Rule = Callable[[list[Thing]], list[str]]
@@ -242,7 +242,7 @@ def graceful(things: list[Thing]) -> list[str]:
         "touchline-api": ServingSettings.model_fields["sync_timeout_seconds"].default
         + 10
         + 5,  # after 10 s of draining
-        "touchline-worker": TIME_LIMIT,
+        "touchline-worker": CALL_TIME_LIMIT_SECONDS,
         "touchline-postgresql": 60,
     }
     for thing in of(things, "Deployment", "StatefulSet"):

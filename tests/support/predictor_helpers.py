@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from features.io.sources.bundled import COMPETITION
-from serving.wire import forecast_json
-from serving.wire.columns import Fixture, Forecasts, slate
+from serving.wire.columns import FixtureBatch, ForecastBatch
+from serving.wire.fixtures import Fixture
+from serving.wire.forecast_json import EncodedForecasts, encode_batch
 from serving.worker.predictor import Predictor
 
 FIXTURE = Fixture(
@@ -17,15 +18,14 @@ FIXTURE = Fixture(
 )
 
 
-def documents(fixtures: Sequence[Fixture], forecasts: Forecasts) -> list[dict[str, Any]]:
+def documents(fixtures: Sequence[Fixture], forecasts: ForecastBatch) -> list[dict[str, Any]]:
     """Forecasts of fixtures as callers get them, none of which is an error."""
     assert not forecasts["errors"]
-    items = orjson.loads(
-        forecast_json.batch(range(len(fixtures)), fixtures, forecast_json.Answers.read(forecasts), {})
-    )["items"]
+    encoded = EncodedForecasts.from_wire(forecasts)
+    items = orjson.loads(encode_batch(range(len(fixtures)), fixtures, encoded, {}))["items"]
     return [item["forecast"] for item in items]
 
 
 def ask(predictor: Predictor, fixtures: Sequence[Fixture]) -> list[dict[str, Any]]:
     """What a predictor forecasts of fixtures."""
-    return documents(fixtures, predictor.predict(slate(fixtures)).forecasts)
+    return documents(fixtures, predictor.predict(FixtureBatch.from_fixtures(fixtures)).forecasts)

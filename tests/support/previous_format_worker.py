@@ -1,11 +1,11 @@
-"""A worker of another version: it has other names for the tasks whose columns it would not understand."""
+"""A worker of another wire format: it does not know the name of this version's columnar task."""
 
 from __future__ import annotations
 
-from serving.worker import execution
+from serving.wire import tasks
 
-execution.PREDICT_TOGETHER, execution.PREDICT_BATCH = "serving.predict_together.0", "serving.predict_batch.0"
+tasks.PREDICT_COLUMNS = "serving.predict_columns.0"
 
-from serving.worker.app import main  # noqa: E402 - the tasks take their names when they are imported
+from serving.worker.app import main  # noqa: E402 - the task takes its name on import
 
 main()

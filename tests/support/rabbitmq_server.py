@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kombu.connection import Connection
 
-from serving.settings import DEAD_LETTERS, QUEUE
+from serving.wire.queue import DEAD_LETTERS, QUEUE
 from tests.support.ports import free_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

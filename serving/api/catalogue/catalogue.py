@@ -39,8 +39,8 @@ from serving.api.catalogue.tables import (
     match_rows,
     next_fixtures,
 )
-from serving.errors import BadField
-from serving.wire.columns import Fixture, iso
+from serving.errors import InvalidFieldError
+from serving.wire.fixtures import Fixture, to_iso_utc
 
 log = structlog.get_logger(__name__)
 RESCHEDULE_TOLERANCE = timedelta(days=7)
@@ -153,7 +153,7 @@ class Catalogue:
     def fixture(
         self, home_team: str, away_team: str, competition: str | None = None, kick_off: datetime | None = None
     ) -> Fixture:
-        """Find the fixture that two club names mean; raises BadField with suggestions."""
+        """Find the fixture that two club names mean; raises InvalidFieldError with suggestions."""
         cache = self.snapshot.fixtures
         fixture = cache.find(competition, home_team, away_team)
         if fixture is None:
@@ -162,27 +162,27 @@ class Catalogue:
         if kick_off is None:
             return fixture
         self._check_kick_off(fixture, kick_off)
-        return replace(fixture, kick_off=iso(kick_off))
+        return replace(fixture, kick_off=to_iso_utc(kick_off))
 
     def _check_kick_off(self, fixture: Fixture, kick_off: datetime) -> None:
-        """Raise BadField if the requested kick-off cannot be that of the fixture."""
+        """Raise InvalidFieldError if the requested kick-off cannot be that of the fixture."""
         if fixture.kick_off is not None:
             due = datetime.fromisoformat(fixture.kick_off)
             if abs(kick_off - due) > RESCHEDULE_TOLERANCE:
-                raise BadField(
-                    f"{fixture.home_team} v {fixture.away_team} kicks off at {iso(due)} ({fixture.match_id}), not at "
-                    f"{iso(kick_off)}; omit kick_off to forecast that match",
+                raise InvalidFieldError(
+                    f"{fixture.home_team} v {fixture.away_team} kicks off at {to_iso_utc(due)} ({fixture.match_id}), "
+                    f"not at {to_iso_utc(kick_off)}; omit kick_off to forecast that match",
                     "kick_off",
-                    [iso(due)],
+                    [to_iso_utc(due)],
                 )
             return
         members = self.snapshot.clubs[fixture.competition]
         clubs = [members[name.casefold()] for name in (fixture.home_team, fixture.away_team)]
         last_result = max((club.features_as_of for club in clubs if club.features_as_of is not None), default=None)
         if last_result is not None and kick_off - last_result > MAX_FIXTURE_HORIZON:
-            raise BadField(
-                f"kick_off {iso(kick_off)} is too far ahead: more than a year after the last result of these clubs "
-                f"({iso(last_result)})",
+            raise InvalidFieldError(
+                f"kick_off {to_iso_utc(kick_off)} is too far ahead: more than a year after the last result "
+                f"of these clubs ({to_iso_utc(last_result)})",
                 "kick_off",
             )
 
@@ -194,17 +194,19 @@ class Catalogue:
             competition = self._competition_of(home_team, away_team)
         elif competition not in clubs:
             suggestions = suggest(competition, list(clubs)) or sorted(clubs)[:3]
-            raise BadField(f"competition {competition!r} has no clubs", "competition", suggestions)
+            raise InvalidFieldError(f"competition {competition!r} has no clubs", "competition", suggestions)
         home = self._club(competition, home_team, "home_team")
         away = self._club(competition, away_team, "away_team")
         if home.name == away.name:
-            raise BadField(f"home_team and away_team must be different clubs, both are {home.name}", "away_team")
+            raise InvalidFieldError(
+                f"home_team and away_team must be different clubs, both are {home.name}", "away_team"
+            )
         listed = self.snapshot.next_fixtures.get((competition, home.name, away.name))
         if listed is not None:
             return _fixture(listed.match_id, listed.season, listed.kick_off, home, away, listed.neutral)
         season = max(home.season, away.season)
         match_id = self._unused_match_id(competition, season, home.name, away.name)
-        return _fixture(match_id, season, None, home, away, False, listed=False)
+        return _fixture(match_id, season, None, home, away, False, in_lake=False)
 
     def _unused_match_id(self, competition: str, season: str, home: str, away: str) -> str:
         """Build the id of the clubs' next meeting at this ground: one that no match in the lake has."""
@@ -218,18 +220,18 @@ class Catalogue:
         if len(shared) == 1:
             return shared[0]
         if len(shared) > 1:
-            raise BadField("both clubs play in several competitions: set competition", "competition", shared)
+            raise InvalidFieldError("both clubs play in several competitions: set competition", "competition", shared)
         for name, slugs, field_name in ((home_team, home, "home_team"), (away_team, away, "away_team")):
             if not slugs:
                 names = [club.name for members in clubs.values() for club in members.values()]
-                raise BadField(f"club {name!r} is unknown", field_name, suggest(name, names))
-        raise BadField(f"{home_team} and {away_team} play in different competitions", "away_team")
+                raise InvalidFieldError(f"club {name!r} is unknown", field_name, suggest(name, names))
+        raise InvalidFieldError(f"{home_team} and {away_team} play in different competitions", "away_team")
 
     def _club(self, competition: str, name: str, field_name: str) -> Club:
         club = self._club_by_name(competition, name)
         if club is None:
             suggestions = suggest(name, [member.name for member in self.snapshot.clubs[competition].values()])
-            raise BadField(f"club {name!r} is unknown in {competition}", field_name, suggestions)
+            raise InvalidFieldError(f"club {name!r} is unknown in {competition}", field_name, suggestions)
         return club
 
     def _club_by_name(self, competition: str, name: str) -> Club | None:
@@ -251,23 +253,25 @@ class Catalogue:
             raise UnknownCompetitionError(f"competition {slug[:100]!r} is not in the lake", suggestions=suggestions)
 
     def club_name(self, name: str) -> str:
-        """Return the canonical name of a club that has matches; raises BadField with suggestions."""
+        """Return the canonical name of a club that has matches; raises InvalidFieldError with suggestions."""
         matches = self.snapshot.match_index
         keys = [name.casefold(), *(self._canonical_key(slug, name) for slug in matches.seasons)]
         canonical = next((matches.club_names[key] for key in keys if key in matches.club_names), None)
         if canonical is None:
-            raise BadField(f"club {name!r} has no matches", "team", suggest(name, list(matches.club_names.values())))
+            raise InvalidFieldError(
+                f"club {name!r} has no matches", "team", suggest(name, list(matches.club_names.values()))
+            )
         return canonical
 
     def check_season(self, season: str, competition: str | None) -> None:
-        """Raise BadField with suggestions if the competition, or the whole lake, has no match of the season."""
+        """Raise InvalidFieldError with suggestions if the competition, or the lake, has no match of the season."""
         counts = self.snapshot.match_index.seasons
         slugs = [competition] if competition is not None else list(counts)
         seasons = sorted({name for slug in slugs for name in counts.get(slug, {})}, reverse=True)
         if season not in seasons:
             where = f"{competition} has" if competition else "there are"
             suggestions = suggest(season, seasons) or seasons[:3]
-            raise BadField(f"{where} no matches of season {season!r}", "season", suggestions)
+            raise InvalidFieldError(f"{where} no matches of season {season!r}", "season", suggestions)
 
 
 def competition_name(slug: str) -> tuple[str, str]:
@@ -277,7 +281,7 @@ def competition_name(slug: str) -> tuple[str, str]:
 
 
 def _fixture(
-    match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool, listed: bool = True
+    match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool, in_lake: bool = True
 ) -> Fixture:
-    when = None if kick_off is None else iso(kick_off)
-    return Fixture(match_id, home.competition, season, when, home.name, away.name, neutral, listed)
+    when = None if kick_off is None else to_iso_utc(kick_off)
+    return Fixture(match_id, home.competition, season, when, home.name, away.name, neutral, in_lake)

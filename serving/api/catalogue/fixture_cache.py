@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from serving.wire.columns import Fixture
+from serving.wire.fixtures import Fixture
 
 MAX_CACHED_PAIRS = 20_000
 """Pairs that one cache holds; it is emptied when the next one arrives."""

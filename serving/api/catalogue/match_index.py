@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from serving.errors import BadField
+from serving.errors import InvalidFieldError
 
 
 class MatchRow(NamedTuple):
@@ -109,7 +109,7 @@ def _decode_cursor(cursor: str) -> tuple[datetime, str]:
         text, match_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ", 1)
         kick_off = datetime.fromisoformat(text)
     except (ValueError, binascii.Error) as error:
-        raise BadField("invalid cursor", "cursor") from error
+        raise InvalidFieldError("invalid cursor", "cursor") from error
     if kick_off.tzinfo is None:
-        raise BadField("invalid cursor", "cursor")
+        raise InvalidFieldError("invalid cursor", "cursor")
     return kick_off, match_id

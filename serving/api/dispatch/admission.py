@@ -1,53 +1,107 @@
-"""How long a request that comes now would wait, as far as one API process can see."""
+"""Admission control: refuse at once a request that could not be answered in time."""
 
 from __future__ import annotations
 
-_LATE = 1.0
-"""Seconds after which an unanswered request means that requests come faster than they are answered."""
-_LEAST_DRAIN = 50.0
-"""Tasks a second that a queue is taken to lose while nothing better is known."""
+import math
+import time
+from collections.abc import Callable
+
+from monitoring.metrics import SHED_REQUESTS
+from serving.errors import NoWorkersAvailableError, OverloadedError
+from serving.settings import ServingSettings
+
+NO_WORKERS_GRACE_SECONDS = 5.0
+"""Requests still wait for a worker that has been away for less than this: it restarts or reconnects."""
+STALLED_AFTER_SECONDS = 1.0
+"""A request that is unanswered for longer means that requests come faster than they are answered."""
+MIN_DRAIN_RATE = 50.0
+"""Tasks a second that the queue is assumed to lose until a rate has been measured."""
 
 
-class Backlog:
-    """What was answered and how fast, looked at once a second."""
+class LoadEstimator:
+    """Estimates how long a new request would wait, from what one API process sees. Updated once a second."""
 
     def __init__(self) -> None:
         self.outstanding = 0
-        """Matches that callers of this process wait for."""
-        self._behind = False
+        """Matches that requests of this process wait for."""
+        self._was_busy = False
         self._answered = 0
-        self._rate = 0.0
+        self._answer_rate = 0.0
         self._published = 0
-        self._depth = 0
-        self._drain = 0.0
+        self._queue_length = 0
+        self._drain_rate = 0.0
 
-    def answered(self, matches: int) -> None:
-        """Count the answers of one task."""
+    def count_answered(self, matches: int) -> None:
+        """Count the matches of a task that was answered."""
         self._answered += matches
 
-    def published(self) -> None:
-        """Count a task that the queue took."""
+    def count_published(self) -> None:
+        """Count a task that the queue accepted."""
         self._published += 1
 
-    def tick(self, seconds: float, depth: int) -> None:
-        """Take the rates of the last `seconds`; `depth` is how many tasks wait in the queue now."""
-        behind = self.outstanding > 0
-        # A second that began or ended with nobody waiting tells how many came, and one without an answer is a pause,
-        # of which the oldest request tells: neither tells how many can be answered.
-        if self._answered and behind and self._behind:
-            self._rate = _faded(self._rate, self._answered / seconds)
-        self._behind = behind
-        # What other processes published meanwhile is not known, so the queue may lose more than this.
-        self._drain = _faded(self._drain, max(0.0, (self._published + self._depth - depth) / seconds))
+    def update(self, seconds: float, queue_length: int) -> None:
+        """Measure the rates of the last `seconds`; `queue_length` is the number of tasks in the queue now."""
+        is_busy = self.outstanding > 0
+        # Only seconds that are busy throughout measure capacity. Idle ones measure arrivals, and seconds without an
+        # answer are covered by the age of the oldest request.
+        if self._answered and is_busy and self._was_busy:
+            self._answer_rate = _decay(self._answer_rate, self._answered / seconds)
+        self._was_busy = is_busy
+        # A lower bound: tasks that other API processes published meanwhile are not known here.
+        drained = self._published + self._queue_length - queue_length
+        self._drain_rate = _decay(self._drain_rate, max(0.0, drained / seconds))
         self._answered = self._published = 0
-        self._depth = depth
+        self._queue_length = queue_length
 
-    def wait(self, oldest: float) -> float:
-        """Seconds that a request would wait; `oldest` is the age of the oldest unanswered one in seconds."""
-        queued = self._depth / max(self._drain, _LEAST_DRAIN)
-        ahead = self.outstanding / self._rate if self._rate and oldest >= _LATE else 0.0
-        return max(oldest, queued, ahead)
+    def estimated_wait(self, oldest_age: float) -> float:
+        """Seconds that a new request would wait; `oldest_age` is the age of the oldest unanswered one in seconds."""
+        queue_wait = self._queue_length / max(self._drain_rate, MIN_DRAIN_RATE)
+        is_stalled = self._answer_rate > 0 and oldest_age >= STALLED_AFTER_SECONDS
+        own_wait = self.outstanding / self._answer_rate if is_stalled else 0.0
+        return max(oldest_age, queue_wait, own_wait)
 
 
-def _faded(before: float, now: float) -> float:
-    return now if now > before else 0.7 * before + 0.3 * now
+class Admission:
+    """Decides whether a request is let in. One per API process."""
+
+    def __init__(
+        self, settings: ServingSettings, load: LoadEstimator, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._load = load
+        self._clock = clock
+        self._no_workers_since: float | None = None
+
+    @property
+    def no_workers(self) -> bool:
+        """Whether there was no worker when the broker was last polled."""
+        return self._no_workers_since is not None
+
+    def update_workers(self, any_alive: bool) -> None:
+        """Note whether any worker takes tasks."""
+        if any_alive:
+            self._no_workers_since = None
+        elif self._no_workers_since is None:
+            self._no_workers_since = self._clock()
+
+    def check_wait(self, route: str, oldest_age: float) -> None:
+        """Refuse a synchronous request that would wait too long; raises OverloadedError or NoWorkersAvailableError."""
+        if self._no_workers_since is not None and self._clock() - self._no_workers_since > NO_WORKERS_GRACE_SECONDS:
+            raise NoWorkersAvailableError("no worker is alive; the task was not queued")
+        wait, limit = self._load.estimated_wait(oldest_age), self._settings.shed_above_wait_seconds
+        if wait > limit:
+            SHED_REQUESTS.labels(route).inc()
+            error = OverloadedError(f"overloaded: a new request would wait about {wait:.0f} s; try again later")
+            error.retry_after_seconds = min(30, math.ceil(wait - limit) + 1)
+            raise error
+
+    def check_queue(self, route: str, queue_length: int) -> None:
+        """Refuse an asynchronous task where the queue is full; raises OverloadedError."""
+        if queue_length >= self._settings.max_queue_length:
+            SHED_REQUESTS.labels(route).inc()
+            raise OverloadedError(f"overloaded: {queue_length} tasks are in the queue; try again later")
+
+
+def _decay(previous: float, current: float) -> float:
+    """Follow a rising rate at once and a falling one slowly."""
+    return current if current > previous else 0.7 * previous + 0.3 * current

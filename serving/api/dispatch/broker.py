@@ -1,14 +1,14 @@
-"""Tasks onto the queue from the event loop, in Celery's own message format, without ever blocking it."""
+"""Publish tasks from the event loop, in Celery's message format, without blocking the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 import aio_pika
@@ -17,47 +17,18 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from redis import RedisError
 from redis.asyncio import Redis
 
-from serving.errors import BrokerUnavailable
-from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
+from serving.errors import BrokerUnavailableError
+from serving.settings import ServingSettings
+from serving.wire.messages import Message
+from serving.wire.queue import DEAD_LETTERS, QUEUE, QUEUE_ARGUMENTS
 
-_PATIENCE = 3.0
-"""Seconds a connection or a confirmation may take before the caller is told that the broker is away."""
-DELIVERY_LIMIT = 20
-"""Deliveries after which RabbitMQ gives a task up: only one that keeps ending whole workers gets there."""
-QUEUE_ARGUMENTS: dict[str, Any] = {
-    "x-queue-type": "quorum",
-    "x-delivery-limit": DELIVERY_LIMIT,
-    "x-dead-letter-exchange": "",
-    "x-dead-letter-routing-key": DEAD_LETTERS,
-}
+BROKER_TIMEOUT_SECONDS = 3.0
+"""Time for a connection or a confirmation, after which the broker counts as unavailable."""
 
 
 @dataclass(frozen=True)
-class Message:
-    """One task as Celery's protocol 2 has it."""
-
-    task_id: str
-    task: str
-    args: list[Any]
-    expires: str | None
-    headers: Mapping[str, Any]
-
-    def all_headers(self) -> dict[str, Any]:
-        """Headers that a Celery worker needs, and our own; each one costs at every hop, so no others."""
-        needed = {"lang": "py", "task": self.task, "id": self.task_id, "expires": self.expires}
-        return {**needed, **self.headers}
-
-    def body(self) -> bytes:
-        """Arguments, keyword arguments, and no callbacks."""
-        return orjson.dumps(
-            [self.args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}],
-            option=orjson.OPT_SERIALIZE_NUMPY,
-        )
-
-
-@dataclass(frozen=True)
-class Depth:
-    """What waits in a queue, and who takes from it; consumers is None where the broker does not know."""
+class QueueStats:
+    """How many messages and consumers a queue has; consumers is None where the broker does not know."""
 
     name: str
     messages: int
@@ -65,41 +36,41 @@ class Depth:
 
 
 class Broker(Protocol):
-    """Where tasks are put."""
+    """Holds the tasks until a worker takes them."""
 
     async def publish(self, message: Message) -> None:
-        """Return once the broker has taken the task over; raises BrokerUnavailable."""
+        """Return once the broker has accepted the task; raises BrokerUnavailableError."""
 
-    async def depths(self) -> list[Depth]:
-        """Length of each queue; raises BrokerUnavailable."""
+    async def queue_stats(self) -> list[QueueStats]:
+        """Length and consumers of each queue; raises BrokerUnavailableError."""
 
-    async def bury(self, report: Callable[[str], Awaitable[None]]) -> None:
-        """Report each task that the broker gave up, by id, then forget it; raises BrokerUnavailable."""
+    async def drain_dead_letters(self, mark_failed: Callable[[str], Awaitable[None]]) -> None:
+        """Call `mark_failed` with the id of each dead letter, then remove it; raises BrokerUnavailableError."""
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
-def connect(settings: ServingSettings) -> Broker:
-    """The broker behind an address; nothing is contacted before it is used."""
+def create_broker(settings: ServingSettings) -> Broker:
+    """The broker that the settings name. It is contacted on first use."""
     if settings.broker_is_amqp:
         return RabbitMQ(settings.broker_url)
     return RedisBroker(settings.celery_broker_url)
 
 
 @contextmanager
-def _reported(saying: str) -> Iterator[None]:
-    """Whatever the client library raises when the connection is gone, as BrokerUnavailable."""
+def _translate_errors(summary: str) -> Iterator[None]:
+    """Raise BrokerUnavailableError for whatever the client library raises when the connection is gone."""
     try:
         yield
     except asyncio.CancelledError as error:
-        # A lost connection cancels what waits on it; a caller that hung up cancels the task itself.
+        # A lost connection cancels what waits on it; a client that disconnected cancels the task itself.
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise BrokerUnavailable(f"{saying}: the connection was lost") from error
+        raise BrokerUnavailableError(f"{summary}: the connection was lost") from error
     except (OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError, aio_pika.exceptions.AMQPError) as error:
-        raise BrokerUnavailable(f"{saying}: {error or type(error).__name__}") from error
+        raise BrokerUnavailableError(f"{summary}: {error or type(error).__name__}") from error
 
 
 class RabbitMQ:
@@ -126,36 +97,36 @@ class RabbitMQ:
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         try:
-            with _reported("RabbitMQ did not confirm the task"):
-                async with asyncio.timeout(_PATIENCE):
+            with _translate_errors("RabbitMQ did not confirm the task"):
+                async with asyncio.timeout(BROKER_TIMEOUT_SECONDS):
                     await exchange.publish(content, QUEUE, mandatory=True)
-        except BrokerUnavailable as error:
+        except BrokerUnavailableError as error:
             if isinstance(error.__cause__, aio_pika.exceptions.PublishError):
-                self._exchange = None  # the queue is gone: the next task declares it anew
-                raise BrokerUnavailable("RabbitMQ had no queue for the task") from error
+                self._exchange = None  # the queue is gone: the next task declares it again
+                raise BrokerUnavailableError("RabbitMQ has no queue for the task") from error
             raise
 
-    async def depths(self) -> list[Depth]:
-        # A channel of its own: RabbitMQ closes the one on which a passive declaration fails.
+    async def queue_stats(self) -> list[QueueStats]:
+        # On a channel of its own: RabbitMQ closes a channel on which a passive declaration fails.
         await self._open()
         assert self._connection is not None
-        found = []
-        with _reported("RabbitMQ does not tell its queues"):
-            async with asyncio.timeout(_PATIENCE):
+        queues = []
+        with _translate_errors("RabbitMQ did not report its queues"):
+            async with asyncio.timeout(BROKER_TIMEOUT_SECONDS):
                 for name in (QUEUE, DEAD_LETTERS):
                     async with self._connection.channel() as channel:
                         state = (await channel.declare_queue(name, passive=True)).declaration_result
-                        found.append(Depth(name, state.message_count or 0, state.consumer_count or 0))
-        return found
+                        queues.append(QueueStats(name, state.message_count or 0, state.consumer_count or 0))
+        return queues
 
-    async def bury(self, report: Callable[[str], Awaitable[None]]) -> None:
+    async def drain_dead_letters(self, mark_failed: Callable[[str], Awaitable[None]]) -> None:
         if self._channel is None or self._channel.is_closed:
             return
-        with _reported("RabbitMQ does not give its dead letters"):
-            async with asyncio.timeout(_PATIENCE):
+        with _translate_errors("RabbitMQ did not hand over its dead letters"):
+            async with asyncio.timeout(BROKER_TIMEOUT_SECONDS):
                 queue = await self._channel.get_queue(DEAD_LETTERS, ensure=False)
                 while (letter := await queue.get(fail=False)) is not None:
-                    await report(str(letter.headers.get("id", letter.correlation_id)))
+                    await mark_failed(str(letter.headers.get("id", letter.correlation_id)))
                     await letter.ack()
 
     async def close(self) -> None:
@@ -166,14 +137,14 @@ class RabbitMQ:
         async with self._lock:
             if self._exchange is not None and self._channel is not None and not self._channel.is_closed:
                 return self._exchange
-            # While the broker is away, callers are told at once instead of each waiting for a connection.
+            # While the broker is away, requests fail at once instead of each waiting for a connection.
             if time.monotonic() - self._failed_at < 0.5:
-                raise BrokerUnavailable("RabbitMQ cannot be reached")
+                raise BrokerUnavailableError("RabbitMQ cannot be reached")
             try:
-                with _reported("RabbitMQ cannot be reached"):
-                    async with asyncio.timeout(_PATIENCE):
+                with _translate_errors("RabbitMQ cannot be reached"):
+                    async with asyncio.timeout(BROKER_TIMEOUT_SECONDS):
                         return await self._connect()
-            except BrokerUnavailable:
+            except BrokerUnavailableError:
                 self._failed_at = time.monotonic()
                 raise
 
@@ -190,11 +161,14 @@ class RabbitMQ:
 
 
 class RedisBroker:
-    """Redis or Valkey in kombu's message format."""
+    """Redis or Valkey, in kombu's message format."""
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(
-            url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, health_check_interval=15
+            url,
+            socket_timeout=BROKER_TIMEOUT_SECONDS,
+            socket_connect_timeout=BROKER_TIMEOUT_SECONDS,
+            health_check_interval=15,
         )
 
     async def publish(self, message: Message) -> None:
@@ -216,16 +190,16 @@ class RedisBroker:
         try:
             await self._redis.lpush(QUEUE, orjson.dumps(envelope))
         except (RedisError, OSError) as error:
-            raise BrokerUnavailable(f"the broker cannot be reached: {error}") from error
+            raise BrokerUnavailableError(f"the broker cannot be reached: {error}") from error
 
-    async def depths(self) -> list[Depth]:
+    async def queue_stats(self) -> list[QueueStats]:
         try:
-            return [Depth(QUEUE, int(await self._redis.llen(QUEUE)), None)]
+            return [QueueStats(QUEUE, int(await self._redis.llen(QUEUE)), None)]
         except (RedisError, OSError) as error:
-            raise BrokerUnavailable(f"the broker cannot be reached: {error}") from error
+            raise BrokerUnavailableError(f"the broker cannot be reached: {error}") from error
 
-    async def bury(self, report: Callable[[str], Awaitable[None]]) -> None:
-        """Redis gives nothing up: the worker itself counts how often a task took it down."""
+    async def drain_dead_letters(self, mark_failed: Callable[[str], Awaitable[None]]) -> None:
+        """Redis has no dead letters: the worker itself counts how often a task crashed it."""
 
     async def close(self) -> None:
         await self._redis.aclose()

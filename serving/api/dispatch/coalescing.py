@@ -1,80 +1,81 @@
-"""Requests that become tasks together, single matches and batches each by themselves: those that come while a task is
-being sent share the next one. Nobody waits for company: with nothing on its way, a request goes at once."""
+"""Coalesces concurrent requests into one task.
+
+There is no timer: with nothing being published a request goes at once, and requests that arrive during a publish share
+the next task. Single matches and batches have a coalescer each.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from serving.wire.columns import MOST_MATCHES, Fixture
-from serving.wire.forecast_json import Answers
-
-REQUESTS = 256
-"""Most that share a task: the ids of all are in the head of its message, which RabbitMQ takes up to 128 KB of."""
-MATCHES = 8 * MOST_MATCHES
-"""Most in one task: who waits for it waits for all of them."""
+from serving.wire.fixtures import Fixture
+from serving.wire.forecast_json import EncodedForecasts
+from serving.wire.limits import MAX_MATCHES_PER_TASK, MAX_REQUESTS_PER_TASK
 
 
 @dataclass(frozen=True)
-class Caller:
-    """Who asks: the route for the metrics, the request's id, and whether the client has hung up."""
+class RequestContext:
+    """The HTTP request behind a prediction."""
 
     route: str
+    """Template of the route, a label of the metrics."""
     request_id: str
-    gone: Callable[[], Awaitable[bool]]
+    is_disconnected: Callable[[], Awaitable[bool]]
 
 
 @dataclass(eq=False)
-class Seat:
-    """One request on its way to a worker, and where its answers go."""
+class PendingRequest:
+    """One request that waits for its forecasts."""
 
     fixtures: list[Fixture]
-    caller: Caller
-    carrier: Mapping[str, str]
-    answers: asyncio.Future[Answers]
-    asked_at: float = field(default_factory=time.monotonic)
+    context: RequestContext
+    trace_context: Mapping[str, str]
+    future: asyncio.Future[EncodedForecasts]
+    enqueued_at: float
+    """By the clock of the dispatcher."""
 
     def fail(self, error: Exception) -> bool:
-        """Answer with an error, unless there is an answer."""
-        open_ = not self.answers.done()
-        if open_:
-            self.answers.set_exception(error)
-        return open_
+        """End with an error; False if the request has ended already."""
+        if self.future.done():
+            return False
+        self.future.set_exception(error)
+        return True
 
 
-class Gathering:
-    """For one kind of task of an API process. `send` makes a task of some seats and answers what went wrong."""
+class RequestCoalescer:
+    """Collects the requests of one mode. One per API process and mode."""
 
-    def __init__(self, send: Callable[[Sequence[Seat]], Awaitable[Exception | None]]) -> None:
-        self._send = send
-        self._waiting: list[Seat] = []
-        self._sender: asyncio.Task[None] | None = None
+    def __init__(self, publish: Callable[[Sequence[PendingRequest]], Awaitable[Exception | None]]) -> None:
+        """`publish` makes one task of several requests; it returns the error that it ended them with, if any."""
+        self._publish = publish
+        self._waiting: list[PendingRequest] = []
+        self._publisher: asyncio.Task[None] | None = None
 
-    def add(self, seat: Seat) -> None:
-        """Take a request over; it is sent in this turn of the event loop, or right after the task before it."""
-        self._waiting.append(seat)
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._run())
+    def submit(self, request: PendingRequest) -> None:
+        """Publish a request in this turn of the event loop, or right after the task that is being published."""
+        self._waiting.append(request)
+        if self._publisher is None:
+            self._publisher = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         try:
             while self._waiting:
-                error = await self._send(self._next())
-                if error is not None:  # those behind it would only wait for the same answer
+                error = await self._publish(self._next_batch())
+                if error is not None:  # the requests behind it would only wait for the same error
                     failed, self._waiting = self._waiting, []
-                    for seat in failed:
-                        seat.fail(type(error)(str(error)))
+                    for request in failed:
+                        request.fail(type(error)(str(error)))
         finally:
-            self._sender = None
+            self._publisher = None
 
-    def _next(self) -> list[Seat]:
+    def _next_batch(self) -> list[PendingRequest]:
         matches = count = 0
-        for seat in self._waiting[:REQUESTS]:
-            matches += len(seat.fixtures)
-            if matches > MATCHES:
+        for request in self._waiting[:MAX_REQUESTS_PER_TASK]:
+            matches += len(request.fixtures)
+            if matches > MAX_MATCHES_PER_TASK:
                 break
             count += 1
-        seats, self._waiting = self._waiting[:count], self._waiting[count:]
-        return seats
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch

@@ -1,148 +1,155 @@
-"""The counter of the API: who is let in, what is queued for later, and what the broker and the workers are doing."""
+"""Dispatches prediction requests to the workers: admission control, coalescing, supervision of queue and workers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
 
 from features.errors import TouchlineError
-from monitoring.metrics import SHED_REQUESTS
-from serving.api.dispatch.admission import Backlog
-from serving.api.dispatch.broker import Broker, Depth
-from serving.api.dispatch.coalescing import Caller, Gathering, Seat
-from serving.api.dispatch.in_flight import Errands, message_of
-from serving.api.dispatch.result_store import Results
-from serving.errors import BrokerUnavailable, NoWorker, Overloaded
-from serving.settings import DEAD_LETTERS, QUEUE, ServingSettings
+from monitoring.metrics import Mode
+from serving.api.dispatch.admission import Admission, LoadEstimator
+from serving.api.dispatch.broker import Broker, QueueStats
+from serving.api.dispatch.coalescing import PendingRequest, RequestCoalescer, RequestContext
+from serving.api.dispatch.in_flight import InFlightTasks
+from serving.api.dispatch.result_store import ResultStore
+from serving.api.dispatch.revocation import Revoker
+from serving.errors import BrokerUnavailableError
+from serving.settings import ServingSettings
 from serving.telemetry import tracing
-from serving.wire import forecast_json
-from serving.wire.columns import Fixture
-from serving.wire.forecast_json import Answers
-from serving.worker.execution import PREDICT_BATCH, PREDICT_TOGETHER
+from serving.wire.fixtures import Fixture
+from serving.wire.forecast_json import EncodedForecasts, encode_forecast
+from serving.wire.messages import build_message
+from serving.wire.queue import DEAD_LETTERS, QUEUE
+from serving.wire.tasks import PREDICT
 
 log = structlog.get_logger(__name__)
-_ABSENCE = 5.0
-"""Seconds without any worker after which callers are told so: one that restarts or reconnects is waited for."""
+SUPERVISION_INTERVAL_SECONDS = 1.0
 
 
-class Desk:
+class Dispatcher:
     """One per API process."""
 
-    def __init__(self, settings: ServingSettings, broker: Broker, results: Results) -> None:
+    def __init__(
+        self,
+        settings: ServingSettings,
+        broker: Broker,
+        results: ResultStore,
+        revoke: Callable[[Sequence[str]], Awaitable[None]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`revoke` tells the workers to drop tasks; by default the ones on the broker of the settings."""
         self._settings = settings
         self._broker = broker
         self.results = results
-        self.depths: list[Depth] = []
+        self._revoke = revoke or Revoker(settings).revoke
+        self._clock = clock
+        self._supervised_at = clock() - SUPERVISION_INTERVAL_SECONDS
+        self.queues: list[QueueStats] = []
         self.broker_error: str | None = None
-        self._backlog = Backlog()
-        self._errands = Errands(broker, results, self._backlog, settings.sync_timeout_seconds)
-        self._ones = Gathering(partial(self._errands.send, PREDICT_TOGETHER))
-        self._batches = Gathering(partial(self._errands.send, PREDICT_BATCH))
-        self._looking = asyncio.Lock()
-        self._nobody_since: float | None = None
+        """Why the broker did not answer when it was last polled."""
+        self._load = LoadEstimator()
+        self._admission = Admission(settings, self._load, clock)
+        self._in_flight = InFlightTasks(broker, results, self._load, settings.sync_timeout_seconds, clock)
+        self._single_coalescer = RequestCoalescer(partial(self._in_flight.publish, Mode.SYNC))
+        self._batch_coalescer = RequestCoalescer(partial(self._in_flight.publish, Mode.BATCH))
+        self._poll_lock = asyncio.Lock()
 
-    async def ask(self, fixture: Fixture, caller: Caller) -> bytes:
-        """The forecast of a match as JSON, by a task that others share who ask now; raises what the worker raised."""
-        seat = Seat([fixture], caller, tracing.carrier(), _future())
-        return forecast_json.document(fixture, await self._wait(seat, self._ones))
+    async def predict(self, fixture: Fixture, context: RequestContext) -> bytes:
+        """Forecast one match, as JSON; raises the worker's error. Concurrent requests share a task."""
+        return encode_forecast(fixture, await self._wait([fixture], context, self._single_coalescer))
 
-    async def ask_many(self, fixtures: list[Fixture], caller: Caller) -> Answers:
-        """Forecasts of many matches by a task that other batches may share; an error of one of them is in its place."""
-        return await self._wait(Seat(fixtures, caller, tracing.carrier(), _future()), self._batches)
+    async def predict_batch(self, fixtures: list[Fixture], context: RequestContext) -> EncodedForecasts:
+        """Forecast many matches; the error of a match is among the forecasts. Concurrent requests share a task."""
+        return await self._wait(fixtures, context, self._batch_coalescer)
 
-    async def _wait(self, seat: Seat, gathering: Gathering) -> Answers:
-        self._admit(seat.caller.route)
-        self._backlog.outstanding += len(seat.fixtures)
+    async def _wait(
+        self, fixtures: list[Fixture], context: RequestContext, coalescer: RequestCoalescer
+    ) -> EncodedForecasts:
+        self._admission.check_wait(context.route, self._in_flight.oldest_age())
+        future: asyncio.Future[EncodedForecasts] = asyncio.get_running_loop().create_future()
+        self._load.outstanding += len(fixtures)
         try:
-            gathering.add(seat)
-            return await seat.answers
+            coalescer.submit(PendingRequest(fixtures, context, tracing.current_context(), future, self._clock()))
+            return await future
         finally:
-            self._backlog.outstanding -= len(seat.fixtures)
+            self._load.outstanding -= len(fixtures)
 
-    async def submit(self, fixture: Fixture, caller: Caller, task: str, task_id: str | None = None) -> str:
-        """Put a task on the queue; once this returns the id, the task will end in a result.
+    async def enqueue(self, fixture: Fixture, context: RequestContext, task_id: str | None = None) -> str:
+        """Put the asynchronous task of a match on the queue. Once the id is returned, the task will end in a result.
 
-        A task_id that is given may be on its way from another request too, so a failure here does not forget it.
+        A `task_id` that is given may also be on its way from another request, so it is not forgotten on a failure.
         """
-        waiting = self._queued()
-        if waiting >= self._settings.max_queue_length:
-            SHED_REQUESTS.labels(caller.route).inc()
-            raise Overloaded(f"{waiting} tasks wait in the queue; no more are taken")
-        own = task_id is None
+        self._admission.check_queue(context.route, self._queue_length())
+        is_new = task_id is None
         task_id = task_id or self.results.new_task_id()
-        await self.results.accept(task_id)
-        lifetime = self._settings.result_ttl_seconds
+        await self.results.mark_accepted(task_id)
         try:
-            with tracing.spans("publish", [tracing.carrier()], task=task) as carriers:
-                message = message_of(
-                    task_id, task, [fixture.columns()], lifetime, [caller.request_id], carriers, track=True
+            with tracing.spans("publish", [tracing.current_context()], task=PREDICT) as trace_contexts:
+                message = build_message(
+                    task_id,
+                    PREDICT,
+                    [fixture.to_wire()],
+                    mode=Mode.ASYNC,
+                    ttl_seconds=self._settings.result_ttl_seconds,
+                    request_ids=[context.request_id],
+                    trace_contexts=trace_contexts,
                 )
                 await self._broker.publish(message)
-        except BrokerUnavailable:
-            if own:
+        except BrokerUnavailableError:
+            if is_new:
                 with contextlib.suppress(TouchlineError):
                     await self.results.forget(task_id)
             raise
-        self._backlog.published()
+        self._load.count_published()
         return task_id
 
-    async def watch(self) -> None:
-        """Follow the queue and the workers, and revoke what nobody waits for. Runs for ever."""
-        at = time.monotonic() - 1
+    async def supervise(self) -> None:
+        """Run `supervise_once` every second, for ever."""
         while True:
-            now = time.monotonic()
             try:
-                await self.look()
-                self._backlog.tick(now - at, self._queued())
-                await self._errands.notice_gone()
-                await self._revoke()
-                await self._bury()
-            except Exception as error:  # whatever it is: the next second tries again
-                log.warning("desk.not_watched", error=str(error), exc_info=error)
-            at = now
-            await asyncio.sleep(1)
+                await self.supervise_once()
+            except Exception as error:  # the next second tries again, whatever it was
+                log.warning("dispatcher.supervision_failed", error=str(error), exc_info=error)
+            await asyncio.sleep(SUPERVISION_INTERVAL_SECONDS)
 
-    async def look(self) -> None:
-        """Ask the broker for its queues, and whether anybody works; why it does not answer is in `broker_error`."""
-        async with self._looking:  # one after another, so that no older view replaces a newer one
+    async def supervise_once(self) -> None:
+        """Poll the broker, update the load estimate, and end tasks that are abandoned or dead."""
+        now = self._clock()
+        elapsed_seconds, self._supervised_at = now - self._supervised_at, now
+        await self.poll_broker()
+        self._load.update(elapsed_seconds, self._queue_length())
+        await self._in_flight.cancel_disconnected()
+        if abandoned := self._in_flight.pop_abandoned():
+            await self._revoke(abandoned)
+        await self._drain_dead_letters()
+
+    async def poll_broker(self) -> None:
+        """Ask the broker for its queues and workers. If it does not answer, `broker_error` says why."""
+        async with self._poll_lock:  # one at a time, so that an older answer never replaces a newer one
             try:
-                self.depths, self.broker_error = await self._broker.depths(), None
-            except BrokerUnavailable as error:
-                self.depths, self.broker_error = [], str(error)
-            if not await self._nobody_works():
-                self._nobody_since = None
-            elif self._nobody_since is None:
-                self._nobody_since = time.monotonic()
+                self.queues, self.broker_error = await self._broker.queue_stats(), None
+            except BrokerUnavailableError as error:
+                self.queues, self.broker_error = [], str(error)
+            self._admission.update_workers(any_alive=not await self._has_no_workers())
 
     @property
-    def workerless(self) -> bool:
-        """Whether nobody took tasks at the last look."""
-        return self._nobody_since is not None
+    def no_workers(self) -> bool:
+        """Whether no worker took tasks when the broker was last polled."""
+        return self._admission.no_workers
 
-    def _queued(self) -> int:
-        return next((depth.messages for depth in self.depths if depth.name == QUEUE), 0)
+    def _queue_length(self) -> int:
+        return next((queue.messages for queue in self.queues if queue.name == QUEUE), 0)
 
-    def _admit(self, route: str) -> None:
-        """Refuse at once what would not be answered in time; raises Overloaded or NoWorker."""
-        if self._nobody_since is not None and time.monotonic() - self._nobody_since > _ABSENCE:
-            raise NoWorker("no worker is alive to answer; the task was not queued")
-        wait = self._backlog.wait(self._errands.oldest())
-        if wait > self._settings.shed_above_wait_seconds:
-            SHED_REQUESTS.labels(route).inc()
-            error = Overloaded(f"a request that comes now would wait about {wait:.0f} s; try again later")
-            error.retry_after = min(30, math.ceil(wait - self._settings.shed_above_wait_seconds) + 1)
-            raise error
-
-    async def _nobody_works(self) -> bool:
-        """Whether neither the broker nor the result backend knows of a worker; False where they cannot be asked."""
+    async def _has_no_workers(self) -> bool:
+        """Whether both broker and result store know of no worker; False where they cannot be asked."""
         if self.broker_error is not None:
             return False
-        consumers = next((depth.consumers for depth in self.depths if depth.name == QUEUE), None)
+        consumers = next((queue.consumers for queue in self.queues if queue.name == QUEUE), None)
         if consumers is not None:
             return consumers == 0
         try:
@@ -150,24 +157,9 @@ class Desk:
         except TouchlineError:
             return False
 
-    async def _bury(self) -> None:
-        if any(depth.messages for depth in self.depths if depth.name == DEAD_LETTERS):
+    async def _drain_dead_letters(self) -> None:
+        if any(queue.messages for queue in self.queues if queue.name == DEAD_LETTERS):
             try:
-                await self._broker.bury(self.results.give_up)
+                await self._broker.drain_dead_letters(self.results.mark_failed)
             except TouchlineError as error:
-                log.warning("tasks.not_buried", error=str(error))
-
-    async def _revoke(self) -> None:
-        from serving.worker.app import app
-
-        ids = self._errands.abandoned()
-        if not ids:
-            return
-        try:
-            await asyncio.wait_for(asyncio.to_thread(app.control.revoke, ids), 5)
-        except Exception as error:  # they expire anyway
-            log.warning("tasks.not_revoked", tasks=len(ids), error=str(error))
-
-
-def _future() -> asyncio.Future[Answers]:
-    return asyncio.get_running_loop().create_future()
+                log.warning("dead_letters.drain_failed", error=str(error))

@@ -1,4 +1,7 @@
-"""Tasks that callers wait for: sent, handed out, given up when nobody waits any longer."""
+"""In-flight tasks with waiting clients.
+
+Publishes them, delivers their results, and revokes a task once each of its clients has timed out or disconnected.
+"""
 
 from __future__ import annotations
 
@@ -6,204 +9,216 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from features.errors import TouchlineError
-from monitoring.metrics import TIMEOUTS
-from serving.api.dispatch.admission import Backlog
-from serving.api.dispatch.broker import Broker, Message
-from serving.api.dispatch.coalescing import Seat
-from serving.api.dispatch.result_store import Results
-from serving.errors import CallerGone, NoAnswerInTime, OtherVersion, TaskGivenUp, from_task
+from monitoring.metrics import TIMEOUTS, Mode
+from serving.api.dispatch.admission import LoadEstimator
+from serving.api.dispatch.broker import Broker
+from serving.api.dispatch.coalescing import PendingRequest
+from serving.api.dispatch.result_store import ResultStore
+from serving.errors import (
+    ClientDisconnectedError,
+    IncompatibleWorkerError,
+    PredictionTimeoutError,
+    TaskFailedError,
+)
 from serving.telemetry import tracing
-from serving.wire.columns import slate
-from serving.wire.forecast_json import Answers
+from serving.wire.columns import FixtureBatch
+from serving.wire.forecast_json import EncodedForecasts
+from serving.wire.messages import build_message
+from serving.wire.results import parse_result
+from serving.wire.tasks import PREDICT_COLUMNS
 
-_PAUSE = 0.2
-"""Seconds before a task that met a worker of another version looks for one of its own."""
-_LATE = 1.0
-"""Seconds after which it is worth asking whether a caller still waits."""
+RESEND_DELAY_SECONDS = 0.2
+"""Pause before a task that a worker of another version refused is published again."""
+DISCONNECT_CHECK_AFTER_SECONDS = 1.0
+"""Age of a task from which its clients are checked for disconnects; most tasks never get there."""
+_MAX_REVOKED_AT_ONCE = 1000
 
 
 @dataclass(eq=False)
-class Errand:
-    """A task that callers wait for."""
+class InFlightTask:
+    """A published task and the requests that wait for it."""
 
     task_id: str
-    task: str
-    seats: Sequence[Seat]
+    mode: Mode
+    requests: Sequence[PendingRequest]
     result: asyncio.Future[bytes]
-    sent_at: float = field(default_factory=time.monotonic)
+    published_at: float
 
     @property
     def matches(self) -> int:
-        return sum(len(seat.fixtures) for seat in self.seats)
+        """How many matches the task forecasts."""
+        return sum(len(request.fixtures) for request in self.requests)
 
     @property
-    def awaited(self) -> bool:
-        return any(not seat.answers.done() for seat in self.seats)
+    def has_waiters(self) -> bool:
+        """Whether any request still waits."""
+        return any(not request.future.done() for request in self.requests)
 
 
-class Errands:
+class InFlightTasks:
     """One per API process."""
 
-    def __init__(self, broker: Broker, results: Results, backlog: Backlog, patience: float) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        results: ResultStore,
+        load: LoadEstimator,
+        timeout_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._broker = broker
         self._results = results
-        self._backlog = backlog
-        self._patience = patience
-        self._running: dict[str, Errand] = {}
+        self._load = load
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._tasks: dict[str, InFlightTask] = {}
         self._abandoned: deque[str] = deque()
         self._background: set[asyncio.Task[Any]] = set()
 
-    def oldest(self) -> float:
-        """Seconds since the request was made that has waited longest; 0 where none waits."""
-        first = next(iter(self._running.values()), None)
-        return time.monotonic() - first.seats[0].asked_at if first else 0.0
+    def oldest_age(self) -> float:
+        """Age in seconds of the request that has waited longest; 0 where none waits."""
+        oldest = next(iter(self._tasks.values()), None)
+        return self._clock() - oldest.requests[0].enqueued_at if oldest else 0.0
 
-    def abandoned(self) -> list[str]:
-        """Take up to a thousand ids of tasks that nobody waits for any longer."""
-        return [self._abandoned.popleft() for _ in range(min(len(self._abandoned), 1000))]
+    def pop_abandoned(self) -> list[str]:
+        """Remove and return up to a thousand ids of tasks that have no waiting client any more."""
+        return [self._abandoned.popleft() for _ in range(min(len(self._abandoned), _MAX_REVOKED_AT_ONCE))]
 
-    async def send(self, task: str, seats: Sequence[Seat]) -> Exception | None:
-        """Make one task of seats. Whatever goes wrong here is told to those who sit there, and returned."""
-        seats = [seat for seat in seats if not seat.answers.done()]
-        if not seats:
+    async def publish(self, mode: Mode, requests: Sequence[PendingRequest]) -> Exception | None:
+        """Make one task of the requests. An error that prevents it ends all of them, and is returned."""
+        requests = [request for request in requests if not request.future.done()]
+        if not requests:
             return None
         task_id = self._results.new_task_id()
-        patience = self._patience - (time.monotonic() - seats[0].asked_at)
+        timeout_seconds = self._timeout_seconds - (self._clock() - requests[0].enqueued_at)
         try:
-            result = self._results.expect(task_id)
+            result = self._results.subscribe(task_id)
         except TouchlineError as error:
-            return _failed(seats, error)
+            return _fail_all(requests, error)
         try:
-            with tracing.spans("publish", [seat.carrier for seat in seats], task=task) as carriers:
-                columns = slate([fixture for seat in seats for fixture in seat.fixtures]).document()
-                callers = [seat.caller.request_id for seat in seats]
-                message = message_of(task_id, task, [columns], patience, callers, carriers)
+            parents = [request.trace_context for request in requests]
+            with tracing.spans("publish", parents, task=PREDICT_COLUMNS) as trace_contexts:
+                batch = FixtureBatch.from_fixtures([fixture for request in requests for fixture in request.fixtures])
+                message = build_message(
+                    task_id,
+                    PREDICT_COLUMNS,
+                    [batch.to_wire()],
+                    mode=mode,
+                    ttl_seconds=timeout_seconds,
+                    request_ids=[request.context.request_id for request in requests],
+                    trace_contexts=trace_contexts,
+                )
                 await self._broker.publish(message)
         except BaseException as error:
             result.cancel()
             if not isinstance(error, Exception):
                 raise
-            return _failed(seats, error)
-        self._backlog.published()
-        self._expect(Errand(task_id, task, seats, result), patience)
+            return _fail_all(requests, error)
+        self._load.count_published()
+        self._track(InFlightTask(task_id, mode, requests, result, self._clock()), timeout_seconds)
         return None
 
-    def _expect(self, errand: Errand, patience: float) -> None:
-        self._running[errand.task_id] = errand
-        timer = asyncio.get_running_loop().call_later(max(patience, 0.0), self._time_out, errand)
+    def _track(self, task: InFlightTask, timeout_seconds: float) -> None:
+        """Deliver the result of a task when it comes; end the task if it does not."""
+        self._tasks[task.task_id] = task
+        timer = asyncio.get_running_loop().call_later(max(timeout_seconds, 0.0), self._on_timeout, task)
 
-        def answered(result: asyncio.Future[bytes]) -> None:
+        def on_result(result: asyncio.Future[bytes]) -> None:
             timer.cancel()
-            self._running.pop(errand.task_id, None)
+            self._tasks.pop(task.task_id, None)
             if not result.cancelled():
-                self._hand_out(errand, orjson.loads(result.result()))
+                self._deliver(task, orjson.loads(result.result()))
 
-        errand.result.add_done_callback(answered)
+        task.result.add_done_callback(on_result)
 
-    def _hand_out(self, errand: Errand, meta: dict[str, Any]) -> None:
-        seats = errand.seats
-        if meta["status"] == "REVOKED":  # it expired on its way: the patience ended there a moment earlier than here
-            self._out_of_patience(seats)
+    def _deliver(self, task: InFlightTask, stored: dict[str, Any]) -> None:
+        requests = task.requests
+        if stored["status"] == "REVOKED":  # it expired in the queue, a moment before the timer here
+            self._fail_timed_out(requests)
             return
-        self._backlog.answered(errand.matches)
+        self._load.count_answered(task.matches)
         try:
-            answers = answer_of(meta)
-        except TaskGivenUp as error:
-            if len(seats) == 1:
-                _failed(seats, error)
-            for seat in seats if len(seats) > 1 else ():  # one of them is to blame: each on its own from here
-                self._spawn(self.send(errand.task, [seat]))
+            forecasts = parse_result(stored)
+        except TaskFailedError as error:
+            if len(requests) == 1:
+                _fail_all(requests, error)
+            else:  # one of them is to blame: from here on each is a task of its own
+                for request in requests:
+                    self._spawn(self.publish(task.mode, [request]))
             return
-        except OtherVersion:
-            self._spawn(self._send_again(errand))
+        except IncompatibleWorkerError:
+            self._spawn(self._resend(task))
             return
         except TouchlineError as error:
-            _failed(seats, error)
+            _fail_all(requests, error)
             return
-        counts = [len(seat.fixtures) for seat in seats]
-        for seat, own in zip(seats, Answers.read(answers).parted(counts), strict=True):
-            if not seat.answers.done():
-                seat.answers.set_result(own)
+        sizes = [len(request.fixtures) for request in requests]
+        for request, own in zip(requests, EncodedForecasts.from_wire(forecasts).split(sizes), strict=True):
+            if not request.future.done():
+                request.future.set_result(own)
 
-    async def _send_again(self, errand: Errand) -> None:
-        """For those who still wait; such an errand never runs for long enough to be asked about in `notice_gone`."""
-        await asyncio.sleep(_PAUSE)
-        await self._dismiss_gone(errand.seats)
-        await self.send(errand.task, errand.seats)
+    async def _resend(self, task: InFlightTask) -> None:
+        """Publish a task again for the requests that still wait.
+
+        It never gets old enough for `cancel_disconnected`, so clients are checked here.
+        """
+        await asyncio.sleep(RESEND_DELAY_SECONDS)
+        await self._drop_disconnected(task.requests)
+        await self.publish(task.mode, task.requests)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        background = asyncio.create_task(work)
+        self._background.add(background)
+        background.add_done_callback(self._background.discard)
 
-    def _time_out(self, errand: Errand) -> None:
-        self._spawn(self._give_up(errand))
+    def _on_timeout(self, task: InFlightTask) -> None:
+        self._spawn(self._expire(task))
 
-    async def _give_up(self, errand: Errand) -> None:
-        """Nobody waits any longer: unless the result is there after all, say so and revoke the task."""
+    async def _expire(self, task: InFlightTask) -> None:
+        """End a task whose time is up with an error, unless its result is in the store after all."""
         stored = None
         with contextlib.suppress(TouchlineError, TimeoutError):
-            stored, _ = await asyncio.wait_for(self._results.status(errand.task_id), 1)
-        if stored is not None and not errand.result.done():
-            errand.result.set_result(stored)
-        if errand.result.done():
+            stored, _ = await asyncio.wait_for(self._results.status(task.task_id), 1)
+        if stored is not None and not task.result.done():
+            task.result.set_result(stored)
+        if task.result.done():
             return
-        self._abandon(errand)
-        self._out_of_patience(errand.seats)
+        self._abandon(task)
+        self._fail_timed_out(task.requests)
 
-    def _out_of_patience(self, seats: Sequence[Seat]) -> None:
-        for seat in seats:
-            if seat.fail(NoAnswerInTime(f"no worker answered within {self._patience:g} s; the task was revoked")):
-                TIMEOUTS.labels(seat.caller.route).inc()
+    def _fail_timed_out(self, requests: Sequence[PendingRequest]) -> None:
+        reason = f"no worker answered within {self._timeout_seconds:g} s; the task was revoked"
+        for request in requests:
+            if request.fail(PredictionTimeoutError(reason)):
+                TIMEOUTS.labels(request.context.route).inc()
 
-    def _abandon(self, errand: Errand) -> None:
-        self._abandoned.append(errand.task_id)
-        errand.result.cancel()
+    def _abandon(self, task: InFlightTask) -> None:
+        self._abandoned.append(task.task_id)
+        task.result.cancel()
 
-    async def notice_gone(self) -> None:
-        """Stop waiting for those who hung up; a task that nobody waits for any more is revoked."""
-        late = time.monotonic() - _LATE
-        for errand in [one for one in self._running.values() if one.sent_at <= late]:
-            await self._dismiss_gone(errand.seats)
-            if not errand.awaited and not errand.result.done():
-                self._abandon(errand)
+    async def cancel_disconnected(self) -> None:
+        """End the requests of clients that have disconnected, and abandon tasks that have no other."""
+        published_before = self._clock() - DISCONNECT_CHECK_AFTER_SECONDS
+        for task in [task for task in self._tasks.values() if task.published_at <= published_before]:
+            await self._drop_disconnected(task.requests)
+            if not task.has_waiters and not task.result.done():
+                self._abandon(task)
 
     @staticmethod
-    async def _dismiss_gone(seats: Sequence[Seat]) -> None:
-        for seat in seats:
-            if not seat.answers.done() and await seat.caller.gone():
-                seat.fail(CallerGone("the client hung up before the answer was there"))
+    async def _drop_disconnected(requests: Sequence[PendingRequest]) -> None:
+        for request in requests:
+            if not request.future.done() and await request.context.is_disconnected():
+                request.fail(ClientDisconnectedError("client disconnected before the response was ready"))
 
 
-def message_of(
-    task_id: str, task: str, args: list[Any], lifetime: float, request_ids: list[str],
-    carriers: Sequence[Mapping[str, str]], track: bool = False,
-) -> Message:  # fmt: skip
-    """A task for the queue, with what its answer and its trace are found by."""
-    headers: dict[str, Any] = {"request_ids": request_ids, "sent_at": time.time()}
-    traced = [carrier["traceparent"] for carrier in carriers if "traceparent" in carrier]
-    headers |= {"traceparents": traced} if traced else {}
-    headers |= {"track_started": True} if track else {}
-    expires = datetime.now(UTC) + timedelta(seconds=lifetime)
-    return Message(task_id, task, args, expires.isoformat(), headers)
-
-
-def answer_of(meta: dict[str, Any]) -> Any:
-    """The result in Celery's stored document; raises the error if it holds one."""
-    if meta["status"] == "SUCCESS":
-        return meta["result"]
-    raise from_task(meta["result"])
-
-
-def _failed(seats: Sequence[Seat], error: Exception) -> Exception:
-    for seat in seats:  # an exception of its own each: they are raised in several requests
-        seat.fail(type(error)(str(error)) if isinstance(error, TouchlineError) else error)
+def _fail_all(requests: Sequence[PendingRequest], error: Exception) -> Exception:
+    for request in requests:  # one exception each: every request raises its own
+        request.fail(type(error)(str(error)) if isinstance(error, TouchlineError) else error)
     return error

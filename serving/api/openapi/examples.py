@@ -8,7 +8,14 @@ from features.errors import UnknownMatchError
 from serving.api.problem_details import to_problem
 from serving.api.schemas.forecasts import FORECAST_EXAMPLE
 from serving.api.schemas.problems import Problem
-from serving.errors import BadField, NoAnswerInTime, NoWorker, TooLarge, TooSlow, Unauthorised
+from serving.errors import (
+    InvalidFieldError,
+    NoWorkersAvailableError,
+    PayloadTooLargeError,
+    PredictionTimeoutError,
+    RequestTimeoutError,
+    UnauthorizedError,
+)
 
 _REQUEST_ID = "3f0c8a52-7d43-4a57-9f0e-1c2b7a9d5e60"
 _TASK_ID = "5b1e9c07-44ad-4b1f-8c55-0d8a3f6e2b71"
@@ -17,14 +24,14 @@ _CLOCK_INFO = {"as_of": _TIMESTAMP, "clock": "replay"}
 _PAIR = {"home_team": "Arsenal", "away_team": "Everton"}
 _PROBABILITIES = FORECAST_EXAMPLE["probabilities"]
 _ERRORS: dict[int, Exception] = {
-    401: Unauthorised("send a valid API key in the header X-API-Key or Authorization: Bearer"),
+    401: UnauthorizedError("send a valid API key in the header X-API-Key or Authorization: Bearer"),
     404: UnknownMatchError("match 'eng-premier-league-2025-26-arsenal-atlantis' is unknown"),
-    408: TooSlow("the body did not arrive within 10 s"),
-    413: TooLarge("the body has 5000000 bytes; the limit is 1000000"),
-    422: BadField("club 'Arsnal' is unknown", "home_team", ["Arsenal"]),
+    408: RequestTimeoutError("the body did not arrive within 10 s"),
+    413: PayloadTooLargeError("the body has 5000000 bytes; the limit is 1000000"),
+    422: InvalidFieldError("club 'Arsnal' is unknown", "home_team", ["Arsenal"]),
     500: RuntimeError(),
-    503: NoWorker("no worker is alive to answer; the task was not queued"),
-    504: NoAnswerInTime("no worker answered within 30 s; the task was revoked"),
+    503: NoWorkersAvailableError("no worker is alive to answer; the task was not queued"),
+    504: PredictionTimeoutError("no worker answered within 30 s; the task was revoked"),
 }
 _CONNECTION_PROBLEMS = {
     400: Problem(title="Bad Request", status=400, detail="Invalid HTTP request received."),

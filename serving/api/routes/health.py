@@ -13,12 +13,12 @@ from features.errors import TouchlineError
 from features.io.registry import MODEL_NAME
 from monitoring import metrics
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.dependencies import CatalogueDep, DeskDep, MetricsDep
-from serving.api.dispatch.dispatcher import Desk
+from serving.api.dependencies import CatalogueDep, DispatcherDep, MetricsDep
+from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.routes.router import SlashRouter
 from serving.api.schemas.operations import Alive, Part, Readiness
 from serving.api.serializers import clock_info
-from serving.settings import DEAD_LETTERS, QUEUE
+from serving.wire.queue import DEAD_LETTERS, QUEUE
 
 router = SlashRouter(tags=["health"])
 MAX_TABLES_IN_DETAIL = 5
@@ -35,14 +35,16 @@ async def alive() -> Alive:
     "/healthcheck/ready",
     responses={503: {"model": Readiness, "description": "A dependency is down: see `parts`; or a `Problem`."}},
 )
-async def ready(desk: DeskDep, catalogue: CatalogueDep, response: Response) -> Readiness:
+async def ready(dispatcher: DispatcherDep, catalogue: CatalogueDep, response: Response) -> Readiness:
     """Readiness: whether predictions can be answered. Checks broker, result backend, workers, model and lake."""
-    await desk.look()
+    await dispatcher.poll_broker()
     parts = {
-        "broker": Part(ok=desk.broker_error is None, detail=desk.broker_error or "accepts tasks"),
-        "results": await _check(desk.results.ping(), "reachable"),
-        "workers": Part(ok=not desk.workerless, detail="no worker is alive" if desk.workerless else "alive"),
-        "model": await _check_model(desk),
+        "broker": Part(ok=dispatcher.broker_error is None, detail=dispatcher.broker_error or "accepts tasks"),
+        "results": await _check(dispatcher.results.ping(), "reachable"),
+        "workers": Part(
+            ok=not dispatcher.no_workers, detail="no worker is alive" if dispatcher.no_workers else "alive"
+        ),
+        "model": await _check_model(dispatcher),
         "lake": _check_lake(catalogue),
     }
     is_ready = all(part.ok for part in parts.values())
@@ -53,20 +55,20 @@ async def ready(desk: DeskDep, catalogue: CatalogueDep, response: Response) -> R
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def prometheus(desk: DeskDep, collectors: MetricsDep) -> Response:
+async def prometheus(dispatcher: DispatcherDep, collectors: MetricsDep) -> Response:
     """Metrics for Prometheus. Values that are unknown because a dependency is down are NaN."""
-    await desk.look()
-    messages_by_queue: dict[str, float] = {depth.name: depth.messages for depth in desk.depths}
+    await dispatcher.poll_broker()
+    messages_by_queue: dict[str, float] = {queue.name: queue.messages for queue in dispatcher.queues}
     for name, messages in (messages_by_queue or {QUEUE: math.nan, DEAD_LETTERS: math.nan}).items():
         metrics.QUEUE_LENGTH.labels(name).set(messages)
     try:
-        workers = await desk.results.workers()
+        workers = await dispatcher.results.workers()
     except TouchlineError:
         metrics.ACTIVE_WORKERS.labels(QUEUE).set(math.nan)
         metrics.observe_unknown_model(MODEL_NAME)
     else:
         metrics.ACTIVE_WORKERS.labels(QUEUE).set(len(workers))
-        versions = [worker["model_version"] for worker in workers if worker["model_version"] is not None]
+        versions = [worker.model_version for worker in workers if worker.model_version is not None]
         if versions:
             metrics.observe_model(MODEL_NAME, max(versions))
         else:
@@ -83,15 +85,15 @@ async def _check(call: Awaitable[None], detail: str) -> Part:
     return Part(ok=True, detail=detail)
 
 
-async def _check_model(desk: Desk) -> Part:
+async def _check_model(dispatcher: Dispatcher) -> Part:
     try:
-        workers = await desk.results.workers()
+        workers = await dispatcher.results.workers()
     except TouchlineError as error:
         return Part(ok=False, detail=str(error))
-    versions = sorted({worker["model_version"] for worker in workers if worker["model_version"] is not None})
+    versions = sorted({worker.model_version for worker in workers if worker.model_version is not None})
     if versions:
         return Part(ok=True, detail=f"version {', '.join(map(str, versions))} in {len(workers)} worker processes")
-    reason = next((worker["error"] for worker in workers if worker["error"]), None)
+    reason = next((worker.error for worker in workers if worker.error), None)
     return Part(ok=False, detail=reason or ("still loading" if workers else "no worker is alive"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from features.errors import ModelUnavailableError
-from serving.api.dependencies import DeskDep, problems
+from serving.api.dependencies import DispatcherDep, problems
 from serving.api.query_params import NoQuery
 from serving.api.routes.router import SlashRouter
 from serving.api.schemas.operations import ModelInfo
@@ -14,19 +14,23 @@ router = SlashRouter(tags=["model"])
 
 
 @router.get("/predict/model/info", responses=problems(401, 422, 503))
-async def model_info(_: NoQuery, desk: DeskDep) -> ModelInfo:
+async def model_info(_: NoQuery, dispatcher: DispatcherDep) -> ModelInfo:
     """The model that the workers have loaded, with its registry metadata."""
-    workers = await desk.results.workers()
-    loaded = [worker for worker in workers if worker["model_version"] is not None]
+    workers = await dispatcher.results.workers()
+    loaded = [worker for worker in workers if worker.model_version is not None]
     if not loaded:
-        reason = next((worker["error"] for worker in workers if worker["error"]), None)
+        reason = next((worker.error for worker in workers if worker.error), None)
         raise ModelUnavailableError(reason or ("the workers are still loading" if workers else "no worker is alive"))
-    counts = Counter(worker["model_version"] for worker in loaded)
-    newest = max(loaded, key=lambda worker: worker["loaded_at"])
+    counts = Counter(worker.model_version for worker in loaded)
+    newest = max(loaded, key=lambda worker: worker.loaded_at or worker.seen_at)
     return ModelInfo(
-        name=newest["name_of_model"],
-        version=newest["model_version"],
-        **{key: newest[key] for key in ("trained_through", "created_at", "loaded_at", "features", "tags")},
-        workers=counts[newest["model_version"]],
-        other_versions=sorted(set(counts) - {newest["model_version"]}),
+        name=newest.model_name,
+        version=newest.model_version,
+        trained_through=newest.trained_through,
+        created_at=newest.created_at,
+        loaded_at=newest.loaded_at,
+        features=newest.features,
+        tags=newest.tags,
+        workers=counts[newest.model_version],
+        other_versions=sorted(version for version in counts if version not in (None, newest.model_version)),
     )

@@ -15,16 +15,16 @@ from pydantic import ValidationError
 from features.errors import CorruptArtefactError, NotPublishedError, TouchlineError
 from features.io import reports
 from features.io.store import Lake
-from serving.api.dependencies import DeskDep, LakeDep, RequestId, problems
-from serving.api.dispatch.in_flight import answer_of
+from serving.api.dependencies import DispatcherDep, LakeDep, RequestId, problems
 from serving.api.problem_details import to_problem
 from serving.api.query_params import NoQuery
 from serving.api.routes.router import SlashRouter
 from serving.api.schemas.forecasts import TaskState, TaskStatus
 from serving.api.schemas.operations import Queue, Queues, Worker, Workers
 from serving.api.schemas.reports import DriftSummary, DriftWeeks, Performance
-from serving.errors import BrokerUnavailable, UnknownTask
-from serving.settings import QUEUE
+from serving.errors import BrokerUnavailableError, UnknownTaskError
+from serving.wire.queue import QUEUE
+from serving.wire.results import parse_result
 
 router = SlashRouter(prefix="/monitoring", tags=["monitoring"])
 Week = Annotated[str, Path(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Monday of the week.", examples=["2026-03-09"])]
@@ -33,45 +33,47 @@ TaskId = Annotated[str, Path(description="`task_id` of the response that accepte
 
 
 @router.get("/task_status/{task_id}", responses=problems(401, 404, 422, 503))
-async def task_status(task_id: TaskId, _: NoQuery, desk: DeskDep, request_id: RequestId) -> TaskStatus:
+async def task_status(task_id: TaskId, _: NoQuery, dispatcher: DispatcherDep, request_id: RequestId) -> TaskStatus:
     """State of an asynchronous task: pending, started, success with its forecast, or failure with its error."""
-    stored, accepted = await desk.results.status(task_id) if _TASK_ID.fullmatch(task_id) else (None, None)
+    stored, accepted = await dispatcher.results.status(task_id) if _TASK_ID.fullmatch(task_id) else (None, None)
     if accepted is None and stored is None:
-        raise UnknownTask(f"task {task_id[:100]} is unknown: it was never accepted, or its result has expired")
+        raise UnknownTaskError(f"task {task_id[:100]} is unknown: it was never accepted, or its result has expired")
     if stored is None:
         is_started = accepted == b"started"
         return TaskStatus(task_id=task_id, status=TaskState.STARTED if is_started else TaskState.PENDING)
     try:
-        result = answer_of(orjson.loads(stored))
+        result = parse_result(orjson.loads(stored))
     except TouchlineError as error:
         return TaskStatus(task_id=task_id, status=TaskState.FAILURE, error=to_problem(error, request_id)[0])
     return TaskStatus(task_id=task_id, status=TaskState.SUCCESS, result=result)
 
 
 @router.get("/celery/queues", responses=problems(401, 422, 503))
-async def queues(_: NoQuery, desk: DeskDep) -> Queues:
+async def queues(_: NoQuery, dispatcher: DispatcherDep) -> Queues:
     """Messages and consumers of each queue."""
-    await desk.look()
-    if desk.broker_error:
-        raise BrokerUnavailable(desk.broker_error)
-    worker_count = len(await desk.results.workers())
+    await dispatcher.poll_broker()
+    if dispatcher.broker_error:
+        raise BrokerUnavailableError(dispatcher.broker_error)
+    worker_count = len(await dispatcher.results.workers())
     return Queues(
         items=[
             Queue(
-                name=depth.name,
-                messages=depth.messages,
+                name=queue.name,
+                messages=queue.messages,
                 # Redis knows no consumers.
-                consumers=worker_count if depth.consumers is None and depth.name == QUEUE else depth.consumers or 0,
+                consumers=worker_count if queue.consumers is None and queue.name == QUEUE else queue.consumers or 0,
             )
-            for depth in desk.depths
+            for queue in dispatcher.queues
         ]
     )
 
 
 @router.get("/celery/workers", responses=problems(401, 422, 503))
-async def workers(_: NoQuery, desk: DeskDep) -> Workers:
+async def workers(_: NoQuery, dispatcher: DispatcherDep) -> Workers:
     """Live worker processes and the model version that each has loaded."""
-    return Workers(items=[Worker.model_validate(worker) for worker in await desk.results.workers()])
+    return Workers(
+        items=[Worker.model_validate(worker, from_attributes=True) for worker in await dispatcher.results.workers()]
+    )
 
 
 @router.get("/drift", responses=problems(401, 422, 503))

@@ -12,9 +12,9 @@ from fastapi import Header
 from features.errors import TouchlineError
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.catalogue.fixture_cache import PairRequest
-from serving.api.dependencies import CallerDep, CatalogueDep, DeskDep, MatchId, Principal, problems
-from serving.api.dispatch.coalescing import Caller
-from serving.api.dispatch.dispatcher import Desk
+from serving.api.dependencies import CatalogueDep, ContextDep, DispatcherDep, MatchId, Principal, problems
+from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.fast_path import FastRoute, PairBatch
 from serving.api.problem_details import to_problem
 from serving.api.query_params import NoQuery
@@ -29,10 +29,9 @@ from serving.api.schemas.forecasts import (
     TaskAccepted,
 )
 from serving.api.serializers import not_published_error, serialize_forecast
-from serving.errors import BadField, from_task
+from serving.errors import InvalidFieldError, from_wire
 from serving.wire import forecast_json
-from serving.wire.columns import Fixture
-from serving.worker.execution import PREDICT
+from serving.wire.fixtures import Fixture
 
 _BODY = (401, 408, 413, 422)
 
@@ -41,13 +40,13 @@ def _find_fixture(catalogue: Catalogue, match: PredictRequest) -> Fixture:
     return catalogue.fixture(match.home_team, match.away_team, match.competition, match.kick_off)
 
 
-async def _answer_single(desk: Desk, caller: Caller, fixtures: list[Fixture]) -> OrjsonResponse:
-    return OrjsonResponse(await desk.ask(fixtures[0], caller))
+async def _answer_single(dispatcher: Dispatcher, context: RequestContext, fixtures: list[Fixture]) -> OrjsonResponse:
+    return OrjsonResponse(await dispatcher.predict(fixtures[0], context))
 
 
 async def _answer_batch(
-    desk: Desk,
-    caller: Caller,
+    dispatcher: Dispatcher,
+    context: RequestContext,
     fixtures: list[Fixture],
     rejected: Mapping[int, TouchlineError] = MappingProxyType({}),
 ) -> OrjsonResponse:
@@ -56,12 +55,12 @@ async def _answer_batch(
     count = len(fixtures) + len(rejected)
     indices = [index for index in range(count) if index not in rejected] if rejected else range(count)
     if fixtures:
-        forecasts = await desk.ask_many(fixtures, caller)
-        errors |= {indices[place]: from_task(error) for place, error in forecasts.errors}
+        forecasts = await dispatcher.predict_batch(fixtures, context)
+        errors |= {indices[place]: from_wire(error) for place, error in forecasts.errors}
     problem_by_index = {
-        index: to_problem(error, caller.request_id)[0].model_dump_json().encode() for index, error in errors.items()
+        index: to_problem(error, context.request_id)[0].model_dump_json().encode() for index, error in errors.items()
     }
-    return OrjsonResponse(forecast_json.batch(indices, fixtures, forecasts, problem_by_index))
+    return OrjsonResponse(forecast_json.encode_batch(indices, fixtures, forecasts, problem_by_index))
 
 
 _FAST_ROUTES = (
@@ -75,15 +74,15 @@ router = SlashRouter(tags=["predictions"])
 
 @router.post("/predict", response_model=Forecast, responses=problems(*_BODY, 404, 500, 503, 504))
 async def predict(
-    match: PredictRequest, _: NoQuery, catalogue: CatalogueDep, desk: DeskDep, caller: CallerDep
+    match: PredictRequest, _: NoQuery, catalogue: CatalogueDep, dispatcher: DispatcherDep, context: ContextDep
 ) -> OrjsonResponse:
     """Forecast a match now. `competition` and `kick_off` default to those of the clubs' next fixture."""
-    return await _answer_single(desk, caller, [_find_fixture(catalogue, match)])
+    return await _answer_single(dispatcher, context, [_find_fixture(catalogue, match)])
 
 
 @router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
 async def predict_batch(
-    batch: BatchRequest, _: NoQuery, catalogue: CatalogueDep, desk: DeskDep, caller: CallerDep
+    batch: BatchRequest, _: NoQuery, catalogue: CatalogueDep, dispatcher: DispatcherDep, context: ContextDep
 ) -> OrjsonResponse:
     """Forecast up to 1,000 matches in one request. An item that cannot be forecast has an error instead.
 
@@ -94,9 +93,9 @@ async def predict_batch(
     for index, match in enumerate(batch.matches):
         try:
             fixtures.append(_find_fixture(catalogue, match))
-        except BadField as error:
+        except InvalidFieldError as error:
             rejected[index] = error
-    return await _answer_batch(desk, caller, fixtures, rejected)
+    return await _answer_batch(dispatcher, context, fixtures, rejected)
 
 
 @router.post("/predict/async/", status_code=202, responses=problems(*_BODY, 404, 503))
@@ -104,28 +103,28 @@ async def predict_async(
     match: PredictRequest,
     _: NoQuery,
     catalogue: CatalogueDep,
-    desk: DeskDep,
-    caller: CallerDep,
+    dispatcher: DispatcherDep,
+    context: ContextDep,
     principal: Principal,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> TaskAccepted:
     """Queue a forecast and return its task, to be polled. Requests with the same Idempotency-Key share one task."""
     fixture = _find_fixture(catalogue, match)
     if idempotency_key is None:
-        return TaskAccepted(task_id=await desk.submit(fixture, caller, PREDICT))
+        return TaskAccepted(task_id=await dispatcher.enqueue(fixture, context))
     key = f"touchline:idempotency:{_digest(principal or '', idempotency_key)}"
-    task_id, body_digest = desk.results.new_task_id(), _digest(match.model_dump_json())
-    earlier = await desk.results.claim(key, f"{task_id} {body_digest}")
+    task_id, body_digest = dispatcher.results.new_task_id(), _digest(match.model_dump_json())
+    earlier = await dispatcher.results.set_if_absent(key, f"{task_id} {body_digest}")
     if earlier is not None:
         task_id, earlier_digest, *queued = earlier.split(" ")
         if earlier_digest != body_digest:
-            raise BadField("this Idempotency-Key was used for another request", "Idempotency-Key")
+            raise InvalidFieldError("this Idempotency-Key was used for another request", "Idempotency-Key")
         if queued:
             return TaskAccepted(task_id=task_id)
     # The request that set the key may have failed before its task reached the queue. Queueing the task again under the
     # same id is safe: only its first result is kept.
-    await desk.submit(fixture, caller, PREDICT, task_id)
-    await desk.results.complete(key, f"{task_id} {body_digest} taken")
+    await dispatcher.enqueue(fixture, context, task_id)
+    await dispatcher.results.set(key, f"{task_id} {body_digest} taken")
     return TaskAccepted(task_id=task_id)
 
 

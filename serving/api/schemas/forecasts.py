@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from serving.api.schemas.problems import Problem
-from serving.wire.columns import MOST_MATCHES
+from serving.wire.limits import MAX_BATCH_SIZE
 
 ClubName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
@@ -60,7 +60,7 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    matches: Annotated[list[PredictRequest], Field(min_length=1, max_length=MOST_MATCHES)]
+    matches: Annotated[list[PredictRequest], Field(min_length=1, max_length=MAX_BATCH_SIZE)]
 
 
 class Probabilities(BaseModel):

@@ -17,13 +17,13 @@ from starlette.types import Message, Receive, Scope, Send
 from monitoring.metrics import PROCESS_REGISTRY
 from serving.api.app import create_app
 from serving.api.catalogue.fixture_cache import FixtureCache, PairRequest
-from serving.api.dispatch.coalescing import Caller
+from serving.api.dispatch.coalescing import RequestContext
 from serving.api.fast_path import FastPathMiddleware, FastRoute, PairBatch
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
 from serving.api.routes import predictions
-from serving.errors import Overloaded
+from serving.errors import OverloadedError
 from serving.settings import ServingSettings
-from serving.wire.columns import Fixture
+from serving.wire.fixtures import Fixture
 
 KNOWN = {"home_team": "Arsenal", "away_team": "Chelsea"}
 FIXTURE = Fixture("m", "eng-premier-league", "2025-26", None, "Arsenal", "Chelsea", neutral=False)
@@ -40,7 +40,7 @@ def ask(
     told: dict[str, Any] = {}
     fixtures = FixtureCache()
     fixtures.add(None, "Arsenal", "Chelsea", FIXTURE)
-    state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)), desk=None)
+    state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)), dispatcher=None)
     scope: Scope = {
         "type": "http",
         "method": "POST",
@@ -52,10 +52,10 @@ def ask(
     }
     waiting: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": json.dumps(body).encode()}]
 
-    async def answer(_: object, caller: Caller, requested: list[Fixture]) -> Response:
+    async def answer(_: object, context: RequestContext, requested: list[Fixture]) -> Response:
         if error is not None:
             raise error
-        told["quick"], told["caller"] = requested, caller
+        told["quick"], told["context"] = requested, context
         return Response(b"")
 
     async def rest(_: Scope, receive: Receive, __: Send) -> None:
@@ -81,7 +81,7 @@ def ask(
 def test_a_known_pair_is_answered_under_its_route(path: str, body: object, count: int) -> None:
     told = ask(body, path)
     assert told["quick"] == [FIXTURE] * count
-    assert told["route"].path == told["caller"].route == path
+    assert told["route"].path == told["context"].route == path
     assert "rest" not in told
 
 
@@ -106,8 +106,8 @@ def test_anything_else_reaches_fastapi_whole(body: object, changes: dict[str, An
 
 def test_an_error_is_a_problem_with_retry_after_and_is_counted() -> None:
     """Errors of the fast path are handled as those of FastAPI's endpoints."""
-    error = Overloaded("many wait")
-    error.retry_after = 7
+    error = OverloadedError("many wait")
+    error.retry_after_seconds = 7
     before = _shed()
     start = ask(KNOWN, error=error)["http.response.start"]
     assert start["status"] == 503

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from serving.worker.execution import PREDICT, PREDICT_BATCH, PREDICT_TOGETHER
+from serving.wire.tasks import PREDICT, PREDICT_COLUMNS
 from tests.support.otlp_collector import Collector, Span
 from tests.support.ports import free_port
 from tests.support.prometheus_samples import samples
@@ -70,9 +70,9 @@ def test_each_metric_tells_what_was_done(observed: tuple[Service, Collector, int
 @pytest.mark.parametrize(
     ("path", "task", "body"),
     [
-        ("/predict", PREDICT_TOGETHER, PAIR),
+        ("/predict", PREDICT_COLUMNS, PAIR),
         ("/predict/async", PREDICT, PAIR),
-        ("/predict/batch", PREDICT_BATCH, {"matches": [PAIR] * 3}),
+        ("/predict/batch", PREDICT_COLUMNS, {"matches": [PAIR] * 3}),
     ],
     ids=["one", "later", "many"],
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from redis import Redis
 
 from features.errors import ModelUnavailableError
 from serving.telemetry import tracing
-from serving.worker import app, execution
-from serving.worker.execution import PREDICT, Call
+from serving.wire.tasks import PREDICT
+from serving.worker import dependencies
+from serving.worker.app import stop_child
+from serving.worker.execution import TaskInvocation
 from tests.support.otlp_collector import Collector, Span
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -27,7 +28,9 @@ def collector() -> Iterator[Collector]:
 
 
 def test_a_task_whose_sender_is_not_traced_begins_a_trace_of_its_own(collector: Collector) -> None:
-    with tracing.task_spans([Call("one", PREDICT, [], traceparents=(PARENT,)), Call("two", PREDICT, [])]):
+    with tracing.task_spans(
+        [TaskInvocation("one", PREDICT, [], traceparents=(PARENT,)), TaskInvocation("two", PREDICT, [])]
+    ):
         pass
     tracing.shutdown()
     first, second = sorted(collector.spans, key=lambda span: span.parent, reverse=True)
@@ -37,8 +40,8 @@ def test_a_task_whose_sender_is_not_traced_begins_a_trace_of_its_own(collector: 
 
 
 def test_the_span_of_a_task_that_failed_says_so_and_its_neighbour_does_not(collector: Collector) -> None:
-    with tracing.task_spans([Call("one", PREDICT, []), Call("two", PREDICT, [])]) as mark:
-        mark([{"home": 0.5}, ModelUnavailableError("no version is in production yet")])
+    with tracing.task_spans([TaskInvocation("one", PREDICT, []), TaskInvocation("two", PREDICT, [])]) as set_outcomes:
+        set_outcomes([{"home": 0.5}, ModelUnavailableError("no version is in production yet")])
     tracing.shutdown()
     assert sorted(span.failed for span in collector.spans) == [False, True]
 
@@ -48,7 +51,7 @@ def test_the_span_of_a_request_is_named_after_its_route_and_fails_with_it(
     collector: Collector, status: int, failed: bool
 ) -> None:
     with tracing.span("GET", {}):
-        tracing.answered("GET /predict/{match_id}", status)
+        tracing.end_span("GET /predict/{match_id}", status)
     tracing.shutdown()
     (found,) = collector.spans
     assert (found.name, found.failed) == ("GET /predict/{match_id}", failed)
@@ -57,9 +60,13 @@ def test_the_span_of_a_request_is_named_after_its_route_and_fails_with_it(
 def test_a_child_that_ends_sends_what_it_has_traced(
     collector: Collector, valkey: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "results", lambda: Redis.from_url(f"{valkey}/13"))
-    with tracing.task_spans([Call("last", PREDICT, [])]):
+    monkeypatch.setenv("TOUCHLINE_RESULT_BACKEND_URL", f"{valkey}/13")
+    dependencies.get_settings.cache_clear()
+    dependencies.get_result_store.cache_clear()
+    with tracing.task_spans([TaskInvocation("last", PREDICT, [])]):
         pass
-    app._say_goodbye()
+    stop_child()
+    dependencies.get_settings.cache_clear()
+    dependencies.get_result_store.cache_clear()
     assert [span.name for span in collector.spans] == ["run serving.predict"]
     assert isinstance(collector.spans[0], Span)

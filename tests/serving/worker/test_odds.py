@@ -20,7 +20,7 @@ from features.matrix import FEATURE_GROUPS, FEATURES, FeatureGroup, model_input
 from features.models import outcome_model
 from features.odds import market
 from features.rating_history import STATES, compute_ratings
-from serving.wire.columns import Fixture
+from serving.wire.fixtures import Fixture
 from serving.worker.predictor import Predictor
 from tests.support.fakes import OneVersionRegistry
 from tests.support.predictor_helpers import ask
@@ -113,16 +113,16 @@ def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
     before = _probabilities(predictor, asked)
     here = matches["match_id"] == row["match_id"]
     lake.write_table("matches", COMPETITION, matches.assign(odds_home=matches["odds_home"].mask(here, 1.05)), SCHEMA)
-    predictor.refresh_states()
+    predictor.refresh_team_states()
     after = _probabilities(predictor, asked)
     assert after[0, 0] > before[0, 0] + 0.1
     lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
-    predictor.refresh_states()
+    predictor.refresh_team_states()
     np.testing.assert_array_equal(_probabilities(predictor, asked), after)
     assert "odds_home" in str(predictor.error)
     over = matches.assign(status=matches["status"].mask(here, Status.PLAYED.value))
     lake.write_table("matches", COMPETITION, over, SCHEMA)
-    predictor.refresh_states()
+    predictor.refresh_team_states()
     assert predictor.error is None
     assert np.abs(_probabilities(predictor, asked) - after).max() > 1e-3, "a match that is over has no market"
 
@@ -132,5 +132,5 @@ def test_a_model_of_ratings_does_without_the_table_of_matches(lake: Lake, matche
     lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
     predictor = Predictor(OneVersionRegistry(_model(matches, FeatureGroup.GOALS)), lake)
     assert len(_probabilities(predictor, [_asked(row)])) == 1
-    predictor.refresh_states()
+    predictor.refresh_team_states()
     assert predictor.error is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,18 +19,19 @@ from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
 from features.matrix import RATING_FEATURES
 from serving.api.schemas.forecasts import Forecast, Probabilities
-from serving.wire import forecast_json
-from serving.wire.columns import Fixture, Forecasts, Slate, joined, parted, slate
+from serving.wire.columns import FixtureBatch, ForecastBatch, concat, split
+from serving.wire.fixtures import Fixture
+from serving.wire.forecast_json import EncodedForecasts, encode_batch, encode_forecast
 from serving.worker import predictor as module
 from serving.worker.predictor import Predictor
 from tests.support.predictor_helpers import FIXTURE
-from tests.support.service_harness import World
+from tests.support.service_harness import World, wait_until
 
-SLATE = slate([FIXTURE])
+BATCH = FixtureBatch.from_fixtures([FIXTURE])
 THROUGH = {"trained_through": "2025-05-25T15:00:00+00:00"}
 
 
-class Answers:
+class ConstantEstimator:
     """An estimator that answers as it is told."""
 
     def __init__(self, *columns: float) -> None:
@@ -62,14 +63,14 @@ def model(
     tags: Mapping[str, str] = THROUGH,
 ) -> LoadedModel:  # fmt: skip
     version = ModelVersion(number, "run", datetime.now(UTC), tags)
-    return LoadedModel(version, Answers(*columns), tuple(features))
+    return LoadedModel(version, ConstantEstimator(*columns), tuple(features))
 
 
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
         (model(2, tags={}), "trained_through"),
-        (model(2, tags={"trained_through": "2025-05-25T15:00:00"}), "time zone"),
+        (model(2, tags={"trained_through": "2025-05-25T15:00:00"}), "timezone-aware"),
         (model(2, tags={"trained_through": "yesterday"}), "yesterday"),
         (model(2, features=["elo", "moon_phase"]), "moon_phase"),
         (model(2, columns=[0.6, 0.4]), "three probabilities"),
@@ -83,35 +84,34 @@ def test_a_version_that_cannot_answer_never_takes_over_and_the_next_good_one_doe
 ) -> None:
     registry = Registry(model(1))
     predictor = Predictor(registry, master.lake)
-    assert predictor.predict(SLATE).version == 1
+    assert predictor.predict(BATCH).version == 1
     registry.model = bad
     with pytest.raises(ModelUnavailableError, match=why):
-        predictor.follow()
+        predictor.refresh_model()
     assert predictor.error is not None
     assert why in predictor.error
-    assert predictor.predict(SLATE).version == 1
+    assert predictor.predict(BATCH).version == 1
     registry.model = model(3)
-    assert predictor.follow()
-    assert (predictor.predict(SLATE).version, predictor.error) == (3, None)
+    assert predictor.refresh_model()
+    assert (predictor.predict(BATCH).version, predictor.error) == (3, None)
 
 
 def test_callers_of_a_registry_that_hangs_are_told_so_and_served_once_it_answers(
     master: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LOAD_PATIENCE", 0.3)
+    monkeypatch.setattr(module, "FIRST_LOAD_TIMEOUT_SECONDS", 0.3)
     registry = Registry(model(1))
     registry.answering.clear()
     predictor = Predictor(registry, master.lake)
-    threading.Thread(target=predictor.follow, daemon=True).start()
+    threading.Thread(target=predictor.refresh_model, daemon=True).start()
     started = time.monotonic()
     for _ in range(20):  # all of them together wait no longer than one
         with pytest.raises(ModelUnavailableError, match="not answered"):
-            predictor.predict(SLATE)
+            predictor.predict(BATCH)
     assert 0.3 <= time.monotonic() - started < 2
     registry.answering.set()
-    assert predictor._first is not None
-    predictor._first.join(5)
-    assert predictor.predict(SLATE).version == 1
+    wait_until(lambda: predictor.active is not None, 5)
+    assert predictor.predict(BATCH).version == 1
 
 
 def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_others_go_on(world: World) -> None:
@@ -119,7 +119,7 @@ def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_other
     states = lake.read_table("team_states", COMPETITION)
     lake.write_table("team_states", "xx-league", states.assign(competition="xx-league"))
     predictor = Predictor(Registry(model(1)), lake)
-    before = predictor.predict(SLATE).forecasts
+    before = predictor.predict(BATCH).forecasts
     path = world.lake_root / "team_states" / f"{COMPETITION}.parquet"
     whole = path.read_bytes()
 
@@ -139,17 +139,18 @@ def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_other
         harm()
         news = states.head(number + 2).assign(competition="xx-league")
         lake.write_table("team_states", "xx-league", news)
-        seen = predictor.refresh_states()
-        assert predictor.predict(SLATE).forecasts == before
+        seen = predictor.refresh_team_states()
+        assert predictor.predict(BATCH).forecasts == before
         assert predictor.error is not None
         assert COMPETITION in predictor.error
         assert sum(competition == "xx-league" for competition, _ in seen.rows) == number + 2
     path.write_bytes(whole)
-    predictor.refresh_states()
+    predictor.refresh_team_states()
     assert predictor.error is None
 
 
-def test_slates_are_answered_by_one_call_each_match_by_itself_and_errors_stand_in_their_places(master: World) -> None:
+def test_joined_batches_are_forecast_as_each_match_alone(master: World) -> None:
+    """One call answers several batches; errors are in the places of their matches."""
     predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)
     fixtures = [
         FIXTURE,
@@ -160,59 +161,66 @@ def test_slates_are_answered_by_one_call_each_match_by_itself_and_errors_stand_i
         replace(FIXTURE, kick_off="9999-12-31T23:59:59.999999-14:00"),
         replace(FIXTURE, neutral=True),
     ]
-    slates = [slate(fixtures[:1]), slate(fixtures[1:4]), slate([]), slate(fixtures[4:])]
-    sent = [Slate.read(one) for one in orjson.loads(orjson.dumps([one.document() for one in slates]))]
-    forecasts = predictor.predict(joined(sent)).forecasts
-    found = list(parted(forecasts, [1, 3, 0, 3]))
-    assert [len(one["kind"]) for one in found] == [1, 3, 0, 3]
-    answers = [_said(fixture, one) for fixture, one in zip(fixtures, _each(found), strict=True)]
+    sizes = [1, 3, 0, 3]
+    sent = [FixtureBatch.from_fixtures(part) for part in (fixtures[:1], fixtures[1:4], [], fixtures[4:])]
+    received = [FixtureBatch.from_wire(orjson.loads(orjson.dumps(batch.to_wire()))) for batch in sent]
+    forecasts = predictor.predict(concat(received)).forecasts
+    assert [len(part["variant_index"]) for part in split(forecasts, sizes)] == sizes
+    answers = [_answer(fixture, own) for fixture, own in zip(fixtures, split(forecasts, [1] * 7), strict=True)]
     for fixture, answer in zip(fixtures, answers, strict=True):
-        alone = _said(fixture, predictor.predict(slate([fixture])).forecasts)
+        alone = _answer(fixture, predictor.predict(FixtureBatch.from_fixtures([fixture])).forecasts)
         assert (type(answer), str(answer)) == (type(alone), str(alone))
-    kinds = [type(answer) for answer in answers]
-    assert kinds == [dict, UnknownTeamError, dict, LeakageError, LeakageError, dict, dict]
+    types = [type(answer) for answer in answers]
+    assert types == [dict, UnknownTeamError, dict, LeakageError, LeakageError, dict, dict]
     assert "Chelsea" in str(answers[1])
     assert "kick_off 2020-01-01T14:00:00Z" in str(answers[3])
     assert answers[6]["match_id"] == FIXTURE.match_id
     assert answers[6]["probabilities"] != answers[0]["probabilities"], "on neutral ground"
-    whole = forecast_json.batch(range(7), fixtures, forecast_json.Answers.read(forecasts), {1: b'"no"', 3: b'"no"'})
-    items = orjson.loads(whole)["items"]
+    encoded = EncodedForecasts.from_wire(forecasts)
+    items = orjson.loads(encode_batch(range(7), fixtures, encoded, {1: b'"no"', 3: b'"no"'}))["items"]
     assert [item["index"] for item in items] == list(range(7))
     assert [item["error"] for item in items] == [None, "no", None, "no", None, None, None]
-    assert [items[place]["forecast"] for place in (0, 2, 5, 6)] == [answers[place] for place in (0, 2, 5, 6)]
-    own = list(forecast_json.Answers.read(forecasts).parted([1, 3, 0, 3]))
-    assert [[place for place, _ in one.errors] for one in own] == [[], [0, 2], [], [0]]
-    last = orjson.loads(forecast_json.batch([0, 1, 2], fixtures[4:], own[3], {0: b'"no"'}))["items"]
+    assert [items[index]["forecast"] for index in (0, 2, 5, 6)] == [answers[index] for index in (0, 2, 5, 6)]
+    parts = list(encoded.split(sizes))
+    assert [[index for index, _ in part.errors] for part in parts] == [[], [0, 2], [], [0]]
+    last = orjson.loads(encode_batch([0, 1, 2], fixtures[4:], parts[3], {0: b'"no"'}))["items"]
     assert [item["forecast"] for item in last] == [None, answers[5], answers[6]]
 
 
-def _each(parts: Iterable[Forecasts]) -> Iterator[Forecasts]:
-    for one in parts:
-        yield from parted(one, [1] * len(one["kind"])) if len(one["kind"]) > 1 else [one] * len(one["kind"])
+def test_split_parts_of_a_batch_can_be_split_again(master: World) -> None:
+    predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)
+    fixtures = [replace(FIXTURE, neutral=neutral) for neutral in (False, True, False)]
+    forecasts = predictor.predict(FixtureBatch.from_fixtures(fixtures)).forecasts
+    whole = [_answer(fixture, part) for fixture, part in zip(fixtures, split(forecasts, [1, 1, 1]), strict=True)]
+    first, second = split(forecasts, [2, 1])
+    parts = [*split(first, [1, 1]), *split(second, [1])]
+    assert [_answer(fixture, part) for fixture, part in zip(fixtures, parts, strict=True)] == whole
 
 
-def _said(fixture: Fixture, forecasts: Forecasts) -> Any:
-    """The document of a forecast, or the error that stands in its place."""
+def _answer(fixture: Fixture, forecasts: ForecastBatch) -> Any:
+    """The forecast as a document, or its error."""
     try:
-        return orjson.loads(forecast_json.document(fixture, forecast_json.Answers.read(forecasts)))
+        return orjson.loads(encode_forecast(fixture, EncodedForecasts.from_wire(forecasts)))
     except TouchlineError as error:
         return error
 
 
 def test_a_fixture_is_read_from_tasks_of_older_and_newer_versions() -> None:
-    told = orjson.loads(orjson.dumps(replace(FIXTURE, neutral=True).columns()))
-    assert Fixture.read({**told, "of_tomorrow": 1}) == replace(FIXTURE, neutral=True)
-    del told["listed"]
-    assert Fixture.read(told).listed
+    told = orjson.loads(orjson.dumps(replace(FIXTURE, neutral=True).to_wire()))
+    assert Fixture.from_wire({**told, "of_tomorrow": 1}) == replace(FIXTURE, neutral=True)
+    del told["in_lake"]
+    assert Fixture.from_wire(told).in_lake
+    assert not Fixture.from_wire({**told, "listed": False}).in_lake, "its name in version 0.1"
 
 
-def test_a_forecast_is_written_as_its_schema_has_it(master: World) -> None:
+def test_an_encoded_forecast_matches_its_schema(master: World) -> None:
     predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)
     strange = replace(FIXTURE, season='"Köln\\', kick_off="2031-01-01T15:00:00+01:00")
-    said = forecast_json.document(strange, forecast_json.Answers.read(predictor.predict(slate([strange])).forecasts))
-    document = orjson.loads(said)
+    forecasts = predictor.predict(FixtureBatch.from_fixtures([strange])).forecasts
+    encoded = encode_forecast(strange, EncodedForecasts.from_wire(forecasts))
+    document = orjson.loads(encoded)
     assert list(document) == list(Forecast.model_fields)
     assert list(document["probabilities"]) == list(Probabilities.model_fields)
     assert document["season"] == strange.season
     assert Forecast.model_validate(document).kick_off == datetime(2031, 1, 1, 14, tzinfo=UTC)
-    assert said == orjson.dumps(document), "as any other answer is written"
+    assert encoded == orjson.dumps(document), "encoded as any other response is"

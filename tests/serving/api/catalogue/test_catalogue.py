@@ -24,8 +24,8 @@ from features.matches import build_match_id
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.catalogue.fixture_cache import PairRequest
 from serving.api.serializers import serialize_forecast
-from serving.errors import BadField
-from serving.wire.columns import iso
+from serving.errors import InvalidFieldError
+from serving.wire.fixtures import to_iso_utc
 from tests.support.service_harness import COLUMN_OF_TABLE, World
 
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
@@ -143,7 +143,7 @@ def test_pairs_that_are_remembered_do_not_pile_up(world: World, monkeypatch: pyt
 def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> None:
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    with pytest.raises(BadField, match="more than a year after the last result"):
+    with pytest.raises(InvalidFieldError, match="more than a year after the last result"):
         catalogue.fixture("Arsenal", "Chelsea", kick_off=datetime(2030, 5, 1, tzinfo=UTC))
 
 
@@ -156,7 +156,7 @@ def test_a_kick_off_far_from_the_known_one_is_an_error(world: World, days: int) 
     due = datetime.fromisoformat(known.kick_off)
     for moved in (timedelta(), timedelta(days=7), -timedelta(days=7)):
         assert catalogue.fixture("Arsenal", "Everton", kick_off=due + moved).match_id == known.match_id
-    with pytest.raises(BadField, match=iso(due)) as refused:
+    with pytest.raises(InvalidFieldError, match=to_iso_utc(due)) as refused:
         catalogue.fixture("Arsenal", "Everton", kick_off=due + timedelta(days=days))
     assert refused.value.field == "kick_off"
 
@@ -168,7 +168,7 @@ def test_aliases_hold_in_their_country_and_never_hide_a_club(world: World) -> No
     assert catalogue.fixture("Arsenal", "the toffees") == catalogue.fixture("Arsenal", "Everton")
     assert catalogue.fixture("Arsenal", "Chelsea").away_team == "Chelsea"
     assert catalogue.club_name("THE TOFFEES") == "Everton"
-    with pytest.raises(BadField):
+    with pytest.raises(InvalidFieldError):
         catalogue.fixture("Gunners", "Everton")
 
 
@@ -248,7 +248,7 @@ MEASURE = """
 import gc, json, sys, time, psutil
 from features.io.store import Lake
 from serving.api.catalogue.catalogue import Catalogue
-from serving.errors import BadField
+from serving.errors import InvalidFieldError
 from serving.api.serializers import serialize_forecast
 
 def load(root):

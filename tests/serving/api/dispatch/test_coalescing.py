@@ -1,4 +1,4 @@
-"""Requests that wait together share one task; each has its own answer, its own patience and its own end."""
+"""Concurrent requests share a task; each has its own answer, its own timeout and its own end."""
 
 from __future__ import annotations
 
@@ -10,79 +10,103 @@ from typing import Any
 import orjson
 import pytest
 
-from serving.api.dispatch.coalescing import MATCHES, REQUESTS, Caller
-from serving.api.dispatch.dispatcher import Desk
-from serving.errors import BrokerUnavailable, CallerGone, NoAnswerInTime, NoWorker, Overloaded, TaskGivenUp
+from monitoring.metrics import Mode
+from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.dispatcher import Dispatcher
+from serving.errors import (
+    BrokerUnavailableError,
+    ClientDisconnectedError,
+    NoWorkersAvailableError,
+    OverloadedError,
+    PredictionTimeoutError,
+    TaskFailedError,
+)
 from serving.settings import ServingSettings
-from serving.wire.columns import MOST_MATCHES, Fixture, Forecasts, Slate
-from serving.wire.forecast_json import batch
-from serving.worker.execution import PREDICT_BATCH
-from tests.support.fakes import FakeBroker, FakeResults
+from serving.wire.columns import FixtureBatch, ForecastBatch
+from serving.wire.fixtures import Fixture
+from serving.wire.forecast_json import encode_batch
+from serving.wire.limits import MAX_BATCH_SIZE, MAX_MATCHES_PER_TASK, MAX_REQUESTS_PER_TASK
+from tests.support.fakes import FakeBroker, FakeClock, FakeResultStore
+
+LEAKAGE = {"exc_type": "leakage-error", "exc_message": ["too late"], "exc_module": "features.errors"}
 
 
-class Stage:
-    """A desk between a broker and results that do as they are told."""
+class Harness:
+    """A dispatcher between a broker and a result store that do as they are told."""
 
-    def __init__(self, patience: float = 30) -> None:
-        self.broker, self.results = FakeBroker(), FakeResults()
-        settings = ServingSettings(sync_timeout_seconds=patience)
-        self.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]  # those of this file
-        self.gone: set[str] = set()
+    def __init__(self, timeout_seconds: float = 30) -> None:
+        self.broker, self.results, self.clock = FakeBroker(), FakeResultStore(), FakeClock()
+        self.revoked: list[str] = []
+        self.disconnected: set[str] = set()
+        settings = ServingSettings(sync_timeout_seconds=timeout_seconds)
+        self.dispatcher = Dispatcher(settings, self.broker, self.results, self._revoke, self.clock)  # type: ignore[arg-type]  # not all of a ResultStore
 
-    def ask(self, name: str) -> asyncio.Task[Any]:
-        return asyncio.create_task(self.desk.ask(_fixture(name), self._caller("/predict", name)))
+    async def _revoke(self, task_ids: Sequence[str]) -> None:
+        self.revoked.extend(task_ids)
 
-    def ask_many(self, *names: str) -> asyncio.Task[Any]:
+    async def supervise(self, seconds: float = 1) -> None:
+        """Let time pass, then supervise."""
+        self.clock.seconds += seconds
+        await self.dispatcher.supervise_once()
+
+    def predict(self, name: str) -> asyncio.Task[Any]:
+        return asyncio.create_task(self.dispatcher.predict(_fixture(name), self._context("/predict", name)))
+
+    def predict_batch(self, *names: str) -> asyncio.Task[Any]:
         fixtures = [_fixture(name) for name in names]
-        return asyncio.create_task(self.desk.ask_many(fixtures, self._caller("/predict/batch", names[0])))
+        context = self._context("/predict/batch", names[0])
+        return asyncio.create_task(self.dispatcher.predict_batch(fixtures, context))
 
-    def _caller(self, route: str, name: str) -> Caller:
-        async def gone() -> bool:
-            return name in self.gone
+    def _context(self, route: str, name: str) -> RequestContext:
+        async def is_disconnected() -> bool:
+            return name in self.disconnected
 
-        return Caller(route, name, gone)
+        return RequestContext(route, name, is_disconnected)
 
     def answer(self, number: int, errors: Mapping[str, Any] = MappingProxyType({})) -> None:
-        message = self.broker.messages[number]
-        self.results.futures[message.task_id].set_result(_answered(self.tasks()[number], errors))
+        self._store(number, _answered(self.tasks()[number], errors))
 
-    def give_up(self, number: int) -> None:
+    def crash(self, number: int) -> None:
         error = {"exc_type": "WorkerLostError", "exc_message": ["it crashed"]}
-        document = {"status": "FAILURE", "result": error}
-        self.results.futures[self.broker.messages[number].task_id].set_result(orjson.dumps(document))
+        self._store(number, orjson.dumps({"status": "FAILURE", "result": error}))
 
     def refuse(self, number: int) -> None:
-        document = {"status": "FAILURE", "result": {"exc_type": "NotRegistered", "exc_message": ["serving.other"]}}
-        self.results.futures[self.broker.messages[number].task_id].set_result(orjson.dumps(document))
+        error = {"exc_type": "NotRegistered", "exc_message": ["serving.other"]}
+        self._store(number, orjson.dumps({"status": "FAILURE", "result": error}))
+
+    def _store(self, number: int, document: bytes) -> None:
+        self.results.futures[self.broker.published[number].task_id].set_result(document)
 
     def tasks(self) -> list[list[str]]:
-        """The home clubs that each task asks for."""
-        slates = [Slate.read(orjson.loads(orjson.dumps(message.args[0]))) for message in self.broker.messages]
-        return [[one.clubs[at][1] for at in one.home] for one in slates]
+        """The home clubs of each published task."""
+        batches = [
+            FixtureBatch.from_wire(orjson.loads(orjson.dumps(message.args[0]))) for message in self.broker.published
+        ]
+        return [[batch.clubs[index][1] for index in batch.home] for batch in batches]
 
 
 def _fixture(home_team: str) -> Fixture:
-    """A match whose home club, and id, is told from others."""
+    """A match whose id is the name of its home club."""
     return Fixture(home_team, "league", "2025-26", None, home_team, "visitors", neutral=False)
 
 
 def _answered(clubs: Sequence[str], errors: Mapping[str, Any] = MappingProxyType({})) -> bytes:
-    """A stored result; each forecast bears the name of its home club where the time of its features belongs."""
-    forecasts: Forecasts = {
+    """A stored result; each forecast has the name of its home club as `features_as_of`."""
+    forecasts: ForecastBatch = {
         "model": {"version": 1},
-        "probabilities": ",".join(f"0.{place},0.3,0.2" for place in range(len(clubs))),
-        "kinds": [("home", club) for club in clubs],
-        "kind": list(range(len(clubs))),
-        "errors": [(place, errors[club]) for place, club in enumerate(clubs) if club in errors],
+        "probabilities": ",".join(f"0.{index},0.3,0.2" for index in range(len(clubs))),
+        "variants": [("home", club) for club in clubs],
+        "variant_index": list(range(len(clubs))),
+        "errors": [(index, errors[club]) for index, club in enumerate(clubs) if club in errors],
     }
     return orjson.dumps({"status": "SUCCESS", "result": forecasts})
 
 
-def _meant_for(written: bytes) -> str:
-    """Whose forecast an answer is, if the document and the numbers in it belong together."""
-    answer = orjson.loads(written)
-    assert answer["match_id"] == answer["home_team"] == answer["features_as_of"]
-    return str(answer["match_id"])
+def _owner(response: bytes) -> str:
+    """Whose forecast a response is; checks that its parts belong together."""
+    forecast = orjson.loads(response)
+    assert forecast["match_id"] == forecast["home_team"] == forecast["features_as_of"]
+    return str(forecast["match_id"])
 
 
 async def turns() -> None:
@@ -91,232 +115,235 @@ async def turns() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_request_goes_at_once_and_those_that_come_meanwhile_go_together() -> None:
-    stage = Stage()
-    stage.broker.confirm.clear()
-    first = stage.ask("a")
+async def test_requests_during_a_publish_share_the_next_task() -> None:
+    harness = Harness()
+    harness.broker.confirm.clear()
+    first = harness.predict("a")
     await turns()
-    assert stage.tasks() == [["a"]]
-    others = [stage.ask(name) for name in "bcd"]
+    assert harness.tasks() == [["a"]], "without a publish in progress a request goes at once"
+    others = [harness.predict(name) for name in "bcd"]
     await turns()
-    assert stage.tasks() == [["a"]]
-    stage.broker.confirm.set()
+    assert harness.tasks() == [["a"]]
+    harness.broker.confirm.set()
     await turns()
-    assert stage.tasks() == [["a"], ["b", "c", "d"]]
-    assert stage.broker.messages[1].headers["request_ids"] == ["b", "c", "d"]
-    stage.answer(1)
-    stage.answer(0)
-    assert [_meant_for(answer) for answer in await asyncio.gather(first, *others)] == list("abcd")
+    assert harness.tasks() == [["a"], ["b", "c", "d"]]
+    assert harness.broker.published[1].headers["request_ids"] == ["b", "c", "d"]
+    harness.answer(1)
+    harness.answer(0)
+    assert [_owner(response) for response in await asyncio.gather(first, *others)] == list("abcd")
 
 
 @pytest.mark.anyio
-async def test_requests_of_one_turn_of_the_loop_share_a_task_up_to_its_limit() -> None:
-    stage = Stage()
-    asked = [stage.ask(str(number)) for number in range(REQUESTS + 3)]
+async def test_requests_of_one_loop_turn_share_a_task_up_to_its_limit() -> None:
+    harness = Harness()
+    names = [str(number) for number in range(MAX_REQUESTS_PER_TASK + 3)]
+    requests = [harness.predict(name) for name in names]
     await turns()
-    assert [len(task) for task in stage.tasks()] == [REQUESTS, 3]
-    stage.answer(0)
-    stage.answer(1)
-    assert [_meant_for(answer) for answer in await asyncio.gather(*asked)] == [str(n) for n in range(REQUESTS + 3)]
+    assert [len(task) for task in harness.tasks()] == [MAX_REQUESTS_PER_TASK, 3]
+    harness.answer(0)
+    harness.answer(1)
+    assert [_owner(response) for response in await asyncio.gather(*requests)] == names
 
 
 @pytest.mark.anyio
-async def test_batches_that_come_while_a_task_is_sent_share_the_next_and_each_has_its_own_answers() -> None:
-    stage = Stage()
-    stage.broker.confirm.clear()
-    first = stage.ask_many("a", "b")
-    single = stage.ask("x")
+async def test_batches_share_a_task_and_each_gets_its_own_forecasts() -> None:
+    harness = Harness()
+    harness.broker.confirm.clear()
+    first = harness.predict_batch("a", "b")
+    single = harness.predict("x")
     await turns()
-    others = [stage.ask_many("c"), stage.ask_many("d", "e", "f"), stage.ask_many("g", "h")]
+    others = [harness.predict_batch("c"), harness.predict_batch("d", "e", "f"), harness.predict_batch("g", "h")]
     await turns()
-    assert stage.tasks() == [["a", "b"], ["x"]], "a single match never waits behind a batch"
-    stage.broker.confirm.set()
+    assert harness.tasks() == [["a", "b"], ["x"]], "a single match never waits behind a batch"
+    harness.broker.confirm.set()
     await turns()
-    assert stage.tasks()[2:] == [["c", "d", "e", "f", "g", "h"]]
-    error = {"exc_type": "LeakageError", "exc_message": ["too late"], "exc_module": "features.errors"}
+    assert harness.tasks()[2:] == [["c", "d", "e", "f", "g", "h"]]
     for number in (2, 1, 0):
-        stage.answer(number, {"e": error})
-    assert _meant_for(await single) == "x"
-    for names, answers in zip(("ab", "c", "def", "gh"), await asyncio.gather(first, *others), strict=True):
-        document = batch(range(len(names)), [_fixture(name) for name in names], answers, {})
-        told = [item["forecast"] for item in orjson.loads(document)["items"]]
-        assert [one["features_as_of"] for one in told] == [one["match_id"] for one in told] == list(names)
-        assert [place for place, _ in answers.errors] == [place for place, name in enumerate(names) if name == "e"]
-    numbers = [orjson.loads(number) for number in answers.probabilities]
+        harness.answer(number, {"e": LEAKAGE})
+    assert _owner(await single) == "x"
+    for names, forecasts in zip(("ab", "c", "def", "gh"), await asyncio.gather(first, *others), strict=True):
+        document = encode_batch(range(len(names)), [_fixture(name) for name in names], forecasts, {})
+        items = [item["forecast"] for item in orjson.loads(document)["items"]]
+        assert [item["features_as_of"] for item in items] == [item["match_id"] for item in items] == list(names)
+        assert [index for index, _ in forecasts.errors] == [index for index, name in enumerate(names) if name == "e"]
+    numbers = [orjson.loads(number) for number in forecasts.probabilities]
     assert numbers == [0.4, 0.3, 0.2, 0.5, 0.3, 0.2], "those of the last two of six"
 
 
 @pytest.mark.anyio
-async def test_no_more_batches_share_a_task_than_one_call_may_answer() -> None:
-    stage = Stage()
-    names = [str(number) for number in range(MOST_MATCHES)]
-    asked = [stage.ask_many(*names) for _ in range(MATCHES // MOST_MATCHES + 1)]
+async def test_batches_share_a_task_up_to_its_limit_of_matches() -> None:
+    harness = Harness()
+    names = [str(number) for number in range(MAX_BATCH_SIZE)]
+    requests = [harness.predict_batch(*names) for _ in range(MAX_MATCHES_PER_TASK // MAX_BATCH_SIZE + 1)]
     await turns()
-    assert [len(task) for task in stage.tasks()] == [MATCHES, MOST_MATCHES]
-    for task in asked:
-        task.cancel()
+    assert [len(task) for task in harness.tasks()] == [MAX_MATCHES_PER_TASK, MAX_BATCH_SIZE]
+    for request in requests:
+        request.cancel()
 
 
 @pytest.mark.anyio
-async def test_the_head_of_a_task_that_many_small_batches_share_does_not_grow_without_end() -> None:
-    stage = Stage()
-    asked = [stage.ask_many(str(number)) for number in range(REQUESTS + 1)]
+async def test_small_batches_share_a_task_up_to_its_limit_of_requests() -> None:
+    harness = Harness()
+    requests = [harness.predict_batch(str(number)) for number in range(MAX_REQUESTS_PER_TASK + 1)]
     await turns()
-    assert [len(message.headers["request_ids"]) for message in stage.broker.messages] == [REQUESTS, 1]
-    for task in asked:
-        task.cancel()
+    sizes = [len(message.headers["request_ids"]) for message in harness.broker.published]
+    assert sizes == [MAX_REQUESTS_PER_TASK, 1]
+    for request in requests:
+        request.cancel()
 
 
 @pytest.mark.anyio
-async def test_a_batch_whose_shared_task_took_workers_down_goes_on_as_a_batch() -> None:
-    stage = Stage()
-    asked = [stage.ask_many("a", "b"), stage.ask_many("c")]
+async def test_batches_of_a_crashed_task_are_retried_alone_as_batches() -> None:
+    harness = Harness()
+    requests = [harness.predict_batch("a", "b"), harness.predict_batch("c")]
     await turns()
-    stage.give_up(0)
+    harness.crash(0)
     await turns()
-    assert stage.tasks() == [["a", "b", "c"], ["a", "b"], ["c"]]
-    assert {message.task for message in stage.broker.messages} == {PREDICT_BATCH}
-    stage.give_up(1)
-    stage.answer(2)
-    blamed, innocent = await asyncio.gather(*asked, return_exceptions=True)
-    assert isinstance(blamed, TaskGivenUp)
+    assert harness.tasks() == [["a", "b", "c"], ["a", "b"], ["c"]]
+    assert {message.headers["mode"] for message in harness.broker.published} == {Mode.BATCH}
+    harness.crash(1)
+    harness.answer(2)
+    blamed, innocent = await asyncio.gather(*requests, return_exceptions=True)
+    assert isinstance(blamed, TaskFailedError)
     assert not isinstance(innocent, BaseException)
 
 
 @pytest.mark.anyio
-async def test_an_error_of_one_is_not_an_error_of_the_others() -> None:
-    stage = Stage()
-    asked = [stage.ask(name) for name in "ab"]
+async def test_the_error_of_one_request_is_not_that_of_the_others() -> None:
+    harness = Harness()
+    requests = [harness.predict(name) for name in "ab"]
     await turns()
-    error = {"exc_type": "LeakageError", "exc_message": ["too late"], "exc_module": "features.errors"}
-    stage.answer(0, {"a": error})
-    refused, answered = await asyncio.gather(*asked, return_exceptions=True)
+    harness.answer(0, {"a": LEAKAGE})
+    refused, answered = await asyncio.gather(*requests, return_exceptions=True)
     assert str(refused) == "too late"
-    assert _meant_for(answered) == "b"
+    assert isinstance(answered, bytes)
+    assert _owner(answered) == "b"
 
 
 @pytest.mark.anyio
-async def test_when_a_shared_task_takes_workers_down_each_request_goes_on_alone() -> None:
-    stage = Stage()
-    asked = [stage.ask(name) for name in "ab"]
+async def test_requests_of_a_crashed_task_are_retried_alone() -> None:
+    harness = Harness()
+    requests = [harness.predict(name) for name in "ab"]
     await turns()
-    stage.give_up(0)
+    harness.crash(0)
     await turns()
-    assert stage.tasks() == [["a", "b"], ["a"], ["b"]]
-    stage.give_up(1)
-    stage.answer(2)
-    blamed, innocent = await asyncio.gather(*asked, return_exceptions=True)
-    assert isinstance(blamed, TaskGivenUp)
-    assert _meant_for(innocent) == "b"
+    assert harness.tasks() == [["a", "b"], ["a"], ["b"]]
+    harness.crash(1)
+    harness.answer(2)
+    blamed, innocent = await asyncio.gather(*requests, return_exceptions=True)
+    assert isinstance(blamed, TaskFailedError)
+    assert isinstance(innocent, bytes)
+    assert _owner(innocent) == "b"
 
 
 @pytest.mark.anyio
-async def test_a_broker_that_is_away_is_told_to_all_who_wait_at_once() -> None:
-    stage = Stage()
-    stage.broker.confirm.clear()
-    stage.broker.error = BrokerUnavailable("connection refused")
-    first = stage.ask("a")
+async def test_a_broker_failure_ends_all_waiting_requests_at_once() -> None:
+    harness = Harness()
+    harness.broker.confirm.clear()
+    harness.broker.error = BrokerUnavailableError("connection refused")
+    first = harness.predict("a")
     await turns()
-    second = stage.ask("b")
+    second = harness.predict("b")
     await turns()
-    stage.broker.confirm.set()
+    harness.broker.confirm.set()
     for error in await asyncio.gather(first, second, return_exceptions=True):
-        assert isinstance(error, BrokerUnavailable)
+        assert isinstance(error, BrokerUnavailableError)
         assert str(error) == "connection refused"
-    assert stage.tasks() == [["a"]]
-    stage.broker.error = None
-    third = stage.ask("c")
+    assert harness.tasks() == [["a"]]
+    harness.broker.error = None
+    third = harness.predict("c")
     await turns()
-    stage.answer(1)
-    assert _meant_for(await third) == "c"
+    harness.answer(1)
+    assert _owner(await third) == "c"
 
 
 @pytest.mark.anyio
-async def test_patience_ends_with_an_error_unless_the_result_is_there_after_all() -> None:
-    stage = Stage(patience=0.05)
-    with pytest.raises(NoAnswerInTime):
-        await stage.ask("a")
-    assert list(stage.desk._errands._abandoned) == ["task-0"]
-    asked = stage.ask("b")
+async def test_a_timeout_is_an_error_unless_the_result_is_stored() -> None:
+    harness = Harness(timeout_seconds=0.05)
+    with pytest.raises(PredictionTimeoutError):
+        await harness.predict("a")
+    await harness.supervise()
+    assert harness.revoked == ["task-0"]
+    request = harness.predict("b")
     await turns()
-    stage.results.stored["task-1"] = _answered(["b"])
-    assert _meant_for(await asked) == "b"  # its announcement was missed
-    assert list(stage.desk._errands._abandoned) == ["task-0"]
+    harness.results.stored["task-1"] = _answered(["b"])
+    assert _owner(await request) == "b", "its announcement was missed"
+    await harness.supervise()
+    assert harness.revoked == ["task-0"]
 
 
 @pytest.mark.anyio
-async def test_a_task_is_abandoned_when_the_last_of_its_callers_has_hung_up() -> None:
-    stage = Stage()
-    asked = [stage.ask(name) for name in "ab"]
+async def test_a_task_is_revoked_once_its_last_client_disconnects() -> None:
+    harness = Harness()
+    requests = [harness.predict(name) for name in "ab"]
     await turns()
-    stage.gone = {"a"}
-    for errand in stage.desk._errands._running.values():
-        errand.sent_at -= 2
-    await stage.desk._errands.notice_gone()
-    assert not stage.desk._errands._abandoned
-    stage.gone = {"a", "b"}
-    await stage.desk._errands.notice_gone()
-    assert list(stage.desk._errands._abandoned) == ["task-0"]
-    for error in await asyncio.gather(*asked, return_exceptions=True):
-        assert isinstance(error, CallerGone)
+    harness.disconnected = {"a"}
+    await harness.supervise(2)
+    assert not harness.revoked
+    harness.disconnected = {"a", "b"}
+    await harness.supervise()
+    assert harness.revoked == ["task-0"]
+    for error in await asyncio.gather(*requests, return_exceptions=True):
+        assert isinstance(error, ClientDisconnectedError)
 
 
 @pytest.mark.anyio
-async def test_a_task_that_met_another_version_is_sent_again_for_those_who_still_wait() -> None:
-    stage = Stage()
-    asked = [stage.ask(name) for name in "ab"]
+async def test_a_refused_task_is_resent_for_the_requests_that_still_wait() -> None:
+    harness = Harness()
+    requests = [harness.predict(name) for name in "ab"]
     await turns()
-    stage.refuse(0)
-    stage.gone = {"a"}
+    harness.refuse(0)
+    harness.disconnected = {"a"}
     await asyncio.sleep(0.3)
-    assert stage.tasks() == [["a", "b"], ["b"]]
-    stage.answer(1)
-    left, stayed = await asyncio.gather(*asked, return_exceptions=True)
-    assert isinstance(left, CallerGone)
-    assert _meant_for(stayed) == "b"
-    alone = stage.ask("c")
+    assert harness.tasks() == [["a", "b"], ["b"]]
+    harness.answer(1)
+    disconnected, answered = await asyncio.gather(*requests, return_exceptions=True)
+    assert isinstance(disconnected, ClientDisconnectedError)
+    assert isinstance(answered, bytes)
+    assert _owner(answered) == "b"
+    alone = harness.predict("c")
     await turns()
-    stage.refuse(2)
-    stage.gone = {"c"}
-    with pytest.raises(CallerGone):
+    harness.refuse(2)
+    harness.disconnected = {"c"}
+    with pytest.raises(ClientDisconnectedError):
         await alone
-    assert len(stage.tasks()) == 3, "nobody waits"
+    assert len(harness.tasks()) == 3, "a task without a waiting request is not sent again"
 
 
 @pytest.mark.anyio
-async def test_without_a_worker_a_caller_is_told_so_instead_of_waiting() -> None:
-    stage = Stage()
-    stage.broker.consumers = 0
-    await stage.desk.look()
-    assert stage.desk.workerless
-    assert stage.desk._nobody_since is not None
-    stage.desk._nobody_since -= 6
-    with pytest.raises(NoWorker):
-        await stage.ask("a")
-    stage.broker.consumers = 1
-    await stage.desk.look()
-    asked = stage.ask("b")
+async def test_without_workers_requests_fail_after_the_grace_period() -> None:
+    harness = Harness()
+    harness.broker.consumers = 0
+    await harness.dispatcher.poll_broker()
+    assert harness.dispatcher.no_workers
+    waiting = harness.predict("a")
     await turns()
-    stage.answer(0)
-    assert _meant_for(await asked) == "b"
+    assert harness.tasks() == [["a"]], "a worker that restarts is waited for"
+    harness.clock.seconds += 6
+    with pytest.raises(NoWorkersAvailableError):
+        await harness.predict("b")
+    harness.broker.consumers = 1
+    await harness.dispatcher.poll_broker()
+    later = harness.predict("c")
+    await turns()
+    harness.answer(0)
+    harness.answer(1)
+    assert [_owner(response) for response in await asyncio.gather(waiting, later)] == ["a", "c"]
 
 
 @pytest.mark.anyio
-async def test_a_burst_is_shed_once_answers_are_late_and_more_wait_than_can_be_answered() -> None:
-    stage = Stage()
-    asked = [stage.ask(str(number)) for number in range(200)]
+async def test_requests_are_shed_once_answers_are_slower_than_requests() -> None:
+    harness = Harness()
+    first = [harness.predict(str(number)) for number in range(200)]
+    names = [str(number) for number in range(MAX_BATCH_SIZE)]
+    waiting = [harness.predict_batch(*names) for _ in range(2)]
     await turns()
-    waiting = [stage.ask(str(number)) for number in range(150)]
-    await turns()
-    stage.desk._backlog.tick(1, 0)
-    stage.answer(0)
-    await asyncio.gather(*asked)
-    stage.desk._backlog.tick(20, 0)  # ten matches a second, and others still wait
-    for errand in stage.desk._errands._running.values():
-        for seat in errand.seats:
-            seat.asked_at -= 2
-    with pytest.raises(Overloaded, match="about 15 s") as refused:
-        await stage.ask("late")
-    assert refused.value.retry_after == 6
-    stage.answer(1)
-    assert len(await asyncio.gather(*waiting)) == 150
+    await harness.supervise()
+    harness.answer(0)
+    await asyncio.gather(*first)
+    await harness.supervise(2)  # 200 matches in 2 s, and 2,000 still wait
+    with pytest.raises(OverloadedError, match="about 20 s") as refused:
+        await harness.predict("late")
+    assert refused.value.retry_after_seconds == 11
+    harness.answer(1)
+    assert len(await asyncio.gather(*waiting)) == 2

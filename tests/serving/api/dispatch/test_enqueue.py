@@ -1,4 +1,4 @@
-"""What the API does with a task's id before and after the queue has the task."""
+"""What the API does with the id of a task before and after it is published."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from typing import Any
 
 import aio_pika
 import httpx
-import orjson
 import pytest
 from redis import Redis
 
 from serving.api.api_keys import create
 from serving.api.app import create_app
-from serving.api.dispatch.broker import DEAD_LETTERS, DELIVERY_LIMIT, QUEUE, Message, RabbitMQ
-from serving.api.dispatch.coalescing import Caller
-from serving.api.dispatch.dispatcher import Desk
-from serving.api.dispatch.result_store import WORKERS, Results, result_key
-from serving.errors import BrokerUnavailable, ResultsUnavailable
+from serving.api.dispatch.broker import RabbitMQ
+from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.dispatcher import Dispatcher
+from serving.api.dispatch.result_store import ResultStore
+from serving.errors import BrokerUnavailableError, ResultsUnavailableError
 from serving.settings import ServingSettings
-from serving.worker.execution import PREDICT
+from serving.wire.limits import MAX_DELIVERIES
+from serving.wire.messages import Message
+from serving.wire.queue import DEAD_LETTERS, QUEUE
+from serving.wire.results import WORKER_REGISTRY_KEY, WorkerStatus, encode_status, result_key
 from tests.support.fakes import FakeBroker
 from tests.support.predictor_helpers import FIXTURE
 from tests.support.rabbitmq_server import Rabbit
@@ -37,16 +39,16 @@ MESSAGE = Message("0" * 36, "serving.predict", [{}], None, {})
 class Api:
     """The application on a result store, without processes and without a lake."""
 
-    def __init__(self, results_url: str, folder: Path, failures: int = 0) -> None:
+    def __init__(self, results_url: str, folder: Path, error: Exception | None = None) -> None:
         made = [create(name) for name in ("one", "two")]
         self.keys = [key for key, _ in made]
         (folder / "keys").write_text("\n".join(line for _, line in made))
-        self.broker = FakeBroker(failures)
+        self.broker = FakeBroker(error)
         settings = ServingSettings(api_keys_file=folder / "keys", lake=str(folder / "lake"))
         self.app = create_app(settings)
         self.app.state.catalogue = SimpleNamespace(fixture=lambda *_: FIXTURE)
-        self.results = Results(results_url, 60)
-        self.app.state.desk = Desk(settings, self.broker, self.results)  # type: ignore[arg-type]  # stands in for one
+        self.results = ResultStore(results_url, 60)
+        self.app.state.dispatcher = Dispatcher(settings, self.broker, self.results)
 
     async def call(self, method: str, path: str, owner: int = 0, **arguments: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -67,16 +69,16 @@ def store(valkey: str) -> Iterator[str]:
 
 
 @pytest.mark.anyio
-async def test_a_key_whose_task_never_reached_the_queue_puts_it_there_when_it_comes_again(
-    store: str, tmp_path: Path
-) -> None:
-    api = Api(store, tmp_path, failures=1)
+async def test_a_key_whose_task_was_not_published_publishes_it_again(store: str, tmp_path: Path) -> None:
+    api = Api(store, tmp_path, error=RuntimeError("the process ends here"))
     assert (await api.submit("k")).status_code == 500
+    (lost,) = api.broker.published
+    api.broker.error = None
     again = await api.submit("k")
     assert again.status_code == 202
-    assert [message.task_id for message in api.broker.messages] == [again.json()["task_id"]]
+    assert [message.task_id for message in api.broker.published[1:]] == [again.json()["task_id"]] == [lost.task_id]
     assert (await api.submit("k")).json() == again.json()
-    assert len(api.broker.messages) == 1
+    assert len(api.broker.published) == 2
     await api.results.close()
 
 
@@ -100,39 +102,39 @@ async def test_an_id_that_no_task_can_have_is_unknown(store: str, tmp_path: Path
 async def test_workers_that_are_gone_are_forgotten(store: str) -> None:
     plain = Redis.from_url(store)
     for name, age in (("alive", 0), ("gone", 60)):
-        seen_at = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
-        plain.hset(WORKERS, name, orjson.dumps({"name": name, "seen_at": seen_at}))
-    results = Results(store, 60)
-    assert [one["name"] for one in await results.workers()] == ["alive"]
-    assert plain.hkeys(WORKERS) == [b"alive"]
+        status = WorkerStatus(name=name, pid=1, seen_at=datetime.now(UTC) - timedelta(seconds=age))
+        plain.hset(WORKER_REGISTRY_KEY, name, encode_status(status))
+    results = ResultStore(store, 60)
+    assert [worker.name for worker in await results.workers()] == ["alive"]
+    assert plain.hkeys(WORKER_REGISTRY_KEY) == [b"alive"]
     await results.close()
 
 
 @pytest.mark.anyio
-async def test_a_channel_that_closes_under_a_task_means_that_the_broker_is_away() -> None:
+async def test_a_channel_that_closes_means_that_the_broker_is_away() -> None:
     class Exchange:
         async def publish(self, *_: Any, **__: Any) -> None:
             raise aio_pika.exceptions.ChannelInvalidStateError("closed")
 
     broker = RabbitMQ("amqp://127.0.0.1:1")
     broker._exchange, broker._channel = Exchange(), SimpleNamespace(is_closed=False)  # type: ignore[assignment]  # stand in for them
-    with pytest.raises(BrokerUnavailable):
+    with pytest.raises(BrokerUnavailableError):
         await broker.publish(MESSAGE)
 
 
 @pytest.mark.rabbitmq
 @pytest.mark.anyio
-async def test_a_task_without_a_queue_is_refused_and_the_next_one_finds_a_new_queue(rabbit: Rabbit) -> None:
+async def test_a_task_without_a_queue_fails_and_the_next_declares_it(rabbit: Rabbit) -> None:
     broker = RabbitMQ(rabbit.url)
     await broker.publish(MESSAGE)
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         await channel.queue_delete(QUEUE)
-    with pytest.raises(BrokerUnavailable, match="no queue"):
+    with pytest.raises(BrokerUnavailableError, match="no queue"):
         await broker.publish(MESSAGE)
     await broker.publish(MESSAGE)
-    depths = {depth.name: depth.messages for depth in await broker.depths()}
-    assert depths[QUEUE] == 1
-    assert DEAD_LETTERS in depths  # with what other tests left there
+    lengths = {queue.name: queue.messages for queue in await broker.queue_stats()}
+    assert lengths[QUEUE] == 1
+    assert DEAD_LETTERS in lengths  # with what other tests left there
     await broker.close()
 
 
@@ -142,55 +144,51 @@ async def _stays() -> bool:
 
 @pytest.mark.rabbitmq
 @pytest.mark.anyio
-async def test_a_task_that_ended_every_worker_is_reported_as_failed_and_why(
-    rabbit: Rabbit, store: str, tmp_path: Path
-) -> None:
+async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabbit, store: str, tmp_path: Path) -> None:
     api = Api(store, tmp_path)
     broker = RabbitMQ(rabbit.url)
-    desk = Desk(ServingSettings(), broker, api.results)
-    api.app.state.desk = desk
-    await desk.look()
+    dispatcher = Dispatcher(ServingSettings(), broker, api.results)
+    api.app.state.dispatcher = dispatcher
+    await dispatcher.poll_broker()
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         await (await channel.get_queue(QUEUE)).purge()
-    task_id = await desk.submit(FIXTURE, Caller("/predict/async/", "request", _stays), PREDICT)
+    task_id = await dispatcher.enqueue(FIXTURE, RequestContext("/predict/async/", "request", _stays))
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         queue = await channel.get_queue(QUEUE)
-        for _ in range(DELIVERY_LIMIT + 1):  # as a worker's death does
+        for _ in range(MAX_DELIVERIES + 1):  # as a worker's death does
             letter = await queue.get(timeout=5)
             assert letter is not None
             await letter.reject(requeue=True)
         assert await queue.get(fail=False) is None
     for _ in range(50):
-        await desk.look()
-        if any(depth.name == DEAD_LETTERS and depth.messages for depth in desk.depths):
+        await dispatcher.poll_broker()
+        if any(queue.name == DEAD_LETTERS and queue.messages for queue in dispatcher.queues):
             break
         await asyncio.sleep(0.1)
     assert (await api.call("GET", f"/monitoring/task_status/{task_id}")).json()["status"] == "pending"
-    await desk._bury()
+    await dispatcher.supervise_once()
     told = (await api.call("GET", f"/monitoring/task_status/{task_id}")).json()
     assert told["status"] == "failure"
     assert "every worker" in told["error"]["detail"]
-    assert (DEAD_LETTERS, 0) in [(depth.name, depth.messages) for depth in await broker.depths()]
+    assert (DEAD_LETTERS, 0) in [(queue.name, queue.messages) for queue in await broker.queue_stats()]
     await broker.close()
     await api.results.close()
 
 
 @pytest.mark.anyio
-async def test_a_task_that_has_a_result_is_not_given_up(store: str) -> None:
-    results = Results(store, 60)
+async def test_a_task_with_a_result_is_not_marked_as_failed(store: str) -> None:
+    results = ResultStore(store, 60)
     Redis.from_url(store).set(result_key("a"), b"answered")
-    await results.give_up("a")
+    await results.mark_failed("a")
     assert await results.status("a") == (b"answered", None)
     await results.close()
 
 
 @pytest.mark.anyio
-async def test_a_task_that_expired_before_a_worker_had_it_is_told_for_as_long_as_it_could_have_run(
-    store: str, tmp_path: Path
-) -> None:
-    results = Results(store, 1)
+async def test_an_expired_task_is_known_for_as_long_as_it_could_run(store: str, tmp_path: Path) -> None:
+    results = ResultStore(store, 1)
     api = Api(store, tmp_path)
-    await results.accept("0" * 36)
+    await results.mark_accepted("0" * 36)
     await asyncio.sleep(1.2)
     assert (await api.call("GET", f"/monitoring/task_status/{'0' * 36}")).json()["status"] == "pending"
     await results.close()
@@ -198,19 +196,19 @@ async def test_a_task_that_expired_before_a_worker_had_it_is_told_for_as_long_as
 
 
 @pytest.mark.anyio
-async def test_no_caller_may_wait_before_the_subscription_is_confirmed_and_one_that_was_lost_is_caught_up(
+async def test_results_missed_by_the_subscription_are_fetched(
     tmp_path: Path,
 ) -> None:
     server = Store(tmp_path)
     server.start()
-    results = Results(server.url, 60)
+    results = ResultStore(server.url, 60)
     results.start()
     try:
-        with pytest.raises(ResultsUnavailable):
-            results.expect(results.new_task_id())
+        with pytest.raises(ResultsUnavailableError):
+            results.subscribe(results.new_task_id())
         await _soon(results.ping)
         task_id = results.new_task_id()
-        future = results.expect(task_id)
+        future = results.subscribe(task_id)
         server.kill()
         await asyncio.sleep(0.3)
         server.start()
@@ -223,7 +221,7 @@ async def test_no_caller_may_wait_before_the_subscription_is_confirmed_and_one_t
 
 async def _soon(call: Callable[[], Awaitable[None]]) -> None:
     for _ in range(100):
-        with contextlib.suppress(ResultsUnavailable):
+        with contextlib.suppress(ResultsUnavailableError):
             return await call()
         await asyncio.sleep(0.05)
     raise AssertionError("not within 5 s")

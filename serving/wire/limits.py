@@ -1,0 +1,18 @@
+"""How much is batched together, and how often a task is tried."""
+
+from __future__ import annotations
+
+MAX_BATCH_SIZE = 1000
+"""Matches in one request to POST /predict/batch."""
+MAX_REQUESTS_PER_TASK = 256
+"""Requests that share a task. Its headers hold all their ids, and RabbitMQ accepts at most 128 KB of headers."""
+MAX_MATCHES_PER_TASK = 8 * MAX_BATCH_SIZE
+"""Matches in one task: every caller of a shared task waits for all of it."""
+MAX_MATCHES_PER_CALL = 1000
+"""Matches in one model call, unless a single task has more: the next tasks wait until the call returns."""
+MAX_WORKER_CRASHES = 3
+"""Worker processes that a task may crash before it is reported as failed."""
+CALL_TIME_LIMIT_SECONDS = 120.0
+"""Time after which a worker process that is still in a call counts as stuck and is killed."""
+MAX_DELIVERIES = 20
+"""Deliveries after which RabbitMQ moves a task to the dead letters: only a task that keeps ending whole workers."""

@@ -1,0 +1,17 @@
+"""The queue that tasks wait in, as the API and the worker both declare it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serving.wire.limits import MAX_DELIVERIES
+
+QUEUE = "ml"
+DEAD_LETTERS = "ml.dead"
+QUEUE_ARGUMENTS: dict[str, Any] = {
+    "x-queue-type": "quorum",
+    "x-delivery-limit": MAX_DELIVERIES,
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": DEAD_LETTERS,
+}
+"""For RabbitMQ. It refuses a declaration whose arguments differ from those of the existing queue."""
