@@ -210,7 +210,7 @@ def test_the_probes_look_at_the_files_that_the_worker_renews(chart: Any) -> None
     live, ready = (" ".join(container[f"{name}Probe"]["exec"]["command"]) for name in ("liveness", "readiness"))
     assert f"{folder}/{heartbeat.ALIVE} " in live
     assert all(f"{folder}/{name} " in ready for name in (heartbeat.CONNECTED, heartbeat.MODEL))
-    assert heartbeat.INTERVAL * 2 < 30
+    assert heartbeat.INTERVAL_SECONDS * 2 < 30
 
 
 def test_mlflow_reads_its_variables(chart: Any) -> None:

@@ -15,7 +15,7 @@ from serving.worker.app import app
 
 
 def test_a_worker_says_that_it_lives_before_it_has_a_broker(tmp_path: Path) -> None:
-    heartbeat.keep_alive(tmp_path / "worker")
+    heartbeat.start(tmp_path / "worker")
     for _ in range(500):
         if (tmp_path / "worker" / "alive").exists():
             break
@@ -25,7 +25,7 @@ def test_a_worker_says_that_it_lives_before_it_has_a_broker(tmp_path: Path) -> N
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    heartbeat.keep_alive(None)
+    heartbeat.start(None)
     heartbeat.renew(None, heartbeat.MODEL)
     assert list(tmp_path.iterdir()) == []
 
@@ -39,9 +39,9 @@ def test_the_connection_is_renewed_by_the_event_loop_only(tmp_path: Path, monkey
         rounds.append(lambda: function(*args))
         return entry
 
-    monkeypatch.setattr(heartbeat.Connected, "folder", tmp_path)
+    monkeypatch.setattr(heartbeat.ConnectedStep, "folder", tmp_path)
     worker = SimpleNamespace(timer=SimpleNamespace(call_repeatedly=call_repeatedly))
-    step = heartbeat.Connected(worker)
+    step = heartbeat.ConnectedStep(worker)
     step.start(worker)
     assert not (tmp_path / "connected").exists()
     rounds[0]()
@@ -51,4 +51,4 @@ def test_the_connection_is_renewed_by_the_event_loop_only(tmp_path: Path, monkey
 
 
 def test_every_worker_runs_the_step() -> None:
-    assert heartbeat.Connected in app.steps["worker"]
+    assert heartbeat.ConnectedStep in app.steps["worker"]
