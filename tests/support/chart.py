@@ -23,8 +23,8 @@ OPERATORS = (
 )
 
 
-class Refused(Exception):
-    """Helm's own words on why it did not render."""
+class HelmError(Exception):
+    """Helm failed; the message is its output."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Chart:
     helm: str
 
     def run(self, *arguments: str) -> str:
-        """Output of a helm command; raises Refused with its errors."""
+        """Output of a helm command; raises HelmError with its errors."""
         done = subprocess.run([self.helm, *arguments], capture_output=True, text=True, timeout=120)
         if done.returncode:
-            raise Refused(done.stdout + done.stderr)
+            raise HelmError(done.stdout + done.stderr)
         return done.stdout
 
     def render(
@@ -54,7 +54,7 @@ class Chart:
 
     def refuses(self, *values: str) -> str:
         """What helm says about values that it must not take."""
-        with pytest.raises(Refused) as told:
+        with pytest.raises(HelmError) as told:
             self.render(values=values)
         return str(told.value)
 
