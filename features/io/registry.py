@@ -214,25 +214,6 @@ class Registry:
 
         self._call_server(delete)
 
-    def dataset(self, version: ModelVersion) -> pd.DataFrame:
-        """The rows that a version was fitted on, as they were then."""
-
-        def fetch() -> pd.DataFrame:
-            import mlflow.artifacts
-
-            mlflow.set_tracking_uri(self.tracking_uri)
-            with tempfile.TemporaryDirectory() as folder:
-                path = mlflow.artifacts.download_artifacts(
-                    run_id=version.run_id, artifact_path=DATASET, dst_path=folder
-                )
-                return pd.read_parquet(path)
-
-        return self._call_server(fetch)
-
-    def metrics(self, version: ModelVersion) -> dict[str, float]:
-        """Metrics of the run that made a version."""
-        return self._call_server(lambda: dict(self._client().get_run(version.run_id).data.metrics))
-
     def _select_experiment(self, experiment: str) -> None:
         """Choose the experiment. A registry in a file keeps its artefacts beside it, not in the working directory."""
         import mlflow

@@ -124,11 +124,6 @@ def train(
     )
 
 
-def refit(dataset: pd.DataFrame, recipe: Recipe) -> Classifier:
-    """Fit the model again from a version's dataset and recipe, which the registry keeps; equal bit for bit."""
-    return recipe.head().fit(dataset[list(recipe.features)].to_numpy(float), dataset["outcome"].to_numpy(np.int64))
-
-
 def _need_shots(matches: pd.DataFrame) -> None:
     """Require shots for most matches: where they are unknown, the ratings of shots do not change."""
     known = matches[["home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target"]].notna().all(axis=1)
