@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,22 +42,30 @@ POISSON_ENGINES = 3
 """Number of Poisson engines (goals, shots on target, shots). Each has two club columns and two division columns."""
 
 
+STEP_DTYPE = np.dtype(
+    [
+        ("elo_k", float),
+        ("elo_gamma", float),
+        ("elo_home_advantage", float),
+        ("plain_k", float),
+        ("plain_gamma", float),
+        ("plain_home_advantage", float),
+        ("pi_rate", float),
+        ("pi_carry", float),
+        ("gain_after_summer", float),
+        ("gain_after_promotion", float),
+        ("gain_fade", float),
+        ("rate", float, (POISSON_ENGINES,)),
+        ("division_rate", float, (POISSON_ENGINES,)),
+    ]
+)
+"""The coefficients that every match needs, as one record: passing arrays to the compiled functions costs more."""
+
+
 class RatingCoefficients(NamedTuple):
     """Parameters of all divisions as arrays, one row a division. A NamedTuple, because numba compiles those."""
 
-    elo_k: Floats
-    elo_gamma: Floats
-    elo_home_advantage: Floats
-    plain_k: Floats
-    plain_gamma: Floats
-    plain_home_advantage: Floats
-    pi_rate: Floats
-    pi_carry: Floats
-    gain_after_summer: Floats
-    gain_after_promotion: Floats
-    gain_fade: Floats
-    rate: Floats  # (divisions, POISSON_ENGINES)
-    division_rate: Floats  # (divisions, POISSON_ENGINES)
+    step: NDArray[np.void]  # (divisions,) of STEP_DTYPE
     start: Floats  # (divisions, N_POOLED_COLUMNS) mean of the clubs before the first season
     promoted_offset: Floats  # (divisions, N_POOLED_COLUMNS)
     mean_reversion: Floats  # (divisions, N_POOLED_COLUMNS)
@@ -67,18 +75,22 @@ class RatingCoefficients(NamedTuple):
     def of(params: list[RatingParams], tiers: list[int]) -> RatingCoefficients:
         """Lay out the parameters and tiers of divisions, one entry a division."""
         rows = [_coefficients_of(division, tier) for division, tier in zip(params, tiers, strict=True)]
-        return RatingCoefficients(*(np.array(column, dtype=float) for column in zip(*rows, strict=True)))
+        steps, *columns = zip(*rows, strict=True)
+        return RatingCoefficients(np.array(list(steps), STEP_DTYPE), *(np.array(column, dtype=float) for column in columns))
 
 
-def _coefficients_of(params: RatingParams, tier: int) -> tuple[float | list[float], ...]:
+def _coefficients_of(params: RatingParams, tier: int) -> tuple[Any, ...]:
     """One division's row of each field of `RatingCoefficients`."""
     elo, plain, pi, gain = params.elo, params.elo_plain, params.pi, params.gain
     engines = (params.poisson, params.shots_on_target, params.shots)
-    return (
+    step = (
         *(elo.k, elo.gamma, elo.home_advantage, plain.k, plain.gamma, plain.home_advantage, pi.rate, pi.carry),
         *(gain.after_summer, gain.after_promotion, gain.fade),
         [engine.rate for engine in engines],
         [engine.division_rate for engine in engines],
+    )
+    return (
+        step,
         [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0] + [0.0] * (2 * POISSON_ENGINES),
         [elo.promoted_offset, pi.promoted_offset, pi.promoted_offset]
         + [engine.promoted_offset for engine in engines for _ in ("attack", "defence")],

@@ -62,37 +62,37 @@ def _first_match_of_season(club, d, season, state, coefficients):
     if state.club_season[club] < 0 or state.club_season[club] < season - 1:
         for c in range(N_POOLED_COLUMNS):
             clubs[club, c] = mean[d, c] + (coefficients.promoted_offset[d, c] if has_mean[d] else 0.0)
-        clubs[club, GAIN] = 1.0 + coefficients.gain_after_promotion[d]
+        clubs[club, GAIN] = 1.0 + coefficients.step[d].gain_after_promotion
     elif state.club_season[club] < season:
         for c in range(N_POOLED_COLUMNS):
             share = coefficients.mean_reversion[d, c] if has_mean[d] else 0.0
             clubs[club, c] += share * (mean[d, c] - clubs[club, c])
-        clubs[club, GAIN] += coefficients.gain_after_summer[d]
+        clubs[club, GAIN] += coefficients.step[d].gain_after_summer
     state.club_season[club] = season
     state.club_division[club] = d
 
 
 @njit(cache=True)
-def _add_to_state(club, d, column, change, state):
-    state.clubs[club, column] += change
-    state.total[d, column] += change
+def _add(club, d, column, change, clubs, total):
+    clubs[club, column] += change
+    total[d, column] += change
 
 
 @njit(cache=True)
-def _update_elo(h, a, d, home_state, away_state, home_indicator, difference, state, coefficients):
-    gap = home_state[ELO] + home_indicator * coefficients.elo_home_advantage[d] - away_state[ELO]
-    points = elo_change(gap, difference, coefficients.elo_k[d], coefficients.elo_gamma[d])
-    _add_to_state(h, d, ELO, home_state[GAIN] * points, state)
-    _add_to_state(a, d, ELO, -away_state[GAIN] * points, state)
-    gap = home_state[ELO_PLAIN] + home_indicator * coefficients.plain_home_advantage[d] - away_state[ELO_PLAIN]
-    points = elo_change(gap, difference, coefficients.plain_k[d], coefficients.plain_gamma[d])
-    state.clubs[h, ELO_PLAIN] += points
-    state.clubs[a, ELO_PLAIN] -= points
+def _update_elo(h, a, d, home_state, away_state, home_indicator, difference, clubs, total, step):
+    gap = home_state[ELO] + home_indicator * step.elo_home_advantage - away_state[ELO]
+    points = elo_change(gap, difference, step.elo_k, step.elo_gamma)
+    _add(h, d, ELO, home_state[GAIN] * points, clubs, total)
+    _add(a, d, ELO, -away_state[GAIN] * points, clubs, total)
+    gap = home_state[ELO_PLAIN] + home_indicator * step.plain_home_advantage - away_state[ELO_PLAIN]
+    points = elo_change(gap, difference, step.plain_k, step.plain_gamma)
+    clubs[h, ELO_PLAIN] += points
+    clubs[a, ELO_PLAIN] -= points
 
 
 @njit(cache=True)
-def _update_pi(h, a, d, home_state, away_state, neutral, difference, state, coefficients):
-    rate, carry = coefficients.pi_rate[d], coefficients.pi_carry[d]
+def _update_pi(h, a, d, home_state, away_state, neutral, difference, clubs, total, step):
+    rate, carry = step.pi_rate, step.pi_carry
     if neutral:  # both clubs have the mean of their two ratings, and both ratings move alike
         home_mean = (home_state[PI_HOME] + home_state[PI_AWAY]) / 2
         away_mean = (away_state[PI_HOME] + away_state[PI_AWAY]) / 2
@@ -101,15 +101,15 @@ def _update_pi(h, a, d, home_state, away_state, neutral, difference, state, coef
     else:
         move = rate * error_after_diminishing(home_state[PI_HOME], away_state[PI_AWAY], difference)
         carried = carry * move
-    _add_to_state(h, d, PI_HOME, home_state[GAIN] * move, state)
-    _add_to_state(h, d, PI_AWAY, home_state[GAIN] * carried, state)
-    _add_to_state(a, d, PI_AWAY, -away_state[GAIN] * move, state)
-    _add_to_state(a, d, PI_HOME, -away_state[GAIN] * carried, state)
+    _add(h, d, PI_HOME, home_state[GAIN] * move, clubs, total)
+    _add(h, d, PI_AWAY, home_state[GAIN] * carried, clubs, total)
+    _add(a, d, PI_AWAY, -away_state[GAIN] * move, clubs, total)
+    _add(a, d, PI_HOME, -away_state[GAIN] * carried, clubs, total)
 
 
 @njit(cache=True)
 def _update_poisson(
-    engine, h, a, d, home_state, away_state, home_indicator, home_count, away_count, state, coefficients
+    engine, h, a, d, home_state, away_state, home_indicator, home_count, away_count, clubs, divisions, total, step
 ):
     """Move attack, defence and the division's level by one count of both sides (goals, shots on target or shots)."""
     attack, defence, level = ATTACK + 2 * engine, ATTACK + 2 * engine + 1, LEVEL + 2 * engine
@@ -119,13 +119,13 @@ def _update_poisson(
     )
     away_rate = np.exp(home_state[level] + away_state[attack] - home_state[defence])
     error_home, error_away = (home_count - home_rate) / average, (away_count - away_rate) / average
-    rate, division_rate = coefficients.rate[d, engine], coefficients.division_rate[d, engine]
-    _add_to_state(h, d, attack, rate * home_state[GAIN] * error_home, state)
-    _add_to_state(a, d, defence, -rate * away_state[GAIN] * error_home, state)
-    _add_to_state(a, d, attack, rate * away_state[GAIN] * error_away, state)
-    _add_to_state(h, d, defence, -rate * home_state[GAIN] * error_away, state)
-    state.divisions[d, 2 * engine] += division_rate * (error_home + error_away) / 2
-    state.divisions[d, 2 * engine + 1] += home_indicator * division_rate * (error_home - error_away) / 2
+    rate, division_rate = step.rate[engine], step.division_rate[engine]
+    _add(h, d, attack, rate * home_state[GAIN] * error_home, clubs, total)
+    _add(a, d, defence, -rate * away_state[GAIN] * error_home, clubs, total)
+    _add(a, d, attack, rate * away_state[GAIN] * error_away, clubs, total)
+    _add(h, d, defence, -rate * home_state[GAIN] * error_away, clubs, total)
+    divisions[d, 2 * engine] += division_rate * (error_home + error_away) / 2
+    divisions[d, 2 * engine + 1] += home_indicator * division_rate * (error_home - error_away) / 2
 
 
 @njit(cache=True)
@@ -143,6 +143,7 @@ def update_ratings(matches, state, coefficients):
     -------
     Two arrays (n, len(STATE_COLUMNS)): the states of the home and the away clubs before each match.
     """
+    clubs, divisions, total = state.clubs, state.divisions, state.total
     n = len(matches.day)
     before_home = np.empty((n, CLUB_COLUMNS + DIVISION_COLUMNS))
     before_away = np.empty((n, CLUB_COLUMNS + DIVISION_COLUMNS))
@@ -158,21 +159,21 @@ def update_ratings(matches, state, coefficients):
             for club in (matches.home[i], matches.away[i]):
                 if state.club_season[club] < season or state.club_division[club] != d:
                     _first_match_of_season(club, d, season, state, coefficients)
-                    state.total[d] += state.clubs[club, :N_POOLED_COLUMNS]
+                    total[d] += clubs[club, :N_POOLED_COLUMNS]
                     state.club_count[d] += 1
-            before_home[i, :CLUB_COLUMNS] = state.clubs[matches.home[i]]
-            before_away[i, :CLUB_COLUMNS] = state.clubs[matches.away[i]]
-            before_home[i, CLUB_COLUMNS:] = state.divisions[d]
-            before_away[i, CLUB_COLUMNS:] = state.divisions[d]
+            before_home[i, :CLUB_COLUMNS] = clubs[matches.home[i]]
+            before_away[i, :CLUB_COLUMNS] = clubs[matches.away[i]]
+            before_home[i, CLUB_COLUMNS:] = divisions[d]
+            before_away[i, CLUB_COLUMNS:] = divisions[d]
         for i in range(first, last):  # the changes by the day's results
             if not matches.known[i]:
                 continue
             h, a, d, neutral = matches.home[i], matches.away[i], matches.division[i], matches.neutral[i]
-            home_state, away_state = before_home[i], before_away[i]
+            home_state, away_state, step = before_home[i], before_away[i], coefficients.step[d]
             difference = matches.counts[i, 0, 0] - matches.counts[i, 0, 1]
             home_indicator = 0.0 if neutral else 1.0
-            _update_elo(h, a, d, home_state, away_state, home_indicator, difference, state, coefficients)
-            _update_pi(h, a, d, home_state, away_state, neutral, difference, state, coefficients)
+            _update_elo(h, a, d, home_state, away_state, home_indicator, difference, clubs, total, step)
+            _update_pi(h, a, d, home_state, away_state, neutral, difference, clubs, total, step)
             for engine in range(POISSON_ENGINES):
                 home_count, away_count = matches.counts[i, engine, 0], matches.counts[i, engine, 1]
                 if not (np.isnan(home_count) or np.isnan(away_count)):
@@ -186,11 +187,13 @@ def update_ratings(matches, state, coefficients):
                         home_indicator,
                         home_count,
                         away_count,
-                        state,
-                        coefficients,
+                        clubs,
+                        divisions,
+                        total,
+                        step,
                     )
             for club in (h, a):
-                state.clubs[club, PLAYED] += 1
-                state.clubs[club, GAIN] = 1.0 + coefficients.gain_fade[d] * (state.clubs[club, GAIN] - 1.0)
+                clubs[club, PLAYED] += 1
+                clubs[club, GAIN] = 1.0 + step.gain_fade * (clubs[club, GAIN] - 1.0)
         first = last
     return before_home, before_away
