@@ -76,7 +76,8 @@ class RatingCoefficients(NamedTuple):
         """Lay out the parameters and tiers of divisions, one entry a division."""
         rows = [_coefficients_of(division, tier) for division, tier in zip(params, tiers, strict=True)]
         steps, *columns = zip(*rows, strict=True)
-        return RatingCoefficients(np.array(list(steps), STEP_DTYPE), *(np.array(column, dtype=float) for column in columns))
+        arrays = (np.array(column, dtype=float) for column in columns)
+        return RatingCoefficients(np.array(list(steps), STEP_DTYPE), *arrays)
 
 
 def _coefficients_of(params: RatingParams, tier: int) -> tuple[Any, ...]:
