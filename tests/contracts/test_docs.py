@@ -11,7 +11,7 @@ import pytest
 
 from features.io.settings import unknown_variables
 from orchestration.local.cli import main
-from tests.contracts.test_makefile import targets
+from tests.support.makefile import targets
 
 MAX_WORDS, MAX_SENTENCE_WORDS = 1_100, 35
 CHANGELOG = ".github/CHANGELOG.md"

@@ -6,16 +6,13 @@ import re
 import subprocess
 from pathlib import Path
 
+from tests.support.makefile import targets
+
 
 def make(repository: Path, *arguments: str) -> str:
     """Output of a make that runs no recipe but that of `help`."""
     done = subprocess.run(["make", *arguments], cwd=repository, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout
-
-
-def targets(repository: Path) -> set[str]:
-    """Names of all targets but the environment, which is a file."""
-    return set(re.findall(r"^([A-Za-z][\w-]*):(?!=)", (repository / "Makefile").read_text(), re.M))
 
 
 def test_bare_make_prints_every_target(repository: Path) -> None:
