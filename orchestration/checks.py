@@ -66,7 +66,7 @@ def verify(tables: Mapping[Suite, pd.DataFrame], as_of: datetime) -> Iterator[dg
             if result.blocks:
                 failed.append(f"{result.description} ({result.error or result.observed})")
     if failed:
-        raise dg.Failure(f"not published, the last published table stays: {'; '.join(failed)}")
+        raise dg.Failure(f"not published; the previous table remains in use. Failed checks: {'; '.join(failed)}")
 
 
 def _check_result(asset: str, result: CheckResult) -> dg.AssetCheckResult:

@@ -1,5 +1,5 @@
-"""Answering now: the REST API and the Celery worker behind it.
+"""Online serving: the REST API and the Celery worker behind it.
 
-`python -m serving.api` and `python -m serving.worker` start the two processes; they are the same as
-`uvicorn serving.api.app:create_app --factory` and `celery -A serving.worker.app worker --queues ml --pool prefork`.
+Start the two processes with `python -m serving.api` and `python -m serving.worker`: the first adds connection limits that
+plain `uvicorn` lacks, the second Celery options that plain `celery` lacks.
 """

@@ -86,7 +86,7 @@ def rollback(registry: Registry, lake: Lake, by: str, reason: str, at: datetime)
         If name or reason is empty, or there is no previous version.
     """
     if not by.strip() or not reason.strip():
-        raise PromotionBlockedError("a rollback needs the name of who does it and a reason")
+        raise PromotionBlockedError("a rollback requires your name and a reason")
     complete_promotion(registry, lake)
     previous, current, staged = (registry.by_alias(alias) for alias in (PREVIOUS, PRODUCTION, STAGING))
     if previous is None:

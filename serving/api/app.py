@@ -1,4 +1,4 @@
-"""The REST API: `python -m serving.api`, or `uvicorn serving.api.app:create_app --factory`."""
+"""The REST API: `python -m serving.api`."""
 
 from __future__ import annotations
 

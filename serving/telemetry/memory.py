@@ -1,4 +1,4 @@
-"""Memory that a process at rest does not need: about 30 MB of the API and its worker together."""
+"""Reduce the memory of idle processes: about 30 MB of the API and its worker together."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ MAX_MATCHES_PER_TASK = 8 * MAX_BATCH_SIZE
 MAX_MATCHES_PER_CALL = 1000
 """Matches in one model call, unless a single task has more: the next tasks wait until the call returns."""
 MAX_WORKER_CRASHES = 3
-"""Worker processes that a task may crash before it is reported as failed."""
+"""Child processes that a task may crash before it is reported as failed."""
 CALL_TIME_LIMIT_SECONDS = 120.0
-"""Time after which a worker process that is still in a call counts as stuck and is killed."""
+"""Time after which a child process that is still in a call counts as stuck and is killed."""
 MAX_DELIVERIES = 20
-"""Deliveries after which RabbitMQ moves a task to the dead letters: only a task that keeps ending whole workers."""
+"""Deliveries after which RabbitMQ dead-letters a task. Only a task that repeatedly ends the whole worker gets there."""

@@ -1,4 +1,4 @@
-"""A task as Celery's message protocol 2 has it."""
+"""A task in Celery's message protocol 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the result store holds: results in Celery's format, accepted tasks, and the status of each worker process."""
+"""What the result store holds: results in Celery's format, accepted tasks, and the status of each child process of a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from serving.errors import from_wire, to_wire
 WORKER_REGISTRY_KEY = "touchline:workers"
 """Hash of `WorkerStatus` documents by worker name."""
 WORKER_TTL = timedelta(seconds=10)
-"""A worker process that has not reported for this long counts as gone."""
+"""A child process that has not reported for this long counts as gone."""
 STORE_FIRST_AND_PUBLISH = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
     redis.call('PUBLISH', KEYS[1], ARGV[1])
@@ -60,7 +60,7 @@ def parse_result(stored: dict[str, Any]) -> Any:
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker process reports of itself. The fields about the model are None until it has loaded one."""
+    """What a child process of a worker reports of itself. The fields about the model are None until it has loaded one."""
 
     name: str
     pid: int

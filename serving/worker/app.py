@@ -1,4 +1,4 @@
-"""The Celery worker: `python -m serving.worker`, or `celery -A serving.worker.app worker --pool prefork`."""
+"""The Celery worker: `python -m serving.worker`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from serving.telemetry import memory, tracing
 from serving.telemetry.logging import configure_logging
 from serving.wire.queue import QUEUE, QUEUE_ARGUMENTS
 from serving.worker import heartbeat
-from serving.worker.dependencies import get_result_store, get_settings, preload
+from serving.worker.dependencies import get_redis, get_settings, preload
 from serving.worker.lifecycle import deregister, start_refreshing
 from serving.worker.metrics import observe_batch, serve_metrics
 
@@ -108,7 +108,7 @@ def _start_child(**_: Any) -> None:
 @signals.worker_process_shutdown.connect
 def stop_child(**_: Any) -> None:
     """Remove the child from the worker registry and send its last spans."""
-    deregister(get_result_store())
+    deregister(get_redis())
     tracing.shutdown()
 
 

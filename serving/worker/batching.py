@@ -124,7 +124,7 @@ class Batcher:
     def _exceeds_crash_limit(self, request: Request) -> bool:
         """Count a child that this task crashed; at the limit, store the task's failure."""
         client = request.task.backend.client
-        crashes_key = f"touchline:losses:{request.id}"
+        crashes_key = f"touchline:crashes:{request.id}"
         try:
             crashes = int(client.incr(crashes_key))
             client.expire(crashes_key, _CRASH_COUNT_TTL_SECONDS)

@@ -21,7 +21,7 @@ def get_settings() -> ServingSettings:
 
 
 @cache
-def get_result_store() -> Redis:
+def get_redis() -> Redis:
     """The connection of a child process to the result store."""
     return Redis.from_url(
         get_settings().results_url, socket_timeout=5, socket_connect_timeout=5, health_check_interval=30

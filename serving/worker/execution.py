@@ -21,7 +21,7 @@ from serving.wire.fixtures import Fixture
 from serving.wire.forecast_json import EncodedForecasts, encode_forecast
 from serving.wire.results import STORE_FIRST_AND_PUBLISH, accepted_key, encode_result, result_key
 from serving.wire.tasks import PREDICT
-from serving.worker.dependencies import get_predictor, get_result_store, get_settings
+from serving.worker.dependencies import get_predictor, get_redis, get_settings
 
 if TYPE_CHECKING:
     from serving.worker.predictor import Prediction, Predictor
@@ -64,7 +64,7 @@ class BatchReport:
 
 def execute_batch(invocations: list[TaskInvocation]) -> BatchReport:
     """Run tasks in this child process. This is the function that the main process calls through the pool."""
-    results = ResultWriter(get_result_store(), get_settings().result_ttl_seconds)
+    results = ResultWriter(get_redis(), get_settings().result_ttl_seconds)
     return execute(invocations, get_predictor(), results)
 
 
@@ -121,7 +121,10 @@ def _count_outcomes(forecasts: ForecastBatch) -> Counter[str]:
 def _predict(
     invocations: list[TaskInvocation], predictor: Predictor
 ) -> tuple[list[ForecastBatch | Exception], Prediction | None]:
-    """One output for each task: its forecasts, or an exception, which for PREDICT also stands for its only match."""
+    """One output per task: its forecasts, or an exception.
+
+    A failed match of a PREDICT task is returned as an exception too, because the task has only that match.
+    """
     try:
         batches = [_read_fixtures(invocation) for invocation in invocations]
         prediction = predictor.predict(concat(batches))

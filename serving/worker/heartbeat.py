@@ -1,8 +1,8 @@
-"""Files whose age tells a supervisor how a worker is doing; checking them costs nothing.
+"""Heartbeat files for liveness and readiness probes: their age shows how a worker is doing.
 
 `alive` is renewed by a thread of the main process, whatever the broker does: a worker that waits for its broker must
 not be restarted. `connected` is renewed by the event loop, which stops without a broker, and `model` by each child that
-has loaded a model: only with both files fresh does the worker answer.
+has loaded a model: the worker is ready only if both files are fresh.
 """
 
 from __future__ import annotations

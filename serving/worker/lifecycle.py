@@ -16,7 +16,7 @@ from serving.settings import ServingSettings
 from serving.telemetry import memory
 from serving.wire.results import WORKER_REGISTRY_KEY, WorkerStatus, encode_status
 from serving.worker import heartbeat
-from serving.worker.dependencies import get_predictor, get_result_store, get_settings
+from serving.worker.dependencies import get_predictor, get_redis, get_settings
 
 if TYPE_CHECKING:
     from serving.worker.predictor import Predictor
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 def start_refreshing() -> None:
     """Start the background work of this child process; it ends with the process."""
-    start_background_refresh(get_predictor(), get_settings(), get_result_store(), stop=threading.Event())
+    start_background_refresh(get_predictor(), get_settings(), get_redis(), stop=threading.Event())
 
 
 def start_background_refresh(

@@ -1,4 +1,8 @@
-"""The tasks on queue `ml`. `serving.worker.batching` runs those that wait together as one call."""
+"""The tasks on queue `ml`.
+
+A worker does not run these functions: `serving.worker.batching.strategy` takes the messages, and runs those that wait
+together as one call. The bodies run only when a task is called directly.
+"""
 
 from __future__ import annotations
 

@@ -173,5 +173,5 @@ def test_the_code_server_runs_the_same_environment_as_the_run_pods(chart: Any) -
 
 
 def test_pools_are_limited_as_in_a_local_run(chart: Any, repository: Path) -> None:
-    local = yaml.safe_load((repository / "orchestration/dagster.yaml").read_text())
+    local = yaml.safe_load((repository / "orchestration/local/dagster.yaml").read_text())
     assert instance(chart)["concurrency"]["pools"] == local["concurrency"]["pools"]

@@ -15,7 +15,7 @@ NO_WORKERS_GRACE_SECONDS = 5.0
 STALLED_AFTER_SECONDS = 1.0
 """A request that is unanswered for longer means that requests come faster than they are answered."""
 MIN_DRAIN_RATE = 50.0
-"""Tasks a second that the queue is assumed to lose until a rate has been measured."""
+"""Assumed drain rate of the queue, in tasks per second, until one has been measured."""
 
 
 class LoadEstimator:
@@ -87,7 +87,7 @@ class Admission:
     def check_wait(self, route: str, oldest_age: float) -> None:
         """Refuse a synchronous request that would wait too long; raises OverloadedError or NoWorkersAvailableError."""
         if self._no_workers_since is not None and self._clock() - self._no_workers_since > NO_WORKERS_GRACE_SECONDS:
-            raise NoWorkersAvailableError("no worker is alive; the task was not queued")
+            raise NoWorkersAvailableError("no worker is running; the task was not queued")
         wait, limit = self._load.estimated_wait(oldest_age), self._settings.shed_above_wait_seconds
         if wait > limit:
             SHED_REQUESTS.labels(route).inc()

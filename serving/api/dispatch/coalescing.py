@@ -1,7 +1,6 @@
 """Coalesces concurrent requests into one task.
 
-There is no timer: with nothing being published a request goes at once, and requests that arrive during a publish share
-the next task. Single matches and batches have a coalescer each.
+There is no timer: if nothing is being published, a request is published at once; otherwise it joins the next task. Single matches and batches have a coalescer each.
 """
 
 from __future__ import annotations

@@ -61,13 +61,13 @@ class Dispatcher:
 
     async def predict(self, fixture: Fixture, context: RequestContext) -> bytes:
         """Forecast one match, as JSON; raises the worker's error. Concurrent requests share a task."""
-        return encode_forecast(fixture, await self._wait([fixture], context, self._single_coalescer))
+        return encode_forecast(fixture, await self._submit_and_wait([fixture], context, self._single_coalescer))
 
     async def predict_batch(self, fixtures: list[Fixture], context: RequestContext) -> EncodedForecasts:
         """Forecast many matches; the error of a match is among the forecasts. Concurrent requests share a task."""
-        return await self._wait(fixtures, context, self._batch_coalescer)
+        return await self._submit_and_wait(fixtures, context, self._batch_coalescer)
 
-    async def _wait(
+    async def _submit_and_wait(
         self, fixtures: list[Fixture], context: RequestContext, coalescer: RequestCoalescer
     ) -> EncodedForecasts:
         self._admission.check_wait(context.route, self._in_flight.oldest_age())

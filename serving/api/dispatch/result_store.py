@@ -1,4 +1,4 @@
-"""Results in Redis or Valkey: awaited on the event loop, stored once, known by the ids of accepted tasks."""
+"""Result store in Redis or Valkey: awaits results, stores each once, and tracks accepted tasks."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class ResultStore:
 
     async def mark_failed(self, task_id: str) -> None:
         """Store a failure for a task that no worker can finish, unless it has a result."""
-        error = TaskFailedError("every worker that took this task ended while it ran")
+        error = TaskFailedError("every worker that started this task exited before finishing it")
         document = encode_result(task_id, error)
         key = result_key(task_id)
         await self._call(self._redis.eval(STORE_FIRST_AND_PUBLISH, 1, key, document, self._ttl_seconds))

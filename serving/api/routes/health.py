@@ -36,13 +36,13 @@ async def alive() -> Alive:
     responses={503: {"model": Readiness, "description": "A dependency is down: see `parts`; or a `Problem`."}},
 )
 async def ready(dispatcher: DispatcherDep, catalogue: CatalogueDep, response: Response) -> Readiness:
-    """Readiness: whether predictions can be answered. Checks broker, result backend, workers, model and lake."""
+    """Readiness: whether predictions can be answered. Checks broker, result store, workers, model and lake."""
     await dispatcher.poll_broker()
     parts = {
         "broker": Part(ok=dispatcher.broker_error is None, detail=dispatcher.broker_error or "accepts tasks"),
         "results": await _check(dispatcher.results.ping(), "reachable"),
         "workers": Part(
-            ok=not dispatcher.no_workers, detail="no worker is alive" if dispatcher.no_workers else "alive"
+            ok=not dispatcher.no_workers, detail="no worker is running" if dispatcher.no_workers else "alive"
         ),
         "model": await _check_model(dispatcher),
         "lake": _check_lake(catalogue),
@@ -94,7 +94,7 @@ async def _check_model(dispatcher: Dispatcher) -> Part:
     if versions:
         return Part(ok=True, detail=f"version {', '.join(map(str, versions))} in {len(workers)} worker processes")
     reason = next((worker.error for worker in workers if worker.error), None)
-    return Part(ok=False, detail=reason or ("still loading" if workers else "no worker is alive"))
+    return Part(ok=False, detail=reason or ("still loading" if workers else "no worker is running"))
 
 
 def _check_lake(catalogue: Catalogue) -> Part:

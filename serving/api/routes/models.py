@@ -20,7 +20,7 @@ async def model_info(_: NoQuery, dispatcher: DispatcherDep) -> ModelInfo:
     loaded = [worker for worker in workers if worker.model_version is not None]
     if not loaded:
         reason = next((worker.error for worker in workers if worker.error), None)
-        raise ModelUnavailableError(reason or ("the workers are still loading" if workers else "no worker is alive"))
+        raise ModelUnavailableError(reason or ("the workers are still loading" if workers else "no worker is running"))
     counts = Counter(worker.model_version for worker in loaded)
     newest = max(loaded, key=lambda worker: worker.loaded_at or worker.seen_at)
     return ModelInfo(

@@ -86,7 +86,7 @@ async def predict_batch(
 ) -> OrjsonResponse:
     """Forecast up to 1,000 matches in one request. An item that cannot be forecast has an error instead.
 
-    A body that does not match the schema is an error as a whole.
+    If the body does not match the schema, the whole request is rejected.
     """
     fixtures: list[Fixture] = []
     rejected: dict[int, TouchlineError] = {}
@@ -124,7 +124,7 @@ async def predict_async(
     # The request that set the key may have failed before its task reached the queue. Queueing the task again under the
     # same id is safe: only its first result is kept.
     await dispatcher.enqueue(fixture, context, task_id)
-    await dispatcher.results.set(key, f"{task_id} {body_digest} taken")
+    await dispatcher.results.set(key, f"{task_id} {body_digest} queued")
     return TaskAccepted(task_id=task_id)
 
 

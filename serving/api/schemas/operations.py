@@ -56,7 +56,9 @@ class Worker(BaseModel):
     pid: int
     seen_at: datetime = Field(description="When the process last reported its status.")
     model_version: int | None
-    error: str | None = Field(description="Why the process has no model; null if it has one.")
+    error: str | None = Field(
+        description="Why the model, the team states or the odds are not up to date; null if they are."
+    )
 
 
 class Workers(BaseModel):

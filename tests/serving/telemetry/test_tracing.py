@@ -62,11 +62,11 @@ def test_a_child_that_ends_sends_what_it_has_traced(
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_RESULT_BACKEND_URL", f"{valkey}/13")
     dependencies.get_settings.cache_clear()
-    dependencies.get_result_store.cache_clear()
+    dependencies.get_redis.cache_clear()
     with tracing.task_spans([TaskInvocation("last", PREDICT, [])]):
         pass
     stop_child()
     dependencies.get_settings.cache_clear()
-    dependencies.get_result_store.cache_clear()
+    dependencies.get_redis.cache_clear()
     assert [span.name for span in collector.spans] == ["run serving.predict"]
     assert isinstance(collector.spans[0], Span)
