@@ -1,4 +1,4 @@
-"""What the result store holds: results in Celery's format, accepted tasks, and the status of each child process of a worker."""
+"""What the result store holds: results in Celery's format, accepted tasks, and the status of each child process."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def parse_result(stored: dict[str, Any]) -> Any:
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child process of a worker reports of itself. The fields about the model are None until it has loaded one."""
+    """What a child process reports of itself. The fields about the model are None until it has loaded one."""
 
     name: str
     pid: int

@@ -1,6 +1,7 @@
 """Coalesces concurrent requests into one task.
 
-There is no timer: if nothing is being published, a request is published at once; otherwise it joins the next task. Single matches and batches have a coalescer each.
+There is no timer: if nothing is being published, a request is published at once; otherwise it joins the next task.
+Single matches and batches have a coalescer each.
 """
 
 from __future__ import annotations
