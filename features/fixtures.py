@@ -25,8 +25,8 @@ def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
     if meetings is None:
         return season
     counts = _meetings(season)
-    wanted = [(pair, n) for pair, known in counts.items() for n in range(known + 1, meetings + 1)]
-    if not wanted:
+    missing = [(pair, n) for pair, known in counts.items() for n in range(known + 1, meetings + 1)]
+    if not missing:
         return season
     added = pd.DataFrame(
         [
@@ -43,7 +43,7 @@ def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
                 "awarded": False,
                 "source": "format",
             }
-            for (home, away), n in wanted
+            for (home, away), n in missing
         ]
     )
     return pd.concat([season, conform(added)], ignore_index=True)

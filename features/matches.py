@@ -132,13 +132,13 @@ def parse_match_id(match_id: str) -> MatchRef:
     InvalidInputError
         If it does not have the form `{competition}-{season}-{home}-{away}`.
     """
-    found = _MATCH_ID.fullmatch(match_id) if len(match_id) <= 200 else None
-    if found is None:
+    parts = _MATCH_ID.fullmatch(match_id) if len(match_id) <= 200 else None
+    if parts is None:
         raise InvalidInputError(
             f"match_id {match_id[:200]!r} does not have the form competition-season-home-away, "
             "for example eng-premier-league-2025-26-arsenal-chelsea"
         )
-    return MatchRef(found["competition"], found["season"], found["clubs"])
+    return MatchRef(parts["competition"], parts["season"], parts["clubs"])
 
 
 def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
@@ -191,14 +191,14 @@ def as_known_at(matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     unpriced = to_come & matches[list(ODDS)].notna().any(axis=1) & ~(matches["odds_known_at"] <= pd.Timestamp(as_of))
     if not hidden.any() and not unpriced.any():
         return matches
-    seen = matches.copy()
-    seen.loc[hidden, "status"] = Status.SCHEDULED.value
-    seen.loc[hidden, "awarded"] = False
+    known = matches.copy()
+    known.loc[hidden, "status"] = Status.SCHEDULED.value
+    known.loc[hidden, "awarded"] = False
     for column in RESULT_COLUMNS:
-        seen[column] = seen[column].where(~hidden)
+        known[column] = known[column].where(~hidden)
     for column in (*ODDS, "odds_known_at"):
-        seen[column] = seen[column].where(~unpriced)
-    return seen
+        known[column] = known[column].where(~unpriced)
+    return known
 
 
 def conform(matches: pd.DataFrame) -> pd.DataFrame:

@@ -90,7 +90,7 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
     pi_reverse = _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME])
     if neutral.any():  # without a home side, the mean of both ratings of a club counts
         means = [_expected_goals((side[:, PI_HOME] + side[:, PI_AWAY]) / 2) for side in (home, away)]
-        pi, pi_reverse = (np.where(neutral, means[0] - means[1], one) for one in (pi, pi_reverse))
+        pi, pi_reverse = (np.where(neutral, means[0] - means[1], difference) for difference in (pi, pi_reverse))
     rates = [rate for engine in range(POISSON_ENGINES) for rate in log_rates(home, away, ground, engine)]
     plain = (home[:, ELO_PLAIN] + ground * HOME_POINTS - away[:, ELO_PLAIN]) / 400.0
     odds = np.full((len(home), 2), np.nan) if market is None else market

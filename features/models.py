@@ -99,10 +99,10 @@ def walk_forward_forecasts(
     closing = shin(matches.reindex(columns=list(CLOSING_ODDS)).to_numpy(float))
     parts, tested = [], []
     for _, train, test in walk_forward(matches, first):
-        one = x[:, [elo_column]]
+        elo = x[:, [elo_column]]
         forecasts = {
             "model": head().fit(own[train], y[train]).predict_proba(own[test]),
-            "elo": reference_model().fit(one[train], y[train]).predict_proba(one[test]),
+            "elo": reference_model().fit(elo[train], y[train]).predict_proba(elo[test]),
             "base": np.tile(base_rate(y[train]), (len(test), 1)),
         }
         part = matches.iloc[test][["match_id", "season"]].assign(outcome=y[test])

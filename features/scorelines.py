@@ -28,7 +28,7 @@ class Scorelines:
         """The likeliest scores of one match, best first: home goals, away goals, probability."""
         flat = self.grid[row].ravel()
         best = np.argsort(-flat, kind="stable")[:count]
-        return [(int(one // (MAX_GOALS + 1)), int(one % (MAX_GOALS + 1)), float(flat[one])) for one in best]
+        return [(int(cell // (MAX_GOALS + 1)), int(cell % (MAX_GOALS + 1)), float(flat[cell])) for cell in best]
 
 
 def score_grid(rates: Floats, rho: float = 0.0) -> Floats:

@@ -38,8 +38,8 @@ def by_month(matches: pd.DataFrame, first: int) -> Iterator[tuple[NDArray[np.int
     As in `walk_forward`, only `after_burn_in` rows train.
     """
     start, month = season_starts(matches["season"]), matches["kick_off"].dt.strftime("%Y-%m").to_numpy()
-    usable, asked = after_burn_in(matches), start >= first
-    for one in sorted(set(month[asked])):
-        train = np.flatnonzero(usable & (month < one))
+    usable, tested = after_burn_in(matches), start >= first
+    for current in sorted(set(month[tested])):
+        train = np.flatnonzero(usable & (month < current))
         if len(train):
-            yield train, np.flatnonzero(asked & (month == one))
+            yield train, np.flatnonzero(tested & (month == current))

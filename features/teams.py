@@ -17,7 +17,7 @@ SIMILARITY_CUTOFF = 70
 
 def suggest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
     """Suggest up to `limit` known names similar to `name`, the most similar first."""
-    found = process.extract(
+    candidates = process.extract(
         name[:200],
         list(known),
         scorer=fuzz.WRatio,
@@ -25,7 +25,7 @@ def suggest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
         limit=limit,
         score_cutoff=SIMILARITY_CUTOFF,
     )
-    return [str(candidate) for candidate, _, _ in found]
+    return [str(candidate) for candidate, _, _ in candidates]
 
 
 def resolve(name: str, known: Collection[str], aliases: Mapping[str, str], where: str = "") -> str:

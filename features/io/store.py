@@ -187,8 +187,8 @@ class Lake:
         """Paths of all objects below a folder, relative to it, without unfinished ones."""
         base = f"{self._base}/{folder}"
         with self._translate_errors():
-            found = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True))
-        names = [info.path.removeprefix(base).lstrip("/") for info in found if info.type == fs.FileType.File]
+            infos = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True))
+        names = [info.path.removeprefix(base).lstrip("/") for info in infos if info.type == fs.FileType.File]
         return sorted(name for name in names if not Path(name).name.startswith("."))
 
     @contextlib.contextmanager

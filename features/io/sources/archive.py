@@ -47,14 +47,14 @@ class FileArchive:
             If the archive cannot be read.
         """
         latest = None if moment is None else _name(moment)
-        names = [one for one in self._lake.list(_folder(url)) if one.endswith(".json")]
-        known = [one for one in names if latest is None or one <= latest]
+        names = [name for name in self._lake.list(_folder(url)) if name.endswith(".json")]
+        known = [name for name in names if latest is None or name <= latest]
         if not known:
             return None
         path = f"{_folder(url)}/{known[-1]}"
         try:
-            kept = self._lake.read_json(path)
-            return Version(**{**kept, "fetched_at": datetime.fromisoformat(kept["fetched_at"])})
+            document = self._lake.read_json(path)
+            return Version(**{**document, "fetched_at": datetime.fromisoformat(document["fetched_at"])})
         except (CorruptArtefactError, NotPublishedError, TypeError, ValueError, KeyError) as error:
             raise SourceError(f"{self._lake.root}/{path} is damaged; delete that file") from error
 

@@ -61,9 +61,9 @@ def load_aliases(own: Path | None = None) -> ClubAliases:
     if own is None:
         return _bundled()
     added = _read(own)
-    ours = _bundled()
-    tables = {name: {**ours.tables.get(name, {}), **table} for name, table in added.items()}
-    return ClubAliases({**ours.tables, **tables}, ours.whole)
+    bundled = _bundled()
+    tables = {name: {**bundled.tables.get(name, {}), **table} for name, table in added.items()}
+    return ClubAliases({**bundled.tables, **tables}, bundled.whole)
 
 
 @cache
@@ -91,8 +91,8 @@ def similar_names(matches: pd.DataFrame) -> list[tuple[str, str]]:
     met = {frozenset(pair) for pair in sides.itertuples(index=False, name=None)}
     names: Collection[str] = sorted(set(sides["home_team"]) | set(sides["away_team"]))
     return [
-        (one, other)
-        for one, other in combinations(names, 2)
-        if frozenset((one, other)) not in met
-        and fuzz.WRatio(one, other, processor=utils.default_process, score_cutoff=SIMILARITY_CUTOFF)
+        (name, other)
+        for name, other in combinations(names, 2)
+        if frozenset((name, other)) not in met
+        and fuzz.WRatio(name, other, processor=utils.default_process, score_cutoff=SIMILARITY_CUTOFF)
     ]

@@ -42,15 +42,17 @@ def paths(given: Path | None) -> list[Path]:
     """
     if given is None:
         raise SourceError("source `files` needs TOUCHLINE_FILES: a CSV or parquet file, or a folder of them")
-    found = sorted(one for one in given.glob("*") if one.suffix in (".csv", ".parquet")) if given.is_dir() else [given]
-    if not found or not all(one.is_file() for one in found):
+    files = (
+        sorted(path for path in given.glob("*") if path.suffix in (".csv", ".parquet")) if given.is_dir() else [given]
+    )
+    if not files or not all(path.is_file() for path in files):
         raise SourceError(f"{given} is neither a CSV or parquet file nor a folder with one")
-    return found
+    return files
 
 
 def contents(given: Path | None, versions: FileArchive, now: datetime, clock: datetime) -> dict[str, Content]:
     """Read each file as it was at `now`, by name; content that is new at `clock`, the real time, is archived."""
-    found = {}
+    by_name = {}
     for path in paths(given):
         content = _read(path)
         current, last = Version.of(f"files:{path.name}", content, clock), versions.last(f"files:{path.name}")
@@ -58,23 +60,24 @@ def contents(given: Path | None, versions: FileArchive, now: datetime, clock: da
             versions.keep(current, content)
             last = current
         then = versions.last(current.url, now) if is_backdated(now, clock) else None
-        found[path.name] = Content(versions.content(then) if then else content, (then or last).fetched_at)
-    return found
+        by_name[path.name] = Content(versions.content(then) if then else content, (then or last).fetched_at)
+    return by_name
 
 
 def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, ...]:
     """Slugs of the competitions in the files."""
-    slugs = {str(one) for path in paths(given) for one in _table(path.name, _read(path), columns)["competition"]}
-    return tuple(sorted(one for one in slugs if is_slug(one)))
+    slugs = {str(slug) for path in paths(given) for slug in _table(path.name, _read(path), columns)["competition"]}
+    return tuple(sorted(slug for slug in slugs if is_slug(slug)))
 
 
 def parse_all(
-    found: Mapping[str, Content], competition: str, columns: Mapping[str, str], known: ClubAliases | None = None
+    contents: Mapping[str, Content], competition: str, columns: Mapping[str, str], known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
     """Matches of one competition, defects and the number of its rows in all files together, each match once."""
-    seen: dict[tuple[object, ...], str] = {}
+    first_rows: dict[tuple[object, ...], str] = {}
     parsed = [
-        _parse(name, content, competition, columns, seen, known or load_aliases()) for name, content in found.items()
+        _parse(name, content, competition, columns, first_rows, known or load_aliases())
+        for name, content in contents.items()
     ]
     tables = [table for table, _, _ in parsed if len(table)]
     # a pair's second meeting may be in another file than its first, so they are counted anew over all
@@ -87,10 +90,10 @@ def _parse(
     content: Content,
     competition: str,
     columns: Mapping[str, str],
-    seen: dict[tuple[object, ...], str],
+    first_rows: dict[tuple[object, ...], str],
     known: ClubAliases,
 ) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Parse one file. `seen` maps each match to its first row; the matches of this file are added."""
+    """Parse one file. `first_rows` maps each match to its first row; the matches of this file are added."""
     parsed = FileParse(SOURCE, file, known)
     for row, cells in enumerate(_table(file, content.data, columns).to_dict("records"), start=2):
         if cells["competition"] != competition:
@@ -103,10 +106,10 @@ def _parse(
             parsed.reject(row, str(error), named)
             continue
         key = (match["season"], match["home_team"], match["away_team"], match["kick_off"])
-        if key in seen:
-            parsed.skip(row, f"duplicate of {seen[key]}", named)
+        if key in first_rows:
+            parsed.skip(row, f"duplicate of {first_rows[key]}", named)
             continue
-        seen[key] = f"{file} row {row}"
+        first_rows[key] = f"{file} row {row}"
         parsed.good.append(match)
     if parsed.rows == parsed.not_played:  # no row of this competition, or only duplicates of other files
         return pd.DataFrame(), parsed.defects, parsed.rows
@@ -129,7 +132,7 @@ def _table(file: str, content: bytes, columns: Mapping[str, str]) -> pd.DataFram
         )
     except (OSError, ValueError) as error:
         raise SourceError(f"{file} cannot be read: {error}") from error
-    table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
+    table = table.rename(columns={theirs: name for name, theirs in columns.items()})
     if missing := [name for name in NEEDED if name not in table]:
         raise SourceError(
             f"{file} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "

@@ -230,7 +230,7 @@ def _shots(cells: dict[str, str], row: int, parsed: FileParse) -> dict[str, obje
 
 
 def _odds(cells: dict[str, str], row: int, parsed: FileParse) -> dict[str, object]:
-    found: dict[str, object] = {}
+    odds: dict[str, object] = {}
     for prefix, candidates in (("odds", _ODDS), ("closing", _CLOSING)):
         for pattern in candidates:
             texts = [cells.get(pattern.format(side), "") for side in "HDA"]
@@ -240,8 +240,8 @@ def _odds(cells: dict[str, str], row: int, parsed: FileParse) -> dict[str, objec
             if any(value is None for value in values):
                 parsed.fix(row, f"odds {pattern.format('*')} = {'/'.join(texts)} are not decimal odds: ignored", cells)
                 continue
-            found |= dict(zip((f"{prefix}_home", f"{prefix}_draw", f"{prefix}_away"), values, strict=True))
+            odds |= dict(zip((f"{prefix}_home", f"{prefix}_draw", f"{prefix}_away"), values, strict=True))
             break
         else:
-            found |= {f"{prefix}_{side}": np.nan for side in ("home", "draw", "away")}
-    return found
+            odds |= {f"{prefix}_{side}": np.nan for side in ("home", "draw", "away")}
+    return odds

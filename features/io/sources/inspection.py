@@ -56,9 +56,10 @@ def describe(slug: str, result: SourceResult, as_of: datetime) -> str:
     lines += [f"  same club? {pair}: if so, add an alias to TOUCHLINE_ALIASES" for pair in report["alike"]]
     lines += _defects(result.quarantine)
     lines += [
-        f"  {one['match_id']}: {one['field']} {one['value']} ({one['source']}) against {one['other_value']} "
-        f"({one['other_source']}), kept {one['kept']}"
-        for one in report["disagreements"][:SHOWN]
+        "  {match_id}: {field} {value} ({source}) against {other_value} ({other_source}), kept {kept}".format(
+            **disagreement
+        )
+        for disagreement in report["disagreements"][:SHOWN]
     ]
     return "\n".join(lines)
 
@@ -68,9 +69,9 @@ def _defects(quarantine: pd.DataFrame) -> list[str]:
     lines = []
     for kind, repaired in (("rejected", False), ("repaired", True)):
         groups: dict[str, list[str]] = {}
-        for one in quarantine[quarantine["repaired"] == repaired].itertuples():
-            groups.setdefault(re.sub(r"\d+", "#", str(one.reason)), []).append(
-                f"{one.file} row {one.row}: {one.reason}"
+        for defect in quarantine[quarantine["repaired"] == repaired].itertuples():
+            groups.setdefault(re.sub(r"\d+", "#", str(defect.reason)), []).append(
+                f"{defect.file} row {defect.row}: {defect.reason}"
             )
         for first, *more in list(groups.values())[:SHOWN]:
             lines.append(f"  {kind}: {first}{f' (and {len(more)} more like it)' if more else ''}")

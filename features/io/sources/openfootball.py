@@ -65,8 +65,8 @@ def _entries(content: bytes, file: str) -> list[dict[str, Any]]:
 
 
 def _round(entry: dict[str, Any]) -> int | None:
-    found = re.search(r"\d+", str(entry.get("round", "")))
-    return int(found[0]) if found else None
+    number = re.search(r"\d+", str(entry.get("round", "")))
+    return int(number[0]) if number else None
 
 
 def _first_day(entries: list[dict[str, Any]]) -> str | None:

@@ -52,11 +52,11 @@ def load(
             if fetched is None:
                 report["missing"].append(url)
                 continue
-            table, found, rows = parse(fetched)
+            table, file_defects, rows = parse(fetched)
             tables.append(table)
-            defects += found
+            defects += file_defects
             _count(report, fetched, rows)
-    filled = [one for one in tables if len(one)]
+    filled = [table for table in tables if len(table)]
     if not filled:
         raise SourceError(f"{name} has no match of {competition}; missing files: {', '.join(report['missing'])}")
     return _concat(filled, league.meetings), defects, report
@@ -83,9 +83,9 @@ def _files(
     if code.startswith(football_data.NEW):
         years = range(settings.first_season, now.year + 1)
         return [(football_data.address(base, code, running[-1]), _all_seasons(league, years, known))]
-    found = [(football_data.address(base, code, season), _football_data(league, season, known)) for season in running]
+    files = [(football_data.address(base, code, season), _football_data(league, season, known)) for season in running]
     coming = f"{base.rstrip('/')}{FIXTURES}"
-    return [*found, (coming, _football_data(league, running[-1], known, fixtures=True))]
+    return [*files, (coming, _football_data(league, running[-1], known, fixtures=True))]
 
 
 def _football_data(

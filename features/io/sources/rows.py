@@ -93,18 +93,18 @@ def season_window(season: str) -> tuple[date, date]:
 
 def kick_off(day: date, clock: str, timezone: str) -> tuple[datetime, bool]:
     """Kick-off in UTC, and whether the time of day is known; the default is 15:00."""
-    found = re.fullmatch(r"(\d{1,2})[:.](\d{2})", clock.strip())
-    exact = bool(found) and int(found[1]) < 24 and int(found[2]) < 60 if found else False
-    moment = time(int(found[1]), int(found[2])) if found and exact else DEFAULT_KICK_OFF
+    parts = re.fullmatch(r"(\d{1,2})[:.](\d{2})", clock.strip())
+    exact = bool(parts) and int(parts[1]) < 24 and int(parts[2]) < 60 if parts else False
+    moment = time(int(parts[1]), int(parts[2])) if parts and exact else DEFAULT_KICK_OFF
     local = datetime.combine(day, moment, ZoneInfo(timezone))
     return local.astimezone(ZoneInfo("UTC")), exact
 
 
 def parse_date(text: str, formats: Sequence[str]) -> date:
     """Parse a date by the first format that fits."""
-    for one in formats:
+    for pattern in formats:
         try:
-            return datetime.strptime(text.strip(), one).date()  # noqa: DTZ007 - a day has no timezone
+            return datetime.strptime(text.strip(), pattern).date()  # noqa: DTZ007 - a day has no timezone
         except ValueError:
             continue
     raise BadRowError(f"date {text!r} is not in a known format")
