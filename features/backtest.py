@@ -1,4 +1,4 @@
-"""The back-test: every figure with its N, its standard error and the paired difference, walk-forward."""
+"""Walk-forward back-test: scores of all forecasters with N, standard error and paired difference."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ METRICS = {"rps": "RPS", "log_loss": "log loss", "ece": "ECE"}
 
 @dataclass(frozen=True)
 class Target:
-    """A score, one of `METRICS`, that a forecaster is to reach: at most `limit`, to four digits."""
+    """Upper limit of a forecaster's score.
+
+    Attributes
+    ----------
+    metric : a key of `METRICS`; lower is better.
+    limit : highest score that meets the target, compared after rounding to four decimals.
+    """
 
     forecaster: str
     metric: str
@@ -60,8 +66,10 @@ class Forecasts:
 
     Attributes
     ----------
-    outcomes : (n,) labels.
-    probabilities : by forecaster (n, 3), NaN where it has none.
+    matches : matches table, n rows.
+    outcomes : (n,) labels: 0 home, 1 draw, 2 away.
+    probabilities : (n, 3) by name of the forecaster, ordered home, draw, away; NaN for matches that it does not
+        forecast.
     """
 
     matches: pd.DataFrame
@@ -69,21 +77,32 @@ class Forecasts:
     probabilities: Mapping[str, Floats]
 
     def only(self, rows: NDArray[np.bool_]) -> Forecasts:
-        """Those of some of the matches."""
-        kept = {name: p[rows] for name, p in self.probabilities.items()}
-        return Forecasts(self.matches[rows].reset_index(drop=True), self.outcomes[rows], kept)
+        """Select matches by a mask (n,)."""
+        selected = {name: p[rows] for name, p in self.probabilities.items()}
+        return Forecasts(self.matches[rows].reset_index(drop=True), self.outcomes[rows], selected)
 
     def line(self, name: str, against: str) -> dict[str, float | str]:
-        """Scores of one forecaster, and its paired RPS difference to another, on the matches that both have."""
-        mine, other = self.probabilities[name], self.probabilities[against]
-        both = ~(np.isnan(mine).any(axis=1) | np.isnan(other).any(axis=1))
+        """Score a forecaster, with its paired RPS difference to another, on the matches that both forecast.
+
+        Parameters
+        ----------
+        name : forecaster to score.
+        against : forecaster to compare with.
+
+        Returns
+        -------
+        dict with `forecaster`, the scores of `features.metrics.summary`, `rps_se`, `difference` (mean RPS of `name`
+        minus that of `against`, negative if `name` is better) and `difference_se`.
+        """
+        p, other = self.probabilities[name], self.probabilities[against]
+        both = ~(np.isnan(p).any(axis=1) | np.isnan(other).any(axis=1))
         y = self.outcomes[both]
-        each = rps(mine[both], y)
-        difference = each - rps(other[both], y)
+        match_rps = rps(p[both], y)
+        difference = match_rps - rps(other[both], y)
         return {
             "forecaster": name,
-            **summary(mine[both], y),
-            "rps_se": float(each.std(ddof=1) / np.sqrt(len(y))),
+            **summary(p[both], y),
+            "rps_se": float(match_rps.std(ddof=1) / np.sqrt(len(y))),
             "difference": float(difference.mean()),
             "difference_se": float(difference.std(ddof=1) / np.sqrt(len(y))),
         }
@@ -93,36 +112,48 @@ def walk(
     matches: pd.DataFrame,
     x: Floats,
     first: int,
-    asked: NDArray[np.bool_] | None = None,
+    to_forecast: NDArray[np.bool_] | None = None,
     head: Callable[[], Classifier] = outcome_model,
 ) -> Floats:
-    """Probabilities (n, 3) from season `first` on by a model refit before each month, NaN for rows not `asked` for.
+    """Forecast month by month with a model that is refit before each month on the matches of earlier months.
 
-    As on the platform one model learns from all competitions, lower tiers too. It retrains every week there; what a
-    month learns in more weeks is too little to see.
+    One model learns from all competitions, lower tiers included, as on the platform. The platform retrains every week;
+    the results of a few more weeks make no visible difference.
+
+    Parameters
+    ----------
+    matches : played matches, n rows.
+    x : (n, n_features) model input.
+    first : year in which the first forecast season begins.
+    to_forecast : (n,) mask of the matches to forecast; None for all.
+    head : creates the unfitted model.
+
+    Returns
+    -------
+    Probabilities (n, 3) ordered home, draw, away; NaN for earlier seasons and outside `to_forecast`.
     """
     y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
     for train, test in by_month(matches, first):
-        rows = test if asked is None else test[asked[test]]
+        rows = test if to_forecast is None else test[to_forecast[test]]
         if len(rows):
             p[rows] = head().fit(x[train], y[train]).predict_proba(x[rows])
     return p
 
 
-def walk_each(matches: pd.DataFrame, x: Floats, first: int, asked: NDArray[np.bool_]) -> Floats:
-    """The same with a model for each competition, where `walk` has one for all."""
+def walk_each(matches: pd.DataFrame, x: Floats, first: int, to_forecast: NDArray[np.bool_]) -> Floats:
+    """Forecast like `walk`, with a separate model for each competition."""
     p = np.full((len(matches), 3), np.nan)
-    for competition in matches["competition"][asked].unique():
+    for competition in matches["competition"][to_forecast].unique():
         rows = np.flatnonzero(matches["competition"] == competition)
-        p[rows] = walk(matches.iloc[rows], x[rows], first, asked[rows])
+        p[rows] = walk(matches.iloc[rows], x[rows], first, to_forecast[rows])
     return p
 
 
-def base_rates(matches: pd.DataFrame, first: int, asked: NDArray[np.bool_]) -> Floats:
-    """Shares (n, 3) of the outcomes in the seasons before, of the rows that are `asked` for."""
+def base_rates(matches: pd.DataFrame, first: int, to_forecast: NDArray[np.bool_]) -> Floats:
+    """Forecast the rows `to_forecast` (n,) by the shares of the outcomes of such rows in earlier seasons, (n, 3)."""
     y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
     for _, train, test in walk_forward(matches, first):
-        p[test[asked[test]]] = base_rate(y[train[asked[train]]])
+        p[test[to_forecast[test]]] = base_rate(y[train[to_forecast[train]]])
     return p
 
 
@@ -131,38 +162,44 @@ def _known(matches: pd.DataFrame, columns: Sequence[str]) -> bool:
 
 
 def top_tier(matches: pd.DataFrame) -> NDArray[np.bool_]:
-    """Rows (n,) of first tiers."""
+    """Return a mask (n,) of the first-tier matches."""
     return np.asarray(matches["competition"].map(tier_of).eq(1))
 
 
 def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
-    """Forecast the top-tier matches of seasons `first` to `last` in all ways that the data allows.
+    """Forecast the first-tier matches of several seasons with every forecaster for which the data suffices.
+
+    Models on shots and on odds, and the odds themselves, need matches with shots and odds.
 
     Parameters
     ----------
-    matches : played matches up to season `last`; lower tiers feed ratings and models and are not forecast.
+    matches : played matches; seasons after `last` are ignored. Lower tiers train ratings and models and are not
+        forecast.
+    first, last : years in which the first and the last forecast season begin.
 
     Raises
     ------
     LeakageError
-        If a model is better than the closing odds, or than closing odds ever are.
+        If a model is better than the closing odds or, without closing odds, better than closing odds ever are.
     """
     table = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
-    found = _forecasts(table, first)
-    judged = top_tier(table) & (season_starts(table["season"]) >= first)
+    probabilities = _forecasts(table, first)
+    forecast = top_tier(table) & (season_starts(table["season"]) >= first)
     result = Forecasts(
-        table[judged].reset_index(drop=True), outcomes(table[judged]), {name: p[judged] for name, p in found.items()}
+        table[forecast].reset_index(drop=True),
+        outcomes(table[forecast]),
+        {name: p[forecast] for name, p in probabilities.items()},
     )
     for name, p in result.probabilities.items():
         if name.startswith("model"):
-            has = ~np.isnan(p).any(axis=1)
+            known = ~np.isnan(p).any(axis=1)
             odds = result.probabilities.get(CLOSING)
-            check_leakage(p[has], result.outcomes[has], odds[has] if odds is not None else None)
+            check_leakage(p[known], result.outcomes[known], odds[known] if odds is not None else None)
     return result
 
 
 def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
-    """Probabilities (n, 3) by each forecaster, NaN where it has none."""
+    """Return the probabilities (n, 3) by name of the forecaster, NaN for matches that it does not forecast."""
     run, top = compute_ratings(table), top_tier(table)
     x = model_input(run.home, run.away, table["neutral"].to_numpy(bool), market(table))
     goals, shots, odds = (
@@ -171,46 +208,60 @@ def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
     )
     plain = x[:, [FEATURES.index(REFERENCE_FEATURE)]]
     blend = partial(outcome_model, features=GOAL_FEATURES, blend=True)
-    found = {"model, goals": walk(table, goals, first, top), "blend, goals": walk(table, goals, first, top, blend)}
+    forecasts = {
+        "model, goals": walk(table, goals, first, top),
+        "blend, goals": walk(table, goals, first, top, blend),
+    }
     if table["competition"][top].nunique() > 1:
-        found["one a league, goals"] = walk_each(table, goals, first, top)
+        forecasts["per league, goals"] = walk_each(table, goals, first, top)
     before, closing = (shin(table[list(columns)].to_numpy(float)) for columns in (ODDS, CLOSING_ODDS))
     if _known(table, SHOTS):
-        found["model, shots"] = walk(table, shots, first, top)
+        forecasts["model, shots"] = walk(table, shots, first, top)
         if _known(table, ODDS):
             pool = partial(outcome_model, features=FEATURE_GROUPS[FeatureGroup.SHOTS_AND_ODDS])
-            found["model, odds"] = walk(table, odds, first, top, pool)
-    found |= {
+            forecasts["model, odds"] = walk(table, odds, first, top, pool)
+    forecasts |= {
         "base rate": base_rates(table, first, top),
         "plain Elo (K=20)": walk(table, plain, first, top, reference_model),
         "Dixon-Coles": dixon_coles.walk_forward_forecasts(table, first),
     }
     bookmakers = {"odds before the match": before, CLOSING: closing}
-    return found | {name: p for name, p in bookmakers.items() if np.isfinite(p).any()}
+    return forecasts | {name: p for name, p in bookmakers.items() if np.isfinite(p).any()}
 
 
 def pools(matches: pd.DataFrame, first: int) -> Forecasts:
-    """One model for all competitions, one for all first tiers, or one for each: on goals, for every tier."""
+    """Compare which competitions a model should learn from, with the goal features.
+
+    Parameters
+    ----------
+    matches : played matches of several tiers.
+    first : year in which the first forecast season begins.
+
+    Returns
+    -------
+    Forecasts of three models for the matches of all tiers: `pooled` learns from all competitions, `first tiers only`
+    from all first tiers, `per competition` from the competition that it forecasts.
+    """
     run = compute_ratings(matches)
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))
     x = x[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
-    top, everyone, y = top_tier(matches), np.ones(len(matches), bool), outcomes(matches)
+    top, all_rows, y = top_tier(matches), np.ones(len(matches), bool), outcomes(matches)
     first_tiers = np.full((len(matches), 3), np.nan)
     month = matches["kick_off"].dt.strftime("%Y-%m")
     for train, test in by_month(matches[top], first):
         rows = np.flatnonzero(top)[train]
-        now = np.flatnonzero(month == month.iloc[np.flatnonzero(top)[test[0]]])
-        first_tiers[now] = outcome_model().fit(x[rows], y[rows]).predict_proba(x[now])
-    found = {
-        "one for all": walk(matches, x, first),
-        "one for first tiers": first_tiers,
-        "one for each": walk_each(matches, x, first, everyone),
+        tested = np.flatnonzero(month == month.iloc[np.flatnonzero(top)[test[0]]])
+        first_tiers[tested] = outcome_model().fit(x[rows], y[rows]).predict_proba(x[tested])
+    forecasts = {
+        "pooled": walk(matches, x, first),
+        "first tiers only": first_tiers,
+        "per competition": walk_each(matches, x, first, all_rows),
     }
-    return Forecasts(matches, y, found)
+    return Forecasts(matches, y, forecasts)
 
 
 def report(title: str, forecasts: Forecasts, model: str) -> str:
-    """All forecasters in a table, each with its paired difference: the model's RPS minus its own."""
+    """Format a table of all forecasters, each with its paired difference: the RPS of `model` minus its own."""
     lines = [forecasts.line(name, model) for name in forecasts.probabilities]
     seasons = forecasts.matches["season"]
     out = [
@@ -219,23 +270,25 @@ def report(title: str, forecasts: Forecasts, model: str) -> str:
         f"RPS of '{model}' minus this",
     ]
     out += [
-        f"{one['forecaster']:24}{one['n']:6.0f}  {one['rps']:.4f} ± {one['rps_se']:.4f}  {one['log_loss']:8.4f}  "
-        f"{one['brier']:.4f}  {one['accuracy']:.3f}  {one['ece']:.3f}  "
-        + ("" if one["forecaster"] == model else f"{-float(one['difference']):+.4f} ± {one['difference_se']:.4f}")
-        for one in lines
+        f"{line['forecaster']:24}{line['n']:6.0f}  {line['rps']:.4f} ± {line['rps_se']:.4f}  {line['log_loss']:8.4f}  "
+        f"{line['brier']:.4f}  {line['accuracy']:.3f}  {line['ece']:.3f}  "
+        + ("" if line["forecaster"] == model else f"{-float(line['difference']):+.4f} ± {line['difference_se']:.4f}")
+        for line in lines
     ]
-    base = {str(one["forecaster"]): one for one in lines}
-    if "base rate" in base:
-        skill = 1 - float(base[model]["rps"]) / float(base["base rate"]["rps"])
+    by_name = {str(line["forecaster"]): line for line in lines}
+    if "base rate" in by_name:
+        skill = 1 - float(by_name[model]["rps"]) / float(by_name["base rate"]["rps"])
         out.append(f"skill of '{model}' over the base rate: {skill:.3f}")
     return "\n".join(out)
 
 
 def verdicts(forecasts: Forecasts, targets: Sequence[Target]) -> str:
-    """Each target, what was reached, and whether that is enough."""
+    """Format one line for each target: its limit, the score, and `met` or by how much it was missed."""
     out = []
-    for one in targets:
-        reached = round(float(forecasts.line(one.forecaster, one.forecaster)[one.metric]), 4)
-        over = f"missed by {reached - one.limit:.4f}" if reached > one.limit else "met"
-        out.append(f"target {METRICS[one.metric]} of '{one.forecaster}' <= {one.limit:.4f}: {reached:.4f}, {over}")
+    for target in targets:
+        score = round(float(forecasts.line(target.forecaster, target.forecaster)[target.metric]), 4)
+        verdict = f"missed by {score - target.limit:.4f}" if score > target.limit else "met"
+        out.append(
+            f"target {METRICS[target.metric]} of '{target.forecaster}' <= {target.limit:.4f}: {score:.4f}, {verdict}"
+        )
     return "\n".join(out)

@@ -1,4 +1,4 @@
-"""What stands behind a forecast: expected goals, the likeliest scores, what moved it, how much was known."""
+"""Details of a forecast: expected goals, most likely scores, explanation, and how many matches the ratings know."""
 
 from __future__ import annotations
 
@@ -19,38 +19,43 @@ from features.scorelines import scorelines
 
 Floats = NDArray[np.float64]
 
-LIKELIEST = 5
-"""Scores that are published of each match."""
+N_SCORELINES = 5
+"""Number of the most likely scores that are published for each match."""
 
 FIELDS = (
-    pa.field("home_matches", pa.int32()),  # how many of each club's matches its ratings have seen
+    pa.field("home_matches", pa.int32()),  # number of the club's matches that its ratings include
     pa.field("away_matches", pa.int32()),
     pa.field("expected_home_goals", pa.float64()),
     pa.field("expected_away_goals", pa.float64()),
     pa.field(
         "scorelines", pa.list_(pa.struct([("home", pa.int8()), ("away", pa.int8()), ("probability", pa.float64())]))
     ),
-    pa.field("usual_log_odds", pa.float64()),  # these two are null for a model whose parts cannot be told apart
+    pa.field("usual_log_odds", pa.float64()),  # this and `shares` are null for a model that cannot be explained
     pa.field("shares", pa.list_(pa.struct([("rating", pa.string()), ("share", pa.float64())]))),
-    *(pa.field(name, pa.float64()) for name in ODDS),  # the odds that went into the forecast, null where none did
+    *(pa.field(name, pa.float64()) for name in ODDS),  # the odds that the model used, null without odds
     pa.field("odds_known_at", pa.timestamp("us", tz="UTC")),
 )
-"""Columns beside a published forecast; null in rows that an older version published."""
+"""Columns added to a published forecast; null in rows that were published by an older version."""
 
 
 def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home: Floats, away: Floats) -> pd.DataFrame:
-    """The columns `FIELDS` of n forecasts, those of the odds excepted.
+    """Compute the columns `FIELDS` of n forecasts, except those of the odds.
 
     Parameters
     ----------
-    model : what made them, with `features` and, where it can be explained, `estimator`.
+    model : the model that made the forecasts: `features` names its columns; `estimator`, if it is a `RatingBlend` or an
+        `OddsPool`, can be explained.
     x : (n, len(FEATURES)) model input.
     neutral : (n,) True where neither club is at home.
-    p : (n, 3) the forecasts, with which everything here agrees.
+    p : (n, 3) the forecasts, ordered home, draw, away; the scores are scaled to them.
     home, away : (n, len(STATE_COLUMNS)) states of the clubs.
+
+    Returns
+    -------
+    DataFrame of n rows; `usual_log_odds` and `shares` are None if the model cannot be explained.
     """
     scores = scorelines(p, x[:, [FEATURES.index(name) for name in ("log_home_goals", "log_away_goals")]])
-    told = _explained(model, x, neutral)
+    explanations = _explain(model, x, neutral)
     return pd.DataFrame(
         {
             "home_matches": home[:, PLAYED].astype(int),
@@ -58,27 +63,32 @@ def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home:
             "expected_home_goals": scores.expected_goals[:, 0],
             "expected_away_goals": scores.expected_goals[:, 1],
             "scorelines": [
-                [{"home": h, "away": a, "probability": chance} for h, a, chance in scores.most_likely(row, LIKELIEST)]
+                [
+                    {"home": h, "away": a, "probability": probability}
+                    for h, a, probability in scores.most_likely(row, N_SCORELINES)
+                ]
                 for row in range(len(p))
             ],
-            "usual_log_odds": [one[0] for one in told],
-            "shares": [one[1] for one in told],
+            "usual_log_odds": [log_odds for log_odds, _ in explanations],
+            "shares": [shares for _, shares in explanations],
         }
     )
 
 
-def _explained(
+def _explain(
     model: Any, x: Floats, neutral: NDArray[np.bool_]
 ) -> list[tuple[float | None, list[dict[str, Any]] | None]]:
+    """Return average log-odds and shares of each forecast, None if the model cannot be explained."""
     estimator = getattr(model, "estimator", None)
     if not isinstance(estimator, RatingBlend | OddsPool):
         return [(None, None)] * len(x)
     columns = [FEATURES.index(name) for name in model.features]
-    told = explain(estimator, x[:, columns], model.features)
+    explanations = explain(estimator, x[:, columns], model.features)
     if neutral.any():
-        back = explain(estimator, swap_sides(x[neutral])[:, columns], model.features)
-        for row, other in zip(np.flatnonzero(neutral), back, strict=True):
-            told[row] = of_both_orders(told[row], other)
+        swapped = explain(estimator, swap_sides(x[neutral])[:, columns], model.features)
+        for row, other in zip(np.flatnonzero(neutral), swapped, strict=True):
+            explanations[row] = of_both_orders(explanations[row], other)
     return [
-        (one.average, [{"rating": name, "share": share} for name, share in one.contributions.items()]) for one in told
+        (item.average, [{"rating": name, "share": share} for name, share in item.contributions.items()])
+        for item in explanations
     ]

@@ -1,4 +1,4 @@
-"""The rest of a season played many times: where each club may finish."""
+"""Simulation of the rest of a season: the probability of each final position of each club."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from features.standings import standings
 Ints = NDArray[np.int64]
 
 COLUMNS = ("team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation")
-"""What a simulation gives; after them `position_1` to `position_n`, the probability of each final position."""
+"""First columns of a simulated table; `position_1` to `position_n`, the probability of each final position, follow."""
 
 MADE_FROM = pa.schema(
     [
@@ -25,7 +25,7 @@ MADE_FROM = pa.schema(
         pa.field("features_as_of", pa.timestamp("us", tz="UTC"), nullable=False),
     ]
 )
-"""What every row of a published `season_forecast` tells besides: which season, by which model, knowing what."""
+"""Further columns of the published table `season_forecast`: season, model version, time of the newest result in use."""
 
 
 def simulate(
@@ -36,49 +36,53 @@ def simulate(
     runs: int = 10_000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Play the remaining matches of one season many times.
+    """Simulate the remaining matches of one season many times and rank the clubs by the competition's rules.
 
     Parameters
     ----------
     season : all matches of one competition and season, played ones with scores.
-    forecasts : rows with match_id, home, draw, away for every match still to play, n rows.
-    log_rates : (n, 2) log expected goals of both sides in the order of `forecasts`: they shape the scores, the
-        forecast decides how often each side wins.
-    runs : simulated seasons.
+    forecasts : match_id and the probabilities home, draw, away of every remaining match, n rows in any order.
+    log_rates : (n, 2) log expected goals of both sides in the order of `forecasts`. They shape the scores; the
+        forecasts determine how often each side wins.
+    rules : order of the table and relegation; None for the rules of the competition and season.
+    runs : number of simulated seasons.
+    seed : of the random scores and of the lots between level clubs.
 
     Returns
     -------
-    DataFrame with `COLUMNS` and a column per final position, best club first.
+    DataFrame with `COLUMNS` and one column for each final position, by falling expected points.
 
     Raises
     ------
     InvalidInputError
-        If a match to come has no forecast, or the matches are not of one season.
+        If a remaining match has no forecast, or the matches are not of one competition and season.
     """
     if season[["competition", "season"]].drop_duplicates().shape[0] != 1:
-        raise InvalidInputError("simulate takes the matches of one competition and season")
+        raise InvalidInputError("simulate needs the matches of exactly one competition and season")
     rules = rules or rules_of(str(season["competition"].iloc[0]), str(season["season"].iloc[0]))
     clubs = pd.Index(sorted(set(season["home_team"]) | set(season["away_team"])))
     played = (season["status"] == Status.PLAYED).to_numpy()
-    to_come = season[~played]
-    order = pd.Index(forecasts["match_id"]).get_indexer(pd.Index(to_come["match_id"]))
+    remaining = season[~played]
+    order = pd.Index(forecasts["match_id"]).get_indexer(pd.Index(remaining["match_id"]))
     if (order < 0).any():
-        raise InvalidInputError(f"{to_come['match_id'].iloc[int((order < 0).argmax())]} is to come but has no forecast")
+        raise InvalidInputError(
+            f"match {remaining['match_id'].iloc[int((order < 0).argmax())]} is not played yet and has no forecast"
+        )
     home, away = (clubs.get_indexer(pd.Index(season[side])) for side in ("home_team", "away_team"))
-    now = season.loc[played, ["home_goals", "away_goals"]].to_numpy(float).astype(np.int64)
-    drawn = _draw(forecasts[list(OUTCOMES)].to_numpy(float)[order], log_rates[order], runs, seed)
+    scores = season.loc[played, ["home_goals", "away_goals"]].to_numpy(float).astype(np.int64)
+    simulated = _draw(forecasts[list(OUTCOMES)].to_numpy(float)[order], log_rates[order], runs, seed)
     goals = np.empty((runs, len(season), 2), dtype=np.int64)
-    goals[:, played], goals[:, ~played] = now, drawn
-    rulings = _rulings(season, played, clubs)
-    points, position = standings(home, away, goals, rules.ties, rulings, seed)
-    so_far, _ = standings(home[played], away[played], now[None], (), rulings)
+    goals[:, played], goals[:, ~played] = scores, simulated
+    adjustments = _adjustments(season, played, clubs)
+    points, position = standings(home, away, goals, rules.ties, adjustments, seed)
+    points_so_far, _ = standings(home[played], away[played], scores[None], (), adjustments)
     share = np.stack([(position == place).mean(axis=0) for place in range(len(clubs))], axis=1)
-    games = np.bincount(home[played], minlength=len(clubs)) + np.bincount(away[played], minlength=len(clubs))
+    matches_played = np.bincount(home[played], minlength=len(clubs)) + np.bincount(away[played], minlength=len(clubs))
     table = pd.DataFrame(
         {
             "team": clubs,
-            "played": games,
-            "points": so_far[0],
+            "played": matches_played,
+            "points": points_so_far[0],
             "expected_points": points.mean(axis=0),
             "p_title": share[:, 0],
             "p_top_four": share[:, :4].sum(axis=1),
@@ -86,27 +90,28 @@ def simulate(
         }
     )
     places = pd.DataFrame(share, columns=[f"position_{place + 1}" for place in range(len(clubs))])
-    whole = pd.concat([table, places], axis=1)
-    return whole.sort_values(["expected_points", "team"], ascending=[False, True], ignore_index=True)
+    full = pd.concat([table, places], axis=1)
+    return full.sort_values(["expected_points", "team"], ascending=[False, True], ignore_index=True)
 
 
 def _draw(p: NDArray[np.float64], log_rates: NDArray[np.float64], runs: int, seed: int) -> Ints:
-    """Scores (runs, n, 2), drawn from the score grids that agree with the forecasts."""
+    """Draw scores (runs, n, 2) from the score grids that are scaled to the forecasts."""
     if not len(p):
         return np.zeros((runs, 0, 2), dtype=np.int64)
     grid = scorelines(p, log_rates).grid.reshape(len(p), -1)
     edges = np.cumsum(grid / grid.sum(axis=1, keepdims=True), axis=1)
-    chance = np.random.default_rng(seed).random((len(p), runs))
-    cell = np.stack([np.searchsorted(edge, one, side="right") for edge, one in zip(edges, chance, strict=True)])
+    uniform = np.random.default_rng(seed).random((len(p), runs))
+    cell = np.stack([np.searchsorted(edge, draws, side="right") for edge, draws in zip(edges, uniform, strict=True)])
     cell = np.minimum(cell, grid.shape[1] - 1).T
     return np.stack([cell // (MAX_GOALS + 1), cell % (MAX_GOALS + 1)], axis=2)
 
 
-def _rulings(season: pd.DataFrame, played: NDArray[np.bool_], clubs: pd.Index[str]) -> Ints:
-    """Points (n_clubs,) awarded or deducted off the pitch, as far as decided when the last result came in."""
+def _adjustments(season: pd.DataFrame, played: NDArray[np.bool_], clubs: pd.Index[str]) -> Ints:
+    """Sum up the points (n_clubs,) awarded or deducted off the pitch, if decided by the kick-off of the last result."""
     points = np.zeros(len(clubs), dtype=np.int64)
     if played.any():
-        moment = season.loc[played, "kick_off"].max().to_pydatetime()
-        for one in points_adjustments(str(season["competition"].iloc[0]), str(season["season"].iloc[0]), moment):
-            points[clubs == one.club] += one.points
+        last_kick_off = season.loc[played, "kick_off"].max().to_pydatetime()
+        competition, year = str(season["competition"].iloc[0]), str(season["season"].iloc[0])
+        for adjustment in points_adjustments(competition, year, last_kick_off):
+            points[clubs == adjustment.club] += adjustment.points
     return points

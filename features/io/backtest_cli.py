@@ -73,7 +73,7 @@ def _tune(folder: Path | None) -> bool:
     tiers = tiers[tiers["season"] < "2019"].reset_index(drop=True)
     top, pools = backtest.top_tier(tiers), backtest.pools(tiers, 2011)
     for tier, rows in (("first", top), ("second", ~top)):
-        _say(backtest.report(f"Goals only, {tier} tiers of five countries", pools.only(rows), "one for all"))
+        _say(backtest.report(f"Goals only, {tier} tiers of five countries", pools.only(rows), "pooled"))
     first = tiers[top].reset_index(drop=True)
     goals, shots = ("elo", "pi", "poisson", "gain"), ("shots_on_target", "shots")
     same = True
