@@ -1,4 +1,4 @@
-"""The model's head: ordered logits, one or several blended with equal weights."""
+"""Ordered logits of rating systems, blended with equal weights."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Floats = NDArray[np.float64]
 
 
 class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Normalised geometric mean of ordered logits, one a group of columns (a logarithmic opinion pool).
+    """Normalised geometric mean of ordered logits, one for each group of columns (a logarithmic opinion pool).
 
-    Equal weights have nothing to fit: where one rating system has a bad year, the others stand by. The log-odds of the
-    blend are the mean of the members' log-odds, so each system's share in a forecast can be told (`log_odds`).
+    Equal weights need no fit and limit the damage when one rating system has a bad season. The log-odds of the blend
+    are the mean of the members' log-odds, so `features.explanations` can compute each system's share in a forecast.
 
     Parameters
     ----------
-    groups : columns of each member; None puts all columns into one.
+    groups : column numbers of each member; None for a single member with all columns.
     C : inverse strength of the L2 penalty of each member, on standardised columns.
 
     Attributes
     ----------
-    classes_ : (n_classes,) in order.
-    members_ : fitted pipelines, one a group.
+    classes_ : (n_classes,) in ascending order.
+    members_ : fitted pipelines of scaler and ordered logit, one for each group.
     """
 
     def __init__(self, groups: Sequence[Sequence[int]] | None = None, C: float = 0.1) -> None:
@@ -40,7 +40,7 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.C = C
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit all members on input (n, n_features) and ordered labels (n,)."""
+        """Fit all members on finite input (n, n_features) and ordered labels (n,)."""
         x, labels = validate_data(self, X, y)
         groups = self._columns(x.shape[1])
         self.members_ = [
@@ -53,21 +53,21 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return self
 
     def predict_proba(self, X: ArrayLike) -> Floats:
-        """Probabilities (n, n_classes) in the order of `classes_`."""
+        """Predict probabilities (n, n_classes) in the order of `classes_`."""
         return self._predict_proba_unchecked(self._checked(X))
 
     def _predict_proba_unchecked(self, x: Floats) -> Floats:
-        """`predict_proba` for finite input (n > 0, n_features): to look at it takes as long as to forecast a row."""
-        p = np.exp(self._members(x).mean(axis=0))  # from log(1e-300) on, so none is 0
+        """Predict without validating the input, finite (n > 0, n_features); for one row validation takes as long."""
+        p = np.exp(self._members(x).mean(axis=0))  # members are clipped at 1e-300, so the sum is never 0
         return np.asarray(p / p.sum(axis=1, keepdims=True))
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
-        """The most likely class of each row (n,)."""
+        """Predict the most likely class (n,) of each row."""
         p = self.predict_proba(X)
         return np.asarray(self.classes_[p.argmax(axis=1)])
 
     def member_log_probabilities(self, X: ArrayLike) -> Floats:
-        """Log probabilities (n_members, n, n_classes) of the members by themselves."""
+        """Return the log probabilities (n_members, n, n_classes) of the single members."""
         return self._members(self._checked(X))
 
     def _checked(self, X: ArrayLike) -> Floats:
@@ -83,7 +83,7 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return np.log(np.maximum(members, 1e-300))
 
     def __sklearn_tags__(self) -> Tags:
-        """Classes must be ordered, so the blobs without order of scikit-learn's checks are beyond it."""
+        """Declare a poor score: classes must be ordered, and those of scikit-learn's checks are not."""
         tags: Tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
         return tags

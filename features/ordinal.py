@@ -1,4 +1,4 @@
-"""Ordered logit: one score per row and thresholds between ordered classes (McCullagh 1980)."""
+"""Ordered logit: a linear score with thresholds between ordered classes (McCullagh 1980)."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ Floats = NDArray[np.float64]
 
 
 class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Proportional odds: P(class <= k) = sigmoid(threshold_k + x @ coef), one coefficient a feature for all classes.
+    """Proportional-odds model: P(class <= k) = sigmoid(threshold_k + x @ coef), with the same `coef` for all classes.
 
-    With classes home, draw, away a higher score moves probability from away over draw to home, never past one of them.
+    With the classes home, draw, away, a higher score always moves probability towards home.
 
     Parameters
     ----------
     C : inverse strength of the L2 penalty on the coefficients, as in `LogisticRegression`.
-    max_iter : limit of the optimiser.
-    own_direction : no feature may act against the direction that it has by itself. Ratings of one club are alike, and
-        free coefficients play them off against each other: a better rating would lower the forecast.
+    max_iter : maximum number of iterations of the optimiser.
+    own_direction : require each feature to act in the direction of its own correlation with the outcome. Ratings of a
+        club are strongly correlated: without the constraint some act in the opposite direction, so that a better rating
+        lowers the forecast.
 
     Attributes
     ----------
-    classes_ : (n_classes,) in order.
+    classes_ : (n_classes,) in ascending order.
     coef_ : (n_features,)
     thresholds_ : (n_classes - 1,) ascending.
-    n_iter_ : iterations that the optimiser took.
+    n_iter_ : number of iterations of the optimiser, at least 1.
     """
 
     def __init__(self, C: float = 1.0, max_iter: int = 1000, own_direction: bool = False) -> None:
@@ -42,7 +43,13 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.own_direction = own_direction
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit on input (n, n_features) and ordered labels (n,)."""
+        """Fit on finite input (n, n_features) and ordered labels (n,).
+
+        Raises
+        ------
+        ValueError
+            If `y` has fewer than two classes, or the input is not valid.
+        """
         x, labels = validate_data(self, X, y)
         check_classification_targets(labels)
         self.classes_, index = np.unique(labels, return_inverse=True)
@@ -50,56 +57,56 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             raise ValueError(f"OrderedLogit needs at least two classes, but y has one class: {self.classes_[0]!r}")
         share = np.cumsum(np.bincount(index))[:-1] / len(index)
         thresholds = np.log(share / (1 - share))
-        first = np.concatenate([[thresholds[0]], np.log(np.diff(thresholds)), np.zeros(x.shape[1])])
+        start = np.concatenate([[thresholds[0]], np.log(np.diff(thresholds)), np.zeros(x.shape[1])])
         cuts = len(thresholds)
-        limits: list[tuple[float, float]] = [(-np.inf, np.inf)] * len(first)
+        limits: list[tuple[float, float]] = [(-np.inf, np.inf)] * len(start)
         if self.own_direction:
-            upwards = (x - x.mean(axis=0)).T @ (index - index.mean()) <= 0  # towards the first class
-            limits[cuts:] = [(0.0, np.inf) if one else (-np.inf, 0.0) for one in upwards]
-        found = minimize(
+            positive = (x - x.mean(axis=0)).T @ (index - index.mean()) <= 0  # higher values favour the first class
+            limits[cuts:] = [(0.0, np.inf) if is_positive else (-np.inf, 0.0) for is_positive in positive]
+        result = minimize(
             _loss,
-            first,
+            start,
             args=(x, index, self.C),
             jac=True,
             method="L-BFGS-B",
             bounds=limits,
             options={"maxiter": self.max_iter},
         )
-        self.thresholds_ = _ascending(found.x[:cuts])
-        self.coef_ = found.x[cuts:]
-        self.n_iter_ = max(int(found.nit), 1)
+        self.thresholds_ = _ascending(result.x[:cuts])
+        self.coef_ = result.x[cuts:]
+        self.n_iter_ = max(int(result.nit), 1)
         return self
 
     def predict_proba(self, X: ArrayLike) -> Floats:
-        """Probabilities (n, n_classes) in the order of `classes_`."""
+        """Predict probabilities (n, n_classes) in the order of `classes_`."""
         check_is_fitted(self)
         return self._predict_proba_unchecked(validate_data(self, X, reset=False))
 
     def _predict_proba_unchecked(self, x: Floats) -> Floats:
-        """`predict_proba` without looking at the input first, which costs more than the formula."""
+        """Predict without validating the input, which takes longer than the formula."""
         below = expit(self.thresholds_ + (x @ self.coef_)[:, None])
         edges = np.hstack([np.zeros((len(x), 1)), below, np.ones((len(x), 1))])
         return np.asarray(np.diff(edges, axis=1))
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
-        """The most likely class of each row (n,)."""
+        """Predict the most likely class (n,) of each row."""
         p = self.predict_proba(X)
         return np.asarray(self.classes_[p.argmax(axis=1)])
 
     def __sklearn_tags__(self) -> Tags:
-        """Classes must be ordered, so the blobs without order of scikit-learn's checks are beyond it."""
+        """Declare a poor score: classes must be ordered, and those of scikit-learn's checks are not."""
         tags: Tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
         return tags
 
 
 def _ascending(raw: Floats) -> Floats:
-    """Thresholds from the first one and the logs of the gaps."""
+    """Compute the thresholds from the first threshold and the logs of the gaps."""
     return np.asarray(np.cumsum(np.concatenate([raw[:1], np.exp(raw[1:])])))
 
 
 def _loss(raw: Floats, x: Floats, index: NDArray[np.int64], c: float) -> tuple[float, Floats]:
-    """Penalised negative log likelihood and its gradient over the first threshold, log gaps and coefficients."""
+    """Compute the penalised negative log likelihood and its gradient by first threshold, log gaps and coefficients."""
     n_cuts = len(raw) - x.shape[1]
     thresholds, coef = _ascending(raw[:n_cuts]), raw[n_cuts:]
     padded = np.concatenate([[-np.inf], thresholds, [np.inf]])

@@ -1,4 +1,4 @@
-"""The model registry (MLflow): the only module that knows MLflow."""
+"""Model registry; the only module that imports MLflow."""
 
 from __future__ import annotations
 
@@ -21,14 +21,22 @@ MODEL_NAME = "match-outcome"
 STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
 
 DATASET = "training.parquet"
-"""Artefact of a run: the rows that its model was fitted on."""
+"""Artefact of a training run: the rows that its model was fitted on."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One registered version, as the registry tells it."""
+    """Registered version of the model.
+
+    Attributes
+    ----------
+    run_id : of the training run.
+    created_at : UTC.
+    tags : as written by training and promotion.
+    aliases : sorted.
+    """
 
     version: int
     run_id: str
@@ -45,24 +53,45 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A version with its estimator in memory; `features` names the columns of its input, in order."""
+    """Version with its estimator in memory.
+
+    Attributes
+    ----------
+    features : names of the columns of its input, in order.
+    """
 
     version: ModelVersion
     estimator: Any
     features: tuple[str, ...]
 
     def predict_proba(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities (n, 3) ordered home, draw, away for model input (n, len(features))."""
+        """Predict probabilities (n, 3), ordered home, draw, away, from model input (n, len(features)).
+
+        Raises
+        ------
+        ValueError
+            If the input is empty, has another number of columns, or is not finite where the model needs numbers.
+        """
         unchecked = getattr(self.estimator, "_predict_proba_unchecked", None)
         is_valid = len(x) > 0 and x.shape[1:] == (len(self.features),) and np.isfinite(x).all()
         if unchecked is None or not is_valid:
-            return np.asarray(self.estimator.predict_proba(x))  # raises with the reason
+            return np.asarray(self.estimator.predict_proba(x))  # raises an error with the reason
         return np.asarray(unchecked(x))
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Everything that a training run leaves behind."""
+    """Everything that the registry stores about a training run.
+
+    Attributes
+    ----------
+    estimator : fitted.
+    input_example : a few rows of model input.
+    dataset : the rows that the estimator was fitted on.
+    dataset_source : where they come from.
+    tags : of the run and of the version.
+    documents : texts by path of the artefact.
+    """
 
     estimator: Any
     input_example: pd.DataFrame
@@ -75,18 +104,21 @@ class TrainingRun:
 
 
 class Registry:
-    """Versions of `match-outcome` behind one tracking server."""
+    """Versions of the model `match-outcome` on a tracking server or in a database file.
+
+    Every method raises `ModelUnavailableError` if the registry does not respond.
+    """
 
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
 
     def register(self, training: TrainingRun, experiment: str = MODEL_NAME) -> ModelVersion:
-        """Log a training run with its model and register it; the new version gets the alias `staging`."""
+        """Log a training run, register its model and give the new version the alias `staging`."""
         import mlflow.sklearn
         from mlflow.data.pandas_dataset import from_pandas
         from mlflow.models import infer_signature
 
-        from features.models import TRUSTED_TYPES  # brings scikit-learn, which most readers of a registry do without
+        from features.models import TRUSTED_TYPES  # imports scikit-learn, which most readers of a registry do not need
 
         def log() -> ModelVersion:
             mlflow.set_tracking_uri(self.tracking_uri)
@@ -98,7 +130,7 @@ class Registry:
                     mlflow.log_text(text, path)
                 data = from_pandas(training.dataset, source=training.dataset_source, name="match_features")
                 mlflow.log_input(data, context="training")
-                with tempfile.TemporaryDirectory() as folder:  # the table it came from is overwritten every day
+                with tempfile.TemporaryDirectory() as folder:  # the table that it comes from is overwritten every day
                     training.dataset.to_parquet(Path(folder, DATASET), compression="zstd", index=False)
                     mlflow.log_artifact(str(Path(folder, DATASET)))
                 example = training.input_example.astype("float64")
@@ -117,17 +149,17 @@ class Registry:
                 for key, value in {**training.tags, "run_id": run.info.run_id}.items():
                     client.set_model_version_tag(MODEL_NAME, str(version), key, value)
                 client.set_registered_model_alias(MODEL_NAME, STAGING, str(version))
-            found = self.version(version)
-            if found is None:
+            registered = self.version(version)
+            if registered is None:
                 raise ModelUnavailableError(
-                    f"version {version} is missing in {self.tracking_uri} just after registration"
+                    f"version {version} is missing from {self.tracking_uri} right after its registration"
                 )
-            return found
+            return registered
 
         return self._call_server(log)
 
     def by_alias(self, alias: str) -> ModelVersion | None:
-        """The version that bears an alias; None if none does."""
+        """Return the version with an alias; None if there is none."""
 
         def look() -> ModelVersion | None:
             from mlflow.exceptions import MlflowException
@@ -135,7 +167,7 @@ class Registry:
             try:
                 return _as_version(self._client().get_model_version_by_alias(MODEL_NAME, alias))
             except MlflowException as error:
-                # no such model, and such a model without the alias
+                # the model does not exist, or has no such alias
                 if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return None
                 raise
@@ -143,11 +175,11 @@ class Registry:
         return self._call_server(look)
 
     def version(self, number: int) -> ModelVersion | None:
-        """One version by number; None if there is no such version."""
+        """Return a version by number; None if it does not exist."""
         return next((version for version in self.versions() if version.version == number), None)
 
     def versions(self) -> list[ModelVersion]:
-        """All versions, newest first."""
+        """List all versions, newest first."""
 
         def search() -> list[ModelVersion]:
             from mlflow.exceptions import MlflowException
@@ -159,8 +191,9 @@ class Registry:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return []
                 raise
-            found = client.search_model_versions(f"name='{MODEL_NAME}'")
-            return sorted((_as_version(one, _aliases_of(aliases, one)) for one in found), key=lambda one: -one.version)
+            entries = client.search_model_versions(f"name='{MODEL_NAME}'")
+            versions = [_as_version(entry, _aliases_of(aliases, entry)) for entry in entries]
+            return sorted(versions, key=lambda version: -version.version)
 
         return self._call_server(search)
 
@@ -173,7 +206,7 @@ class Registry:
 
             mlflow.set_tracking_uri(self.tracking_uri)
             uri = f"models:/{MODEL_NAME}/{version.version}"
-            # Left to itself, MLflow fetches the model twice and leaves both copies behind.
+            # Without a folder of our own, MLflow downloads the model twice and keeps both copies.
             with tempfile.TemporaryDirectory(prefix="touchline-model-") as folder:
                 path = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
                 columns = tuple(mlflow.models.get_model_info(path).signature.inputs.input_names())
@@ -183,20 +216,20 @@ class Registry:
 
     @staticmethod
     def preload() -> None:
-        """Import what loading needs: done once before a process forks, its children load in a fraction of the time."""
+        """Import the modules that `load` needs, so that processes forked afterwards load in a fraction of the time."""
         for module in ("mlflow.sklearn", "skops.io", "features.models"):
             importlib.import_module(module)
 
     def set_alias(self, alias: str, version: int) -> None:
-        """Give an alias to a version, taking it from whichever had it."""
+        """Move an alias to a version."""
         self._call_server(lambda: self._client().set_registered_model_alias(MODEL_NAME, alias, str(version)))
 
     def remove_alias(self, alias: str) -> None:
-        """Take an alias away."""
+        """Remove an alias."""
         self._call_server(lambda: self._client().delete_registered_model_alias(MODEL_NAME, alias))
 
     def set_tags(self, version: int, tags: Mapping[str, str]) -> None:
-        """Write tags on a version."""
+        """Add tags to a version; existing ones are overwritten."""
 
         def write() -> None:
             for key, value in tags.items():
@@ -205,22 +238,22 @@ class Registry:
         self._call_server(write)
 
     def remove_tags(self, version: int, names: Iterable[str]) -> None:
-        """Take tags off a version; those it does not have are no error."""
+        """Remove tags from a version; tags that it does not have are ignored."""
 
         def delete() -> None:
-            found = self.version(version)
-            for name in set(names) & set(found.tags if found else ()):
+            current = self.version(version)
+            for name in set(names) & set(current.tags if current else ()):
                 self._client().delete_model_version_tag(MODEL_NAME, str(version), name)
 
         self._call_server(delete)
 
     def _select_experiment(self, experiment: str) -> None:
-        """Choose the experiment. A registry in a file keeps its artefacts beside it, not in the working directory."""
+        """Select the experiment; a registry in a file stores artefacts beside it, not in the working directory."""
         import mlflow
 
         if self.tracking_uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(experiment) is None:
-            beside = Path(self.tracking_uri.removeprefix("sqlite:///")).absolute().with_suffix(".artifacts")
-            mlflow.create_experiment(experiment, artifact_location=beside.as_uri())
+            folder = Path(self.tracking_uri.removeprefix("sqlite:///")).absolute().with_suffix(".artifacts")
+            mlflow.create_experiment(experiment, artifact_location=folder.as_uri())
         mlflow.set_experiment(experiment)
 
     def _client(self) -> Any:
@@ -229,8 +262,8 @@ class Registry:
         return MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def _call_server(self, call: Callable[[], T]) -> T:
-        """Run a call against the server; a failure says which server and why."""
-        # MLflow retries for minutes by default; whoever calls this has a user or a schedule waiting.
+        """Run a call; a failure becomes a ModelUnavailableError that names the server and the reason."""
+        # MLflow retries for minutes by default, while a user or a schedule waits for the call.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         from mlflow.exceptions import MlflowException
@@ -241,15 +274,15 @@ class Registry:
             raise ModelUnavailableError(f"model registry at {self.tracking_uri}: {error}") from error
 
 
-def _aliases_of(aliases: Mapping[str, Any], one: Any) -> list[str]:
-    return [name for name, bearer in aliases.items() if int(bearer) == int(one.version)]
+def _aliases_of(aliases: Mapping[str, Any], entry: Any) -> list[str]:
+    return [name for name, number in aliases.items() if int(number) == int(entry.version)]
 
 
-def _as_version(one: Any, aliases: Iterable[str] | None = None) -> ModelVersion:
+def _as_version(entry: Any, aliases: Iterable[str] | None = None) -> ModelVersion:
     return ModelVersion(
-        version=int(one.version),
-        run_id=one.run_id,
-        created_at=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
-        tags=dict(one.tags),
-        aliases=tuple(sorted(one.aliases if aliases is None else aliases)),
+        version=int(entry.version),
+        run_id=entry.run_id,
+        created_at=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+        tags=dict(entry.tags),
+        aliases=tuple(sorted(entry.aliases if aliases is None else aliases)),
     )

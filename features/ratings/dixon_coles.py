@@ -1,6 +1,6 @@
-"""Dixon & Coles (1997): attack and defence of all clubs fitted together, old matches fading.
+"""Model of Dixon & Coles (1997): attack and defence of all clubs, fitted together with time-decayed weights.
 
-Too slow to move with every result, so it is a reference of the back-test and no feature of the served model.
+Refitting after every result would be too slow, so it serves as a baseline of the back-test, not as a feature.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ _SIDES = ("home_team", "away_team")
 
 
 class DixonColes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A scikit-learn classifier whose input is a matches table of clubs that meet, in one league or several tiers.
+    """Scikit-learn classifier of matches tables; the clubs belong to one league or to connected tiers.
 
-    Weights are exp(-decay * days before the last match). A tiny ridge makes the strengths identifiable. A club without
-    a match gets the mean of the five weakest others. Of scikit-learn's checks those of parameters apply; the others
-    feed matrices of numbers.
+    Log expected goals are level + home advantage + own attack - opponent's defence. Matches are weighted by
+    exp(-decay * days before the last match). A small ridge makes the strengths identifiable. A club without matches
+    gets the mean strength of the five weakest clubs. Scikit-learn's checks of parameters apply; its other checks use
+    numeric matrices as input.
 
     Parameters
     ----------
-    decay : a day's share of the weight that is lost.
-    window_days : older matches are left out.
-    ridge : strength of the penalty on attack and defence.
+    decay : rate at which weights decay, per day.
+    window_days : days before the last match; earlier matches are ignored.
+    ridge : strength of the L2 penalty on attack and defence.
 
     Attributes
     ----------
-    classes_ : home, draw, away as 0, 1, 2.
+    classes_ : (3,) 0 home, 1 draw, 2 away.
     clubs_ : (n_clubs,) names.
-    attack_, defence_ : (n_clubs,)
-    level_, home_, rho_ : log goals of an average side away, what a home side has on top, the low scores' correction.
+    attack_, defence_ : (n_clubs,) strengths in log goals; higher is better.
+    level_ : log expected goals of an average side away against another average side.
+    home_ : home advantage in log goals.
+    rho_ : correction of low scores, -0.2 to 0.2.
     """
 
     def __init__(self, decay: float = 0.002, window_days: int = 5 * 365, ridge: float = 0.1) -> None:
@@ -51,7 +54,7 @@ class DixonColes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         self.ridge = ridge
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Fit on played matches; their scores are the target, so `y` is not looked at."""
+        """Fit on played matches, a matches table of n rows; the scores in it are the target, `y` is ignored."""
         del y
         day = _day(X)
         X, day = X[day >= day.max() - self.window_days], day[day >= day.max() - self.window_days]
@@ -59,26 +62,28 @@ class DixonColes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         n = len(self.clubs_)
         home, away = (self.clubs_.get_indexer(pd.Index(X[side])).astype(np.int64) for side in _SIDES)
         goals, ground = X[["home_goals", "away_goals"]].to_numpy(float), _ground(X)
-        first = np.concatenate([np.zeros(2 * n), [0.1, 0.25, -0.05]])
-        found = minimize(
+        start = np.concatenate([np.zeros(2 * n), [0.1, 0.25, -0.05]])
+        result = minimize(
             _loss,
-            first,
+            start,
             args=(home, away, ground, goals, np.exp(-self.decay * (day.max() - day)), n, self.ridge),
             jac=True,
             method="L-BFGS-B",
             bounds=[(-3.0, 3.0)] * (2 * n + 2) + [(-0.2, 0.2)],
         )
         self.classes_ = np.arange(3)
-        self.attack_, self.defence_ = found.x[:n], found.x[n : 2 * n]
-        self.level_, self.home_, self.rho_ = (float(value) for value in found.x[-3:])
+        self.attack_, self.defence_ = result.x[:n], result.x[n : 2 * n]
+        self.level_, self.home_, self.rho_ = (float(value) for value in result.x[-3:])
         return self
 
     def log_rates(self, X: pd.DataFrame) -> Floats:
-        """Log expected goals (n, 2) of both sides."""
+        """Predict the log expected goals (n, 2) of home and away side."""
         check_is_fitted(self)
         weakest = np.argsort(self.attack_ + self.defence_)[:5]
-        # an unknown club is number -1, the last
-        attack, defence = (np.append(one, one[weakest].mean()) for one in (self.attack_, self.defence_))
+        # get_indexer gives -1 for an unknown club, which selects the appended value
+        attack, defence = (
+            np.append(strengths, strengths[weakest].mean()) for strengths in (self.attack_, self.defence_)
+        )
         home, away = (self.clubs_.get_indexer(pd.Index(X[side])) for side in _SIDES)
         return np.column_stack(
             [
@@ -88,26 +93,28 @@ class DixonColes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         )
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
-        """Probabilities (n, 3) of home, draw, away."""
+        """Predict probabilities (n, 3), ordered home, draw, away."""
         return outcome_probabilities(score_grid(np.exp(self.log_rates(X)), self.rho_))
 
     def predict(self, X: pd.DataFrame) -> Ints:
-        """The most likely outcome of each match (n,)."""
+        """Predict the most likely outcome (n,) of each match."""
         return np.asarray(self.predict_proba(X).argmax(axis=1), dtype=np.int64)
 
 
 def _day(matches: pd.DataFrame) -> Floats:
+    """Return the day (n,) of each match, counted from 1970."""
     return np.asarray((matches["kick_off"] - pd.Timestamp(0, tz="UTC")).dt.days, dtype=float)
 
 
 def _ground(matches: pd.DataFrame) -> Floats:
+    """Return 1 (n,) for matches with a home side, 0 on neutral ground."""
     return np.where(matches["neutral"], 0.0, 1.0)
 
 
 def _loss(
     raw: Floats, home: Ints, away: Ints, ground: Floats, goals: Floats, weight: Floats, n_clubs: int, ridge: float
 ) -> tuple[float, Floats]:
-    """Penalised negative log likelihood and its gradient."""
+    """Compute the penalised negative log likelihood and its gradient."""
     attack, defence = raw[:n_clubs], raw[n_clubs : 2 * n_clubs]
     level, advantage, rho = raw[-3:]
     log_rate = np.column_stack(
@@ -127,7 +134,7 @@ def _loss(
 
 
 def _low_scores(goals: Floats, rate: Floats, rho: float) -> tuple[Floats, Floats, Floats]:
-    """tau of the paper, the derivative of its log by both log rates (n, 2), and by rho."""
+    """Compute the paper's tau (n,), and the derivatives of log tau by both log rates (n, 2) and by rho (n,)."""
     h, a = rate[:, 0], rate[:, 1]
     nil_nil = (goals[:, 0] == 0) & (goals[:, 1] == 0)
     nil_one = (goals[:, 0] == 0) & (goals[:, 1] == 1)
@@ -142,18 +149,27 @@ def _low_scores(goals: Floats, rate: Floats, rho: float) -> tuple[Floats, Floats
 
 
 def walk_forward_forecasts(matches: pd.DataFrame, first: int) -> Floats:
-    """Probabilities (n, 3) of the top tiers' played matches from season `first` on, NaN for others.
+    """Forecast the matches of the first tiers month by month.
 
-    The tiers of a country are fitted together, anew each month, on the results before that month.
+    The tiers of a country are fitted together, again for each month, on the results of earlier months.
+
+    Parameters
+    ----------
+    matches : played matches, n rows.
+    first : year in which the first forecast season begins.
+
+    Returns
+    -------
+    Probabilities (n, 3) ordered home, draw, away; NaN for lower tiers and earlier seasons.
     """
     p = np.full((len(matches), 3), np.nan)
-    pool = matches["competition"].map(country_of).to_numpy()
+    countries = matches["competition"].map(country_of).to_numpy()
     top = matches["competition"].map(tier_of).eq(1).to_numpy()
     month = matches["kick_off"].dt.strftime("%Y-%m").to_numpy()
-    asked = top & (season_starts(matches["season"]) >= first)
-    for country, one in sorted(set(zip(pool[asked], month[asked], strict=True))):
-        past = (pool == country) & (month < one)
+    to_forecast = top & (season_starts(matches["season"]) >= first)
+    for country, current in sorted(set(zip(countries[to_forecast], month[to_forecast], strict=True))):
+        past = (countries == country) & (month < current)
         if past.any():
-            now = asked & (pool == country) & (month == one)
-            p[now] = DixonColes().fit(matches[past]).predict_proba(matches[now])
+            tested = to_forecast & (countries == country) & (month == current)
+            p[tested] = DixonColes().fit(matches[past]).predict_proba(matches[tested])
     return p

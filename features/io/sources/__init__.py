@@ -1,4 +1,4 @@
-"""Sources of results and fixtures: `load` is the one way in."""
+"""Sources of results and fixtures; `load` is the entry point."""
 
 from __future__ import annotations
 
@@ -26,17 +26,23 @@ KNOWN = ("bundled", "football_data", "openfootball", "files")
 
 
 def names(settings: Settings) -> tuple[str, ...]:
-    """The configured sources, the one that takes precedence first; raises InvalidInputError naming the known ones."""
-    found = tuple(name.strip() for name in settings.source.split(",") if name.strip())
-    if unknown := [name for name in found if name not in KNOWN]:
-        raise InvalidInputError(f"source {unknown[0]!r} is unknown; known: {', '.join(KNOWN)}")
-    if not found:
-        raise InvalidInputError(f"no source is set; known: {', '.join(KNOWN)}")
-    return found
+    """List the configured sources, the one that takes precedence first.
+
+    Raises
+    ------
+    InvalidInputError
+        If a source is unknown or none is configured; the message lists the known ones.
+    """
+    configured = tuple(name.strip() for name in settings.source.split(",") if name.strip())
+    if unknown := [name for name in configured if name not in KNOWN]:
+        raise InvalidInputError(f"unknown source {unknown[0]!r} in TOUCHLINE_SOURCE; known: {', '.join(KNOWN)}")
+    if not configured:
+        raise InvalidInputError(f"TOUCHLINE_SOURCE names no source; known: {', '.join(KNOWN)}")
+    return configured
 
 
 def competitions(settings: Settings) -> tuple[str, ...]:
-    """Slugs of the competitions that the configured sources can be asked for."""
+    """List the slugs of the competitions that the configured sources offer."""
     offered: dict[str, None] = {}
     for name in names(settings):
         if name == "bundled":
@@ -44,7 +50,7 @@ def competitions(settings: Settings) -> tuple[str, ...]:
         elif name == "files":
             offered |= dict.fromkeys(files.competitions(settings.files, settings.files_columns))
         else:
-            offered |= dict.fromkeys(one.slug for one in CATALOGUE if getattr(one, name) is not None)
+            offered |= dict.fromkeys(league.slug for league in CATALOGUE if getattr(league, name) is not None)
     return tuple(offered)
 
 
@@ -54,60 +60,63 @@ def load(
     now: datetime | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> SourceResult:
-    """Matches of one competition from the configured sources, everything they know: callers apply `as_known_at`.
+    """Load and merge the matches of one competition from the configured sources.
+
+    The result contains everything that the sources know, later results included: callers apply `as_known_at`.
 
     Parameters
     ----------
-    now : the moment of the load, default the setting `as_of` or the real time: it tells which season is running, and
-        where it lies in the past, files are taken as they had been fetched by then.
-    say : told each file as it is fetched.
+    competition : slug, one of `competitions`.
+    now : time of the load; default is the setting `as_of`, otherwise the real time. It determines the running season.
+        If it is in the past, files are read from the archive as they had been fetched by then.
+    on_progress : called with a line for each file that is fetched.
 
     Raises
     ------
     SourceError
-        If a source cannot be read or a whole file of it is unusable.
+        If a source cannot be read, a whole file of it is unusable, or there is no match by `now`.
     InvalidInputError
-        If a source is unknown or none has the competition.
+        If a source is unknown or none offers the competition.
     """
     if competition not in (offered := competitions(settings)):
         close = suggest(competition, offered) or offered[:3]
         raise InvalidInputError(
-            f"source {settings.source!r} does not have {competition!r}; nearest: {', '.join(close)}"
+            f"source {settings.source!r} does not offer {competition!r}; nearest: {', '.join(close)}"
         )
     clock = datetime.now(UTC)
-    moment = now or settings.as_of or clock
+    as_of = now or settings.as_of or clock
     tables, defects, reports = [], [], []
     for name in names(settings):
-        table, found, report = _load_source(name, settings, competition, moment, clock, on_progress)
+        table, source_defects, report = _load_source(name, settings, competition, as_of, clock, on_progress)
         tables.append(table)
-        defects += found
+        defects += source_defects
         reports.append(report)
     matches, disagreements = merge(tables)
-    if not matches.empty and is_backdated(moment, clock):  # then nobody knew who would play in a later season
-        begun = matches["season"].map(lambda season: season_window(season)[0] <= moment.date())
+    if not matches.empty and is_backdated(as_of, clock):  # the clubs of later seasons were not known then
+        begun = matches["season"].map(lambda season: season_window(season)[0] <= as_of.date())
         matches = matches[begun].reset_index(drop=True)
     if matches.empty:
-        raise SourceError(f"source {settings.source!r} has no match of {competition!r} by {moment:%Y-%m-%d}")
+        raise SourceError(f"source {settings.source!r} has no match of {competition!r} by {as_of:%Y-%m-%d}")
     report = _report(reports, defects, matches, disagreements)
     if not load_aliases(settings.aliases).is_exhaustive(competition):
-        report["alike"] = [f"{one} / {other}" for one, other in similar_names(matches)]
+        report["alike"] = [f"{name} / {other}" for name, other in similar_names(matches)]
     return SourceResult(matches, quarantine_table(defects), report)
 
 
 def _load_source(
     name: str, settings: Settings, competition: str, now: datetime, clock: datetime, on_progress: Callable[[str], None]
 ) -> tuple[pd.DataFrame, list[Defect], dict[str, Any]]:
-    """Matches, defects and report of one source; nothing where it does not have the competition."""
+    """Load the matches, defects and report of one source; no matches if it does not offer the competition."""
     if name == "bundled":
         table = bundled.load() if competition == bundled.COMPETITION else pd.DataFrame()
         return table, [], {"source": name, "files": 1, "rows": len(table)}
     if name == "files":
-        found = files.contents(settings.files, FileArchive(Lake(settings.lake_root)), now, clock)
+        contents = files.contents(settings.files, FileArchive(Lake(settings.lake_root)), now, clock)
         table, defects, rows = files.parse_all(
-            found, competition, settings.files_columns, load_aliases(settings.aliases)
+            contents, competition, settings.files_columns, load_aliases(settings.aliases)
         )
-        return table, defects, {"source": name, "files": len(found), "rows": rows}
-    from features.io.sources import remote  # httpx is not installed where only bundled data is read
+        return table, defects, {"source": name, "files": len(contents), "rows": rows}
+    from features.io.sources import remote  # httpx is not installed where only the bundled data is read
 
     return remote.load(name, settings, competition, now, clock, on_progress)
 
@@ -115,17 +124,18 @@ def _load_source(
 def _report(
     reports: list[dict[str, Any]], defects: list[Defect], matches: pd.DataFrame, disagreements: pd.DataFrame
 ) -> dict[str, Any]:
+    """Sum up the reports of the sources."""
     repaired = sum(defect.repaired for defect in defects)
     return {
-        "source": ", ".join(one["source"] for one in reports),
-        "files": sum(one["files"] for one in reports),
-        "rows": sum(one["rows"] for one in reports),
+        "source": ", ".join(source["source"] for source in reports),
+        "files": sum(source["files"] for source in reports),
+        "rows": sum(source["rows"] for source in reports),
         "matches": len(matches),
         "quarantined": len(defects) - repaired,
         "repaired": repaired,
         "disagreements": disagreements.to_dict("records"),
         "alike": [],
-        "stale": [text for one in reports for text in one.get("stale", [])],
-        "missing": [text for one in reports for text in one.get("missing", [])],
-        "changed": [text for one in reports for text in one.get("changed", [])],
+        "stale": [text for source in reports for text in source.get("stale", [])],
+        "missing": [text for source in reports for text in source.get("missing", [])],
+        "changed": [text for source in reports for text in source.get("changed", [])],
     }

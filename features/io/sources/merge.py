@@ -1,4 +1,4 @@
-"""Several sources of the same matches made into one table, with what they disagree on."""
+"""Merge of several sources of the same matches into one table, with the list of their disagreements."""
 
 from __future__ import annotations
 
@@ -11,98 +11,106 @@ from features.matches import PAIR, SCHEMA, Status, build_match_id, conform
 
 DISAGREEMENT_COLUMNS = ("match_id", "field", "source", "value", "other_source", "other_value", "kept")
 
-_FILLED = tuple(field.name for field in SCHEMA if field.nullable)
+_FILLED_COLUMNS = tuple(field.name for field in SCHEMA if field.nullable)
 _GOALS = ("home_goals", "away_goals")
 
 
 def merge(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Merge matches tables per match_id; the earlier table takes precedence, the later ones fill what it lacks.
+    """Merge matches tables by match_id; earlier tables take precedence, later ones fill their gaps.
 
-    A score beats no score. Where one source flags an award and scores differ, the score as played is kept and the
-    award flagged. Only scores and days are told as disagreements: that one source has not heard yet of a result or a
-    postponement is no contradiction, and shots and odds differ by how they were counted or collected.
+    A known score wins over a missing one. If one source flags an award and the scores differ, the merged match has the
+    score as played and the flag. Only different scores and days count as disagreements: a source that does not have a
+    result or a postponement yet contradicts nothing, and shots and odds differ by how they were counted or collected.
+
+    Parameters
+    ----------
+    tables : matches tables, the one that takes precedence first; they may be empty.
 
     Returns
     -------
-    The merged matches, and the disagreements with the columns `DISAGREEMENT_COLUMNS`.
+    matches : the merged matches, by kick-off.
+    disagreements : table with the columns `DISAGREEMENT_COLUMNS`; `kept` is the merged value.
     """
-    given = [table for table in tables if not table.empty]
-    if not given:
+    filled = [table for table in tables if not table.empty]
+    if not filled:
         return pd.DataFrame(), pd.DataFrame(columns=list(DISAGREEMENT_COLUMNS))
-    merged, found = given[0].set_index("match_id"), []
-    for table in given[1:]:
-        other = _same_statistics(merged, table).set_index("match_id")
+    merged, disagreements = filled[0].set_index("match_id"), []
+    for table in filled[1:]:
+        other = _with_shared_ids(merged, table).set_index("match_id")
         common = merged.index.intersection(other.index)
-        found += _disagreements(merged.loc[common], other.loc[common])
-        merged = _filled(merged, other, common)
+        disagreements += _disagreements(merged.loc[common], other.loc[common])
+        merged = _fill(merged, other, common)
     out = merged.reset_index().sort_values(["kick_off", "match_id"], kind="stable")
-    return conform(out), pd.DataFrame(found, columns=list(DISAGREEMENT_COLUMNS))
+    return conform(out), pd.DataFrame(disagreements, columns=list(DISAGREEMENT_COLUMNS))
 
 
-def _same_statistics(mine: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose matches bear the ids that those of the same pair and day bear already.
+def _with_shared_ids(merged: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Give the matches of a table the ids of the merged matches of the same pair and day.
 
-    One source counts the meetings at a ground by matchday, another by date: a first meeting that is played last is
-    then the first to the one and the last to the other.
+    Where a pair meets several times at one ground, sources may number the meetings by matchday or by date. If the first
+    meeting is postponed until after the second, the two numberings differ.
     """
-    again = pd.concat([one[one.duplicated(PAIR)] for one in (mine, table)])[PAIR].drop_duplicates()
-    if again.empty:
+    repeated = pd.concat([matches[matches.duplicated(PAIR)] for matches in (merged, table)])[PAIR].drop_duplicates()
+    if repeated.empty:
         return table
     ids = table["match_id"].copy()
-    for competition, season, home, away in again.itertuples(index=False, name=None):
+    for competition, season, home, away in repeated.itertuples(index=False, name=None):
         pair = (competition, season, home, away)
-        theirs, ours = (one[(one[PAIR] == pair).all(axis=1)].sort_values("kick_off") for one in (table, mine))
-        if theirs.empty:
+        meetings, known = (
+            matches[(matches[PAIR] == pair).all(axis=1)].sort_values("kick_off") for matches in (table, merged)
+        )
+        if meetings.empty:
             continue
-        days = {moment.floor("D"): name for name, moment in ours["kick_off"].items()}
-        same = theirs["kick_off"].dt.floor("D").map(days)
-        most = len(ours) + len(theirs)
+        id_of_day = {kick_off.floor("D"): match_id for match_id, kick_off in known["kick_off"].items()}
+        shared = meetings["kick_off"].dt.floor("D").map(id_of_day)
+        most = len(known) + len(meetings)
         free = [
-            one
+            match_id
             for n in range(1, most + 1)
-            if (one := build_match_id(competition, season, home, away, n)) not in set(same)
+            if (match_id := build_match_id(competition, season, home, away, n)) not in set(shared)
         ]
-        ids[theirs.index] = [free.pop(0) if pd.isna(one) else one for one in same]
+        ids[meetings.index] = [free.pop(0) if pd.isna(match_id) else match_id for match_id in shared]
     return table.assign(match_id=ids)
 
 
-def _filled(mine: pd.DataFrame, other: pd.DataFrame, common: pd.Index[str]) -> pd.DataFrame:
-    out = mine.copy()
-    a, b = mine.loc[common], other.loc[common]
+def _fill(merged: pd.DataFrame, other: pd.DataFrame, common: pd.Index[str]) -> pd.DataFrame:
+    """Fill gaps of the merged matches from another source and append the matches that only that source has."""
+    out = merged.copy()
+    a, b = merged.loc[common], other.loc[common]
     played = Status.PLAYED.value
-    take = ((a["status"] != played) & (b["status"] == played)).to_numpy()
+    now_played = ((a["status"] != played) & (b["status"] == played)).to_numpy()
     corrected = ((a["status"] == played) & (b["status"] == played) & a["awarded"] & ~b["awarded"]).to_numpy()
-    for column in _FILLED:
+    for column in _FILLED_COLUMNS:
         values = a[column].where(a[column].notna(), b[column])
         if column in _GOALS:
             values = values.where(~corrected, b[column])
         out.loc[common, column] = values
-    out.loc[common, "status"] = np.where(take, played, a["status"])
+    out.loc[common, "status"] = np.where(now_played, played, a["status"])
     out.loc[common, "awarded"] = (a["awarded"] | b["awarded"]).to_numpy(bool)
     better_time = (~a["kick_off_exact"] & b["kick_off_exact"]).to_numpy()
     same_day = (a["kick_off"].dt.floor("D") == b["kick_off"].dt.floor("D")).to_numpy()
-    # a match moved to another day is news only from the source that knows the result
-    newer = (better_time & same_day) | take
+    # another day is accepted only from a source that has the result
+    newer = (better_time & same_day) | now_played
     out.loc[common, "kick_off"] = a["kick_off"].where(~newer, b["kick_off"])
     out.loc[common, "kick_off_exact"] = a["kick_off_exact"].where(~newer, b["kick_off_exact"]).to_numpy(bool)
-    fresh = other.loc[other.index.difference(mine.index, sort=False)]
+    fresh = other.loc[other.index.difference(merged.index, sort=False)]
     return pd.concat([out, fresh])
 
 
 def _disagreements(a: pd.DataFrame, b: pd.DataFrame) -> list[tuple[object, ...]]:
-    """Both played with another score, or on another day."""
+    """List the matches that both sources report as played, but with different scores or on different days."""
     played = ((a["status"] == Status.PLAYED) & (b["status"] == Status.PLAYED)).to_numpy()
     score = (a[list(_GOALS)].to_numpy(float) != b[list(_GOALS)].to_numpy(float)).any(axis=1) & played
     day = (a["kick_off"].dt.floor("D") != b["kick_off"].dt.floor("D")).to_numpy() & played
-    found: list[tuple[object, ...]] = []
+    disagreements: list[tuple[object, ...]] = []
     keys = a.index.to_list()
     for row in np.flatnonzero(score):
         x, y = a.iloc[row], b.iloc[row]
-        mine, theirs = (f"{one.home_goals:.0f}-{one.away_goals:.0f}" for one in (x, y))
-        kept = theirs if x.awarded and not y.awarded else mine
-        found.append((keys[row], "score", x.source, mine, y.source, theirs, kept))
+        value, other = (f"{match.home_goals:.0f}-{match.away_goals:.0f}" for match in (x, y))
+        merged_value = other if x.awarded and not y.awarded else value
+        disagreements.append((keys[row], "score", x.source, value, y.source, other, merged_value))
     for row in np.flatnonzero(day):
         x, y = a.iloc[row], b.iloc[row]
-        mine, theirs = (one.kick_off.date().isoformat() for one in (x, y))
-        found.append((keys[row], "day", x.source, mine, y.source, theirs, mine))
-    return found
+        value, other = (match.kick_off.date().isoformat() for match in (x, y))
+        disagreements.append((keys[row], "day", x.source, value, y.source, other, value))
+    return disagreements
