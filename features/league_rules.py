@@ -1,4 +1,4 @@
-"""Rules of a league table: what its places mean, and how clubs level on points are ordered."""
+"""Rules of league tables: what the places mean, and how clubs level on points are ranked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ZoneKind(StrEnum):
-    """What a place in the final table means for a club."""
+    """Meaning of a place in the final table."""
 
     TITLE = "title"
     TOP = "top"
@@ -43,7 +43,12 @@ class Tiebreaker(StrEnum):
 
 @dataclass(frozen=True)
 class PointsAdjustment:
-    """Points that a club was awarded or, below zero, deducted off the pitch, and when this was decided."""
+    """Points awarded or deducted (negative) off the pitch.
+
+    Attributes
+    ----------
+    decided : date of the decision, midnight UTC.
+    """
 
     club: str
     points: int
@@ -52,7 +57,7 @@ class PointsAdjustment:
 
 @dataclass(frozen=True)
 class TableZone:
-    """Places `first` to `last` of a table; negative ones are counted from the bottom, -1 being the last."""
+    """Places `first` to `last` of a table; negative places count from the bottom, -1 is the last."""
 
     name: str
     kind: ZoneKind
@@ -60,17 +65,23 @@ class TableZone:
     last: int
 
     def among(self, clubs: int) -> TableZone:
-        """The same with both places counted from the top of a table of so many clubs."""
+        """Convert both places to counts from the top, for a table of `clubs` clubs."""
         first, last = (place if place > 0 else clubs + 1 + place for place in (self.first, self.last))
         return TableZone(self.name, self.kind, max(first, 1), min(last, clubs))
 
 
 @dataclass(frozen=True)
 class LeagueRules:
-    """How a table is ordered and what its places mean.
+    """How a table is ranked and what its places mean.
 
-    European places are those by league position alone: cup winners and places that UEFA adds for a season come on top.
-    Clubs that `ties` leave level are parted by lot: cards are not in the data, and a play-off is as open.
+    European places are those by league position alone; places of cup winners and extra places that UEFA grants for a
+    season are not included. Clubs that are still level after all `ties` are ranked by lot: the data has no cards, and a
+    play-off is about as random.
+
+    Attributes
+    ----------
+    places : zones of the final table; they may overlap.
+    ties : criteria for clubs level on points, in order.
     """
 
     places: tuple[TableZone, ...]
@@ -78,8 +89,8 @@ class LeagueRules:
 
     @property
     def relegated(self) -> int:
-        """Clubs that go down without a play-off."""
-        return sum(one.last - one.first + 1 for one in self.places if one.kind is ZoneKind.RELEGATION)
+        """Number of clubs that are relegated without a play-off."""
+        return sum(zone.last - zone.first + 1 for zone in self.places if zone.kind is ZoneKind.RELEGATION)
 
 
 def _title() -> TableZone:
@@ -87,12 +98,12 @@ def _title() -> TableZone:
 
 
 def _down(clubs: int, play_off: int = 0) -> tuple[TableZone, ...]:
-    """The last `clubs` go down, the `play_off` above them play for staying up."""
-    below = TableZone("Relegation", ZoneKind.RELEGATION, -clubs, -1)
+    """Relegate the last `clubs`; the `play_off` clubs above them enter a relegation play-off."""
+    relegation = TableZone("Relegation", ZoneKind.RELEGATION, -clubs, -1)
     return (
-        (TableZone("Relegation play-off", ZoneKind.PLAY_OFF, -clubs - play_off, -clubs - 1), below)
+        (TableZone("Relegation play-off", ZoneKind.PLAY_OFF, -clubs - play_off, -clubs - 1), relegation)
         if play_off
-        else (below,)
+        else (relegation,)
     )
 
 
@@ -102,7 +113,7 @@ def _first_tier(europe: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker
 
 
 def _lower_tier(up: int, play_off: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker, ...]) -> LeagueRules:
-    """The first `up` go up, those down to place `play_off` play for it."""
+    """Promote the first `up` clubs; the next ones, down to place `play_off`, enter a promotion play-off."""
     places = (
         TableZone("Promotion", ZoneKind.PROMOTION, 1, up),
         TableZone("Promotion play-off", ZoneKind.PLAY_OFF, up + 1, play_off),
@@ -132,7 +143,7 @@ _RULES = {
     "fra-ligue-1": _first_tier(6, _down(2, play_off=1), _FRANCE),
     "fra-ligue-2": _lower_tier(2, 5, _down(2, play_off=1), _FRANCE),
 }
-"""As in 2025/26. A season's own exceptions (a play-off that is left out, say) are not in here."""
+"""Rules as of 2025/26. Exceptions of a single season, such as a cancelled play-off, are not included."""
 
 _FRANCE_BEFORE = (
     Tiebreaker.DIFFERENCE,
@@ -141,8 +152,8 @@ _FRANCE_BEFORE = (
     Tiebreaker.GOALS,
     Tiebreaker.AWAY_GOALS,
 )
-_OTHER_TIES = {"fra-ligue-1": ("2025-26", _FRANCE_BEFORE), "fra-ligue-2": ("2025-26", _FRANCE_BEFORE)}
-"""Ties by another order before the season that is named."""
+_OLD_TIES = {"fra-ligue-1": ("2025-26", _FRANCE_BEFORE), "fra-ligue-2": ("2025-26", _FRANCE_BEFORE)}
+"""Tiebreakers before a rule change: the first season of the new rules, and the old order."""
 
 
 def _adjustment(club: str, points: int, year: int, month: int, day: int) -> PointsAdjustment:
@@ -173,7 +184,7 @@ _POINTS_ADJUSTMENTS: Mapping[tuple[str, str], tuple[PointsAdjustment, ...]] = {
     ),
     ("fra-ligue-1", "2023-24"): (_adjustment("Montpellier HSC", -1, 2023, 11, 8),),
 }
-"""Of the seasons whose forecasts the back-test scores, and the one that the Premier League had before."""
+"""Adjustments in the seasons that the back-test evaluates, and the only earlier one of the Premier League."""
 
 
 def has_rules(competition: str) -> bool:
@@ -182,15 +193,24 @@ def has_rules(competition: str) -> bool:
 
 
 def rules_of(competition: str, season: str | None = None) -> LeagueRules:
-    """Rules of a competition, now or in a season; the default has the title, the top four and the last three."""
-    usual = LeagueRules(
+    """Return the rules of a competition.
+
+    A competition without listed rules gets the zones title, top four and last three.
+
+    Parameters
+    ----------
+    competition : slug.
+    season : such as "2025-26"; None for the current rules.
+    """
+    default = LeagueRules(
         (_title(), TableZone("Top four", ZoneKind.TOP, 1, 4), TableZone("Last three", ZoneKind.RELEGATION, -3, -1))
     )
-    rules = _RULES.get(competition, usual)
-    changed, before = _OTHER_TIES.get(competition, ("", ()))
-    return replace(rules, ties=before) if season is not None and season < changed else rules
+    rules = _RULES.get(competition, default)
+    first_season, old_ties = _OLD_TIES.get(competition, ("", ()))
+    return replace(rules, ties=old_ties) if season is not None and season < first_season else rules
 
 
-def points_adjustments(competition: str, season: str, moment: datetime) -> tuple[PointsAdjustment, ...]:
-    """Points adjustments decided by a given time."""
-    return tuple(one for one in _POINTS_ADJUSTMENTS.get((competition, season), ()) if one.decided <= moment)
+def points_adjustments(competition: str, season: str, as_of: datetime) -> tuple[PointsAdjustment, ...]:
+    """List the points adjustments of a season that had been decided by `as_of`."""
+    adjustments = _POINTS_ADJUSTMENTS.get((competition, season), ())
+    return tuple(adjustment for adjustment in adjustments if adjustment.decided <= as_of)

@@ -1,10 +1,11 @@
-"""Choose the parameters of the rating systems on seasons before those reported.
+"""Tuning of the rating systems' parameters on seasons before those that are reported.
 
-Coordinate descent: one parameter after the other moves to its neighbours on a grid. All rating systems are judged
-together, by the log loss of the model that is made of them: what serves the model best is not what serves each system
-best by itself, they share the work (a slow one remembers, a fast one notices). Folds go forward in time: what is learnt
-from earlier seasons is judged on later ones. A value is left only for one that is better by more than a share of the
-paired difference's standard error: what is less is noise, and parameters that follow it forecast later seasons worse.
+Coordinate descent: one parameter at a time moves to a neighbouring value on a grid. All rating systems are evaluated
+together, by the log loss of the model that combines them: the best parameters for the model differ from the best ones
+for each system alone, because the systems complement each other (a slow one remembers, a fast one reacts). Folds go
+forward in time: models learn from earlier seasons and are evaluated on later ones. A value changes only if the gain
+exceeds a multiple of the paired difference's standard error: smaller gains are noise, and parameters that follow noise
+forecast later seasons worse.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ GAIN = {
     "fade": (0.8, 0.85, 0.9, 0.95, 0.97),
 }
 
-# Elo's home advantage and the carry of pi end where such systems have been seen to work. Without these bounds the
-# search goes on to no home advantage at all and a carry of 0.3 for .00002 in log loss; the Premier League of 2021 to
-# 2025 is then forecast no better (log loss .9766 for .9765).
+# The grids of Elo's home advantage and of pi's carry are limited to values that are known to work. Without the limits
+# the search moves to no home advantage and a carry of 0.3 for a gain of .00002 in log loss; forecasts of the Premier
+# League 2021 to 2025 do not improve (log loss .9766 instead of .9765).
 GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
     "elo": {
         "k": (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12, 14, 17, 20, 24),
@@ -87,7 +88,7 @@ INITIAL_PARAMS = RatingParams(
     shots=_SHOTS,
     gain=_NO_GAIN,
 )
-"""Start of the search for a league without lower tiers: values from papers and earlier work."""
+"""Initial values of the search for a league without lower tiers, from papers and earlier work."""
 
 INITIAL_PARAMS_TIERED = RatingParams(
     elo=EloParams(k=6, home_advantage=60, promoted_offset=-30, mean_reversion=0.0, tier_step=100),
@@ -97,12 +98,20 @@ INITIAL_PARAMS_TIERED = RatingParams(
     shots=_SHOTS,
     gain=_NO_GAIN,
 )
-"""The same for tiers together."""
+"""Initial values of the search for several tiers together."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Parameters, their log loss on the seasons they were chosen on, and how many matches those have."""
+    """Result of the search.
+
+    Attributes
+    ----------
+    params : chosen parameters.
+    losses : mean log loss by engine, on the seasons on which the parameters were chosen.
+    n : number of evaluated matches.
+    evaluations : number of evaluated parameter values.
+    """
 
     params: RatingParams
     losses: Mapping[str, float]
@@ -113,12 +122,21 @@ class Choice:
 def evaluation_blocks(
     matches: pd.DataFrame, width: int = 1, skip: int = 2
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Yield (training rows, judged rows): blocks of `width` seasons forward in time, after `skip` seasons."""
+    """Yield (training rows, evaluated rows) of blocks of seasons, forward in time.
+
+    The first season never trains: ratings are still settling.
+
+    Parameters
+    ----------
+    matches : played matches.
+    width : number of seasons in a block.
+    skip : number of seasons before the first block.
+    """
     start = season_starts(matches["season"])
     first, last = int(start.min()), int(start.max())
     for begin in range(first + skip, last + 1, width):
-        judged = (start >= begin) & (start < begin + width)
-        yield np.flatnonzero((start > first) & (start < begin)), np.flatnonzero(judged)
+        evaluated = (start >= begin) & (start < begin + width)
+        yield np.flatnonzero((start > first) & (start < begin)), np.flatnonzero(evaluated)
 
 
 def losses(
@@ -128,9 +146,24 @@ def losses(
     width: int = 1,
     regularisation: float = REGULARISATION,
 ) -> Floats:
-    """Log loss of each judged match of a top tier by the model on some features, forward in time."""
+    """Compute the log loss of each evaluated first-tier match, forward in time.
+
+    Parameters
+    ----------
+    matches : played matches; lower tiers only feed the ratings.
+    params : parameters of the ratings.
+    columns : features of the model.
+    width : number of seasons in a block, see `evaluation_blocks`.
+    regularisation : inverse strength of the L2 penalty.
+
+    Returns
+    -------
+    Log losses (n_evaluated,), in block order.
+    """
     run = compute_ratings(matches, params)
-    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[:, [FEATURES.index(c) for c in columns]]
+    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[
+        :, [FEATURES.index(name) for name in columns]
+    ]
     top = matches["competition"].map(tier_of).eq(1).to_numpy()
     x, table = x[top], matches[top]
     y = outcomes(table)
@@ -142,8 +175,8 @@ def losses(
 
 
 def penalty(matches: pd.DataFrame, params: RatingParams, columns: Sequence[str]) -> dict[float, float]:
-    """Mean log loss with each of `PENALTIES`, the head refit before each season."""
-    return {one: float(losses(matches, params, columns, regularisation=one).mean()) for one in PENALTIES}
+    """Compute the mean log loss with each of `PENALTIES`, the model refit before each season."""
+    return {c: float(losses(matches, params, columns, regularisation=c).mean()) for c in PENALTIES}
 
 
 def choose(
@@ -154,41 +187,42 @@ def choose(
     caution: float = 1.0,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Choice:
-    """Tune the engines on played matches; give only seasons earlier than those to be reported.
+    """Tune rating engines on played matches.
 
     Parameters
     ----------
-    matches : played matches of one or several competitions.
-    begin : where the search begins, and the values of everything that is not tuned.
-    width : seasons that are judged between two fits of the head.
-    caution : standard errors that a gain must exceed; the more matches, the less of it is needed.
+    matches : played matches of one or several competitions, only of seasons before those that are reported.
+    begin : initial values of the search; parameters of other engines keep them.
+    engines : names of the engines to tune, keys of `GRIDS`.
+    width : number of seasons that are evaluated between two fits of the model.
+    caution : number of standard errors that a gain must exceed; with more matches, a lower value is enough.
     on_progress : called with a line for each improvement.
     """
-    params, reached, evaluations, best = begin, {}, 0, np.zeros(0)
-    moved = True
-    while moved:  # where one system went, the others may want to follow
-        moved = False
+    params, mean_losses, evaluations, best = begin, {}, 0, np.zeros(0)
+    improved = True
+    while improved:  # a change of one system may make changes of the others worthwhile
+        improved = False
         for engine in engines:
             best = losses(matches, params, COLUMNS[engine], width)
             for name, values in GRIDS[engine].items():
                 for value in _neighbours(values, getattr(getattr(params, engine), name)):
-                    tried = replace(params, **{engine: getattr(params, engine)._replace(**{name: value})})
-                    found = losses(matches, tried, COLUMNS[engine], width)
+                    candidate = replace(params, **{engine: getattr(params, engine)._replace(**{name: value})})
+                    candidate_losses = losses(matches, candidate, COLUMNS[engine], width)
                     evaluations += 1
-                    if _significantly_better(found, best, caution):
-                        params, best, moved = tried, found, True
+                    if _significantly_better(candidate_losses, best, caution):
+                        params, best, improved = candidate, candidate_losses, True
                         on_progress(f"{engine}.{name} = {value}: log loss {best.mean():.5f}")
-            reached[engine] = float(best.mean())
-    return Choice(params, reached, len(best), evaluations)
+            mean_losses[engine] = float(best.mean())
+    return Choice(params, mean_losses, len(best), evaluations)
 
 
-def _significantly_better(found: Floats, best: Floats, caution: float) -> bool:
-    gain = best - found
+def _significantly_better(candidate: Floats, best: Floats, caution: float) -> bool:
+    gain = best - candidate
     return bool(gain.mean() > caution * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
-def _neighbours(values: Sequence[float], now: float) -> list[float]:
-    """The values of the grid next to the present one, on either side."""
-    lower = [value for value in values if value < now]
-    higher = [value for value in values if value > now]
+def _neighbours(values: Sequence[float], current: float) -> list[float]:
+    """Return the next lower and the next higher value of a grid."""
+    lower = [value for value in values if value < current]
+    higher = [value for value in values if value > current]
     return lower[-1:] + higher[:1]
