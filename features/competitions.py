@@ -57,7 +57,7 @@ _BY_SLUG = {competition.slug: competition for competition in CATALOGUE}
 
 
 def competition(slug: str) -> Competition:
-    """Look a competition up by slug; raises UnknownCompetitionError naming the nearest ones."""
+    """Return a competition by slug; raises UnknownCompetitionError with the nearest ones."""
     if slug not in _BY_SLUG:
         near = [name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3)]
         raise UnknownCompetitionError(f"competition {slug!r} is unknown; nearest: {', '.join(near)}", suggestions=near)
@@ -65,15 +65,15 @@ def competition(slug: str) -> Competition:
 
 
 def country_of(slug: str) -> str:
-    """Clubs move within a pool and keep their names in it: the country that a slug begins with, `eng` for example."""
+    """Return the prefix of a slug, such as `eng`: clubs move between the tiers of a country and keep their names."""
     return slug.partition("-")[0]
 
 
 def tier_of(slug: str) -> int:
-    """Level of a competition in its country, 1 where the catalogue does not say."""
+    """Return the level of a competition in its country, 1 if it is not in the catalogue."""
     return _BY_SLUG[slug].tier if slug in _BY_SLUG else 1
 
 
 def meetings_of(slug: str) -> int | None:
-    """How often each pair meets at each ground in a season; None where nobody can say."""
+    """Return how often each pair meets at each ground in a season; None if the format is unknown."""
     return _BY_SLUG[slug].meetings if slug in _BY_SLUG else None

@@ -17,7 +17,7 @@ CLOSING_SKILL = 0.166
 Lower tiers and other leagues are harder to forecast, so without closing odds this limit is generous."""
 
 MIN_MATCHES = 1000
-"""From this many matches on, no allowance for chance: with fewer, a lucky season alone can pass the limit."""
+"""From this many matches on there is no allowance for chance; with fewer, a lucky season alone can pass the limit."""
 
 
 def leakage_warning(probabilities: Floats, outcomes: Labels, closing: Floats | None = None) -> str | None:
@@ -26,32 +26,35 @@ def leakage_warning(probabilities: Floats, outcomes: Labels, closing: Floats | N
     Parameters
     ----------
     outcomes : (n,) labels 0 home, 1 draw, 2 away.
-    closing : (n, 3) probabilities of the closing odds, NaN where there are none. Where at least half of the matches
-        have them, the comparison is with them on those matches; elsewhere with `CLOSING_SKILL` over the base rate.
+    closing : (n, 3) probabilities of the closing odds, NaN for matches without. If at least half of the matches
+        have closing odds, the forecasts are compared with them on those matches, otherwise with `CLOSING_SKILL` over
+        the base rate.
     """
-    has = np.zeros(len(outcomes), bool) if closing is None else ~np.isnan(closing).any(axis=1)
-    if closing is not None and has.mean() >= 0.5:
-        mine, line = rps(probabilities[has], outcomes[has]), rps(closing[has], outcomes[has])
+    has_closing = np.zeros(len(outcomes), bool) if closing is None else ~np.isnan(closing).any(axis=1)
+    if closing is not None and has_closing.mean() >= 0.5:
+        labels = outcomes[has_closing]
+        model_rps, limit = rps(probabilities[has_closing], labels), rps(closing[has_closing], labels)
         reference = "the closing odds of the same matches"
     else:
-        mine = rps(probabilities, outcomes)
+        model_rps = rps(probabilities, outcomes)
         base = np.tile(base_rate(outcomes), (len(outcomes), 1))
-        line = (1 - CLOSING_SKILL) * rps(base, outcomes)
-        reference = f"what closing odds reach (skill {CLOSING_SKILL} over the base rate)"
-    if len(mine) < 2:
+        limit = (1 - CLOSING_SKILL) * rps(base, outcomes)
+        reference = f"the RPS that closing odds reach (skill {CLOSING_SKILL} over the base rate)"
+    if len(model_rps) < 2:
         return None
-    difference = mine - line
-    slack = 0.0 if len(mine) >= MIN_MATCHES else 3 * difference.std(ddof=1) / np.sqrt(len(mine))
+    difference = model_rps - limit
+    slack = 0.0 if len(model_rps) >= MIN_MATCHES else 3 * difference.std(ddof=1) / np.sqrt(len(model_rps))
     if difference.mean() >= -slack:
         return None
     return (
-        f"RPS {mine.mean():.4f} over {len(mine)} matches is better than {line.mean():.4f}, {reference}: a feature most "
-        "likely contains the result or something learnt after kick-off (a rating after the match, a final table, "
-        "figures of the match itself, an unshifted window, a wrong date). Find it before believing the figure"
+        f"RPS {model_rps.mean():.4f} over {len(model_rps)} matches is better than {limit.mean():.4f}, {reference}: "
+        "a feature most likely contains the result or something learnt after kick-off (a rating after the match, "
+        "a final table, figures of the match itself, an unshifted window, a wrong date). "
+        "Find it before believing the figure"
     )
 
 
 def check_leakage(probabilities: Floats, outcomes: Labels, closing: Floats | None = None) -> None:
-    """Raise LeakageError with the explanation of `leakage_warning`, if there is one."""
+    """Raise LeakageError if `leakage_warning` finds the forecasts implausible; the message explains why."""
     if explanation := leakage_warning(probabilities, outcomes, closing):
         raise LeakageError(explanation)

@@ -100,8 +100,8 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
 def swap_sides(x: Floats) -> Floats:
     """Model input (n, len(FEATURES)) of the same matches on neutral ground with home and away swapped."""
     out = -x
-    for mine, theirs in _PAIRS:
-        out[:, [mine, theirs]] = x[:, [theirs, mine]]
+    for home_column, away_column in _PAIRS:
+        out[:, [home_column, away_column]] = x[:, [away_column, home_column]]
     return out
 
 

@@ -83,7 +83,7 @@ def walk_forward_forecasts(
         honest model is better than.
     x : (n, n_features) model input, and the plain Elo.
     elo_column : column of `x` that is the one feature of the plain-Elo reference; the model gets all the others.
-    head : makes the model that is fitted anew before each season.
+    head : creates the unfitted model, which is refit before each season.
 
     Returns
     -------

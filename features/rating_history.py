@@ -102,7 +102,7 @@ def compute_ratings(
     day = table["kick_off"].dt.floor("D").astype("int64").to_numpy()
     if since is not None and len(day) and day[0] <= since.last_day:
         raise InvalidInputError(
-            f"match {table['match_id'].iloc[0]} is not later than the checkpoint: compute all ratings anew"
+            f"match {table['match_id'].iloc[0]} is not later than the checkpoint: recompute all ratings"
         )
     known = (table["status"] == Status.PLAYED).to_numpy()
     competition_codes, slugs = pd.factorize(table["competition"])

@@ -21,33 +21,33 @@ def standings(
     ----------
     home, away : (m,) club numbers of each match.
     goals : (runs, m, 2) of both sides.
-    ties : what parts clubs level on points, the first criterion first; clubs level in all of them are parted by lot.
-    rulings : (n_clubs,) points that were awarded or, below zero, deducted off the pitch.
+    ties : criteria for clubs level on points, in order; clubs that are level in all of them are ranked by lot.
+    rulings : (n_clubs,) points awarded or deducted (negative) off the pitch.
     """
     runs, n = len(goals), len(rulings)
-    # [i, j]: what club i did against club j; the runs last, so that each match is written in one sweep
-    won, scored, abroad, wins = (np.zeros((n, n, runs), dtype=np.int16) for _ in range(4))
+    # [i, j]: record of club i against club j; runs are the last axis, so that a match updates contiguous memory
+    won, scored, away_scored, wins = (np.zeros((n, n, runs), dtype=np.int16) for _ in range(4))
     scores = np.ascontiguousarray(goals.transpose(1, 2, 0), dtype=np.int16)
-    for h, a, (mine, theirs) in zip(home, away, scores, strict=True):
-        won[h, a] += 3 * (mine > theirs) + (mine == theirs)
-        won[a, h] += 3 * (mine < theirs) + (mine == theirs)
-        wins[h, a] += mine > theirs
-        wins[a, h] += mine < theirs
-        scored[h, a] += mine
-        scored[a, h] += theirs
-        abroad[a, h] += theirs
+    for h, a, (home_goals, away_goals) in zip(home, away, scores, strict=True):
+        won[h, a] += 3 * (home_goals > away_goals) + (home_goals == away_goals)
+        won[a, h] += 3 * (home_goals < away_goals) + (home_goals == away_goals)
+        wins[h, a] += home_goals > away_goals
+        wins[a, h] += home_goals < away_goals
+        scored[h, a] += home_goals
+        scored[a, h] += away_goals
+        away_scored[a, h] += away_goals
     counts = {
         Tiebreaker.POINTS: won,
         Tiebreaker.DIFFERENCE: scored - scored.transpose(1, 0, 2),
         Tiebreaker.GOALS: scored,
-        Tiebreaker.AWAY_GOALS: abroad,
+        Tiebreaker.AWAY_GOALS: away_scored,
         Tiebreaker.WINS: wins,
     }
     points = won.sum(axis=1, dtype=np.int64) + rulings[:, None]
     rank = _refined(np.zeros((n, runs), dtype=np.int64), points)
     for tie in ties:
         count = counts[tie.counts]
-        if tie.direct:  # only against those whom everything before this has left level
+        if tie.direct:  # only against clubs that are level after the previous criteria
             count = count * (rank[:, None] == rank[None])
         rank = _refined(rank, count.sum(axis=1, dtype=np.int64))
     lot = np.random.default_rng(seed + 1).permuted(np.tile(np.arange(n)[:, None], runs), axis=0)
@@ -55,6 +55,6 @@ def standings(
 
 
 def _refined(rank: Ints, value: Ints) -> Ints:
-    """Ranks (n, runs) after clubs of one rank are parted by a value (n, runs), the higher the better."""
+    """Refine ranks (n, runs): clubs of equal rank are ordered by a value (n, runs), the highest first."""
     better = (rank[None] < rank[:, None]) | ((rank[None] == rank[:, None]) & (value[None] > value[:, None]))
     return np.asarray(better.sum(axis=1))

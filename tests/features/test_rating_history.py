@@ -195,7 +195,7 @@ def test_a_checkpoint_is_not_moved_by_what_goes_on_from_it(premier_league: pd.Da
 
 def test_a_match_before_the_checkpoint_is_refused(premier_league: pd.DataFrame) -> None:
     end = compute_ratings(premier_league).checkpoint
-    with pytest.raises(InvalidInputError, match="compute all ratings anew"):
+    with pytest.raises(InvalidInputError, match="recompute all ratings"):
         compute_ratings(premier_league.tail(1), since=end)
 
 

@@ -32,7 +32,7 @@ class Version:
 class FileArchive:
     """Versions of files by address and time.
 
-    A version is an object of its own, named by its time, beside the contents: two writers never overwrite each other.
+    Each version is a separate object, named by its time, so that two writers never overwrite each other.
     """
 
     def __init__(self, lake: Lake) -> None:

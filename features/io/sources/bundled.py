@@ -12,7 +12,7 @@ from features.matches import Status, conform, with_match_ids
 
 COMPETITION = "eng-premier-league"
 REPLAY_AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
-"""Where a local run stands by default: a Friday noon inside the last season, with nine rounds to come."""
+"""Default time of a local run: a Friday noon in the last season, with nine rounds to play."""
 
 _COLUMNS = {"date": "str", "kickoff_utc": "str", "season": "str", "home_team": "str", "away_team": "str"}
 

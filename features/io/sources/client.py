@@ -53,9 +53,9 @@ class Client:
     timeout : seconds without data after which a request fails.
     retries : attempts after the first, with doubling pauses.
     pause : seconds before the first retry.
-    largest : bytes of a file.
-    longest : seconds for a file, with all attempts.
-    say : told what is fetched.
+    largest : maximum size of a file in bytes.
+    longest : maximum seconds for a file, with all attempts.
+    on_progress : called with a line for each file.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Client:
         longest: float = MAX_FETCH_SECONDS,
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._kept = versions
+        self._archive = versions
         self._retries, self._pause = retries, pause
         self._largest, self._longest = largest, longest
         self._on_progress = on_progress
@@ -90,7 +90,7 @@ class Client:
         SourceError
             If it cannot be fetched and is not archived.
         """
-        last = self._kept.last(url)
+        last = self._archive.last(url)
         try:
             answer = self._ask(url, last)
         except (httpx.HTTPError, SourceError) as error:
@@ -105,12 +105,12 @@ class Client:
         version = Version.of(url, answer.content, now, etag, modified)
         if last is not None and last.sha256 == version.sha256:
             return self._stored(last)
-        self._kept.keep(version, answer.content)
+        self._archive.keep(version, answer.content)
         return Fetched(url, answer.content, now, changed=True)
 
     def known_at(self, url: str, moment: datetime) -> Fetched | None:
         """The newest version fetched by `moment`, from the archive; None if there is none."""
-        version = self._kept.last(url, moment)
+        version = self._archive.last(url, moment)
         return self._stored(version) if version else None
 
     def _ask(self, url: str, last: Version | None) -> _Answer:
@@ -145,5 +145,5 @@ class Client:
         return _Answer(response.status_code, response.headers, bytes(content))
 
     def _stored(self, version: Version, stale: str = "") -> Fetched:
-        content = self._kept.content(version)
+        content = self._archive.content(version)
         return Fetched(version.url, content, version.fetched_at, changed=False, stale=stale)

@@ -80,7 +80,7 @@ def parse_all(
         for name, content in contents.items()
     ]
     tables = [table for table, _, _ in parsed if len(table)]
-    # a pair's second meeting may be in another file than its first, so they are counted anew over all
+    # meetings of a pair may be in different files, so they are numbered again over all files
     matches = with_match_ids(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
     return matches, [defect for _, defects, _ in parsed for defect in defects], sum(rows for _, _, rows in parsed)
 
@@ -132,7 +132,7 @@ def _table(file: str, content: bytes, columns: Mapping[str, str]) -> pd.DataFram
         )
     except (OSError, ValueError) as error:
         raise SourceError(f"{file} cannot be read: {error}") from error
-    table = table.rename(columns={theirs: name for name, theirs in columns.items()})
+    table = table.rename(columns={column: name for name, column in columns.items()})
     if missing := [name for name in NEEDED if name not in table]:
         raise SourceError(
             f"{file} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "

@@ -118,10 +118,10 @@ def _openfootball(league: Competition, season: str, known: ClubAliases) -> Calla
 
 
 def _concat(tables: Sequence[pd.DataFrame], meetings: int | None) -> pd.DataFrame:
-    """All files as one table, one row a match: where a fixture and its result are both there, the result.
+    """Combine all files into one table with one row for each match; a result replaces its fixture.
 
-    They are one match where a pair meets once at each ground, or else when they are of the same days. Meetings are
-    counted anew: the second one at a ground may be in another file than the first.
+    A fixture and a result are the same match if the pair meets only once at each ground, or if their days are close
+    (`SAME_DAYS`). Meetings are numbered again, because those of a pair may be in different files.
     """
     table = pd.concat(tables, ignore_index=True)
     played = table["status"] == Status.PLAYED

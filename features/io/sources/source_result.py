@@ -1,4 +1,4 @@
-"""What a source hands over: matches, the rows it refused, and what a person should know about both."""
+"""Result of loading a source: matches, rejected or repaired rows, and a report for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUARANTINE_SCHEMA = pa.schema(
         pa.field("file", pa.string(), nullable=False),
         pa.field("row", pa.int64(), nullable=False),  # as an editor counts lines: the header is row 1
         pa.field("reason", pa.string(), nullable=False),
-        pa.field("repaired", pa.bool_(), nullable=False),  # True: the row was kept, with this put right
+        pa.field("repaired", pa.bool_(), nullable=False),  # True: the row was accepted after a correction
         pa.field("content", pa.string(), nullable=False),
     ]
 )
@@ -35,12 +35,12 @@ class Defect:
 
 @dataclass(frozen=True)
 class SourceResult:
-    """Matches of one competition as its sources tell them.
+    """Matches of one competition from its sources.
 
     Attributes
     ----------
     matches : table with the columns of `features.matches.SCHEMA`.
-    quarantine : table with the columns of `QUARANTINE_SCHEMA`, one row a refused or repaired row.
+    quarantine : table with the columns of `QUARANTINE_SCHEMA`, one row for each rejected or repaired row.
     report : counts and findings for a person: files, rows, quarantined, repaired, disagreements.
     """
 
