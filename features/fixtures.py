@@ -1,4 +1,4 @@
-"""Matches of a season that a source does not list yet."""
+"""Fixtures of a season that a source does not list yet."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     season : all known matches of one competition and season. Without a known format it is
-        returned as it is.
+        returned unchanged.
 
     Returns
     -------
-    DataFrame: the matches table, the added fixtures at its end. Their days are unknown, so they get the last one.
+    DataFrame: the matches table, followed by the added fixtures. Their days are unknown, so they get the latest
+    kick-off of the season.
     """
     competition, year = str(season["competition"].iloc[0]), str(season["season"].iloc[0])
     meetings = meetings_of(competition)
@@ -56,7 +57,7 @@ def is_complete(season: pd.DataFrame) -> bool:
 
 
 def _meetings(season: pd.DataFrame) -> dict[tuple[str, str], int]:
-    """Number of matches of each pair in a season, by home and away club."""
+    """Count the matches of each pair in a season, by home and away club."""
     clubs = sorted(set(season["home_team"]) | set(season["away_team"]))
     known = season.groupby(["home_team", "away_team"]).size().to_dict()
     return {(home, away): int(known.get((home, away), 0)) for home in clubs for away in clubs if home != away}

@@ -43,7 +43,7 @@ def uses_odds(model: Model) -> bool:
 
 
 def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Series) -> pd.DataFrame:
-    """The state row of each (competition, team), in order; raises UnknownTeamError naming the nearest."""
+    """Look up the state row of each (competition, team), in order; raises UnknownTeamError with the nearest clubs."""
     keys = pd.MultiIndex.from_arrays([competition, teams])
     table = team_states.set_index(["competition", "team"])
     missing = ~keys.isin(table.index)
@@ -59,7 +59,7 @@ def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Serie
 def probabilities(
     model: Model, home: Floats, away: Floats, neutral: NDArray[np.bool_], market: Floats | None = None
 ) -> Floats:
-    """Probabilities (n, 3) ordered home, draw, away: batch and online alike.
+    """Predict probabilities (n, 3), ordered home, draw, away; batch and online forecasts both call this.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ def probabilities(
 
 
 def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
-    """Probabilities (n, 3) from model input (n, len(FEATURES)).
+    """Predict probabilities (n, 3) from model input (n, len(FEATURES)).
 
     Models are trained on matches with a home side. On neutral ground both orders of the clubs are forecast and pooled,
-    so that the order makes no difference.
+    so that the order has no effect.
     """
-    if not len(x):  # estimators refuse an empty table
+    if not len(x):  # estimators reject an empty table
         return np.empty((0, 3))
     columns = [FEATURES.index(name) for name in model.features]
     p = model.predict_proba(x[:, columns])

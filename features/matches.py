@@ -99,7 +99,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class MatchRef:
-    """The parts of a match_id. `clubs` is `{home}-{away}` in slugs, with `-2` for a second meeting."""
+    """Parts of a match_id. `clubs` is `{home}-{away}` in slugs, with `-2` for a second meeting."""
 
     competition: str
     season: str
@@ -107,14 +107,14 @@ class MatchRef:
 
 
 def slug(name: str) -> str:
-    """Lower-case ASCII name for ids: "Brighton & Hove Albion" becomes "brighton-and-hove-albion"."""
+    """Convert a name to lower-case ASCII for ids: "Brighton & Hove Albion" becomes "brighton-and-hove-albion"."""
     plain = unicodedata.normalize("NFKD", name.replace("&", " and ").replace("ß", "ss").replace("ø", "o"))
     ascii_only = plain.encode("ascii", "ignore").decode().lower().replace("'", "")
     return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")
 
 
 def build_match_id(competition: str, season: str, home_team: str, away_team: str, meeting: int = 1) -> str:
-    """The identity of a match. `meeting` counts the meetings at this ground in this season, from 1."""
+    """Build the id of a match. `meeting` counts the meetings at this ground in this season, from 1."""
     suffix = f"-{meeting}" if meeting > 1 else ""
     return f"{competition}-{season}-{slug(home_team)}-{slug(away_team)}{suffix}"
 
@@ -160,7 +160,7 @@ def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
 
 
 def outcomes(matches: pd.DataFrame) -> NDArray[np.int64]:
-    """Class labels (n,) of played matches: 0 home, 1 draw, 2 away; InvalidInputError if a score is missing."""
+    """Return class labels (n,) of played matches: 0 home, 1 draw, 2 away; InvalidInputError if a score is missing."""
     difference = matches["home_goals"].to_numpy(float) - matches["away_goals"].to_numpy(float)
     if np.isnan(difference).any():
         row = matches.iloc[int(np.isnan(difference).argmax())]
@@ -169,7 +169,7 @@ def outcomes(matches: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
-    """Rows whose result was known at `as_of` (timezone-aware)."""
+    """Return a mask of the rows whose result was known at `as_of` (timezone-aware)."""
     if as_of.tzinfo is None:
         raise InvalidInputError(
             f"as_of {as_of.isoformat()} has no timezone; give one, for example {as_of.isoformat()}Z"
@@ -182,7 +182,7 @@ def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
 
 
 def as_known_at(matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    """The matches as known at `as_of`: unfinished ones are fixtures without score, shots or closing odds.
+    """Return the matches as known at `as_of`: unfinished ones become fixtures without score, shots or closing odds.
 
     Odds of upcoming matches are kept only if they were known at `as_of`.
     """

@@ -98,7 +98,7 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
 
 
 def swap_sides(x: Floats) -> Floats:
-    """Model input (n, len(FEATURES)) of the same matches on neutral ground with home and away swapped."""
+    """Swap home and away in model input (n, len(FEATURES)) of matches on neutral ground."""
     out = -x
     for home_column, away_column in _PAIRS:
         out[:, [home_column, away_column]] = x[:, [away_column, home_column]]
@@ -106,7 +106,7 @@ def swap_sides(x: Floats) -> Floats:
 
 
 def log_rates(home: Floats, away: Floats, ground: Floats, engine: int = 0) -> tuple[Floats, Floats]:
-    """Log of the expected counts of both sides: goals (engine 0), shots on target (1), shots (2)."""
+    """Compute the log expected counts (n,) of both sides: goals (engine 0), shots on target (1) or shots (2)."""
     attack, level = ATTACK + 2 * engine, LEVEL + 2 * engine
     return (
         home[:, level] + ground * home[:, level + 1] + home[:, attack] - away[:, attack + 1],
@@ -115,8 +115,8 @@ def log_rates(home: Floats, away: Floats, ground: Floats, engine: int = 0) -> tu
 
 
 def feature_frame(matches: pd.DataFrame, home: Floats, away: Floats) -> pd.DataFrame:
-    """`model_input` with match_id, competition, season, kick-off, clubs and status of each row."""
+    """Build `model_input` as a table, with match_id, competition, season, kick-off, clubs and status of each row."""
     keys = matches[["match_id", "competition", "season", "kick_off", "home_team", "away_team", "status"]]
     values = model_input(home, away, matches["neutral"].to_numpy(bool), market(matches))
-    elo = pd.DataFrame({"home_elo": home[:, ELO], "away_elo": away[:, ELO]})  # for readers: what each club brought
+    elo = pd.DataFrame({"home_elo": home[:, ELO], "away_elo": away[:, ELO]})  # for readers; no model feature
     return pd.concat([keys.reset_index(drop=True), pd.DataFrame(values, columns=list(FEATURES)), elo], axis=1)

@@ -28,33 +28,33 @@ def _one_hot(outcomes: Labels) -> Floats:
 
 
 def rps(probabilities: Floats, outcomes: Labels) -> Floats:
-    """Ranked probability score per match (n,), 0 (perfect) to 1; Epstein (1969), Constantinou & Fenton (2012)."""
+    """Compute the ranked probability score (n,), 0 (perfect) to 1; Epstein (1969), Constantinou & Fenton (2012)."""
     p = _checked(probabilities, outcomes)
     gap = np.cumsum(p - _one_hot(outcomes), axis=1)[:, :2]
     return np.asarray((gap**2).sum(axis=1) / 2)
 
 
 def log_loss(probabilities: Floats, outcomes: Labels) -> Floats:
-    """Negative natural log of the probability given to what happened, per match (n,)."""
+    """Compute the log loss (n,): the negative natural log of the probability of the actual outcome."""
     p = _checked(probabilities, outcomes)
     return np.asarray(-np.log(np.clip(p[np.arange(len(p)), outcomes], 1e-15, 1.0)))
 
 
 def brier(probabilities: Floats, outcomes: Labels) -> Floats:
-    """Brier score summed over the three classes, per match (n,), 0 to 2; Brier (1950)."""
+    """Compute the Brier score (n,), summed over the three classes, 0 to 2; Brier (1950)."""
     p = _checked(probabilities, outcomes)
     return np.asarray(((p - _one_hot(outcomes)) ** 2).sum(axis=1))
 
 
 def accuracy(probabilities: Floats, outcomes: Labels) -> Floats:
-    """1 where the most likely outcome happened, else 0, per match (n,)."""
+    """Return 1 for each match (n,) whose most likely outcome happened, otherwise 0."""
     return np.asarray((_checked(probabilities, outcomes).argmax(axis=1) == outcomes).astype(float))
 
 
 def calibration_error(probabilities: Floats, outcomes: Labels, bins: int = 10) -> float:
-    """Expected calibration error over all three classes pooled, equal-width bins (Naeini et al. 2015).
+    """Compute the expected calibration error, all three classes pooled, equal-width bins (Naeini et al. 2015).
 
-    Grows with small samples even for a perfect model: about .041 at n=380, .019 at n=1,900.
+    It grows in small samples even for a perfect model: about .041 at n=380, .019 at n=1,900.
     """
     p = _checked(probabilities, outcomes).ravel()
     hit = _one_hot(outcomes).ravel()
@@ -65,12 +65,12 @@ def calibration_error(probabilities: Floats, outcomes: Labels, bins: int = 10) -
 
 
 def base_rate(outcomes: Labels) -> Floats:
-    """Share (3,) of home wins, draws and away wins."""
+    """Return the shares (3,) of home wins, draws and away wins."""
     return np.bincount(np.asarray(outcomes), minlength=3) / max(len(outcomes), 1)
 
 
 def summary(probabilities: Floats, outcomes: Labels) -> dict[str, float]:
-    """Means of all scores over the matches, with the calibration error and n."""
+    """Return the means of all scores over the matches, with the calibration error and n."""
     return {
         "n": float(len(outcomes)),
         "rps": float(rps(probabilities, outcomes).mean()),

@@ -32,21 +32,21 @@ Classifier = RatingBlend | OddsPool
 """A model that is fitted and logged."""
 
 TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit", "features.pool.OddsPool")
-"""Our classes inside a logged model; skops loads only trusted types."""
+"""Classes of this package inside a logged model; skops loads only trusted types."""
 
 
 def outcome_model(
     regularisation: float = REGULARISATION, seed: int = 0, features: Sequence[str] | None = None, blend: bool = False
 ) -> Classifier:
-    """Ratings into an ordered logit, pooled with odds if these are features; classes 0 home, 1 draw, 2 away.
+    """Create an unfitted model of the ratings, pooled with odds if these are features; classes 0 home, 1 draw, 2 away.
 
     Parameters
     ----------
     regularisation : inverse strength C of the L2 penalty.
-    seed : unused; for estimators with a random part.
-    features : names of the columns, which `blend` and odds need.
-    blend : one logit a rating system, pooled with equal weights, instead of one of all: systems that are chosen to
-        complement each other forecast better in one (see the back-test).
+    seed : unused; reserved for estimators with a random component.
+    features : names of the columns; required for `blend` and odds.
+    blend : fit one logit for each rating system and pool them with equal weights, instead of a single logit. Systems
+        that were tuned together forecast better in a single logit (see the back-test).
     """
     del seed
     names = [] if features is None else list(features)
@@ -56,12 +56,12 @@ def outcome_model(
 
 
 def reference_model() -> RatingBlend:
-    """The plain-Elo baseline: one feature, a weak penalty."""
+    """Create the plain-Elo baseline: one feature, a weak penalty."""
     return RatingBlend(C=1.0)
 
 
 def groups_of(features: Sequence[str]) -> list[list[int]]:
-    """Column numbers of each rating system among `features`."""
+    """Return the column numbers of each rating system among `features`."""
     systems = [[features.index(name) for name in system if name in features] for system in SYSTEMS.values()]
     groups = [columns for columns in systems if columns]
     rest = sorted(set(range(len(features))) - {column for columns in groups for column in columns})
@@ -75,19 +75,19 @@ def walk_forward_forecasts(
     first: int,
     head: Callable[[], Classifier] = outcome_model,
 ) -> pd.DataFrame:
-    """Out-of-sample probabilities of the model and both references for every played match from season `first` on.
+    """Forecast every played match from season `first` on, out of sample, with the model and both baselines.
 
     Parameters
     ----------
-    matches : played matches, n rows, in the row order of `x`; where they have closing odds, these are the line that no
-        honest model is better than.
-    x : (n, n_features) model input, and the plain Elo.
-    elo_column : column of `x` that is the one feature of the plain-Elo reference; the model gets all the others.
+    matches : played matches, n rows, in the row order of `x`. Their closing odds, if known, are the limit of the
+        leakage check: no model without leakage beats them.
+    x : (n, n_features) model input, including the plain Elo.
+    elo_column : column of `x` that is the only feature of the plain-Elo baseline; the model gets all others.
     head : creates the unfitted model, which is refit before each season.
 
     Returns
     -------
-    DataFrame with match_id, season, outcome and `{model,elo,base}_{home,draw,away}`, one row a forecast match.
+    DataFrame with match_id, season, outcome and `{model,elo,base}_{home,draw,away}`, one row for each forecast match.
 
     Raises
     ------

@@ -17,7 +17,7 @@ CLOSING_ODDS = ("closing_home", "closing_draw", "closing_away")
 
 
 def shin(odds: Floats, iterations: int = 60) -> Floats:
-    """Probabilities (n, 3) behind decimal odds (n, 3), NaN where odds are missing or below a fair book; Shin (1993).
+    """Convert decimal odds (n, 3) to probabilities (n, 3), NaN if odds are missing or below a fair book; Shin (1993).
 
     The margin is modelled as protection against a share z of insiders, which weighs more on outsiders.
     """
@@ -38,7 +38,7 @@ def _share(implied: Floats, book: Floats, z: Floats) -> Floats:
 
 
 def market(matches: pd.DataFrame, moment: datetime | None = None) -> Floats:
-    """Log-odds of the bookmakers (n, 2): log(P(home) / P(draw)) and log(P(away) / P(draw)), NaN without odds.
+    """Compute the bookmakers' log-odds (n, 2), log(P(home) / P(draw)) and log(P(away) / P(draw)); NaN without odds.
 
     Parameters
     ----------

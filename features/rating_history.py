@@ -155,7 +155,7 @@ def _chosen(
     before: Mapping[str, RatingParams],
     params: RatingParams | Mapping[str, RatingParams] | None,
 ) -> dict[str, RatingParams]:
-    """Parameters of the competitions that are new."""
+    """Choose the parameters of new competitions."""
     new = [slug for slug in slugs if slug not in before]
     if isinstance(params, RatingParams):
         return dict.fromkeys(new, params)
@@ -184,7 +184,7 @@ def _club_codes(
 
 
 def _members(table: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
-    """The clubs of each competition's latest season: competition, season, team."""
+    """List the clubs of each competition's latest season: competition, season, team."""
     columns = ["competition", "season", "team"]
     sides = [
         table[["competition", "season", side]].drop_duplicates().set_axis(columns, axis=1)

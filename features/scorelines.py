@@ -25,14 +25,14 @@ class Scorelines:
     grid: Floats
 
     def most_likely(self, row: int, count: int = 5) -> list[tuple[int, int, float]]:
-        """The likeliest scores of one match, best first: home goals, away goals, probability."""
+        """List the most likely scores of one match as (home goals, away goals, probability), the most likely first."""
         flat = self.grid[row].ravel()
         best = np.argsort(-flat, kind="stable")[:count]
         return [(int(cell // (MAX_GOALS + 1)), int(cell % (MAX_GOALS + 1)), float(flat[cell])) for cell in best]
 
 
 def score_grid(rates: Floats, rho: float = 0.0) -> Floats:
-    """Poisson probabilities (n, 11, 11) from expected goals (n, 2), low ones corrected by rho (Dixon & Coles 1997)."""
+    """Compute Poisson score probabilities (n, 11, 11) from expected goals (n, 2); rho as in Dixon & Coles (1997)."""
     goals = np.arange(MAX_GOALS + 1)
     side = np.exp(goals * np.log(rates)[:, :, None] - rates[:, :, None] - _LOG_FACTORIALS)
     grid = side[:, 0, :, None] * side[:, 1, None, :]
@@ -43,12 +43,12 @@ def score_grid(rates: Floats, rho: float = 0.0) -> Floats:
 
 
 def outcome_probabilities(grid: Floats) -> Floats:
-    """Home, draw, away (n, 3) of a score grid."""
+    """Sum a score grid (n, 11, 11) to the probabilities (n, 3) of home, draw, away."""
     return np.stack([(grid * mask).sum(axis=(1, 2)) for mask in (_HOME, _DRAW, _AWAY)], axis=1)
 
 
 def scorelines(probabilities: Floats, log_rates: Floats) -> Scorelines:
-    """The score grid of the goal ratings, its three parts scaled so that they sum to the forecast's probabilities.
+    """Compute the score grid of the goal ratings, scaled by outcome so that it sums to the forecast's probabilities.
 
     Parameters
     ----------

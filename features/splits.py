@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 
 def season_starts(seasons: pd.Series) -> NDArray[np.int64]:
-    """Calendar year in which each season begins: "2025-26" gives 2025."""
+    """Return the calendar year in which each season begins: "2025-26" gives 2025."""
     return np.asarray(seasons.str[:4].astype("int64"), dtype=np.int64)
 
 
 def after_burn_in(matches: pd.DataFrame) -> NDArray[np.bool_]:
-    """Rows (n,) for training: all but each competition's first season, in which ratings are still settling."""
+    """Return a mask (n,) of the training rows: all but each competition's first season, when ratings still settle."""
     start = pd.Series(season_starts(matches["season"]), index=matches.index)
     return np.asarray(start > start.groupby(matches["competition"]).transform("min"))
 
@@ -33,7 +33,7 @@ def walk_forward(matches: pd.DataFrame, first: int) -> Iterator[tuple[int, NDArr
 
 
 def by_month(matches: pd.DataFrame, first: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield (training rows, test rows) for each month from season `first` on: what was played before it, and in it.
+    """Yield (training rows, test rows) for each month from season `first` on: matches before and in the month.
 
     As in `walk_forward`, only `after_burn_in` rows train.
     """

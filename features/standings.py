@@ -1,4 +1,4 @@
-"""League tables of many seasons at once, ordered by a competition's own rules."""
+"""League tables of many simulated seasons at once, ranked by the rules of the competition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 def standings(
     home: Ints, away: Ints, goals: Ints, ties: Sequence[Tiebreaker], rulings: Ints, seed: int = 0
 ) -> tuple[Ints, Ints]:
-    """Points and final positions from 0, both (runs, n_clubs).
+    """Compute points and final positions (from 0), both (runs, n_clubs).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Archive of all fetched files, in the lake, so that each pod finds what another one fetched."""
+"""Archive of all fetched files in the lake, so that every pod can read what another pod fetched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER = "sources"
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a file: when it was fetched, and what the server said about it."""
+    """Version of a file: when it was fetched, its hash, and the validators that the server sent."""
 
     url: str
     fetched_at: datetime
@@ -39,7 +39,7 @@ class FileArchive:
         self._lake = lake
 
     def last(self, url: str, moment: datetime | None = None) -> Version | None:
-        """The newest version, or the newest of those fetched by `moment`; None if there is none.
+        """Return the newest version, or the newest one fetched by `moment`; None if there is none.
 
         Raises
         ------
@@ -59,14 +59,14 @@ class FileArchive:
             raise SourceError(f"{self._lake.root}/{path} is damaged; delete that file") from error
 
     def keep(self, version: Version, content: bytes) -> None:
-        """Archive a version; the content first, so that no version exists without it."""
+        """Archive a version, its content first, so that no version exists without content."""
         folder = _folder(version.url)
         self._lake.write_bytes(f"{folder}/{version.sha256}", content)
         document = {**asdict(version), "fetched_at": version.fetched_at.isoformat()}
         self._lake.write_bytes(f"{folder}/{_name(version.fetched_at)}", json.dumps(document, indent=2).encode())
 
     def content(self, version: Version) -> bytes:
-        """Content of a version."""
+        """Read the content of a version."""
         path = f"{_folder(version.url)}/{version.sha256}"
         try:
             return self._lake.read_bytes(path)
@@ -85,5 +85,5 @@ def _folder(url: str) -> str:
 
 
 def _name(moment: datetime) -> str:
-    """Names sort by time."""
+    """Return the file name of a version; names sort by time."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H%M%S.%f}Z.json"

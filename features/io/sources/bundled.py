@@ -18,7 +18,7 @@ _COLUMNS = {"date": "str", "kickoff_utc": "str", "season": "str", "home_team": "
 
 
 def load() -> pd.DataFrame:
-    """All 4,560 matches, played, as a matches table.
+    """Load all 4,560 matches, which are played, as a matches table.
 
     Before 2019/20 the data has no time of day: those kick off at 15:00 in London with `kick_off_exact` False.
 
@@ -52,7 +52,7 @@ def load() -> pd.DataFrame:
 
 
 def check(table: pd.DataFrame) -> None:
-    """Every season is whole: 380 matches, 20 clubs, 19 home and 19 away matches each, every score known."""
+    """Check that every season is complete: 380 matches with scores, 20 clubs with 19 home and 19 away matches."""
     for season, matches in table.groupby("season"):
         if len(matches) != 380:
             raise SourceError(f"bundled data: season {season} has {len(matches)} matches, not 380")

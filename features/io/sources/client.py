@@ -15,14 +15,14 @@ from features.io.sources.archive import FileArchive, Version
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 MAX_FILE_BYTES = 50_000_000
-"""The largest real file has a hundredth of that."""
+"""A hundred times the size of the largest real file."""
 MAX_FETCH_SECONDS = 180.0
-"""For one file, with all attempts; real ones take a second or two."""
+"""For one file, with all attempts; real files take a second or two."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """One file as it was at `fetched_at`.
+    """File as it was at `fetched_at`.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Client:
         return Fetched(url, answer.content, now, changed=True)
 
     def known_at(self, url: str, moment: datetime) -> Fetched | None:
-        """The newest version fetched by `moment`, from the archive; None if there is none."""
+        """Read the newest version fetched by `moment` from the archive; None if there is none."""
         version = self._archive.last(url, moment)
         return self._stored(version) if version else None
 
@@ -133,7 +133,7 @@ class Client:
         return answer
 
     def _attempt(self, url: str, headers: dict[str, str], deadline: float) -> _Answer:
-        """One request, aborted when it is too large or takes too long."""
+        """Send one request; it is aborted if the file is too large or takes too long."""
         content = bytearray()
         with self._http.stream("GET", url, headers=headers) as response:
             for chunk in response.iter_bytes():

@@ -33,12 +33,12 @@ class ClubAliases:
     whole: frozenset[str]
 
     def canonical(self, name: str, competition: str, where: str) -> str:
-        """The canonical name of a club.
+        """Return the canonical name of a club.
 
         Raises
         ------
         UnknownTeamError
-            If the name is unknown; the message has its place and similar clubs of the country.
+            If the name is unknown; the message contains `where` and similar clubs of the country.
         """
         aliases = {**self.tables.get(country_of(competition), {}), **self.tables.get(competition, {})}
         if not self.is_exhaustive(competition):
@@ -86,7 +86,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
 
 
 def similar_names(matches: pd.DataFrame) -> list[tuple[str, str]]:
-    """Pairs of names that may belong to one club: similar, and never opponents."""
+    """List pairs of names that may belong to one club: similar, and never opponents."""
     sides = matches[["home_team", "away_team"]].drop_duplicates()
     met = {frozenset(pair) for pair in sides.itertuples(index=False, name=None)}
     names: Collection[str] = sorted(set(sides["home_team"]) | set(sides["away_team"]))

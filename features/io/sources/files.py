@@ -1,4 +1,4 @@
-"""Matches from files of the user: CSV or parquet, with a mapping from our column names to theirs."""
+"""Matches from CSV or parquet files of the user, with a mapping of column names."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def contents(given: Path | None, versions: FileArchive, now: datetime, clock: da
 
 
 def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, ...]:
-    """Slugs of the competitions in the files."""
+    """List the slugs of the competitions in the files."""
     slugs = {str(slug) for path in paths(given) for slug in _table(path.name, _read(path), columns)["competition"]}
     return tuple(sorted(slug for slug in slugs if is_slug(slug)))
 
@@ -73,7 +73,7 @@ def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, .
 def parse_all(
     contents: Mapping[str, Content], competition: str, columns: Mapping[str, str], known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Matches of one competition, defects and the number of its rows in all files together, each match once."""
+    """Parse all files: matches of one competition, each once, with the defects and the number of its rows."""
     first_rows: dict[tuple[object, ...], str] = {}
     parsed = [
         _parse(name, content, competition, columns, first_rows, known or load_aliases())
@@ -124,7 +124,7 @@ def _read(path: Path) -> bytes:
 
 
 def _table(file: str, content: bytes, columns: Mapping[str, str]) -> pd.DataFrame:
-    """All cells as text, under our column names."""
+    """Read all cells as text, under the standard column names."""
     raw = io.BytesIO(content)
     try:
         table = (

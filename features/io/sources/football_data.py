@@ -1,4 +1,4 @@
-"""football-data.co.uk: one CSV a division and season since 1993, and one of upcoming fixtures."""
+"""football-data.co.uk: one CSV file for each division and season since 1993, and one of upcoming fixtures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SHOTS = {"home_shots": "HS", "away_shots": "AS", "home_shots_on_target": "HST",
 
 
 def address(base: str, division: str, season: str) -> str:
-    """URL of a division's season, `{base}/mmz4281/2324/E0.csv`, or of all its seasons, `{base}/new/BRA.csv`."""
+    """Build the URL of a division's season, `{base}/mmz4281/2324/E0.csv`, or of all seasons, `{base}/new/BRA.csv`."""
     if division.startswith(NEW):
         return f"{base.rstrip('/')}/{division}.csv"
     start = int(season[:4])
@@ -54,7 +54,7 @@ def address(base: str, division: str, season: str) -> str:
 
 
 def odds_known_at(kick_off: datetime) -> datetime:
-    """When the odds before a match were collected: 18:00 of the collection day, or kick-off if that is earlier.
+    """Return when the odds before a match were collected: 18:00 of the collection day, or kick-off if earlier.
 
     The site collects them on Friday afternoons for the weekend and on Tuesday afternoons for the days between.
     """
@@ -74,7 +74,7 @@ def parse(
     known: ClubAliases | None = None,
     fetched_at: datetime | None = None,
 ) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Matches, defects and the number of rows of one file.
+    """Parse one file: matches, defects and the number of rows.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def parse_seasons(
 
 
 def _rows(content: bytes, file: str, parsed: FileParse) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and named cells of each row that is not blank."""
+    """List line number and named cells of each row that is not blank."""
     if content.lstrip()[:1] == b"<":
         raise SourceError(f"{file} is a web page, not a CSV: the address is wrong or the server sends an error page")
     try:
@@ -171,7 +171,7 @@ def _rows(content: bytes, file: str, parsed: FileParse) -> Iterator[tuple[int, d
 
 
 def _is_of_another_season(cells: dict[str, str], season: str) -> bool:
-    """Whether a row is of another season: the fixtures file is not emptied in summer."""
+    """Whether a row belongs to another season; the fixtures file is not emptied in summer."""
     first, last = season_window(season)
     return not first <= parse_date(cells.get("Date", ""), _DATES) <= last
 

@@ -20,7 +20,7 @@ SHOWN = 10
 
 
 class Inspection(NamedTuple):
-    """The report, and the competitions that cannot be loaded."""
+    """Report on the sources, and the competitions that cannot be loaded."""
 
     text: str
     unusable: tuple[str, ...]
@@ -65,7 +65,7 @@ def describe(slug: str, result: SourceResult, as_of: datetime) -> str:
 
 
 def _defects(quarantine: pd.DataFrame) -> list[str]:
-    """One line a kind of defect: its first row and the number of similar ones; rejected rows before repaired ones."""
+    """Format one line for each kind of defect: its first row and the number of similar ones; rejected rows first."""
     lines = []
     for kind, repaired in (("rejected", False), ("repaired", True)):
         groups: dict[str, list[str]] = {}
@@ -81,7 +81,7 @@ def _defects(quarantine: pd.DataFrame) -> list[str]:
 
 
 def _seasons(matches: pd.DataFrame) -> str:
-    """One line a season: matches, clubs, upcoming matches, shares with shots and odds."""
+    """Format one line for each season: matches, clubs, upcoming matches, shares with shots and odds."""
     played = matches["status"] == Status.PLAYED
     table = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""openfootball/football.json: results and fixtures, one JSON a league and season (CC0)."""
+"""openfootball/football.json: results and fixtures, one JSON file for each league and season (CC0)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LATE_ROUND, EARLY_ROUND = 10, 3
 
 
 def address(base: str, league: str, season: str) -> str:
-    """URL of a league's season: `{base}/2023-24/en.1.json`."""
+    """Return the URL of a league's season: `{base}/2023-24/en.1.json`."""
     return f"{base.rstrip('/')}/{season}/{league}.json"
 
 
 def parse(
     content: bytes, file: str, competition: str, season: str, timezone: str, known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Matches, defects and the number of entries of one file; `row` of a defect counts the entries from 1.
+    """Parse one file: matches, defects and the number of entries; `row` of a defect counts entries from 1.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def _round(entry: dict[str, Any]) -> int | None:
 
 
 def _first_day(entries: list[dict[str, Any]]) -> str | None:
-    """Earliest date of the early rounds."""
+    """Return the earliest date of the early rounds."""
     days = [str(entry["date"]) for entry in entries if (_round(entry) or 99) <= EARLY_ROUND and entry.get("date")]
     return min(days, default=None)
 
@@ -115,7 +115,7 @@ def _match(
 def _day(
     entry: dict[str, Any], row: int, parsed: FileParse, season: str, number: int | None, begin: str | None
 ) -> date:
-    """The day of a match. A day before the season is a year early: uncorrected, the result would leak."""
+    """Parse the day of a match. A day before the season is a year early; uncorrected, the result would leak."""
     day = parse_date(str(entry.get("date", "")), ("%Y-%m-%d",))
     first, last = season_window(season)
     early = day < first or (
@@ -132,7 +132,7 @@ def _day(
 
 
 def _score(entry: dict[str, Any]) -> tuple[int, int] | None:
-    """Goals after 90 minutes; None without a score."""
+    """Return the goals after 90 minutes; None without a score."""
     score = entry.get("score")
     final = score.get("ft") if isinstance(score, dict) else score
     if not final:

@@ -30,7 +30,7 @@ Parsed = tuple[pd.DataFrame, list[Defect], int]
 
 
 def seasons(first: int, now: datetime) -> list[str]:
-    """Seasons from the one that began in year `first` to the running one: "2015-16" and so on."""
+    """List the seasons from the one that began in year `first` to the running one: "2015-16" and so on."""
     last = now.year if now.month >= 7 else now.year - 1
     return [f"{start}-{(start + 1) % 100:02d}" for start in range(first, last + 1)]
 
@@ -38,7 +38,7 @@ def seasons(first: int, now: datetime) -> list[str]:
 def load(
     name: str, settings: Settings, competition: str, now: datetime, clock: datetime, on_progress: Callable[[str], None]
 ) -> tuple[pd.DataFrame, list[Defect], dict[str, Any]]:
-    """Fetch at `clock`, the real time, and parse all files of a competition as they were known at `now`."""
+    """Fetch all files of a competition at `clock`, the real time, and parse them as they were known at `now`."""
     league = look_up(competition)
     report: dict[str, Any] = {"source": name, "files": 0, "rows": 0, "stale": [], "missing": [], "changed": []}
     tables, defects = [], []
@@ -74,7 +74,7 @@ def _count(report: dict[str, Any], fetched: Fetched, rows: int) -> None:
 def _files(
     name: str, settings: Settings, league: Competition, now: datetime, known: ClubAliases
 ) -> list[tuple[str, Callable[[Fetched], Parsed]]]:
-    """Address and parser of each file."""
+    """List the address and the parser of each file."""
     running = seasons(settings.first_season, now)
     if name == "openfootball":
         base, code = settings.openfootball_url, str(league.openfootball)

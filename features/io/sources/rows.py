@@ -1,4 +1,4 @@
-"""Shared by all parsers: typed cells, the dates of a season, accepted and rejected rows of a file."""
+"""Common parts of all parsers: typed cells, dates of a season, accepted and rejected rows of a file."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FileParse:
         return sorted({(defect.row, defect.reason) for defect in self.defects if not defect.repaired})
 
     def matches(self) -> pd.DataFrame:
-        """Accepted rows as a matches table.
+        """Return the accepted rows as a matches table.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class FileParse:
 
 
 def season_window(season: str) -> tuple[date, date]:
-    """First and last possible day of a season: 2019/20 ended in August, Brazil's 2020 in February."""
+    """Return the first and last possible day of a season: 2019/20 ended in August, Brazil's 2020 in February."""
     start = int(season[:4])
     if "-" not in season:
         return date(start, 1, 1), date(start + 1, 3, 31)
@@ -92,7 +92,7 @@ def season_window(season: str) -> tuple[date, date]:
 
 
 def kick_off(day: date, clock: str, timezone: str) -> tuple[datetime, bool]:
-    """Kick-off in UTC, and whether the time of day is known; the default is 15:00."""
+    """Return the kick-off in UTC, and whether the time of day is known; the default is 15:00."""
     parts = re.fullmatch(r"(\d{1,2})[:.](\d{2})", clock.strip())
     exact = bool(parts) and int(parts[1]) < 24 and int(parts[2]) < 60 if parts else False
     moment = time(int(parts[1]), int(parts[2])) if parts and exact else DEFAULT_KICK_OFF

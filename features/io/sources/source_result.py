@@ -23,7 +23,7 @@ QUARANTINE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Defect:
-    """One thing wrong in one row of one file."""
+    """Problem in one row of a file."""
 
     source: str
     file: str
@@ -50,7 +50,7 @@ class SourceResult:
 
 
 def quarantine_table(defects: Sequence[Defect]) -> pd.DataFrame:
-    """The defects as a table with the columns of `QUARANTINE_SCHEMA`, also when there are none."""
+    """Build a table of the defects with the columns of `QUARANTINE_SCHEMA`, also if there are none."""
     rows = {name: [getattr(defect, name) for defect in defects] for name in QUARANTINE_SCHEMA.names}
     table = pd.DataFrame(rows)
     types = {"source": "str", "file": "str", "row": "int64", "reason": "str", "repaired": "bool", "content": "str"}
