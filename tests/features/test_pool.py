@@ -114,8 +114,7 @@ def test_odds_of_which_nothing_good_is_known_do_not_count(priced: pd.DataFrame, 
         told[:, -2:] = -told[:, -2:]
     fitted = OddsPool([5, 6]).fit(told, outcomes(priced))
     np.testing.assert_array_equal(fitted.predict_proba(told), fitted.predict_proba(_without(told)))
-    shares = explain(fitted, told[-20:], NAMES)[0].shares
-    assert "odds" not in shares
+    assert "odds" not in explain(fitted, told[-20:], NAMES)[0].contributions
 
 
 def test_shorter_odds_and_better_ratings_speak_for_the_side_that_has_them(model: OddsPool, x: np.ndarray) -> None:
