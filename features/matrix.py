@@ -76,7 +76,7 @@ def _expected_goals(rating: Floats) -> Floats:
 
 
 def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: Floats | None = None) -> Floats:
-    """Model input (n, len(FEATURES)) from the states of both clubs and the odds before the match.
+    """Compute the model input (n, len(FEATURES)) from the states of both clubs and the odds before the match.
 
     Parameters
     ----------

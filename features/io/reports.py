@@ -22,12 +22,12 @@ _RENAMED_FIELDS = {"left_out": "excluded_competitions"}
 
 
 def evaluation_path(version: int) -> str:
-    """Walk-forward evaluation of a model version, as JSON."""
+    """Return the path of the walk-forward evaluation of a model version (JSON)."""
     return f"reports/evaluation/version={version}/{_SUMMARY}"
 
 
 def drift_summary_path(week: str) -> str:
-    """Figures of a week's drift report, as JSON.
+    """Return the path of the figures of a week's drift report (JSON).
 
     Parameters
     ----------
@@ -37,33 +37,33 @@ def drift_summary_path(week: str) -> str:
 
 
 def drift_page_path(week: str) -> str:
-    """A week's drift report, as an HTML page."""
+    """Return the path of a week's drift report (HTML page)."""
     return f"{_DRIFT}/week={week}/report.html"
 
 
 def drift_review_path(week: str) -> str:
-    """A person's review of a week's drift report, as JSON."""
+    """Return the path of a person's review of a week's drift report (JSON)."""
     return f"{_DRIFT}/week={week}/review.json"
 
 
 def drift_calibration_path(content_hash: str) -> str:
-    """Drift thresholds, by the hash of the history that they were calibrated on."""
+    """Return the path of the drift thresholds that were calibrated on a history, by its content hash (JSON)."""
     return f"{_DRIFT}/trust/{content_hash}.json"
 
 
 def drift_weeks(lake: Lake) -> list[str]:
-    """Weeks with a drift report, oldest first."""
+    """List the weeks with a drift report, oldest first."""
     names = [name for name in lake.list(_DRIFT) if name.endswith(f"/{_SUMMARY}")]
     return sorted(name.partition("/")[0].removeprefix("week=") for name in names)
 
 
 def latest_drift_week(lake: Lake) -> str | None:
-    """Week of the newest drift report; None if there is none."""
+    """Return the week of the newest drift report; None if there is none."""
     return max(drift_weeks(lake), default=None)
 
 
 def drift_summary(lake: Lake, week: str) -> dict[str, Any]:
-    """Figures of a week's drift report, with today's field names whichever version wrote it.
+    """Read the figures of a week's drift report; fields that were renamed get their current names.
 
     Raises
     ------

@@ -30,7 +30,7 @@ ABANDONED_AFTER = 3600
 
 
 def week_of(moment: datetime | date) -> str:
-    """The Monday of the week, YYYY-MM-DD: the partition key of everything weekly."""
+    """Return the Monday of the week, YYYY-MM-DD: the partition key of all weekly tables."""
     day = moment.date() if isinstance(moment, datetime) else moment
     return (day - timedelta(days=day.weekday())).isoformat()
 
@@ -113,7 +113,7 @@ class Lake:
         return table
 
     def partitions(self, noun: str) -> list[str]:
-        """Partition keys of a table that are published, sorted."""
+        """List the partition keys of a table that are published, sorted."""
         return sorted(
             Path(name).stem.removeprefix("week=")
             for name in self.list(noun)
@@ -121,7 +121,7 @@ class Lake:
         )
 
     def table_fingerprint(self, noun: str, partition: str) -> Fingerprint | None:
-        """Fingerprint of a partition, without reading it; None if it is not published."""
+        """Return the fingerprint of a partition without reading it; None if it is not published."""
         return self.fingerprint(self._table_path(noun, partition))
 
     # -- documents --------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Lake:
             raise CorruptArtefactError(f"{self.root}/{path} is not readable as JSON: {error}") from error
 
     def fingerprint(self, path: str) -> Fingerprint | None:
-        """Fingerprint of an object, without reading it; None if it does not exist."""
+        """Return the fingerprint of an object without reading it; None if it does not exist."""
         if not self._local:
             return self._fingerprint_of_object(path)
         with self._translate_errors():
@@ -175,7 +175,7 @@ class Lake:
         return None if info.type == fs.FileType.NotFound else Fingerprint(info.mtime_ns or 0, info.size or 0)
 
     def _fingerprint_of_object(self, path: str) -> Fingerprint | None:
-        """One HEAD request, like `get_file_info`, but with the ETag."""
+        """Send one HEAD request, like `get_file_info`, but read the ETag too."""
         try:
             with self._translate_errors(), self._fs.open_input_file(f"{self._base}/{path}") as source:
                 metadata, size = source.metadata(), source.size()
@@ -184,7 +184,7 @@ class Lake:
         return Fingerprint(pd.Timestamp(metadata["Last-Modified"].decode()).value, size, metadata["ETag"].decode())
 
     def list(self, folder: str) -> list[str]:
-        """Paths of all objects below a folder, relative to it, without unfinished ones."""
+        """List the paths of all finished objects below a folder, relative to it."""
         base = f"{self._base}/{folder}"
         with self._translate_errors():
             infos = self._fs.get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True))

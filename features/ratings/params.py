@@ -24,7 +24,7 @@ class EloParams(NamedTuple):
 
 
 def plain_elo() -> EloParams:
-    """The baseline: K=20, no goal difference, all clubs start at 1500, no reversion to the mean."""
+    """Return the parameters of the baseline: K=20, no goal difference, start at 1500, no mean reversion."""
     return EloParams(k=20.0, gamma=0.0, home_advantage=60.0, promoted_offset=0.0, mean_reversion=0.0)
 
 

@@ -73,7 +73,7 @@ class RatingCoefficients(NamedTuple):
 
     @staticmethod
     def of(params: list[RatingParams], tiers: list[int]) -> RatingCoefficients:
-        """Lay out the parameters and tiers of divisions, one entry a division."""
+        """Arrange the parameters and tiers of divisions as arrays, one row for each division."""
         rows = [_coefficients_of(division, tier) for division, tier in zip(params, tiers, strict=True)]
         steps, *columns = zip(*rows, strict=True)
         arrays = (np.array(column, dtype=float) for column in columns)
@@ -81,7 +81,7 @@ class RatingCoefficients(NamedTuple):
 
 
 def _coefficients_of(params: RatingParams, tier: int) -> tuple[Any, ...]:
-    """One division's row of each field of `RatingCoefficients`."""
+    """Return one division's row of each field of `RatingCoefficients`."""
     elo, plain, pi, gain = params.elo, params.elo_plain, params.pi, params.gain
     engines = (params.poisson, params.shots_on_target, params.shots)
     step = (
@@ -115,7 +115,7 @@ class RatingState(NamedTuple):
 
     @staticmethod
     def empty() -> RatingState:
-        """A state without clubs or divisions."""
+        """Create a state without clubs or divisions."""
         none = np.zeros(0, np.int64)
         return RatingState(
             np.zeros((0, CLUB_COLUMNS)),
@@ -130,7 +130,7 @@ class RatingState(NamedTuple):
         )
 
     def resized(self, n_clubs: int, coefficients: RatingCoefficients, plain_start: float) -> RatingState:
-        """A copy with room for `n_clubs` clubs and all divisions of `coefficients`."""
+        """Copy the state, with room for `n_clubs` clubs and all divisions of `coefficients`."""
         new_clubs = np.zeros((n_clubs - len(self.clubs), CLUB_COLUMNS))
         new_clubs[:, ELO_PLAIN] = plain_start
         new_divisions = slice(len(self.divisions), None)
