@@ -103,7 +103,7 @@ def test_a_site_that_knows_only_when_a_file_changed_is_asked_by_that(site, clien
 def test_a_site_that_only_drips_is_given_up_after_a_while(site, versions) -> None:
     site.files["/E0.csv"], site.drip = b"x" * 100, 0.1
     begin = time.monotonic()
-    with pytest.raises(SourceError, match="not here after"):
+    with pytest.raises(SourceError, match="not complete after"):
         Client(versions, timeout=5, longest=0.5).get(f"{site.url}/E0.csv", NOW)
     assert time.monotonic() - begin < 4
 
