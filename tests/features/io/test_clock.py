@@ -41,5 +41,5 @@ def test_live_sources_stand_at_the_real_time(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_named_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "as_of").write_text("yesterday")
-    with pytest.raises(InvalidInputError, match="delete it"):
+    with pytest.raises(InvalidInputError, match="delete the file"):
         Clock(Settings(home=tmp_path)).as_of()
