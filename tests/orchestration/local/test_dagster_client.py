@@ -221,5 +221,5 @@ def test_launch_on_a_real_dagster(
         assert "evaluate_candidate succeeded after" in capsys.readouterr().out
         assert main(["launch", "approve_promotion", "version=9", "name=Ada", "reason=good"]) == 1
     failed = capsys.readouterr().out.splitlines()[-1]
-    assert failed.startswith("touchline: approve_promotion failed: version 9 is not the candidate; version 2 is; see ")
+    assert failed.startswith("touchline: approve_promotion failed: version 9 is not the candidate; the candidate is version 2; see ")
     assert json.loads((home / "lake" / "reports" / "gate.json").read_text())["candidate"] == 2

@@ -206,7 +206,7 @@ def test_match_in_two_settled_weeks_is_not_scored_twice(life: Life) -> None:
     before = lake.read_bytes("reports/performance.json")
     try:
         settling = life.run("settle_forecasts", tags={RANGE_START: "2026-03-09", RANGE_END: "2026-03-09"})
-        assert "no match is there twice" in failure(settling)
+        assert "no match occurs twice" in failure(settling)
         assert not life.run("evaluate_forecasts").success
         assert lake.read_bytes("reports/performance.json") == before
     finally:
@@ -228,7 +228,7 @@ def test_a_review_is_written_beside_its_report(life: Life) -> None:
 
 def test_the_report_can_be_opened_by_itself(installed) -> None:
     page = installed.lake.read_bytes("reports/drift/week=2026-03-02/report.html")
-    assert b"How far to trust this" in page
+    assert b"Reliability of this test" in page
     assert Path(installed.lake.root, "reports/drift/week=2026-03-02/report.html").is_file()
 
 
