@@ -221,5 +221,6 @@ def test_launch_on_a_real_dagster(
         assert "evaluate_candidate succeeded after" in capsys.readouterr().out
         assert main(["launch", "approve_promotion", "version=9", "name=Ada", "reason=good"]) == 1
     failed = capsys.readouterr().out.splitlines()[-1]
-    assert failed.startswith("touchline: approve_promotion failed: version 9 is not the candidate; the candidate is version 2; see ")
+    reason = "version 9 is not the candidate; the candidate is 2"
+    assert failed.startswith(f"touchline: approve_promotion failed: {reason}; see ")
     assert json.loads((home / "lake" / "reports" / "gate.json").read_text())["candidate"] == 2
