@@ -131,7 +131,7 @@ def test_alarm_does_not_displace_a_candidate_in_evaluation(settings, tick: Tick,
     lake.write_json(DRIFT_PATH, DRIFT)
     lake.write_json("reports/performance.json", performance_report(of_production(swapped=True), AS_OF))
     ask = partial(tick, *WAITING, sensor={"drift": drift_alarm_sensor, "performance": performance_alarm_sensor}[name])
-    assert "still being judged" in ask().skip_message
+    assert "still being evaluated" in ask().skip_message
     refused = {"candidate": 2, "matches": 120, "conditions": [{"name": "calibrated", "open": False}]}
     lake.write_json(reports.PROMOTION_GATE, refused)
     assert isinstance(ask(), dg.RunRequest)

@@ -82,7 +82,7 @@ def test_drift_reports_on_future_weeks_are_refused(judged: Any) -> None:
         run = job.execute_in_process(instance=instance, tags=ahead, raise_on_error=False)
     error = run.failure_data_for_node("drift_report").error
     assert "the week of 2026-03-16 has not begun" in error.message
-    assert f"the last one that can be reported on is that of {SEASON[-1]}" in error.message
+    assert f"the latest possible week is that of {SEASON[-1]}" in error.message
     assert not files(judged, "drift_report", SEASON[-1:]), "all or none"
 
 

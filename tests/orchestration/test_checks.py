@@ -102,7 +102,7 @@ def test_broken_feed_leaves_the_published_table(tmp_path, season: pd.DataFrame) 
         assert shown["failed_rows"].value == 1
         assert broken.loc[7, "match_id"] in shown["examples"].value
         error = next(event for event in bad.all_events if event.is_step_failure).step_failure_data.error
-        assert "the last published table stays" in error.to_string()
+        assert "the previous table remains in use" in error.to_string()
         assert not any(event.is_step_success for event in bad.all_events), "nothing downstream may run"
         assert published(lake) == before
 
@@ -278,7 +278,7 @@ def test_invalid_probabilities_are_not_published(tmp_path, factor: float, named:
         failed = {one.check_name: one for one in bad.get_asset_check_evaluations() if not one.passed}
         assert set(failed) >= {f"forecasts_{name}" for name in named}
         error = next(event for event in bad.all_events if event.is_step_failure).step_failure_data.error.to_string()
-        assert "the last published table stays" in error
+        assert "the previous table remains in use" in error
         for name in named:
             one = failed[f"forecasts_{name}"]
             assert one.metadata["failed_rows"].value == 2, "one in each week"

@@ -30,7 +30,7 @@ _ERRORS: dict[int, Exception] = {
     413: PayloadTooLargeError("the body has 5000000 bytes; the limit is 1000000"),
     422: InvalidFieldError("club 'Arsnal' is unknown", "home_team", ["Arsenal"]),
     500: RuntimeError(),
-    503: NoWorkersAvailableError("no worker is alive to answer; the task was not queued"),
+    503: NoWorkersAvailableError("no worker is running; the task was not queued"),
     504: PredictionTimeoutError("no worker answered within 30 s; the task was revoked"),
 }
 _CONNECTION_PROBLEMS = {

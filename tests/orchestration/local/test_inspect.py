@@ -46,4 +46,4 @@ def test_inspect_defaults_to_the_followed_competitions(environment, capsys) -> N
 def test_a_source_that_nobody_knows_is_one_sentence(environment, capsys, monkeypatch) -> None:
     monkeypatch.setenv("TOUCHLINE_SOURCE", "teletext")
     assert main(["inspect"]) == 1
-    assert capsys.readouterr().out.startswith("touchline: source 'teletext' is unknown")
+    assert capsys.readouterr().out.startswith("touchline: unknown source 'teletext'")
