@@ -121,8 +121,8 @@ def test_an_edit_is_served_by_api_and_worker(
     source.write_text(original.replace('title="Touchline"', 'title="Edited"'))
     wait_until(lambda: title() == "Edited", PATIENCE_SECONDS)
     wait_until(lambda: workers() - before, PATIENCE_SECONDS)
-    forecast = httpx.post(f"{api}/predict", json={"home_team": "Arsenal", "away_team": "Everton"}, timeout=40)
-    assert forecast.status_code == 200, forecast.text
+    pair = {"home_team": "Arsenal", "away_team": "Everton"}  # the API looks for workers once a second
+    wait_until(lambda: httpx.post(f"{api}/predict", json=pair, timeout=40).status_code == 200, PATIENCE_SECONDS)
     run.send_signal(signal.SIGINT)
     assert run.wait(60) == 0
     assert processes_of(Path(environment["TOUCHLINE_HOME"])) == []
