@@ -181,7 +181,7 @@ def test_a_kick_off_before_what_the_model_has_seen_is_refused(api: httpx.Client)
     answer = api.post("/predict", json={**PAIR, "kick_off": "2024-01-01T15:00:00Z"})
     assert answer.status_code == 422
     told = answer.json()
-    assert "refused" in told["detail"]
+    assert "is not after the last known result" in told["detail"]
     assert (told["title"], told["errors"][0]["field"]) == ("Kick-off too early", "kick_off")
 
 
@@ -411,7 +411,7 @@ def test_the_request_id_comes_back_and_reaches_the_worker(api: httpx.Client, ser
         assert api.post(path, json=body, headers={"X-Request-ID": given}).headers["x-request-id"] == given
         log = service.folder / "worker.log"
         lines = wait_until(lambda: [x for x in log.read_text().splitlines() if given in x])  # noqa: B023 - asked at once
-        assert json.loads(lines[0])["event"] == "tasks.answered"
+        assert json.loads(lines[0])["event"] == "tasks.executed"
     forged = api.get("/healthcheck/", headers={"X-Request-ID": "a b;c"})
     assert forged.headers["x-request-id"] != "a b;c"
 

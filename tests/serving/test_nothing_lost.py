@@ -207,7 +207,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_took_and_leaves_the_res
 
 
 def _answered(log: str) -> int:
-    lines = [json.loads(line) for line in log.splitlines() if '"tasks.answered"' in line]
+    lines = [json.loads(line) for line in log.splitlines() if '"tasks.executed"' in line]
     return sum(len(line["request_ids"]) for line in lines)
 
 

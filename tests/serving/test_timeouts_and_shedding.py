@@ -175,4 +175,4 @@ def _answered(service: Service) -> set[str]:
     """Request ids that the worker computed something for."""
     lines = (service.folder / "worker.log").read_text().splitlines()
     documents = [json.loads(line) for line in lines if line.startswith("{")]
-    return {one for document in documents if document["event"] == "tasks.answered" for one in document["request_ids"]}
+    return {one for document in documents if document["event"] == "tasks.executed" for one in document["request_ids"]}

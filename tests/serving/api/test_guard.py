@@ -115,7 +115,7 @@ def test_tasks_are_shed_before_the_queue_outgrows_its_limit(client: httpx.Client
     answer = wait_until(lambda: _if_shed(client.post("/predict/async/", json=PAIR)))
     documented(str(client.base_url), "/predict/async/", answer)
     assert int(answer.headers["retry-after"]) >= 1
-    assert answer.json()["title"] == "OverloadedError"
+    assert answer.json()["title"] == "Overloaded"
     found = _scrape(client)
     assert found["touchline_shed_requests_total", "/predict/async"] == found["touchline_errors_total", "shed"] >= 1
     (queue,) = client.get("/monitoring/celery/queues").json()["items"]

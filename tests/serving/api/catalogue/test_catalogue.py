@@ -180,7 +180,7 @@ def test_an_unreadable_clock_keeps_its_last_time(world: World, tmp_path: Path) -
     (tmp_path / "as_of").write_text("yesterday")
     catalogue.refresh()
     assert catalogue.as_of == REPLAY_AS_OF
-    assert "not a moment" in catalogue.unreadable_tables["as_of"]
+    assert "not a timestamp" in catalogue.unreadable_tables["as_of"]
     (tmp_path / "as_of").unlink()
     catalogue.refresh()
     assert not catalogue.unreadable_tables
