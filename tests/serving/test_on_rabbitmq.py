@@ -67,9 +67,9 @@ def test_requests_that_come_together_with_one_idempotency_key_are_one_task(on_ra
 def test_a_task_that_was_started_stays_so_when_its_request_comes_again(valkey: str) -> None:
     async def twice() -> None:
         results = ResultStore(f"{valkey}/14", 60)
-        await results.accept("again")
+        await results.mark_accepted("again")
         store.set(accepted_key("again"), "started", xx=True, keepttl=True)
-        await results.accept("again")
+        await results.mark_accepted("again")
         await results.close()
 
     store = Redis.from_url(f"{valkey}/14")
