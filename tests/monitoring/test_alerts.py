@@ -24,8 +24,8 @@ DIFFERENCE = 'touchline_rps_difference{competition="all",window="%s",reference="
 ENOUGH = 'touchline_scored_matches{competition="all",window="%s"}'
 CALIBRATION = 'touchline_calibration_%s_ratio{competition="all",window="season"}'
 UNFORECAST, STALE, OVERDUE, UNLISTED = (
-    f'touchline_{noun}_matches{{competition="eng-premier-league"}}'
-    for noun in ("unforecast_fixtures", "stale_forecasts", "overdue_results", "unlisted")
+    f'touchline_{name}{{competition="eng-premier-league"}}'
+    for name in ("fixtures_without_forecast", "forecasts_stale", "results_overdue", "fixtures_missing")
 )
 
 OBJECTIVES = ("Availability", "TailLatency", "MedianLatency")

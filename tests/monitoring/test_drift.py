@@ -155,7 +155,7 @@ def test_few_matches_give_no_verdict(frame: pd.DataFrame, trust: DriftCalibratio
     assert one.summary["share"] is None
     assert 0 < one.summary["matches"] < WINDOW
     assert "too few matches" in one.html
-    assert "no new model is promoted unless a person answers for it" in one.html
+    assert "a new model is promoted only after a review" in one.html
 
 
 def test_matches_after_the_week_do_not_enter(
