@@ -7,9 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,8 @@ def test_a_node_of_rabbitmq_gets_its_cookie_at_every_start(chart: Any, tmp_path:
     if os.geteuid() == 0:
         user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         os.chown(home, NOBODY, NOBODY)
-        for folder in (tmp_path, *tmp_path.parents[:2]):
+        shared = Path(tempfile.gettempdir())
+        for folder in takewhile(lambda folder: folder != shared, (tmp_path, *tmp_path.parents)):
             folder.chmod(0o755)
     for cookie in ("first", "second"):
         (secret / "erlang-cookie").write_text(cookie)

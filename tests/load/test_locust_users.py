@@ -13,10 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.lake_reports import drift_summary
 from tests.support.service_harness import REPOSITORY, Service
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-WEEK = "reports/drift/week=2026-02-09"
+WEEK = "reports/drift/week=2026-03-09"
 EACH_ONCE = """
 import importlib.util, json, sys
 spec = importlib.util.spec_from_file_location("locustfile", sys.argv[1])
@@ -41,7 +42,7 @@ print(json.dumps({"asked": asked, "failed": [one.to_name() for one in environmen
 def reviewed(service: Service) -> Iterator[Service]:
     """The service while its lake has a drift report."""
     lake = service.world.lake
-    lake.write_json(f"{WEEK}/summary.json", {"state": "stable"})
+    lake.write_json(f"{WEEK}/summary.json", drift_summary())
     lake.write_bytes(f"{WEEK}/report.html", b"<html>drift</html>")
     yield service
     for file in (service.world.lake_root / WEEK).iterdir():

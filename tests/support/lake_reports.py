@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,13 @@ def drift_frame() -> pd.DataFrame:
     return frame.assign(as_published=True, **dict(zip(COLUMNS, values.T, strict=True)))
 
 
+def drift_summary() -> dict[str, Any]:
+    """The drift summary of the week of 2026-03-09: a reference, and too little to calibrate thresholds on."""
+    frame = drift_frame()
+    assert frame["season"].nunique() == REFERENCE_SEASONS + 1
+    return drift_report(frame, "2026-03-09", calibrate(frame, COLUMNS)).summary
+
+
 def write_reports(lake: Lake) -> None:
     """Write every report of the pipeline to the lake, by the functions that the pipeline uses."""
     matches = as_known_at(bundled.load(), AS_OF)
@@ -59,9 +67,7 @@ def write_reports(lake: Lake) -> None:
     lake.write_json("reports/freshness.json", fresh)
     rows = settled()
     lake.write_json("reports/performance.json", performance_report(rows, AS_OF))
-    frame = drift_frame()
-    assert frame["season"].nunique() == REFERENCE_SEASONS + 1  # a reference, and too little to calibrate thresholds on
-    summary = drift_report(frame, "2026-03-09", calibrate(frame, COLUMNS)).summary
+    summary = drift_summary()
     lake.write_json("reports/drift/week=2026-03-09/summary.json", summary)
     lake.write_json("reports/drift/week=2026-03-09/review.json", review(summary, "Ada", "fine", AS_OF))
     evidence = Evidence(
