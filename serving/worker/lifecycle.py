@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 from redis import Redis, RedisError
 
@@ -77,15 +78,11 @@ def worker_id() -> str:
 
 def publish_status(predictor: Predictor, results: Redis) -> None:
     """Write the status of this process to the worker registry."""
-    active = predictor.active
     status = WorkerStatus(name=worker_id(), pid=os.getpid(), seen_at=datetime.now(UTC), error=predictor.error)
-    if active is not None:
+    if (active := predictor.active) is not None:
         version = active.model.version
-        status = WorkerStatus(
-            name=status.name,
-            pid=status.pid,
-            seen_at=status.seen_at,
-            error=status.error,
+        status = msgspec.structs.replace(
+            status,
             model_name=version.name,
             model_version=active.version,
             loaded_at=active.loaded_at,
