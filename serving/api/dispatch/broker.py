@@ -13,11 +13,12 @@ from uuid import uuid4
 
 import aio_pika
 import orjson
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 from redis import RedisError
 from redis.asyncio import Redis
 
-from serving.errors import BrokerUnavailableError
+from features.errors import TouchlineError
+from serving.errors import BrokerUnavailableError, IncompatibleWorkerError, TaskFailedError
 from serving.settings import ServingSettings
 from serving.wire.messages import Message
 from serving.wire.queue import DEAD_LETTERS, QUEUE, QUEUE_ARGUMENTS
@@ -44,8 +45,8 @@ class Broker(Protocol):
     async def queue_stats(self) -> list[QueueStats]:
         """Length and consumers of each queue; raises BrokerUnavailableError."""
 
-    async def drain_dead_letters(self, mark_failed: Callable[[str], Awaitable[None]]) -> None:
-        """Call `mark_failed` with the id of each dead letter, then remove it; raises BrokerUnavailableError."""
+    async def drain_dead_letters(self, store_failure: Callable[[str, TouchlineError], Awaitable[None]]) -> None:
+        """Call `store_failure` with each dead letter's id and reason, then remove it; raises BrokerUnavailableError."""
 
     async def close(self) -> None:
         """Close the connection."""
@@ -71,6 +72,17 @@ def _translate_errors(summary: str) -> Iterator[None]:
         raise BrokerUnavailableError(f"{summary}: the connection was lost") from error
     except (OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError, aio_pika.exceptions.AMQPError) as error:
         raise BrokerUnavailableError(f"{summary}: {error or type(error).__name__}") from error
+
+
+def _failure_of(letter: AbstractIncomingMessage) -> TouchlineError:
+    """Why RabbitMQ dead-lettered a task.
+
+    A worker rejects only tasks that it does not know. It stores that as the result as well, but a moment later, so the
+    dead letter may be read first.
+    """
+    if letter.headers.get("x-first-death-reason") == "rejected":
+        return IncompatibleWorkerError(f"a worker of another version does not know the task {letter.headers['task']!s}")
+    return TaskFailedError("every worker that started this task exited before finishing it")
 
 
 class RabbitMQ:
@@ -119,14 +131,14 @@ class RabbitMQ:
                         queues.append(QueueStats(name, state.message_count or 0, state.consumer_count or 0))
         return queues
 
-    async def drain_dead_letters(self, mark_failed: Callable[[str], Awaitable[None]]) -> None:
+    async def drain_dead_letters(self, store_failure: Callable[[str, TouchlineError], Awaitable[None]]) -> None:
         if self._channel is None or self._channel.is_closed:
             return
         with _translate_errors("RabbitMQ did not hand over its dead letters"):
             async with asyncio.timeout(BROKER_TIMEOUT_SECONDS):
                 queue = await self._channel.get_queue(DEAD_LETTERS, ensure=False)
                 while (letter := await queue.get(fail=False)) is not None:
-                    await mark_failed(str(letter.headers.get("id", letter.correlation_id)))
+                    await store_failure(str(letter.headers.get("id", letter.correlation_id)), _failure_of(letter))
                     await letter.ack()
 
     async def close(self) -> None:
@@ -198,7 +210,7 @@ class RedisBroker:
         except (RedisError, OSError) as error:
             raise BrokerUnavailableError(f"the broker cannot be reached: {error}") from error
 
-    async def drain_dead_letters(self, mark_failed: Callable[[str], Awaitable[None]]) -> None:
+    async def drain_dead_letters(self, store_failure: Callable[[str, TouchlineError], Awaitable[None]]) -> None:
         """Redis has no dead letters: the worker itself counts how often a task crashed it."""
 
     async def close(self) -> None:

@@ -160,6 +160,6 @@ class Dispatcher:
     async def _drain_dead_letters(self) -> None:
         if any(queue.messages for queue in self.queues if queue.name == DEAD_LETTERS):
             try:
-                await self._broker.drain_dead_letters(self.results.mark_failed)
+                await self._broker.drain_dead_letters(self.results.store_failure)
             except TouchlineError as error:
                 log.warning("dead_letters.drain_failed", error=str(error))

@@ -13,7 +13,8 @@ import structlog
 from redis import RedisError
 from redis.asyncio import Redis
 
-from serving.errors import ResultsUnavailableError, TaskFailedError
+from features.errors import TouchlineError
+from serving.errors import ResultsUnavailableError
 from serving.wire.results import (
     STORE_FIRST_AND_PUBLISH,
     WORKER_REGISTRY_KEY,
@@ -92,9 +93,8 @@ class ResultStore:
         """Set a key, whether it exists or not."""
         await self._call(self._redis.set(key, value, ex=self._ttl_seconds))
 
-    async def mark_failed(self, task_id: str) -> None:
-        """Store a failure for a task that no worker can finish, unless it has a result."""
-        error = TaskFailedError("every worker that started this task exited before finishing it")
+    async def store_failure(self, task_id: str, error: TouchlineError) -> None:
+        """Store the error of a task that no worker can finish, unless the task has a result."""
         document = encode_result(task_id, error)
         key = result_key(task_id)
         await self._call(self._redis.eval(STORE_FIRST_AND_PUBLISH, 1, key, document, self._ttl_seconds))

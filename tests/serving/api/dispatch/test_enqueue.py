@@ -15,13 +15,19 @@ import httpx
 import pytest
 from redis import Redis
 
+from features.errors import TouchlineError
 from serving.api.api_keys import create
 from serving.api.app import create_app
 from serving.api.dispatch.broker import RabbitMQ
 from serving.api.dispatch.coalescing import RequestContext
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.dispatch.result_store import ResultStore
-from serving.errors import BrokerUnavailableError, ResultsUnavailableError
+from serving.errors import (
+    BrokerUnavailableError,
+    IncompatibleWorkerError,
+    ResultsUnavailableError,
+    TaskFailedError,
+)
 from serving.settings import ServingSettings
 from serving.wire.limits import MAX_DELIVERIES
 from serving.wire.messages import Message
@@ -175,11 +181,38 @@ async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabb
     await api.results.close()
 
 
+@pytest.mark.rabbitmq
+@pytest.mark.anyio
+async def test_a_task_that_a_worker_of_another_version_rejected_is_told_from_a_crash(rabbit: Rabbit) -> None:
+    broker = RabbitMQ(rabbit.url)
+    failures: dict[str, TouchlineError] = {}
+
+    async def store_failure(task_id: str, error: TouchlineError) -> None:
+        failures[task_id] = error
+
+    await broker.publish(MESSAGE)
+    async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
+        queue = await channel.get_queue(QUEUE)
+        message = await queue.get(timeout=5)
+        while message is not None and message.correlation_id != MESSAGE.task_id:  # what other tests left
+            await message.ack()
+            message = await queue.get(timeout=5)
+        assert message is not None
+        await message.reject(requeue=False)  # as Celery does with a task that it has no function for
+    for _ in range(50):
+        await broker.drain_dead_letters(store_failure)
+        if MESSAGE.task_id in failures:
+            break
+        await asyncio.sleep(0.1)
+    assert isinstance(failures[MESSAGE.task_id], IncompatibleWorkerError)
+    await broker.close()
+
+
 @pytest.mark.anyio
 async def test_a_task_with_a_result_is_not_marked_as_failed(store: str) -> None:
     results = ResultStore(store, 60)
     Redis.from_url(store).set(result_key("a"), b"answered")
-    await results.mark_failed("a")
+    await results.store_failure("a", TaskFailedError("every worker exited"))
     assert await results.status("a") == (b"answered", None)
     await results.close()
 
