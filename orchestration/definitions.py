@@ -5,12 +5,12 @@ import dagster as dg
 from orchestration.assets import (
     drift_report,
     forecasts,
+    match_features,
     matches,
     outcome_model,
     performance,
     production_model,
     promotion_gate,
-    ratings,
     season_forecast,
     settled_forecasts,
 )
@@ -23,7 +23,7 @@ from orchestration.sensors import SENSORS
 from orchestration.settings import PipelineSettings
 
 WEEKLY = [forecasts, settled_forecasts, drift_report]
-OTHERS = [matches, ratings, outcome_model, season_forecast, performance, promotion_gate, production_model]
+OTHERS = [matches, match_features, outcome_model, season_forecast, performance, promotion_gate, production_model]
 
 
 def build(settings: PipelineSettings) -> dg.Definitions:

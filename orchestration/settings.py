@@ -9,7 +9,7 @@ from pydantic import Field
 from features.io.store import week_of
 from features.matrix import FeatureGroup
 from monitoring.conditions import Policy
-from orchestration.instance_settings import InstanceSettings
+from orchestration.dagster_instance_settings import InstanceSettings
 from orchestration.partitions import FIRST_WEEK, WEEKS_AHEAD
 
 SEASON_START_MONTH = 7

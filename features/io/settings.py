@@ -137,7 +137,7 @@ _UI = "api_key api_timeout api_url dagster_url grafana_url mlflow_url predict_ti
 SETTINGS_CLASSES = {
     "features.io.settings:Settings": frozenset(_SHARED.split()),
     "orchestration.settings:PipelineSettings": frozenset(_PIPELINE.split()),
-    "orchestration.local.stack:LocalSettings": frozenset(_LOCAL.split()),
+    "orchestration.local.services:LocalSettings": frozenset(_LOCAL.split()),
     "serving.settings:ServingSettings": frozenset(_SERVING.split()),
     "ui.settings:UiSettings": frozenset(_UI.split()),
 }

@@ -48,7 +48,7 @@ class Fingerprint:
 class Lake:
     """Named tables and documents under one root.
 
-    A table is `<noun>/<partition>.parquet`; weekly ones `<noun>/week=YYYY-MM-DD.parquet`. Documents are bytes under a
+    A table is `<table>/<partition>.parquet`; weekly ones `<table>/week=YYYY-MM-DD.parquet`. Documents are bytes under a
     free path such as `reports/drift/week=2026-03-09/summary.json`.
     """
 
@@ -62,15 +62,15 @@ class Lake:
 
     # -- tables -----------------------------------------------------------------------------------------------------
 
-    def write_table(self, noun: str, partition: str, frame: pd.DataFrame, schema: pa.Schema | None = None) -> None:
+    def write_table(self, name: str, partition: str, frame: pd.DataFrame, schema: pa.Schema | None = None) -> None:
         """Publish one partition of a table, atomically."""
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd")
-        self.write_bytes(self._table_path(noun, partition), sink.getvalue())
+        self.write_bytes(self._table_path(name, partition), sink.getvalue())
 
     def read_table(
-        self, noun: str, partition: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+        self, name: str, partition: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
     ) -> pd.DataFrame:
         """Read one partition.
 
@@ -81,14 +81,14 @@ class Lake:
         CorruptArtefactError
             If it cannot be read, or lacks a column of `schema`.
         """
-        frame: pd.DataFrame = self.read_arrow(noun, partition, columns, schema).to_pandas()
+        frame: pd.DataFrame = self.read_arrow(name, partition, columns, schema).to_pandas()
         return frame
 
     def read_arrow(
-        self, noun: str, partition: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+        self, name: str, partition: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
     ) -> pa.Table:
         """Read one partition as an Arrow table, a fraction of the memory of `read_table`; raises as that does."""
-        path = self._table_path(noun, partition)
+        path = self._table_path(name, partition)
         raw = self.read_bytes(path)
         try:
             table = pq.read_table(io.BytesIO(raw), columns=list(columns) if columns else None)
@@ -112,17 +112,17 @@ class Lake:
             ) from error
         return table
 
-    def partitions(self, noun: str) -> list[str]:
+    def partitions(self, name: str) -> list[str]:
         """List the partition keys of a table that are published, sorted."""
         return sorted(
-            Path(name).stem.removeprefix("week=")
-            for name in self.list(noun)
-            if name.endswith(".parquet") and "/" not in name
+            Path(file).stem.removeprefix("week=")
+            for file in self.list(name)
+            if file.endswith(".parquet") and "/" not in file
         )
 
-    def table_fingerprint(self, noun: str, partition: str) -> Fingerprint | None:
+    def table_fingerprint(self, name: str, partition: str) -> Fingerprint | None:
         """Return the fingerprint of a partition without reading it; None if it is not published."""
-        return self.fingerprint(self._table_path(noun, partition))
+        return self.fingerprint(self._table_path(name, partition))
 
     # -- documents --------------------------------------------------------------------------------------------------
 
@@ -202,9 +202,9 @@ class Lake:
             raise StorageUnavailableError(f"{self.root} cannot be read: {error}") from error
 
     @staticmethod
-    def _table_path(noun: str, partition: str) -> str:
+    def _table_path(name: str, partition: str) -> str:
         weekly = len(partition) == 10 and partition[4] == "-" and partition[:4].isdigit()
-        return f"{noun}/{'week=' if weekly else ''}{partition}.parquet"
+        return f"{name}/{'week=' if weekly else ''}{partition}.parquet"
 
 
 def _remove_abandoned(target: Path) -> None:

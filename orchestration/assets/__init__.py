@@ -1,1 +1,1 @@
-"""The assets, one noun each: an asset's key is the name of its table in the lake."""
+"""The assets. The key of an asset is the name of its table in the lake, as is the name of its module."""

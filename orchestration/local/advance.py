@@ -11,7 +11,7 @@ from features.io.registry import Registry
 from features.io.store import Lake
 from features.matches import Status
 from orchestration.local.pipeline import run_pipeline
-from orchestration.local.stack import LocalSettings
+from orchestration.local.services import LocalSettings
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
 

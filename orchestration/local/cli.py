@@ -16,7 +16,7 @@ from features.errors import TouchlineError
 from features.io.settings import SETTINGS_CLASSES, is_set, unknown_variables, validation_messages
 
 if TYPE_CHECKING:
-    from orchestration.local.stack import LocalSettings
+    from orchestration.local.services import LocalSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,14 +85,14 @@ def echo(line: str) -> None:
 def _up() -> int:
     # Imported here: the other commands need neither the supervisor nor the broker.
     from orchestration.local.run import up
-    from orchestration.local.stack import LocalSettings
+    from orchestration.local.services import LocalSettings
 
     return up(LocalSettings(), echo)
 
 
 def _dev() -> int:
     from orchestration.local.dev import dev
-    from orchestration.local.stack import LocalSettings
+    from orchestration.local.services import LocalSettings
 
     return dev(LocalSettings(), echo)
 
@@ -111,7 +111,7 @@ def _settings_of_running_stack() -> LocalSettings:
     """The settings of the `up` that is running in this home; those given to this command take precedence."""
     from features.io.settings import Settings, apply_defaults
     from orchestration.local.preflight import read_run_settings
-    from orchestration.local.stack import LocalSettings
+    from orchestration.local.services import LocalSettings
 
     apply_defaults(read_run_settings(Settings().home))
     return LocalSettings()

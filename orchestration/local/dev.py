@@ -19,8 +19,8 @@ from orchestration.local.preflight import (
     write_run_settings,
 )
 from orchestration.local.run import GRACE_SECONDS
+from orchestration.local.services import ROOT, LocalSettings, child_environment, prepare, services_of
 from orchestration.local.smoke import wait_for
-from orchestration.local.stack import ROOT, LocalSettings, child_environment, prepare, services_of
 from orchestration.local.supervisor import Supervisor
 
 RELOADED = ("api", "worker")

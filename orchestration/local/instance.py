@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestration.instance_settings import InstanceSettings
+from orchestration.dagster_instance_settings import InstanceSettings
 
 POSTGRES_STORAGE = """storage:
   postgres:

@@ -19,8 +19,8 @@ from orchestration.local.preflight import (
     single_instance_lock,
     write_run_settings,
 )
+from orchestration.local.services import ROOT, LocalSettings, child_environment, prepare, services_of
 from orchestration.local.smoke import first_forecast, probe, wait_for
-from orchestration.local.stack import ROOT, LocalSettings, child_environment, prepare, services_of
 from orchestration.local.supervisor import ServiceExit, Supervisor
 
 GRACE_SECONDS = 15

@@ -78,7 +78,7 @@ def test_environment_and_logging_have_few_homes(repository: Path) -> None:
     # are none of theirs.
     allowed = {
         *("features/io/settings.py", "features/io/registry.py", "features/io/store.py"),
-        *("orchestration/local/stack.py", "serving/api/app.py"),
+        *("orchestration/local/services.py", "serving/api/app.py"),
     }
     found = {
         name

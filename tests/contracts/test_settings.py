@@ -8,7 +8,7 @@ import pytest
 
 from features.io.settings import SETTINGS_CLASSES, Settings, unknown_variables
 from orchestration.local.cli import main
-from orchestration.local.stack import LocalSettings
+from orchestration.local.services import LocalSettings
 from orchestration.settings import PipelineSettings
 from serving.settings import ServingSettings
 from ui.settings import UiSettings

@@ -14,7 +14,7 @@ import yaml
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
-from orchestration.local.stack import TELEMETRY_OFF, LocalSettings
+from orchestration.local.services import TELEMETRY_OFF, LocalSettings
 from orchestration.settings import PipelineSettings
 from serving.settings import ServingSettings
 from serving.wire.queue import QUEUE

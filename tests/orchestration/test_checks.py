@@ -20,10 +20,10 @@ from features.matrix import GOAL_FEATURES
 from monitoring.checks.spec import Severity
 from monitoring.checks.suites import Suite, check_specs
 from orchestration import checks
-from orchestration.assets import ratings as ratings_module
+from orchestration.assets import match_features as features_asset
 from orchestration.assets.forecasts import forecasts
+from orchestration.assets.match_features import ratings
 from orchestration.assets.matches import matches
-from orchestration.assets.ratings import ratings
 from orchestration.definitions import build
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions
 from orchestration.promotion.evidence import critical_checks
@@ -181,7 +181,10 @@ def test_ratings_failing_a_critical_check_are_not_published(
     """And nothing downstream runs."""
     lake = Lake(str(tmp_path))
     definitions = build(PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9"))
-    whole = {"match_features": ratings_module.feature_frame, "team_states": ratings_module.compute_ratings}
+    whole = {
+        "match_features": features_asset.feature_frame,
+        "team_states": features_asset.compute_ratings,
+    }
 
     def plant(*arguments: object) -> object:
         made = whole[broken](*arguments)
@@ -200,7 +203,7 @@ def test_ratings_failing_a_critical_check_are_not_published(
         _, cursor = asked_for_forecasts(None)
         before = published(lake)
 
-        monkeypatch.setattr(ratings_module, "feature_frame" if broken == "match_features" else "compute_ratings", plant)
+        monkeypatch.setattr(features_asset, "feature_frame" if broken == "match_features" else "compute_ratings", plant)
         bad = refresh(lake, season.iloc[:-10], instance)
         failed = {one.check_name for one in bad.get_asset_check_evaluations() if not one.passed}
         assert {"match_features": "features_elo_is_plausible", "team_states": "states_ratings_are_known"}[

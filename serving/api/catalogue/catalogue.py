@@ -27,9 +27,7 @@ from features.rating_history import STATES
 from features.schemas import FORECASTS
 from features.teams import suggest
 from serving.api.catalogue.fixture_cache import FixtureCache
-from serving.api.catalogue.forecast_index import ForecastIndex
-from serving.api.catalogue.match_index import MatchIndex, MatchRow
-from serving.api.catalogue.tables import (
+from serving.api.catalogue.lake_rows import (
     MATCHES,
     SETTLED,
     Club,
@@ -39,6 +37,8 @@ from serving.api.catalogue.tables import (
     match_rows,
     next_fixtures,
 )
+from serving.api.catalogue.match_index import MatchIndex, MatchRow
+from serving.api.catalogue.weekly_table_index import WeeklyTableIndex
 from serving.errors import InvalidFieldError
 from serving.wire.fixtures import Fixture, to_iso_utc
 
@@ -86,8 +86,8 @@ class Catalogue:
             scope: {alias.casefold(): name.casefold() for alias, name in table.items()}
             for scope, table in (aliases or {}).items()
         }
-        self.forecasts = ForecastIndex(lake, "forecasts", FORECASTS)
-        self.settled = ForecastIndex(lake, "settled_forecasts", SETTLED)
+        self.forecasts = WeeklyTableIndex(lake, "forecasts", FORECASTS)
+        self.settled = WeeklyTableIndex(lake, "settled_forecasts", SETTLED)
         self._tables: dict[tuple[str, str], tuple[Fingerprint | None, Any]] = {}
         self._unreadable: dict[str, str] = {}
         self._has_changed = False
@@ -97,8 +97,8 @@ class Catalogue:
     def unreadable_tables(self) -> dict[str, str]:
         """Tables that are missing or unreadable, and why. Their last good versions are in use."""
         weekly = {
-            f"{noun}/{week}": reason
-            for noun, index in (("forecasts", self.forecasts), ("settled_forecasts", self.settled))
+            f"{name}/{week}": reason
+            for name, index in (("forecasts", self.forecasts), ("settled_forecasts", self.settled))
             for week, reason in index.unreadable_weeks.items()
         }
         return {**self._unreadable, **weekly}
@@ -109,10 +109,10 @@ class Catalogue:
         self.forecasts.refresh()
         self.settled.refresh()
         try:
-            for noun, make, schema in (("matches", match_rows, MATCHES), ("team_states", club_rows, STATES)):
-                cached = {partition for cached_noun, partition in self._tables if cached_noun == noun}
-                for partition in sorted({*self.lake.partitions(noun), *cached}):
-                    self._read(noun, partition, make, schema)
+            for name, make, schema in (("matches", match_rows, MATCHES), ("team_states", club_rows, STATES)):
+                cached = {partition for table, partition in self._tables if table == name}
+                for partition in sorted({*self.lake.partitions(name), *cached}):
+                    self._read(name, partition, make, schema)
         finally:  # use the tables that were read even if reading another one failed
             if self._has_changed:
                 self.snapshot, self._has_changed = self._build_snapshot(), False
@@ -124,24 +124,24 @@ class Catalogue:
         except (InvalidInputError, OSError) as error:
             self._unreadable["as_of"] = str(error)
 
-    def _read(self, noun: str, partition: str, make: Callable[[pd.DataFrame], Any], schema: pa.Schema) -> None:
+    def _read(self, name: str, partition: str, make: Callable[[pd.DataFrame], Any], schema: pa.Schema) -> None:
         try:
-            fingerprint, cached = self.lake.table_fingerprint(noun, partition), self._tables.get((noun, partition))
+            fingerprint, cached = self.lake.table_fingerprint(name, partition), self._tables.get((name, partition))
             if fingerprint is None or cached is None or cached[0] != fingerprint:
-                table = self.lake.read_table(noun, partition, schema=schema)
-                self._tables[noun, partition] = fingerprint, build_rows(make, table, schema)
+                table = self.lake.read_table(name, partition, schema=schema)
+                self._tables[name, partition] = fingerprint, build_rows(make, table, schema)
                 self._has_changed = True
-            self._unreadable.pop(f"{noun}/{partition}", None)
+            self._unreadable.pop(f"{name}/{partition}", None)
         except (NotPublishedError, CorruptArtefactError, StorageUnavailableError) as error:
-            if self._unreadable.get(f"{noun}/{partition}") != str(error):
-                log.warning("table.read_failed", noun=noun, partition=partition, error=str(error))
-            self._unreadable[f"{noun}/{partition}"] = str(error)
+            if self._unreadable.get(f"{name}/{partition}") != str(error):
+                log.warning("table.read_failed", table=name, partition=partition, error=str(error))
+            self._unreadable[f"{name}/{partition}"] = str(error)
 
     def _build_snapshot(self) -> Snapshot:
-        matches = MatchIndex(row for (noun, _), (_, rows) in self._tables.items() if noun == "matches" for row in rows)
+        matches = MatchIndex(row for (name, _), (_, rows) in self._tables.items() if name == "matches" for row in rows)
         clubs: dict[str, dict[str, Club]] = {}
-        for (noun, _), (_, rows) in self._tables.items():
-            if noun == "team_states":
+        for (name, _), (_, rows) in self._tables.items():
+            if name == "team_states":
                 for club in rows:
                     clubs.setdefault(club.competition, {})[club.name.casefold()] = club
         competitions = sorted({*matches.seasons, *clubs})

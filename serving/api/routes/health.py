@@ -15,7 +15,7 @@ from monitoring import metrics
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.dependencies import CatalogueDep, DispatcherDep, MetricsDep
 from serving.api.dispatch.dispatcher import Dispatcher
-from serving.api.routes.router import SlashRouter
+from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.operations import Alive, Part, Readiness
 from serving.api.serializers import clock_info
 from serving.wire.queue import DEAD_LETTERS, QUEUE

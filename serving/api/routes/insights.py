@@ -10,7 +10,7 @@ from features.matches import OUTCOMES
 from features.teams import MIN_RATED_MATCHES
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import NoQuery
-from serving.api.routes.router import SlashRouter
+from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.forecasts import Probabilities
 from serving.api.schemas.insights import (
     ExpectedGoals,

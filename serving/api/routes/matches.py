@@ -16,7 +16,7 @@ from serving.api.catalogue.catalogue import competition_name
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import MatchQuery, NoQuery, Order, TeamQuery
 from serving.api.responses import OrjsonResponse
-from serving.api.routes.router import SlashRouter
+from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.forecasts import Slug
 from serving.api.schemas.matches import Competition, Competitions, Match, MatchPage, Team, Teams
 from serving.api.schemas.season import SeasonTable

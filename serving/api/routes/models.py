@@ -7,7 +7,7 @@ from collections import Counter
 from features.errors import ModelUnavailableError
 from serving.api.dependencies import DispatcherDep, problems
 from serving.api.query_params import NoQuery
-from serving.api.routes.router import SlashRouter
+from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.operations import ModelInfo
 
 router = SlashRouter(tags=["model"])

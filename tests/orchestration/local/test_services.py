@@ -9,7 +9,7 @@ import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
 
-from orchestration.local.stack import LocalSettings, child_environment, prepare, services_of
+from orchestration.local.services import LocalSettings, child_environment, prepare, services_of
 
 OUTSIDE: dict[str, Any] = {
     "broker_url": "amqp://guest:guest@mq.example/v",

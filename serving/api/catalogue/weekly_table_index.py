@@ -38,16 +38,16 @@ class _Index:
     weeks: tuple[_Week, ...]
 
 
-class ForecastIndex:
+class WeeklyTableIndex:
     """Rows of one weekly table of the lake. `refresh` replaces the index at once, so readers never see half of it.
 
     If a week disappears or becomes unreadable, its last good version stays in use until restart: a week that was
     deleted on purpose looks the same as one that was lost.
     """
 
-    def __init__(self, lake: Lake, noun: str, schema: pa.Schema) -> None:
+    def __init__(self, lake: Lake, table: str, schema: pa.Schema) -> None:
         self._lake = lake
-        self._noun = noun
+        self._table = table
         self._schema = schema
         self._weeks: dict[str, _Week] = {}
         self._index = _build_index({})
@@ -74,7 +74,7 @@ class ForecastIndex:
         """Read new and changed weeks and return whether there were any; an unreadable week keeps its last good rows."""
         changed = False
         try:
-            for week in sorted({*self._lake.partitions(self._noun), *self._weeks}):
+            for week in sorted({*self._lake.partitions(self._table), *self._weeks}):
                 changed |= self._read(week)
         finally:  # index the weeks that were read even if reading another one failed
             if changed:
@@ -84,16 +84,16 @@ class ForecastIndex:
 
     def _read(self, week: str) -> bool:
         try:
-            fingerprint, cached = self._lake.table_fingerprint(self._noun, week), self._weeks.get(week)
+            fingerprint, cached = self._lake.table_fingerprint(self._table, week), self._weeks.get(week)
             changed = fingerprint is None or cached is None or cached.fingerprint != fingerprint
             if changed:
-                table = self._lake.read_arrow(self._noun, week, schema=self._schema)
+                table = self._lake.read_arrow(self._table, week, schema=self._schema)
                 self._weeks[week] = _build_week(fingerprint, table.select(self._schema.names), self._schema)
             self.unreadable_weeks.pop(week, None)
             return changed
         except (NotPublishedError, CorruptArtefactError, StorageUnavailableError) as error:
             if self.unreadable_weeks.get(week) != str(error):
-                log.warning("forecast_week.read_failed", noun=self._noun, week=week, error=str(error))
+                log.warning("forecast_week.read_failed", table=self._table, week=week, error=str(error))
             self.unreadable_weeks[week] = str(error)
             return False
 
