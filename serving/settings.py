@@ -51,7 +51,7 @@ class ServingSettings(Settings):
     worker_batch_size: int = Field(
         64, gt=0, description="Maximum number of tasks in one model call; also the prefetch count."
     )
-    visibility_timeout: int = Field(
+    visibility_timeout_seconds: int = Field(
         150,
         gt=0,
         description="Seconds after which a Redis broker redelivers the task of a killed worker.",

@@ -18,7 +18,7 @@ def predict_now(home_team: str, away_team: str, competition: str | None) -> Fore
     with st.status("Sending the request …") as status_box:
         try:
             task = api().predict_async(home_team, away_team, competition, idempotency_key=str(uuid4()))
-            for status in api().poll_task(task.task_id, settings().predict_timeout):
+            for status in api().poll_task(task.task_id, settings().predict_timeout_seconds):
                 status_box.update(label=STATUS_LABELS.get(status.status, status.status))
         except ApiError as error:
             status_box.update(label="No forecast", state="error", expanded=True)

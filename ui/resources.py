@@ -18,4 +18,4 @@ def api() -> ApiClient:
     """Return the client that all readers share, so that they share one connection pool."""
     ui_settings = settings()
     key = ui_settings.api_key.get_secret_value() if ui_settings.api_key else None
-    return ApiClient(ui_settings.api_url, ui_settings.api_timeout, key)
+    return ApiClient(ui_settings.api_url, ui_settings.api_timeout_seconds, key)

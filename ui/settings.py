@@ -13,8 +13,8 @@ class UiSettings(BaseSettings):
 
     api_url: str = Field("http://127.0.0.1:8000", description="Address of the REST API as seen from this process.")
     api_key: SecretStr | None = Field(None, description="Key to send if the API requires one.")
-    api_timeout: float = Field(10.0, gt=0, description="Timeout of an API request in seconds.")
-    predict_timeout: float = Field(30.0, gt=0, description="Seconds to wait for a forecast on request.")
+    api_timeout_seconds: float = Field(10.0, gt=0, description="Timeout of an API request in seconds.")
+    predict_timeout_seconds: float = Field(30.0, gt=0, description="Seconds to wait for a forecast on request.")
     dagster_url: str = Field("http://127.0.0.1:3000", description="Link to Dagster as seen from the browser.")
     mlflow_url: str = Field("http://127.0.0.1:5000", description="Link to MLflow as seen from the browser.")
     grafana_url: str = Field("", description="Link to Grafana as seen from the browser.")

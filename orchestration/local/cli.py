@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from features.errors import TouchlineError
-from features.io.settings import SETTINGS_CLASSES, is_set, unknown_variables, validation_messages
+from features.io.setting_names import SETTINGS_CLASSES, unknown_variables
+from features.io.settings import is_set, validation_messages
 
 if TYPE_CHECKING:
     from orchestration.local.services import LocalSettings

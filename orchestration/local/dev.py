@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from features.io.settings import PREFIX
+from features.io.setting_names import PREFIX
 from features.io.store import Lake
 from orchestration.local.preflight import (
     CannotStartError,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import psutil
 
-from features.io.settings import PREFIX
+from features.io.setting_names import PREFIX
 from orchestration.local.preflight import (
     CannotStartError,
     check_answers,

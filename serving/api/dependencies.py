@@ -13,7 +13,7 @@ from features.errors import InvalidInputError
 from features.io.store import Lake
 from features.matches import parse_match_id
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.middleware import route_of
 
@@ -56,9 +56,9 @@ def _check_match_id(text: str) -> str:
     return text
 
 
-async def request_context(request: Request) -> RequestContext:
+async def client_request(request: Request) -> ClientRequest:
     """Return the context of the request that the dispatcher needs."""
-    return RequestContext(route_of(request.scope) or "", request.scope["request_id"], request.is_disconnected)
+    return ClientRequest(route_of(request.scope) or "", request.scope["request_id"], request.is_disconnected)
 
 
 MatchId = Annotated[
@@ -70,7 +70,7 @@ CatalogueDep = Annotated[Catalogue, Depends(catalogue)]
 DispatcherDep = Annotated[Dispatcher, Depends(dispatcher)]
 LakeDep = Annotated[Lake, Depends(lake)]
 MetricsDep = Annotated[CollectorRegistry, Depends(metrics_registry)]
-ContextDep = Annotated[RequestContext, Depends(request_context)]
+ClientRequestDep = Annotated[ClientRequest, Depends(client_request)]
 Principal = Annotated[str | None, Depends(principal)]
 RequestId = Annotated[str, Depends(request_id)]
 

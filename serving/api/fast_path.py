@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import TouchlineError
 from serving.api.catalogue.fixture_cache import PairRequest
-from serving.api.dependencies import catalogue, dispatcher, request_context
-from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dependencies import catalogue, client_request, dispatcher
+from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.middleware import prepend_message
 from serving.api.problem_details import error_response
@@ -38,7 +38,7 @@ class FastRoute:
 
     path: str
     body: type[PairRequest | PairBatch]
-    answer: Callable[[Dispatcher, RequestContext, list[Fixture]], Awaitable[Response]]
+    answer: Callable[[Dispatcher, ClientRequest, list[Fixture]], Awaitable[Response]]
 
 
 class FastPathMiddleware:
@@ -74,7 +74,7 @@ class FastPathMiddleware:
             return
         scope["route"] = route
         try:
-            response = await route.answer(await dispatcher(request), await request_context(request), fixtures)
+            response = await route.answer(await dispatcher(request), await client_request(request), fixtures)
         except TouchlineError as error:
             response = await error_response(request, error)
         await response(scope, receive, send)

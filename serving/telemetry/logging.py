@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from features.io.settings import unknown_variables
+from features.io.setting_names import unknown_variables
 
 
 def configure_logging(level: str) -> None:

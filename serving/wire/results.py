@@ -1,19 +1,14 @@
-"""What the result store holds: results in Celery's format, accepted tasks, and the status of each child process."""
+"""Results of tasks as the result store holds them, in Celery's format, and the keys of accepted tasks."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import orjson
 
 from serving.errors import from_wire, to_wire
 
-WORKER_REGISTRY_KEY = "touchline:workers"
-"""Hash of `WorkerStatus` documents by worker name."""
-WORKER_TTL = timedelta(seconds=10)
-"""A child process that has not reported for this long counts as gone."""
 STORE_FIRST_AND_PUBLISH = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
     redis.call('PUBLISH', KEYS[1], ARGV[1])
@@ -57,24 +52,3 @@ def parse_result(stored: dict[str, Any]) -> Any:
     if stored["status"] == "SUCCESS":
         return stored["result"]
     raise from_wire(stored["result"])
-
-
-class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child process reports of itself. The fields about the model are None until it has loaded one."""
-
-    name: str
-    pid: int
-    seen_at: datetime
-    error: str | None = None
-    """Why the model, the team states or the odds are not the newest ones."""
-    model_name: str | None = None
-    model_version: int | None = None
-    loaded_at: datetime | None = None
-    created_at: datetime | None = None
-    trained_through: datetime | None = None
-    features: list[str] = []
-    tags: dict[str, str] = {}
-
-
-encode_status = msgspec.json.Encoder().encode
-decode_status = msgspec.json.Decoder(WorkerStatus).decode

@@ -59,7 +59,7 @@ def configuration() -> dict[str, Any]:
         "worker_consumer": "serving.worker.consumer:GracefulConsumer",
         "broker_transport_options": {"confirm_publish": True}
         if amqp
-        else {**transport, "socket_timeout": 30, "visibility_timeout": settings.visibility_timeout},
+        else {**transport, "socket_timeout": 30, "visibility_timeout": settings.visibility_timeout_seconds},
         "touchline_batch_size": settings.worker_batch_size,
         "touchline_result_ttl_seconds": settings.result_ttl_seconds,
         "touchline_on_report": observe_batch,

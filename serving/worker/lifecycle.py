@@ -15,7 +15,7 @@ from redis import Redis, RedisError
 
 from serving.settings import ServingSettings
 from serving.telemetry import memory
-from serving.wire.results import WORKER_REGISTRY_KEY, WorkerStatus, encode_status
+from serving.wire.worker_status import WORKER_REGISTRY_KEY, WorkerStatus, encode_status
 from serving.worker import heartbeat
 from serving.worker.dependencies import get_predictor, get_redis, get_settings
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from serving.worker.predictor import Predictor
 
 STATUS_INTERVAL_SECONDS = 2.0
-"""A process counts as gone after `serving.wire.results.WORKER_TTL`, so one lost report does no harm."""
+"""A process counts as gone after `serving.wire.worker_status.WORKER_TTL`, so one lost report does no harm."""
 log = structlog.get_logger(__name__)
 
 

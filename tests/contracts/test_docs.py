@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from features.io.settings import unknown_variables
+from features.io.setting_names import unknown_variables
 from orchestration.local.cli import main
 from tests.support.makefile import targets
 

@@ -6,7 +6,8 @@ from pkgutil import resolve_name
 
 import pytest
 
-from features.io.settings import SETTINGS_CLASSES, Settings, unknown_variables
+from features.io.setting_names import SETTINGS_CLASSES, unknown_variables
+from features.io.settings import Settings
 from orchestration.local.cli import main
 from orchestration.local.services import LocalSettings
 from orchestration.settings import PipelineSettings
@@ -30,7 +31,7 @@ def test_the_settings_of_every_process_are_known_by_name() -> None:
         ("PROMOTION_POLICY", "never", "expected manual or auto"),
         ("API_PORT", "abc", "Input should be a valid integer, unable to parse string as an integer"),
         ("SYNC_TIMEOUT_SECONDS", "0", "Input should be greater than 0"),
-        ("PREDICT_TIMEOUT", "long", "Input should be a valid number, unable to parse string as a number"),
+        ("PREDICT_TIMEOUT_SECONDS", "long", "Input should be a valid number, unable to parse string as a number"),
     ],
 )
 def test_a_value_that_any_process_would_refuse_stops_every_command_before_it_begins(

@@ -13,8 +13,8 @@ from features.io.registry import LoadedModel, ModelVersion
 from serving.api.dispatch.broker import QueueStats
 from serving.wire.messages import Message
 from serving.wire.queue import QUEUE
-from serving.wire.results import WorkerStatus
 from serving.wire.tasks import PREDICT, PREDICT_COLUMNS
+from serving.wire.worker_status import WorkerStatus
 from serving.worker.execution import BatchReport
 from serving.worker.predictor import ModelSource
 

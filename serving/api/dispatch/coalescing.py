@@ -16,7 +16,7 @@ from serving.wire.limits import MAX_MATCHES_PER_TASK, MAX_REQUESTS_PER_TASK
 
 
 @dataclass(frozen=True)
-class RequestContext:
+class ClientRequest:
     """The HTTP request behind a prediction."""
 
     route: str
@@ -30,7 +30,7 @@ class PendingRequest:
     """One request that waits for its forecasts."""
 
     fixtures: list[Fixture]
-    context: RequestContext
+    context: ClientRequest
     trace_context: Mapping[str, str]
     future: asyncio.Future[EncodedForecasts]
     enqueued_at: float

@@ -14,7 +14,7 @@ from features.errors import TouchlineError
 from monitoring.metrics import Mode
 from serving.api.dispatch.admission import Admission, LoadEstimator
 from serving.api.dispatch.broker import Broker, QueueStats
-from serving.api.dispatch.coalescing import PendingRequest, RequestCoalescer, RequestContext
+from serving.api.dispatch.coalescing import ClientRequest, PendingRequest, RequestCoalescer
 from serving.api.dispatch.in_flight import InFlightTasks
 from serving.api.dispatch.result_store import ResultStore
 from serving.api.dispatch.revocation import Revoker
@@ -55,20 +55,20 @@ class Dispatcher:
         self._load = LoadEstimator()
         self._admission = Admission(settings, self._load, clock)
         self._in_flight = InFlightTasks(broker, results, self._load, settings.sync_timeout_seconds, clock)
-        self._single_coalescer = RequestCoalescer(partial(self._in_flight.publish, Mode.SYNC))
-        self._batch_coalescer = RequestCoalescer(partial(self._in_flight.publish, Mode.BATCH))
+        self._single_coalescer = RequestCoalescer(partial(self._in_flight.start, Mode.SYNC))
+        self._batch_coalescer = RequestCoalescer(partial(self._in_flight.start, Mode.BATCH))
         self._poll_lock = asyncio.Lock()
 
-    async def predict(self, fixture: Fixture, context: RequestContext) -> bytes:
+    async def predict(self, fixture: Fixture, context: ClientRequest) -> bytes:
         """Forecast one match, as JSON; raises the worker's error. Concurrent requests share a task."""
         return encode_forecast(fixture, await self._submit_and_wait([fixture], context, self._single_coalescer))
 
-    async def predict_batch(self, fixtures: list[Fixture], context: RequestContext) -> EncodedForecasts:
+    async def predict_batch(self, fixtures: list[Fixture], context: ClientRequest) -> EncodedForecasts:
         """Forecast many matches; the error of a match is among the forecasts. Concurrent requests share a task."""
         return await self._submit_and_wait(fixtures, context, self._batch_coalescer)
 
     async def _submit_and_wait(
-        self, fixtures: list[Fixture], context: RequestContext, coalescer: RequestCoalescer
+        self, fixtures: list[Fixture], context: ClientRequest, coalescer: RequestCoalescer
     ) -> EncodedForecasts:
         self._admission.check_wait(context.route, self._in_flight.oldest_age())
         future: asyncio.Future[EncodedForecasts] = asyncio.get_running_loop().create_future()
@@ -79,7 +79,7 @@ class Dispatcher:
         finally:
             self._load.outstanding -= len(fixtures)
 
-    async def enqueue(self, fixture: Fixture, context: RequestContext, task_id: str | None = None) -> str:
+    async def enqueue(self, fixture: Fixture, context: ClientRequest, task_id: str | None = None) -> str:
         """Put the asynchronous task of a match on the queue. Once the id is returned, the task will end in a result.
 
         A `task_id` that is given may also be on its way from another request, so it is not forgotten on a failure.

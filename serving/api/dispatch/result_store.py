@@ -15,16 +15,8 @@ from redis.asyncio import Redis
 
 from features.errors import TouchlineError
 from serving.errors import ResultsUnavailableError
-from serving.wire.results import (
-    STORE_FIRST_AND_PUBLISH,
-    WORKER_REGISTRY_KEY,
-    WORKER_TTL,
-    WorkerStatus,
-    accepted_key,
-    decode_status,
-    encode_result,
-    result_key,
-)
+from serving.wire.results import STORE_FIRST_AND_PUBLISH, accepted_key, encode_result, result_key
+from serving.wire.worker_status import WORKER_REGISTRY_KEY, WORKER_TTL, WorkerStatus, decode_status
 
 log = structlog.get_logger(__name__)
 

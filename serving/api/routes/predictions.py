@@ -12,8 +12,8 @@ from fastapi import Header
 from features.errors import TouchlineError
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.catalogue.fixture_cache import PairRequest
-from serving.api.dependencies import CatalogueDep, ContextDep, DispatcherDep, MatchId, Principal, problems
-from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dependencies import CatalogueDep, ClientRequestDep, DispatcherDep, MatchId, Principal, problems
+from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.fast_path import FastRoute, PairBatch
 from serving.api.problem_details import to_problem
@@ -40,13 +40,13 @@ def _find_fixture(catalogue: Catalogue, match: PredictRequest) -> Fixture:
     return catalogue.fixture(match.home_team, match.away_team, match.competition, match.kick_off)
 
 
-async def _answer_single(dispatcher: Dispatcher, context: RequestContext, fixtures: list[Fixture]) -> OrjsonResponse:
+async def _answer_single(dispatcher: Dispatcher, context: ClientRequest, fixtures: list[Fixture]) -> OrjsonResponse:
     return OrjsonResponse(await dispatcher.predict(fixtures[0], context))
 
 
 async def _answer_batch(
     dispatcher: Dispatcher,
-    context: RequestContext,
+    context: ClientRequest,
     fixtures: list[Fixture],
     rejected: Mapping[int, TouchlineError] = MappingProxyType({}),
 ) -> OrjsonResponse:
@@ -74,7 +74,7 @@ router = SlashRouter(tags=["predictions"])
 
 @router.post("/predict", response_model=Forecast, responses=problems(*_BODY, 404, 500, 503, 504))
 async def predict(
-    match: PredictRequest, _: NoQuery, catalogue: CatalogueDep, dispatcher: DispatcherDep, context: ContextDep
+    match: PredictRequest, _: NoQuery, catalogue: CatalogueDep, dispatcher: DispatcherDep, context: ClientRequestDep
 ) -> OrjsonResponse:
     """Forecast a match now. `competition` and `kick_off` default to those of the clubs' next fixture."""
     return await _answer_single(dispatcher, context, [_find_fixture(catalogue, match)])
@@ -82,7 +82,7 @@ async def predict(
 
 @router.post("/predict/batch", response_model=BatchResponse, responses=problems(*_BODY, 404, 500, 503, 504))
 async def predict_batch(
-    batch: BatchRequest, _: NoQuery, catalogue: CatalogueDep, dispatcher: DispatcherDep, context: ContextDep
+    batch: BatchRequest, _: NoQuery, catalogue: CatalogueDep, dispatcher: DispatcherDep, context: ClientRequestDep
 ) -> OrjsonResponse:
     """Forecast up to 1,000 matches in one request. An item that cannot be forecast has an error instead.
 
@@ -104,7 +104,7 @@ async def predict_async(
     _: NoQuery,
     catalogue: CatalogueDep,
     dispatcher: DispatcherDep,
-    context: ContextDep,
+    context: ClientRequestDep,
     principal: Principal,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> TaskAccepted:

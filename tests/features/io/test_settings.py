@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 
 from features.errors import InvalidInputError
-from features.io.settings import (
-    KNOWN_FIELDS,
-    RENAMED_FIELDS,
-    Settings,
-    apply_defaults,
-    is_set,
-    renamed_variables,
-    unknown_variables,
-)
+from features.io.setting_names import KNOWN_FIELDS, RENAMED_FIELDS, renamed_variables, unknown_variables
+from features.io.settings import Settings, apply_defaults, is_set
 
 OLD, NEW = "TOUCHLINE_SYNC_TIMEOUT", "TOUCHLINE_SYNC_TIMEOUT_SECONDS"
 

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from monitoring.metrics import PROCESS_REGISTRY
 from serving.api.app import create_app
 from serving.api.catalogue.fixture_cache import FixtureCache, PairRequest
-from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.fast_path import FastPathMiddleware, FastRoute, PairBatch
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
 from serving.api.routes import predictions
@@ -52,7 +52,7 @@ def ask(
     }
     waiting: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": json.dumps(body).encode()}]
 
-    async def answer(_: object, context: RequestContext, requested: list[Fixture]) -> Response:
+    async def answer(_: object, context: ClientRequest, requested: list[Fixture]) -> Response:
         if error is not None:
             raise error
         told["quick"], told["context"] = requested, context

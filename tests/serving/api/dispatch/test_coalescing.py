@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from monitoring.metrics import Mode
-from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.errors import (
     BrokerUnavailableError,
@@ -57,11 +57,11 @@ class Harness:
         context = self._context("/predict/batch", names[0])
         return asyncio.create_task(self.dispatcher.predict_batch(fixtures, context))
 
-    def _context(self, route: str, name: str) -> RequestContext:
+    def _context(self, route: str, name: str) -> ClientRequest:
         async def is_disconnected() -> bool:
             return name in self.disconnected
 
-        return RequestContext(route, name, is_disconnected)
+        return ClientRequest(route, name, is_disconnected)
 
     def answer(self, number: int, errors: Mapping[str, Any] = MappingProxyType({})) -> None:
         self._store(number, _answered(self.tasks()[number], errors))

@@ -19,7 +19,7 @@ from features.errors import TouchlineError
 from serving.api.api_keys import create
 from serving.api.app import create_app
 from serving.api.dispatch.broker import RabbitMQ
-from serving.api.dispatch.coalescing import RequestContext
+from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.dispatch.result_store import ResultStore
 from serving.errors import (
@@ -32,7 +32,8 @@ from serving.settings import ServingSettings
 from serving.wire.limits import MAX_DELIVERIES
 from serving.wire.messages import Message
 from serving.wire.queue import DEAD_LETTERS, QUEUE
-from serving.wire.results import WORKER_REGISTRY_KEY, WorkerStatus, encode_status, result_key
+from serving.wire.results import result_key
+from serving.wire.worker_status import WORKER_REGISTRY_KEY, WorkerStatus, encode_status
 from tests.support.fakes import FakeBroker
 from tests.support.predictor_helpers import FIXTURE
 from tests.support.rabbitmq_server import Rabbit
@@ -158,7 +159,7 @@ async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabb
     await dispatcher.poll_broker()
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         await (await channel.get_queue(QUEUE)).purge()
-    task_id = await dispatcher.enqueue(FIXTURE, RequestContext("/predict/async/", "request", _stays))
+    task_id = await dispatcher.enqueue(FIXTURE, ClientRequest("/predict/async/", "request", _stays))
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         queue = await channel.get_queue(QUEUE)
         for _ in range(MAX_DELIVERIES + 1):  # as a worker's death does

@@ -1,0 +1,33 @@
+"""What each child process of a worker reports of itself in the result store."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+WORKER_REGISTRY_KEY = "touchline:workers"
+"""Hash of `WorkerStatus` documents by worker name."""
+WORKER_TTL = timedelta(seconds=10)
+"""A child process that has not reported for this long counts as gone."""
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child process reports of itself. The fields about the model are None until it has loaded one."""
+
+    name: str
+    pid: int
+    seen_at: datetime
+    error: str | None = None
+    """Why the model, the team states or the odds are not the newest ones."""
+    model_name: str | None = None
+    model_version: int | None = None
+    loaded_at: datetime | None = None
+    created_at: datetime | None = None
+    trained_through: datetime | None = None
+    features: list[str] = []
+    tags: dict[str, str] = {}
+
+
+encode_status = msgspec.json.Encoder().encode
+decode_status = msgspec.json.Decoder(WorkerStatus).decode
