@@ -18,10 +18,11 @@ up: .venv/.ready  ## start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/python -m orchestration.local.cli up
 
 test: .venv/.ready  ## all but the slowest tests, in about ten minutes; tests that need a missing program skip and say so
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not soak"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not exclusive and not soak"
 
 test-all: .venv/.ready  ## every test that CI runs: all but those of `make soak`
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not soak"
+	@$(BIN)/python -m pytest -m "exclusive and not soak"; alone=$$?; \
+	$(BIN)/python -m pytest $(PARALLEL) -m "not exclusive and not soak" && exit $$alone
 
 dev: .venv/.ready  ## API, worker and viewer that reload when a file is saved; run `make up` once before
 	@exec $(BIN)/python -m orchestration.local.cli dev
@@ -41,7 +42,7 @@ imports: .venv/.ready  ## import-linter: which package may import which
 	@$(BIN)/lint-imports
 
 test-fast: .venv/.ready  ## the fast tests: no services, no browser
-	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not (slow or soak or service)"
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not (slow or exclusive or soak or service)"
 
 test-chart: .venv/.ready  ## all tests of the Helm chart, with a real helm (fetched where none is on PATH)
 	@$(BIN)/python .ci/fetch-helm && $(BIN)/python -m pytest tests/helm

@@ -75,7 +75,7 @@ def swapping(
         service.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.exclusive
 def test_promoted_and_rolled_back_under_200_requests_a_second_nothing_fails_and_nothing_is_mixed(
     swapping: Service,
 ) -> None:

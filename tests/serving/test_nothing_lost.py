@@ -269,7 +269,7 @@ def _unavailable(answer: httpx.Response) -> httpx.Response | None:
 @pytest.mark.parametrize(
     "count", [2_000, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])], ids=str
 )
-@pytest.mark.slow
+@pytest.mark.exclusive
 def test_of_thousands_of_accepted_tasks_each_ends_once_whatever_breaks_meanwhile(stack: Stack, count: int) -> None:
     started = time.monotonic()
     ids = asyncio.run(_under_faults(stack, count))

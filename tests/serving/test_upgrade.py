@@ -17,12 +17,12 @@ PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 def test_a_request_that_meets_a_worker_of_another_version_waits_for_one_of_its_own(
     master: World, brokers: Callable[[int], tuple[str, str]], tmp_path: Path
 ) -> None:
-    service = Service(master, *brokers(12), tmp_path)
+    service = Service(master, *brokers(12), tmp_path, extra={"TOUCHLINE_SYNC_TIMEOUT_SECONDS": "90"})
     try:
         service.start_api()
         service.start_worker("other", "tests.support.previous_format_worker")
         service.wait_ready()
-        with httpx.Client(base_url=service.url, timeout=40) as api, ThreadPoolExecutor(9) as callers:
+        with httpx.Client(base_url=service.url, timeout=100) as api, ThreadPoolExecutor(9) as callers:
             asked = [callers.submit(api.post, "/predict", json=PAIR) for _ in range(8)]
             asked.append(callers.submit(api.post, "/predict/batch", json={"matches": [PAIR] * 3}))
             time.sleep(3)
