@@ -14,6 +14,8 @@ from serving.wire.limits import CALL_TIME_LIMIT_SECONDS
 Thing = dict[str, Any]
 Rule = Callable[[list[Thing]], list[str]]
 WORKLOADS = {"Deployment", "StatefulSet", "Job", "Pod"}
+LAUNCHER_PODS = {"dagster-webserver", "dagster-daemon", "dagster-run", "dagster-migration"}
+"""Pods that load Dagster's run launcher, which does not start without a token."""
 # Of the kinds of volumes that the restricted profile allows, those that are used.
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 
@@ -63,8 +65,8 @@ def restricted_pods(things: list[Thing]) -> list[str]:
         pod = spec["securityContext"]
         if not (pod["runAsNonRoot"] and pod["runAsUser"] >= 1 and pod["seccompProfile"]["type"] == "RuntimeDefault"):
             found.append(f"{name}: may run as root or without seccomp")
-        talks_to_kubernetes = name.removeprefix("touchline-") in {"dagster-webserver", "dagster-daemon", "dagster-run"}
-        if spec["automountServiceAccountToken"] is not talks_to_kubernetes:
+        needs_token = name.removeprefix("touchline-") in LAUNCHER_PODS
+        if spec["automountServiceAccountToken"] is not needs_token:
             found.append(f"{name}: token of the service account")
         if spec["enableServiceLinks"]:
             found.append(f"{name}: service links would set TOUCHLINE_ variables")
@@ -281,6 +283,64 @@ def rights(things: list[Thing]) -> list[str]:
     return found
 
 
+def dagster_instances(things: list[Thing]) -> list[str]:
+    """Whatever mounts dagster.yaml has what loading it takes: the variables it names, a token, and its database."""
+    found = []
+    for config in of(things, "ConfigMap"):
+        if "dagster.yaml" not in config["data"]:
+            continue
+        instance = yaml.safe_load(config["data"]["dagster.yaml"])
+        launcher = instance["run_launcher"]["config"]
+        for name, labels, spec in pods(things):
+            volumes = {
+                volume["name"]
+                for volume in spec.get("volumes", [])
+                if volume.get("configMap", {}).get("name") == config["metadata"]["name"]
+            }
+            for container in containers(spec):
+                mounted = volumes & {mount["name"] for mount in container.get("volumeMounts", [])}
+                if not mounted and name != "dagster-run":  # the launcher mounts it in run pods itself
+                    continue
+                given = {variable["name"] for variable in container.get("env", [])}
+                if missing := _variables_of(instance["storage"]) - given:
+                    found.append(f"{name}: {container['name']} lacks {sorted(missing)}")
+                if not _is_code_server(container) and (
+                    spec.get("automountServiceAccountToken") is not True
+                    or spec.get("serviceAccountName") != launcher["service_account_name"]
+                ):
+                    found.append(f"{name}: no token of {launcher['service_account_name']} for the run launcher")
+                if not _may_leave(things, labels):
+                    found.append(f"{name}: no NetworkPolicy lets it reach the database")
+    return found
+
+
+def _is_code_server(container: Thing) -> bool:
+    """A code server uses the storage of its instance only; every other command loads the run launcher as well."""
+    return [*container.get("command", []), *container.get("args", [])][:3] == ["dagster", "api", "grpc"]
+
+
+def _variables_of(node: Any) -> set[str]:
+    """Names of the environment variables in a part of dagster.yaml."""
+    if isinstance(node, dict):
+        if set(node) == {"env"}:
+            return {node["env"]}
+        return set().union(*(_variables_of(value) for value in node.values()))
+    return set()
+
+
+def _may_leave(things: list[Thing], labels: Thing) -> bool:
+    """Whether a policy lets a pod out to port 5432, or there are no policies."""
+    policies = of(things, "NetworkPolicy")
+    return not policies or any(
+        port["port"] == 5432
+        for policy in policies
+        if policy["spec"]["podSelector"] and matches(policy["spec"]["podSelector"], labels)
+        for rule in policy["spec"].get("egress", [])
+        for port in rule.get("ports", [])
+    )
+
+
 RULES: list[Rule] = [
     restricted_pods, resources, probes, images, selectors, references, one_scaler, budgets, spread, graceful, rights,
+    dagster_instances,
 ]  # fmt: skip
