@@ -144,6 +144,27 @@ ROWS = {
 }
 
 
+def test_the_development_profile_with_a_run_fits_a_small_kind_node(chart: Any) -> None:
+    """Two cores and 4 GiB, of which kind's own pods request 950m and 290Mi, and the kubelet keeps some for itself."""
+    requests = [
+        container["resources"]["requests"]
+        for name, _, spec in pods(chart.render("values-dev.yaml"))
+        for container in spec["containers"]
+        if not name.endswith("-test")
+    ]
+    assert len(requests) == len(ROWS)
+    assert sum(parse_quantity(request["cpu"]) for request in requests) <= parse_quantity("1050m")
+    assert sum(parse_quantity(request["memory"]) for request in requests) <= parse_quantity("3400Mi")
+    document = chart.render("values-dev.yaml")
+    assert {
+        thing["spec"].get("replicas", 1) for thing in document if thing["kind"] in ("Deployment", "StatefulSet")
+    } == {1}
+    instance = yaml.safe_load(named(document, "ConfigMap", "touchline-dagster-instance")["data"]["dagster.yaml"])
+    assert instance["concurrency"]["runs"]["max_concurrent_runs"] == 1
+    variables = instance["run_launcher"]["config"]["run_k8s_config"]["container_config"]["env"]
+    assert {"name": "TOUCHLINE_K8S_STEP_PODS", "value": "false"} in variables
+
+
 def test_requests_are_at_least_what_was_measured(chart: Any, repository: Path) -> None:
     """The table of the README, as `python -m tests.benchmarks.sizing` prints it, against the default values."""
     line = re.compile(r"^\| ([\w ]+) \| ([\d–]+) \| (\d+)[^|]* \| [\d.–]+ \| ([\d.–]+) \|", re.M)
