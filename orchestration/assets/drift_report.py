@@ -72,7 +72,7 @@ def drift_report(
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure(
-            "no version is in production, so there are no forecasts to report on; materialise production_model first"
+            "no version is in production, so there are no forecasts to report on; run the job train_model first"
         )
     if future := [week for week in context.partition_keys if monday(week) > clock.as_of()]:
         raise dg.Failure(

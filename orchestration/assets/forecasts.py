@@ -51,7 +51,7 @@ def forecasts(
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
-        raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
+        raise dg.Failure("no version is in production; run the job train_model first")
     made_from = lake_tables.match_fingerprints(lake, lake.partitions("matches"))
     model, table, as_of = registry.load(production), lake_tables.matches(lake, made_from), clock.as_of()
     last = week_of(as_of + timedelta(weeks=settings.forecast_horizon_weeks))

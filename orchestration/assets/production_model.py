@@ -33,7 +33,7 @@ def production_model(
     verdict = None
     current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
     if current is None and candidate is None:
-        raise dg.Failure("no version is registered yet; materialise outcome_model first")
+        raise dg.Failure("no version is registered yet; run the job train_model first")
     aliases.complete_promotion(registry, lake)
     if current is None and candidate is not None:
         _require_good_evaluation(candidate, lake)

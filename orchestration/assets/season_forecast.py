@@ -42,7 +42,7 @@ def season_forecast(
     """
     production = registry.by_alias(PRODUCTION)
     if production is None:
-        raise dg.Failure("no version is in production; materialise outcome_model and production_model first")
+        raise dg.Failure("no version is in production; run the job train_model first")
     competition = context.partition_key
     table = lake_tables.matches(lake, [competition])
     season = add_missing_fixtures(table[table["season"] == table["season"].max()].reset_index(drop=True))

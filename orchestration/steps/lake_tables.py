@@ -24,14 +24,17 @@ def matches(lake: Lake, competitions: Iterable[str] | None = None) -> pd.DataFra
     """The matches of the given competitions, default all, in order of kick-off."""
     names = lake.partitions("matches") if competitions is None else list(competitions)
     if not names:
-        raise NotPublishedError(f"{lake.root} holds no matches yet; materialise `matches` first")
+        raise NotPublishedError(f"{lake.root} holds no matches yet; run the job refresh_matches first")
     tables = [conform(lake.read_table("matches", name, schema=SCHEMA)) for name in names]
     return pd.concat(tables, ignore_index=True).sort_values(["kick_off", "match_id"], ignore_index=True)
 
 
 def features(lake: Lake) -> pd.DataFrame:
-    """The model input of every match in the lake."""
-    return pd.concat([lake.read_table("match_features", name) for name in lake.partitions("match_features")])
+    """The model input of every match in the lake; raises NotPublishedError if there is none."""
+    names = lake.partitions("match_features")
+    if not names:
+        raise NotPublishedError(f"{lake.root} holds no ratings yet; run the job update_ratings first")
+    return pd.concat([lake.read_table("match_features", name) for name in names])
 
 
 def settled_forecasts(lake: Lake) -> pd.DataFrame:
