@@ -90,10 +90,12 @@ def test_what_is_history_outlives_the_release(chart: Any) -> None:
 
 
 HOSTS = ",".join(f'"{part}":{{"host":"{part}.example"}}' for part in ("api", "ui", "dagster", "mlflow"))
+MLFLOW_HOST = 'mlflow={"allowedHosts":["mlflow.example"]}'
+INGRESS = (f'ingress={{"enabled":true,{HOSTS}}}', MLFLOW_HOST)
 
 
 def test_an_ingress_leads_each_host_to_its_service(chart: Any) -> None:
-    things = chart.render(values=(f'ingress={{"enabled":true,{HOSTS}}}',))
+    things = chart.render(values=INGRESS)
     services = {one["metadata"]["name"]: one["spec"]["ports"] for one in things if one["kind"] == "Service"}
     told = {}
     for one in things:
@@ -126,7 +128,7 @@ def test_a_login_can_be_put_before_one_host_alone(chart: Any) -> None:
 
 def test_ingress_exposes_every_api_path_except_metrics(chart: Any) -> None:
     """Every path of the api is reachable from outside but its metrics."""
-    things = chart.render(values=(f'ingress={{"enabled":true,{HOSTS}}}',))
+    things = chart.render(values=INGRESS)
     rules = named(things, "Ingress", "touchline-api")["spec"]["rules"]
     prefixes = tuple(path["path"] for path in rules[0]["http"]["paths"])
     application = create_app(ServingSettings())
@@ -146,7 +148,8 @@ def test_the_notes_name_what_exists(chart: Any) -> None:
     things = {(one["kind"].lower(), one["metadata"]["name"]) for one in chart.render()}
     told = notes(chart)
     forwards = re.findall(r"port-forward svc/(\S+) (\d+):(\d+)", told)
-    assert {name for name, _, _ in forwards} == {"touchline-dagster-webserver", "touchline-api", "touchline-ui"}
+    forwarded = {f"touchline-{part}" for part in ("dagster-webserver", "api", "ui", "mlflow")}
+    assert {name for name, _, _ in forwards} == forwarded
     assert all(("service", name) in things for name, _, _ in forwards)
     assert all(("deployment", name) in things for name in re.findall(r"deployment/(\S+)", told))
     definitions = build(PipelineSettings())
@@ -157,7 +160,7 @@ def test_the_notes_name_what_exists(chart: Any) -> None:
 
 
 def test_the_notes_open_the_hosts_of_the_ingress(chart: Any) -> None:
-    told = notes(chart, f'ingress={{"enabled":true,"tls":[{{"secretName":"t"}}],{HOSTS}}}')
+    told = notes(chart, f'ingress={{"enabled":true,"tls":[{{"secretName":"t"}}],{HOSTS}}}', MLFLOW_HOST)
     for part in ("api", "ui", "dagster", "mlflow"):
         assert f"https://{part}.example" in told
 

@@ -159,11 +159,36 @@ def test_a_part_of_a_map_may_be_set_alone(chart: Any, cpu: str | int) -> None:
         (('postgresql={"mode":"external"}',), "postgresql.databases"),
         (('global={"lake":{"mode":"s3"}}',), "global.lake.url"),
         (('mlflow={"replicas":2}',), "mlflow.artifacts.destination"),
+        (('ingress={"enabled":true,"mlflow":{"host":"m.example"}}',), "add ingress.mlflow.host (m.example)"),
         (('global={"existingSecrets":{"apiKeys":"keys"}}',), "global.existingSecrets.uiApiKey"),
     ],
 )
 def test_a_missing_value_is_named(chart: Any, values: tuple[str, ...], names: str) -> None:
     assert names in chart.refuses(*values)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_allowed"),
+    [
+        ("127.0.0.1:15000", True),  # a port-forward on any local port
+        ("localhost:5001", True),
+        ("[::1]:5001", True),
+        ("touchline-mlflow:5000", True),
+        ("touchline-mlflow.football.svc.cluster.local:5000", True),
+        ("m.example", True),
+        ("localhost.evil.example", False),
+        ("evil.example:5000", False),
+    ],
+)
+def test_mlflow_answers_its_own_hosts_and_no_others(chart: Any, host: str, is_allowed: bool) -> None:
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    things = chart.render(values=('mlflow={"allowedHosts":["m.example"]}',))
+    server = next(
+        one for one in things if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-mlflow"
+    )
+    variables = {one["name"]: one.get("value") for one in server["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert is_allowed_host_header(variables["MLFLOW_SERVER_ALLOWED_HOSTS"].split(","), host) is is_allowed
 
 
 def test_given_secrets_are_used_and_none_of_ours_is_made_beside_them(chart: Any) -> None:

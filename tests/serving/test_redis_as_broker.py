@@ -17,7 +17,7 @@ def test_a_task_of_a_worker_that_was_killed_in_the_middle_of_it_is_answered_by_t
     master: World, redis: str, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    extra = {"TOUCHLINE_VISIBILITY_TIMEOUT": "3", "TOUCHLINE_TEST_GATE": str(gate)}
+    extra = {"TOUCHLINE_VISIBILITY_TIMEOUT_SECONDS": "3", "TOUCHLINE_TEST_GATE": str(gate)}
     service = Service(master, f"{redis}/14", f"{redis}/15", tmp_path, extra)
     try:
         service.start_api()

@@ -108,7 +108,7 @@ def test_failed_task_gives_its_reason(api: FakeApi, open_page: Open, text: Text)
 def test_task_without_a_worker_is_explained(
     api: FakeApi, open_page: Open, text: Text, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TOUCHLINE_PREDICT_TIMEOUT", "0.5")
+    monkeypatch.setenv("TOUCHLINE_PREDICT_TIMEOUT_SECONDS", "0.5")
     api.task_result = lambda body: {"status": "pending"}
     app = open_page("match", match_id=MATCH)
     app.button(key="predict_now").click().run()
