@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from features.io.sources import bundled
 from monitoring.performance import performance_report
 from tests.support.fake_api import FakeApi, FakeApiServer
 from tests.support.fake_api_data import season, settled_forecasts
+from tests.support.page_types import OpenPage, PageText
 
 APP = Path(__file__).parents[2] / "ui" / "streamlit_app.py"
 
@@ -46,7 +47,7 @@ def module_api(real_matches: list[dict[str, Any]], real_report: dict[str, Any]) 
 
 
 @pytest.fixture
-def open_page() -> Callable[..., AppTest]:
+def open_page() -> OpenPage:
     """Run the app on one page with the given query parameters, with empty caches."""
 
     def run(page: str = "", **query: str) -> AppTest:
@@ -64,7 +65,7 @@ def open_page() -> Callable[..., AppTest]:
 
 
 @pytest.fixture
-def text() -> Callable[[AppTest], str]:
+def text() -> PageText:
     """Return all text of a page, HTML included."""
 
     def text_of(app: AppTest) -> str:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from tests.support.fake_api import FakeApi
+from tests.support.page_types import OpenPage, PageText
 from ui import insights
 from ui.api_models import Insight, Match
 
 MATCH = "eng-premier-league-2025-26-arsenal-everton"
 
-Open, Text = Callable[..., AppTest], Callable[[AppTest], str]
 
-
-def test_fixture_shows_its_published_forecast(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_fixture_shows_its_published_forecast(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("match", match_id=MATCH)
     assert not app.exception
     assert "Arsenal win" in text(app)
     assert "Saturday 14 March 2026 · 17:30 UTC · matchday" in text(app), "UTC once for a reader in UTC"
 
 
-def test_insight_panel_has_all_sections(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_insight_panel_has_all_sections(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     shown = text(open_page("match", match_id=MATCH))
     assert '<b class="tl-ink-home">1.7</b><span>Arsenal</span>' in shown
     assert shown.count('class="tl-line') == 5
@@ -32,19 +28,19 @@ def test_insight_panel_has_all_sections(api: FakeApi, open_page: Open, text: Tex
     assert "Little data" not in shown
 
 
-def test_club_without_history_gives_a_warning(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_club_without_history_gives_a_warning(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.away_matches = 0
     shown = text(open_page("match", match_id=MATCH))
     assert "the data had 440 matches of Arsenal and no matches of Everton. The forecast treats Everton like" in shown
 
 
-def test_final_score_is_marked_among_the_likely_ones(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_final_score_is_marked_among_the_likely_ones(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     drawn = next(row for row in api.rows if row["score"] == {"home": 1, "away": 1} and row["forecast"])
     shown = text(open_page("match", match_id=drawn["match_id"]))
     assert shown.count('class="tl-line tl-final"') == 1
 
 
-def test_form_ratings_and_meetings_are_shown(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_form_ratings_and_meetings_are_shown(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("match", match_id=MATCH)
     shown = text(app)
     assert shown.count('class="tl-chip tl-chip-') == 12
@@ -53,7 +49,7 @@ def test_form_ratings_and_meetings_are_shown(api: FakeApi, open_page: Open, text
     assert len(app.get("vega_lite_chart")) == 1
 
 
-def test_missing_forecast_is_explained(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_missing_forecast_is_explained(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     """A fixture may still get a forecast, a played match never will."""
     fixture, played = (next(row for row in api.rows if row["status"] == status) for status in ("scheduled", "played"))
     forecast, fixture["forecast"] = fixture["forecast"], None
@@ -79,13 +75,13 @@ def test_even_clubs_are_about_as_likely_to_win(api: FakeApi, log_odds: float, se
     assert sentence in insights.insight_panel(insight.model_copy(update={"explanation": explanation}), match)
 
 
-def test_result_shows_whether_the_forecast_was_right(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_result_shows_whether_the_forecast_was_right(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     shown = text(open_page("match", match_id="eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"))
     assert "**✗ Wrong.** The forecast gave the actual result" in shown
     assert "RPS 0.151" in shown
 
 
-def test_predict_now_shows_the_result_of_its_task(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_predict_now_shows_the_result_of_its_task(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("match", match_id=MATCH)
     app.button(key="predict_now").click().run()
     assert not app.exception
@@ -96,7 +92,7 @@ def test_predict_now_shows_the_result_of_its_task(api: FakeApi, open_page: Open,
     assert "version 3" in text(app)
 
 
-def test_failed_task_gives_its_reason(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_failed_task_gives_its_reason(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     problem = {"title": "Unavailable", "status": 503, "detail": "the registry has no model in production"}
     api.task_result = lambda body: {"status": "failure", "error": problem}
     app = open_page("match", match_id=MATCH)
@@ -106,7 +102,7 @@ def test_failed_task_gives_its_reason(api: FakeApi, open_page: Open, text: Text)
 
 
 def test_task_without_a_worker_is_explained(
-    api: FakeApi, open_page: Open, text: Text, monkeypatch: pytest.MonkeyPatch
+    api: FakeApi, open_page: OpenPage, text: PageText, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_PREDICT_TIMEOUT_SECONDS", "0.5")
     api.task_result = lambda body: {"status": "pending"}
@@ -116,12 +112,12 @@ def test_task_without_a_worker_is_explained(
     assert "check that a worker is running" in text(app)
 
 
-def test_unknown_match_gives_suggestions(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_unknown_match_gives_suggestions(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("match", match_id="eng-premier-league-2025-26-arsenal-nobody")
     assert not app.exception
     assert "Match not found" in text(app)
     assert "nearest" in text(app)
 
 
-def test_missing_match_id_leads_to_the_list(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_missing_match_id_leads_to_the_list(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     assert "No match selected" in text(open_page("match"))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from tests.support.fake_api import FakeApi
+from tests.support.page_types import OpenPage, PageText
 
-Open, Text = Callable[..., AppTest], Callable[[AppTest], str]
 
-
-def test_fixtures_are_listed_by_kick_off_with_forecasts(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_fixtures_are_listed_by_kick_off_with_forecasts(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page()
     shown = text(app)
     assert not app.exception
@@ -21,7 +17,7 @@ def test_fixtures_are_listed_by_kick_off_with_forecasts(api: FakeApi, open_page:
     assert 'aria-label="home win' in shown
 
 
-def test_results_show_scores_and_verdicts(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_results_show_scores_and_verdicts(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     shown = text(open_page(show="Results"))
     assert "✓ right" in shown
     assert "✗ wrong" in shown
@@ -29,23 +25,23 @@ def test_results_show_scores_and_verdicts(api: FakeApi, open_page: Open, text: T
     assert "Favourite won: **" in shown
 
 
-def test_link_can_select_a_club(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_link_can_select_a_club(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     shown = text(open_page(team="Fulham"))
     assert shown.count('class="tl-match"') == shown.count("Fulham</span>") > 0
 
 
-def test_reader_in_utc_gets_no_hint_for_utc(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_reader_in_utc_gets_no_hint_for_utc(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     assert "Kick-off times are in UTC. Open" in text(open_page())
 
 
-def test_show_more_adds_a_page(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_show_more_adds_a_page(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page(show="Results")
     before = text(app).count('class="tl-match"')
     next(button for button in app.button if button.label == "Show more").click().run()
     assert text(app).count('class="tl-match"') == 2 * before
 
 
-def test_empty_pipeline_is_explained(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_empty_pipeline_is_explained(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.mode = "empty"
     app = open_page()
     assert not app.exception
@@ -53,23 +49,23 @@ def test_empty_pipeline_is_explained(api: FakeApi, open_page: Open, text: Text) 
     assert "make up" in text(app)
 
 
-def test_end_of_season_is_no_empty_pipeline(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_end_of_season_is_no_empty_pipeline(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.rows = [row for row in api.rows if row["status"] == "played"]
     assert "No upcoming matches" in text(open_page())
 
 
-def test_list_without_postponed_matches_says_so(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_list_without_postponed_matches_says_so(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.rows = [row for row in api.rows if row["status"] != "postponed"]
     assert "No postponed matches" in text(open_page(show="Postponed"))
     assert "No matches for these filters" in text(open_page(show="Postponed", team="Fulham"))
 
 
-def test_missing_key_says_how_to_give_one(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_missing_key_says_how_to_give_one(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.mode = "locked"
     assert "TOUCHLINE_API_KEY" in text(open_page())
 
 
-def test_api_that_is_not_ready_says_what_is_missing(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_api_that_is_not_ready_says_what_is_missing(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.mode = "starting"
     app = open_page()
     assert not app.exception
@@ -77,7 +73,9 @@ def test_api_that_is_not_ready_says_what_is_missing(api: FakeApi, open_page: Ope
     assert "no production version yet" in text(app)
 
 
-def test_unreachable_api_names_its_address(open_page: Open, text: Text, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_api_names_its_address(
+    open_page: OpenPage, text: PageText, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TOUCHLINE_API_URL", "http://127.0.0.1:1")
     app = open_page()
     assert not app.exception

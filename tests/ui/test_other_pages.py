@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from tests.support.fake_api import FakeApi
+from tests.support.page_types import OpenPage, PageText
 
 PAGES = ("what_if", "table", "model", "drift")
 
-Open, Text = Callable[..., AppTest], Callable[[AppTest], str]
 
-
-def test_any_two_clubs_can_be_forecast(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_any_two_clubs_can_be_forecast(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("what_if", home="Arsenal", away="Chelsea")
     assert "(from 400 matches)" in text(app)
     app.button(key="predict").click().run()
@@ -24,20 +21,20 @@ def test_any_two_clubs_can_be_forecast(api: FakeApi, open_page: Open, text: Text
     assert api.predict_requests[0]["away_team"] == "Chelsea"
 
 
-def test_swap_exchanges_the_clubs(api: FakeApi, open_page: Open) -> None:
+def test_swap_exchanges_the_clubs(api: FakeApi, open_page: OpenPage) -> None:
     app = open_page("what_if", home="Arsenal", away="Chelsea")
     app.button(key="swap").click().run()
     assert not app.exception
     assert (app.selectbox(key="home").value, app.selectbox(key="away").value) == ("Chelsea", "Arsenal")
 
 
-def test_same_club_twice_is_rejected(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_same_club_twice_is_rejected(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("what_if", home="Arsenal", away="Arsenal")
     assert "Choose two different clubs" in text(app)
     assert not [button for button in app.button if button.key == "predict"]
 
 
-def test_table_lists_every_club_by_expected_points(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_table_lists_every_club_by_expected_points(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("table")
     assert not app.exception
     shown = text(app)
@@ -48,7 +45,7 @@ def test_table_lists_every_club_by_expected_points(api: FakeApi, open_page: Open
     assert shown.index("AFC Bournemouth") < shown.index("Wolverhampton Wanderers")
 
 
-def test_table_says_what_is_unknown(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_table_says_what_is_unknown(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.table_flags = {"complete": False, "places_known": False}
     shown = text(open_page("table"))
     assert "This is not the whole season" in shown
@@ -57,7 +54,7 @@ def test_table_says_what_is_unknown(api: FakeApi, open_page: Open, text: Text) -
     assert "unknown" not in text(open_page("table"))
 
 
-def test_model_page_shows_baselines_and_calibration(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_model_page_shows_baselines_and_calibration(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("model")
     assert not app.exception
     shown = text(app)
@@ -68,7 +65,7 @@ def test_model_page_shows_baselines_and_calibration(api: FakeApi, open_page: Ope
     assert app.metric[0].value == "version 3"
 
 
-def test_drift_page_advises_and_shows_the_report(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_drift_page_advises_and_shows_the_report(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("drift")
     assert not app.exception
     assert "review_drift" in text(app)
@@ -82,7 +79,7 @@ def test_drift_page_advises_and_shows_the_report(api: FakeApi, open_page: Open, 
     assert "Drift report of 2026-03-09" in app.get("iframe")[0].proto.srcdoc
 
 
-def test_drift_columns_have_labels_and_verdicts(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_drift_columns_have_labels_and_verdicts(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.drift_weeks[0]["columns"][0] |= {"p_value": None, "mean_window": None}
     shown = text(open_page("drift"))
     assert ">log_home_goals<" not in shown
@@ -91,7 +88,7 @@ def test_drift_columns_have_labels_and_verdicts(api: FakeApi, open_page: Open, t
     assert verdicts == [6, 1, 1]
 
 
-def test_model_versions_are_counted_if_there_are_several(api: FakeApi, open_page: Open, text: Text) -> None:
+def test_model_versions_are_counted_if_there_are_several(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     caption = "291 settled matches, 15 Aug 2025 to 5 Mar 2026"
     assert f"{caption}." in text(open_page("model", of="all"))
     groups = api.report["groups"]
@@ -101,7 +98,7 @@ def test_model_versions_are_counted_if_there_are_several(api: FakeApi, open_page
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_clock_banner_is_on_every_page(page: str, api: FakeApi, open_page: Open, text: Text) -> None:
+def test_clock_banner_is_on_every_page(page: str, api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     """Unless the clock shows the real time; only a replay can be advanced."""
     sentence = "The clock is set to 13 Mar 2026, 12:00 UTC"
     shown = text(open_page(page))
@@ -116,7 +113,9 @@ def test_clock_banner_is_on_every_page(page: str, api: FakeApi, open_page: Open,
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_empty_pipeline_is_explained_on_every_page(page: str, api: FakeApi, open_page: Open, text: Text) -> None:
+def test_empty_pipeline_is_explained_on_every_page(
+    page: str, api: FakeApi, open_page: OpenPage, text: PageText
+) -> None:
     api.mode = "empty"
     app = open_page(page)
     assert not app.exception
@@ -124,7 +123,7 @@ def test_empty_pipeline_is_explained_on_every_page(page: str, api: FakeApi, open
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_api_not_ready_is_explained_on_every_page(page: str, api: FakeApi, open_page: Open, text: Text) -> None:
+def test_api_not_ready_is_explained_on_every_page(page: str, api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.mode = "starting"
     app = open_page(page)
     assert not app.exception
@@ -133,7 +132,7 @@ def test_api_not_ready_is_explained_on_every_page(page: str, api: FakeApi, open_
 
 @pytest.mark.parametrize("page", PAGES)
 def test_unreachable_api_is_explained_on_every_page(
-    page: str, open_page: Open, text: Text, monkeypatch: pytest.MonkeyPatch
+    page: str, open_page: OpenPage, text: PageText, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_API_URL", "http://127.0.0.1:1")
     app = open_page(page)
