@@ -179,12 +179,12 @@ def test_forecasts_tell_the_odds_that_went_into_them_and_are_those_that_states_a
     pd.testing.assert_frame_equal(made.loc[used, list(ODDS)], ahead.loc[used, list(ODDS)])
     assert (made["features_as_of"] < made["kick_off"]).all()
     assert (made.loc[used, "features_as_of"] >= made.loc[used, "odds_known_at"]).all()
-    sides = [
+    home, away = (
         states_of(states, ahead[side], ahead["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for side in ("home_team", "away_team")
-    ]
+    )
     online = probabilities(
-        LoadedModel(version, model, NAMES), *sides, np.zeros(len(ahead), bool), market(ahead, FRIDAY)
+        LoadedModel(version, model, NAMES), home, away, np.zeros(len(ahead), bool), market(ahead, FRIDAY)
     )
     np.testing.assert_allclose(made[list(OUTCOMES)], online, rtol=0, atol=1e-9)
     shares = [{one["rating"] for one in told} for told in made["shares"]]

@@ -88,13 +88,14 @@ def test_online_and_batch_give_the_same_probabilities(premier_league: pd.DataFra
     trained_like = model.predict_proba(
         feature_frame(known, run.home, run.away).loc[fixtures.index, list(GOAL_FEATURES)].to_numpy(float)
     )
-    for row, expected in zip(batch.itertuples(), trained_like, strict=True):
-        one = [
+    published = batch[["home", "draw", "away"]].to_numpy(float)
+    for row, batched, expected in zip(batch.itertuples(), published, trained_like, strict=True):
+        home, away = (
             run.team_states.loc[run.team_states["team"] == club, list(STATE_COLUMNS)].to_numpy(float)
             for club in (row.home_team, row.away_team)
-        ]
-        online = probabilities(model, one[0], one[1], np.array([False]))[0]
-        np.testing.assert_allclose(online, [row.home, row.draw, row.away], atol=1e-9)
+        )
+        online = probabilities(model, home, away, np.array([False]))[0]
+        np.testing.assert_allclose(online, batched, atol=1e-9)
         np.testing.assert_allclose(online, expected, atol=1e-9)
 
 
@@ -168,13 +169,16 @@ def test_a_forecast_on_neutral_ground_is_explained_and_has_scores_that_agree(pre
     back = there.rename(columns={"home_team": "away_team", "away_team": "home_team"})
     fitted = _Model(premier_league[premier_league["season"] < "2025-26"])
     named = LoadedModel(ModelVersion(1, "run", datetime(2025, 6, 1, tzinfo=UTC), {}), fitted.head, GOAL_FEATURES)
-    rows, turned = (forecast(named, one, states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT) for one in (there, back))
-    for row, other in zip(rows.itertuples(), turned.itertuples(), strict=True):
-        shares = {one["rating"]: one["share"] for one in row.shares}
-        assert row.usual_log_odds == pytest.approx(0, abs=1e-12), "two average clubs are equal there"
-        assert sum(shares.values()) == pytest.approx(np.log(row.home / row.away), abs=1e-9)
-        assert shares == pytest.approx({one["rating"]: -one["share"] for one in other.shares}, abs=1e-12)
-        assert row.expected_home_goals == pytest.approx(other.expected_away_goals, abs=1e-12)
+    rows, turned = (
+        forecast(named, fixtures, states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT).to_dict("records")
+        for fixtures in (there, back)
+    )
+    for row, other in zip(rows, turned, strict=True):
+        shares = {entry["rating"]: entry["share"] for entry in row["shares"]}
+        assert row["usual_log_odds"] == pytest.approx(0, abs=1e-12), "two average clubs are equal there"
+        assert sum(shares.values()) == pytest.approx(np.log(row["home"] / row["away"]), abs=1e-9)
+        assert shares == pytest.approx({entry["rating"]: -entry["share"] for entry in other["shares"]}, abs=1e-12)
+        assert row["expected_home_goals"] == pytest.approx(other["expected_away_goals"], abs=1e-12)
 
 
 def test_going_on_from_a_checkpoint_gives_the_same_as_one_pass(premier_league: pd.DataFrame) -> None:
@@ -215,7 +219,7 @@ def _arrivals(table: pd.DataFrame, states: np.ndarray, clubs: set[str]) -> dict[
     first_match = table[table["season"] == "2015-16"].melt("kick_off", ["home_team", "away_team"], value_name="club")
     begins = first_match.groupby("club")["kick_off"].min()
     at_home = later[later["kick_off"] == later["home_team"].map(begins)]
-    return {club: states[row] for row, club in at_home["home_team"].items()}
+    return dict(zip(at_home["home_team"], states[at_home.index.to_numpy(int)], strict=True))
 
 
 def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.DataFrame) -> None:

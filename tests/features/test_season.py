@@ -1,10 +1,12 @@
 """The simulated rest of a season."""
 
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from features import season_backtest
 from features.errors import InvalidInputError
@@ -14,6 +16,8 @@ from features.season import COLUMNS, simulate
 
 EPL = "eng-premier-league"
 
+Forecasts: TypeAlias = tuple[pd.DataFrame, NDArray[np.float64]]  # probabilities and log expected goals
+
 
 @pytest.fixture(scope="module")
 def season(premier_league: pd.DataFrame) -> pd.DataFrame:
@@ -21,7 +25,7 @@ def season(premier_league: pd.DataFrame) -> pd.DataFrame:
     return now[now["season"] == "2025-26"].reset_index(drop=True)
 
 
-def _forecasts(season: pd.DataFrame, p: tuple[float, float, float] = (0.45, 0.27, 0.28)):
+def _forecasts(season: pd.DataFrame, p: tuple[float, float, float] = (0.45, 0.27, 0.28)) -> Forecasts:
     ahead = season.loc[season["status"] != Status.PLAYED, ["match_id"]].reset_index(drop=True)
     rates = np.tile(np.log([1.5, 1.2]), (len(ahead), 1))
     return ahead.assign(home=p[0], draw=p[1], away=p[2]), rates
@@ -59,11 +63,11 @@ def test_a_finished_season_is_its_table(premier_league: pd.DataFrame) -> None:
 
 def test_points_are_deducted_from_the_day_of_the_ruling(premier_league: pd.DataFrame) -> None:
     season = premier_league[premier_league["season"] == "2023-24"]
-    told = {}
+    points = {}
     for day in ("2023-11-13", "2023-11-27", "2024-02-28", "2024-05-20"):
         half = season[season["kick_off"] < day].reset_index(drop=True)
-        told[day] = simulate(half, *_forecasts(half), runs=1).set_index("team").loc["Everton", "points"]
-    assert list(told.values()) == [14, 4, 25, 40]
+        points[day] = simulate(half, *_forecasts(half), runs=1).set_index("team").loc["Everton", "points"]
+    assert list(points.values()) == [14, 4, 25, 40]
 
 
 def test_the_same_seed_gives_the_same_table(season: pd.DataFrame) -> None:

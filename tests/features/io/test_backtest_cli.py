@@ -15,7 +15,7 @@ from features.io.sources import bundled
 from features.matches import ODDS, outcomes
 from features.matrix import model_input
 from features.odds import CLOSING_ODDS
-from features.ratings.params import ALONE, TIERED
+from features.ratings.params import ALONE, TIERED, RatingParams
 
 
 def test_a_planted_leak_stops_the_command_with_an_explanation(
@@ -41,10 +41,10 @@ def test_a_search_that_finds_other_parameters_than_the_recorded_ones_fails(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    again: tuple[object, object],
+    again: tuple[RatingParams, RatingParams],
     code: int,
 ) -> None:
-    found = iter([one for one in again for _ in range(2)])  # ratings of goals first, then those of shots
+    found = iter([params for params in again for _ in range(2)])  # ratings of goals first, then those of shots
     monkeypatch.setattr(tuning, "choose", lambda *_, **__: tuning.Choice(next(found), {}, 0, 0))
     monkeypatch.setattr(tuning, "penalty", lambda *_: {})
     monkeypatch.setattr(backtest, "pools", lambda matches, _: backtest.Forecasts(matches, outcomes(matches), {}))

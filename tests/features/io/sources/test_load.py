@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -45,7 +46,7 @@ def test_an_unknown_source_names_the_known_ones() -> None:
         competitions(Settings(source="teletext"))
 
 
-def _remote(site, tmp_path: Path, **more: object) -> Settings:
+def _remote(site, tmp_path: Path, **more: Any) -> Settings:
     return Settings(source="football_data", football_data_url=site.url, home=tmp_path, first_season=2025, **more)
 
 
@@ -104,7 +105,7 @@ def test_an_old_forecast_can_be_made_again_after_the_source_has_corrected_itself
         moment = first + timedelta(weeks=week)
         known = season[season["kick_off"] < moment].copy()
         if week:
-            known.iloc[5, known.columns.get_loc("home_goals")] += 3  # what had been told wrongly
+            known.loc[known.index[5], "home_goals"] = known["home_goals"].iloc[5] + 3  # what had been told wrongly
         site.files["/mmz4281/2526/E0.csv"] = _as_csv(known)
         site.files["/fixtures.csv"] = _as_csv(season[season["kick_off"] >= moment], scores=False)
         _fetch(settings, site, moment)
