@@ -96,16 +96,16 @@ INGRESS = (f'ingress={{"enabled":true,{HOSTS}}}', MLFLOW_HOST)
 
 def test_an_ingress_leads_each_host_to_its_service(chart: Any) -> None:
     things = chart.render(values=INGRESS)
-    services = {one["metadata"]["name"]: one["spec"]["ports"] for one in things if one["kind"] == "Service"}
-    told = {}
-    for one in things:
-        if one["kind"] == "Ingress":
-            for rule in one["spec"]["rules"]:
+    services = {thing["metadata"]["name"]: thing["spec"]["ports"] for thing in things if thing["kind"] == "Service"}
+    services_of_host: dict[str, set[str]] = {}
+    for thing in things:
+        if thing["kind"] == "Ingress":
+            for rule in thing["spec"]["rules"]:
                 for path in rule["http"]["paths"]:
                     service = path["backend"]["service"]
                     assert service["port"]["number"] in {port["port"] for port in services[service["name"]]}
-                    told.setdefault(rule["host"], set()).add(service["name"])
-    assert told == {
+                    services_of_host.setdefault(rule["host"], set()).add(service["name"])
+    assert services_of_host == {
         "api.example": {"touchline-api"},
         "ui.example": {"touchline-ui"},
         "dagster.example": {"touchline-dagster-webserver"},

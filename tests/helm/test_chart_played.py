@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ class Played:
         """Output of a command in the container of a part."""
         return podman("exec", self.container(part), *command, good=good).strip()
 
+    def command_inside(self, part: str, command: list[str]) -> list[str]:
+        """The command that runs a command in the container of a part."""
+        return ["podman", "exec", self.container(part), *command]
+
     def passing(self) -> set[tuple[str, str]]:
         """Part and name of every rendered probe that passes now."""
         return {
@@ -71,7 +76,7 @@ class Played:
             if passes(
                 container_of(self.rendered[part])[probe],
                 self.api,
-                lambda command, part=part: ["podman", "exec", self.container(part), *command],
+                partial(self.command_inside, part),
             )
         }
 

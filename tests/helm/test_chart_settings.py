@@ -71,7 +71,11 @@ def our_containers(things: list[dict[str, Any]]) -> Iterator[tuple[str, str, dic
 
 
 def test_whatever_runs_our_images_is_told_only_what_it_reads(chart: Any) -> None:
-    classes = {"serving": ServingSettings, "orchestration": PipelineSettings, "ui": UiSettings}
+    classes: dict[str, type[BaseSettings]] = {
+        "serving": ServingSettings,
+        "orchestration": PipelineSettings,
+        "ui": UiSettings,
+    }
     seen = set()
     for name, target, container in our_containers(chart.render(upgrade=True, values=VALUES)):
         seen.add(name)

@@ -59,7 +59,7 @@ def comments(text: str, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], s
 
 def test_schema_describes_values_as_their_comments_do() -> None:
     """An editor that reads the schema shows the same text as the values file."""
-    described = {}
+    described: dict[tuple[str, ...], str] = {}
     for part in PARTS:
         described |= comments((CHART / "charts" / part / "values.yaml").read_text(), (part,))
     described |= comments((CHART / "values.yaml").read_text())

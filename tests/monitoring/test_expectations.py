@@ -69,8 +69,8 @@ def sound_settled() -> pd.DataFrame:
     rows = sound_forecasts().reset_index(drop=True)
     goals = sound_results()[["home_goals", "away_goals"]].head(len(rows)).reset_index(drop=True)
     outcome = 1 - np.sign(goals["home_goals"] - goals["away_goals"]).astype(int)
-    scores = {"rps": 0.2, "log_loss": 0.9, "brier": 0.6, "settled_at": pd.Timestamp(AS_OF)}
-    return rows.assign(**goals, outcome=outcome, **scores)
+    scored = rows.assign(**goals, outcome=outcome, rps=0.2, log_loss=0.9, brier=0.6)
+    return scored.assign(settled_at=pd.Timestamp(AS_OF))
 
 
 SOUND: dict[Suite, Callable[[], pd.DataFrame]] = {
