@@ -14,9 +14,13 @@ from tests.support.installation import Installation, add_candidate, copy_of, ins
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Callable[[datetime | None], Installation]:
+def fresh(tmp_path: Path) -> Callable[..., Installation]:
     """An empty installation at a moment."""
-    return lambda as_of=None: install(tmp_path / "home", as_of)
+
+    def installation(as_of: datetime | None = None) -> Installation:
+        return install(tmp_path / "home", as_of)
+
+    return installation
 
 
 @pytest.fixture(scope="session")

@@ -255,11 +255,15 @@ class Installation:
     def rate(self) -> set[str]:
         """Do what the sensor asks for; returns the competitions."""
         context = dg.build_sensor_context(instance=self.instance, resources={"lake": self.lake})
-        asked = new_results_sensor(context)
-        if isinstance(asked, dg.SkipReason):
+        requests = new_results_sensor(context)
+        if isinstance(requests, dg.SkipReason):
             return set()
-        assert all(self._job("update_ratings", one.partition_key) for one in asked)
-        return {one.partition_key for one in asked}
+        assert isinstance(requests, list)
+        rated: set[str] = set()
+        for request in requests:
+            assert self._job("update_ratings", request.partition_key)
+            rated.add(request.partition_key)
+        return rated
 
     def _job(self, job: str, name: str) -> bool:
         found = self.definitions.resolve_job_def(job)

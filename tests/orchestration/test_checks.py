@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -16,7 +17,8 @@ from features.io.sources import SourceResult, bundled
 from features.io.sources.source_result import quarantine_table
 from features.io.store import Lake
 from features.matches import RESULT_COLUMNS, Status, as_known_at
-from features.matrix import GOAL_FEATURES
+from features.matrix import GOAL_FEATURES, feature_frame
+from features.rating_history import compute_ratings
 from monitoring.checks.spec import Severity
 from monitoring.checks.suites import Suite, check_specs
 from orchestration import checks
@@ -127,7 +129,8 @@ def test_result_of_a_future_match_is_a_broken_feed(tmp_path, season) -> None:
 def test_fixtures_failing_a_critical_check_are_not_published(tmp_path, season: pd.DataFrame) -> None:
     lake, broken = Lake(str(tmp_path)), season.copy()
     to_come = broken.index[-1]
-    broken.loc[to_come, ["status", *RESULT_COLUMNS]] = [Status.SCHEDULED.value, *[float("nan")] * len(RESULT_COLUMNS)]
+    broken.loc[to_come, "status"] = Status.SCHEDULED.value
+    broken.loc[to_come, list(RESULT_COLUMNS)] = float("nan")
     broken.loc[to_come, "away_team"] = broken.loc[to_come, "home_team"]
     with dg.DagsterInstance.ephemeral() as instance:
         assert refresh(lake, season.iloc[:-1], instance).success
@@ -181,9 +184,9 @@ def test_ratings_failing_a_critical_check_are_not_published(
     """And nothing downstream runs."""
     lake = Lake(str(tmp_path))
     definitions = build(PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9"))
-    whole = {
-        "match_features": features_asset.feature_frame,
-        "team_states": features_asset.compute_ratings,
+    whole: dict[str, Callable[..., Any]] = {
+        "match_features": feature_frame,
+        "team_states": compute_ratings,
     }
 
     def plant(*arguments: object) -> object:
@@ -194,7 +197,7 @@ def test_ratings_failing_a_critical_check_are_not_published(
 
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def asked_for_forecasts(cursor: object) -> tuple[int, object]:
+        def asked_for_forecasts(cursor: Any) -> tuple[int, Any]:  # Dagster exports no type of its cursors
             seen = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
             return seen.get_num_requested(dg.AssetKey("forecasts")), seen.cursor
 

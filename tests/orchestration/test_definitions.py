@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -71,7 +72,7 @@ def test_weeks_ahead_of_the_real_clock_exist() -> None:
         ({"first_published_week": "2019-08-08"}, "2019-08-05"),
     ],
 )
-def test_first_week_follows_from_the_clock_or_the_setting(tmp_path: Path, settings: dict[str, str], first: str) -> None:
+def test_first_week_follows_from_the_clock_or_the_setting(tmp_path: Path, settings: dict[str, Any], first: str) -> None:
     """Later weeks stay."""
     graph = build(PipelineSettings(home=tmp_path, **settings)).resolve_asset_graph()
     for key in graph.materializable_asset_keys:

@@ -67,6 +67,7 @@ def test_repaired_rows_are_shown_with_file_and_row(site, tmp_path: Path, shared_
 
 def test_standing_in_the_past_it_publishes_what_was_known_then(site, tmp_path: Path) -> None:
     settings = settings_of(site, tmp_path, "football_data", "2025-10-06", first_season=2025)
+    assert settings.as_of is not None
     for week, score in enumerate(("2,1", "3,1")):  # corrected a week later
         site.files["/mmz4281/2526/E0.csv"] = f"{HEADER}E0,16/08/2025,Arsenal,Chelsea,{score}\n".encode()
         with Client(FileArchive(Lake(settings.lake_root))) as client:

@@ -58,11 +58,11 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
     matches = lake_tables.matches(home.lake)
     fixtures = matches[matches["match_id"].isin(ahead["match_id"])].sort_values("match_id", ignore_index=True)
     states = home.lake.read_table("team_states", "eng-premier-league")
-    sides = [
+    home_states, away_states = (
         states_of(states, fixtures[side], fixtures["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for side in ("home_team", "away_team")
-    ]
-    online = probabilities(model, *sides, np.zeros(len(fixtures), bool), market(fixtures, FRIDAY))
+    )
+    online = probabilities(model, home_states, away_states, np.zeros(len(fixtures), bool), market(fixtures, FRIDAY))
     np.testing.assert_allclose(online, ahead[list(OUTCOMES)], rtol=0, atol=1e-9)
     bookmakers = shin(ahead.loc[weekend, list(ODDS)].to_numpy(float))
     assert np.abs(ahead.loc[weekend, list(OUTCOMES)].to_numpy(float) - bookmakers).max() < 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,16 @@ class OneVersion:
         return LoadedModel(version, EloModel(), GOAL_FEATURES)
 
 
-def simulated(home: Path, matches: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+def simulated(home: Path, matches: pd.DataFrame) -> tuple[pd.DataFrame, Mapping[str, Any]]:
     """The published table and the metadata, from these matches alone."""
     settings = PipelineSettings(home=home)
     lake, (competition,) = Lake(settings.lake_root), matches["competition"].unique()
     lake.write_table("matches", competition, matches, SCHEMA)
     lake.write_table("team_states", competition, compute_ratings(matches).team_states)
     context = dg.build_asset_context(partition_key=competition)
-    told = season_forecast(context, lake=lake, registry=OneVersion(), settings=settings)
-    return lake.read_table("season_forecast", competition), told.metadata
+    result = season_forecast(context, lake=lake, registry=OneVersion(), settings=settings)
+    assert isinstance(result, dg.MaterializeResult)
+    return lake.read_table("season_forecast", competition), result.metadata or {}
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +76,8 @@ def test_unlisted_fixtures_are_simulated_too(known, tmp_path) -> None:
     assert all_listed["matches_to_come"] == some_listed["matches_to_come"] > 80
     assert listed["complete"].all()
     assert cut["complete"].all()
-    points = [one.set_index("team")["expected_points"].sort_index() for one in (listed, cut)]
-    np.testing.assert_allclose(*points, atol=0.25)
+    points = [table.set_index("team")["expected_points"].sort_index() for table in (listed, cut)]
+    np.testing.assert_allclose(points[0], points[1], atol=0.25)
 
 
 def test_unknown_format_is_reported_as_incomplete(known, tmp_path) -> None:

@@ -52,8 +52,8 @@ def test_tiers_are_rated_together_online_as_in_batch(fresh, monkeypatch) -> None
     assert set(batch["competition"]) == {FIRST, SECOND}
     states = pd.concat([home.lake.read_table("team_states", name) for name in (FIRST, SECOND)])
     sides = [states_of(states, batch[club], batch["competition"]) for club in CLUBS]
-    inputs = [side[list(STATE_COLUMNS)].to_numpy(float) for side in sides]
-    online = probabilities(model, *inputs, np.zeros(len(batch), bool))
+    home_states, away_states = (side[list(STATE_COLUMNS)].to_numpy(float) for side in sides)
+    online = probabilities(model, home_states, away_states, np.zeros(len(batch), bool))
     np.testing.assert_allclose(online, batch[list(OUTCOMES)], rtol=0, atol=1e-9)
     assert (batch["features_as_of"].to_numpy() == sides[0]["features_as_of"].to_numpy()).all()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -22,7 +24,7 @@ def test_viewer_is_announced_while_the_pipeline_runs(
     lines: list[str] = []
     run = LocalRun(LocalSettings(home=tmp_path), lines.append)
     assert (tmp_path / "logs" / "api.log").read_text() == "", "a service that has written nothing has a log"
-    run._pipeline = SimpleNamespace(poll=lambda: exit_code)
+    run._pipeline = cast("subprocess.Popen[str]", SimpleNamespace(poll=lambda: exit_code))
     monkeypatch.setattr(run_module, "probe", lambda _: None)
     run._announce_first_forecast()
     assert lines == expected

@@ -12,7 +12,7 @@ import pytest
 
 from features.errors import PromotionBlockedError
 from features.io import reports
-from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
+from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
 from monitoring.gate import GateDecision
@@ -26,10 +26,11 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-class Registry:
+class FakeRegistry(Registry):
     """Aliases and tags in memory; dies at the n-th change if told to."""
 
     def __init__(self, staged: int = 2) -> None:
+        super().__init__("")  # what is not faked here has no server to ask
         self.tags: dict[int, dict[str, str]] = {1: {}, 2: {}, 3: {}}
         self.aliases: dict[str, int] = {STAGING: staged}
         self.changes_left = 10**6
@@ -71,7 +72,7 @@ class Registry:
 class MortalLake(Lake):
     """A lake whose writer may be gone before it writes."""
 
-    def __init__(self, root: str, registry: Registry) -> None:
+    def __init__(self, root: str, registry: FakeRegistry) -> None:
         super().__init__(root)
         self._registry = registry
 
@@ -85,9 +86,9 @@ def judged(candidate: int, production: int, policy: Policy = Policy.AUTO, eviden
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
+def registry(tmp_path: Path) -> FakeRegistry:
     """Version 1 is in production by itself, version 2 is staged."""
-    registry = Registry()
+    registry = FakeRegistry()
     first = registry.version(1)
     assert first is not None
     aliases.promote_first(registry, Lake(str(tmp_path)), first, NOW - timedelta(days=200))
@@ -95,7 +96,7 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def lake(tmp_path: Path, registry: Registry) -> Lake:
+def lake(tmp_path: Path, registry: FakeRegistry) -> Lake:
     return MortalLake(str(tmp_path), registry)
 
 
@@ -104,7 +105,7 @@ def versions(lake: Lake) -> list[tuple[str, int, int | None]]:
 
 
 @pytest.mark.parametrize("changes", range(9))
-def test_interrupted_promotion_is_completed_by_the_next_run(registry: Registry, lake: Lake, changes: int) -> None:
+def test_interrupted_promotion_is_completed_by_the_next_run(registry: FakeRegistry, lake: Lake, changes: int) -> None:
     registry.changes_left = changes
     try:
         aliases.promote(registry, lake, judged(2, 1))
@@ -129,7 +130,7 @@ def test_interrupted_promotion_is_completed_by_the_next_run(registry: Registry, 
 
 
 @pytest.mark.parametrize("changes", range(13))
-def test_interrupted_rollback_is_completed_by_the_next_one(registry: Registry, lake: Lake, changes: int) -> None:
+def test_interrupted_rollback_is_completed_by_the_next_one(registry: FakeRegistry, lake: Lake, changes: int) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     registry.changes_left = changes
     try:
@@ -147,7 +148,7 @@ def test_interrupted_rollback_is_completed_by_the_next_one(registry: Registry, l
     assert registry.tags[2]["rolled_back_by"] == "Ada"
 
 
-def test_history_shows_who_promoted_what_when_and_why(registry: Registry, lake: Lake) -> None:
+def test_history_shows_who_promoted_what_when_and_why(registry: FakeRegistry, lake: Lake) -> None:
     given = Approval(2, "Ada", "better on 120 matches", "e1", NOW)
     aliases.record_approval(registry, given)
     aliases.promote(registry, lake, judged(2, 1, Policy.MANUAL))
@@ -170,7 +171,7 @@ def test_history_shows_who_promoted_what_when_and_why(registry: Registry, lake: 
     assert newest == "| 2026-03-14 12:00 | 1 | rolled back | 2 | Grace | odd draws | – |"
 
 
-def test_who_comes_second_to_promote_a_version_finds_it_done(registry: Registry, lake: Lake) -> None:
+def test_who_comes_second_to_promote_a_version_finds_it_done(registry: FakeRegistry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     before = aliases.history(lake)
     aliases.promote(registry, lake, judged(2, 1))
@@ -179,7 +180,7 @@ def test_who_comes_second_to_promote_a_version_finds_it_done(registry: Registry,
         aliases.promote(registry, lake, judged(3, 1))
 
 
-def test_restored_version_promoted_again_has_the_newer_reason(registry: Registry, lake: Lake) -> None:
+def test_restored_version_promoted_again_has_the_newer_reason(registry: FakeRegistry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     aliases.rollback(registry, lake, "Ada", "odd draws", NOW + timedelta(days=1))
     registry.aliases[STAGING] = 3
@@ -191,13 +192,13 @@ def test_restored_version_promoted_again_has_the_newer_reason(registry: Registry
     assert registry.aliases[PREVIOUS] == 3
 
 
-def test_approval_of_other_evidence_is_not_the_reason(registry: Registry, lake: Lake) -> None:
+def test_approval_of_other_evidence_is_not_the_reason(registry: FakeRegistry, lake: Lake) -> None:
     aliases.record_approval(registry, Approval(2, "Ada", "of last month", "e0", NOW))
     aliases.promote(registry, lake, judged(2, 1, Policy.AUTO, "e1"))
     assert registry.tags[2]["promoted_by"] == "touchline"
 
 
-def test_damaged_history_is_rebuilt_from_the_versions(registry: Registry, lake: Lake) -> None:
+def test_damaged_history_is_rebuilt_from_the_versions(registry: FakeRegistry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     before = aliases.history(lake)
     lake.write_bytes(reports.PROMOTIONS, b"{")
@@ -206,7 +207,7 @@ def test_damaged_history_is_rebuilt_from_the_versions(registry: Registry, lake: 
     assert aliases.history(lake) == before
 
 
-def test_alias_moved_by_hand_adds_no_history(registry: Registry, lake: Lake) -> None:
+def test_alias_moved_by_hand_adds_no_history(registry: FakeRegistry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     registry.aliases[PRODUCTION] = 1
     aliases.complete_promotion(registry, lake)

@@ -77,7 +77,9 @@ class Life:
         settings = self.home.settings.model_copy(update={"promotion_policy": policy})
         resources = {"registry": self.home.registry, "lake": self.home.lake, "settings": settings}
         with self.home.instance() as instance:
-            return promotion_sensor(dg.build_sensor_context(instance=instance, resources=resources))
+            answer = promotion_sensor(dg.build_sensor_context(instance=instance, resources=resources))
+        assert isinstance(answer, dg.RunRequest | dg.SkipReason)
+        return answer
 
     @contextmanager
     def drifted(self) -> Iterator[None]:

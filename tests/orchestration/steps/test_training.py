@@ -171,11 +171,11 @@ def test_model_of_shots_and_odds_works_in_batch_and_online(shared_data: Path, gr
     model = LoadedModel(version, trained.estimator, names)
     ahead = table[table["status"] == Status.SCHEDULED]
     batch = forecast(model, ahead, states.team_states, 1, version.trained_through, moment)
-    sides = [
+    home, away = (
         states_of(states.team_states, ahead[club], ahead["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for club in ("home_team", "away_team")
-    ]
-    online = probabilities(model, *sides, np.zeros(len(ahead), bool), market(ahead, moment))
+    )
+    online = probabilities(model, home, away, np.zeros(len(ahead), bool), market(ahead, moment))
     np.testing.assert_allclose(online, batch[list(OUTCOMES)], rtol=0, atol=1e-9)
     systems = ["elo", "pi", "goals", "shots on target", "shots"]
     for _, told in batch.iloc[[0, -1]].iterrows():
