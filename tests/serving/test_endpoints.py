@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from uuid import uuid4
 
 import httpx
@@ -251,7 +252,7 @@ def test_pages_of_matches_have_no_gaps_and_no_repetitions(api: httpx.Client) -> 
         seen: list[str] = []
         cursor: str | None = None
         while True:
-            parameters = {"season": "2025-26", "team": "arsenal", "limit": 7, "order": order}
+            parameters: dict[str, str | int] = {"season": "2025-26", "team": "arsenal", "limit": 7, "order": order}
             page = api.get("/matches", params={**parameters, **({"cursor": cursor} if cursor else {})}).json()
             seen += [item["match_id"] for item in page["items"]]
             cursor = page["next_cursor"]
@@ -374,9 +375,13 @@ def test_lists_and_readiness_have_the_time_of_the_replay(api: httpx.Client, serv
     told = [api.get(path).json() for path in ("/matches?limit=1", "/healthcheck/ready")]
     assert {(one["as_of"], one["clock"]) for one in told} == {("2026-03-13T12:00:00Z", "replay")}
     clock = service.folder / "as_of"
+
+    def stands_at(moment: str) -> bool:
+        return bool(api.get("/matches?limit=1").json()["as_of"] == moment)
+
     for moment in ("2026-03-20T12:00:00Z", "2026-03-13T12:00:00Z"):
         clock.write_text(moment)
-        wait_until(lambda moment=moment: api.get("/matches?limit=1").json()["as_of"] == moment)
+        wait_until(partial(stands_at, moment))
     clock.unlink()
 
 

@@ -43,13 +43,13 @@ PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 RELAXED = settings(
     max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
-CHECKS = (
+CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
-)
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,8 @@ def complete(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactor
     season = as_known_at(load(), REPLAY_AS_OF).query("season == '2025-26'").reset_index(drop=True)
     ahead = season.loc[season["status"] != Status.PLAYED, ["match_id"]].assign(home=0.45, draw=0.27, away=0.28)
     final = simulate(season, ahead, np.tile(np.log([1.5, 1.2]), (len(ahead), 1)), runs=100).assign(complete=True)
-    made_from = {"season": "2025-26", "model_version": 1, "features_as_of": pd.Timestamp(REPLAY_AS_OF)}
-    world.lake.write_table("season_forecast", COMPETITION, final.assign(**made_from))
+    final = final.assign(season="2025-26", model_version=1, features_as_of=pd.Timestamp(REPLAY_AS_OF))
+    world.lake.write_table("season_forecast", COMPETITION, final)
     key, line = create("tester")
     (folder / "keys").write_text(line)
     extra = {"TOUCHLINE_API_KEYS_FILE": str(folder / "keys")}
@@ -261,7 +261,7 @@ def test_headers_cannot_be_injected_through_those_that_are_read(service: Service
 @pytest.mark.parametrize("name", ["Idempotency-Key", "traceparent", "Authorization", "X-API-Key", "X-Request-ID"])
 @pytest.mark.parametrize("value", ["", "é", "\x7f", "a" * 5000, "00-" + "0" * 32 + "-" + "0" * 16 + "-01", "'; --"])
 def test_headers_of_any_content_are_harmless(service: Service, name: str, value: str) -> None:
-    raw = {name: value.encode("latin-1")}
+    raw = {name.encode(): value.encode("latin-1")}
     answer = httpx.post(f"{service.url}/predict/async/", json=PAIR, headers=raw)
     assert answer.status_code in {202, 400, 422}
 

@@ -95,17 +95,17 @@ def test_scores_agree_with_the_published_probabilities(
     client: TestClient, known: RatingHistory, published: pd.DataFrame
 ) -> None:
     """Expected goals too."""
-    told = client.get(f"/matches/{MATCH}/insight").json()
+    insight = client.get(f"/matches/{MATCH}/insight").json()
     states = known.team_states.set_index("team")[list(STATE_COLUMNS)]
-    sides = [states.loc[[club]].to_numpy(float) for club in ("Arsenal", "Everton")]
-    p = np.array([[told["probabilities"][one] for one in OUTCOMES]])
-    whole = scorelines(p, np.column_stack(log_rates(*sides, np.ones(1))))
+    arsenal, everton = (states.loc[[club]].to_numpy(float) for club in ("Arsenal", "Everton"))
+    p = np.array([[insight["probabilities"][outcome] for outcome in OUTCOMES]])
+    whole = scorelines(p, np.column_stack(log_rates(arsenal, everton, np.ones(1))))
     np.testing.assert_allclose(outcome_probabilities(whole.grid), p, rtol=0, atol=1e-9)
-    assert len(told["scorelines"]) == 5
-    for one, (home, away, chance) in zip(told["scorelines"], whole.most_likely(0), strict=True):
-        assert (one["home"], one["away"]) == (home, away)
-        assert one["probability"] == pytest.approx(chance, abs=1e-9)
-    expected = [told["expected_goals"]["home"], told["expected_goals"]["away"]]
+    assert len(insight["scorelines"]) == 5
+    for listed, (home, away, chance) in zip(insight["scorelines"], whole.most_likely(0), strict=True):
+        assert (listed["home"], listed["away"]) == (home, away)
+        assert listed["probability"] == pytest.approx(chance, abs=1e-9)
+    expected = [insight["expected_goals"]["home"], insight["expected_goals"]["away"]]
     np.testing.assert_allclose(expected, whole.expected_goals[0], rtol=0, atol=1e-9)
     assert expected[0] > expected[1]
 

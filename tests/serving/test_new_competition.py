@@ -40,11 +40,19 @@ def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
     states, lake = compute_ratings(ahead).team_states, Lake(str(tmp_path))
     lake.write_table("team_states", LEAGUE, states)
     batch = forecast(model, ahead, states, 1, version.trained_through, REPLAY_AS_OF)
-    wanted = [
-        Fixture(one.match_id, LEAGUE, one.season, one.kick_off.isoformat(), one.home_team, one.away_team, neutral=False)
-        for one in ahead.itertuples()
+    fixtures = [
+        Fixture(
+            match["match_id"],
+            LEAGUE,
+            match["season"],
+            match["kick_off"].isoformat(),
+            match["home_team"],
+            match["away_team"],
+            neutral=False,
+        )
+        for match in ahead.to_dict("records")
     ]
-    answers = ask(Predictor(OneVersionRegistry(model), lake), wanted)
+    answers = ask(Predictor(OneVersionRegistry(model), lake), fixtures)
     usual = base_rate(outcomes(table))
     for one, row in zip(answers, batch.itertuples(), strict=True):
         p = [one["probabilities"][outcome] for outcome in OUTCOMES]

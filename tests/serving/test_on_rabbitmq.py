@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -58,7 +59,7 @@ def test_requests_that_come_together_with_one_idempotency_key_are_one_task(on_ra
     assert len({task for ids in tasks.values() for task in ids}) == 3
     for (task,) in tasks.values():
         status = f"{on_rabbit.url}/monitoring/task_status/{task}"
-        ended = wait_until(lambda status=status: _ended(httpx.get(status).json()))
+        ended = wait_until(partial(_ended, status))
         assert ended["status"] == "success"
         assert httpx.post(f"{on_rabbit.url}/predict", json=PAIR, timeout=30).status_code == 200
         assert httpx.get(status).json() == ended
@@ -85,5 +86,7 @@ def test_a_pickled_message_on_rabbitmq_is_refused_and_the_worker_goes_on(on_rabb
     assert "ContentDisallowed" in (on_rabbit.folder / "worker.log").read_text()
 
 
-def _ended(status: dict[str, object]) -> dict[str, object] | None:
+def _ended(url: str) -> dict[str, object] | None:
+    """The status of a task that has ended."""
+    status: dict[str, object] = httpx.get(url).json()
     return status if status["status"] in {"success", "failure"} else None

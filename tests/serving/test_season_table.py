@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,11 @@ from serving.api.schemas.season import SeasonTable
 from serving.settings import ServingSettings
 
 LEAGUE = "ger-2-bundesliga"
-MADE_FROM = {"season": "2025-26", "model_version": 3, "features_as_of": pd.Timestamp("2026-03-05 20:00", tz="UTC")}
+MADE_FROM: dict[str, Any] = {
+    "season": "2025-26",
+    "model_version": 3,
+    "features_as_of": pd.Timestamp("2026-03-05 20:00", tz="UTC"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_every_figure_is_the_sum_over_all_processes(crowd: Service) -> None:
     time.sleep(3)  # each process looks at the queue once a second, and may have seen the crowd in it
     later = [httpx.post(f"{crowd.url}/predict/async/", json=PAIR).json()["task_id"] for _ in range(3)]
     for task in later:
-        wait_until(lambda task=task: _succeeded(crowd, task))
+        wait_until(partial(_succeeded, crowd, task))
     assert len(list((crowd.folder / "metrics").glob("counter_*.db"))) >= 3  # both APIs and the worker have counted
 
     found = scrape(crowd)

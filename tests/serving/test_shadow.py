@@ -26,10 +26,10 @@ WITHOUT_LAKE = ("celery", "task_status", "model/info", "healthcheck")
 def rows(matches: pd.DataFrame, version: int, home: str) -> pd.DataFrame:
     """Forecasts of one week's matches by one version."""
     weekly = matches[matches["kick_off"].map(week_of) == week_of(REPLAY_AS_OF)].reset_index(drop=True)
-    chances = {"home": float(home), "draw": 0.25, "away": 0.75 - float(home), "predicted_outcome": "home"}
     early = pd.Timestamp("2026-03-09", tz="UTC")
     through = pd.Timestamp("2025-05-25", tz="UTC")
-    made = weekly.assign(**chances, model_version=version, trained_through=through, features_as_of=early)
+    made = weekly.assign(home=float(home), draw=0.25, away=0.75 - float(home), predicted_outcome="home")
+    made = made.assign(model_version=version, trained_through=through, features_as_of=early)
     return made.assign(published_at=early)[FORECASTS.names]
 
 
@@ -52,7 +52,7 @@ def test_no_endpoint_tells_what_the_candidate_forecasts(client: TestClient) -> N
     values = {"match_id": match_id, "competition": COMPETITION, "week": week_of(REPLAY_AS_OF)}
     paths = client.get("/openapi.json").json()["paths"]
     asked = [one for one, kinds in paths.items() if "get" in kinds and not any(part in one for part in WITHOUT_LAKE)]
-    most = {"order": "desc", "limit": 200}
+    most: dict[str, str | int] = {"order": "desc", "limit": 200}
     pages = {}
     for one in asked:
         known = {part["name"] for part in paths[one]["get"].get("parameters", ())}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from features.errors import TouchlineError
 from features.io.registry import LoadedModel, ModelVersion
 from serving.api.dispatch.broker import QueueStats
 from serving.wire.messages import Message
@@ -74,7 +75,7 @@ class FakeBroker:
     async def queue_stats(self) -> list[QueueStats]:
         return [QueueStats(QUEUE, 0, self.consumers)]
 
-    async def drain_dead_letters(self, mark_failed: Callable[[str], Awaitable[None]]) -> None:
+    async def drain_dead_letters(self, store_failure: Callable[[str, TouchlineError], Awaitable[None]]) -> None:
         pass
 
     async def close(self) -> None:

@@ -129,7 +129,8 @@ def test_the_api_takes_it_behind_its_guard_for_routes_that_it_has(
 ) -> None:
     monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
     app = create_app(ServingSettings())
-    assert [one.cls for one in app.user_middleware] == [
+    middleware: list[object] = [entry.cls for entry in app.user_middleware]
+    assert middleware == [
         RequestContextMiddleware,
         ErrorMiddleware,
         RequestGuardMiddleware,

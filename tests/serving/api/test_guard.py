@@ -51,7 +51,7 @@ def test_without_a_known_key_only_public_paths_respond(guarded: tuple[Service, s
     """Public are health, metrics and API docs."""
     service, key = guarded
     for headers in ({}, {"X-API-Key": "tl_wrong"}, {"Authorization": "Basic eDp5"}, {"X-API-Key": "é"}):
-        raw = {name: value.encode() for name, value in headers.items()}
+        raw = {name.encode(): value.encode() for name, value in headers.items()}
         answer = httpx.get(f"{service.url}/teams", headers=raw)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         documented(service.url, "/teams", answer)

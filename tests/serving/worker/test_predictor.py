@@ -88,8 +88,9 @@ def test_a_version_that_cannot_answer_never_takes_over_and_the_next_good_one_doe
     registry.model = bad
     with pytest.raises(ModelUnavailableError, match=why):
         predictor.refresh_model()
-    assert predictor.error is not None
-    assert why in predictor.error
+    error = predictor.error
+    assert error is not None
+    assert why in error
     assert predictor.predict(BATCH).version == 1
     registry.model = model(3)
     assert predictor.refresh_model()

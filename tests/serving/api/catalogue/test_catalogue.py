@@ -153,6 +153,7 @@ def test_a_kick_off_far_from_the_known_one_is_an_error(world: World, days: int) 
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     known = catalogue.fixture("Arsenal", "Everton")
+    assert known.kick_off is not None
     due = datetime.fromisoformat(known.kick_off)
     for moved in (timedelta(), timedelta(days=7), -timedelta(days=7)):
         assert catalogue.fixture("Arsenal", "Everton", kick_off=due + moved).match_id == known.match_id
