@@ -19,9 +19,11 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 
@@ -31,6 +33,8 @@ from tests.support.ports import free_port
 from tests.support.rabbitmq_server import Rabbit
 from tests.support.redis_server import Store
 from tests.support.service_harness import REPOSITORY, wait_until
+
+T = TypeVar("T")
 
 AT_REST, RATE, LOADED, SATURATED = 15, 50, 20, 10
 # Command lines of the processes of one container, by the name of its row.
@@ -94,10 +98,10 @@ class Watch:
             total[row] += times.user + times.system
         return total
 
-    def phase(self, work: object) -> tuple[dict[str, float], dict[str, float], object]:
+    def phase(self, work: Callable[[], T]) -> tuple[dict[str, float], dict[str, float], T]:
         """Memory at its highest and busy cores of each row while some work is done, and what the work gave."""
         self.peak, before, began = {}, self.spent(), time.monotonic()
-        outcome = work() if callable(work) else None
+        outcome = work()
         seconds, after = time.monotonic() - began, self.spent()
         return dict(self.peak), {row: (after[row] - before[row]) / seconds for row in after}, outcome
 
@@ -116,15 +120,19 @@ def postgres(folder: Path) -> Iterator[tuple[int, int]]:
     data.mkdir()
     if user:
         os.chown(data, pwd.getpwnam("postgres").pw_uid, -1)
-    run = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
+    run: dict[str, Any] = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
     subprocess.run([tools / "initdb", "-A", "trust", "-U", "postgres", "-D", data / "db"], check=True, **run)
     server = subprocess.Popen(
         [tools / "postgres", "-D", data / "db", "-p", str(where), "-k", data, "-h", "127.0.0.1"], **run
     )
+
+    def created(name: str) -> bool:
+        command: list[str | Path] = [tools / "createdb", "-h", "127.0.0.1", "-p", str(where), "-U", "postgres", name]
+        return subprocess.run(command, check=False, **run).returncode == 0
+
     try:
         for name in ("mlflow", "dagster"):
-            make = [tools / "createdb", "-h", "127.0.0.1", "-p", str(where), "-U", "postgres", name]
-            wait_until(lambda make=make: subprocess.run(make, check=False, **run).returncode == 0)
+            wait_until(partial(created, name))
         yield where, server.pid
     finally:
         server.send_signal(signal.SIGINT)

@@ -30,7 +30,7 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 from features.io.registry import PRODUCTION, Registry
-from serving.api.dispatch.result_store import result_key
+from serving.wire.results import result_key
 from tests.support.local_stack import CHROMIUM, first_loop
 from tests.support.ports import free_port
 
