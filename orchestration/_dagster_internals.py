@@ -13,9 +13,10 @@ The page of a job lists only runs with this tag; Dagster sets it itself on the r
 
 
 def check_history(instance: dg.DagsterInstance, key: dg.AssetCheckKey, limit: int) -> list[tuple[str, bool]]:
-    """Run id and success of the newest executions of a check, newest first; a planned one counts as not passed.
+    """Run id and success of the newest executions of a check, newest first.
 
-    The public API returns the latest execution only, not one per partition.
+    An execution that has not finished counts as not passed. The public API returns the latest execution only, not one
+    per partition.
     """
     records = instance.event_log_storage.get_asset_check_execution_history(key, limit)
     return [(record.run_id, record.status.value == "SUCCEEDED") for record in records]

@@ -12,5 +12,5 @@ EAGER_ALL_WEEKS = _EAGER.without(dg.AutomationCondition.in_latest_time_window())
 )
 """Materialise every week, not only the latest, when the ratings or the model change and no upstream is missing.
 
-`matches` is ignored: new results count once the ratings include them, so that every run sees both or neither.
+`matches` is ignored, because new results take effect through the ratings. A run then sees both or neither.
 """

@@ -1,7 +1,7 @@
 """Data checks: every expectation on a table is a Dagster check of the asset that publishes it.
 
-The checks run inside the asset, before it writes: a table that fails a critical check is never published, and the
-last published one stays.
+The checks run inside the asset, before it writes. A table that fails a critical check is not published, and the
+previous table remains in use.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def build(settings: PipelineSettings) -> dg.Definitions:
         schedules=SCHEDULES,
         sensors=SENSORS,
         resources=wired,
-        # A step takes seconds; a process of its own would take longer to start than to run.
+        # A step takes seconds; a separate process would take longer to start than the step takes to run.
         executor=dg.in_process_executor,
     )
 

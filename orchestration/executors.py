@@ -1,4 +1,4 @@
-"""Where the steps of a training run: in the run's own process, or each in a pod of its own."""
+"""Where the steps of `train_model` run: all in one process, or each in its own pod."""
 
 import dagster as dg
 
@@ -8,7 +8,7 @@ _RETRIES: dict[str, object] = {"retries": {"enabled": {}}}
 def training_executor(step_pods: bool) -> dg.ExecutorDefinition:
     """The executor of `train_model`.
 
-    With a pod per step, a step that runs out of memory fails alone and is retried.
+    With one pod per step, a step that runs out of memory fails alone and is retried.
     """
     if not step_pods:
         return dg.in_process_executor.configured(_RETRIES, name="training_executor")

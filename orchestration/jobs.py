@@ -42,7 +42,7 @@ evaluate_forecasts = dg.define_asset_job(
 report_drift = dg.define_asset_job(
     "report_drift",
     selection=["drift_report"],
-    description="Compare the latest matches of a week with the seasons before. A range of weeks is one run.",
+    description="Compare the latest matches as of a week with the seasons before. A range of weeks is one run.",
 )
 backfill_weeks = dg.define_asset_job(
     "backfill_weeks",
@@ -50,11 +50,11 @@ backfill_weeks = dg.define_asset_job(
     description="Materialise all weekly assets of the chosen weeks, one run per week. A selection in the graph limits "
     "it to those assets. A backfill from an asset's page does the same in a single run for all weeks.",
 )
-"""For a person who wants one run per week; not in `ASSET_JOBS`: see `definitions`."""
+"""For a person who wants one run per week. It is not in `ASSET_JOBS`; `definitions` says why."""
 evaluate_candidate = dg.define_asset_job(
     "evaluate_candidate",
     selection=["promotion_gate"],
-    description="Evaluate the promotion gate: which conditions the version in staging meets, and why not the others.",
+    description="Evaluate the promotion gate: which conditions the version in staging passes or fails, and why.",
 )
 promote_model = dg.define_asset_job(
     "promote_model",

@@ -12,7 +12,7 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 """Tags of a run that covers a range of weeks."""
 
 FIRST_WEEK = "2025-06-30"
-"""The first week of the bundled data's last season; an installation whose clock is set earlier starts earlier."""
+"""The first week of the bundled data's last season. An installation with an earlier clock starts earlier."""
 
 WEEKS_AHEAD = 8
 """Weeks after the current one that exist as partitions."""
@@ -22,16 +22,16 @@ competitions = dg.DynamicPartitionsDefinition(name="competition")
 
 
 def weeks_from(first: str) -> dg.WeeklyPartitionsDefinition:
-    """Weeks by their Monday in UTC, up to `WEEKS_AHEAD` after the current one: matches are forecast ahead."""
+    """Weeks, named by their Monday in UTC, up to `WEEKS_AHEAD` weeks ahead, since forecasts are made in advance."""
     return dg.WeeklyPartitionsDefinition(start_date=first, day_offset=1, end_offset=WEEKS_AHEAD + 1)
 
 
 weeks = weeks_from(FIRST_WEEK)
-"""The partitions that weekly assets are declared with; `with_weeks` replaces them by those of an installation."""
+"""The partitions that weekly assets are declared with; `with_weeks` replaces them with those of an installation."""
 
 
 def with_weeks(assets: Iterable[Any], first: str) -> list[Any]:
-    """The assets, with weekly ones partitioned from an installation's first week; an earlier first week adds weeks."""
+    """The assets, with the weekly ones partitioned from an installation's first week."""
     installed = weeks_from(first)
 
     def repartition(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -41,5 +41,5 @@ def with_weeks(assets: Iterable[Any], first: str) -> list[Any]:
 
 
 def register_competitions(instance: dg.DagsterInstance, names: tuple[str, ...]) -> None:
-    """Add the followed competitions to Dagster's partitions; those it has already stay."""
+    """Add the followed competitions to Dagster's partitions. Existing ones stay."""
     instance.add_dynamic_partitions(competitions.name or "competition", list(names))

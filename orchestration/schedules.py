@@ -1,4 +1,4 @@
-"""What runs by the clock, in UTC. New results trigger the rest: see `automation` and `sensors`."""
+"""Schedules, in UTC. New results trigger everything else: see `automation` and `sensors`."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def daily_refresh(
 def weekly_retraining(
     registry: dg.ResourceParam[Registry], lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Every Tuesday: train a candidate on the running season too, unless staging holds one that is still evaluated."""
+    """Every Tuesday: train a candidate, also on the running season, unless one in staging is still being evaluated."""
     if reason := staging_busy(registry, lake, clock.as_of()):
         return dg.SkipReason(reason)
     return dg.RunRequest(run_config=retraining_config("weekly schedule"))

@@ -1,4 +1,4 @@
-"""Sensors: what runs after something has happened."""
+"""Sensors: what runs after an event, such as new results or a promotion."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
 
 REQUEST_TAG = "touchline/asked"
-"""Tag of a run that a sensor requested: what it was requested for. Runs of earlier versions carry the same tag."""
+"""Tag with the purpose of a run that a sensor requested. Its name must not change: past runs are found by it."""
 
 PROMOTION_RETRY_DELAY = timedelta(minutes=5)
 TRAINING_RETRY_DELAY = timedelta(hours=1)
@@ -71,7 +71,7 @@ def promotion_sensor(
 def request_once(
     instance: dg.DagsterInstance, purpose: str, retry_delay: timedelta, run_config: dict[str, object] | None = None
 ) -> dg.RunRequest | dg.SkipReason:
-    """Request one run at a time for a purpose, and another one if that failed.
+    """Request one run at a time for a purpose, and a new one if it failed.
 
     The number of attempts is part of the run key, because Dagster never launches two runs for the same key.
     """
@@ -79,7 +79,7 @@ def request_once(
     if any(not record.dagster_run.is_finished for record in attempts):
         return dg.SkipReason(f"a run is in progress: {purpose}")
     if any(datetime.now(UTC) - record.create_timestamp < retry_delay for record in attempts):
-        return dg.SkipReason(f"the previous run failed; retrying {retry_delay} after it: {purpose}")
+        return dg.SkipReason(f"the previous run failed; the next attempt starts {retry_delay} after it: {purpose}")
     return dg.RunRequest(run_key=f"{purpose} {len(attempts)}", tags={REQUEST_TAG: purpose}, run_config=run_config)
 
 
@@ -157,7 +157,7 @@ def new_results_sensor(
 
 
 def _inputs_hash(lake: Lake, competition: str) -> str:
-    """A hash of the tables that a competition is rated from."""
+    """A hash of the match tables that a competition's ratings are computed from."""
     return hashlib.sha256(json.dumps(lake_tables.country_fingerprints(lake, competition)).encode()).hexdigest()[:16]
 
 

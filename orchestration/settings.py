@@ -35,7 +35,7 @@ class PipelineSettings(InstanceSettings):
         "begins, or 2025-06-30 if that is earlier. Past weeks are forecast only when TOUCHLINE_AS_OF is in the past.",
     )
     evaluation_first_season: int = Field(
-        2018,  # leaves three seasons of the bundled data after burn-in for training, and seven for evaluation
+        2018,  # of the bundled data, three seasons after burn-in are left for training, and seven for evaluation
         description="First season (its starting year) of the walk-forward evaluation.",
     )
     retraining_cool_down_days: int = Field(

@@ -1,1 +1,1 @@
-"""The assets. The key of an asset is the name of its table in the lake, as is the name of its module."""
+"""The assets. An asset's key is also the name of its table or report in the lake."""

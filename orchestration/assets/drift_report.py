@@ -20,9 +20,10 @@ from orchestration.steps.weekly_forecasts import monday
 
 
 def monitored_columns(lake: Lake, model: LoadedModel) -> pd.DataFrame:
-    """Features of all played matches and one model's forecasts for them: published ones, otherwise recomputed ones.
+    """Features of all played matches, with one model's forecasts for them.
 
-    Forecasts published by earlier versions are recomputed: they would show the change of model as drift of the data.
+    Forecasts that this version published are used as they are; all others are recomputed. Forecasts of an earlier
+    version would show the change of model as drift of the data.
     """
     frame = lake_tables.features(lake)
     frame = frame[frame["status"] == Status.PLAYED].reset_index(drop=True)
@@ -48,7 +49,7 @@ def _monitored_features(model: LoadedModel) -> list[str]:
 @dg.asset(
     partitions_def=weeks,
     deps=[
-        "forecasts",  # earlier weeks are read too, but mapping them would make Dagster run all weeks for each one
+        "forecasts",  # earlier weeks are read too; mapping them would make Dagster rerun all weeks for each new one
         dg.AssetDep("match_features", partition_mapping=dg.AllPartitionMapping()),
         "outcome_model",
     ],

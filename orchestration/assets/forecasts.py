@@ -68,7 +68,8 @@ def forecasts(
     yield from checks.verify({Suite.FORECASTS: _latest_rows(frames)}, as_of)
     written = set(lake.partitions("forecasts"))
     for week, frame in frames.items():
-        # Writing waits for the disk: unchanged history, and weeks beyond the horizon, are skipped.
+        # A write waits for the disk, so weeks that cannot have changed are skipped: past ones and those beyond the
+        # horizon.
         final = week > last or (week in written and week < week_of(as_of))
         if not (final and frame[SCHEMA.names].equals(before[week][SCHEMA.names])):
             lake.write_table("forecasts", week, frame.reindex(columns=PUBLISHED.names), schema=PUBLISHED)
@@ -80,7 +81,7 @@ def forecasts(
 
 
 def _latest_rows(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """All weeks as one table with one row per match: a rescheduled match is in its old week and in its new one."""
+    """All weeks as one table, with one row per match. A rescheduled match is in two weeks; the later one counts."""
     rows = pd.concat([frame.assign(week=week) for week, frame in frames.items()], ignore_index=True)
     latest = rows.groupby("match_id")["week"].transform("max")
     return rows[rows["week"] == latest].drop(columns="week").reset_index(drop=True)

@@ -47,7 +47,7 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
 def ratings(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-    """Compute both tables in one pass through the results and check them together: neither is published alone.
+    """Compute both tables in one pass through the results. Either both are published or neither is.
 
     The pass covers all results of the country. For five tiers of twelve seasons it takes 20 ms, as long as checking
     whether an earlier pass could be continued.

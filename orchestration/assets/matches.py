@@ -65,7 +65,7 @@ def matches(
     yield from checks.verify(tables, as_of)
     lake.write_table("quarantine", competition, loaded.quarantine, schema=QUARANTINE_SCHEMA)
     changed = not published.equals(table)
-    if changed:  # downstream assets are outdated by a write, not by a refresh that changed nothing
+    if changed:  # every write makes downstream assets outdated
         lake.write_table("matches", competition, table, schema=SCHEMA)
     played = table[table["status"] == Status.PLAYED]
     yield dg.MaterializeResult(

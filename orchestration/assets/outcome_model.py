@@ -21,7 +21,7 @@ from orchestration.steps.training import IDENTITY, Recipe, first_version_rejecti
 NO_REASON = "requested by a person"
 
 AUTOMATIC_RUN_TAGS = {"dagster/schedule_name", "dagster/sensor_name"}
-"""Tags that Dagster sets on the runs which a schedule or a sensor requests."""
+"""Tags that Dagster sets on a run requested by a schedule or a sensor."""
 
 
 class TrainingConfig(dg.Config):
@@ -100,14 +100,14 @@ def outcome_model(
 
 
 def _differences(scores: dict[str, Any]) -> pd.DataFrame:
-    """Paired differences of RPS with their 95 % intervals; below zero the model is better."""
+    """Paired differences of RPS with 95 % intervals; the model is better if they are below zero."""
     return pd.DataFrame(
         [{"RPS difference to": name, **difference} for name, difference in scores["difference_to"].items()]
     )
 
 
 def _find_identical_version(registry: Registry, training: TrainingRun) -> ModelVersion | None:
-    """The version that this training would reproduce; of several, the one with a role."""
+    """The version that this training would reproduce; if there are several, one with an alias."""
     identical = [
         version
         for version in registry.versions()
@@ -130,7 +130,7 @@ def _restage(registry: Registry, version: ModelVersion, automatic: bool, reason:
         return f"{same} and {describe_role(version)}; nothing to add"
     if automatic or reason.strip() in ("", NO_REASON):
         return f"{same} and {describe_role(version)}; only a manual training with a `reason` stages it again"
-    registry.remove_tags(version.version, APPROVAL_TAGS)  # it was for the evidence of that time
+    registry.remove_tags(version.version, APPROVAL_TAGS)  # an old approval was given on old evidence
     registry.set_tags(version.version, {"staged_again_because": reason})
     registry.set_alias(STAGING, version.version)
     return f"{same} and {describe_role(version)}; it is staged again: {reason}"

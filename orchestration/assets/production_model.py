@@ -27,8 +27,8 @@ def production_model(
     """The version that makes the published forecasts, and the history of promotions.
 
     The first version goes into production automatically if it is significantly better than the base rate and not
-    significantly worse than plain Elo. A later version is promoted here if every condition of the promotion gate is
-    open when the run evaluates it; otherwise nothing changes.
+    significantly worse than plain Elo. A later version is promoted if every condition of the promotion gate passes
+    during the run; otherwise nothing changes.
     """
     verdict = None
     current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
@@ -58,4 +58,4 @@ def _require_good_evaluation(candidate: ModelVersion, lake: Lake) -> None:
     except NotPublishedError as error:
         raise dg.Failure(f"version {candidate.version} has no evaluation: {error}") from error
     if reason := first_version_rejection(scores):
-        raise dg.Failure(f"version {candidate.version} is not promoted: {reason}")
+        raise dg.Failure(f"version {candidate.version} was not promoted: {reason}")

@@ -1,4 +1,4 @@
-"""The conditions of a promotion: which are met, and why the others are not."""
+"""The promotion gate: which conditions passed, which failed, and why."""
 
 import dagster as dg
 
@@ -14,7 +14,7 @@ from orchestration.settings import PipelineSettings
     deps=["shadow_forecasts", "performance", "drift_report"],
     automation_condition=EAGER_WITH_MISSING,
     group_name="promotion",
-    pool="promotion",  # so that a decision never overwrites that of a promotion which it has not seen
+    pool="promotion",  # never beside a promotion, whose newer gate report it could overwrite
     kinds={"json"},
 )
 def promotion_gate(

@@ -33,7 +33,7 @@ def advance(local: LocalSettings, settings: PipelineSettings, weeks: int, on_pro
     InvalidInputError
         If the clock would not move forward, or cannot be moved.
     ModelUnavailableError
-        If the registry does not answer; the clock has not moved then.
+        If the registry does not answer. The clock has then not moved.
     """
     if weeks < 1:
         raise InvalidInputError(f"--weeks {weeks}: the clock only moves forward; use 1 or more")
@@ -69,7 +69,7 @@ def count(lake: Lake) -> Count:
 
 
 def changes(before: Count, after: Count) -> list[str]:
-    """The changes as sentences."""
+    """What changed, as sentences."""
     results, scored = after.results - before.results, after.scored - before.scored
     summary = (
         f"{_number(results, 'result')} came in, {_number(scored, 'forecast')} {'was' if scored == 1 else 'were'} scored"
@@ -79,5 +79,5 @@ def changes(before: Count, after: Count) -> list[str]:
     return [f"{summary}; the season is over. To replay it, delete the home folder of the run."]
 
 
-def _number(n: int, one: str, several: str = "") -> str:
-    return f"{n or 'no'} {one if n == 1 else several or one + 's'}"
+def _number(n: int, singular: str, plural: str = "") -> str:
+    return f"{n or 'no'} {singular if n == 1 else plural or singular + 's'}"

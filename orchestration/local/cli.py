@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def invalid_settings() -> list[str]:
-    """A sentence for each setting that one of the processes would reject.
+    """One sentence for each setting that a process would reject.
 
     The settings classes are named by strings, because importing all of them takes seconds and some may not be
     installed. A class is imported only if one of its own settings is set.
@@ -78,7 +78,7 @@ def invalid_settings() -> list[str]:
 
 
 def echo(line: str) -> None:
-    """Print a line and flush it, so that it also passes through a pipe at once."""
+    """Print a line and flush it, so that it is not held back if the output is piped."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -109,7 +109,7 @@ def _inspect(competitions: Sequence[str]) -> int:
 
 
 def _settings_of_running_stack() -> LocalSettings:
-    """The settings of the `up` that is running in this home; those given to this command take precedence."""
+    """The settings of the `up` that is running in this home; this command's own environment takes precedence."""
     from features.io.settings import Settings, apply_defaults
     from orchestration.local.preflight import read_run_settings
     from orchestration.local.services import LocalSettings

@@ -1,8 +1,8 @@
 """`touchline launch`: launch a job on the Dagster of a running `touchline up` and wait for its outcome.
 
-The GraphQL queries are written by hand. `DagsterGraphQLClient` offers only two of the five that are needed, launching
-and the status of a run, but no partition keys, job names or events. It would save 10 lines, cost 8 to turn its
-exceptions into sentences, add a second HTTP client, and take a fifth of Dagster's own import time on top.
+The GraphQL queries are written by hand. `DagsterGraphQLClient` offers two of the five that are needed: launching a run
+and reading its status, but not partition keys, job names or events. It would save 10 lines, but take 8 to turn its
+exceptions into sentences. It would also add a second HTTP client and a fifth of Dagster's own import time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ RUN_CONFIG_STEPS = {
     "rollback_production": "restore_previous",
     "review_drift": "record_review",
 }
-"""The step of each job that takes a configuration; `FIELD=VALUE` is for it."""
+"""The step that `FIELD=VALUE` configures, for each job that takes a configuration."""
 
 LOCATION = {"repositoryLocationName": "touchline", "repositoryName": "__repository__"}
 FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 CODE_SERVER_TIMEOUT_SECONDS, RETRY_DELAY_SECONDS = 45.0, 5.0
-"""How long and how often to retry while the code server is away; Dagster restarts it."""
+"""How long and how often to retry while Dagster restarts its code server."""
 
 _JOBS = """
 query($location: RepositorySelector!) { repositoryOrError(repositorySelector: $location) {
@@ -91,7 +91,7 @@ def launch(
             if time.monotonic() > deadline:
                 raise
         if not announced:
-            on_progress(f"Dagster's code server is restarting; {job} is launched afterwards ...")
+            on_progress(f"Dagster's code server is restarting; {job} will be launched afterwards ...")
         announced = True
         time.sleep(RETRY_DELAY_SECONDS)
 
@@ -128,7 +128,7 @@ def _run(
 ) -> None:
     started_at, run = time.monotonic(), _launch_run(dagster, job, config, partition)
     page = f"{dagster}/runs/{run}"
-    on_progress(f"{job} is launched: {page}")
+    on_progress(f"{job} was launched: {page}")
     try:
         while (status := _query(dagster, _STATUS, run=run)["runOrError"].get("status")) not in FINISHED:
             time.sleep(0.5)
@@ -152,9 +152,9 @@ def _launch_run(dagster: str, job: str, config: dict[str, Any], partition: str |
     """Launch a run; returns its id."""
     pipeline = _query(dagster, _PARTITIONS, job={**LOCATION, "pipelineName": job})["pipelineOrError"]
     keys = pipeline.get("partitionKeysOrError", {}).get("partitionKeys") or []
-    if keys and partition not in keys:  # Dagster would start the run, which would fail
+    if keys and partition not in keys:  # Dagster would start a run that fails
         span = ", ".join(keys) if len(keys) < 5 else f"{keys[0]} to {keys[-1]}"
-        raise InvalidInputError(f"{job} is not launched: it needs one partition; give --partition ({span})")
+        raise InvalidInputError(f"{job} was not launched: it needs one partition; give --partition ({span})")
     tags = [{"key": PARTITION, "value": partition}] if partition else []
     params = {"selector": {**LOCATION, "jobName": job}, "runConfigData": config, "executionMetadata": {"tags": tags}}
     answer = _query(dagster, _LAUNCH, params=params)["launchRun"]
@@ -164,7 +164,7 @@ def _launch_run(dagster: str, job: str, config: dict[str, Any], partition: str |
         case "RunConfigValidationInvalid":
             # Dagster appends the whole schema, which fills a page.
             errors = [re.split(r" Expected: | You must | Example ", error["message"])[0] for error in answer["errors"]]
-            raise InvalidInputError(f"{job} is not launched: {' '.join(errors)}")
+            raise InvalidInputError(f"{job} was not launched: {' '.join(errors)}")
         case "PipelineNotFoundError":
             jobs = _query(dagster, _JOBS, location=LOCATION)["repositoryOrError"].get("jobs")
             if not jobs:

@@ -30,10 +30,10 @@ FOLLOW_SECONDS = 0.2
 
 
 def dev_commands(settings: LocalSettings) -> dict[str, str]:
-    """Name and command of every service: those of the Procfile, without Dagster, restarted on an edit.
+    """Name and command of every service in the Procfile except Dagster, changed to restart when its code is saved.
 
-    `watchfiles` stops API and worker with SIGINT and starts them again, with the very commands of production. Uvicorn's
-    own `--reload` would serve the API only. Streamlit watches its files itself.
+    `watchfiles` stops API and worker with SIGINT and starts them again with the commands of the Procfile. Uvicorn's own
+    `--reload` would cover the API only. Streamlit watches its files itself.
     """
     commands = services_of(settings)
     del commands["dagster"]
@@ -91,7 +91,7 @@ def _run(settings: LocalSettings, echo: Callable[[str], None]) -> int:
 
 
 def _announce(settings: LocalSettings, stopping: threading.Event, echo: Callable[[str], None]) -> None:
-    """Print the addresses once API and viewer answer. If the code is broken, the log on the terminal says why."""
+    """Print the addresses once API and viewer answer. If they never do, their logs on the terminal say why."""
     with contextlib.suppress(CannotStartError):
         for name in ("REST API", "Matches (UI)"):
             wait_for(name, *settings.addresses[name], stopping)
@@ -100,7 +100,7 @@ def _announce(settings: LocalSettings, stopping: threading.Event, echo: Callable
 
 
 def _follow(name: str, log: Path, stopping: threading.Event, echo: Callable[[str], None]) -> None:
-    """Print what a service writes to its log, behind its name."""
+    """Print each line that a service writes to its log, prefixed with the service's name."""
     with log.open(errors="replace") as lines:
         while not stopping.wait(FOLLOW_SECONDS):
             for line in lines:

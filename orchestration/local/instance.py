@@ -20,6 +20,7 @@ def prepare_instance(settings: InstanceSettings) -> Path:
     config, text = home / "dagster.yaml", (Path(__file__).parent / "dagster.yaml").read_text()
     if settings.dagster_storage_url:
         text += POSTGRES_STORAGE
-    if not config.exists() or config.read_text() != text:  # running processes read it: write only what has changed
+    # Running processes read the file, so it is written only if it has changed.
+    if not config.exists() or config.read_text() != text:
         config.write_text(text)
     return home

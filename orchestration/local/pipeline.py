@@ -2,9 +2,9 @@
 
 Command: `python -m orchestration.local.pipeline`.
 
-A job runs only if its inputs have changed. On the bundled data a second start then takes 3 s of CPU time; running every
-job except the training takes 43 s. A weekly job that runs covers every week that exists, as Dagster's own automation
-would, which then finds nothing left to do.
+A job runs only if its inputs have changed. On the bundled data, a second start therefore takes 3 s of CPU time; running
+every job except the training would take 43 s. A weekly job covers every week that exists, so that Dagster's own
+automation finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Pipeline:
         for competition in self._settings.competitions:
             if self._source_differs(competition, as_of):
                 self._job("refresh_matches", f"matches of {competition}", partition_key=competition)
-        for competition in self._settings.competitions:  # after all refreshes: tiers of a country are rated together
+        for competition in self._settings.competitions:  # after all refreshes, as a country's tiers are rated together
             if not lake_tables.ratings_current(self._lake, competition):
                 self._job("update_ratings", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
@@ -86,7 +86,7 @@ class Pipeline:
             self._job("evaluate_candidate", "promotion gate")
 
     def _weekly(self, job: str, label: str, first: str | None) -> None:
-        """Run a job for every week from `first` on; does nothing if that is None."""
+        """Run a job for every week from `first` on; does nothing if `first` is None."""
         if first is not None:
             last = weeks_from(self._first).get_last_partition_key() or first
             self._job(job, f"{label}, from the week of {first}", tags={RANGE_START: first, RANGE_END: last})

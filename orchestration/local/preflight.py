@@ -1,4 +1,4 @@
-"""Checks before a local run starts, and its lock. Each failure is one sentence that says what to do."""
+"""The checks before a local run starts, and the lock of a run. Each error message says what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_PORTS = {
     **{"http": 80, "https": 443, "postgresql": 5432},
 }
 DISK_NEEDED = 500 * 2**20
-"""Bytes; lake, databases and logs of a first run take about a tenth of it."""
+"""Bytes. Lake, databases and logs of a first run take about a tenth of this."""
 
 
 class CannotStartError(TouchlineError):
@@ -38,7 +38,7 @@ def check_ports(ports: Mapping[str, int]) -> None:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise CannotStartError(
-                    f"port {port} is taken; stop what uses it or set {setting} to a free port ({error.strerror})"
+                    f"port {port} is in use; stop its process or set {setting} to a free port ({error.strerror})"
                 ) from error
 
 
@@ -87,7 +87,7 @@ def single_instance_lock(home: Path) -> Iterator[None]:
     """Allow one run per home folder. The lock ends with the process, even a killed one."""
     lock = home / LOCK
     with lock.open("a") as handle:
-        lock.chmod(0o600)  # it will hold settings, some with passwords
+        lock.chmod(0o600)  # the file will hold settings, some with passwords
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -111,7 +111,7 @@ def read_run_settings(home: Path) -> dict[str, str]:
     Raises
     ------
     CannotStartError
-        If no `up` is running in this home; nothing is created there.
+        If no `up` is running in this home. The folder is not created.
     """
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), (home / LOCK).open() as handle:
         try:

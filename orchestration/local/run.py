@@ -1,4 +1,4 @@
-"""`touchline up`: start every service of the Procfile on this machine, and stop all of it again."""
+"""`touchline up`: start every service of the Procfile on this machine, and stop them all at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GRACE_SECONDS = 15
 
 
 class LocalRun:
-    """Everything that `touchline up` starts, from the first line printed to the end of the last process."""
+    """One `touchline up`, from the first printed line to the end of the last process."""
 
     def __init__(self, settings: LocalSettings, echo: Callable[[str], None]) -> None:
         self.settings, self.echo = settings, echo
@@ -44,7 +44,7 @@ class LocalRun:
         )
 
     def run(self) -> int:
-        """Start, wait, stop; 0 after a requested stop, 1 after a failure."""
+        """Start the services, wait, and stop them; returns 0 after a requested stop, 1 after a failure."""
         self.echo(f"Starting Touchline; its state and logs are in {self.home}")
         announcer = threading.Thread(target=self._start_up_and_announce, daemon=True)
         with self.supervisor.stopped_by_signals():

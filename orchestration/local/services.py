@@ -22,7 +22,7 @@ TELEMETRY_OFF = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # saves ten processes of a job runner that is not used here
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # MLflow's job runner is not used here; it would start ten processes
     "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
     "PYTHONUNBUFFERED": "1",
     "OMP_NUM_THREADS": "1",  # one-row model calls are slower on a thread pool
@@ -51,7 +51,7 @@ class LocalSettings(InstanceSettings):
 
     @property
     def mlflow_is_external(self) -> bool:
-        """Whether the settings name a tracking server, so that none is started."""
+        """Whether the settings name a tracking server; if so, none is started."""
         return "mlflow_tracking_uri" in self.model_fields_set
 
     @property
@@ -73,7 +73,7 @@ class LocalSettings(InstanceSettings):
 
     @property
     def addresses(self) -> dict[str, tuple[str, str]]:
-        """Name, address and health path of every service that a person opens."""
+        """Name, address and health path of every service that a person can visit."""
         return {
             "Matches (UI)": (f"http://127.0.0.1:{self.ui_port}", "/_stcore/health"),
             "REST API": (f"http://127.0.0.1:{self.api_port}", "/healthcheck/ready"),
@@ -102,7 +102,7 @@ def child_environment(settings: LocalSettings) -> dict[str, str]:
         "TOUCHLINE_BROKER_URL": settings.broker_url or f"{broker}/0",
         "TOUCHLINE_RESULT_BACKEND_URL": settings.result_backend_url or f"{broker}/1",
         **{name: str(port) for name, port in settings.ports.items()},
-        # Private, but the only way to the bundled binary: the public class starts a server of its own, with its own
+        # A private function, but the only way to find the bundled binary: the public class starts a server with its own
         # settings and log, outside the Procfile.
         "VALKEY_SERVER": str(get_binary_path()),
         "VALKEY_PORT": str(valkey),
@@ -112,7 +112,7 @@ def child_environment(settings: LocalSettings) -> dict[str, str]:
 
 
 def prepare(settings: LocalSettings) -> None:
-    """Create the folders of a local run. Metrics of the last run are deleted, or they would be counted again."""
+    """Create the folders of a local run, and delete the last run's metrics, which would be counted again."""
     home = settings.home.absolute()
     shutil.rmtree(home / "metrics", ignore_errors=True)
     for folder in ("mlflow", "valkey", "logs", "metrics", *(() if settings.lake else ("lake",))):

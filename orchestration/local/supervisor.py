@@ -1,4 +1,4 @@
-"""Starts the services of a Procfile and stops all of them when one exits or on request."""
+"""Starts the services of a Procfile, and stops all of them on request or when one exits."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def parse_procfile(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ServiceExit:
-    """A service that stopped without being asked to."""
+    """A service that exited without a request to stop."""
 
     name: str
     exit_code: int
 
 
 class Supervisor:
-    """Runs each service as a session of its own, which a Ctrl-C in the terminal does not reach.
+    """Runs each service in its own session, which a Ctrl-C in the terminal does not reach.
 
-    A service writes its output straight into `logs/<name>.log`; what the supervisor does is in `logs/system.log`.
+    A service writes its output straight into `logs/<name>.log`; the supervisor writes to `logs/system.log`.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Supervisor:
             (logs / f"{name}.log").write_bytes(b"")
 
     def run(self, on_started: Callable[[], None], on_stopping: Callable[[], None]) -> ServiceExit | None:
-        """Start all services and stop them after `stop` or when one exits; returns the service that exited.
+        """Start all services and stop them after `stop` or when one exits; returns the service that exited, if any.
 
-        What had to be killed is in `killed`.
+        `killed` lists the processes that had to be killed.
         """
         try:
             self._start()
@@ -75,12 +75,12 @@ class Supervisor:
         return exited
 
     def stop(self) -> None:
-        """Make `run` stop everything and return; safe to repeat, and in other threads and signal handlers."""
+        """Make `run` stop everything and return. May be called repeatedly, from any thread or signal handler."""
         self._stop_requested = True
 
     @contextlib.contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
-        """Within the block, SIGINT and SIGTERM call `stop`, as often as they come."""
+        """Within the block, every SIGINT and SIGTERM calls `stop`."""
 
         def handle(_number: int, _frame: FrameType | None) -> None:
             self.signalled = True
@@ -122,13 +122,14 @@ class Supervisor:
                     self._log(f"{name} stopped by itself (exit code {code})")
                     return ServiceExit(name, code)
             time.sleep(POLL_SECONDS)
-        self._log("asked to stop")
+        self._log("a stop was requested")
         return None
 
     def _stop_all(self) -> list[str]:
-        """Stop what runs, gently, then by force; returns what had to be killed.
+        """Ask every process to stop, then kill those that did not; returns the killed ones.
 
-        Descendants are listed first: one that has left the process group of its service outlives a signal to the group.
+        Descendants are listed before the first signal, because one that has left its service's process group does not
+        receive a signal to the group.
         """
         descendants = _descendants(self._processes.values())
         self._signal_groups(signal.SIGTERM)
@@ -168,7 +169,7 @@ def _kill(processes: Iterable[psutil.Process]) -> list[str]:
         with contextlib.suppress(psutil.Error):
             command = " ".join(process.cmdline())
             process.kill()
-            if command:  # an empty one belongs to a process that is ending anyway
+            if command:  # a process with an empty command line is ending anyway
                 killed.append(f"{command} (pid {process.pid})")
     return killed
 

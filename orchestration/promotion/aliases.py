@@ -1,8 +1,8 @@
 """Move the registry aliases, and record who did it, when, why and on which evidence.
 
 Moving the alias `production` is the promotion itself. The reason is tagged on the version before the alias moves, so
-that no version is ever in production without one. `previous` and the history are updated after it;
-`complete_promotion` does both if the process was stopped in between.
+that every version in production has one. `previous` and the history are updated afterwards. If the process stops in
+between, `complete_promotion` makes up for it.
 """
 
 from __future__ import annotations
@@ -44,15 +44,17 @@ def promote_first(registry: Registry, lake: Lake, candidate: ModelVersion, at: d
 
 
 def promote(registry: Registry, lake: Lake, verdict: GateDecision) -> None:
-    """Put the candidate of an open gate into production, unless it is there; the version it replaces is `previous`.
+    """Put the candidate into production; the version that it replaces becomes `previous`.
+
+    Does nothing if the candidate is already in production.
 
     Raises
     ------
     PromotionBlockedError
-        If a condition failed, or the aliases have moved since the gate was evaluated.
+        If a condition of the gate failed, or the aliases have moved since the gate was evaluated.
     """
     if not verdict.passed:
-        raise PromotionBlockedError(f"version {verdict.candidate} is not promoted: {', '.join(verdict.failed)}")
+        raise PromotionBlockedError(f"version {verdict.candidate} was not promoted: {', '.join(verdict.failed)}")
     current = {
         alias: version.version if (version := registry.by_alias(alias)) else None for alias in (STAGING, PRODUCTION)
     }
@@ -60,7 +62,7 @@ def promote(registry: Registry, lake: Lake, verdict: GateDecision) -> None:
         return
     if current != {STAGING: verdict.candidate, PRODUCTION: verdict.production}:
         raise PromotionBlockedError(
-            f"version {verdict.candidate} is not promoted: the aliases moved to {current} after it was evaluated"
+            f"version {verdict.candidate} was not promoted: the aliases moved to {current} after it was evaluated"
         )
     complete_promotion(registry, lake)
     candidate = registry.version(verdict.candidate)
@@ -125,7 +127,7 @@ def complete_promotion(registry: Registry, lake: Lake) -> None:
 
 
 def why_in_production(version: ModelVersion | None) -> dict[str, Any] | None:
-    """The history entry that put a version into production, from the tags of the version itself."""
+    """The history entry of the change that put a version into production, read from the version's tags."""
     return next(iter(_tag_values(version)), None) if version else None
 
 

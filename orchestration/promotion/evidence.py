@@ -1,4 +1,4 @@
-"""Evidence on the candidate, from the lake, the registry and the data checks, and the gate's decision on it."""
+"""Collects the evidence on the candidate from the lake, the registry and the data checks, and evaluates the gate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orchestration.steps.baselines import plain_elo
 APPROVAL_TAGS = ("approved_by", "approved_because", "approved_evidence", "approved_at")
 
 _MAX_CHECK_RESULTS = 200
-"""Results read per check: enough for a season of weeks, or for years of a handful of competitions."""
+"""Results to read per check: enough for every week of a season, or for a few competitions over years."""
 
 
 def assess(
@@ -92,10 +92,10 @@ def _no_newer_version(production: ModelVersion, policy: Policy, as_of: datetime)
 
 
 def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) -> dict[str, bool]:
-    """Whether each critical check that has run passed in the newest run of every partition, by name.
+    """By name of each critical check that has run: whether it passed in the newest run of every partition.
 
-    A check that was planned but not reached has not passed. A run of a partitioned asset without a partition always
-    fails, and is ignored once there are results of partitions.
+    A check that was planned but did not run has not passed. A run of a partitioned asset without a partition always
+    fails; it is ignored once there are results of partitions.
     """
     history = {key: check_history(instance, key, _MAX_CHECK_RESULTS) for key in keys}
     run_ids = {run_id for results in history.values() for run_id, _ in results}
@@ -115,7 +115,7 @@ def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) 
 
 
 def _partitions(run: dg.DagsterRun) -> tuple[str | None, ...]:
-    """Partitions that a run covered, from its tags: the records of checks do not name them."""
+    """The partitions that a run covered, from its tags, since the records of checks do not name them."""
     if first := run.tags.get(RANGE_START):
         return tuple(weeks_from(first).get_partition_keys_in_range(dg.PartitionKeyRange(first, run.tags[RANGE_END])))
     return (run.tags.get(PARTITION),)

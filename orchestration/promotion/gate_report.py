@@ -1,4 +1,4 @@
-"""The published decision of the promotion gate: writing it, showing it, and the role of the version it is about."""
+"""The published decision of the promotion gate: how it is written and shown, and the role of the version."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def publish_gate_report(
 def gate_metadata(verdict: GateDecision) -> dict[str, Any]:
     """The decision as Dagster metadata.
 
-    The conditions are a list: Dagster would cut off the last column of a table, which holds the reason.
+    The conditions are a list, because Dagster would cut off the last column of a table, the reason.
     """
     lines = [
         f"- **{'passed' if condition.passed else 'FAILED'}** `{condition.name}`: {condition.why} "
@@ -57,7 +57,7 @@ def gate_metadata(verdict: GateDecision) -> dict[str, Any]:
 
 
 def describe_role(version: ModelVersion) -> str:
-    """The role of a version, or why it has none, as a clause that follows its number."""
+    """The role of a version, or why it has none, as a predicate: "is in production"."""
     roles = {PRODUCTION: "is in production", STAGING: "is staged already", PREVIOUS: "was in production before"}
     for alias, role in roles.items():
         if alias in version.aliases:
@@ -69,13 +69,13 @@ def describe_role(version: ModelVersion) -> str:
 
 
 def _reason_nothing_is_staged(versions: Sequence[ModelVersion]) -> str:
-    """What happened to the version that was staged last: only a rollback unstages it without a successor."""
+    """That no version is staged, and what happened to the last one. Only a rollback leaves `staging` empty."""
     last = max(versions, key=lambda version: (version.tags.get("rolled_back_at", ""), version.version), default=None)
     return f"no version is staged; version {last.version} {describe_role(last)}" if last else "no version is staged"
 
 
 def _last_report(lake: Lake) -> dict[str, Any] | None:
-    """The decision published last; an unreadable one counts as none, since it is about to be replaced."""
+    """The decision published last; None if it cannot be read, since it is about to be replaced."""
     try:
         return lake_tables.read_report(lake, reports.PROMOTION_GATE)
     except CorruptArtefactError:

@@ -21,15 +21,15 @@ from orchestration.steps import lake_tables
 
 
 class ApprovalForm(dg.Config):
-    """Who approves which version, and why."""
+    """Who approves a version, and why."""
 
     version: int = Field(description="Number of the version in `staging`.")
     name: str = Field(description="Who approves.")
     reason: str = Field(description="Why. Recorded in the tags of the version.")
     evidence: str | None = Field(
         default=None,
-        description="`evidence` of the gate report that was read, by default the published one. The approval is "
-        "refused if it has changed since.",
+        description="The field `evidence` of the gate report that the approval is based on; default: the published "
+        "report. The approval is refused if the evidence has changed since.",
     )
 
 
@@ -41,7 +41,7 @@ class RollbackForm(dg.Config):
 
 
 class ReviewForm(dg.Config):
-    """Who has reviewed the drift report of which week, with what conclusion."""
+    """Who reviewed a week's drift report, and the conclusion."""
 
     week: str = Field(description="Monday of the week, YYYY-MM-DD.")
     name: str = Field(description="Who reviewed.")
@@ -49,7 +49,7 @@ class ReviewForm(dg.Config):
 
 
 def _require_filled(form: dg.Config) -> None:
-    """Refuse a form with empty fields, as the launchpad opens it."""
+    """Refuse a form with empty fields; the launchpad shows it that way at first."""
     empty = [name for name, value in form if value == 0 or (isinstance(value, str) and not value.strip())]
     if empty:
         raise dg.Failure(f"these fields of the form are empty: {', '.join(empty)}")
@@ -72,7 +72,7 @@ def approve_candidate(
         raise dg.Failure("no version is staged, so there is nothing to approve")
     reviewed = config.evidence or (lake_tables.read_report(lake, reports.PROMOTION_GATE) or {}).get("evidence")
     if reviewed is None:
-        raise dg.Failure("no gate report is published that could have been read; run the job evaluate_candidate first")
+        raise dg.Failure("no gate report has been published yet; run the job evaluate_candidate first")
     try:
         approval = approve(verdict, config.version, config.name, config.reason, clock.as_of(), reviewed)
     except TouchlineError as error:
@@ -107,7 +107,7 @@ def reevaluate_gate(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[PipelineSettings],
 ) -> None:
-    """Publish a gate report that includes the decision, instead of waiting for the next results."""
+    """Publish a gate report that includes this decision now, instead of after the next results."""
     metadata = publish_gate_report(context.instance, lake, registry, clock, settings)
     context.log_event(dg.AssetMaterialization("promotion_gate", metadata=metadata))
 
@@ -132,7 +132,7 @@ def record_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.Re
 
 
 def _empty_form(op: str, **fields: str | int) -> dict[str, Any]:
-    """The run configuration that the launchpad opens with, to be filled in; a run with empty fields fails."""
+    """The run configuration that the launchpad shows, for the user to fill in. A run with empty fields fails."""
     return {"ops": {op: {"config": fields}}}
 
 

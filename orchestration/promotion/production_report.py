@@ -42,7 +42,7 @@ def _version_row(version: ModelVersion) -> dict[str, object]:
 
 
 def _history_row(entry: dict[str, Any]) -> dict[str, object]:
-    """A promotion or rollback, the most important columns first: a narrow window cuts off the rest."""
+    """A promotion or rollback, with the most important columns first, because a narrow window cuts off the rest."""
     return {
         "at": pd.Timestamp(entry["at"]),
         "version": entry["version"],

@@ -1,4 +1,4 @@
-"""Alarms that trigger a retraining, and the limits on it: pure functions of the reports and of past trainings."""
+"""Alarms that trigger a retraining, and the limits on such retrainings. All functions are pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CAP_WINDOW = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Alarm:
-    """A problem that retraining may fix. `key` identifies it across reports, so that one alarm trains one model."""
+    """A problem that retraining may fix. `key` identifies it across reports, so that it triggers one training only."""
 
     key: str
     why: str

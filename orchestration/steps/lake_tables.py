@@ -1,4 +1,4 @@
-"""Tables and reports of the lake, where what is not published yet is an empty table or None."""
+"""Reads the lake's tables and reports. One that is not published yet is an empty table, or None for a report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORECAST_INPUTS = "made_from/forecasts.json"
 
 
 def matches(lake: Lake, competitions: Iterable[str] | None = None) -> pd.DataFrame:
-    """The matches of the given competitions, default all, in order of kick-off."""
+    """The matches of the given competitions (default: all), in order of kick-off."""
     names = lake.partitions("matches") if competitions is None else list(competitions)
     if not names:
         raise NotPublishedError(f"{lake.root} holds no matches yet; run the job refresh_matches first")
@@ -72,12 +72,12 @@ def read_report(lake: Lake, path: str) -> dict[str, Any] | None:
 
 
 def competitions_of_country(lake: Lake, competition: str) -> list[str]:
-    """The published tiers of a competition's country: their clubs meet over the years, so they are rated together."""
+    """The published tiers of a competition's country, which are rated together since clubs move between them."""
     return [name for name in lake.partitions("matches") if country_of(name) == country_of(competition)]
 
 
 def match_fingerprints(lake: Lake, competitions: Iterable[str]) -> dict[str, list[Any]]:
-    """Fingerprints of the competitions' match tables. Compare them for equality only: times on S3 are whole seconds."""
+    """Fingerprints of the competitions' match tables. They can be compared for equality only, not ordered."""
     stamps = {name: lake.table_fingerprint("matches", name) for name in competitions}
     return {name: list(astuple(stamp)) for name, stamp in stamps.items() if stamp is not None}
 
@@ -88,7 +88,7 @@ def country_fingerprints(lake: Lake, competition: str) -> dict[str, list[Any]]:
 
 
 def record_rating_inputs(lake: Lake, competition: str, made_from: Mapping[str, list[Any]]) -> None:
-    """Record the fingerprints a competition's ratings were computed from, and the features they were turned into."""
+    """Record the inputs of a competition's ratings (fingerprints) and the names of the features made from them."""
     lake.write_json(f"ratings/{competition}.json", {"made_from": dict(made_from), "features": list(FEATURES)})
 
 
@@ -101,7 +101,7 @@ def ratings_current(lake: Lake, competition: str) -> bool:
 
 
 def record_forecast_inputs(lake: Lake, weeks: Iterable[str], since: str, made_from: Mapping[str, list[Any]]) -> None:
-    """Record the fingerprints the forecasts of weeks were made from; weeks before `since` are final and left out."""
+    """Record the fingerprints that the weeks' forecasts were made from. Weeks before `since` are final and left out."""
     recorded = {**forecast_inputs(lake), **{week: dict(made_from) for week in weeks}}
     lake.write_json(_FORECAST_INPUTS, {week: recorded[week] for week in recorded if week >= since})
 

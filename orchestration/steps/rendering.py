@@ -67,7 +67,7 @@ def reliability_figure(bins: Sequence[Mapping[str, float]]) -> Figure:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], linestyle="--", color="grey", linewidth=1)
     forecast = [row["forecast"] for row in bins]
-    # Not `errorbar`: it rejects a lower end that rounding has put above an observed frequency of 0.
+    # `errorbar` is not used: it rejects a lower end that rounding has put above an observed frequency of 0.
     axes.vlines(forecast, [row["low"] for row in bins], [row["high"] for row in bins], linewidth=1)
     axes.scatter(forecast, [row["observed"] for row in bins], s=[10 + row["n"] / 8 for row in bins], alpha=0.8)
     axes.set(xlabel="forecast probability", ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1))

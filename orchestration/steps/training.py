@@ -1,4 +1,4 @@
-"""Training of a model: from published tables to everything that the registry stores about it."""
+"""Trains a model from published tables, and collects everything that the registry stores about it."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def train(
 
 
 def _need_shots(matches: pd.DataFrame) -> None:
-    """Require shots for most matches: where they are unknown, the ratings of shots do not change."""
+    """Require shots for most matches, because a match without them does not change the shot ratings."""
     known = matches[["home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target"]].notna().all(axis=1)
     for competition, share in known.groupby(matches["competition"]).mean().items():
         if share < 0.5:
@@ -219,7 +219,7 @@ def code_revision(root: Path = ROOT) -> str:
 
 
 def _is_source_file(file: Path) -> bool:
-    """Whether a file belongs to the source: not a cache of the interpreter, nor a hidden file of an editor."""
+    """Whether a file is source code: neither a cache of the interpreter nor a hidden file of an editor."""
     return file.is_file() and "__pycache__" not in file.parts and not file.name.startswith(".")
 
 

@@ -1,4 +1,4 @@
-"""The forecasts of one week as of a given time: without leakage, and without changing published history."""
+"""The forecasts of one week as of a given time, without leakage and without changes to published history."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFra
     known, version = as_known_at(matches, as_of), model.version
     pools = known["competition"].map(country_of)
     parts = []
-    # One country at a time, as in `team_states`: `features_as_of` is the last result of the same country.
+    # One country at a time, as in `team_states`, because `features_as_of` is the last result of the same country.
     for pool, due in fixtures.groupby(fixtures["competition"].map(country_of)):
         states = compute_ratings(known[pools == pool]).team_states
         parts.append(forecast(model, due, states, version.version, version.trained_through, as_of))
@@ -68,7 +68,7 @@ def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFra
 
 
 def _keep_unchanged(fresh: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Keep the date of publication of forecasts whose content has not changed."""
+    """Give forecasts whose content has not changed their earlier date of publication."""
     content = [name for name in SCHEMA.names if name != "published_at"]
     if fresh.empty or published.empty:
         return fresh

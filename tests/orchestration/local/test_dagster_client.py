@@ -88,7 +88,7 @@ def test_success_is_one_line_with_the_messages_of_the_run(said) -> None:
     ]
     dagster = Dagster(STARTED, events=events, partitions=["2026-03-09"])
     launched, ended = said(dagster, "approve_promotion", "version=2", "name=Ada", partition="2026-03-09")
-    assert launched == "approve_promotion is launched: http://dagster.example/runs/abc"
+    assert launched == "approve_promotion was launched: http://dagster.example/runs/abc"
     assert ended == "approve_promotion succeeded after 0 s; version 2 approved by Ada"
     (launch_params,) = dagster.launched
     assert launch_params["runConfigData"] == {"ops": {"approve_candidate": {"config": {"version": 2, "name": "Ada"}}}}
@@ -111,7 +111,7 @@ def test_failure_is_the_message_of_the_step_and_a_link(said) -> None:
                 "__typename": "RunConfigValidationInvalid",
                 "errors": [{"message": 'Received unexpected config entry "opps" at the root. Expected: "{ a page }".'}],
             },
-            'approve_promotion is not launched: Received unexpected config entry "opps" at the root.',
+            'approve_promotion was not launched: Received unexpected config entry "opps" at the root.',
         ),
         ({"__typename": "PipelineNotFoundError"}, "there is no job 'approve_promotion'; the jobs are train_model"),
         ({"__typename": "PythonError", "message": "builtins.ValueError: no room\n  a trace"}, "no room"),
@@ -137,7 +137,7 @@ def test_restart_of_the_code_server_is_waited_for(said, monkeypatch) -> None:
     dagster = Dagster(gone, gone, STARTED)
     assert [line.partition(";")[0] for line in said(dagster)] == [
         "Dagster's code server is restarting",
-        "approve_promotion is launched: http://dagster.example/runs/abc",
+        "approve_promotion was launched: http://dagster.example/runs/abc",
         "approve_promotion succeeded after 0 s",
     ]
     assert len(dagster.launched) == 3

@@ -28,7 +28,7 @@ def test_a_taken_port_is_named_with_its_setting() -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        with pytest.raises(CannotStartError, match=rf"port {port} is taken.*TOUCHLINE_API_PORT"):
+        with pytest.raises(CannotStartError, match=rf"port {port} is in use.*TOUCHLINE_API_PORT"):
             check_ports({"TOUCHLINE_API_PORT": port})
 
 
@@ -119,7 +119,7 @@ def test_taken_port_is_one_sentence(tmp_path: Path) -> None:
         done = _touchline("up", environment)
     assert done.returncode == 1
     assert done.stdout.count("\n") == 1
-    assert f"port {port} is taken" in done.stdout
+    assert f"port {port} is in use" in done.stdout
     assert "TOUCHLINE_API_PORT" in done.stdout
 
 
