@@ -1,6 +1,6 @@
-"""Errors of serving, and the one table that gives every error its HTTP status and its metrics label.
+"""Errors of serving, and the table of every error's HTTP status and metrics label.
 
-Imports no web framework. A class may be renamed: clients and stored results only ever see its `code`.
+Imports no web framework. A class may be renamed, because clients and stored results contain only its `code`.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def to_wire(error: Exception) -> dict[str, Any]:
 
 
 def from_wire(stored: Mapping[str, Any]) -> TouchlineError:
-    """The error that a worker stored. One that no code explains becomes a TaskFailedError without details."""
+    """The error that a worker stored. An unknown code becomes a TaskFailedError without details."""
     name = str(stored.get("exc_type"))
     messages = stored.get("exc_message") or [name]
     message = messages if isinstance(messages, str) else str(messages[0])
@@ -167,6 +167,6 @@ def from_wire(stored: Mapping[str, Any]) -> TouchlineError:
         return TaskFailedError(f"the task failed: {message}")
     if name == "NotRegistered":
         return IncompatibleWorkerError(f"a worker of another version does not know the task {message}")
-    # Up to version 0.1 the class name was stored, from which the code was derived.
+    # Up to version 0.1 the class name was stored; the code is derived from it.
     error_class = _BY_CODE.get(name) or _BY_CODE.get(re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower())
     return error_class(message) if error_class else TaskFailedError("the worker failed; see its log for the cause")

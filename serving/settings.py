@@ -14,11 +14,13 @@ class ServingSettings(Settings):
 
     broker_url: str = Field("redis://127.0.0.1:6379/0", description="RabbitMQ (amqp://) or Redis / Valkey (redis://).")
     result_backend_url: str | None = Field(
-        None, description="Redis 7 or Valkey, or later, that keeps results; default: the broker, when that is one."
+        None,
+        description="Result store: Valkey, or Redis 7 or later. Default: the broker if it is Redis or Valkey, "
+        "redis://127.0.0.1:6379/0 if it is RabbitMQ.",
     )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, description="Port the API listens on.")
-    api_keys_file: Path | None = Field(None, description="File of `name:sha256` lines; without it the API is open.")
+    api_keys_file: Path | None = Field(None, description="File of `name:sha256` lines; default: no keys required.")
     api_processes: int = Field(1, gt=0, description="API processes that share the port.")
     max_connections: int = Field(900, gt=0, description="Maximum number of open connections of one API process.")
     cors_origins: tuple[str, ...] = Field(
@@ -39,9 +41,7 @@ class ServingSettings(Settings):
     shed_above_wait_seconds: float = Field(
         10.0, gt=0, description="Estimated queue wait in seconds above which requests are shed."
     )
-    max_queue_length: int = Field(
-        100_000, gt=0, description="Queue length above which asynchronous tasks are shed too."
-    )
+    max_queue_length: int = Field(100_000, gt=0, description="Queue length above which asynchronous tasks are shed.")
     catalogue_refresh_seconds: float = Field(
         5.0, gt=0, description="Seconds between checks of the lake for new tables."
     )
@@ -85,5 +85,5 @@ class ServingSettings(Settings):
 
 
 def redis_scheme(url: str) -> str:
-    """Valkey speaks Redis' protocol: its addresses are taken under either name."""
+    """The address with the scheme of Redis, whose protocol Valkey speaks."""
     return url.replace("valkey://", "redis://", 1).replace("valkeys://", "rediss://", 1)

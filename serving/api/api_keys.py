@@ -1,6 +1,6 @@
 """API keys: random, shown once, stored as hashes, compared in constant time.
 
-`python -m serving.api.api_keys NAME` creates one.
+`python -m serving.api.api_keys NAME` creates a key.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ApiKeys:
         return cls(hashes)
 
     def authenticate(self, key: str) -> str | None:
-        """Return the owner of a key, or None. Compares every hash, so that the duration reveals nothing."""
+        """Return the owner of a key, or None. Compares every hash, so that the response time reveals nothing."""
         key_digest = _digest(key)
         owner = None
         for name, digest in self._hashes:

@@ -46,7 +46,7 @@ Every error is a problem document (RFC 9457). It names the invalid fields and su
 
 
 def create_app(settings: ServingSettings | None = None) -> FastAPI:
-    """Build the application. It connects to nothing before it is started."""
+    """Build the application. It opens no connection until it is started."""
     settings = settings or ServingSettings()
     app = FastAPIOffline(  # serves the assets of /docs itself
         title="Touchline",

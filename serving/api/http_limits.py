@@ -1,7 +1,7 @@
 """Limits per HTTP connection: size and duration of the request head, and time to read the response.
 
-They stop slow clients from holding connections open (slowloris); behind an ingress that has such limits they are
-optional. A head that arrives in one piece, as nearly all do, costs two comparisons; only others start a timer.
+They stop slow clients from holding connections open (slowloris). Behind an ingress with such limits they are optional.
+A head that arrives in one piece, as nearly all do, costs two comparisons; only the others start a timer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection; overrides private parts of uvicorn's protocol, so check them when uvicorn is upgraded."""
+    """One connection. Overrides private parts of uvicorn's protocol, which must be checked when uvicorn is upgraded."""
 
     def __init__(self, *args: Any, timeout_seconds: float, max_connections: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -93,7 +93,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @property
     def _idle(self) -> bool:
-        """True between two requests if bytes that start none have stopped uvicorn's keep-alive timer."""
+        """True between two requests if stray bytes, such as empty lines, have stopped uvicorn's keep-alive timer."""
         is_complete = self.cycle is None or self.cycle.response_complete
         return is_complete and self.timeout_keep_alive_task is None and not self.transport.is_closing()
 

@@ -70,7 +70,7 @@ class RequestContextMiddleware:
 
 
 class ErrorMiddleware:
-    """Turns unhandled exceptions into a 500 problem document, inside those for request id, metrics and CORS."""
+    """Turns unhandled exceptions into a 500 problem document. The middleware for id, metrics and CORS is outside it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

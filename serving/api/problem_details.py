@@ -25,7 +25,7 @@ MAX_FIELD_ERRORS = 20
 _UNREADABLE = {"loc": ("body",), "type": "json_invalid", "msg": "the body is not valid JSON"}
 JSON_HINT = "send the body as JSON under the header Content-Type: application/json"
 _TITLES: Mapping[type[Exception], str] = {LeakageError: "Kick-off too early", InvalidFieldError: "Invalid request"}
-"""Titles of errors whose code says too little."""
+"""Titles of errors whose code is not clear enough."""
 _FIELDS: Mapping[type[Exception], str] = {
     UnknownMatchError: "match_id",
     UnknownCompetitionError: "competition",
@@ -121,7 +121,7 @@ def install(app: FastAPI) -> None:
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI raises it for bytes that are not text
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI raises this error for bytes that are not text
             return await validation_error(request, RequestValidationError([_UNREADABLE]))
         kind = ErrorKind.NOT_FOUND if error.status_code == HTTPStatus.NOT_FOUND else ErrorKind.INVALID_INPUT
         ERRORS.labels(kind).inc()

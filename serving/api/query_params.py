@@ -1,4 +1,4 @@
-"""Models of query parameters. An unknown name is an error: a request with a misspelt filter would get other matches."""
+"""Models of query parameters. An unknown name is an error, because a misspelt filter would be ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reduce the memory of idle processes: about 30 MB of the API and its worker together."""
+"""Reduces the memory of idle processes, by about 30 MB for the API and its worker together."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import gc
 
 
 def use_system_allocator() -> None:
-    """Let Arrow use the system's allocator: its own one keeps the memory that it has freed."""
+    """Let Arrow use the system's allocator, because its own keeps freed memory."""
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
 
 
 def freeze_heap() -> None:
-    """Collect garbage, exclude what is left from later collections, and return freed memory to the system.
+    """Collect garbage, exclude the remaining objects from later collections, and return freed memory to the system.
 
-    Under load, a collection that walks the catalogue took 100 ms, twice a second. In a child process of the worker it
-    would copy all the pages that the child shares with its parent.
+    Under load, a collection that included the catalogue took 100 ms, twice per second. In a child process of the worker
+    it would copy all memory pages that the child shares with its parent.
     """
     gc.collect()
     gc.freeze()
@@ -26,6 +26,6 @@ def freeze_heap() -> None:
 
 def trim_heap() -> None:
     """Return freed memory to the system."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only the GNU C library has it
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only the GNU C library has this function
     if trim is not None:
         trim(0)

@@ -1,6 +1,6 @@
 """Spans across API, broker and worker. Without an OTLP endpoint every function here does nothing.
 
-OpenTelemetry is imported only where an endpoint is set.
+OpenTelemetry is imported only if an endpoint is set.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TracedTask(Protocol):
 def configure(endpoint: str | None, service: str) -> None:
     """Send spans to a collector from now on.
 
-    Call this in the process that makes the spans: the sending thread does not survive a fork.
+    Call this in the process that makes the spans, because the sending thread does not survive a fork.
     """
     global _provider
     if endpoint is None:
@@ -48,7 +48,7 @@ def configure(endpoint: str | None, service: str) -> None:
 
 
 def shutdown() -> None:
-    """Send the spans that are left."""
+    """Send the remaining spans."""
     global _provider
     if _provider is not None:
         _provider.shutdown()
@@ -59,7 +59,7 @@ def shutdown() -> None:
 def span(name: str, parent: Mapping[str, str] | None = None, **attributes: Any) -> Iterator[dict[str, str]]:
     """A span around a block; yields its trace context.
 
-    Its parent is the trace context `parent`, none if that is empty, or the current span if it is None.
+    Its parent is the trace context `parent`; an empty one means no parent, None means the current span.
     """
     if _provider is None:
         yield {}

@@ -1,1 +1,1 @@
-"""What the API and the worker say to each other: queue, task names, messages, columns, results. Knows no framework."""
+"""The protocol of API and worker: queue, task names, messages, columns, results. Imports no framework."""

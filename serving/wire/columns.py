@@ -1,4 +1,4 @@
-"""Matches and forecasts as columns, which cost less at every hop than one document for each match.
+"""Matches and forecasts as columns, which cost less at every hop than one document per match.
 
 Tasks carry only model inputs and results only model outputs. The API, which has the fixtures, builds the JSON.
 """
@@ -22,7 +22,7 @@ _NUMBER_COLUMNS = FIXTURE_DTYPE.names or ()
 
 @dataclass(frozen=True, eq=False)
 class FixtureBatch:
-    """Matches to forecast. Every column but `clubs` has length n, one entry for each match."""
+    """Matches to forecast. Every column except `clubs` has length n, one entry per match."""
 
     match: NDArray[np.uint64]
     """`match_key` of the match id; 0 for a match that is not in the lake."""
@@ -32,9 +32,9 @@ class FixtureBatch:
     """Index into `clubs`, like `away`."""
     away: NDArray[np.uint32]
     neutral: NDArray[np.bool_]
-    """True where neither club plays at home."""
+    """True if neither club plays at home."""
     kick_off: NDArray[np.datetime64]
-    """In UTC, without a zone; NaT where it is unknown."""
+    """In UTC, without a zone; NaT if unknown."""
 
     @classmethod
     def from_fixtures(cls, fixtures: Sequence[Fixture]) -> FixtureBatch:
@@ -56,7 +56,7 @@ class FixtureBatch:
         return len(self.home)
 
     def to_wire(self) -> dict[str, Any]:
-        """The argument of task `PREDICT_COLUMNS`: number columns are base64 of little-endian bytes."""
+        """The argument of task `PREDICT_COLUMNS`. Number columns are base64 of little-endian bytes."""
         columns = {name: b64encode(getattr(self, name).tobytes()).decode() for name in _NUMBER_COLUMNS}
         return {"matches": len(self), "clubs": self.clubs, **columns}
 
@@ -72,15 +72,15 @@ MatchErrors = list[tuple[int, dict[str, Any]]]
 
 
 class ForecastBatch(TypedDict):
-    """Forecasts of a `FixtureBatch`. The columns have entries for matches with an error too; ignore those."""
+    """Forecasts of a `FixtureBatch`. Ignore the column entries of matches that have an error."""
 
     model: dict[str, Any]
     probabilities: str
-    """Home, draw and away of each match as JSON numbers, joined by commas: the API copies them without parsing."""
+    """Home, draw and away of each match as JSON numbers, joined by commas. The API copies them without parsing."""
     variants: list[tuple[str, str]]
     """The distinct (predicted_outcome, features_as_of)."""
     variant_index: list[int]
-    """Index into `variants`, one for each match."""
+    """Index into `variants`, one per match."""
     errors: MatchErrors
 
 
@@ -100,9 +100,9 @@ def concat(batches: Sequence[FixtureBatch]) -> FixtureBatch:
 
 
 def slices(errors: MatchErrors, sizes: Sequence[int]) -> Iterator[tuple[slice, slice, MatchErrors]]:
-    """For each of the batches that `concat` joined: its matches, their probabilities, and its errors.
+    """Yield, for each batch that `concat` joined, its matches, their probabilities, and its errors.
 
-    `sizes` are the numbers of matches of the batches, `errors` those of all of them in the order of their indices.
+    `sizes` are the numbers of matches of the batches; `errors` are the errors of all batches, ordered by index.
     """
     indices = [index for index, _ in errors]
     start = 0
@@ -114,7 +114,7 @@ def slices(errors: MatchErrors, sizes: Sequence[int]) -> Iterator[tuple[slice, s
 
 
 def split(forecasts: ForecastBatch, sizes: Sequence[int]) -> Iterator[ForecastBatch]:
-    """Undo `concat`: the forecasts of each batch; `sizes` are the numbers of matches of the batches."""
+    """Split the forecasts of batches that `concat` joined; `sizes` are their numbers of matches."""
     if len(sizes) == 1:
         yield forecasts
         return

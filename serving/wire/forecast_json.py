@@ -1,7 +1,7 @@
 """Encode forecast columns directly to JSON, in the shapes of `schemas.Forecast` and `schemas.BatchItem`.
 
-A thousand forecasts are half a megabyte of mostly identical text. What belongs to a fixture is encoded once and cached
-with it, and only what differs is put in between.
+A thousand forecasts are half a megabyte of mostly identical text. The part that belongs to a fixture is encoded once
+and cached with it; only the values that differ are inserted.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _ITEM_PREFIXES = tuple(b',{"index":%d,"forecast":' % index for index in range(MA
 
 @dataclass(frozen=True, eq=False)
 class EncodedForecasts:
-    """Forecasts as pieces of their JSON. There are pieces for matches with an error too; ignore those."""
+    """Forecasts as pieces of their JSON. Ignore the pieces of matches that have an error."""
 
     probabilities: list[bytes]
     """Home, draw and away of each match."""
     suffixes: list[bytes]
-    """What follows the probabilities, for each variant."""
+    """The text after the probabilities, for each variant."""
     variant_index: list[int]
-    """Index into `suffixes`, one for each match."""
+    """Index into `suffixes`, one per match."""
     errors: MatchErrors
 
     @classmethod
@@ -51,7 +51,7 @@ class EncodedForecasts:
 
 
 def encode_forecast(fixture: Fixture, forecasts: EncodedForecasts) -> bytes:
-    """The JSON of the only forecast; raises its error where there is one."""
+    """The JSON of the only forecast; raises its error if it has one."""
     for _, error in forecasts.errors:
         raise from_wire(error)
     home, draw, away = forecasts.probabilities
@@ -68,7 +68,7 @@ def encode_batch(
     """The JSON of a batch response.
 
     `indices` are the positions of the fixtures in the request, `problems` encoded problem documents by position. A
-    position that has both gets the problem. `forecasts` may be None where there are no fixtures.
+    position that has both gets the problem. `forecasts` may be None if there are no fixtures.
     """
     pieces: list[bytes] = []
     if forecasts is not None:

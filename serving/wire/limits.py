@@ -1,4 +1,4 @@
-"""How much is batched together, and how often a task is tried."""
+"""Limits on batch sizes and on the attempts of a task."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ MAX_BATCH_SIZE = 1000
 MAX_REQUESTS_PER_TASK = 256
 """Requests that share a task. Its headers hold all their ids, and RabbitMQ accepts at most 128 KB of headers."""
 MAX_MATCHES_PER_TASK = 8 * MAX_BATCH_SIZE
-"""Matches in one task: every caller of a shared task waits for all of it."""
+"""Matches in one task. Every request that shares a task waits for all of it."""
 MAX_MATCHES_PER_CALL = 1000
-"""Matches in one model call, unless a single task has more: the next tasks wait until the call returns."""
+"""Matches in one model call, unless a single task has more. The next tasks wait until the call returns."""
 MAX_WORKER_CRASHES = 3
 """Child processes that a task may crash before it is reported as failed."""
 CALL_TIME_LIMIT_SECONDS = 120.0
 """Time after which a child process that is still in a call counts as stuck and is killed."""
 MAX_DELIVERIES = 20
-"""Deliveries after which RabbitMQ dead-letters a task. Only a task that repeatedly ends the whole worker gets there."""
+"""Deliveries after which RabbitMQ dead-letters a task. Only a task that repeatedly ends the whole worker reaches it."""

@@ -14,4 +14,4 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": DEAD_LETTERS,
 }
-"""For RabbitMQ. It refuses a declaration whose arguments differ from those of the existing queue."""
+"""Arguments for RabbitMQ, which refuses a declaration that differs from the existing queue."""

@@ -23,7 +23,7 @@ A task that ran twice because its worker died is therefore answered by its first
 
 
 def result_key(task_id: str) -> str:
-    """Key of a result, and channel on which it is announced: both as in Celery's own Redis backend."""
+    """Key of a result, and the channel on which it is announced; both are the same as in Celery's own Redis backend."""
     return f"celery-task-meta-{task_id}"
 
 

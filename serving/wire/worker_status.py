@@ -1,4 +1,4 @@
-"""What each child process of a worker reports of itself in the result store."""
+"""The status that each child process of a worker reports to the result store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORKER_TTL = timedelta(seconds=10)
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child process reports of itself. The fields about the model are None until it has loaded one."""
+    """The status of a child process. The fields about the model are None until it has loaded one."""
 
     name: str
     pid: int

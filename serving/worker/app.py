@@ -66,7 +66,7 @@ def configuration() -> dict[str, Any]:
     }
 
 
-# kombu's own decoder takes four times as long for a batch, and revives types that none of our tasks has.
+# kombu's own decoder takes four times as long for a batch, and deserialises types that our tasks do not use.
 register("json", kombu.utils.json.dumps, orjson.loads, content_type="application/json", content_encoding="utf-8")
 app = Celery("touchline", include=["serving.worker.tasks"])
 app.add_defaults(configuration)

@@ -1,8 +1,8 @@
-"""Tasks that wait together share one call of a child process: adaptive batching without a timer.
+"""Adaptive batching without a timer: waiting tasks share one call of a child process.
 
-Every task keeps its own message and acknowledgement. The worker's main process hands all tasks that have arrived to the
-pool as one call whenever a child is free: at low load a task goes at once, under load batches grow. A task that is
-redelivered because a child died runs alone, so that a task which crashes its worker cannot take others down again.
+Every task keeps its own message and acknowledgement. Whenever a child is free, the worker's main process passes all
+waiting tasks to the pool as one call. At low load a task runs at once; under load batches grow. A task that is
+redelivered because a child died runs alone, so that it cannot fail others again if it was the cause.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _describe(batch: Sequence[Request]) -> str:
 def _to_invocation(request: Request) -> TaskInvocation:
     headers = request.request_dict
     modes = {mode.value: mode for mode in Mode}
-    default = Mode.ASYNC if request.type == PREDICT else Mode.SYNC  # up to version 0.1 there was no such header
+    default = Mode.ASYNC if request.type == PREDICT else Mode.SYNC  # up to version 0.1 the header did not exist
     return TaskInvocation(
         task_id=request.id,
         task=request.type,

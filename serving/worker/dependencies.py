@@ -1,4 +1,4 @@
-"""What a worker process builds once and keeps: settings, connection to the result store, predictor."""
+"""The objects that a worker process builds once: settings, connection to the result store, predictor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _building_predictor = threading.Lock()
 
 
 def get_predictor() -> Predictor:
-    """The predictor of a child process. Its first task and its refresh thread may both ask for it at once."""
+    """The predictor of a child process. Safe to call from its first task and its refresh thread at the same time."""
     with _building_predictor:
         return _build_predictor()
 

@@ -1,4 +1,4 @@
-"""What a child process of the worker does with a batch of tasks: one model call, one round trip to the result store."""
+"""Runs a batch of tasks in a child process: one model call, and one round trip to the result store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class TaskInvocation:
-    """One task, as the main process hands it to a child."""
+    """One task, as the main process passes it to a child."""
 
     task_id: str
     task: str
@@ -48,7 +48,7 @@ class TaskInvocation:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What the main process learns of a batch: it keeps the metrics of the worker."""
+    """What a child reports about a batch to the main process, which keeps the worker's metrics."""
 
     matches: int
     outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -104,7 +104,7 @@ def execute(invocations: list[TaskInvocation], predictor: Predictor, results: Re
 
 
 def count_matches(task: str, args: Any) -> int:
-    """How many matches a task asks for, as far as its arguments can be read."""
+    """How many matches a task has; 1 if its arguments cannot be read."""
     columns = args[0] if task != PREDICT and args else None
     return int(columns["matches"]) if isinstance(columns, dict) and "matches" in columns else 1
 
@@ -131,7 +131,7 @@ def _predict(
     except TouchlineError as error:
         return [error] * len(invocations), None
     except Exception as error:
-        if len(invocations) > 1:  # one by one, to find the task that is to blame
+        if len(invocations) > 1:  # one by one, to find the task that failed
             attempts = [_predict([invocation], predictor) for invocation in invocations]
             first = next((prediction for _, prediction in attempts if prediction), None)
             return [outputs[0] for outputs, _ in attempts], first
@@ -153,7 +153,7 @@ def _read_fixtures(invocation: TaskInvocation) -> FixtureBatch:
 
 
 def _result(invocation: TaskInvocation, output: ForecastBatch | Exception) -> Any:
-    """What to store: columns for the API, or for PREDICT the JSON that its client will ask for."""
+    """The result to store: columns for the API, or for PREDICT the JSON that its client will fetch."""
     if invocation.task != PREDICT or isinstance(output, Exception):
         return output
     fixture = Fixture.from_wire(invocation.args[0])
@@ -168,13 +168,13 @@ class ResultWriter:
         self._ttl_seconds = ttl_seconds
 
     def mark_started(self, task_ids: Sequence[str]) -> None:
-        """Say of accepted tasks that a worker has begun with them."""
+        """Mark accepted tasks as started."""
         if task_ids:
             keys = [accepted_key(task_id) for task_id in task_ids]
             self._write_with_retry(lambda pipe: [pipe.set(key, "started", xx=True, keepttl=True) for key in keys])
 
     def store(self, results: Mapping[str, Any]) -> None:
-        """Store results by task id, each only if there is none yet, and announce the one that is stored."""
+        """Store results by task id and announce them. If a task already has a result, that one is announced instead."""
         documents = {result_key(task_id): encode_result(task_id, result) for task_id, result in results.items()}
 
         def write(pipe: Any) -> None:

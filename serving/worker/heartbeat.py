@@ -1,8 +1,8 @@
-"""Heartbeat files for liveness and readiness probes: their age shows how a worker is doing.
+"""Heartbeat files for liveness and readiness probes, which check the age of the files.
 
-`alive` is renewed by a thread of the main process, whatever the broker does: a worker that waits for its broker must
-not be restarted. `connected` is renewed by the event loop, which stops without a broker, and `model` by each child that
-has loaded a model: the worker is ready only if both files are fresh.
+A thread of the main process renews `alive`, even without a broker, because a worker that waits for its broker must not
+be restarted. The event loop renews `connected`; it stops without a broker. Each child that has loaded a model renews
+`model`. The worker is ready only if `connected` and `model` are both fresh.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ALIVE, CONNECTED, MODEL = "alive", "connected", "model"
 
 
 def renew(folder: Path | None, name: str) -> None:
-    """Touch one of the files. Does nothing without a folder."""
+    """Renew one of the files; does nothing if no folder is set."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()

@@ -1,4 +1,4 @@
-"""Background work of a child process: follow model and team states, and report that the process is alive."""
+"""Background work of a child process: refresh model and team states, and report that the process is alive."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def start_background_refresh(
 ) -> None:
     """Keep the model and the team states of a process up to date, and publish its status, until `stop` is set.
 
-    Three threads: a registry or a lake that does not answer holds up neither the other nor the status.
+    Three threads are used, so that a registry or a lake that does not answer delays neither the other nor the status.
     """
 
     def refresh_model() -> None:
         if predictor.refresh_model():
             log.info("model.reloaded", version=predictor.active.version if predictor.active else None)
             report()
-            memory.trim_heap()  # what loading the model needed
+            memory.trim_heap()  # memory that loading the model needed
 
     def report() -> None:
         if predictor.active is not None:

@@ -7,7 +7,7 @@ from serving.worker.execution import BatchReport
 
 
 def observe_batch(report: BatchReport) -> None:
-    """Count what a child process did."""
+    """Add a child's report to the metrics."""
     metrics.BATCH_SIZE.observe(report.matches)
     for seconds in report.queue_seconds:
         metrics.STAGE_DURATION.labels(metrics.Stage.QUEUE).observe(seconds)

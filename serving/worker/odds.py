@@ -1,4 +1,4 @@
-"""Odds of upcoming matches from the lake, for a model that has odds among its inputs."""
+"""Odds of upcoming matches from the lake, for models that use odds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OddsByMatch = dict[int, tuple[NDArray[np.float64], np.datetime64]]
 
 
 class OddsTable:
-    """The odds features of each upcoming match, and since when they are known."""
+    """The odds features of each upcoming match, and the time at which they were published."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake

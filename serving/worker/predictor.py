@@ -1,7 +1,7 @@
 """Forecasts on demand, from the production model and the clubs' rating states in memory.
 
-Knows neither HTTP nor the broker. The model is loaded on first use, once per process. `refresh_model` follows the
-`production` alias: it loads the new version, replaces the old one, then drops it. While the registry is away, the
+Imports neither HTTP nor the broker. The model is loaded on first use, once per process. `refresh_model` follows the
+`production` alias: it loads the new version, replaces the old one, then drops it. While the registry is down, the
 loaded version stays in use.
 """
 
@@ -44,12 +44,12 @@ from serving.worker.team_states import TeamStates
 RETRY_AFTER_SECONDS = 2.0
 """Minimum interval between attempts to load the model after a failure."""
 FIRST_LOAD_TIMEOUT_SECONDS = 10.0
-"""How long a request waits for the first load: a registry that hangs must not use up the request's own timeout."""
+"""How long a request waits for the first load, so that a registry that hangs does not use up the request's timeout."""
 
 
 @dataclass(frozen=True)
 class ActiveModel:
-    """The model in use. One call of `predict` uses exactly one of these."""
+    """A loaded model with its version. One call of `predict` uses exactly one of these."""
 
     model: LoadedModel
     loaded_at: datetime
@@ -96,7 +96,7 @@ class ModelSource(Protocol):
 
 
 class Predictor:
-    """One per child process."""
+    """Makes the forecasts of one child process."""
 
     def __init__(self, registry: ModelSource, lake: Lake, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = registry
@@ -125,7 +125,7 @@ class Predictor:
         return self._active
 
     def predict(self, batch: FixtureBatch) -> Prediction:
-        """Forecast a batch by one model call; raises ModelUnavailableError or NotPublishedError where it cannot."""
+        """Forecast a batch by one model call; raises ModelUnavailableError or NotPublishedError."""
         active, states = self._active or self._initial_load(), self._team_states or self.refresh_team_states()
         started = time.perf_counter()
         home, away = states.locate(batch)
@@ -154,7 +154,7 @@ class Predictor:
     def refresh_model(self) -> bool:
         """Load the production version if it has changed; True if it was replaced.
 
-        Raises ModelUnavailableError where that fails; the loaded version then stays in use.
+        Raises ModelUnavailableError if that fails; the loaded version then stays in use.
         """
         with self._load_lock:
             return self._load()
@@ -190,7 +190,7 @@ class Predictor:
         return True
 
     def _initial_load(self) -> ActiveModel:
-        """The model as soon as it is loaded. Loading continues in its thread when this request stops waiting."""
+        """The model, once it is loaded. If this request stops waiting, loading continues in its thread."""
         if self._clock() - self._failed_at >= RETRY_AFTER_SECONDS:
             if self._first_load_thread is None or not self._first_load_thread.is_alive():
                 self._first_load_thread = threading.Thread(target=self._try_refresh, name="first-load", daemon=True)
@@ -234,7 +234,7 @@ class Predictor:
 
 
 def _smoke_test(model: LoadedModel) -> ActiveModel:
-    """Predict with a version as requests will; raises ModelUnavailableError for one that must not go into use."""
+    """Try out a version with a prediction; raises ModelUnavailableError if it must not be used."""
     active = ActiveModel(model, datetime.now(UTC))
     summary = f"version {active.version} cannot be used"
     if "trained_through" not in model.version.tags or active.trained_through.tzinfo is None:
@@ -251,7 +251,7 @@ def _smoke_test(model: LoadedModel) -> ActiveModel:
 def _leakage_errors(
     active: ActiveModel, batch: FixtureBatch, as_of: NDArray[np.datetime64]
 ) -> dict[int, dict[str, Any]]:
-    """The error, by index, of each match whose forecast would contain something that happened after its kick-off."""
+    """The error, by index, of each match whose forecast would use information from after its kick-off."""
     kick_offs = batch.kick_off
     return {
         match: to_wire(

@@ -1,7 +1,7 @@
 """The tasks on queue `ml`.
 
-A worker does not run these functions: `serving.worker.batching.strategy` takes the messages, and runs those that wait
-together as one call. The bodies run only when a task is called directly.
+A worker does not run these functions: `serving.worker.batching.strategy` takes the messages and runs waiting tasks as
+one call. The bodies run only when a task is called directly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rating states of all clubs as one matrix, in which the clubs of a batch are looked up."""
+"""The rating states of all clubs as one matrix, with a look-up by club."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TeamStates:
         return rows[batch.home], rows[batch.away]
 
     def missing_error(self, batch: FixtureBatch, match: int) -> UnknownTeamError:
-        """The error of a match with a club that has no state, naming the most similar clubs that have one."""
+        """The error of a match with a club that has no state; it names the most similar clubs that have one."""
         clubs = [batch.clubs[batch.home[match]], batch.clubs[batch.away[match]]]
         competition, name = next(club for club in clubs if club not in self.rows)
         known = [club for where, club in self.rows if where == competition]

@@ -44,7 +44,7 @@ from serving.wire.fixtures import Fixture, to_iso_utc
 
 log = structlog.get_logger(__name__)
 RESCHEDULE_TOLERANCE = timedelta(days=7)
-"""How far a requested kick-off may be from the known one and still mean the same match: fixtures move by days."""
+"""How far a requested kick-off may be from the known one for the same match, since fixtures are moved by days."""
 MAX_FIXTURE_HORIZON = timedelta(days=366)
 """How long after the last known result an unlisted match may be."""
 
@@ -69,7 +69,7 @@ class Snapshot:
 
 
 class Catalogue:
-    """One per API process.
+    """The API's view of the lake; one per process.
 
     If a table disappears or becomes unreadable, the last good version stays in use until restart.
     """
@@ -153,7 +153,7 @@ class Catalogue:
     def fixture(
         self, home_team: str, away_team: str, competition: str | None = None, kick_off: datetime | None = None
     ) -> Fixture:
-        """Find the fixture that two club names mean; raises InvalidFieldError with suggestions."""
+        """Find the fixture of two clubs, given by name; raises InvalidFieldError with suggestions."""
         cache = self.snapshot.fixtures
         fixture = cache.find(competition, home_team, away_team)
         if fixture is None:
@@ -275,7 +275,7 @@ class Catalogue:
 
 
 def competition_name(slug: str) -> tuple[str, str]:
-    """Return name and country of a competition; one that the catalogue does not list is named by its slug."""
+    """Return name and country of a competition; a competition that is not listed is named by its slug."""
     listed = next((competition for competition in CATALOGUE if competition.slug == slug), None)
     return (listed.name, listed.country) if listed else (slug, slug.split("-", 1)[0])
 

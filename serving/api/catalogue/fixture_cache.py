@@ -1,4 +1,4 @@
-"""Cache of fixtures by the club names of earlier requests. The fast path answers from it alone."""
+"""Cache of fixtures by the club names of earlier requests. The fast path uses nothing else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 from serving.wire.fixtures import Fixture
 
 MAX_CACHED_PAIRS = 20_000
-"""Pairs that one cache holds; it is emptied when the next one arrives."""
+"""Maximum number of pairs in a cache; a full cache is emptied when the next pair arrives."""
 
 
 class PairRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The two clubs of a request, named as the client named them: `PredictRequest` without a kick-off."""
+    """The two clubs of a request, as the client spelled them: `PredictRequest` without a kick-off."""
 
     home_team: str
     away_team: str

@@ -24,7 +24,7 @@ MATCHES = pa.schema([field for field in SCHEMA if field.name in MatchRow._fields
 
 
 class NextFixture(NamedTuple):
-    """The match that a request for two clubs means; `kick_off` is None if no date in the future is known."""
+    """The match to forecast for a request; `kick_off` is None if no date in the future is known."""
 
     match_id: str
     season: str
@@ -33,7 +33,7 @@ class NextFixture(NamedTuple):
 
 
 class Club(NamedTuple):
-    """A club with a rating state, so one that can be forecast."""
+    """A club with a rating state. Only such clubs can be forecast."""
 
     name: str
     competition: str
@@ -90,8 +90,8 @@ def next_fixtures(
 ) -> dict[tuple[str, str, str], NextFixture]:
     """Find the next fixture of each (competition, home team, away team).
 
-    That is the first one scheduled after the results in both clubs' states, or else one that waits for a new date.
-    A fixture that an earlier season left unplayed does not count.
+    That is the first one scheduled after the results in both clubs' states. If there is none, it is one whose new date
+    is not known yet. An unplayed fixture of an earlier season does not count.
     """
     fixtures: dict[tuple[str, str, str], NextFixture] = {}
     for row in matches:

@@ -83,7 +83,7 @@ class MatchIndex:
         return page, None
 
     def candidates(self, filters: Mapping[str, str]) -> Sequence[MatchRow]:
-        """Return the matches of the most selective filter, by kick-off: the only ones that `page` looks at."""
+        """Return the matches of the most selective filter, by kick-off; `page` scans only these."""
         rows: Sequence[MatchRow] = min(
             (self._rows_by_value.get(item, ()) for item in filters.items()), key=len, default=self.rows
         )

@@ -1,4 +1,4 @@
-"""Index of a weekly table by match_id: a million forecasts take about 100 MB, one look-up well under a millisecond."""
+"""Index of a weekly table by match_id. A million forecasts take 100 MB, a look-up well under a millisecond."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class _Index:
 
     hashes: NDArray[np.uint64]
     positions: NDArray[np.uint64]
-    """Number of the week in the upper 32 bits, of its row in the lower."""
+    """Number of the week in the upper 32 bits, number of the row in the lower 32."""
     weeks: tuple[_Week, ...]
 
 
 class WeeklyTableIndex:
-    """Rows of one weekly table of the lake. `refresh` replaces the index at once, so readers never see half of it.
+    """Rows of one weekly table of the lake. `refresh` swaps the whole index, so readers never see a partial one.
 
-    If a week disappears or becomes unreadable, its last good version stays in use until restart: a week that was
-    deleted on purpose looks the same as one that was lost.
+    If a week disappears or becomes unreadable, its last good version stays in use until restart, because a deleted week
+    cannot be told from a lost one.
     """
 
     def __init__(self, lake: Lake, table: str, schema: pa.Schema) -> None:
@@ -131,6 +131,6 @@ def _build_index(weeks: dict[str, _Week]) -> _Index:
 
 
 def _is_row_of(row: dict[str, Any], match_id: str) -> bool:
-    """Tell rows with the same hash apart; the table has the parts of the id, and repeated meetings add a number."""
+    """Whether a row has this match_id, since hashes can collide. The table holds the parts of the id, not the id."""
     first = build_match_id(row["competition"], row["season"], row["home_team"], row["away_team"])
     return match_id == first or match_id.removeprefix(first).removeprefix("-").isdigit()

@@ -1,4 +1,4 @@
-"""Admission control: refuse at once a request that could not be answered in time."""
+"""Admission control: immediately refuses requests that could not be answered in time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from serving.errors import NoWorkersAvailableError, OverloadedError
 from serving.settings import ServingSettings
 
 NO_WORKERS_GRACE_SECONDS = 5.0
-"""Requests still wait for a worker that has been away for less than this: it restarts or reconnects."""
+"""Requests are still accepted if no worker has been connected for less than this; it may be restarting."""
 STALLED_AFTER_SECONDS = 1.0
-"""A request that is unanswered for longer means that requests come faster than they are answered."""
+"""If a request is unanswered for longer than this, requests arrive faster than they are answered."""
 MIN_DRAIN_RATE = 50.0
-"""Assumed drain rate of the queue, in tasks per second, until one has been measured."""
+"""Drain rate of the queue, in tasks per second, that is assumed until a rate has been measured."""
 
 
 class LoadEstimator:
-    """Estimates how long a new request would wait, from what one API process sees. Updated once a second."""
+    """Estimates how long a new request would wait, from the tasks of one API process. Updated once per second."""
 
     def __init__(self) -> None:
         self.outstanding = 0
@@ -42,8 +42,8 @@ class LoadEstimator:
     def update(self, seconds: float, queue_length: int) -> None:
         """Measure the rates of the last `seconds`; `queue_length` is the number of tasks in the queue now."""
         is_busy = self.outstanding > 0
-        # Only seconds that are busy throughout measure capacity. Idle ones measure arrivals, and seconds without an
-        # answer are covered by the age of the oldest request.
+        # The answer rate measures capacity only while requests wait; otherwise it would measure arrivals. The age of
+        # the oldest request covers seconds without an answer.
         if self._answered and is_busy and self._was_busy:
             self._answer_rate = _decay(self._answer_rate, self._answered / seconds)
         self._was_busy = is_busy
@@ -62,7 +62,7 @@ class LoadEstimator:
 
 
 class Admission:
-    """Decides whether a request is let in. One per API process."""
+    """Decides whether a request is accepted. One per API process."""
 
     def __init__(
         self, settings: ServingSettings, load: LoadEstimator, clock: Callable[[], float] = time.monotonic
@@ -78,7 +78,7 @@ class Admission:
         return self._no_workers_since is not None
 
     def update_workers(self, any_alive: bool) -> None:
-        """Note whether any worker takes tasks."""
+        """Record whether any worker takes tasks."""
         if any_alive:
             self._no_workers_since = None
         elif self._no_workers_since is None:
@@ -96,12 +96,12 @@ class Admission:
             raise error
 
     def check_queue(self, route: str, queue_length: int) -> None:
-        """Refuse an asynchronous task where the queue is full; raises OverloadedError."""
+        """Refuse an asynchronous task if the queue is full; raises OverloadedError."""
         if queue_length >= self._settings.max_queue_length:
             SHED_REQUESTS.labels(route).inc()
             raise OverloadedError(f"overloaded: {queue_length} tasks are in the queue; try again later")
 
 
 def _decay(previous: float, current: float) -> float:
-    """Follow a rising rate at once and a falling one slowly."""
+    """Follow an increase at once and a decrease slowly."""
     return current if current > previous else 0.7 * previous + 0.3 * current

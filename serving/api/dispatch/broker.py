@@ -29,7 +29,7 @@ BROKER_TIMEOUT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class QueueStats:
-    """How many messages and consumers a queue has; consumers is None where the broker does not know."""
+    """How many messages and consumers a queue has; `consumers` is None if the broker does not know."""
 
     name: str
     messages: int
@@ -65,7 +65,7 @@ def _translate_errors(summary: str) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError as error:
-        # A lost connection cancels what waits on it; a client that disconnected cancels the task itself.
+        # A lost connection cancels the operations that wait for it. A disconnected client cancels the asyncio task.
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
@@ -77,7 +77,7 @@ def _translate_errors(summary: str) -> Iterator[None]:
 def _failure_of(letter: AbstractIncomingMessage) -> TouchlineError:
     """Why RabbitMQ dead-lettered a task.
 
-    A worker rejects only tasks that it does not know. It stores that as the result as well, but a moment later, so the
+    A worker rejects only tasks that it does not know. It also stores this as the result, but slightly later, so the
     dead letter may be read first.
     """
     if letter.headers.get("x-first-death-reason") == "rejected":
@@ -119,7 +119,7 @@ class RabbitMQ:
             raise
 
     async def queue_stats(self) -> list[QueueStats]:
-        # On a channel of its own: RabbitMQ closes a channel on which a passive declaration fails.
+        # On a separate channel, because RabbitMQ closes a channel on which a passive declaration fails.
         await self._open()
         assert self._connection is not None
         queues = []
@@ -149,7 +149,7 @@ class RabbitMQ:
         async with self._lock:
             if self._exchange is not None and self._channel is not None and not self._channel.is_closed:
                 return self._exchange
-            # While the broker is away, requests fail at once instead of each waiting for a connection.
+            # While the broker is down, requests fail at once instead of each waiting for a connection.
             if time.monotonic() - self._failed_at < 0.5:
                 raise BrokerUnavailableError("RabbitMQ cannot be reached")
             try:
@@ -211,7 +211,7 @@ class RedisBroker:
             raise BrokerUnavailableError(f"the broker cannot be reached: {error}") from error
 
     async def drain_dead_letters(self, store_failure: Callable[[str, TouchlineError], Awaitable[None]]) -> None:
-        """Redis has no dead letters: the worker itself counts how often a task crashed it."""
+        """Redis has no dead letters; the worker itself counts how often a task crashed it."""
 
     async def close(self) -> None:
         await self._redis.aclose()

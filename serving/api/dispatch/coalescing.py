@@ -1,7 +1,7 @@
 """Coalesces concurrent requests into one task.
 
-There is no timer: if nothing is being published, a request is published at once; otherwise it joins the next task.
-Single matches and batches have a coalescer each.
+There is no timer. If no task is being published, a request is published at once; otherwise it joins the next task.
+Single matches and batches have separate coalescers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PendingRequest:
     trace_context: Mapping[str, str]
     future: asyncio.Future[EncodedForecasts]
     enqueued_at: float
-    """By the clock of the dispatcher."""
+    """A time on the dispatcher's clock."""
 
     def fail(self, error: Exception) -> bool:
         """End with an error; False if the request has ended already."""
@@ -48,13 +48,13 @@ class RequestCoalescer:
     """Collects the requests of one mode. One per API process and mode."""
 
     def __init__(self, publish: Callable[[Sequence[PendingRequest]], Awaitable[Exception | None]]) -> None:
-        """`publish` makes one task of several requests; it returns the error that it ended them with, if any."""
+        """`publish` makes one task of several requests. If it fails, it ends them with an error and returns that."""
         self._publish = publish
         self._waiting: list[PendingRequest] = []
         self._publisher: asyncio.Task[None] | None = None
 
     def submit(self, request: PendingRequest) -> None:
-        """Publish a request in this turn of the event loop, or right after the task that is being published."""
+        """Publish a request at once, or right after the task that is being published."""
         self._waiting.append(request)
         if self._publisher is None:
             self._publisher = asyncio.create_task(self._run())
@@ -63,7 +63,7 @@ class RequestCoalescer:
         try:
             while self._waiting:
                 error = await self._publish(self._next_batch())
-                if error is not None:  # the requests behind it would only wait for the same error
+                if error is not None:  # the queued requests would only wait for the same error
                     failed, self._waiting = self._waiting, []
                     for request in failed:
                         request.fail(type(error)(str(error)))

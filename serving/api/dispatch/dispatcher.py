@@ -32,7 +32,7 @@ SUPERVISION_INTERVAL_SECONDS = 1.0
 
 
 class Dispatcher:
-    """One per API process."""
+    """Dispatches the prediction requests of one API process."""
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class Dispatcher:
             self._load.outstanding -= len(fixtures)
 
     async def enqueue(self, fixture: Fixture, context: ClientRequest, task_id: str | None = None) -> str:
-        """Put the asynchronous task of a match on the queue. Once the id is returned, the task will end in a result.
+        """Put the asynchronous task of a match on the queue. A task whose id was returned always gets a result.
 
-        A `task_id` that is given may also be on its way from another request, so it is not forgotten on a failure.
+        Another request may be publishing the same given `task_id`, so a failure here does not remove its mark.
         """
         self._admission.check_queue(context.route, self._queue_length())
         is_new = task_id is None
@@ -109,16 +109,16 @@ class Dispatcher:
         return task_id
 
     async def supervise(self) -> None:
-        """Run `supervise_once` every second, for ever."""
+        """Run `supervise_once` every second, until cancelled."""
         while True:
             try:
                 await self.supervise_once()
-            except Exception as error:  # the next second tries again, whatever it was
+            except Exception as error:  # whatever failed is tried again a second later
                 log.warning("dispatcher.supervision_failed", error=str(error), exc_info=error)
             await asyncio.sleep(SUPERVISION_INTERVAL_SECONDS)
 
     async def supervise_once(self) -> None:
-        """Poll the broker, update the load estimate, and end tasks that are abandoned or dead."""
+        """Poll the broker, update the load estimate, and end abandoned and dead-lettered tasks."""
         now = self._clock()
         elapsed_seconds, self._supervised_at = now - self._supervised_at, now
         await self.poll_broker()
@@ -146,7 +146,7 @@ class Dispatcher:
         return next((queue.messages for queue in self.queues if queue.name == QUEUE), 0)
 
     async def _has_no_workers(self) -> bool:
-        """Whether both broker and result store know of no worker; False where they cannot be asked."""
+        """Whether neither broker nor result store knows of a worker; False if they do not answer."""
         if self.broker_error is not None:
             return False
         consumers = next((queue.consumers for queue in self.queues if queue.name == QUEUE), None)

@@ -35,9 +35,9 @@ from serving.wire.results import parse_result
 from serving.wire.tasks import PREDICT_COLUMNS
 
 RESEND_DELAY_SECONDS = 0.2
-"""Pause before a task that a worker of another version refused is published again."""
+"""Delay before a task that a worker of another version refused is published again."""
 DISCONNECT_CHECK_AFTER_SECONDS = 1.0
-"""Age of a task from which its clients are checked for disconnects; most tasks never get there."""
+"""Age from which a task's clients are checked for disconnects; most tasks end earlier."""
 _MAX_REVOKED_AT_ONCE = 1000
 
 
@@ -63,7 +63,7 @@ class InFlightTask:
 
 
 class InFlightTasks:
-    """One per API process."""
+    """The in-flight tasks of one API process."""
 
     def __init__(
         self,
@@ -83,12 +83,12 @@ class InFlightTasks:
         self._background: set[asyncio.Task[Any]] = set()
 
     def oldest_age(self) -> float:
-        """Age in seconds of the request that has waited longest; 0 where none waits."""
+        """Age in seconds of the request that has waited longest; 0 if none waits."""
         oldest = next(iter(self._tasks.values()), None)
         return self._clock() - oldest.requests[0].enqueued_at if oldest else 0.0
 
     def pop_abandoned(self) -> list[str]:
-        """Remove and return up to a thousand ids of tasks that have no waiting client any more."""
+        """Remove and return up to a thousand ids of tasks for which no client waits any more."""
         return [self._abandoned.popleft() for _ in range(min(len(self._abandoned), _MAX_REVOKED_AT_ONCE))]
 
     async def start(self, mode: Mode, requests: Sequence[PendingRequest]) -> Exception | None:
@@ -126,7 +126,7 @@ class InFlightTasks:
         return None
 
     def _track(self, task: InFlightTask, timeout_seconds: float) -> None:
-        """Deliver the result of a task when it comes; end the task if it does not."""
+        """Deliver the result of a task; if none arrives in time, end the task."""
         self._tasks[task.task_id] = task
         timer = asyncio.get_running_loop().call_later(max(timeout_seconds, 0.0), self._on_timeout, task)
 
@@ -149,7 +149,7 @@ class InFlightTasks:
         except TaskFailedError as error:
             if len(requests) == 1:
                 _fail_all(requests, error)
-            else:  # one of them is to blame: from here on each is a task of its own
+            else:  # one request caused the failure, so each becomes a separate task
                 for request in requests:
                     self._spawn(self.start(task.mode, [request]))
             return
@@ -167,7 +167,7 @@ class InFlightTasks:
     async def _resend(self, task: InFlightTask) -> None:
         """Publish a task again for the requests that still wait.
 
-        It never gets old enough for `cancel_disconnected`, so clients are checked here.
+        Such a task never reaches the age at which `cancel_disconnected` checks clients, so they are checked here.
         """
         await asyncio.sleep(RESEND_DELAY_SECONDS)
         await self._drop_disconnected(task.requests)
@@ -182,7 +182,7 @@ class InFlightTasks:
         self._spawn(self._expire(task))
 
     async def _expire(self, task: InFlightTask) -> None:
-        """End a task whose time is up with an error, unless its result is in the store after all."""
+        """End a task that has timed out with an error, unless its result is in the store after all."""
         stored = None
         with contextlib.suppress(TouchlineError, TimeoutError):
             stored, _ = await asyncio.wait_for(self._results.status(task.task_id), 1)
@@ -219,6 +219,6 @@ class InFlightTasks:
 
 
 def _fail_all(requests: Sequence[PendingRequest], error: Exception) -> Exception:
-    for request in requests:  # one exception each: every request raises its own
+    for request in requests:  # a separate exception for each request, because each raises its own
         request.fail(type(error)(str(error)) if isinstance(error, TouchlineError) else error)
     return error

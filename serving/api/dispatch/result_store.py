@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class ResultStore:
-    """One per API process. A single subscriber resolves the futures of all waiting requests of the process."""
+    """The result store of one API process. One subscriber resolves the futures of all its waiting requests."""
 
     def __init__(self, url: str, ttl_seconds: int) -> None:
         self._redis = Redis.from_url(
@@ -40,7 +40,7 @@ class ResultStore:
         return self._prefix + str(uuid4())[len(self._prefix) :]
 
     def start(self) -> None:
-        """Begin to listen for results."""
+        """Start to listen for results."""
         self._listener = asyncio.create_task(self._listen())
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class ResultStore:
         await self._call(self._redis.eval(STORE_FIRST_AND_PUBLISH, 1, key, document, self._ttl_seconds))
 
     async def status(self, task_id: str) -> tuple[bytes | None, bytes | None]:
-        """The stored result, and how far an accepted task is: `queued`, `started`, or None if it is unknown."""
+        """The stored result, and the state of an accepted task: `queued`, `started`, or None if it is unknown."""
         stored, accepted = await self._call(self._redis.mget(result_key(task_id), accepted_key(task_id)))
         return stored, accepted
 
@@ -102,7 +102,7 @@ class ResultStore:
         statuses = {name: decode_status(document) for name, document in documents.items()}
         oldest = datetime.now(UTC) - WORKER_TTL
         gone = [name for name, status in statuses.items() if status.seen_at <= oldest]
-        if gone:  # a process that was only slow adds itself again
+        if gone:  # a slow process adds itself again
             await self._call(self._redis.hdel(WORKER_REGISTRY_KEY, *gone))
         return [status for name, status in statuses.items() if name not in gone]
 
@@ -122,7 +122,7 @@ class ResultStore:
                         message = await channel.get_message(timeout=10)
                         if message is not None:
                             await self._on_message(message)
-            except Exception as error:  # whatever it was: without this subscription no request is answered
+            except Exception as error:  # retried after any error: without this subscription no request is answered
                 log.warning("results.subscription_lost", error=str(error), waiting=len(self._futures))
             finally:
                 self._subscribed.clear()
@@ -131,7 +131,7 @@ class ResultStore:
     async def _on_message(self, message: dict[str, Any]) -> None:
         if message["type"] == "pmessage":
             self._resolve(message["channel"], message["data"])
-        elif message["type"] == "psubscribe":  # confirmed: from here on no announcement is missed
+        elif message["type"] == "psubscribe":  # the subscription is confirmed: from now on no announcement is missed
             self._subscribed.set()
             await self._fetch_missed()
 

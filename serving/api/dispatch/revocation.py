@@ -21,7 +21,7 @@ class Revoker:
         self._app = Celery(broker=settings.celery_broker_url, set_as_current=False)
 
     async def revoke(self, task_ids: Sequence[str]) -> None:
-        """Revoke tasks. A failure is logged only: the tasks expire anyway."""
+        """Revoke tasks. A failure is only logged, because the tasks expire anyway."""
         try:
             await asyncio.wait_for(asyncio.to_thread(self._app.control.revoke, list(task_ids)), _TIMEOUT_SECONDS)
         except Exception as error:

@@ -108,7 +108,7 @@ async def predict_async(
     principal: Principal,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> TaskAccepted:
-    """Queue a forecast and return its task, to be polled. Requests with the same Idempotency-Key share one task."""
+    """Queue a forecast and return its task for polling. Requests with the same Idempotency-Key share one task."""
     fixture = _find_fixture(catalogue, match)
     if idempotency_key is None:
         return TaskAccepted(task_id=await dispatcher.enqueue(fixture, context))

@@ -1,4 +1,4 @@
-"""A router whose paths respond with and without a trailing slash."""
+"""A router whose paths work with and without a trailing slash."""
 
 from __future__ import annotations
 
