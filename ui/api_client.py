@@ -36,7 +36,7 @@ MAX_PAGE_SIZE = 200
 
 
 class ApiError(Exception):
-    """The API gave no usable response. The message is for the reader."""
+    """The API gave no usable response. The page shows the message."""
 
 
 class UnreachableError(ApiError):
@@ -60,7 +60,7 @@ class BadRequestError(ApiError):
 
 
 class UnexpectedResponseError(ApiError):
-    """The API failed in a way it does not document (any other 5xx), or its response does not fit the models here."""
+    """The API failed with an undocumented error (any other 5xx), or its response does not match the models here."""
 
 
 _ERROR_OF_STATUS: dict[int, type[ApiError]] = {
@@ -94,7 +94,7 @@ class ApiClient:
         limit: int = 50,
         cursor: str | None = None,
     ) -> MatchPage:
-        """Fetch one page of matches ordered by kick-off. Filters that are None or empty are not sent."""
+        """Fetch one page of matches, ordered by kick-off. Filters that are None or empty are not sent."""
         filters = {
             "competition": competition,
             "team": team,
@@ -221,7 +221,7 @@ def _parse(model: type[ModelT], response: httpx.Response) -> ModelT:
 
 
 def _error_message(response: httpx.Response) -> str:
-    """Return the detail of a problem document and its suggestions as sentences, or the HTTP status without one."""
+    """Return the detail and suggestions of a problem document as sentences; without a document, the HTTP status."""
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:

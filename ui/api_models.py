@@ -118,7 +118,7 @@ class RatingContribution(ApiModel):
 
 
 class Explanation(ApiModel):
-    """Log-odds of a home win against an away win: those of two average clubs plus the contribution of each rating."""
+    """Log-odds of a home win against an away win: the value for two average clubs plus each rating's contribution."""
 
     baseline_log_odds: float
     contributions: list[RatingContribution]
@@ -304,7 +304,7 @@ class CurvePoint(ApiModel):
 
 
 class Calibration(ApiModel):
-    """Calibration error, the limit that a perfectly calibrated model keeps 19 times in 20, a curve per outcome."""
+    """Calibration error, the limit that a perfectly calibrated model meets 19 times in 20, and a curve per outcome."""
 
     error: float
     limit: float
@@ -344,7 +344,7 @@ class Performance(ApiModel):
 
 
 class DriftColumn(ApiModel):
-    """One compared column. It has drifted if its p-value is below the threshold; without data it has no p-value."""
+    """One compared column. It has drifted if its p-value is below the threshold. Without data there is no p-value."""
 
     column: str
     kind: str

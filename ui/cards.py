@@ -19,8 +19,8 @@ LEGEND = (
 HOW_TO_READ = """
 **Each bar shows three probabilities**, always in this order: home win, draw, away win. They add up to 100%.
 
-A 60% favourite should fail to win **four times in ten**, so one surprise proves nothing. The *Model* page shows whether
-outcomes forecast at 60% really happen 60% of the time.
+A 60% favourite should fail to win **four times in ten**, so a single surprise proves nothing. The *Model* page shows
+whether outcomes with a forecast of 60% really happen 60% of the time.
 
 **✓ right** means that the favourite won, that is, the most likely outcome happened. The number beside it is the
 probability that the forecast gave to the actual result. A draw is hardly ever the most likely outcome, neither for this
@@ -115,13 +115,13 @@ def match_list(matches: Iterable[Match], timezone: tzinfo, names: Mapping[str, s
 
 
 def _rows(matches: list[Match], timezone: tzinfo) -> str:
-    """Rows without any verdict need no column for it."""
+    """Omit the verdict column if no row has a verdict."""
     kind = "" if any(verdict(match) for match in matches) else " tl-fixtures"
     return f'<div class="tl-list{kind}">{"".join(match_row(match, timezone) for match in matches)}</div>'
 
 
 def headline_card(match: Match, timezone: tzinfo) -> str:
-    """Draw the head of the match page: both clubs with the score or the kick-off time between them."""
+    """Draw the heading of the match page: both clubs with the score or the kick-off time between them."""
     time = formatting.time_of_day(match.kick_off, timezone)
     middle = f"{match.score.home} – {match.score.away}" if match.score else time
     below = "full time" if match.score else {"scheduled": "kick-off"}.get(match.status, match.status)

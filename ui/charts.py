@@ -155,7 +155,7 @@ def drift_trend(weeks: list[DriftSummary]) -> alt.Chart:
     )
     mondays = sorted(rows["week"])
     step = -(-len(mondays) // _MAX_WEEK_LABELS)
-    labels = [monday.isoformat() for monday in mondays[::step]]  # label weeks only, no days in between
+    labels = [monday.isoformat() for monday in mondays[::step]]  # only weeks get a label, not the days in between
     chart: alt.Chart = (
         alt.Chart(rows)
         .mark_circle(size=110, opacity=1)

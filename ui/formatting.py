@@ -49,7 +49,7 @@ def equals_utc(timezone: tzinfo, timestamps: Iterable[datetime]) -> bool:
 
 
 def percentage(probability: float) -> str:
-    """Format a simulated probability; only an outcome of no or of all simulations reads as impossible or certain."""
+    """Format a simulated probability. Only an outcome of no simulation, or of all, is shown as 0% or 100%."""
     if probability in (0, 1):
         return "–" if probability == 0 else "100%"
     if probability < 0.01:

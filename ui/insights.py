@@ -8,7 +8,7 @@ from math import exp
 from ui.api_models import Explanation, Insight, Match
 
 RATINGS = {
-    "elo": ("Results", "Elo ratings: every result counts, clear ones more, adjusted for the opponent"),
+    "elo": ("Results", "Elo ratings: every result counts, clear wins more, adjusted for the opponent"),
     "pi": ("Goal margins", "Pi ratings: goal differences, separately at home and away"),
     "goals": ("Attack and defence", "Goals scored and conceded, adjusted for the opponent"),
     "shots on target": ("Shots on target", "Shots on target for and against"),

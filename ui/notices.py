@@ -1,4 +1,4 @@
-"""What a page shows in place of data: an API error with its remedy, or a notice that there is nothing yet."""
+"""What a page shows instead of data: an API error and what to do about it, or a notice that there is no data yet."""
 
 from __future__ import annotations
 

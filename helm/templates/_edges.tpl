@@ -1,5 +1,5 @@
-{{/* Who talks to whom: the arrows of the design, once. Each becomes an egress rule of its tail and an ingress rule of
-     its head. A name with a colon is not a pod: namespace:<name>, outside:<name of networkPolicy.external>. */}}
+{{/* Every allowed connection. Each becomes an egress rule of its `from` and an ingress rule of its `to`. A name with a
+     colon is not a pod: namespace:<name>, outside:<name of networkPolicy.external>. */}}
 {{- define "edges" -}}
 {{- $v := .Values -}}
 {{- $broker := ternary "outside:broker" "rabbitmq" (eq $v.rabbitmq.mode "external") -}}
@@ -106,7 +106,7 @@ cnpg.io/cluster: {{ include "touchline.name" . }}
 {{- end }}
 {{- end }}
 
-{{/* (list $ "broker"): the ports in the addresses of what lies outside, where the values give some, as a list. */}}
+{{/* (list $ "broker"): the ports in the addresses of an external service, as far as the values give any, as a list. */}}
 {{- define "edges.addressed" -}}
 {{- $v := (index . 0).Values -}}
 {{- $code := $v.dagster.settings -}}

@@ -43,7 +43,7 @@ def empty_state(match: Match) -> None:
 
 
 def insight_panel(match: Match) -> None:
-    """Show the details of the forecast. The API has none for forecasts of older versions; then there is no panel."""
+    """Show the details of the forecast, or nothing: the API has none for forecasts of older versions."""
     try:
         insight = api().insight(match.match_id)
     except ApiError:
@@ -67,7 +67,7 @@ def settlement(match: Match) -> str:
 
 
 def new_forecast(match: Match) -> None:
-    """Offer a forecast by the current model; it stays on the page while the reader is on this match."""
+    """Offer a forecast by the current model. It stays on the page until the reader opens another match."""
     key = f"new_forecast:{match.match_id}"
     with st.container(border=True):
         text, button = st.columns([4, 1], vertical_alignment="center")
@@ -97,12 +97,12 @@ def recent_form(match: Match) -> None:
 
 
 def rating_history(match: Match) -> None:
-    """Show the ratings of both clubs, unless the API has none (an older API, or ratings not computed yet)."""
+    """Show the ratings of both clubs; nothing if the API is older or has no ratings yet."""
     try:
         history = api().ratings(match.match_id).items
     except ApiError:
         return
-    if len({rating.kick_off for rating in history}) < 2:  # a single point makes no line
+    if len({rating.kick_off for rating in history}) < 2:  # a line needs two points
         return
     latest = {rating.team: rating.elo for rating in history}
     home, away = latest.get(match.home_team), latest.get(match.away_team)

@@ -57,7 +57,7 @@ def load_matches(selection: dict[str, Any], pages: int) -> tuple[list[Match], bo
 
 
 def summary(matches: list[Match]) -> str:
-    """Say how often the favourite won on this page; return an empty text if no match has both score and forecast."""
+    """Say how often the favourite won; return an empty text if no listed match has both a score and a forecast."""
     settled = [match.favourite_won for match in matches if match.favourite_won is not None]
     if not settled:
         return ""
@@ -75,7 +75,7 @@ def legend(matches: list[Match]) -> None:
 
 
 def empty_state(selection: dict[str, Any]) -> None:
-    """Say why the list is empty: the filters, the season, or a pipeline that has not run."""
+    """Say why the list is empty: the filters, the end of the season, or a pipeline that has not run."""
     status = selection["status"]
     if any(selection[name] for name in ("competition", "team", "since", "until")):
         notice("No matches for these filters.", "Change the dates, or choose another club or competition.")

@@ -45,7 +45,7 @@ def model_metrics(info: ModelInfo) -> None:
 
 
 def select_group(report: Performance) -> PerformanceGroup | None:
-    """Return the scores of the selected competition and window over all model versions, if there are any."""
+    """Return the scores of the selected competition and window over all model versions; None if there are none."""
     competitions = list(dict.fromkeys(group.competition for group in report.groups))
     names = {competition.competition: competition.name for competition in api().competitions().items}
     names["all"] = "All competitions"
@@ -66,7 +66,7 @@ def select_group(report: Performance) -> PerformanceGroup | None:
 
 
 def version_counts(report: Performance, group: PerformanceGroup) -> str:
-    """Say how many of these forecasts each model version made; return an empty text if the report does not."""
+    """Say how many of these forecasts each model version made; return an empty text if the report does not say."""
     counts = sorted(
         (other.model_version, other.matches)
         for other in report.groups

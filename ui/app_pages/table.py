@@ -13,7 +13,7 @@ from ui.season_table import season_table
 
 
 def explanation(table: SeasonTable) -> None:
-    """Say how the table was made, how to read it, and what is not known about this competition."""
+    """Say how the table was made, how to read it, and what is unknown about this competition."""
     zones = [zone.name for zone in table.places if zone.kind != "title"]
     has_europe = any(zone.kind == "top" for zone in table.places)
     st.caption(

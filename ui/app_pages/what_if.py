@@ -41,7 +41,9 @@ def verbalise_ratings(home: str, away: str, competition: str | None) -> str:
 
 def page() -> None:
     st.title("What if")
-    st.caption("Any two clubs of a competition, whether or not they are due to meet. The forecast is not published.")
+    st.caption(
+        "Choose any two clubs of a competition, even if they are not due to meet. The forecast is not published."
+    )
     competition, home, away = select_clubs()
     if not competition:
         notice("No clubs yet.", "Clubs appear here once the pipeline has rated them; `make up` runs the pipeline.")

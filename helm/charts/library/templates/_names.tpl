@@ -1,7 +1,7 @@
 {{/* Every helper that needs a component takes (list $ "component"); the others take the root context. */}}
 
-{{/* At most 52 characters, so that there is room for what controllers append. A long release name is cut, never the
-     component's, by which names differ. */}}
+{{/* At most 52 characters, to leave room for the suffixes of controllers. Only the release name is cut, because the
+     component makes the name unique. */}}
 {{- define "touchline.name" -}}
 {{- $room := sub 51 (len (index . 1)) | int -}}
 {{- printf "%s-%s" ((index . 0).Release.Name | trunc $room | trimSuffix "-") (index . 1) -}}
@@ -44,8 +44,8 @@ labels:
 {{- $given | default (include "touchline.name" (list (index . 0) (kebabcase (index . 1)))) -}}
 {{- end }}
 
-{{/* (list $ "name" "key" fallback): a value of a Secret that is already there, else the fallback. Upgrades keep what
-     the installation generated; `helm template` sees no cluster and generates anew. */}}
+{{/* (list $ "name" "key" fallback): a value of an existing Secret, or else the fallback. Upgrades keep the generated
+     values of the installation; `helm template` sees no cluster and generates new ones. */}}
 {{- define "touchline.kept" -}}
 {{- $root := index . 0 -}}
 {{- $there := lookup "v1" "Secret" $root.Release.Namespace (index . 1) -}}

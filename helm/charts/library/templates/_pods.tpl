@@ -1,4 +1,4 @@
-{{/* Fields that every pod of the release has. (list $ "component" uid), and true as a fourth where the pod talks to the Kubernetes API. */}}
+{{/* Fields that every pod of the release has. (list $ "component" uid), and true as a fourth item if the pod uses the Kubernetes API. */}}
 {{- define "touchline.pod" -}}
 {{- $root := index . 0 -}}
 {{- $uid := index . 2 | int -}}
