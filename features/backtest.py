@@ -1,4 +1,4 @@
-"""Walk-forward back-test: scores of all forecasters with N, standard error and paired difference."""
+"""Walk-forward back-test: scores of all forecasters, with standard errors and paired differences."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Target:
 
     Attributes
     ----------
+    forecaster : a key of `Forecasts.probabilities`.
     metric : a key of `METRICS`; lower is better.
     limit : highest score that meets the target, compared after rounding to four decimals.
     """
@@ -68,8 +69,7 @@ class Forecasts:
     ----------
     matches : matches table, n rows.
     outcomes : (n,) labels: 0 home, 1 draw, 2 away.
-    probabilities : (n, 3) by name of the forecaster, ordered home, draw, away; NaN for matches that it does not
-        forecast.
+    probabilities : by name of the forecaster, (n, 3) ordered home, draw, away; NaN for matches without its forecast.
     """
 
     matches: pd.DataFrame
@@ -150,7 +150,18 @@ def walk_each(matches: pd.DataFrame, x: Floats, first: int, to_forecast: NDArray
 
 
 def base_rates(matches: pd.DataFrame, first: int, to_forecast: NDArray[np.bool_]) -> Floats:
-    """Forecast the rows `to_forecast` (n,) by the shares of the outcomes of such rows in earlier seasons, (n, 3)."""
+    """Forecast each season with the shares of home wins, draws and away wins in earlier seasons.
+
+    Parameters
+    ----------
+    matches : played matches, n rows.
+    first : year in which the first forecast season begins.
+    to_forecast : (n,) mask of the matches to count and to forecast.
+
+    Returns
+    -------
+    Probabilities (n, 3) ordered home, draw, away; NaN for earlier seasons and outside `to_forecast`.
+    """
     y, p = outcomes(matches), np.full((len(matches), 3), np.nan)
     for _, train, test in walk_forward(matches, first):
         p[test[to_forecast[test]]] = base_rate(y[train[to_forecast[train]]])
@@ -167,20 +178,21 @@ def top_tier(matches: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
-    """Forecast the first-tier matches of several seasons with every forecaster for which the data suffices.
+    """Forecast the first-tier matches of several seasons with every forecaster that the data allows.
 
-    Models on shots and on odds, and the odds themselves, need matches with shots and odds.
+    Without shots in the data, the models of shots and of odds are omitted. Without odds, the model of odds and the
+    bookmakers are omitted.
 
     Parameters
     ----------
-    matches : played matches; seasons after `last` are ignored. Lower tiers train ratings and models and are not
-        forecast.
+    matches : played matches; seasons after `last` are ignored. Lower tiers are used to train ratings and
+        models, but are not forecast.
     first, last : years in which the first and the last forecast season begin.
 
     Raises
     ------
     LeakageError
-        If a model is better than the closing odds or, without closing odds, better than closing odds ever are.
+        If a model scores implausibly well: see `features.leakage`.
     """
     table = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
     probabilities = _forecasts(table, first)
@@ -199,7 +211,7 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
 
 
 def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
-    """Return the probabilities (n, 3) by name of the forecaster, NaN for matches that it does not forecast."""
+    """Return the probabilities (n, 3) by name of the forecaster; NaN for matches without its forecast."""
     run, top = compute_ratings(table), top_tier(table)
     x = model_input(run.home, run.away, table["neutral"].to_numpy(bool), market(table))
     goals, shots, odds = (
@@ -230,7 +242,7 @@ def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
 
 
 def pools(matches: pd.DataFrame, first: int) -> Forecasts:
-    """Compare which competitions a model should learn from, with the goal features.
+    """Forecast with three models that learn from different competitions, to choose among them; goal features only.
 
     Parameters
     ----------
@@ -239,7 +251,7 @@ def pools(matches: pd.DataFrame, first: int) -> Forecasts:
 
     Returns
     -------
-    Forecasts of three models for the matches of all tiers: `pooled` learns from all competitions, `first tiers only`
+    Forecasts for the matches of all tiers: `pooled` learns from all competitions, `first tiers only`
     from all first tiers, `per competition` from the competition that it forecasts.
     """
     run = compute_ratings(matches)
@@ -261,7 +273,7 @@ def pools(matches: pd.DataFrame, first: int) -> Forecasts:
 
 
 def report(title: str, forecasts: Forecasts, model: str) -> str:
-    """Format a table of all forecasters, each with its paired difference: the RPS of `model` minus its own."""
+    """Format a table of all forecasters: scores, and the RPS of `model` minus that of the forecaster."""
     lines = [forecasts.line(name, model) for name in forecasts.probabilities]
     seasons = forecasts.matches["season"]
     out = [
@@ -283,7 +295,7 @@ def report(title: str, forecasts: Forecasts, model: str) -> str:
 
 
 def verdicts(forecasts: Forecasts, targets: Sequence[Target]) -> str:
-    """Format one line for each target: its limit, the score, and `met` or by how much it was missed."""
+    """Format one line for each target: its limit, the score, and `met` or the gap to the limit."""
     out = []
     for target in targets:
         score = round(float(forecasts.line(target.forecaster, target.forecaster)[target.metric]), 4)

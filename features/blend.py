@@ -19,7 +19,9 @@ Floats = NDArray[np.float64]
 
 
 class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Normalised geometric mean of ordered logits, one for each group of columns (a logarithmic opinion pool).
+    """Normalised geometric mean of ordered logits, one for each group of columns.
+
+    This is a logarithmic opinion pool (Genest & Zidek 1986).
 
     Equal weights need no fit and limit the damage when one rating system has a bad season. The log-odds of the blend
     are the mean of the members' log-odds, so `features.explanations` can compute each system's share in a forecast.
@@ -57,7 +59,7 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return self._predict_proba_unchecked(self._checked(X))
 
     def _predict_proba_unchecked(self, x: Floats) -> Floats:
-        """Predict without validating the input, finite (n > 0, n_features); for one row validation takes as long."""
+        """Predict for finite input (n > 0, n_features) without validation, which doubles the time for one row."""
         p = np.exp(self._members(x).mean(axis=0))  # members are clipped at 1e-300, so the sum is never 0
         return np.asarray(p / p.sum(axis=1, keepdims=True))
 
@@ -83,7 +85,7 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return np.log(np.maximum(members, 1e-300))
 
     def __sklearn_tags__(self) -> Tags:
-        """Declare a poor score: classes must be ordered, and those of scikit-learn's checks are not."""
+        """Allow a poor score in scikit-learn's checks: their classes have no order, but this model needs one."""
         tags: Tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
         return tags

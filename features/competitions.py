@@ -13,8 +13,13 @@ from features.errors import UnknownCompetitionError
 class Competition:
     """One league. Clubs move between the tiers of one `country` and keep their ratings.
 
-    `meetings` is how often each pair meets at each ground in a season, None where a season has another shape (a split
-    after some rounds, say) or another one every few years.
+    Attributes
+    ----------
+    tier : level of the league in its country, from 1.
+    timezone : of the league's kick-off times.
+    football_data, openfootball : codes of the league at these sources; None if the source does not have it.
+    meetings : how often each pair meets at each ground in a season; None if the format is different (for example, the
+        league splits after some rounds) or changes every few years.
     """
 
     slug: str
@@ -57,7 +62,7 @@ _BY_SLUG = {competition.slug: competition for competition in CATALOGUE}
 
 
 def competition(slug: str) -> Competition:
-    """Return a competition by slug; raises UnknownCompetitionError with the nearest ones."""
+    """Return a competition by slug; raises UnknownCompetitionError, which lists the nearest slugs."""
     if slug not in _BY_SLUG:
         near = [name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3)]
         raise UnknownCompetitionError(f"competition {slug!r} is unknown; nearest: {', '.join(near)}", suggestions=near)
@@ -65,12 +70,12 @@ def competition(slug: str) -> Competition:
 
 
 def country_of(slug: str) -> str:
-    """Return the prefix of a slug, such as `eng`: clubs move between the tiers of a country and keep their names."""
+    """Return the country of a competition, such as `eng`: the first part of its slug."""
     return slug.partition("-")[0]
 
 
 def tier_of(slug: str) -> int:
-    """Return the level of a competition in its country, 1 if it is not in the catalogue."""
+    """Return the level of a competition in its country; 1 if it is not in the catalogue."""
     return _BY_SLUG[slug].tier if slug in _BY_SLUG else 1
 
 

@@ -1,8 +1,8 @@
 """Errors of the domain.
 
-Each class takes one message, because Celery's JSON result backend keeps no more than that; whatever else an error
-carries does not come back from a worker. The message says what is wrong, where, and what to do; which HTTP status it
-becomes is decided in `serving.errors` alone.
+Each class takes one message, because Celery's JSON result backend keeps only the message: other attributes of an error
+are lost between worker and API. The message says what is wrong, where, and what to do. `serving.errors` maps the
+classes to HTTP statuses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class TouchlineError(Exception):
     """Base class of all errors of Touchline."""
 
     code: ClassVar[str] = "touchline-error"
-    """Its public name: the end of the type URN of a problem document. Clients compare it, so it never changes."""
+    """Public name of the error: the last part of a problem's type URN. Clients compare it, so it never changes."""
 
 
 class InvalidInputError(TouchlineError):
@@ -83,6 +83,6 @@ class ModelUnavailableError(TouchlineError):
 
 
 class PromotionBlockedError(TouchlineError):
-    """A promotion was requested while a condition of the promotion gate has failed."""
+    """A promotion, its approval or a rollback is not allowed; the message says why."""
 
     code: ClassVar[str] = "promotion-blocked"

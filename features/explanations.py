@@ -54,7 +54,7 @@ def explain(model: RatingBlend | OddsPool, x: Floats, features: Sequence[str]) -
 
 
 def _of_pool(model: OddsPool, x: Floats, features: Sequence[str]) -> list[Explanation]:
-    """Explain a pool: its log-odds, and so the contributions, are a weighted sum of those of its two parts."""
+    """Explain a pool: its log-odds are a weighted sum of those of its two parts, and so are the contributions."""
     odds, ratings = model.parts(x)
     names = [name for column, name in enumerate(features) if column not in (model.odds or ())]
     explanations, priced = _of_blend(model.ratings_, ratings, names), model.uses_columns(odds)
@@ -105,12 +105,12 @@ def _of_blend(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Ex
 
 
 def of_both_orders(explanation: Explanation, swapped: Explanation) -> Explanation:
-    """Explain a forecast on neutral ground: half the difference between the two orders of the clubs.
+    """Explain a forecast on neutral ground: half the difference between the explanations of both orders of the clubs.
 
     Parameters
     ----------
-    explanation : with the clubs in their order.
-    swapped : with the clubs in the opposite order.
+    explanation : of the match with the clubs in their order.
+    swapped : of the match with the clubs in the opposite order.
     """
     return Explanation(
         average=(explanation.average - swapped.average) / 2,

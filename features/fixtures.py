@@ -13,8 +13,7 @@ def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    season : all known matches of one competition and season. Without a known format it is
-        returned unchanged.
+    season : all known matches of one competition and season; returned unchanged if the format is unknown.
 
     Returns
     -------

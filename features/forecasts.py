@@ -43,7 +43,7 @@ def uses_odds(model: Model) -> bool:
 
 
 def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Series) -> pd.DataFrame:
-    """Look up the state row of each (competition, team), in order; raises UnknownTeamError with the nearest clubs."""
+    """Look up the state row of each (competition, team), in order; raises UnknownTeamError."""
     keys = pd.MultiIndex.from_arrays([competition, teams])
     table = team_states.set_index(["competition", "team"])
     missing = ~keys.isin(table.index)
@@ -64,7 +64,7 @@ def probabilities(
     Parameters
     ----------
     home, away : (n, len(STATE_COLUMNS)) states of the clubs.
-    neutral : (n,) True where neither club is at home.
+    neutral : (n,) True if neither club is at home.
     market : (n, 2) log-odds (`features.odds.market`), None without odds.
     """
     return predict(model, model_input(home, away, neutral, market), neutral)
@@ -73,7 +73,7 @@ def probabilities(
 def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
     """Predict probabilities (n, 3) from model input (n, len(FEATURES)).
 
-    Models are trained on matches with a home side. On neutral ground both orders of the clubs are forecast and pooled,
+    Models are trained on matches with a home side. On neutral ground, both orders of the clubs are forecast and pooled,
     so that the order has no effect.
     """
     if not len(x):  # estimators reject an empty table
@@ -81,9 +81,9 @@ def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
     columns = [FEATURES.index(name) for name in model.features]
     p = model.predict_proba(x[:, columns])
     if neutral.any():
-        back = model.predict_proba(swap_sides(x[neutral])[:, columns])[:, ::-1]
-        both = np.sqrt(p[neutral] * back)  # mean of the log-odds, so that explanations still add up
-        p[neutral] = both / both.sum(axis=1, keepdims=True)
+        swapped = model.predict_proba(swap_sides(x[neutral])[:, columns])[:, ::-1]
+        pooled = np.sqrt(p[neutral] * swapped)  # mean of the log-odds, so that explanations still add up
+        p[neutral] = pooled / pooled.sum(axis=1, keepdims=True)
     return p
 
 
@@ -99,6 +99,13 @@ def forecast(
 
     A model with odds gets those known at `published_at`; for matches without odds it uses the ratings only.
 
+    Parameters
+    ----------
+    team_states : states after the last known result, `RatingHistory.team_states`.
+    model_version : registry version of the model.
+    trained_through : kick-off of the last match that the model was trained on.
+    published_at : time of publication, timezone-aware.
+
     Returns
     -------
     DataFrame with the columns of `PUBLISHED`, n rows.
@@ -106,7 +113,9 @@ def forecast(
     Raises
     ------
     LeakageError
-        If a fixture kicks off before the model's last training match or the states' last result.
+        If a fixture does not kick off after the last training match and after the newest result or odds in use.
+    UnknownTeamError
+        If a club has no state.
     """
     home = states_of(team_states, fixtures["home_team"], fixtures["competition"])
     away = states_of(team_states, fixtures["away_team"], fixtures["competition"])
@@ -122,11 +131,11 @@ def forecast(
         row = fixtures.iloc[int(late.to_numpy().argmax())]
         raise LeakageError(
             f"{row.match_id} kicks off {row.kick_off}, but the model was trained through {trained_through} "
-            f"and the states include results up to {features_as_of.max()}: refused"
+            f"and the states include results up to {features_as_of.max()}; such a forecast would be leakage"
         )
     neutral = fixtures["neutral"].to_numpy(bool)
-    before, after = (side[list(STATE_COLUMNS)].to_numpy(float) for side in (home, away))
-    x = model_input(before, after, neutral, log_odds)
+    home_states, away_states = (side[list(STATE_COLUMNS)].to_numpy(float) for side in (home, away))
+    x = model_input(home_states, away_states, neutral, log_odds)
     p = predict(model, x, neutral)
     out = fixtures[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]].reset_index(drop=True)
     for column, outcome in enumerate(OUTCOMES):
@@ -136,5 +145,5 @@ def forecast(
     out["trained_through"] = pd.Timestamp(trained_through)
     out["features_as_of"] = features_as_of
     out["published_at"] = pd.Timestamp(published_at)
-    behind = insights(model, x, neutral, p, before, after) if len(p) else None
-    return out.reindex(columns=PUBLISHED.names) if behind is None else pd.concat([out, behind, odds], axis=1)
+    details = insights(model, x, neutral, p, home_states, away_states) if len(p) else None
+    return out.reindex(columns=PUBLISHED.names) if details is None else pd.concat([out, details, odds], axis=1)

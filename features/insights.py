@@ -1,4 +1,4 @@
-"""Details of a forecast: expected goals, most likely scores, explanation, and how many matches the ratings know."""
+"""Details of a forecast: expected goals, most likely scores, explanation, and number of matches behind the ratings."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home:
 
     Parameters
     ----------
-    model : the model that made the forecasts: `features` names its columns; `estimator`, if it is a `RatingBlend` or an
-        `OddsPool`, can be explained.
+    model : made the forecasts. `features` names its columns. Its `estimator` is explained if it is a `RatingBlend` or
+        an `OddsPool`.
     x : (n, len(FEATURES)) model input.
-    neutral : (n,) True where neither club is at home.
-    p : (n, 3) the forecasts, ordered home, draw, away; the scores are scaled to them.
+    neutral : (n,) True if neither club is at home.
+    p : (n, 3) forecast probabilities, ordered home, draw, away; the score grid is scaled to them.
     home, away : (n, len(STATE_COLUMNS)) states of the clubs.
 
     Returns

@@ -75,8 +75,8 @@ class LeagueRules:
     """How a table is ranked and what its places mean.
 
     European places are those by league position alone; places of cup winners and extra places that UEFA grants for a
-    season are not included. Clubs that are still level after all `ties` are ranked by lot: the data has no cards, and a
-    play-off is about as random.
+    season are not included. Clubs that are still level after all `ties` are ranked by lot: the data has no cards, and
+    the result of a play-off is about as random.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ _RULES = {
     "fra-ligue-1": _first_tier(6, _down(2, play_off=1), _FRANCE),
     "fra-ligue-2": _lower_tier(2, 5, _down(2, play_off=1), _FRANCE),
 }
-"""Rules as of 2025/26. Exceptions of a single season, such as a cancelled play-off, are not included."""
+"""Rules as of 2025/26. Exceptions for a single season, such as a cancelled play-off, are not included."""
 
 _FRANCE_BEFORE = (
     Tiebreaker.DIFFERENCE,

@@ -14,21 +14,22 @@ Labels = NDArray[np.int64]
 CLOSING_SKILL = 0.166
 """1 - RPS/RPS_base of the average closing odds, Premier League 2021/22 to 2025/26 (.1935 against .2321, N=1,900).
 
-Lower tiers and other leagues are harder to forecast, so without closing odds this limit is generous."""
+Other leagues and lower tiers are harder to forecast, so for them this limit is generous."""
 
 MIN_MATCHES = 1000
-"""From this many matches on there is no allowance for chance; with fewer, a lucky season alone can pass the limit."""
+"""With at least this many matches, no allowance is made for chance. With fewer, a lucky season can pass the limit."""
 
 
 def leakage_warning(probabilities: Floats, outcomes: Labels, closing: Floats | None = None) -> str | None:
-    """Explain why forecasts (n, 3) are too good to be free of leakage; None if they are plausible.
+    """Explain why forecasts are too good to be free of leakage; None if they are plausible.
 
     Parameters
     ----------
+    probabilities : (n, 3) forecasts, ordered home, draw, away.
     outcomes : (n,) labels 0 home, 1 draw, 2 away.
-    closing : (n, 3) probabilities of the closing odds, NaN for matches without. If at least half of the matches
-        have closing odds, the forecasts are compared with them on those matches, otherwise with `CLOSING_SKILL` over
-        the base rate.
+    closing : (n, 3) probabilities of the closing odds, NaN for matches without odds. If at least half of the
+        matches have closing odds, the forecasts are compared with the odds on those matches. Otherwise their skill over
+        the base rate is compared with `CLOSING_SKILL`.
     """
     has_closing = np.zeros(len(outcomes), bool) if closing is None else ~np.isnan(closing).any(axis=1)
     if closing is not None and has_closing.mean() >= 0.5:
@@ -50,7 +51,7 @@ def leakage_warning(probabilities: Floats, outcomes: Labels, closing: Floats | N
         f"RPS {model_rps.mean():.4f} over {len(model_rps)} matches is better than {limit.mean():.4f}, {reference}: "
         "a feature most likely contains the result or something learnt after kick-off (a rating after the match, "
         "a final table, figures of the match itself, an unshifted window, a wrong date). "
-        "Find it before believing the figure"
+        "Find the cause before you trust the score"
     )
 
 

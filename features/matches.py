@@ -1,4 +1,4 @@
-"""Matches: identity, schema, outcome, and the state of knowledge at a given time.
+"""Matches: identity, schema, outcome, and what was known at a given time.
 
 A matches table is a pandas DataFrame with the columns of `SCHEMA`, sorted by kick-off then match_id. Scores of matches
 that are not played are missing (NaN / NA), never zero.
@@ -34,9 +34,7 @@ SCHEMA = pa.schema(
         pa.field("away_team", pa.string(), nullable=False),
         pa.field("neutral", pa.bool_(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
-        pa.field(
-            "awarded", pa.bool_(), nullable=False
-        ),  # decided by a tribunal; the score is the one played, if a source has it
+        pa.field("awarded", pa.bool_(), nullable=False),  # decided by a tribunal; score as played, if a source has it
         pa.field("home_goals", pa.int16()),
         pa.field("away_goals", pa.int16()),
         pa.field("home_shots", pa.int16()),
@@ -46,9 +44,7 @@ SCHEMA = pa.schema(
         pa.field("odds_home", pa.float64()),  # decimal, before the match
         pa.field("odds_draw", pa.float64()),
         pa.field("odds_away", pa.float64()),
-        pa.field(
-            "odds_known_at", pa.timestamp("us", tz="UTC")
-        ),  # missing: unknown, so the odds do not count before kick-off
+        pa.field("odds_known_at", pa.timestamp("us", tz="UTC")),  # if missing, the odds are never used as features
         pa.field("closing_home", pa.float64()),  # decimal, at kick-off: a reference, never a feature
         pa.field("closing_draw", pa.float64()),
         pa.field("closing_away", pa.float64()),
@@ -174,7 +170,7 @@ def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
         raise InvalidInputError(
             f"as_of {as_of.isoformat()} has no timezone; give one, for example {as_of.isoformat()}Z"
         )
-    # A match whose time of day is unknown counts as over when its day is.
+    # A match whose time of day is unknown counts as over when its day is over.
     over = matches["kick_off"] + RESULT_DELAY
     day_over = matches["kick_off"].dt.floor("D") + timedelta(days=1)
     known_at = over.where(matches["kick_off_exact"], day_over)
@@ -187,9 +183,10 @@ def as_known_at(matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     Odds of upcoming matches are kept only if they were known at `as_of`.
     """
     hidden = (matches["status"] == Status.PLAYED) & ~is_known(matches, as_of)
-    to_come = matches["kick_off"] > pd.Timestamp(as_of)
-    unpriced = to_come & matches[list(ODDS)].notna().any(axis=1) & ~(matches["odds_known_at"] <= pd.Timestamp(as_of))
-    if not hidden.any() and not unpriced.any():
+    upcoming = matches["kick_off"] > pd.Timestamp(as_of)
+    odds_known = matches["odds_known_at"] <= pd.Timestamp(as_of)
+    hidden_odds = upcoming & matches[list(ODDS)].notna().any(axis=1) & ~odds_known
+    if not hidden.any() and not hidden_odds.any():
         return matches
     known = matches.copy()
     known.loc[hidden, "status"] = Status.SCHEDULED.value
@@ -197,14 +194,19 @@ def as_known_at(matches: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     for column in RESULT_COLUMNS:
         known[column] = known[column].where(~hidden)
     for column in (*ODDS, "odds_known_at"):
-        known[column] = known[column].where(~unpriced)
+        known[column] = known[column].where(~hidden_odds)
     return known
 
 
 def conform(matches: pd.DataFrame) -> pd.DataFrame:
     """Order columns as in `SCHEMA`, add missing optional ones as empty, and give each its pandas type.
 
-    Counts become float64 (NaN where missing) so that every library downstream can take them.
+    Counts become float64 (NaN if missing) so that every library downstream supports them.
+
+    Raises
+    ------
+    InvalidInputError
+        If a required column is missing.
     """
     out = pd.DataFrame(index=range(len(matches)))
     for field in SCHEMA:
@@ -213,16 +215,16 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
                 raise InvalidInputError(
                     f"a matches table needs the column {field.name!r}; it has {sorted(matches.columns)}"
                 )
-            moments = pa.types.is_timestamp(field.type)
-            out[field.name] = pd.Series(pd.NaT, out.index, dtype="datetime64[us, UTC]") if moments else np.nan
+            is_time = pa.types.is_timestamp(field.type)
+            out[field.name] = pd.Series(pd.NaT, out.index, dtype="datetime64[us, UTC]") if is_time else np.nan
             continue
-        have = matches[field.name].reset_index(drop=True)
+        column = matches[field.name].reset_index(drop=True)
         if pa.types.is_timestamp(field.type):
-            out[field.name] = pd.to_datetime(have, utc=True).dt.as_unit("us")
+            out[field.name] = pd.to_datetime(column, utc=True).dt.as_unit("us")
         elif pa.types.is_boolean(field.type):
-            out[field.name] = have.astype(bool)
+            out[field.name] = column.astype(bool)
         elif pa.types.is_string(field.type):
-            out[field.name] = have.astype("str")
+            out[field.name] = column.astype("str")
         else:
-            out[field.name] = pd.to_numeric(have).astype("float64")
+            out[field.name] = pd.to_numeric(column).astype("float64")
     return out

@@ -17,14 +17,14 @@ GOAL_FEATURES = ("elo", "pi", "pi_reverse", "log_home_goals", "log_away_goals")
 """Features that need scores only."""
 
 REFERENCE_FEATURE = "elo_plain"
-"""The one feature of the plain-Elo reference; no model is trained on it."""
+"""The only feature of the plain-Elo baseline; no other model uses it."""
 
 SHOT_FEATURES = ("log_home_on_target", "log_away_on_target", "log_home_shots", "log_away_shots")
 """Features that need shots and shots on target."""
 
 
 ODDS_FEATURES = ("log_home_odds", "log_away_odds")
-"""Log-odds by the bookmakers (`features.odds.market`); the only features that may be missing."""
+"""Log-odds of the bookmakers (`features.odds.market`); the only features that may be missing."""
 
 
 class FeatureGroup(StrEnum):
@@ -51,10 +51,10 @@ FEATURES = (*RATING_FEATURES, *ODDS_FEATURES)
 """Columns of `model_input`. The signature of a model lists those that it uses."""
 
 _PAIRS = [
-    (FEATURES.index(f"log_home_{what}"), FEATURES.index(f"log_away_{what}"))
-    for what in ("goals", "on_target", "shots", "odds")
+    (FEATURES.index(f"log_home_{quantity}"), FEATURES.index(f"log_away_{quantity}"))
+    for quantity in ("goals", "on_target", "shots", "odds")
 ]
-"""Columns of one side each; every other feature is a difference between home and away."""
+"""Columns of the home and the away side; every other feature is a difference between both sides."""
 
 SYSTEMS = {
     "elo": ("elo",),
@@ -66,12 +66,12 @@ SYSTEMS = {
 """Features of each rating system."""
 
 HOME_POINTS = 60.0
-"""Elo points for playing at home. The model fits its own intercept; this is what neutral ground takes away. Any rest
-cancels out, because neutral matches are forecast in both orders of the clubs (`features.forecasts.predict`)."""
+"""Home advantage in Elo points, omitted on neutral ground. It need not be exact. With a home side, the model's
+intercept corrects it. On neutral ground, errors cancel out, because both orders of the clubs are forecast."""
 
 
 def _expected_goals(rating: Floats) -> Floats:
-    # 10 ** (|rating| / 3) - 1; powers of e take a third of the time.
+    # 10 ** (|rating| / 3) - 1, as a power of e, which takes a third of the time.
     return np.asarray(np.sign(rating) * np.expm1(np.abs(rating) * (np.log(10.0) / 3.0)))
 
 
@@ -81,14 +81,14 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
     Parameters
     ----------
     home, away : (n, len(STATE_COLUMNS)) states before the match, columns as in `features.rating_history.STATE_COLUMNS`.
-    neutral : (n,) True where neither club is at home.
+    neutral : (n,) True if neither club is at home.
     market : (n, 2) log-odds of the bookmakers, `features.odds.market`; None without odds.
     """
     ground = np.where(neutral, 0.0, 1.0)
     elo = (home[:, ELO] + ground * HOME_POINTS - away[:, ELO]) / 400.0
     pi = _expected_goals(home[:, PI_HOME]) - _expected_goals(away[:, PI_AWAY])
     pi_reverse = _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME])
-    if neutral.any():  # without a home side, the mean of both ratings of a club counts
+    if neutral.any():  # without a home side, use the mean of a club's two ratings
         means = [_expected_goals((side[:, PI_HOME] + side[:, PI_AWAY]) / 2) for side in (home, away)]
         pi, pi_reverse = (np.where(neutral, means[0] - means[1], difference) for difference in (pi, pi_reverse))
     rates = [rate for engine in range(POISSON_ENGINES) for rate in log_rates(home, away, ground, engine)]
@@ -118,5 +118,5 @@ def feature_frame(matches: pd.DataFrame, home: Floats, away: Floats) -> pd.DataF
     """Build `model_input` as a table, with match_id, competition, season, kick-off, clubs and status of each row."""
     keys = matches[["match_id", "competition", "season", "kick_off", "home_team", "away_team", "status"]]
     values = model_input(home, away, matches["neutral"].to_numpy(bool), market(matches))
-    elo = pd.DataFrame({"home_elo": home[:, ELO], "away_elo": away[:, ELO]})  # for readers; no model feature
+    elo = pd.DataFrame({"home_elo": home[:, ELO], "away_elo": away[:, ELO]})  # shown to users; not a feature
     return pd.concat([keys.reset_index(drop=True), pd.DataFrame(values, columns=list(FEATURES)), elo], axis=1)

@@ -1,6 +1,7 @@
 """Scores of probability forecasts.
 
-Every function takes probabilities (n, 3) ordered home, draw, away, and labels (n,) in 0..2.
+Scores take probabilities (n, 3) ordered home, draw, away, and labels (n,) in 0..2. They raise InvalidInputError if the
+shapes do not match, or if probabilities are not finite or do not sum to 1.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ def calibration_error(probabilities: Floats, outcomes: Labels, bins: int = 10) -
     """
     p = _checked(probabilities, outcomes).ravel()
     hit = _one_hot(outcomes).ravel()
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    count = np.bincount(which, minlength=bins)
-    gap = np.abs(np.bincount(which, p, bins) - np.bincount(which, hit, bins))
+    bin_of = np.minimum((p * bins).astype(int), bins - 1)
+    count = np.bincount(bin_of, minlength=bins)
+    gap = np.abs(np.bincount(bin_of, p, bins) - np.bincount(bin_of, hit, bins))
     return float(gap.sum() / max(count.sum(), 1))
 
 

@@ -1,6 +1,6 @@
-"""Models that are trained and logged to the registry: model input to (home, draw, away) probabilities.
+"""Models that are trained and logged to the registry. They turn model input into probabilities of home, draw, away.
 
-The import paths of this module are a contract with every model version that was ever logged.
+Logged models store the import paths of the classes in `TRUSTED_TYPES`, so these paths must not change.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Floats = NDArray[np.float64]
 
 
 REGULARISATION = 0.01
-"""Inverse strength of the L2 penalty, chosen by `features.tuning` on five leagues. With one season of training data
-forecasts are too cautious; from two seasons on it beats weaker penalties for a single league, too."""
+"""Inverse strength of the L2 penalty, chosen by `features.tuning` on five leagues. With one season of training
+data, forecasts are too cautious. With two or more, it beats weaker penalties, also for a single league."""
 
 Classifier = RatingBlend | OddsPool
 """A model that is fitted and logged."""
@@ -38,7 +38,7 @@ TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit", 
 def outcome_model(
     regularisation: float = REGULARISATION, seed: int = 0, features: Sequence[str] | None = None, blend: bool = False
 ) -> Classifier:
-    """Create an unfitted model of the ratings, pooled with odds if these are features; classes 0 home, 1 draw, 2 away.
+    """Create an unfitted model of the ratings, pooled with odds if `features` has odds; classes 0 home, 1 draw, 2 away.
 
     Parameters
     ----------
@@ -82,6 +82,7 @@ def walk_forward_forecasts(
     matches : played matches, n rows, in the row order of `x`. Their closing odds, if known, are the limit of the
         leakage check: no model without leakage beats them.
     x : (n, n_features) model input, including the plain Elo.
+    first : year in which the first forecast season begins.
     elo_column : column of `x` that is the only feature of the plain-Elo baseline; the model gets all others.
     head : creates the unfitted model, which is refit before each season.
 
@@ -92,16 +93,18 @@ def walk_forward_forecasts(
     Raises
     ------
     LeakageError
-        If the model is better than closing odds ever are: see `features.leakage`.
+        If the model scores implausibly well: see `features.leakage`.
+    InvalidInputError
+        If no forecast season has earlier seasons to learn from.
     """
     y = outcomes(matches)
-    own = np.delete(x, elo_column, axis=1)
+    model_x = np.delete(x, elo_column, axis=1)
     closing = shin(matches.reindex(columns=list(CLOSING_ODDS)).to_numpy(float))
     parts, tested = [], []
     for _, train, test in walk_forward(matches, first):
         elo = x[:, [elo_column]]
         forecasts = {
-            "model": head().fit(own[train], y[train]).predict_proba(own[test]),
+            "model": head().fit(model_x[train], y[train]).predict_proba(model_x[test]),
             "elo": reference_model().fit(elo[train], y[train]).predict_proba(elo[test]),
             "base": np.tile(base_rate(y[train]), (len(test), 1)),
         }
@@ -113,7 +116,7 @@ def walk_forward_forecasts(
         tested.append(test)
     if not parts:
         raise InvalidInputError(f"no season from {first} on has earlier seasons to learn from")
-    forecasts_of_all = pd.concat(parts, ignore_index=True)
-    model = forecasts_of_all[[f"model_{outcome}" for outcome in OUTCOMES]].to_numpy(float)
-    check_leakage(model, forecasts_of_all["outcome"].to_numpy(np.int64), closing[np.concatenate(tested)])
-    return forecasts_of_all
+    all_forecasts = pd.concat(parts, ignore_index=True)
+    model = all_forecasts[[f"model_{outcome}" for outcome in OUTCOMES]].to_numpy(float)
+    check_leakage(model, all_forecasts["outcome"].to_numpy(np.int64), closing[np.concatenate(tested)])
+    return all_forecasts

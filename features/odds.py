@@ -17,17 +17,18 @@ CLOSING_ODDS = ("closing_home", "closing_draw", "closing_away")
 
 
 def shin(odds: Floats, iterations: int = 60) -> Floats:
-    """Convert decimal odds (n, 3) to probabilities (n, 3), NaN if odds are missing or below a fair book; Shin (1993).
+    """Convert decimal odds (n, 3) to probabilities (n, 3); Shin (1993).
 
-    The margin is modelled as protection against a share z of insiders, which weighs more on outsiders.
+    The bookmaker's margin is modelled as protection against a share z of insiders; it is larger on outsiders. The
+    result is NaN if odds are missing or their inverses sum to less than 1.
     """
     implied = 1.0 / np.asarray(odds, dtype=float)
     book = implied.sum(axis=1, keepdims=True)
     low, high = np.zeros_like(book), np.full_like(book, 0.5)
     for _ in range(iterations):  # bisection: the sum falls as z rises
         z = (low + high) / 2
-        too_much = _share(implied, book, z).sum(axis=1, keepdims=True) > 1
-        low, high = np.where(too_much, z, low), np.where(too_much, high, z)
+        above_one = _share(implied, book, z).sum(axis=1, keepdims=True) > 1
+        low, high = np.where(above_one, z, low), np.where(above_one, high, z)
     p = _share(implied, book, (low + high) / 2)
     p[(book[:, 0] < 1) | np.isnan(book[:, 0])] = np.nan
     return np.asarray(p / p.sum(axis=1, keepdims=True))
@@ -43,7 +44,7 @@ def market(matches: pd.DataFrame, moment: datetime | None = None) -> Floats:
     Parameters
     ----------
     matches : a matches table, n rows.
-    moment : time of the forecast: odds that became known later, or not before kick-off, are ignored. Default: kick-off,
+    moment : time of the forecast. Odds that became known later, or only at kick-off, are ignored. Default: kick-off,
         for training.
     """
     log_odds = np.full((len(matches), 2), np.nan)

@@ -25,9 +25,9 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     ----------
     C : inverse strength of the L2 penalty on the coefficients, as in `LogisticRegression`.
     max_iter : maximum number of iterations of the optimiser.
-    own_direction : require each feature to act in the direction of its own correlation with the outcome. Ratings of a
-        club are strongly correlated: without the constraint some act in the opposite direction, so that a better rating
-        lowers the forecast.
+    own_direction : require each feature to act in the direction of its own correlation with the outcome. The
+        ratings of a club are strongly correlated: without the constraint, some act in the opposite direction, and a
+        better rating lowers the forecast.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self._predict_proba_unchecked(validate_data(self, X, reset=False))
 
     def _predict_proba_unchecked(self, x: Floats) -> Floats:
-        """Predict without validating the input, which takes longer than the formula."""
+        """Predict without validating the input: validation takes longer than the formula."""
         below = expit(self.thresholds_ + (x @ self.coef_)[:, None])
         edges = np.hstack([np.zeros((len(x), 1)), below, np.ones((len(x), 1))])
         return np.asarray(np.diff(edges, axis=1))
@@ -94,7 +94,7 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return np.asarray(self.classes_[p.argmax(axis=1)])
 
     def __sklearn_tags__(self) -> Tags:
-        """Declare a poor score: classes must be ordered, and those of scikit-learn's checks are not."""
+        """Allow a poor score in scikit-learn's checks: their classes have no order, but this model needs one."""
         tags: Tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
         return tags
@@ -106,7 +106,7 @@ def _ascending(raw: Floats) -> Floats:
 
 
 def _loss(raw: Floats, x: Floats, index: NDArray[np.int64], c: float) -> tuple[float, Floats]:
-    """Compute the penalised negative log likelihood and its gradient by first threshold, log gaps and coefficients."""
+    """Compute the penalised negative log likelihood and its gradient (first threshold, log gaps, coefficients)."""
     n_cuts = len(raw) - x.shape[1]
     thresholds, coef = _ascending(raw[:n_cuts]), raw[n_cuts:]
     padded = np.concatenate([[-np.inf], thresholds, [np.inf]])

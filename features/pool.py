@@ -19,7 +19,7 @@ from features.metrics import log_loss
 Floats = NDArray[np.float64]
 
 MIN_MATCHES_WITH_ODDS = 380
-"""Number of matches of a season; with odds for fewer training matches, the odds get weight 0."""
+"""Minimum number of training matches with odds: a season of a league of twenty. With fewer, the odds get weight 0."""
 
 
 def pooled(odds: Floats, ratings: Floats, weight: float) -> Floats:
@@ -111,7 +111,7 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return has_odds(odds) & bool(self.weights_[0])
 
     def __sklearn_tags__(self) -> Tags:
-        """Declare a poor score: classes must be ordered, and those of scikit-learn's checks are not."""
+        """Allow a poor score in scikit-learn's checks: their classes have no order, but this model needs one."""
         tags: Tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
         tags.input_tags.allow_nan = self.odds is not None

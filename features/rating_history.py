@@ -1,10 +1,10 @@
-"""Compute all ratings in one pass through time: each match sees the ratings of the evening before it.
+"""Compute all ratings in one pass through time: each match gets the ratings as of the end of the day before.
 
 A *state* is a row of `STATE_COLUMNS`: the ratings of one club in one division. `compute_ratings` returns the state of
 both clubs before each match (for training and the back-test) and each club's state after the last known result
 (`team_states`, for batch forecasts and online predictions). Both become model input in `features.matrix.model_input`.
 
-Matches of one calendar day do not see each other's results, whatever their kick-off. Clubs are rated per country: a
+A match never uses results of the same calendar day, not even of earlier kick-offs. Clubs are rated per country: a
 promoted club keeps the rating that it earned in the tier below, if that tier is in the data.
 """
 
@@ -41,7 +41,16 @@ _COUNTS = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Ratings after some match day: everything needed to continue with the matches of later days."""
+    """Ratings after a match day: everything needed to continue with the matches of later days.
+
+    Attributes
+    ----------
+    clubs : `{country}/{club}` of each row of the clubs' arrays in `rating_state`.
+    params : rating parameters by competition, in the order of the divisions in `rating_state`.
+    members : competition, season and team of each club in its competition's latest season.
+    last_result : kick-off of the newest result in the ratings; None without results.
+    last_day : midnight UTC of the last match day, as an integer timestamp of the table's time unit.
+    """
 
     rating_state: RatingState
     clubs: pd.Index[str]
@@ -63,7 +72,7 @@ STATES = pa.schema(
 
 @dataclass(frozen=True)
 class RatingHistory:
-    """States before each match, (n, len(STATE_COLUMNS)) in the order of the given table, and the states at the end."""
+    """States before each match, (n, len(STATE_COLUMNS)) in the row order of the input, and the states at the end."""
 
     home: Floats
     away: Floats
@@ -81,22 +90,22 @@ def compute_ratings(
     Parameters
     ----------
     matches : DataFrame, columns of `features.matches.SCHEMA`, n rows; with `since`, those of later days only.
-    params : rating parameters, for all competitions or by slug; the default is what the back-test chose, for leagues
-        alone or for several tiers of a country, whichever the table holds.
+    params : rating parameters, one set for all competitions or one per slug. Default: `TIERED` for countries with
+        several tiers in the data, `ALONE` for the others (see `features.ratings.params`).
     since : checkpoint of an earlier call on played matches.
 
     Returns
     -------
     RatingHistory
         `team_states` has one row per club of each competition's latest season: competition, season, team,
-        `features_as_of` (kick-off of the last result that went in), and `STATE_COLUMNS`.
+        `features_as_of` (kick-off of the newest result in the ratings), and `STATE_COLUMNS`.
 
     Raises
     ------
     InvalidInputError
         If a match is not later than the checkpoint.
     """
-    # sorting copies all columns: a large table that is in order, as tables of the lake are, goes without
+    # sorting copies all columns, so a table that is in order, as those of the lake are, is not sorted
     order = None if matches["kick_off"].is_monotonic_increasing else np.argsort(matches["kick_off"], kind="stable")
     table = matches if order is None else matches.iloc[order]
     day = table["kick_off"].dt.floor("D").astype("int64").to_numpy()
@@ -107,16 +116,17 @@ def compute_ratings(
     known = (table["status"] == Status.PLAYED).to_numpy()
     competition_codes, slugs = pd.factorize(table["competition"])
     earlier = since.params if since else {}
-    chosen = {**earlier, **_chosen([str(slug) for slug in slugs], earlier, params)}
+    params_of = {**earlier, **_choose_params([str(slug) for slug in slugs], earlier, params)}
     home, away, clubs = _club_codes(
         table, competition_codes, slugs, since.clubs if since else pd.Index([], dtype="str")
     )
-    coefficients = RatingCoefficients.of(list(chosen.values()), [tier_of(slug) for slug in chosen])
-    plain_start = next(iter(chosen.values())).elo_plain.start if chosen else 0.0
+    coefficients = RatingCoefficients.of(list(params_of.values()), [tier_of(slug) for slug in params_of])
+    plain_start = next(iter(params_of.values())).elo_plain.start if params_of else 0.0
     start = since.rating_state if since else RatingState.empty()
     rating_state = start.resized(len(clubs), coefficients, plain_start)
-    division = pd.Index(list(chosen), dtype="str").get_indexer(pd.Index(slugs, dtype="str"))
-    from features.ratings.rating_update import MatchArrays, update_ratings  # loads numba, which readers do not need
+    division = pd.Index(list(params_of), dtype="str").get_indexer(pd.Index(slugs, dtype="str"))
+    # imported here, because numba takes half a second to load
+    from features.ratings.rating_update import MatchArrays, update_ratings
 
     arrays = MatchArrays(
         day=day,
@@ -129,14 +139,14 @@ def compute_ratings(
         known=known,
     )
     before = update_ratings(arrays, rating_state, coefficients)
-    states = list(before) if order is None else [_in_given_order(side, order) for side in before]
+    states = list(before) if order is None else [_in_input_order(side, order) for side in before]
     last = table["kick_off"].where(known).max()
     last_result = (since.last_result if since else None) if pd.isna(last) else last
     members = _members(table, since.members if since else None)
     checkpoint = Checkpoint(
         rating_state,
         clubs,
-        chosen,
+        params_of,
         members,
         last_result,
         int(day[-1]) if len(day) else (since.last_day if since else -(2**62)),
@@ -144,13 +154,13 @@ def compute_ratings(
     return RatingHistory(states[0], states[1], _team_states(checkpoint), checkpoint)
 
 
-def _in_given_order(side: Floats, order: Ints) -> Floats:
-    given = np.empty_like(side)
-    given[order] = side
-    return given
+def _in_input_order(side: Floats, order: Ints) -> Floats:
+    unsorted = np.empty_like(side)
+    unsorted[order] = side
+    return unsorted
 
 
-def _chosen(
+def _choose_params(
     slugs: list[str],
     before: Mapping[str, RatingParams],
     params: RatingParams | Mapping[str, RatingParams] | None,
@@ -168,16 +178,15 @@ def _chosen(
 def _club_codes(
     table: pd.DataFrame, competition_codes: Ints, slugs: pd.Index[Any], known: pd.Index[str]
 ) -> tuple[Ints, Ints, pd.Index[str]]:
-    """Number the clubs of both sides; a club is a name within a pool, `eng/Arsenal`."""
+    """Number the clubs of both sides; a club is a name within a country, such as `eng/Arsenal`."""
     n = len(table)
-    pool_of_slug = [country_of(str(slug)) for slug in slugs]
-    pool_names = sorted(set(pool_of_slug))
-    pools = np.array([pool_names.index(pool) for pool in pool_of_slug], dtype=np.int64)
+    country_of_slug = [country_of(str(slug)) for slug in slugs]
+    countries = sorted(set(country_of_slug))
+    country_codes = np.array([countries.index(country) for country in country_of_slug], dtype=np.int64)
     names, unique_names = pd.factorize(pd.concat([table["home_team"], table["away_team"]], ignore_index=True))
-    pair, pairs = pd.factorize(np.tile(pools[competition_codes], 2) * max(len(unique_names), 1) + names)
-    spelt = [divmod(int(key), len(unique_names)) for key in pairs]
-    spellings = [f"{pool_names[pool]}/{unique_names[name]}" for pool, name in spelt]
-    keys = pd.Index(spellings, dtype="str")
+    pair, pairs = pd.factorize(np.tile(country_codes[competition_codes], 2) * max(len(unique_names), 1) + names)
+    code_pairs = [divmod(int(key), len(unique_names)) for key in pairs]
+    keys = pd.Index([f"{countries[country]}/{unique_names[name]}" for country, name in code_pairs], dtype="str")
     clubs = known.append(keys[~keys.isin(known)])
     codes = clubs.get_indexer(keys).astype(np.int64)[pair]
     return codes[:n], codes[n:], clubs
@@ -190,15 +199,15 @@ def _members(table: pd.DataFrame, before: pd.DataFrame | None) -> pd.DataFrame:
         table[["competition", "season", side]].drop_duplicates().set_axis(columns, axis=1)
         for side in ("home_team", "away_team")
     ]
-    everyone = pd.concat([*([] if before is None else [before]), *sides], ignore_index=True).drop_duplicates()
-    latest = everyone.groupby("competition")["season"].transform("max")
-    return everyone[everyone["season"] == latest].sort_values(["competition", "team"]).reset_index(drop=True)
+    clubs = pd.concat([*([] if before is None else [before]), *sides], ignore_index=True).drop_duplicates()
+    latest = clubs.groupby("competition")["season"].transform("max")
+    return clubs[clubs["season"] == latest].sort_values(["competition", "team"]).reset_index(drop=True)
 
 
 def _team_states(end: Checkpoint) -> pd.DataFrame:
     members = end.members
-    pools = members["competition"].map(country_of)
-    club = end.clubs.get_indexer(pd.Index(pools + "/" + members["team"], dtype="str"))
+    countries = members["competition"].map(country_of)
+    club = end.clubs.get_indexer(pd.Index(countries + "/" + members["team"], dtype="str"))
     division = pd.Index(list(end.params), dtype="str").get_indexer(pd.Index(members["competition"], dtype="str"))
     values = np.hstack([end.rating_state.clubs[club], end.rating_state.divisions[division]])
     states = pd.DataFrame(values, columns=list(STATE_COLUMNS))

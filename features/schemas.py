@@ -1,4 +1,7 @@
-"""Arrow schemas of the forecast tables in the lake. Imports pyarrow only: the API does not load scikit-learn."""
+"""Arrow schemas of the forecast tables in the lake.
+
+This module imports only pyarrow, so that the API need not load scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -36,4 +39,4 @@ SCORES = pa.schema(
         pa.field("brier", pa.float64(), nullable=False),
     ]
 )
-"""Columns that a settled forecast has beside those of `FORECASTS`: the result and the scores of the forecast."""
+"""Columns that a settled forecast has in addition to `FORECASTS`: the result and the scores of the forecast."""

@@ -1,4 +1,4 @@
-"""Scorelines: how likely each final score is, and the expected goals, in agreement with the outcome probabilities."""
+"""Scorelines: the probability of each final score and the expected goals, consistent with the outcome probabilities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MAX_GOALS = 10
-"""Goals of one side that the grid goes up to; more happen once in 10,000 matches and are left out."""
+"""Most goals of one side in the grid; more happen once in 10,000 matches and are ignored."""
 
 _HOME, _AWAY = np.tril(np.ones((MAX_GOALS + 1, MAX_GOALS + 1)), -1), np.triu(np.ones((MAX_GOALS + 1,) * 2), 1)
 _LOG_FACTORIALS = np.log(np.maximum(np.arange(MAX_GOALS + 1), 1)).cumsum()

@@ -46,11 +46,11 @@ def simulate(
         forecasts determine how often each side wins.
     rules : order of the table and relegation; None for the rules of the competition and season.
     runs : number of simulated seasons.
-    seed : of the random scores and of the lots between level clubs.
+    seed : seed of the random scores and of the lots drawn between level clubs.
 
     Returns
     -------
-    DataFrame with `COLUMNS` and one column for each final position, by falling expected points.
+    DataFrame with `COLUMNS` and one column for each final position, the most expected points first.
 
     Raises
     ------

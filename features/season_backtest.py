@@ -27,7 +27,7 @@ BINS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.01)
 def forecast_at(matches: pd.DataFrame, competition: str, first: int, runs: int = 10_000, seed: int = 0) -> pd.DataFrame:
     """Forecast the final tables of a league at mid-season.
 
-    Seasons are skipped if they are unfinished or if the clubs did not meet once at each ground.
+    A season is skipped if it is unfinished or if not all clubs met exactly once at each ground.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def forecast_at(matches: pd.DataFrame, competition: str, first: int, runs: int =
     competition : slug of the league.
     first : year in which the first forecast season begins.
     runs : number of simulated seasons for each forecast.
-    seed : of the simulation.
+    seed : seed of the simulation.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def forecast_at(matches: pd.DataFrame, competition: str, first: int, runs: int =
 def _forecast_season(
     matches: pd.DataFrame, season: pd.DataFrame, day: pd.Timestamp, runs: int, seed: int
 ) -> pd.DataFrame:
-    """Forecast one season from the results before `day`, and add what happened and both baselines."""
+    """Forecast one season from the results before `day`, and add the final table and both baselines."""
     known = matches.copy()
     later = (known["kick_off"] >= day).to_numpy()
     known.loc[later, "status"] = Status.SCHEDULED.value
@@ -68,8 +68,8 @@ def _forecast_season(
     x = x[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
     train = after_burn_in(known) & (known["season"] < season["season"].iloc[0]).to_numpy()
     model = outcome_model(features=GOAL_FEATURES).fit(x[train], outcomes(known[train]))
-    half = known[known["match_id"].isin(season["match_id"])].reset_index(drop=True)
-    remaining = half[half["status"] != Status.PLAYED].reset_index(drop=True)
+    mid_season = known[known["match_id"].isin(season["match_id"])].reset_index(drop=True)
+    remaining = mid_season[mid_season["status"] != Status.PLAYED].reset_index(drop=True)
     home, away = (
         states_of(run.team_states, remaining[side], remaining["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for side in ("home_team", "away_team")
@@ -78,10 +78,10 @@ def _forecast_season(
     x = model_input(home, away, ground == 0)[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
     p = model.predict_proba(x)
     forecasts = remaining[["match_id"]].assign(home=p[:, 0], draw=p[:, 1], away=p[:, 2])
-    simulated = simulate(half, forecasts, np.column_stack(log_rates(home, away, ground)), runs=runs, seed=seed)
+    simulated = simulate(mid_season, forecasts, np.column_stack(log_rates(home, away, ground)), runs=runs, seed=seed)
     no_forecasts, no_rates = forecasts.head(0), np.zeros((0, 2))
     final = simulate(season.reset_index(drop=True), no_forecasts, no_rates, runs=1)
-    played = half[half["status"] == Status.PLAYED].reset_index(drop=True)
+    played = mid_season[mid_season["status"] == Status.PLAYED].reset_index(drop=True)
     standing = simulate(played, no_forecasts, no_rates, runs=1)
     rules = rules_of(str(season["competition"].iloc[0]))
     places = {"p_title": 1, "p_top_four": 4, "p_relegation": rules.relegated}

@@ -15,7 +15,7 @@ def season_starts(seasons: pd.Series) -> NDArray[np.int64]:
 
 
 def after_burn_in(matches: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return a mask (n,) of the training rows: all but each competition's first season, when ratings still settle."""
+    """Return a mask (n,) of the training rows: all but each competition's first season, in which ratings converge."""
     start = pd.Series(season_starts(matches["season"]), index=matches.index)
     return np.asarray(start > start.groupby(matches["competition"]).transform("min"))
 
@@ -33,7 +33,7 @@ def walk_forward(matches: pd.DataFrame, first: int) -> Iterator[tuple[int, NDArr
 
 
 def by_month(matches: pd.DataFrame, first: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield (training rows, test rows) for each month from season `first` on: matches before and in the month.
+    """Yield (training rows, test rows) for each month from season `first` on: matches before it and in it.
 
     As in `walk_forward`, only `after_burn_in` rows train.
     """

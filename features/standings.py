@@ -20,9 +20,10 @@ def standings(
     Parameters
     ----------
     home, away : (m,) club numbers of each match.
-    goals : (runs, m, 2) of both sides.
-    ties : criteria for clubs level on points, in order; clubs that are level in all of them are ranked by lot.
+    goals : (runs, m, 2) goals of the home and the away side.
+    ties : criteria for clubs level on points, in order; clubs level on all of them are ranked by lot.
     rulings : (n_clubs,) points awarded or deducted (negative) off the pitch.
+    seed : seed of the lots.
     """
     runs, n = len(goals), len(rulings)
     # [i, j]: record of club i against club j; runs are the last axis, so that a match updates contiguous memory
@@ -44,17 +45,17 @@ def standings(
         Tiebreaker.WINS: wins,
     }
     points = won.sum(axis=1, dtype=np.int64) + rulings[:, None]
-    rank = _refined(np.zeros((n, runs), dtype=np.int64), points)
+    rank = _refine(np.zeros((n, runs), dtype=np.int64), points)
     for tie in ties:
         count = counts[tie.counts]
         if tie.direct:  # only against clubs that are level after the previous criteria
             count = count * (rank[:, None] == rank[None])
-        rank = _refined(rank, count.sum(axis=1, dtype=np.int64))
+        rank = _refine(rank, count.sum(axis=1, dtype=np.int64))
     lot = np.random.default_rng(seed + 1).permuted(np.tile(np.arange(n)[:, None], runs), axis=0)
-    return points.T, _refined(rank, lot).T
+    return points.T, _refine(rank, lot).T
 
 
-def _refined(rank: Ints, value: Ints) -> Ints:
+def _refine(rank: Ints, value: Ints) -> Ints:
     """Refine ranks (n, runs): clubs of equal rank are ordered by a value (n, runs), the highest first."""
     better = (rank[None] < rank[:, None]) | ((rank[None] == rank[:, None]) & (value[None] > value[:, None]))
     return np.asarray(better.sum(axis=1))

@@ -9,10 +9,10 @@ from rapidfuzz import fuzz, process, utils
 from features.errors import UnknownTeamError
 
 MIN_RATED_MATCHES = 10
-"""With fewer matches in the data, a club's ratings are still close to those of a usual newcomer."""
+"""With fewer matches in the data, a club's ratings are still close to those of an average newcomer."""
 
 SIMILARITY_CUTOFF = 70
-"""Least similarity, of 100, of a suggestion: typing errors score higher, other clubs lower."""
+"""Minimum similarity of a suggestion, from 0 to 100: misspellings score higher, other clubs lower."""
 
 
 def suggest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
@@ -31,10 +31,16 @@ def suggest(name: str, known: Collection[str], limit: int = 3) -> list[str]:
 def resolve(name: str, known: Collection[str], aliases: Mapping[str, str], where: str = "") -> str:
     """Return the canonical name of a club.
 
+    Parameters
+    ----------
+    known : canonical names.
+    aliases : canonical names by alias.
+    where : file and row of the name, for the error message.
+
     Raises
     ------
     UnknownTeamError
-        If the name is unknown. The message contains it, `where` it was found (file and row), and similar clubs.
+        If the name is unknown; the message lists similar clubs.
     """
     canonical = aliases.get(name, name)
     if canonical in known:

@@ -2,10 +2,10 @@
 
 Coordinate descent: one parameter at a time moves to a neighbouring value on a grid. All rating systems are evaluated
 together, by the log loss of the model that combines them: the best parameters for the model differ from the best ones
-for each system alone, because the systems complement each other (a slow one remembers, a fast one reacts). Folds go
-forward in time: models learn from earlier seasons and are evaluated on later ones. A value changes only if the gain
-exceeds a multiple of the paired difference's standard error: smaller gains are noise, and parameters that follow noise
-forecast later seasons worse.
+for each system alone, because the systems complement each other (a slow one keeps old results, a fast one reacts to new
+ones). Folds go forward in time: models learn from earlier seasons and are evaluated on later ones. A value changes only
+if the gain exceeds a multiple of the paired difference's standard error: smaller gains are noise, and parameters fitted
+to noise forecast later seasons worse.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def evaluation_blocks(
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Yield (training rows, evaluated rows) of blocks of seasons, forward in time.
 
-    The first season never trains: ratings are still settling.
+    The first season is never used for training, because ratings have not converged.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def losses(
 
 
 def penalty(matches: pd.DataFrame, params: RatingParams, columns: Sequence[str]) -> dict[float, float]:
-    """Compute the mean log loss with each of `PENALTIES`, the model refit before each season."""
+    """Compute the mean log loss with each of `PENALTIES`; the model is refit before each season."""
     return {c: float(losses(matches, params, columns, regularisation=c).mean()) for c in PENALTIES}
 
 
