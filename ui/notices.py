@@ -12,7 +12,7 @@ from ui.api_client import ApiError, BadRequestError, NotReadyError, Unauthorized
 
 @contextmanager
 def explain_api_errors() -> Iterator[None]:
-    """Replace the rest of the page by what failed, where, and what to do about it."""
+    """Replace the rest of the page with what failed and what to do about it."""
     try:
         yield
     except UnreachableError as error:

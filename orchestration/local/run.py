@@ -141,7 +141,7 @@ class LocalRun:
         self.echo("Ctrl-C stops everything.")
 
     def _memory_bytes(self) -> float:
-        """Memory of this process and its descendants; shared pages count once where the system reports them."""
+        """Memory of this process and its descendants; shared pages count once if the system reports them."""
         total = 0.0
         for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
             try:

@@ -44,6 +44,6 @@ class TeamStates:
         """The error of a match with a club that has no state; it names the most similar clubs that have one."""
         clubs = [batch.clubs[batch.home[match]], batch.clubs[batch.away[match]]]
         competition, name = next(club for club in clubs if club not in self.rows)
-        known = [club for where, club in self.rows if where == competition]
+        known = [club for slug, club in self.rows if slug == competition]
         suggestions = ", ".join(suggest(name, known))
         return UnknownTeamError(f"club {name!r} has no rating in {competition}; similar names: {suggestions}")
