@@ -269,9 +269,9 @@ class Catalogue:
         slugs = [competition] if competition is not None else list(counts)
         seasons = sorted({name for slug in slugs for name in counts.get(slug, {})}, reverse=True)
         if season not in seasons:
-            where = f"{competition} has" if competition else "there are"
+            subject = f"{competition} has" if competition else "there are"
             suggestions = suggest(season, seasons) or seasons[:3]
-            raise InvalidFieldError(f"{where} no matches of season {season!r}", "season", suggestions)
+            raise InvalidFieldError(f"{subject} no matches of season {season!r}", "season", suggestions)
 
 
 def competition_name(slug: str) -> tuple[str, str]:
