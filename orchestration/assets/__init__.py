@@ -1,1 +1,1 @@
-"""The assets. An asset's key is also the name of its table or report in the lake."""
+"""The assets. An asset that writes a table has the table's name in the lake as its key."""
