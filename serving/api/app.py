@@ -107,7 +107,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServingSettings = app.state.settings
     configure_logging(settings.log_level)
     memory.use_system_allocator()
-    await anyio.lowlevel.checkpoint()  # imports its backend, which would stall the first slow request's neighbours
+    await anyio.lowlevel.checkpoint()  # imports anyio's backend now; in a request the import would delay others
     tracing.configure(settings.otlp_endpoint, "api")
     results = ResultStore(settings.results_url, settings.result_ttl_seconds)
     broker = create_broker(settings)

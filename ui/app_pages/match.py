@@ -111,7 +111,7 @@ def rating_history(match: Match) -> None:
         st.markdown(
             f"Elo before this match: {match.home_team} **{home:.0f}**, {match.away_team} **{away:.0f}**.",
             help="On neutral ground, a club that is 100 points ahead is expected to take about 64% of the points. "
-            "Ratings change with every result, more with clear ones.",
+            "Ratings change with every result; clear wins change them more.",
         )
     st.altair_chart(charts.rating_history(history, match.home_team, match.away_team), width="stretch")
 

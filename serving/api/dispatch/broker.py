@@ -61,7 +61,7 @@ def create_broker(settings: ServingSettings) -> Broker:
 
 @contextmanager
 def _translate_errors(summary: str) -> Iterator[None]:
-    """Raise BrokerUnavailableError for whatever the client library raises when the connection is gone."""
+    """Raise BrokerUnavailableError for any error of the client library after the connection is lost."""
     try:
         yield
     except asyncio.CancelledError as error:
@@ -134,7 +134,7 @@ class RabbitMQ:
     async def drain_dead_letters(self, store_failure: Callable[[str, TouchlineError], Awaitable[None]]) -> None:
         if self._channel is None or self._channel.is_closed:
             return
-        with _translate_errors("RabbitMQ did not hand over its dead letters"):
+        with _translate_errors("RabbitMQ did not deliver its dead letters"):
             async with asyncio.timeout(BROKER_TIMEOUT_SECONDS):
                 queue = await self._channel.get_queue(DEAD_LETTERS, ensure=False)
                 while (letter := await queue.get(fail=False)) is not None:
