@@ -68,8 +68,8 @@ def _report(folder: Path | None) -> None:
 def _tune(folder: Path | None) -> bool:
     """Repeat the tuning behind `features.ratings.params` and the model, on seasons before those that are reported.
 
-    The parameters of a league without lower tiers are also tuned on five leagues: the few seasons of the bundled league
-    have only a handful of promoted clubs.
+    The parameters of a league without lower tiers are also tuned on five leagues, because the bundled league alone has
+    too few promoted clubs.
 
     Returns
     -------

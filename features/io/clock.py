@@ -12,40 +12,41 @@ from features.io.sources.bundled import REPLAY_AS_OF
 
 
 class ClockMode(StrEnum):
-    """What moves the clock."""
+    """How the clock gets its time."""
 
     NOW = "now"  # real time
-    REPLAY = "replay"  # `touchline advance`, through the bundled season
-    FIXED = "fixed"  # nothing: TOUCHLINE_AS_OF sets it
+    REPLAY = "replay"  # a time in the bundled season, moved on by `touchline advance`
+    FIXED = "fixed"  # the setting TOUCHLINE_AS_OF
 
 
 class Clock:
     """Gives entry points the current time; everything below them takes `as_of` as a parameter.
 
-    The season of the bundled data is over, so its clock is kept in the file `as_of` under home and advanced by hand.
+    The season of the bundled data is over, so its time is stored in the file `as_of` under home and
+    changes only by `advance`.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._given = settings.as_of
+        self._fixed_time = settings.as_of
         self._bundled = settings.source == "bundled"
         self._file: Path = settings.home / "as_of"
 
     @property
     def kind(self) -> ClockMode:
-        """What moves the clock."""
-        if self._given is not None:
+        """How the clock gets its time."""
+        if self._fixed_time is not None:
             return ClockMode.FIXED
         return ClockMode.REPLAY if self._bundled else ClockMode.NOW
 
     @property
     def replaying(self) -> bool:
-        """True if the clock is not real time: past weeks may then be forecast as they would have been."""
+        """True if the clock does not show real time. Forecasts of past weeks are then allowed."""
         return self.kind is not ClockMode.NOW
 
     def as_of(self) -> datetime:
-        """Current time of the clock, in UTC."""
-        if self._given is not None:
-            return self._given
+        """Return the current time of the clock, in UTC."""
+        if self._fixed_time is not None:
+            return self._fixed_time
         if not self._bundled:
             return datetime.now(UTC)
         try:
@@ -62,7 +63,7 @@ class Clock:
 
     @staticmethod
     def now() -> datetime:
-        """Real time, for timestamps of the run itself."""
+        """Return the real time, for timestamps of the run itself."""
         return datetime.now(UTC)
 
     def advance(self, weeks: int) -> datetime:
@@ -73,7 +74,7 @@ class Clock:
         InvalidInputError
             If the clock is fixed by a setting or is real time.
         """
-        if self._given is not None:
+        if self._fixed_time is not None:
             raise InvalidInputError("the clock is fixed by TOUCHLINE_AS_OF; unset it to replay the bundled season")
         if not self._bundled:
             raise InvalidInputError("only the bundled season can be replayed; other sources use the real time")

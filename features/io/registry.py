@@ -32,9 +32,9 @@ class ModelVersion:
 
     Attributes
     ----------
-    run_id : of the training run.
-    created_at : UTC.
-    tags : as written by training and promotion.
+    run_id : id of the training run.
+    created_at : timezone-aware, UTC.
+    tags : tags that training and promotion wrote.
     aliases : sorted.
     """
 
@@ -70,12 +70,12 @@ class LoadedModel:
         Raises
         ------
         ValueError
-            If the input is empty, has another number of columns, or is not finite where the model needs numbers.
+            If the input is empty, has another number of columns, or is not finite in a column that must be finite.
         """
         unchecked = getattr(self.estimator, "_predict_proba_unchecked", None)
         is_valid = len(x) > 0 and x.shape[1:] == (len(self.features),) and np.isfinite(x).all()
         if unchecked is None or not is_valid:
-            return np.asarray(self.estimator.predict_proba(x))  # raises an error with the reason
+            return np.asarray(self.estimator.predict_proba(x))  # raises an error if the input is invalid
         return np.asarray(unchecked(x))
 
 
@@ -85,11 +85,11 @@ class TrainingRun:
 
     Attributes
     ----------
-    estimator : fitted.
+    estimator : fitted model.
     input_example : a few rows of model input.
     dataset : the rows that the estimator was fitted on.
     dataset_source : where they come from.
-    tags : of the run and of the version.
+    tags : tags of the run and of the version.
     documents : texts by path of the artefact.
     """
 
@@ -118,7 +118,7 @@ class Registry:
         from mlflow.data.pandas_dataset import from_pandas
         from mlflow.models import infer_signature
 
-        from features.models import TRUSTED_TYPES  # imports scikit-learn, which most readers of a registry do not need
+        from features.models import TRUSTED_TYPES  # imported here: it loads scikit-learn
 
         def log() -> ModelVersion:
             mlflow.set_tracking_uri(self.tracking_uri)
@@ -130,7 +130,7 @@ class Registry:
                     mlflow.log_text(text, path)
                 data = from_pandas(training.dataset, source=training.dataset_source, name="match_features")
                 mlflow.log_input(data, context="training")
-                with tempfile.TemporaryDirectory() as folder:  # the table that it comes from is overwritten every day
+                with tempfile.TemporaryDirectory() as folder:  # a copy: the table is overwritten every day
                     training.dataset.to_parquet(Path(folder, DATASET), compression="zstd", index=False)
                     mlflow.log_artifact(str(Path(folder, DATASET)))
                 example = training.input_example.astype("float64")
@@ -159,9 +159,9 @@ class Registry:
         return self._call_server(log)
 
     def by_alias(self, alias: str) -> ModelVersion | None:
-        """Return the version with an alias; None if there is none."""
+        """Return the version with an alias; None if no version has it."""
 
-        def look() -> ModelVersion | None:
+        def find() -> ModelVersion | None:
             from mlflow.exceptions import MlflowException
 
             try:
@@ -172,7 +172,7 @@ class Registry:
                     return None
                 raise
 
-        return self._call_server(look)
+        return self._call_server(find)
 
     def version(self, number: int) -> ModelVersion | None:
         """Return a version by number; None if it does not exist."""
@@ -248,7 +248,7 @@ class Registry:
         self._call_server(delete)
 
     def _select_experiment(self, experiment: str) -> None:
-        """Select the experiment; a registry in a file stores artefacts beside it, not in the working directory."""
+        """Select the experiment; a registry in a file stores its artefacts beside that file."""
         import mlflow
 
         if self.tracking_uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(experiment) is None:

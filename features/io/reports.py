@@ -1,6 +1,6 @@
 """Documents below `reports/` in the lake: their paths, and how to read them.
 
-Orchestration writes them, the API and the Prometheus exporter read them.
+Orchestration writes them. The API and the Prometheus exporter read them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DRIFT = "reports/drift"
 _SUMMARY = "summary.json"
 
 _RENAMED_FIELDS = {"left_out": "excluded_competitions"}
-"""Fields of a drift summary that version 0.1 wrote under another name: old weeks are never written again."""
+"""Fields of a drift summary that version 0.1 wrote under another name. Reports of old weeks are never rewritten."""
 
 
 def evaluation_path(version: int) -> str:

@@ -32,8 +32,8 @@ SETTINGS_CLASSES = {
     "serving.settings:ServingSettings": frozenset(_SERVING.split()),
     "ui.settings:UiSettings": frozenset(_UI.split()),
 }
-"""Each settings class and the fields it adds to the shared ones. A process has to recognise the settings of all others,
-even those whose code its image lacks; tests/contracts/test_settings.py compares these names with the classes."""
+"""Each settings class and the fields it adds to the shared ones. Each process must know the settings of all
+others, even if its image lacks their code. tests/contracts/test_settings.py compares these names with the classes."""
 KNOWN_FIELDS = frozenset[str]().union(*SETTINGS_CLASSES.values())
 RENAMED_FIELDS = {
     "api_timeout": "api_timeout_seconds",
@@ -57,20 +57,22 @@ be ignored without notice."""
 
 
 def renamed_variables(names: Iterable[str] | None = None) -> list[str]:
-    """Write one sentence for each variable among `names` (default: the environment's) that has a new name."""
+    """Return one sentence for each variable in `names` (default: the environment) that was renamed."""
     successors = {f"{PREFIX}{old.upper()}": f"{PREFIX}{new.upper()}" for old, new in RENAMED_FIELDS.items()}
-    given = os.environ if names is None else names
+    variables = os.environ if names is None else names
     return [
-        f"setting {name} was renamed; set {successors[name]} instead" for name in sorted(given) if name in successors
+        f"setting {name} was renamed; set {successors[name]} instead"
+        for name in sorted(variables)
+        if name in successors
     ]
 
 
 def unknown_variables(names: Iterable[str] | None = None) -> list[str]:
-    """Write one sentence for each TOUCHLINE_ variable among `names` (default: the environment's) that is no setting."""
+    """Return one sentence for each TOUCHLINE_ variable in `names` (default: the environment) that is no setting."""
     known = {f"{PREFIX}{field.upper()}": field for field in sorted(KNOWN_FIELDS)}
-    given = os.environ if names is None else names
-    sentences = renamed_variables(given)
-    for name in sorted(given):
+    variables = os.environ if names is None else names
+    sentences = renamed_variables(variables)
+    for name in sorted(variables):
         field = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and name not in known and field.lower() not in RENAMED_FIELDS:
             similar = suggest(field, list(known.values()))

@@ -18,7 +18,7 @@ from features.io.setting_names import PREFIX, renamed_variables
 
 
 def _home() -> Path:
-    """`.touchline` in the checkout, whatever the working folder; outside a checkout, in the working folder."""
+    """Return `.touchline` in the checkout, or in the working folder if there is no checkout."""
     checkout = Path(__file__).resolve().parents[2]
     return (checkout if (checkout / "workspace.yaml").exists() else Path()) / ".touchline"
 
@@ -30,8 +30,8 @@ class Settings(BaseSettings):
 
     home: Path = Field(
         default_factory=_home,
-        description="State of a local run: lake, MLflow's and Dagster's databases, logs; default: .touchline in the "
-        "folder of the project.",
+        description="Folder for the state of a local run: lake, databases of MLflow and Dagster, logs; default: "
+        ".touchline in the project folder.",
     )
     lake: str | None = Field(None, description="Folder or s3://bucket/prefix of the lake; default: `lake` under home.")
     s3_endpoint: str | None = Field(
@@ -52,18 +52,18 @@ class Settings(BaseSettings):
     )
     files: Path | None = Field(None, description="Your own matches: a CSV or parquet file, or a folder of them.")
     files_columns: dict[str, str] = Field(
-        {}, description='What your columns are called, as JSON: {"home_team": "Home", "kick_off": "Date"}.'
+        {}, description='The names of your columns, as JSON: {"home_team": "Home", "kick_off": "Date"}.'
     )
     aliases: Path | None = Field(
         None,
-        description="Your own club names beside those that are known: a CSV with the columns country (or competition), "
-        "alias, canonical.",
+        description="Your own aliases of clubs, in addition to the known ones: a CSV with the columns country (or "
+        "competition), alias, canonical.",
     )
     competitions: Annotated[tuple[str, ...], NoDecode] = Field(
         ("eng-premier-league",), description="Competitions to follow, separated by commas."
     )
     as_of: datetime | None = Field(
-        None, description="Time to forecast from; default: now, or within 2025/26 with the bundled data."
+        None, description="Time to forecast from; default: now, or a time within 2025/26 with the bundled data."
     )
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server and model registry.")
     seed: int = Field(20140816, description="Seed of everything random.")
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
 
 
 def validation_messages(error: ValidationError | SettingsError) -> list[str]:
-    """Write one sentence for each setting that failed validation."""
+    """Return one sentence for each setting that failed validation."""
     if isinstance(error, SettingsError):  # raised for malformed JSON; it names the field only in its text
         field = str(error).partition('"')[2].partition('"')[0]
         return [f"setting {PREFIX}{field.upper()}={os.environ.get(PREFIX + field.upper())!r}: expected JSON"]
@@ -110,19 +110,19 @@ def validation_messages(error: ValidationError | SettingsError) -> list[str]:
 
 
 def _expectation(detail: ErrorDetails) -> str:
-    """The members of a closed set, otherwise pydantic's message."""
+    """Return the allowed values of an enum, otherwise pydantic's message."""
     if detail["type"] == "enum":
         return f"expected {detail['ctx']['expected'].replace(chr(39), '')}"
     return detail["msg"]
 
 
 def apply_defaults(settings: Mapping[str, str]) -> None:
-    """Copy the settings of another process into the environment; variables that are set here keep their values."""
+    """Copy the settings of another process into the environment; variables that are already set keep their values."""
     for name, value in settings.items():
         if name.startswith(PREFIX):
             os.environ.setdefault(name, value)
 
 
 def is_set(fields: Iterable[str]) -> bool:
-    """Tell whether the environment sets any of these fields."""
+    """Return whether the environment sets any of these fields."""
     return any(f"{PREFIX}{field.upper()}" in os.environ for field in fields)

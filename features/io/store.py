@@ -77,7 +77,7 @@ class Lake:
         Raises
         ------
         NotPublishedError
-            If the partition is not there.
+            If the partition is not published.
         CorruptArtefactError
             If it cannot be read, or lacks a column of `schema`.
         """
@@ -87,7 +87,7 @@ class Lake:
     def read_arrow(
         self, name: str, partition: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
     ) -> pa.Table:
-        """Read one partition as an Arrow table, a fraction of the memory of `read_table`; raises as that does."""
+        """Read one partition as an Arrow table, with a fraction of the memory of `read_table` and the same errors."""
         path = self._table_path(name, partition)
         raw = self.read_bytes(path)
         try:
@@ -113,7 +113,7 @@ class Lake:
         return table
 
     def partitions(self, name: str) -> list[str]:
-        """List the partition keys of a table that are published, sorted."""
+        """List the published partition keys of a table, sorted."""
         return sorted(
             Path(file).stem.removeprefix("week=")
             for file in self.list(name)
@@ -193,7 +193,7 @@ class Lake:
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Translate storage failures to StorageUnavailableError; FileNotFoundError passes."""
+        """Translate storage failures to StorageUnavailableError; FileNotFoundError is raised unchanged."""
         try:
             yield
         except FileNotFoundError:

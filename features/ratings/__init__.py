@@ -1,1 +1,1 @@
-"""Rating systems: one update rule a module, all run by `features.rating_history`."""
+"""Rating systems: one update rule per module, all run by `features.rating_history`."""

@@ -29,8 +29,8 @@ class DixonColes(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     Log expected goals are level + home advantage + own attack - opponent's defence. Matches are weighted by
     exp(-decay * days before the last match). A small ridge makes the strengths identifiable. A club without matches
-    gets the mean strength of the five weakest clubs. Scikit-learn's checks of parameters apply; its other checks use
-    numeric matrices as input.
+    gets the mean strength of the five weakest clubs. It passes scikit-learn's checks of parameters; the other checks
+    do not apply, because they need numeric matrices as input.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def _loss(
 
 
 def _low_scores(goals: Floats, rate: Floats, rho: float) -> tuple[Floats, Floats, Floats]:
-    """Compute the paper's tau (n,), and the derivatives of log tau by both log rates (n, 2) and by rho (n,)."""
+    """Compute the paper's tau (n,), and the derivatives of log tau for both log rates (n, 2) and rho (n,)."""
     h, a = rate[:, 0], rate[:, 1]
     nil_nil = (goals[:, 0] == 0) & (goals[:, 1] == 0)
     nil_one = (goals[:, 0] == 0) & (goals[:, 1] == 1)

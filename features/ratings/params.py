@@ -9,9 +9,9 @@ from typing import NamedTuple
 class EloParams(NamedTuple):
     """Parameters of Elo, in points.
 
-    A club without a match in the season before starts at the division's mean plus `promoted_offset`. Each summer,
-    ratings move to the division's mean by the share `mean_reversion`. `tier_step` is the distance between the starting
-    ratings of two tiers.
+    `k` and `gamma` are those of `features.ratings.elo.change`. A first tier starts at the rating `start`, each tier
+    below it `tier_step` lower. A club without a match in the season before starts at the division's mean plus
+    `promoted_offset`. Each summer, ratings move to the division's mean by the share `mean_reversion`.
     """
 
     k: float = 10.0
@@ -29,7 +29,11 @@ def plain_elo() -> EloParams:
 
 
 class PiParams(NamedTuple):
-    """Parameters of pi-ratings: `rate` is lambda and `carry` is gamma in the paper."""
+    """Parameters of pi-ratings (Constantinou & Fenton 2013).
+
+    `rate` is lambda in the paper. `carry` is its gamma: the share of a home rating's change that the away rating also
+    gets, and vice versa.
+    """
 
     rate: float = 0.05
     carry: float = 0.7
@@ -56,9 +60,9 @@ class PoissonParams(NamedTuple):
 class GainParams(NamedTuple):
     """How much faster ratings move while little is known about a club.
 
-    `after_summer` is added to the gain at the start of a season, `after_promotion` sets it for a club without a match
-    in the season before: a promoted one, if its lower tier is not in the data. If that tier is, the club keeps its
-    ratings and gets `after_summer` only. The surplus shrinks by the factor `fade` with each match.
+    At the start of a season, `after_summer` is added to a club's gain. If the club had no match in the season before,
+    its gain becomes 1 + `after_promotion` instead: this holds for a promoted club if its lower tier is not in the data.
+    With each match, the part of the gain above 1 shrinks by the factor `fade`.
     """
 
     after_summer: float

@@ -1,4 +1,4 @@
-"""Ratings of all clubs and divisions as arrays, which `features.ratings.rating_update` moves match by match."""
+"""Ratings of all clubs and divisions as arrays, which `features.ratings.rating_update` updates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STATE_COLUMNS = (
 ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE = range(5)
 ELO_PLAIN, GAIN, PLAYED, LEVEL, HOME = 9, 10, 11, 12, 13
 N_POOLED_COLUMNS = ELO_PLAIN
-"""Columns before this one revert to the mean of the division's clubs in summer; the others do not."""
+"""Number of leading columns that revert to the mean of the division's clubs in summer; the others do not."""
 CLUB_COLUMNS = PLAYED + 1
 DIVISION_COLUMNS = len(STATE_COLUMNS) - CLUB_COLUMNS
 POISSON_ENGINES = 3
@@ -63,10 +63,10 @@ STEP_DTYPE = np.dtype(
 
 
 class RatingCoefficients(NamedTuple):
-    """Parameters of all divisions as arrays, one row a division. A NamedTuple, because numba compiles those."""
+    """Parameters of all divisions as arrays, one row per division. A NamedTuple, because numba supports it."""
 
     step: NDArray[np.void]  # (divisions,) of STEP_DTYPE
-    start: Floats  # (divisions, N_POOLED_COLUMNS) mean of the clubs before the first season
+    start: Floats  # (divisions, N_POOLED_COLUMNS) assumed mean of the clubs before the first season
     promoted_offset: Floats  # (divisions, N_POOLED_COLUMNS)
     mean_reversion: Floats  # (divisions, N_POOLED_COLUMNS)
     opening: Floats  # (divisions, DIVISION_COLUMNS) levels and home advantages before the first match
@@ -101,28 +101,28 @@ def _coefficients_of(params: RatingParams, tier: int) -> tuple[Any, ...]:
 
 
 class RatingState(NamedTuple):
-    """Ratings of all clubs and divisions after some match day. `update_ratings` changes the arrays in place."""
+    """Ratings of all clubs and divisions after a match day. `update_ratings` changes the arrays in place."""
 
     clubs: Floats  # (clubs, CLUB_COLUMNS)
-    club_season: Ints  # (clubs,) the season a club last played in, -1 before its first
-    club_division: Ints  # (clubs,) the division it last played in
+    club_season: Ints  # (clubs,) last season of the club, -1 before its first match
+    club_division: Ints  # (clubs,) division of the club's last match
     divisions: Floats  # (divisions, DIVISION_COLUMNS)
     division_season: Ints  # (divisions,)
     total: Floats  # (divisions, N_POOLED_COLUMNS) sum of the ratings of this season's clubs
-    club_count: Floats  # (divisions,) clubs of this season
+    club_count: Floats  # (divisions,) number of this season's clubs
     mean: Floats  # (divisions, N_POOLED_COLUMNS) of the clubs of the season before
     has_mean: NDArray[np.bool_]  # (divisions,) whether there was a season before
 
     @staticmethod
     def empty() -> RatingState:
         """Create a state without clubs or divisions."""
-        none = np.zeros(0, np.int64)
+        no_ints = np.zeros(0, np.int64)
         return RatingState(
             np.zeros((0, CLUB_COLUMNS)),
-            none,
-            none,
+            no_ints,
+            no_ints,
             np.zeros((0, DIVISION_COLUMNS)),
-            none,
+            no_ints,
             np.zeros((0, N_POOLED_COLUMNS)),
             np.zeros(0),
             np.zeros((0, N_POOLED_COLUMNS)),

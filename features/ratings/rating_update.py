@@ -1,6 +1,6 @@
-"""The compiled loop that moves all ratings match by match, day by day.
+"""The compiled loop that updates all ratings, day by day.
 
-Only `features.rating_history.compute_ratings` imports it: numba takes half a second to load.
+Only `features.rating_history.compute_ratings` imports this module, because numba takes half a second to load.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -47,7 +47,7 @@ class MatchArrays(NamedTuple):
 
 @njit(cache=True)
 def _open_season(d, season, state, coefficients):
-    """Start a division's season: the mean of last season's clubs becomes what ratings revert to."""
+    """Start a division's season: ratings now revert to the mean of last season's clubs."""
     state.has_mean[d] = state.club_count[d] > 0
     state.mean[d] = state.total[d] / state.club_count[d] if state.club_count[d] > 0 else coefficients.start[d]
     state.total[d] = 0.0
@@ -93,7 +93,7 @@ def _update_elo(h, a, d, home_state, away_state, home_indicator, difference, clu
 @njit(cache=True)
 def _update_pi(h, a, d, home_state, away_state, neutral, difference, clubs, total, step):
     rate, carry = step.pi_rate, step.pi_carry
-    if neutral:  # both clubs have the mean of their two ratings, and both ratings move alike
+    if neutral:  # use the mean of a club's two ratings, and change both equally
         home_mean = (home_state[PI_HOME] + home_state[PI_AWAY]) / 2
         away_mean = (away_state[PI_HOME] + away_state[PI_AWAY]) / 2
         move = rate * (1.0 + carry) / 2 * error_after_diminishing(home_mean, away_mean, difference)
@@ -111,7 +111,7 @@ def _update_pi(h, a, d, home_state, away_state, neutral, difference, clubs, tota
 def _update_poisson(
     engine, h, a, d, home_state, away_state, home_indicator, home_count, away_count, clubs, divisions, total, step
 ):
-    """Move attack, defence and the division's level by one count of both sides (goals, shots on target or shots)."""
+    """Update attack, defence and the division's level with one count of both sides (goals, shots on target, shots)."""
     attack, defence, level = ATTACK + 2 * engine, ATTACK + 2 * engine + 1, LEVEL + 2 * engine
     average = np.exp(home_state[level])
     home_rate = np.exp(
@@ -130,12 +130,12 @@ def _update_poisson(
 
 @njit(cache=True)
 def update_ratings(matches, state, coefficients):
-    """Move the arrays of a `RatingState` by all matches, in place.
+    """Update the arrays of a `RatingState` with all matches, in place.
 
     Parameters
     ----------
     matches : MatchArrays
-        n matches; those of one day do not see each other's results.
+        n matches; a match does not use results of the same day.
     state : RatingState
     coefficients : RatingCoefficients
 
@@ -152,7 +152,7 @@ def update_ratings(matches, state, coefficients):
         last = first
         while last < n and matches.day[last] == matches.day[first]:
             last += 1
-        for i in range(first, last):  # the states before the day
+        for i in range(first, last):  # record the states before the day
             d, season = matches.division[i], matches.season[i]
             if state.division_season[d] < season:
                 _open_season(d, season, state, coefficients)
@@ -165,7 +165,7 @@ def update_ratings(matches, state, coefficients):
             before_away[i, :CLUB_COLUMNS] = clubs[matches.away[i]]
             before_home[i, CLUB_COLUMNS:] = divisions[d]
             before_away[i, CLUB_COLUMNS:] = divisions[d]
-        for i in range(first, last):  # the changes by the day's results
+        for i in range(first, last):  # update the states with the day's results
             if not matches.known[i]:
                 continue
             h, a, d, neutral = matches.home[i], matches.away[i], matches.division[i], matches.neutral[i]

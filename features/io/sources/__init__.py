@@ -67,7 +67,7 @@ def load(
     Parameters
     ----------
     competition : slug, one of `competitions`.
-    now : time of the load; default is the setting `as_of`, otherwise the real time. It determines the running season.
+    now : time of the load; default is the setting `as_of`, otherwise the real time. It determines the current season.
         If it is in the past, files are read from the archive as they had been fetched by then.
     on_progress : called with a line for each file that is fetched.
 
@@ -116,7 +116,7 @@ def _load_source(
             contents, competition, settings.files_columns, load_aliases(settings.aliases)
         )
         return table, defects, {"source": name, "files": len(contents), "rows": rows}
-    from features.io.sources import remote  # httpx is not installed where only the bundled data is read
+    from features.io.sources import remote  # imported here: the other sources do not need httpx
 
     return remote.load(name, settings, competition, now, clock, on_progress)
 

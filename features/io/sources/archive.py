@@ -25,7 +25,7 @@ class Version:
 
     @staticmethod
     def of(url: str, content: bytes, now: datetime, etag: str = "", last_modified: str = "") -> Version:
-        """Describe a content that was fetched at `now`."""
+        """Create the version of a content that was fetched at `now`."""
         return Version(url, now.astimezone(UTC), hashlib.sha256(content).hexdigest(), etag, last_modified)
 
 
@@ -66,7 +66,7 @@ class FileArchive:
         self._lake.write_bytes(f"{folder}/{_name(version.fetched_at)}", json.dumps(document, indent=2).encode())
 
     def content(self, version: Version) -> bytes:
-        """Read the content of a version."""
+        """Read the content of a version; raises SourceError if the archive lacks it."""
         path = f"{_folder(version.url)}/{version.sha256}"
         try:
             return self._lake.read_bytes(path)
@@ -76,7 +76,7 @@ class FileArchive:
 
 
 def is_backdated(now: datetime, clock: datetime) -> bool:
-    """Whether `now` is in the past, so that archived files are used; one day of grace covers the run itself."""
+    """Whether `now` is in the past, so that archived files are used; one day of tolerance covers the run itself."""
     return now < clock - timedelta(days=1)
 
 

@@ -18,24 +18,24 @@ _COLUMNS = {"date": "str", "kickoff_utc": "str", "season": "str", "home_team": "
 
 
 def load() -> pd.DataFrame:
-    """Load all 4,560 matches, which are played, as a matches table.
+    """Load all 4,560 matches, all of them played, as a matches table.
 
-    Before 2019/20 the data has no time of day: those kick off at 15:00 in London with `kick_off_exact` False.
+    Before 2019/20 the data has no time of day: these matches get 15:00 in London, with `kick_off_exact` False.
 
     Raises
     ------
     SourceError
-        If a season has not 380 matches or a club not 19 at home and 19 away.
+        If a season does not have 380 matches, or a club does not have 19 at home and 19 away.
     """
     raw = pd.read_csv(str(files("features.io.sources") / "data" / "premier_league.csv"), dtype=_COLUMNS)
     exact = raw["kickoff_utc"].notna()
-    usual = pd.to_datetime(raw["date"] + " 15:00").dt.tz_localize("Europe/London").dt.tz_convert("UTC")
+    default = pd.to_datetime(raw["date"] + " 15:00").dt.tz_localize("Europe/London").dt.tz_convert("UTC")
     table = pd.DataFrame(
         {
             "competition": COMPETITION,
             "season": raw["season"].str.replace("/", "-", regex=False),
             "matchday": raw["gameweek"],
-            "kick_off": pd.to_datetime(raw["kickoff_utc"], utc=True).where(exact, usual),
+            "kick_off": pd.to_datetime(raw["kickoff_utc"], utc=True).where(exact, default),
             "kick_off_exact": exact,
             "home_team": raw["home_team"],
             "away_team": raw["away_team"],

@@ -17,7 +17,7 @@ RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 MAX_FILE_BYTES = 50_000_000
 """A hundred times the size of the largest real file."""
 MAX_FETCH_SECONDS = 180.0
-"""For one file, with all attempts; real files take a second or two."""
+"""For one file, including all attempts; real files take a second or two."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Response:
     status: int
     headers: httpx.Headers
     content: bytes
@@ -54,7 +54,7 @@ class Client:
     retries : attempts after the first, with doubling pauses.
     pause : seconds before the first retry.
     largest : maximum size of a file in bytes.
-    longest : maximum seconds for a file, with all attempts.
+    longest : maximum seconds for a file, including all attempts.
     on_progress : called with a line for each file.
     """
 
@@ -92,47 +92,47 @@ class Client:
         """
         last = self._archive.last(url)
         try:
-            answer = self._ask(url, last)
+            response = self._request(url, last)
         except (httpx.HTTPError, SourceError) as error:
             if last is None:
                 raise SourceError(f"{url} cannot be fetched: {error}") from error
             return self._stored(last, f"{type(error).__name__}: {error}")
-        if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            return self._stored(last, f"the server answered {answer.status}") if last else None
-        if last is not None and answer.status == HTTPStatus.NOT_MODIFIED:
+        if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            return self._stored(last, f"the server answered {response.status}") if last else None
+        if last is not None and response.status == HTTPStatus.NOT_MODIFIED:
             return self._stored(last)
-        etag, modified = (answer.headers.get(name, "") for name in ("ETag", "Last-Modified"))
-        version = Version.of(url, answer.content, now, etag, modified)
+        etag, modified = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+        version = Version.of(url, response.content, now, etag, modified)
         if last is not None and last.sha256 == version.sha256:
             return self._stored(last)
-        self._archive.keep(version, answer.content)
-        return Fetched(url, answer.content, now, changed=True)
+        self._archive.keep(version, response.content)
+        return Fetched(url, response.content, now, changed=True)
 
     def known_at(self, url: str, moment: datetime) -> Fetched | None:
         """Read the newest version fetched by `moment` from the archive; None if there is none."""
         version = self._archive.last(url, moment)
         return self._stored(version) if version else None
 
-    def _ask(self, url: str, last: Version | None) -> _Answer:
+    def _request(self, url: str, last: Version | None) -> _Response:
         conditions = {"If-None-Match": last.etag, "If-Modified-Since": last.last_modified} if last else {}
         headers = {name: value for name, value in conditions.items() if value}
         deadline = time.monotonic() + self._longest
         self._on_progress(f"fetching {url}")
         for attempt in range(self._retries + 1):
             try:
-                answer = self._attempt(url, headers, deadline)
+                response = self._attempt(url, headers, deadline)
             except httpx.TransportError:
                 if attempt == self._retries:
                     raise
             else:
-                if answer.status not in RETRY_STATUSES or attempt == self._retries:
+                if response.status not in RETRY_STATUSES or attempt == self._retries:
                     break
             time.sleep(min(self._pause * 2**attempt, max(deadline - time.monotonic(), 0)))
-        if answer.status not in (200, 304, 404, 410):
-            raise SourceError(f"the server answered {answer.status} {httpx.codes.get_reason_phrase(answer.status)}")
-        return answer
+        if response.status not in (200, 304, 404, 410):
+            raise SourceError(f"the server answered {response.status} {httpx.codes.get_reason_phrase(response.status)}")
+        return response
 
-    def _attempt(self, url: str, headers: dict[str, str], deadline: float) -> _Answer:
+    def _attempt(self, url: str, headers: dict[str, str], deadline: float) -> _Response:
         """Send one request; it is aborted if the file is too large or takes too long."""
         content = bytearray()
         with self._http.stream("GET", url, headers=headers) as response:
@@ -142,7 +142,7 @@ class Client:
                     raise SourceError(f"the file has more than {self._largest} bytes")
                 if time.monotonic() > deadline:
                     raise SourceError(f"the download was not complete after {self._longest:.0f} seconds")
-        return _Answer(response.status_code, response.headers, bytes(content))
+        return _Response(response.status_code, response.headers, bytes(content))
 
     def _stored(self, version: Version, stale: str = "") -> Fetched:
         content = self._archive.content(version)

@@ -18,15 +18,15 @@ from features.teams import resolve
 
 COLUMNS = ("country", "alias", "canonical")
 SIMILARITY_CUTOFF = 80
-"""Similarity, of 100, from which two names may belong to one club."""
+"""Minimum similarity, from 0 to 100, of two names that may belong to one club."""
 
 
 @dataclass(frozen=True)
 class ClubAliases:
-    """Aliases of clubs by country, or by competition where a name means another club elsewhere in its country.
+    """Aliases of clubs by country, or by competition if a name means another club elsewhere in the country.
 
-    In the countries of `whole` every club is listed, and other names are errors; elsewhere, other names stay as they
-    are.
+    In the countries of `whole`, every club is listed and an unknown name is an error. In other countries, an unknown
+    name is kept as it is.
     """
 
     tables: Mapping[str, Mapping[str, str]]

@@ -32,48 +32,49 @@ class Content(NamedTuple):
     seen_at: datetime
 
 
-def paths(given: Path | None) -> list[Path]:
-    """List the files that the setting names, sorted.
+def paths(setting: Path | None) -> list[Path]:
+    """List the files that the setting TOUCHLINE_FILES names, sorted.
 
     Raises
     ------
     SourceError
         If the setting is missing or leads to no CSV or parquet file.
     """
-    if given is None:
+    if setting is None:
         raise SourceError("source `files` needs TOUCHLINE_FILES: a CSV or parquet file, or a folder of them")
-    files = (
-        sorted(path for path in given.glob("*") if path.suffix in (".csv", ".parquet")) if given.is_dir() else [given]
-    )
+    if setting.is_dir():
+        files = sorted(path for path in setting.glob("*") if path.suffix in (".csv", ".parquet"))
+    else:
+        files = [setting]
     if not files or not all(path.is_file() for path in files):
-        raise SourceError(f"{given} is neither a CSV or parquet file nor a folder with one")
+        raise SourceError(f"{setting} is neither a CSV or parquet file nor a folder with one")
     return files
 
 
-def contents(given: Path | None, versions: FileArchive, now: datetime, clock: datetime) -> dict[str, Content]:
-    """Read each file as it was at `now`, by name; content that is new at `clock`, the real time, is archived."""
+def contents(setting: Path | None, versions: FileArchive, now: datetime, clock: datetime) -> dict[str, Content]:
+    """Read each file as it was at `now`, by name, and archive new content; `clock` is the real time."""
     by_name = {}
-    for path in paths(given):
+    for path in paths(setting):
         content = _read(path)
         current, last = Version.of(f"files:{path.name}", content, clock), versions.last(f"files:{path.name}")
         if last is None or last.sha256 != current.sha256:
             versions.keep(current, content)
             last = current
-        then = versions.last(current.url, now) if is_backdated(now, clock) else None
-        by_name[path.name] = Content(versions.content(then) if then else content, (then or last).fetched_at)
+        archived = versions.last(current.url, now) if is_backdated(now, clock) else None
+        by_name[path.name] = Content(versions.content(archived) if archived else content, (archived or last).fetched_at)
     return by_name
 
 
-def competitions(given: Path | None, columns: Mapping[str, str]) -> tuple[str, ...]:
+def competitions(setting: Path | None, columns: Mapping[str, str]) -> tuple[str, ...]:
     """List the slugs of the competitions in the files."""
-    slugs = {str(slug) for path in paths(given) for slug in _table(path.name, _read(path), columns)["competition"]}
+    slugs = {str(slug) for path in paths(setting) for slug in _table(path.name, _read(path), columns)["competition"]}
     return tuple(sorted(slug for slug in slugs if is_slug(slug)))
 
 
 def parse_all(
     contents: Mapping[str, Content], competition: str, columns: Mapping[str, str], known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Parse all files: matches of one competition, each once, with the defects and the number of its rows."""
+    """Parse all files: the matches of one competition without duplicates, the defects and the number of its rows."""
     first_rows: dict[tuple[object, ...], str] = {}
     parsed = [
         _parse(name, content, competition, columns, first_rows, known or load_aliases())
@@ -142,6 +143,7 @@ def _table(file: str, content: bytes, columns: Mapping[str, str]) -> pd.DataFram
 
 
 def is_slug(text: str) -> bool:
+    """Whether a text has the form of a competition's slug, such as `eng-premier-league`."""
     return re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text) is not None
 
 
@@ -181,7 +183,7 @@ def _match(
 
 
 def _kick_off(text: str) -> tuple[datetime, bool]:
-    """Parse a timestamp with timezone, or a date; whether the time of day is known."""
+    """Parse a timestamp with timezone, or a date. Returns the kick-off and whether its time of day is known."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

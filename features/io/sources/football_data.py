@@ -1,4 +1,4 @@
-"""football-data.co.uk: one CSV file for each division and season since 1993, and one of upcoming fixtures."""
+"""football-data.co.uk: one CSV file for each division and season since 1993, and one file of upcoming fixtures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ NEW = "new/"
 _DATES = ("%d/%m/%Y", "%d/%m/%y", "%Y-%m-%d")
 _OLD_NAMES = {"Home": "HomeTeam", "Away": "AwayTeam", "HG": "FTHG", "AG": "FTAG", "HT": "HomeTeam", "AT": "AwayTeam"}
 _NEEDED = ("Date", "HomeTeam", "AwayTeam")
-# The first one in a row is used. Averages forecast best (their name changed in 2019/20); Bet365 has the longest series.
+# The first of these that a row has is used. Averages forecast best (their name changed in 2019/20); Bet365 has the
+# longest series.
 _ODDS = ("Avg{}", "BbAv{}", "PS{}", "B365{}", "WH{}", "LB{}", "GB{}")
 _CLOSING = ("AvgC{}", "PSC{}", "B365C{}")
 _COLLECTED = (1, 4)  # Tuesday and Friday
@@ -80,10 +81,10 @@ def parse(
     ----------
     file : name of the file, for messages.
     division : required value of the column `Div`; other rows of a fixtures file are ignored.
-    fixtures : whether this is the fixtures file: rows without a score are upcoming matches (in a results file they are
-        rejected), rows of another season are skipped, and no match at all is no error.
+    fixtures : whether this is the fixtures file. There, rows without a score are upcoming matches, rows of another
+        season are skipped, and the file may have no matches. In a results file, rows without a score are rejected.
     known : club aliases; default: those of the package.
-    fetched_at : when this content was first fetched; the odds of upcoming matches were known then.
+    fetched_at : when this content was first fetched; the odds of upcoming matches were known at that time.
 
     Raises
     ------
@@ -106,8 +107,8 @@ def parse(
             parsed.reject(row, str(error), cells)
             continue
         if not np.isnan(match["odds_home"]):
-            to_come = match["status"] != Status.PLAYED and fetched_at is not None
-            match["odds_known_at"] = fetched_at if to_come else odds_known_at(match["kick_off"])
+            upcoming = match["status"] != Status.PLAYED and fetched_at is not None
+            match["odds_known_at"] = fetched_at if upcoming else odds_known_at(match["kick_off"])
         parsed.accept(row, match, cells)
     if fixtures and not parsed.good and parsed.is_trusted():  # between two seasons there are no fixtures
         return pd.DataFrame(), parsed.defects, parsed.rows
@@ -119,12 +120,12 @@ def parse(
 def parse_seasons(
     content: bytes, file: str, competition: str, seasons: Collection[int], known: ClubAliases | None = None
 ) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Parse a file with all seasons of a league; only those that start in one of the years `seasons`.
+    """Parse the seasons that start in one of the years `seasons` from a file with all seasons of a league.
 
     Raises
     ------
     SourceError
-        As `parse`, or if the file holds several leagues.
+        If the file is unusable, as in `parse`, or holds several leagues.
     """
     parsed = FileParse(SOURCE, file, known or load_aliases())
     leagues: set[str] = set()
@@ -147,7 +148,7 @@ def parse_seasons(
 
 
 def _rows(content: bytes, file: str, parsed: FileParse) -> Iterator[tuple[int, dict[str, str]]]:
-    """List line number and named cells of each row that is not blank."""
+    """Yield line number and named cells of each row that is not blank."""
     if content.lstrip()[:1] == b"<":
         raise SourceError(f"{file} is a web page, not a CSV: the address is wrong or the server sends an error page")
     try:
@@ -171,7 +172,7 @@ def _rows(content: bytes, file: str, parsed: FileParse) -> Iterator[tuple[int, d
 
 
 def _is_of_another_season(cells: dict[str, str], season: str) -> bool:
-    """Whether a row belongs to another season; the fixtures file is not emptied in summer."""
+    """Whether a row belongs to another season: in summer, the fixtures file still has rows of the old season."""
     first, last = season_window(season)
     return not first <= parse_date(cells.get("Date", ""), _DATES) <= last
 

@@ -19,8 +19,8 @@ def merge(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Merge matches tables by match_id; earlier tables take precedence, later ones fill their gaps.
 
     A known score wins over a missing one. If one source flags an award and the scores differ, the merged match has the
-    score as played and the flag. Only different scores and days count as disagreements: a source that does not have a
-    result or a postponement yet contradicts nothing, and shots and odds differ by how they were counted or collected.
+    score as played and the flag. Only different scores and days count as disagreements: a source may not have a result
+    or a postponement yet, and sources count shots and collect odds differently.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def merge(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _with_shared_ids(merged: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Give the matches of a table the ids of the merged matches of the same pair and day.
 
-    Where a pair meets several times at one ground, sources may number the meetings by matchday or by date. If the first
+    If a pair meets several times at one ground, sources may number the meetings by matchday or by date. If the first
     meeting is postponed until after the second, the two numberings differ.
     """
     repeated = pd.concat([matches[matches.duplicated(PAIR)] for matches in (merged, table)])[PAIR].drop_duplicates()
@@ -63,13 +63,13 @@ def _with_shared_ids(merged: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
             continue
         id_of_day = {kick_off.floor("D"): match_id for match_id, kick_off in known["kick_off"].items()}
         shared = meetings["kick_off"].dt.floor("D").map(id_of_day)
-        most = len(known) + len(meetings)
-        free = [
+        n_meetings = len(known) + len(meetings)
+        free_ids = [
             match_id
-            for n in range(1, most + 1)
+            for n in range(1, n_meetings + 1)
             if (match_id := build_match_id(competition, season, home, away, n)) not in set(shared)
         ]
-        ids[meetings.index] = [free.pop(0) if pd.isna(match_id) else match_id for match_id in shared]
+        ids[meetings.index] = [free_ids.pop(0) if pd.isna(match_id) else match_id for match_id in shared]
     return table.assign(match_id=ids)
 
 
@@ -93,8 +93,8 @@ def _fill(merged: pd.DataFrame, other: pd.DataFrame, common: pd.Index[str]) -> p
     newer = (better_time & same_day) | now_played
     out.loc[common, "kick_off"] = a["kick_off"].where(~newer, b["kick_off"])
     out.loc[common, "kick_off_exact"] = a["kick_off_exact"].where(~newer, b["kick_off_exact"]).to_numpy(bool)
-    fresh = other.loc[other.index.difference(merged.index, sort=False)]
-    return pd.concat([out, fresh])
+    only_in_other = other.loc[other.index.difference(merged.index, sort=False)]
+    return pd.concat([out, only_in_other])
 
 
 def _disagreements(a: pd.DataFrame, b: pd.DataFrame) -> list[tuple[object, ...]]:

@@ -18,7 +18,7 @@ from features.matches import Status
 SOURCE = "openfootball"
 NEVER_PLAYED = ("cancelled", "abandoned")
 LATE_ROUND, EARLY_ROUND = 10, 3
-"""A match of round 10 or later cannot be played before the first three rounds."""
+"""A match after round 10 cannot be played before the first three rounds."""
 
 
 def address(base: str, league: str, season: str) -> str:
@@ -115,7 +115,7 @@ def _match(
 def _day(
     entry: dict[str, Any], row: int, parsed: FileParse, season: str, number: int | None, begin: str | None
 ) -> date:
-    """Parse the day of a match. A day before the season is a year early; uncorrected, the result would leak."""
+    """Parse the day of a match. A day that is a year too early is corrected, because the result would leak."""
     day = parse_date(str(entry.get("date", "")), ("%Y-%m-%d",))
     first, last = season_window(season)
     early = day < first or (
@@ -124,7 +124,7 @@ def _day(
     if early and "-" in season:
         later = day.replace(year=day.year + 1) if (day.month, day.day) != (2, 29) else day + timedelta(days=365)
         if first <= later <= last:
-            parsed.fix(row, f"{day} lies before round {number} of {season} can be played: read as {later}", entry)
+            parsed.fix(row, f"{day} is too early for round {number} of {season}: read as {later}", entry)
             day = later
     if not first <= day <= last:
         raise BadRowError(f"{day} is not in the season {season}")

@@ -1,4 +1,4 @@
-"""Sources behind HTTP: which files to fetch, as of which time."""
+"""Sources that are fetched over HTTP: the files of a competition, as of a given time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Parsed = tuple[pd.DataFrame, list[Defect], int]
 
 
 def seasons(first: int, now: datetime) -> list[str]:
-    """List the seasons from the one that began in year `first` to the running one: "2015-16" and so on."""
+    """List the seasons from the one that began in year `first` to the current one: "2015-16" and so on."""
     last = now.year if now.month >= 7 else now.year - 1
     return [f"{start}-{(start + 1) % 100:02d}" for start in range(first, last + 1)]
 
@@ -75,17 +75,21 @@ def _files(
     name: str, settings: Settings, league: Competition, now: datetime, known: ClubAliases
 ) -> list[tuple[str, Callable[[Fetched], Parsed]]]:
     """List the address and the parser of each file."""
-    running = seasons(settings.first_season, now)
+    season_names = seasons(settings.first_season, now)
     if name == "openfootball":
         base, code = settings.openfootball_url, str(league.openfootball)
-        return [(openfootball.address(base, code, season), _openfootball(league, season, known)) for season in running]
+        return [
+            (openfootball.address(base, code, season), _openfootball(league, season, known)) for season in season_names
+        ]
     base, code = settings.football_data_url, str(league.football_data)
     if code.startswith(football_data.NEW):
         years = range(settings.first_season, now.year + 1)
-        return [(football_data.address(base, code, running[-1]), _all_seasons(league, years, known))]
-    files = [(football_data.address(base, code, season), _football_data(league, season, known)) for season in running]
-    coming = f"{base.rstrip('/')}{FIXTURES}"
-    return [*files, (coming, _football_data(league, running[-1], known, fixtures=True))]
+        return [(football_data.address(base, code, season_names[-1]), _all_seasons(league, years, known))]
+    files = [
+        (football_data.address(base, code, season), _football_data(league, season, known)) for season in season_names
+    ]
+    fixtures_url = f"{base.rstrip('/')}{FIXTURES}"
+    return [*files, (fixtures_url, _football_data(league, season_names[-1], known, fixtures=True))]
 
 
 def _football_data(

@@ -53,7 +53,7 @@ class FileParse:
         self.defects.append(Defect(self.source, self.file, row, reason, str(content)[:500]))
 
     def skip(self, row: int, reason: str, content: object) -> None:
-        """Quarantine a match that was never played or is a duplicate, without distrusting the file."""
+        """Quarantine a row that is not an error, such as a match that was never played."""
         self.not_played += 1
         self.reject(row, reason, content)
 
@@ -62,7 +62,7 @@ class FileParse:
         self.defects.append(Defect(self.source, self.file, row, reason, str(content)[:500], repaired=True))
 
     def is_trusted(self) -> bool:
-        """Whether at most `MAX_REJECTED_SHARE` of the rows are rejected; files below 20 rows are always trusted."""
+        """Whether at most `MAX_REJECTED_SHARE` of the rows have errors; fewer than 20 rows are always trusted."""
         return self.rows < 20 or len(self._rejected()) - self.not_played <= MAX_REJECTED_SHARE * self.rows
 
     def _rejected(self) -> list[tuple[int, str]]:
@@ -77,9 +77,9 @@ class FileParse:
             If no row is accepted, or too many are rejected.
         """
         if not self.good or not self.is_trusted():
-            refused = self._rejected()
-            first = f"; first: row {refused[0][0]}, {refused[0][1]}" if refused else ""
-            raise SourceError(f"{self.file}: {len(refused)} of {self.rows} rows rejected{first}")
+            rejected = self._rejected()
+            first = f"; first: row {rejected[0][0]}, {rejected[0][1]}" if rejected else ""
+            raise SourceError(f"{self.file}: {len(rejected)} of {self.rows} rows rejected{first}")
         return conform(with_match_ids(pd.DataFrame(self.good)))
 
 
@@ -92,7 +92,7 @@ def season_window(season: str) -> tuple[date, date]:
 
 
 def kick_off(day: date, clock: str, timezone: str) -> tuple[datetime, bool]:
-    """Return the kick-off in UTC, and whether the time of day is known; the default is 15:00."""
+    """Return the kick-off in UTC, and whether the time of day is known. An unknown time becomes 15:00."""
     parts = re.fullmatch(r"(\d{1,2})[:.](\d{2})", clock.strip())
     exact = bool(parts) and int(parts[1]) < 24 and int(parts[2]) < 60 if parts else False
     moment = time(int(parts[1]), int(parts[2])) if parts and exact else DEFAULT_KICK_OFF

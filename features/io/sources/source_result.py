@@ -50,7 +50,7 @@ class SourceResult:
 
 
 def quarantine_table(defects: Sequence[Defect]) -> pd.DataFrame:
-    """Build a table of the defects with the columns of `QUARANTINE_SCHEMA`, also if there are none."""
+    """Build a table of the defects with the columns of `QUARANTINE_SCHEMA`, even if there are none."""
     rows = {name: [getattr(defect, name) for defect in defects] for name in QUARANTINE_SCHEMA.names}
     table = pd.DataFrame(rows)
     types = {"source": "str", "file": "str", "row": "int64", "reason": "str", "repaired": "bool", "content": "str"}
