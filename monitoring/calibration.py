@@ -16,7 +16,7 @@ Labels = NDArray[np.int64]
 
 
 def wilson(hits: Floats, n: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Compute the score interval of a binomial proportion, which holds for small n and near 0 or 1; Wilson (1927).
+    """Compute Wilson's (1927) interval of a binomial proportion, which is valid for small n and near 0 or 1.
 
     Parameters
     ----------
@@ -40,18 +40,19 @@ def reliability_curve(probabilities: Floats, happened: Labels, bins: int = 10) -
     Parameters
     ----------
     probabilities : (n,) forecast for the outcome.
-    happened : (n,) 1 where the outcome occurred.
+    happened : (n,) 1 if the outcome occurred, otherwise 0.
+    bins : number of bins.
 
     Returns
     -------
     One dict per bin: `from`, `to`, `n`, mean `forecast`, `observed` frequency with its 95 % Wilson interval `low`,
     `high`, and `consistent`: whether the mean forecast lies in the interval.
     """
-    which = np.minimum((probabilities * bins).astype(int), bins - 1)
-    n = np.bincount(which, minlength=bins).astype(np.float64)
+    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
+    n = np.bincount(bin_of, minlength=bins).astype(np.float64)
     filled = np.flatnonzero(n)
-    forecast = np.bincount(which, probabilities, bins)[filled] / n[filled]
-    hits = np.bincount(which, happened, bins)[filled].astype(np.float64)
+    forecast = np.bincount(bin_of, probabilities, bins)[filled] / n[filled]
+    hits = np.bincount(bin_of, happened, bins)[filled].astype(np.float64)
     low, high = wilson(hits, n[filled])
     return [
         {
@@ -71,14 +72,18 @@ def reliability_curve(probabilities: Floats, happened: Labels, bins: int = 10) -
 def calibration_limit(
     probabilities: Floats, level: float = 0.95, draws: int = 400, seed: int = 0, bins: int = 10
 ) -> float:
-    """Calibration error that a perfectly calibrated model exceeds with probability 1 - level on these forecasts.
+    """Compute the calibration error that a perfectly calibrated model exceeds with probability 1 - level.
 
     Outcomes are simulated from the forecasts themselves, so the limit depends on the sample's size and spread. A fixed
     threshold would reject every model on 50 matches and accept any on 5,000.
 
     Parameters
     ----------
-    probabilities : (n, 3).
+    probabilities : (n, 3) forecasts.
+    level : probability that a perfectly calibrated model stays within the limit.
+    draws : number of simulations.
+    seed : seed of the simulations.
+    bins : number of bins of the calibration error.
 
     Returns
     -------
@@ -86,25 +91,30 @@ def calibration_limit(
     """
     n = len(probabilities)
     generator = np.random.default_rng(seed)
-    which = np.minimum((probabilities * bins).astype(int), bins - 1)
-    forecast = np.bincount(which.ravel(), probabilities.ravel(), bins)
+    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
+    forecast = np.bincount(bin_of.ravel(), probabilities.ravel(), bins)
     cumulative = probabilities.cumsum(axis=1)[:, :2]
     errors = np.empty(draws)
     for draw in range(draws):
         outcome = (generator.random((n, 1)) > cumulative).sum(axis=1)
-        hits = np.bincount(which[np.arange(n), outcome], minlength=bins)
+        hits = np.bincount(bin_of[np.arange(n), outcome], minlength=bins)
         errors[draw] = np.abs(forecast - hits).sum() / (3 * n)
     return float(np.quantile(errors, level))
 
 
 def calibration(probabilities: Floats, outcomes: Labels, seed: int = 0) -> dict[str, Any]:
-    """Compute the calibration error, the limit that a perfect model meets 19 times in 20, and a reliability curve per
-    outcome.
+    """Compute the calibration error, its limit, and a reliability curve for each outcome.
 
     Parameters
     ----------
     probabilities : (n, 3) ordered home, draw, away; n > 0.
     outcomes : (n,) labels in 0..2.
+    seed : seed of the simulations behind the limit.
+
+    Returns
+    -------
+    `error`; `limit`, which a perfect model meets 19 times in 20; `consistent`, whether the error is within the limit;
+    `curves`, a `reliability_curve` by outcome.
     """
     error, limit = calibration_error(probabilities, outcomes), calibration_limit(probabilities, seed=seed)
     curves = {

@@ -1,4 +1,4 @@
-"""The conditions of the promotion gate: pure functions from the evidence to one line of the decision each.
+"""The conditions of the promotion gate. Each is a pure function from the evidence to one line of the decision.
 
 Missing, empty or stale evidence fails a condition.
 """
@@ -24,20 +24,20 @@ from monitoring.performance import Difference, paired_difference, probability_co
 Floats = NDArray[np.float64]
 
 MIN_MATCHES = 100
-"""Minimum number of settled matches. On fewer, the interval of a paired RPS difference is wider than the difference
-between models."""
+"""Minimum number of settled matches. With fewer, the interval of a paired RPS difference is wider than the
+difference between models."""
 
 NON_INFERIORITY_MARGIN = 0.001
 """Largest RPS by which a candidate may be worse than production, at the upper end of the 95 % interval.
 
-It is half a per cent of a typical RPS of 0.2. A retrained copy passes on a hundred matches; a different model must be
-clearly as good, or better. A candidate that is significantly worse fails however small the difference is, because many
-small steps would add up.
+It is half a per cent of a typical RPS of 0.2. A retrained copy passes on a hundred matches. A different model needs
+clear evidence that it is as good or better. A candidate that is significantly worse fails even if the difference is
+small, because many small losses would add up.
 """
 
 DRIFT_MAX_AGE = timedelta(days=15)
-"""Maximum age of a drift report, counted from the Monday of its week. By then the report of the Monday two weeks later,
-which is made in the morning, is late. The alert on a missing report uses the same limit."""
+"""Maximum age of a drift report, from the Monday of its week. A week's report is made on the Monday after it, so
+the newest report is older than 15 days only if one is missing. The alert on a missing report uses the same limit."""
 
 CALIBRATION_LEVEL = 0.99
 
@@ -68,9 +68,9 @@ class Evidence:
     ----------
     candidate : version to be promoted.
     trained_through : kick-off of the last match in its training data.
-    settled : its settled (shadow) forecasts, columns of `monitoring.settlement.SCHEMA`.
+    settled : settled shadow forecasts of the candidate, columns of `monitoring.settlement.SCHEMA`.
     production, production_settled : the version in production and its settled forecasts; None without one.
-    checks : newest results of the critical data checks by name, True where passed.
+    checks : newest results of the critical data checks by name, True if passed.
     drift : newest drift summary (`monitoring.drift.DriftReport.summary`); None without one.
     review : review of that summary (`monitoring.drift.review`); None without one.
     as_of : time of the evaluation, timezone-aware.
@@ -113,7 +113,7 @@ class Condition:
     why: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The condition in `reports/gate.json`, where `passed` is called `open`."""
+        """Convert the condition to its form in `reports/gate.json`, which calls `passed` `open`."""
         return {
             "name": self.name,
             "open": self.passed,
@@ -138,7 +138,7 @@ def evaluate_conditions(evidence: Evidence) -> tuple[Condition, ...]:
 
 
 def _enough_matches(evidence: Evidence) -> Condition:
-    """Whether enough shadow forecasts are settled; if not, what they wait for, which is not visible elsewhere."""
+    """Check that enough shadow forecasts are settled; if not, `why` says what is missing."""
     n = len(evidence.settled)
     missing = MIN_MATCHES - n
     if missing <= 0:
@@ -161,7 +161,7 @@ def _enough_matches(evidence: Evidence) -> Condition:
 
 
 def _trained_before(evidence: Evidence) -> Condition:
-    """Whether the forecasts are the candidate's own, on matches after its training data."""
+    """Check that the candidate itself made the forecasts, for matches after its training data."""
     rows, through = evidence.settled, pd.Timestamp(evidence.trained_through)
     threshold = "before the first evaluated match"
     if rows.empty:
@@ -180,7 +180,7 @@ def _trained_before(evidence: Evidence) -> Condition:
 
 
 def _beats_base_rate(evidence: Evidence) -> Condition:
-    """Whether it is significantly better than the base rate, the minimum for any useful forecaster."""
+    """Check that it is significantly better than the base rate, the minimum for any useful forecaster."""
     name, threshold = "beats_base_rate", "95 % interval of the RPS difference ends below 0"
     difference = _compare_with_baseline(evidence.settled, "base")
     value, n = format_difference(difference), difference.n
@@ -196,10 +196,10 @@ def _beats_base_rate(evidence: Evidence) -> Condition:
 
 
 def _beats_plain_elo(evidence: Evidence) -> Condition:
-    """Whether it is better than plain Elo on average.
+    """Check that it is better than plain Elo on average.
 
-    Significance is not required: good models differ from plain Elo by less than the noise of a season, so none could
-    show it. A candidate has to show that it is not worse than production: see `_not_worse`.
+    Significance is not required: the advantage of a good model over plain Elo is smaller than the noise of a season, so
+    no model would pass. `_not_worse` makes sure that a candidate is not worse than production.
     """
     name, threshold = "beats_plain_elo", "mean RPS difference < 0"
     difference = _compare_with_baseline(evidence.settled, "elo")
@@ -292,7 +292,7 @@ def approved(evidence: Evidence, digest: str, failed: Sequence[str]) -> Conditio
     Parameters
     ----------
     digest : `evidence_digest` of the other conditions.
-    failed : names of the other conditions that failed; an approval is requested once there are none.
+    failed : names of the other conditions that failed; an approval is requested when none fails.
     """
     name, threshold, approval = "approved", "a person's approval of this evidence", evidence.approval
     if evidence.policy is Policy.AUTO:
@@ -326,6 +326,6 @@ def format_difference(difference: Difference) -> str:
 
 
 def evidence_digest(evidence: Evidence, conditions: Sequence[Condition]) -> str:
-    """Hash of the decision that an approval refers to: it changes whenever a line of the decision does."""
+    """Compute the hash that an approval refers to; it changes whenever a line of the decision changes."""
     facts = [evidence.candidate, evidence.production, [condition.to_dict() for condition in conditions]]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

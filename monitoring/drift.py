@@ -1,14 +1,15 @@
 """Drift: whether features and forecasts of the latest matches still look like those of earlier seasons.
 
 The reference is fixed: the `REFERENCE_SEASONS` complete seasons before the current one. The window is the last `WINDOW`
-matches of the current season of each competition. A competition with fewer matches in window or reference is excluded:
-leagues differ, so the matches of one are no reference for another. For the same reason every competition has the same
-number of rows in the reference. If none remains, there is no verdict, only "too few matches".
-Every column is tested with the two-sample Kolmogorov-Smirnov test.
+matches of the current season of each competition. A competition with fewer matches in window or reference is excluded,
+because leagues differ: one league is no reference for another. For the same reason, every competition has the same
+number of rows in the reference. If no competition remains, the result is "too few matches". Every column is tested with
+the two-sample Kolmogorov-Smirnov test.
 
-Its p-values cannot be used directly, because the matches of a season share their twenty clubs: without any drift, some
-columns never come near 5 % and others fall below it every few weeks. So each column has its own threshold, calibrated
-on undrifted seasons (`calibrate`). The report page states its false-alarm rate and which faults it detects.
+The p-values of this test cannot be used directly, because the matches of a season share their twenty clubs. Without any
+drift, the p-values of some columns never come near 5 %, and those of others fall below it every few weeks. So each
+column has its own threshold, calibrated on undrifted seasons (`calibrate`). The report page states the false-alarm rate
+of the test and the faults that it detects.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ POWER_EVERY = 4
 """Faults are injected into every fourth calibration window: windows overlap and differ little."""
 
 MAX_DRIFT_P_VALUE = 0.01
-"""Upper bound of a threshold, however large the p-values of the past were."""
+"""Upper bound of every threshold, even if the p-values of past seasons were larger."""
 
 THRESHOLD_FACTOR = 0.1
 """A threshold is this fraction of the smallest p-value in undrifted seasons."""
@@ -63,7 +64,7 @@ class DriftCalibration:
     windows : number of windows in them.
     false_alarm_rate : share of those windows that would have raised an alarm, each season tested with thresholds from
         the other seasons; None if not measured.
-    false_alarms : the same by season.
+    false_alarms : false-alarm rate by season.
     power : share of windows with an alarm after injecting each kind of fault, by its description.
     """
 
@@ -93,8 +94,8 @@ def calibrate(history: pd.DataFrame, columns: Sequence[str]) -> DriftCalibration
 
     Returns
     -------
-    Calibration from every round of every undrifted season. With fewer than `MIN_SEASONS` of them, only thresholds:
-    `MAX_DRIFT_P_VALUE` divided by the number of columns (Bonferroni).
+    Calibration from every round of every undrifted season. With fewer than `MIN_SEASONS` such seasons, it has only
+    thresholds: `MAX_DRIFT_P_VALUE` divided by the number of columns (Bonferroni).
     """
     samples = list(_undrifted(history[["competition", "season", "kick_off", *columns]]))
     seasons = tuple(sorted({season for season, _, _ in samples}))
@@ -179,7 +180,7 @@ def review(summary: dict[str, Any], by: str, note: str, at: datetime) -> dict[st
 
     Parameters
     ----------
-    summary : of the report.
+    summary : `DriftReport.summary` of the reviewed report.
     by, note : name of the reviewer, and what the drift means.
     at : time of the review, timezone-aware.
 
@@ -228,7 +229,7 @@ def _evenly_spaced(rows: pd.Index[Any], n: int) -> pd.Index[Any]:
 
 
 def _undrifted(history: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame, pd.DataFrame]]:
-    """(season, reference, window) for every round of every season with a complete reference before it."""
+    """Yield (season, reference, window) for every round of every season with a complete reference before it."""
     start, step = season_starts(history["season"]), STEP * history["competition"].nunique()
     for season in sorted(set(start))[BURN_IN_SEASONS + REFERENCE_SEASONS :]:
         until = history[start <= season].sort_values("kick_off", kind="stable")
@@ -245,9 +246,9 @@ def _finite(values: pd.Series) -> Floats:
 
 
 def _asymptotic_p_value(reference: Floats, window: Floats) -> float:
-    """Limiting p-value of the test; for calibration only, where it runs thousands of times.
+    """Compute the asymptotic p-value of the test, for calibration only, which needs thousands of them.
 
-    It is fifty times faster than the exact one that Evidently reports. `scipy.stats.ks_2samp(method="asymp")` is no
+    It is fifty times faster than the exact p-value that Evidently reports. `scipy.stats.ks_2samp(method="asymp")` is no
     substitute: it corrects for finite samples, so its p-values differ by up to 0.03, and it is 13 times slower.
     """
     both = np.concatenate([reference, window])
@@ -261,7 +262,7 @@ def _thresholds(p: Floats) -> Floats:
 
 
 def _fault_injectors() -> dict[str, Callable[[Floats, float], Floats]]:
-    """Faults of one column: functions of its values (n,) and the reference's standard deviation."""
+    """Return the faults of one column as functions of its values (n,) and the reference's standard deviation."""
     return {
         "a feature shifted by a quarter of its standard deviation": lambda x, sd: x + 0.25 * sd,
         "a feature shifted by half of its standard deviation": lambda x, sd: x + 0.5 * sd,
@@ -274,7 +275,7 @@ def _fault_injectors() -> dict[str, Callable[[Floats, float], Floats]]:
 def _power(
     pairs: list[tuple[pd.DataFrame, pd.DataFrame]], columns: Sequence[str], thresholds: Floats
 ) -> dict[str, float]:
-    """Share of windows with an alarm after each injected fault; faults of one column are averaged over the columns."""
+    """Compute the share of windows with an alarm after each fault; faults of one column are averaged over columns."""
     limits = dict(zip(columns, thresholds.tolist(), strict=True))
     samples = [
         (name, _finite(reference[name]), _finite(window[name])) for reference, window in pairs for name in columns
@@ -302,7 +303,7 @@ def _power(
 def _power_in_one_competition(
     pairs: list[tuple[pd.DataFrame, pd.DataFrame]], limits: dict[str, float]
 ) -> dict[str, float]:
-    """The same if only one of several competitions is affected, whose matches are diluted by the others'."""
+    """Compute the same for a fault in one of several competitions, which affects only a part of the window."""
     competitions = max((window["competition"].nunique() for _, window in pairs), default=0)
     if competitions < 2:
         return {}
@@ -319,7 +320,7 @@ def _power_in_one_competition(
 def _run_evidently(
     reference: pd.DataFrame, window: pd.DataFrame, columns: list[str], calibration: DriftCalibration
 ) -> tuple[dict[str, float], str]:
-    """Run Evidently; returns the p-value of each column, and its page."""
+    """Run Evidently; returns the p-value of each column, and Evidently's page."""
     from evidently import DataDefinition, Dataset
     from evidently import Report as EvidentlyReport
     from evidently.presets import DataDriftPreset
@@ -348,7 +349,7 @@ def _run_evidently(
 def _describe(
     name: str, reference: pd.DataFrame, window: pd.DataFrame, p_value: float | None, threshold: float
 ) -> dict[str, Any]:
-    """Summarise a column. One without a p-value is missing in most of the window, which is a fault of the feed."""
+    """Summarise a column. A column without a p-value is missing in most of the window: a fault of the feed."""
     before, now = _finite(reference[name]), _finite(window[name])
     return {
         "column": name,

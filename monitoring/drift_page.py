@@ -1,4 +1,4 @@
-"""The page of a drift report: Evidently's page with a summary and the reliability of the test at its top."""
+"""The page of a drift report: Evidently's page, preceded by a summary and the reliability of the test."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def _preface(summary: dict[str, Any]) -> str:
         head = "".join(f"<th>{name}</th>" for name in names)
         lines.append(f"{_TABLE}<tr>{head}</tr>{''.join(map(_row, summary['columns']))}</table>")
         lines.append(
-            "<p>Evidently's page with the distributions follows below. As here, one drifted column counts as drift of "
-            "the whole dataset.</p>"
+            "<p>Evidently's page with the distributions follows below. There, too, one drifted column counts as drift "
+            "of the whole dataset.</p>"
         )
     lines.append("<h2>Reliability of this test</h2>")
     calibration = summary["trust"]
@@ -67,7 +67,7 @@ def _preface(summary: dict[str, Any]) -> str:
 
 
 def _row(column: dict[str, Any]) -> str:
-    """The table row of a column; drifted ones are highlighted."""
+    """Format the table row of a column; drifted columns are highlighted."""
     missing = column["missing"] >= 0.5
     figures = [column["mean_reference"], column["mean_window"], column["p_value"], column["threshold"]]
     cells = [

@@ -22,11 +22,11 @@ class CheckResult:
 
     Attributes
     ----------
-    name, severity, description : of the check.
+    name, severity, description : those of the check.
     passed : whether the claim holds.
     rows : number of rows in the table.
     failed_rows : number of rows that fail; 0 for a claim about the table as a whole.
-    observed : what was observed, in words or as a number.
+    observed : observed value, in words or as a number.
     examples : up to `MAX_EXAMPLES` failed rows: match_id, clubs and the value.
     error : why the check could not be evaluated (a missing column, a wrong type); None if it could.
     """

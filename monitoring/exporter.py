@@ -80,7 +80,7 @@ class ReportCollector(Collector):
         }
 
     def _report_digest(self, week: str) -> str | None:
-        """Digest of the report, which a review refers to; None if unreadable, in which case no review counts."""
+        """Return the digest that a review refers to; None if the report is unreadable, and no review counts."""
         try:
             return str(reports.drift_summary(self._lake, week)["digest"])
         except (NotPublishedError, CorruptArtefactError, KeyError, TypeError):
@@ -143,37 +143,38 @@ def _freshness(document: dict[str, Any]) -> Iterator[Metric]:
 def _performance(document: dict[str, Any]) -> Iterator[Metric]:
     # The number of versions grows without bound, so scores by version are not exported.
     groups = [group for group in document["groups"] if group["model_version"] == "all"]
-    where = ("competition", "window")
-    places = [((group["competition"], group["window"]), group) for group in groups]
-    counts = [(place, group["matches"]) for place, group in places]
-    yield _gauge("touchline_scored_matches", "Settled matches behind the scores.", where, counts)
+    group_labels = ("competition", "window")
+    labelled_groups = [((group["competition"], group["window"]), group) for group in groups]
+    counts = [(labels, group["matches"]) for labels, group in labelled_groups]
+    yield _gauge("touchline_scored_matches", "Settled matches behind the scores.", group_labels, counts)
     scores = [
-        ((*place, forecaster, score), value)
-        for place, group in places
+        ((*labels, forecaster, score), value)
+        for labels, group in labelled_groups
         for forecaster, summary in group["scores"].items()
         for score, value in (summary or {}).items()
     ]
-    yield _gauge("touchline_score_mean", "Mean score.", (*where, "forecaster", "score"), scores)
+    yield _gauge("touchline_score_mean", "Mean score.", (*group_labels, "forecaster", "score"), scores)
     skill = [
-        ((*place, name), comparison["skill"])
-        for place, group in places
+        ((*labels, name), comparison["skill"])
+        for labels, group in labelled_groups
         for name, comparison in group["against"].items()
     ]
     help_text = "1 - RPS of the model / RPS of the baseline."
-    yield _gauge("touchline_skill_score", help_text, (*where, "reference"), skill)
+    yield _gauge("touchline_skill_score", help_text, (*group_labels, "reference"), skill)
     differences = [
-        ((*place, name, bound), comparison[bound])
-        for place, group in places
+        ((*labels, name, bound), comparison[bound])
+        for labels, group in labelled_groups
         for name, comparison in group["against"].items()
         for bound in ("mean", "low", "high")
     ]
     help_text = "Paired RPS difference, model - baseline, with its 95 % interval; negative if the model is better."
-    yield _gauge("touchline_rps_difference", help_text, (*where, "reference", "bound"), differences)
+    yield _gauge("touchline_rps_difference", help_text, (*group_labels, "reference", "bound"), differences)
     for key, name, help_text in (
         ("error", "touchline_calibration_error_ratio", "Expected calibration error."),
         ("limit", "touchline_calibration_limit_ratio", "Calibration error that a perfect model exceeds 1 time in 20."),
     ):
-        yield _gauge(name, help_text, where, [(place, group["calibration"][key]) for place, group in places])
+        values = [(labels, group["calibration"][key]) for labels, group in labelled_groups]
+        yield _gauge(name, help_text, group_labels, values)
 
 
 def _drift(document: dict[str, Any]) -> Iterator[Metric]:
@@ -184,7 +185,7 @@ def _drift(document: dict[str, Any]) -> Iterator[Metric]:
     states = [((state,), float(state == document["state"])) for state in ("stable", "drift", "too_few_matches")]
     yield _gauge("touchline_drift_state", "1 for the state of the newest drift report.", ("state",), states)
     drifted = [((column["column"],), float(column["drifted"])) for column in document["columns"]]
-    yield _gauge("touchline_drift_column_drifted", "1 where the column drifted.", ("column",), drifted)
+    yield _gauge("touchline_drift_column_drifted", "1 if the column drifted.", ("column",), drifted)
     p_values = [((column["column"],), column["p_value"]) for column in document["columns"]]
     yield _gauge("touchline_drift_p_value", "p-value of the column's drift test.", ("column",), p_values)
 

@@ -34,12 +34,12 @@ def freshness_report(
     forecasts : all published forecasts: `match_id`, `published_at`, `features_as_of`, `model_version`.
     settled : number of settled forecasts.
     quarantined : number of quarantined rows by competition.
-    as_of : pipeline time, from which overdue and missing are measured.
-    written_at : real time of the run, from which an alert detects that the pipeline has stopped.
+    as_of : pipeline time, which decides what is overdue or missing.
+    written_at : real time of the run; if it is old, an alert reports that the pipeline has stopped.
     production : version that forecasts should come from; None without one.
     """
     competitions = sorted(set(matches["competition"]) | set(quarantined))
-    # a rescheduled match has a row in two weeks; readers see the one published last
+    # a rescheduled match has a row in two weekly tables; users see the one published last
     latest = forecasts.sort_values("published_at").drop_duplicates("match_id", keep="last").set_index("match_id")
     newest = forecasts["published_at"].max() if len(forecasts) else None
     return {
@@ -79,14 +79,14 @@ def _competition(
 
 
 def _unlisted(rows: pd.DataFrame) -> int:
-    """Matches missing from the newest season, in which each club hosts each other club at least once."""
+    """Count the matches missing from the newest season, in which each club hosts each other club at least once."""
     season = rows[rows["season"] == rows["season"].max()]
     clubs = len(set(season["home_team"]) | set(season["away_team"]))
     return max(0, clubs * (clubs - 1) - len(season))
 
 
 def _stale(fixtures: pd.DataFrame, forecasts: pd.DataFrame, played: pd.DataFrame, production: int | None) -> int:
-    """Forecasts made before the newest result of one of their clubs, or by a version not in production."""
+    """Count the forecasts made before a club's newest result, or by a version that is not in production."""
     rows = forecasts.loc[fixtures["match_id"]]
     latest = pd.concat([played.groupby(f"{side}_team")["kick_off"].max() for side in ("home", "away")])
     newest = latest.groupby(level=0).max()

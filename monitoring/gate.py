@@ -47,7 +47,7 @@ class GateDecision:
     ----------
     candidate, production : versions; production is None without one.
     as_of : time of the evaluation.
-    matches : number of settled matches behind it.
+    matches : number of settled matches that were evaluated.
     conditions : one line per condition, the approval last.
     evidence : `monitoring.conditions.evidence_digest`, which an approval refers to.
     """
@@ -103,12 +103,12 @@ def evaluate(evidence: Evidence) -> GateDecision:
 def first_version_rejection(to_base_rate: Difference, to_plain_elo: Difference) -> str | None:
     """Explain why the very first version may not go into production; None if it may.
 
-    The first version has no shadow forecasts and no predecessor, so its walk-forward evaluation decides, in which every
-    season is forecast by a model trained on earlier ones. It must be significantly better than the base rate: the whole
-    95 % interval of the paired RPS difference lies below zero, which a small sample cannot achieve. It must not be
-    significantly worse than plain Elo: the interval must not lie above zero. Doubt favours a first version, unlike a
-    successor: on seven seasons good models do not differ significantly from plain Elo, and without a first version
-    there are no forecasts at all.
+    The first version has no shadow forecasts and no predecessor, so its walk-forward evaluation decides: there, every
+    season is forecast by a model trained on earlier seasons. It must be significantly better than the base rate: the
+    whole 95 % interval of the paired RPS difference lies below zero, which a small sample cannot achieve. It must not
+    be significantly worse than plain Elo: the interval must not lie above zero. Unlike a successor, it need not be
+    better than plain Elo: on seven seasons, good models do not differ significantly from plain Elo, and without a first
+    version there are no forecasts at all.
 
     Parameters
     ----------
@@ -130,6 +130,7 @@ def approve(
 
     Parameters
     ----------
+    decision : current decision of the gate.
     version : version that the person approves.
     by, reason : name of the person, and why.
     at : time of the approval, timezone-aware.
@@ -138,8 +139,8 @@ def approve(
     Raises
     ------
     PromotionBlockedError
-        If no candidate waits, the version is not the candidate, name or reason is empty, the evidence has changed since
-        the person looked, or another condition failed.
+        If no candidate is waiting, the version is not the candidate, name or reason is empty, the evidence has changed
+        since the person looked, or another condition failed.
     """
     if decision.candidate == decision.production:
         raise PromotionBlockedError(f"no version is waiting for approval: {decision.conditions[0].why}")
@@ -165,15 +166,15 @@ def to_dict(
 
     Parameters
     ----------
-    now : real time, with which alerts compare `waiting_since`.
-    before : the document published last; while it is about the same candidate, `waiting_since` (real time) and
-        `judged_since` (pipeline time, replayed or not, at which there were enough matches) are taken over from it.
+    now : real time, for `waiting_since`, on which an alert depends.
+    before : the document published last. If it is about the same candidate, `waiting_since` (real time) and
+        `judged_since` (pipeline time at which there were enough matches) keep its values.
     previous : version that a rollback would restore.
 
     Returns
     -------
-    The decision. The fields `open` and `judged_since` have kept their names since the first version, because older
-    documents stay in the lake: `open` is True if the decision, or a condition, passed.
+    The decision. The fields `open` and `judged_since` have the names of the first version, because older documents
+    stay in the lake: `open` is True if the decision, or a condition, passed.
     """
     same = before if before is not None and before.get("candidate") == decision.candidate else {}
     waiting = (same.get("waiting_since") or now.isoformat()) if decision.waiting_for_approval else None
@@ -218,7 +219,7 @@ def nothing_staged(
 
 
 def blocks_replacement(document: Mapping[str, Any] | None, candidate: int, as_of: datetime) -> str | None:
-    """Explain why a newer candidate may not replace this one yet; None if it may.
+    """Explain why a newer version may not replace the candidate yet; None if it may.
 
     A candidate without enough matches stays, because a newer one would have to start again. A candidate whose forecasts
     failed on enough matches may be replaced. One that waits for a person or for data stays for `STAGING_HOLD`.
@@ -236,4 +237,7 @@ def blocks_replacement(document: Mapping[str, Any] | None, candidate: int, as_of
     since = datetime.fromisoformat(document["judged_since"]) if document.get("judged_since") else as_of
     if as_of - since >= STAGING_HOLD:
         return None
-    return f"version {candidate} has passed on its forecasts and has been waiting since {since:%Y-%m-%d} for the rest"
+    return (
+        f"version {candidate} passed every condition on its forecasts and has been waiting since {since:%Y-%m-%d} "
+        "for the other conditions"
+    )

@@ -94,8 +94,8 @@ PREDICTIONS = Counter(
     registry=PROCESS_REGISTRY,
 )
 # Gauges that several processes set: the latest observation wins. Each has a label, so that a process which never sets
-# it exports nothing instead of zero. An unknown value is NaN: no comparison is true for NaN, so no alert blames the
-# workers while the broker is unavailable.
+# it exports nothing instead of zero. An unknown value is NaN. Comparisons with NaN are false, so alerts
+# on the workers do not fire while the broker is unavailable.
 QUEUE_LENGTH = Gauge(
     "touchline_queue_length",
     "Tasks waiting in the queue.",
@@ -190,7 +190,7 @@ def registry(*others: Collector) -> CollectorRegistry:
     -------
     This process's collectors, or in multiprocess mode their sum over all processes, which is read on every scrape.
     """
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # twice as many series, which no query uses
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series, and no query uses them
     # The library decides at import, from the environment, where values are stored; follow its decision.
     if ValueClass is MutexValue:
         exposed = PROCESS_REGISTRY if not others else CollectorRegistry()

@@ -41,8 +41,8 @@ class Difference:
 def paired_difference(model: Floats, reference: Floats, level: float = 0.95) -> Difference:
     """Compute the mean of `model - reference` with Student's interval.
 
-    Pairing removes the luck of the results, which both scores share: two similar models can be distinguished on fewer
-    matches than are needed to estimate the score of either.
+    Pairing removes the luck of the results, which both scores share: distinguishing two similar models takes fewer
+    matches than estimating the score of either.
 
     Parameters
     ----------

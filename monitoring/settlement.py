@@ -118,7 +118,7 @@ def require_unique(settled: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reasons(rows: pd.DataFrame, matches: pd.DataFrame, week: str | None, already_settled: frozenset[str]) -> pd.Series:
-    """First reason that applies to each forecast row; NA if it is scored."""
+    """Return the first reason that applies to each forecast row; NA if the row is scored."""
     kick_off = matches["kick_off"]
     earliest_kick_off = np.minimum(rows["kick_off"], kick_off.fillna(rows["kick_off"]))
     late = (
@@ -182,7 +182,7 @@ def base_rates(matches: pd.DataFrame, rows: pd.DataFrame) -> Floats:
 
     Returns
     -------
-    Shares in each row's competition; thirds if it had no result by then.
+    Shares in each row's competition; 1/3 each if it had no result by then.
     """
     played = matches[matches["status"] == Status.PLAYED]
     rates = np.full((len(rows), 3), 1 / 3)
@@ -194,9 +194,9 @@ def base_rates(matches: pd.DataFrame, rows: pd.DataFrame) -> Floats:
 
 
 def bookmaker_probabilities(matches: pd.DataFrame) -> Floats:
-    """Convert closing odds, or earlier ones without them, to probabilities (n, 3): inverse odds scaled to sum to 1.
+    """Convert closing odds to probabilities (n, 3): inverse odds scaled to sum to 1.
 
-    NaN without odds.
+    A match without closing odds gets those of earlier odds, or NaN if it has none.
     """
     closing, earlier = matches[_columns("closing")].to_numpy(float), matches[_columns("odds")].to_numpy(float)
     odds = np.where(np.isnan(closing).any(axis=1, keepdims=True), earlier, closing)

@@ -70,7 +70,7 @@ _IDENTITY = (
 
 RESULT_CHECKS = (
     columns(SCHEMA.names),
-    # a new competition has no results; the asset stops a competition that loses its results
+    # a warning, because a new competition has no results; `results_are_kept` finds lost results
     warning("results_exist", "there is at least one result", "ExpectTableRowCountToBeBetween", 0, min_value=1),
     *_IDENTITY,
     *(
@@ -195,7 +195,7 @@ FIXTURE_CHECKS = (
 
 
 def _season_day(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
-    """Days since the usual start of the season: 1 July for "2025-26", 1 January for "2025"."""
+    """Compute the days since the usual start of the season: 1 July for "2025-26", 1 January for "2025"."""
     month = np.where(frame["season"].str.len() > 4, "-07-01", "-01-01")
     begin = pd.to_datetime(frame["season"].str[:4] + month, utc=True)
     return hours(frame["kick_off"], begin) / 24
@@ -214,12 +214,12 @@ def _overround(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
 
 
 def _hours_overdue(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
-    """Hours since kick-off of a scheduled match; a postponed one is never overdue."""
+    """Compute the hours since kick-off of a scheduled match; a postponed one is never overdue."""
     return hours(pd.Timestamp(as_of), frame["kick_off"]).where(frame["status"] == Status.SCHEDULED)
 
 
 def _hours_since_result(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
-    """Hours since kick-off, or since the start of the day if only the day is known."""
+    """Compute the hours since kick-off, or since the start of the day if only the day is known."""
     kick_off = frame["kick_off"]
     return hours(pd.Timestamp(as_of), kick_off.where(frame["kick_off_exact"], kick_off.dt.floor("D")))
 

@@ -83,7 +83,7 @@ STATE_CHECKS = (
 
 
 def _column_names(invalid: pd.DataFrame) -> pd.Series[Any]:
-    """Names of the invalid columns of each row, for the examples of a failed check."""
+    """List the names of the invalid columns of each row, for the examples of a failed check."""
     return pd.Series([", ".join(invalid.columns[row]) for row in invalid.to_numpy(bool)], invalid.index, dtype="str")
 
 
@@ -93,7 +93,7 @@ def _unknown(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
 
 
 def _implausible(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
-    """Names of ratings out of bounds; unknown ratings belong to another check."""
+    """List the names of ratings that are out of bounds; another check finds unknown ratings."""
     ratings = frame[list(STATE_COLUMNS)]
     invalid = ratings.abs() > 10
     for name in ("elo", "elo_plain"):

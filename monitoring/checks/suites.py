@@ -27,7 +27,7 @@ def check_specs(suite: Suite) -> tuple[CheckSpec, ...]:
 
 
 def derived_columns(suite: Suite) -> Mapping[str, DerivedColumn]:
-    """Return functions that compute the columns which the checks of a suite need and the table lacks."""
+    """Return functions that compute the columns that the checks of a suite need but the table lacks."""
     return _DERIVED.get(suite, {})
 
 
