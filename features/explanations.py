@@ -15,7 +15,7 @@ from features.pool import OddsPool
 Floats = NDArray[np.float64]
 
 ODDS = "odds"
-"""Name of the contribution of the odds before the match, beside those of the rating systems."""
+"""Key of the odds' contribution in `Explanation.contributions`."""
 
 _SYSTEM = {feature: system for system, features in SYSTEMS.items() for feature in features}
 

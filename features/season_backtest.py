@@ -94,7 +94,7 @@ def _forecast_season(
 
 
 def report(title: str, rows: pd.DataFrame) -> str:
-    """Format the Brier score of each event beside those of both baselines, and the calibration.
+    """Format the Brier score of each event, the scores of both baselines, and the calibration.
 
     The baselines are the base rate and the table at mid-season. Results of clubs in one season depend on each other, so
     standard errors are computed from season means.

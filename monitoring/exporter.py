@@ -191,7 +191,7 @@ def _drift(document: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _review(report: str | None, document: dict[str, Any]) -> Iterator[Metric]:
-    # A review of an earlier version of the report must not silence the alert on this one.
+    # A review of an earlier version of the report must not stop the alert on this version.
     at = _unix_time(document["at"]) if document["report"] == report else None
     yield _gauge(
         "touchline_drift_review_timestamp_seconds", "When the newest drift report was reviewed.", (), [((), at)]

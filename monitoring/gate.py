@@ -201,7 +201,7 @@ def nothing_staged(
     previous: int | None = None,
     why: str = "no version is staged",
 ) -> dict[str, Any]:
-    """Build the document `reports/gate.json` for an empty staging: failed, whatever an earlier candidate achieved."""
+    """Build the document `reports/gate.json` if no version is in staging: the gate fails."""
     condition = Condition("candidate_waiting", False, "-", "a version that is not in production", why)
     return {
         "candidate": None,

@@ -70,7 +70,7 @@ class LoadedModel:
         Raises
         ------
         ValueError
-            If the input is empty, has another number of columns, or is not finite in a column that must be finite.
+            If the input is empty, has the wrong number of columns, or is not finite in a column that must be finite.
         """
         unchecked = getattr(self.estimator, "_predict_proba_unchecked", None)
         is_valid = len(x) > 0 and x.shape[1:] == (len(self.features),) and np.isfinite(x).all()
@@ -248,7 +248,7 @@ class Registry:
         self._call_server(delete)
 
     def _select_experiment(self, experiment: str) -> None:
-        """Select the experiment; a registry in a file stores its artefacts beside that file."""
+        """Select the experiment; a registry in a file stores its artefacts next to that file."""
         import mlflow
 
         if self.tracking_uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(experiment) is None:

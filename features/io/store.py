@@ -1,7 +1,7 @@
 """The lake: every path, every parquet read and every write, on a folder or on S3-compatible storage.
 
-Publishing is atomic: a reader sees the whole old object or the whole new one. On a folder a new file is written and
-flushed beside the old one, then renamed over it; on S3 an object appears when its upload is complete.
+Publishing is atomic: a reader sees the whole old object or the whole new one. In a folder, a new file is written and
+flushed next to the old one, then renamed over it. On S3, an object appears when its upload is complete.
 """
 
 from __future__ import annotations

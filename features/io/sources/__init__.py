@@ -62,7 +62,7 @@ def load(
 ) -> SourceResult:
     """Load and merge the matches of one competition from the configured sources.
 
-    The result contains everything that the sources know, later results included: callers apply `as_known_at`.
+    The result contains everything that the sources have, including later results: callers apply `as_known_at`.
 
     Parameters
     ----------

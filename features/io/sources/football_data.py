@@ -89,7 +89,7 @@ def parse(
     Raises
     ------
     SourceError
-        If the file as a whole is unusable: not a CSV of matches, of another division, or bad in too many rows.
+        If the file as a whole is unusable: it is not a CSV of matches, has another division or too many bad rows.
     """
     parsed = FileParse(SOURCE, file, known or load_aliases())
     others: set[str] = set()
