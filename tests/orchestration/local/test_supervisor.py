@@ -37,7 +37,9 @@ def run(services: Supervisor, when: Callable[[], object] = lambda: True) -> None
         until(when)
         services.stop()
 
-    assert services.run(threading.Thread(target=stop).start, lambda: None) is None
+    # As `touchline up` does: a process that handles a signal starts processes that do not ignore it.
+    with services.stopped_by_signals():
+        assert services.run(threading.Thread(target=stop).start, lambda: None) is None
 
 
 def children() -> list[psutil.Process]:
