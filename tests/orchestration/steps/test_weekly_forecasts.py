@@ -74,7 +74,7 @@ def test_live_nothing_is_forecast_after_the_fact(season: pd.DataFrame) -> None:
 
 def test_model_may_not_forecast_matches_it_was_trained_on(season: pd.DataFrame) -> None:
     knowing = model(3, "2026-03-05T20:00:00+00:00")
-    with pytest.raises(LeakageError, match="refused"):
+    with pytest.raises(LeakageError, match="such a forecast would be leakage"):
         forecasts_of_week(knowing, as_known_at(season, FRIDAY), "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
 
 
