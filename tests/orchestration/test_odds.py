@@ -27,6 +27,7 @@ FRIDAY = datetime(2024, 3, 1, 19, tzinfo=UTC)
 
 @pytest.mark.shared
 @pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shared_data: Path, tmp_path: Path) -> None:
     for path in (shared_data / "footballdata").glob("E0_*.csv"):
         if "15" <= path.stem[3:5] <= "23":
