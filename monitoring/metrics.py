@@ -190,7 +190,8 @@ def registry(*others: Collector) -> CollectorRegistry:
     -------
     This process's collectors, or in multiprocess mode their sum over all processes, which is read on every scrape.
     """
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series, and no query uses them
+    # The creation times would double the number of series, and no query uses them.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types there
     # The library decides at import, from the environment, where values are stored; follow its decision.
     if ValueClass is MutexValue:
         exposed = PROCESS_REGISTRY if not others else CollectorRegistry()

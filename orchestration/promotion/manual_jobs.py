@@ -69,7 +69,7 @@ def approve_candidate(
     checks = critical_checks(context.instance, CRITICAL)
     verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
-        raise dg.Failure("no version is staged, so there is nothing to approve")
+        raise dg.Failure("no version is staged, so there is nothing to approve; run the job train_model first")
     reviewed = config.evidence or (lake_tables.read_report(lake, reports.PROMOTION_GATE) or {}).get("evidence")
     if reviewed is None:
         raise dg.Failure("no gate report has been published yet; run the job evaluate_candidate first")
@@ -121,7 +121,7 @@ def record_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.Re
     summary = lake_tables.read_report(lake, reports.drift_summary_path(config.week))
     if summary is None:
         latest = reports.latest_drift_week(lake)
-        known = f"the newest is that of {latest}" if latest else "there is none yet (job report_drift)"
+        known = f"the newest is that of {latest}" if latest else "there is none yet; run the job report_drift first"
         raise dg.Failure(f"there is no drift report for the week of {config.week}; {known}")
     try:
         lake.write_json(

@@ -77,7 +77,7 @@ def competitions_of_country(lake: Lake, competition: str) -> list[str]:
 
 
 def match_fingerprints(lake: Lake, competitions: Iterable[str]) -> dict[str, list[Any]]:
-    """Fingerprints of the competitions' match tables. They can be compared for equality only, not ordered."""
+    """Fingerprints of the competitions' match tables. Compare them for equality only: times on S3 are whole seconds."""
     stamps = {name: lake.table_fingerprint("matches", name) for name in competitions}
     return {name: list(astuple(stamp)) for name, stamp in stamps.items() if stamp is not None}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.service_harness import Service, World, wait_until
 
@@ -30,10 +32,13 @@ def test_a_task_of_a_worker_that_was_killed_in_the_middle_of_it_is_answered_by_t
         first.wait()
         gate.unlink()
         service.start_worker("second")
-        wait_until(lambda: _status(service, task_id) == "success", 60)
+        finished = wait_until(lambda: _if_finished(service, task_id), 60)
+        assert finished["status"] == "success"
+        assert sum(finished["result"]["probabilities"].values()) == pytest.approx(1)
     finally:
         service.stop()
 
 
-def _status(service: Service, task_id: str) -> str:
-    return str(httpx.get(f"{service.url}/monitoring/task_status/{task_id}", timeout=20).json().get("status"))
+def _if_finished(service: Service, task_id: str) -> dict[str, Any] | None:
+    status: dict[str, Any] = httpx.get(f"{service.url}/monitoring/task_status/{task_id}", timeout=20).json()
+    return status if status["status"] in {"success", "failure"} else None

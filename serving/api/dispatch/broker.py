@@ -18,7 +18,7 @@ from redis import RedisError
 from redis.asyncio import Redis
 
 from features.errors import TouchlineError
-from serving.errors import BrokerUnavailableError, IncompatibleWorkerError, TaskFailedError
+from serving.errors import BrokerUnavailableError, TaskFailedError, from_wire
 from serving.settings import ServingSettings
 from serving.wire.messages import Message
 from serving.wire.queue import DEAD_LETTERS, QUEUE, QUEUE_ARGUMENTS
@@ -77,11 +77,11 @@ def _translate_errors(summary: str) -> Iterator[None]:
 def _failure_of(letter: AbstractIncomingMessage) -> TouchlineError:
     """Why RabbitMQ dead-lettered a task.
 
-    A worker rejects only tasks that it does not know. It also stores this as the result, but slightly later, so the
-    dead letter may be read first.
+    Celery rejects a task that it does not know, and stores `NotRegistered` as its result slightly later, so the dead
+    letter may be read first: both become the same error.
     """
     if letter.headers.get("x-first-death-reason") == "rejected":
-        return IncompatibleWorkerError(f"a worker of another version does not know the task {letter.headers['task']!s}")
+        return from_wire({"exc_type": "NotRegistered", "exc_message": [str(letter.headers.get("task"))]})
     return TaskFailedError("every worker that started this task exited before finishing it")
 
 

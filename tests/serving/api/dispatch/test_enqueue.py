@@ -193,19 +193,22 @@ async def test_a_task_that_a_worker_of_another_version_rejected_is_told_from_a_c
 
     await broker.publish(MESSAGE)
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
+        foreign = aio_pika.Message(b"{}", correlation_id="foreign")  # of another program: no header of Celery's
+        await channel.default_exchange.publish(foreign, QUEUE)
         queue = await channel.get_queue(QUEUE)
-        message = await queue.get(timeout=5)
-        while message is not None and message.correlation_id != MESSAGE.task_id:  # what other tests left
-            await message.ack()
-            message = await queue.get(timeout=5)
-        assert message is not None
-        await message.reject(requeue=False)  # as Celery does with a task that it has no function for
+        while (message := await queue.get(timeout=5, fail=False)) is not None:
+            if message.correlation_id in {MESSAGE.task_id, "foreign"}:
+                await message.reject(requeue=False)  # as Celery does with a message that it has no function for
+            else:  # left by another test
+                await message.ack()
     for _ in range(50):
         await broker.drain_dead_letters(store_failure)
-        if MESSAGE.task_id in failures:
+        if {MESSAGE.task_id, "foreign"} <= failures.keys():
             break
         await asyncio.sleep(0.1)
     assert isinstance(failures[MESSAGE.task_id], IncompatibleWorkerError)
+    assert MESSAGE.task in str(failures[MESSAGE.task_id])
+    assert isinstance(failures["foreign"], IncompatibleWorkerError)
     await broker.close()
 
 
