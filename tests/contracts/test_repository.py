@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ALLOWED = {
     *("orchestration", "serving", "features", "monitoring", "ui", "helm", "tests"),
     *("workspace.yaml", "pyproject.toml", "README.md", "LICENSE", "Makefile", "Procfile", "Dockerfile"),
@@ -89,6 +91,7 @@ def test_environment_and_logging_have_few_homes(repository: Path) -> None:
     assert found <= allowed
 
 
+@pytest.mark.medium
 def test_the_api_loads_nothing_that_only_models_need(repository: Path) -> None:
     heavy = {"scipy", "sklearn", "mlflow", "numba", "dagster", "evidently", "great_expectations", "streamlit"}
     code = f"import sys, serving.api.app; print(sorted({heavy} & set(sys.modules)))"

@@ -17,6 +17,8 @@ from features.models import outcome_model
 from features.rating_history import STATE_COLUMNS, compute_ratings
 from features.splits import after_burn_in
 
+pytestmark = pytest.mark.medium
+
 PAST = 40
 
 

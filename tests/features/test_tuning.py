@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from features import tuning
 from features.ratings.params import ALONE
+
+pytestmark = pytest.mark.medium
 
 
 def test_blocks_learn_from_earlier_seasons_only(premier_league: pd.DataFrame) -> None:

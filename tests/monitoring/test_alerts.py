@@ -14,6 +14,8 @@ import yaml
 
 from monitoring.performance import CALIBRATION_ALARM_FACTOR, RECENT_MATCHES
 
+pytestmark = pytest.mark.medium
+
 REPOSITORY = Path(__file__).parents[2]
 ALERTS = REPOSITORY / "helm" / "files" / "alerts"
 FILES = sorted(ALERTS.glob("*.yaml"))

@@ -34,6 +34,8 @@ from monitoring.drift import (
 from monitoring.exporter import ReportCollector
 from serving.api.schemas.reports import DriftSummary
 
+pytestmark = pytest.mark.medium
+
 WEEK = "2026-03-09"
 COLUMNS = (*GOAL_FEATURES, *OUTCOMES)
 AS_OF = bundled.REPLAY_AS_OF

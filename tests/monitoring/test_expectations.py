@@ -21,6 +21,8 @@ from monitoring.checks.spec import Severity
 from monitoring.checks.suites import Suite, check_specs
 from monitoring.expectations import MAX_EXAMPLES, CheckResult, validate
 
+pytestmark = pytest.mark.medium
+
 AS_OF = bundled.REPLAY_AS_OF
 ROWS = 400
 Plant = Callable[[pd.DataFrame], pd.DataFrame]

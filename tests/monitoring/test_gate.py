@@ -125,6 +125,7 @@ def test_a_worse_model_is_refused(share: float) -> None:
     assert "not_worse_than_production" in verdict.failed
 
 
+@pytest.mark.medium
 def test_of_many_slightly_worse_models_hardly_any_passes() -> None:
     passed = 0
     for seed in range(40):
@@ -169,6 +170,7 @@ def test_a_model_no_better_than_the_references_is_refused() -> None:
     assert {"beats_base_rate", "beats_plain_elo"} <= set(refused)
 
 
+@pytest.mark.medium
 def test_better_than_the_base_rate_by_luck_is_not_enough() -> None:
     """Of forecasters that know nothing more than the base rate, one in forty may pass, not every second."""
     generator, passed = np.random.default_rng(3), 0

@@ -35,6 +35,8 @@ from orchestration.sensors import (
 )
 from orchestration.settings import PipelineSettings
 
+pytestmark = pytest.mark.medium
+
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 LEAGUE = "eng-premier-league"
 

@@ -31,6 +31,8 @@ from orchestration.partitions import RANGE_END, RANGE_START, register_competitio
 from orchestration.promotion.evidence import critical_checks
 from orchestration.settings import PipelineSettings
 
+pytestmark = pytest.mark.medium
+
 LEAGUE = bundled.COMPETITION
 AS_OF = datetime(2015, 6, 1, tzinfo=UTC)
 

@@ -22,6 +22,8 @@ from monitoring.drift import WINDOW
 from orchestration.assets.drift_report import drift_report
 from orchestration.settings import PipelineSettings
 
+pytestmark = pytest.mark.medium
+
 AS_OF = bundled.REPLAY_AS_OF
 WEEK = "2026-03-02"
 SHOTS = FEATURE_GROUPS[FeatureGroup.SHOTS]

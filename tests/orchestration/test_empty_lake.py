@@ -16,6 +16,8 @@ from orchestration.definitions import build
 from orchestration.jobs import ASSET_JOBS, TRAIN_MODEL, refresh_matches
 from orchestration.settings import PipelineSettings
 
+pytestmark = pytest.mark.medium
+
 COMPETITION, WEEK = "eng-premier-league", "2026-02-02"
 SUCCEEDS = "evaluate_candidate"
 """It reports that no version is staged."""

@@ -17,6 +17,8 @@ from orchestration.definitions import build
 from orchestration.partitions import register_competitions
 from orchestration.settings import PipelineSettings
 
+pytestmark = pytest.mark.medium
+
 HEADER = "Div,Date,HomeTeam,AwayTeam,FTHG,FTAG\n"
 
 

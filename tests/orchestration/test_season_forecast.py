@@ -21,6 +21,8 @@ from orchestration.assets.season_forecast import season_forecast
 from orchestration.settings import PipelineSettings
 from tests.support.fakes import EloModel
 
+pytestmark = pytest.mark.medium
+
 AS_OF = bundled.REPLAY_AS_OF
 
 

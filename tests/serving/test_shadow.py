@@ -16,6 +16,8 @@ from features.rating_history import compute_ratings
 from serving.api.app import create_app
 from serving.settings import ServingSettings
 
+pytestmark = pytest.mark.medium
+
 PUBLISHED, SHADOW = "0.4321", "0.5432"
 """Probabilities that nothing else has."""
 

@@ -17,6 +17,8 @@ from features.matrix import model_input
 from features.odds import CLOSING_ODDS
 from features.ratings.params import ALONE, TIERED, RatingParams
 
+pytestmark = pytest.mark.medium
+
 
 def test_a_planted_leak_stops_the_command_with_an_explanation(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

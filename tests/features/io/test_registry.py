@@ -14,6 +14,8 @@ from features.io.registry import PRODUCTION, STAGING, LoadedModel, ModelVersion,
 from features.models import outcome_model
 from tests.support.mlflow_runs import run_metrics, training_rows
 
+pytestmark = pytest.mark.medium
+
 COLUMNS = ("elo", "pi")
 
 

@@ -18,6 +18,8 @@ import pytest
 from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
 from features.io.store import ABANDONED_AFTER, Lake, week_of
 
+pytestmark = pytest.mark.medium
+
 WRITER = """
 import sys
 from features.io.store import Lake

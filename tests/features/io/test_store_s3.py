@@ -15,6 +15,8 @@ from features.errors import NotPublishedError
 from features.io.settings import Settings
 from features.io.store import Lake
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture
 def lake(s3_lake: Lake) -> Lake:

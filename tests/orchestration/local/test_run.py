@@ -14,6 +14,8 @@ from orchestration.local.run import LocalRun, format_duration
 from orchestration.local.services import LocalSettings
 from orchestration.local.supervisor import Supervisor
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.mark.parametrize(
     ("exit_code", "expected"), [(None, ["  forecasts are served now: http://127.0.0.1:8501"]), (0, [])]

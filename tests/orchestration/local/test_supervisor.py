@@ -15,6 +15,8 @@ import pytest
 
 from orchestration.local.supervisor import Supervisor, parse_procfile
 
+pytestmark = pytest.mark.medium
+
 STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
 """A service that ignores the request to stop."""
 

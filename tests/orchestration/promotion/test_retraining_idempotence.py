@@ -23,6 +23,8 @@ from orchestration.assets.promotion_gate import promotion_gate
 from orchestration.settings import PipelineSettings
 from orchestration.steps.training import IDENTITY, Recipe, train
 
+pytestmark = pytest.mark.medium
+
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 ROLLED_BACK = {"rolled_back_by": "Ada", "rolled_back_because": "odd draws", "rolled_back_at": NOW.isoformat()}
 APPROVED = {"approved_by": "Ada", "approved_because": "good", "approved_evidence": "e1", "approved_at": NOW.isoformat()}

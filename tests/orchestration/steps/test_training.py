@@ -26,6 +26,8 @@ from features.rating_history import STATE_COLUMNS, compute_ratings
 from orchestration.steps import training as training_module
 from orchestration.steps.training import Recipe, code_revision, first_version_rejection, train, trainable
 
+pytestmark = pytest.mark.medium
+
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 SHOTS = FEATURE_GROUPS[FeatureGroup.SHOTS]
 RECIPE = Recipe(seed=7, evaluate_from=2018)

@@ -12,6 +12,8 @@ from features.io.sources.archive import FileArchive
 from features.io.sources.client import Client
 from features.io.store import Lake
 
+pytestmark = pytest.mark.medium
+
 NOW = datetime(2026, 3, 13, tzinfo=UTC)
 
 

@@ -22,6 +22,8 @@ from features.matches import SCHEMA, as_known_at, conform, with_match_ids
 from features.rating_history import compute_ratings
 from tests.support.fakes import EloModel
 
+pytestmark = pytest.mark.medium
+
 PL = "eng-premier-league"
 NOW = datetime.now(UTC)
 HEADER = "Div,Date,HomeTeam,AwayTeam,FTHG,FTAG\n"

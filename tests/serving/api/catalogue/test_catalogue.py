@@ -270,6 +270,7 @@ print(json.dumps({"count": len(many.forecasts), "grown": after - before, "p50": 
 """
 
 
+@pytest.mark.medium
 def test_a_million_forecasts_are_found_and_take_little_memory(tmp_path, repository) -> None:
     _publish(Lake(str(tmp_path / "few")), weeks=[0], per_week=1000)
     ids = _publish(Lake(str(tmp_path / "many")), weeks=list(range(20)), per_week=50_000)
