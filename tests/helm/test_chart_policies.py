@@ -144,8 +144,8 @@ ROWS = {
 }
 
 
-def test_the_development_profile_with_a_run_fits_a_small_kind_node(chart: Any) -> None:
-    """Two cores and 4 GiB, of which the cluster's own pods and the kubelet keep nearly a half and a sixth."""
+def test_the_development_profile_with_a_run_fits_a_small_node(chart: Any) -> None:
+    """It leaves 950m and about 700Mi of two cores and 4 GiB to the kubelet and the cluster's own pods."""
     requests = [
         container["resources"]["requests"]
         for name, _, spec in pods(chart.render("values-dev.yaml"))
