@@ -94,13 +94,13 @@ def test_a_client_that_hangs_up_is_not_computed_for(impatient: Service, stopped:
 
 @pytest.fixture
 def slow(impatient: Service) -> Iterator[None]:
-    """The worker's child runs a fifth of the time, so that the clients of one test can ask for too much."""
+    """The worker's child runs a fifth of the time, in turns; it stands still longer than a caller is let in for."""
     child, over = _child(impatient), threading.Event()
 
     def hinder() -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.25):
             child.suspend()
-            over.wait(0.08)
+            over.wait(1.0)
             child.resume()
 
     thread = threading.Thread(target=hinder)
