@@ -16,6 +16,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false \
     MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
     STREAMLIT_BROWSER_GATHER_USAGE_STATS=false
+# With a name, because Celery reports a user without one as privileged.
+RUN groupadd --gid 10001 touchline \
+ && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin touchline
 WORKDIR /app
 
 FROM base AS build

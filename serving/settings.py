@@ -23,6 +23,9 @@ class ServingSettings(Settings):
     api_keys_file: Path | None = Field(None, description="File of `name:sha256` lines; default: no keys required.")
     api_processes: int = Field(1, gt=0, description="API processes that share the port.")
     max_connections: int = Field(900, gt=0, description="Maximum number of open connections of one API process.")
+    drain_file: Path | None = Field(
+        None, description="While this file exists, the API is not ready and asks clients to reconnect; default: none."
+    )
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins that browsers may call the API from, as a JSON list."
     )

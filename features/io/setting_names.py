@@ -19,7 +19,7 @@ max_alarm_retrainings promotion_policy retraining_cool_down_days
 """
 _LOCAL = "api_port broker_url dagster_port dagster_storage_url mlflow_port result_backend_url ui_port"
 _SERVING = """
-api_host api_keys_file api_port api_processes broker_url catalogue_refresh_seconds cors_origins heartbeat_dir
+api_host api_keys_file api_port api_processes broker_url catalogue_refresh_seconds cors_origins drain_file heartbeat_dir
 http_io_timeout_seconds log_level max_body_bytes max_connections max_queue_length model_poll_seconds otlp_endpoint
 result_backend_url result_ttl_seconds shed_above_wait_seconds sync_timeout_seconds visibility_timeout_seconds
 worker_batch_size worker_concurrency worker_metrics_port

@@ -30,6 +30,7 @@ from serving.api.catalogue.catalogue import Catalogue
 from serving.api.dispatch.broker import create_broker
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.dispatch.result_store import ResultStore
+from serving.api.draining import DrainState, remove_leftover
 from serving.api.fast_path import FastPathMiddleware
 from serving.api.http_limits import BoundedHttpProtocol
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
@@ -61,6 +62,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.catalogue = Catalogue(Lake(settings.lake_root), _aliases(settings), Clock(settings))
+    app.state.draining = DrainState(settings.drain_file)
     app.state.metrics = registry(ReportCollector(app.state.catalogue.lake))
     for part in (predictions, matches, ratings, insights, models, monitoring, health):
         app.include_router(part.router)
@@ -83,7 +85,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(RequestContextMiddleware)
+    app.add_middleware(RequestContextMiddleware, draining=app.state.draining)
     app.openapi = cache(partial(document.build, app, keys is not None))  # type: ignore[method-assign]  # FastAPI wants it so
     return app
 
@@ -115,6 +117,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     results.start()
     background = [
         asyncio.create_task(app.state.dispatcher.supervise()),
+        asyncio.create_task(app.state.draining.watch()),
         asyncio.create_task(_refresh_catalogue(app.state.catalogue, settings.catalogue_refresh_seconds)),
     ]
     try:
@@ -148,6 +151,7 @@ def main() -> None:
     import uvicorn
 
     settings = ServingSettings()
+    remove_leftover(settings.drain_file)
     serve = partial(
         uvicorn.run,
         "serving.api.app:create_app",

@@ -15,6 +15,7 @@ from features.matches import parse_match_id
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
+from serving.api.draining import DrainState
 from serving.api.middleware import route_of
 
 
@@ -26,6 +27,11 @@ async def catalogue(request: Request) -> Catalogue:
 async def dispatcher(request: Request) -> Dispatcher:
     """Return the dispatcher of prediction requests."""
     return cast(Dispatcher, request.app.state.dispatcher)
+
+
+async def drain_state(request: Request) -> DrainState:
+    """Return whether this process is draining."""
+    return cast(DrainState, request.app.state.draining)
 
 
 async def lake(request: Request) -> Lake:
@@ -68,6 +74,7 @@ MatchId = Annotated[
 ]
 CatalogueDep = Annotated[Catalogue, Depends(catalogue)]
 DispatcherDep = Annotated[Dispatcher, Depends(dispatcher)]
+DrainStateDep = Annotated[DrainState, Depends(drain_state)]
 LakeDep = Annotated[Lake, Depends(lake)]
 MetricsDep = Annotated[CollectorRegistry, Depends(metrics_registry)]
 ClientRequestDep = Annotated[ClientRequest, Depends(client_request)]

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from features.errors import TouchlineError
 from monitoring.metrics import ERRORS, observe_request
 from serving.api.api_keys import ApiKeys
+from serving.api.draining import DrainState
 from serving.api.problem_details import internal_error_response, problem_response, to_problem
 from serving.errors import PayloadTooLargeError, RequestTimeoutError, UnauthorizedError
 from serving.telemetry import tracing
@@ -30,8 +31,9 @@ class RequestContextMiddleware:
     error handlers.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, draining: DrainState) -> None:
         self._app = app
+        self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,6 +50,8 @@ class RequestContextMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                if self._draining.active:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:

@@ -187,6 +187,16 @@ def test_api_grace_period_follows_the_sync_timeout(chart: Any) -> None:
         assert pod["terminationGracePeriodSeconds"] == seconds
 
 
+def test_a_terminating_api_drains_before_it_is_stopped(chart: Any) -> None:
+    """The hook creates the file that the API follows, on a volume that the pod can write to, and waits."""
+    pod = named(chart.render(values=("api.drainSeconds=7",)), "Deployment", "touchline-api")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    hook = container["lifecycle"]["preStop"]["exec"]["command"]
+    file = {variable["name"]: variable.get("value") for variable in container["env"]}["TOUCHLINE_DRAIN_FILE"]
+    assert hook == ["sh", "-c", f"touch {file}; sleep 7"]
+    assert str(Path(file).parent) in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
 def test_broker_grace_period_is_that_of_the_values(chart: Any) -> None:
     """A node of the broker gets the time that it waits for a majority and no week."""
     pod = named(chart.render(), "StatefulSet", "touchline-rabbitmq")["spec"]["template"]["spec"]

@@ -13,7 +13,7 @@ from features.errors import TouchlineError
 from features.io.registry import MODEL_NAME
 from monitoring import metrics
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.dependencies import CatalogueDep, DispatcherDep, MetricsDep
+from serving.api.dependencies import CatalogueDep, DispatcherDep, DrainStateDep, MetricsDep
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.operations import Alive, Part, Readiness
@@ -35,7 +35,9 @@ async def alive() -> Alive:
     "/healthcheck/ready",
     responses={503: {"model": Readiness, "description": "A dependency is down: see `parts`; or a `Problem`."}},
 )
-async def ready(dispatcher: DispatcherDep, catalogue: CatalogueDep, response: Response) -> Readiness:
+async def ready(
+    dispatcher: DispatcherDep, catalogue: CatalogueDep, draining: DrainStateDep, response: Response
+) -> Readiness:
     """Readiness: whether predictions can be answered. Checks broker, result store, workers, model and lake."""
     await dispatcher.poll_broker()
     parts = {
@@ -47,6 +49,8 @@ async def ready(dispatcher: DispatcherDep, catalogue: CatalogueDep, response: Re
         "model": await _check_model(dispatcher),
         "lake": _check_lake(catalogue),
     }
+    if draining.active:
+        parts["process"] = Part(ok=False, detail="draining: this process ends soon")
     is_ready = all(part.ok for part in parts.values())
     if not is_ready:
         response.status_code = 503

@@ -33,12 +33,13 @@ def run(home: Any, job: str, **more: Any) -> None:
 
 
 def week_passes(home: Any) -> None:
-    """What a week's new results bring about: ratings, forecasts, and those in the shadow, of every week."""
-    every = {RANGE_START: FIRST_WEEK, RANGE_END: weeks.get_last_partition_key()}
+    """What follows a week of new results: ratings, forecasts and shadow forecasts of the weeks that they affect."""
+    latest = week_of(home.settings.as_of - timedelta(weeks=2))
+    affected = {RANGE_START: latest, RANGE_END: weeks.get_last_partition_key()}
     for job in ("refresh_matches", "update_ratings"):
         run(home, job, partition_key=COMPETITION)
     for job in ("publish_forecasts", "forecast_shadow"):
-        run(home, job, tags=every)
+        run(home, job, tags=affected)
 
 
 def judged(home: Any) -> dict[str, dict[str, Any]]:

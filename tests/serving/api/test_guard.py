@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from serving.api.api_keys import ApiKeys, create
+from serving.api.dispatch.admission import NO_WORKERS_GRACE_SECONDS
 from tests.support.openapi_assertions import documented
 from tests.support.prometheus_samples import samples
 from tests.support.service_harness import Service, World, wait_until
@@ -98,7 +99,7 @@ def test_the_file_of_keys_holds_no_key(guarded: tuple[Service, str]) -> None:
 
 def test_without_a_worker_nobody_is_kept_waiting(client: httpx.Client) -> None:
     wait_until(lambda: client.get("/healthcheck/ready").status_code == 503)
-    time.sleep(6)  # one that only restarts would be waited for
+    time.sleep(NO_WORKERS_GRACE_SECONDS + 1)  # a worker that only restarts is waited for
     answer = client.post("/predict", json=PAIR)
     assert (answer.status_code, answer.json()["title"]) == (503, "No worker")
     documented(str(client.base_url), "/predict", answer)

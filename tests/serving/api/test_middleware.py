@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serving.api.dispatch.admission import NO_WORKERS_GRACE_SECONDS
 from tests.support.service_harness import Service, World, wait_until
 
 ORIGIN = "https://example.org"
@@ -44,7 +45,7 @@ def test_a_crash_is_a_problem_with_all_usual_headers(crashing: Service) -> None:
 def test_a_failed_request_is_logged_under_its_id(crashing: Service) -> None:
     """The id is that of the response."""
     wait_until(lambda: httpx.get(f"{crashing.url}/healthcheck/ready").status_code == 503)
-    time.sleep(6)  # a worker that only restarts is waited for
+    time.sleep(NO_WORKERS_GRACE_SECONDS + 1)  # a worker that only restarts is waited for
     answer = httpx.post(f"{crashing.url}/predict", json={"home_team": "Arsenal", "away_team": "Chelsea"}, timeout=40)
     assert answer.status_code == 503
     (line,) = _logged(crashing, answer.headers["x-request-id"])
