@@ -11,7 +11,7 @@ import pytest
 
 from features.io.registry import PREVIOUS, PRODUCTION
 from orchestration.promotion.aliases import history
-from tests.support.dagster_daemon import PATIENCE, daemon, environment, said
+from tests.support.dagster_daemon import PATIENCE, daemon, environment, log_of
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 
@@ -20,8 +20,8 @@ def test_the_daemon_promotes_when_the_gate_is_open(open_gate, repository: Path) 
     with daemon(open_gate, repository) as process:
         deadline = time.monotonic() + PATIENCE
         while open_gate.registry.by_alias(PRODUCTION).version != 2:
-            assert process.poll() is None, said(open_gate, "daemon")
-            assert time.monotonic() < deadline, said(open_gate, "daemon")
+            assert process.poll() is None, log_of(open_gate, "daemon")
+            assert time.monotonic() < deadline, log_of(open_gate, "daemon")
             time.sleep(1)
     assert open_gate.registry.by_alias(PREVIOUS).version == 1
 
@@ -59,6 +59,6 @@ def test_two_processes_that_promote_at_once_promote_once(open_gate, repository: 
         process.stdin.flush()
     ended = [process.communicate()[1][-2000:] for process in racing]
     assert [process.returncode for process in racing] == [0, 0], ended
-    assert [one["version"] for one in history(open_gate.lake)] == [1, 2]
+    assert [entry["version"] for entry in history(open_gate.lake)] == [1, 2]
     assert open_gate.registry.by_alias(PRODUCTION).version == 2
     assert open_gate.registry.by_alias(PREVIOUS).version == 1

@@ -54,9 +54,9 @@ class Chart:
 
     def refuses(self, *values: str) -> str:
         """What helm says about values that it must not take."""
-        with pytest.raises(HelmError) as told:
+        with pytest.raises(HelmError) as refusal:
             self.render(values=values)
-        return str(told.value)
+        return str(refusal.value)
 
 
 @cache

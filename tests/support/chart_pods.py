@@ -47,7 +47,7 @@ def addresses(api: int, valkey: int, mlflow: str) -> dict[str, str]:
     }
 
 
-def adapt(rendered: Thing, told: Mapping[str, str], lake: Path) -> Thing:
+def adapt(rendered: Thing, values: Mapping[str, str], lake: Path) -> Thing:
     """A Deployment for `podman kube play`; the kubelet's part, probes and hooks, is the test's to play."""
     deployment = copy.deepcopy(rendered)
     pod = deployment["spec"]["template"]["spec"]
@@ -60,9 +60,9 @@ def adapt(rendered: Thing, told: Mapping[str, str], lake: Path) -> Thing:
         for field in (*PROBES, "ports"):
             container.pop(field)
         for variable in container["env"]:
-            if variable["name"] in told:
+            if variable["name"] in values:
                 variable.pop("valueFrom", None)
-                variable["value"] = told[variable["name"]]
+                variable["value"] = values[variable["name"]]
     for volume in pod["volumes"]:
         if volume.pop("persistentVolumeClaim", None):
             volume["hostPath"] = {"path": str(lake), "type": "Directory"}
@@ -87,8 +87,8 @@ def forecast(api: str) -> Thing:
     """A forecast through the queue, looked at: three probabilities that make one."""
     answer = httpx.post(f"{api}/predict", json={"home_team": "Arsenal", "away_team": "Chelsea"}, timeout=40)
     assert answer.status_code == 200, answer.text
-    told = dict(answer.json())
-    assert set(told["probabilities"]) == {"home", "draw", "away"}
-    assert abs(sum(told["probabilities"].values()) - 1) < 1e-9
-    assert min(told["probabilities"].values()) > 0
-    return told
+    body = dict(answer.json())
+    assert set(body["probabilities"]) == {"home", "draw", "away"}
+    assert abs(sum(body["probabilities"].values()) - 1) < 1e-9
+    assert min(body["probabilities"].values()) > 0
+    return body

@@ -53,65 +53,71 @@ def containers(spec: Thing) -> list[Thing]:
 
 def matches(selector: Thing, labels: Thing) -> bool:
     """Whether a label selector chooses a pod."""
-    wanted = selector.get("matchLabels", {})
-    among = all(labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", []))
-    return among and all(labels.get(key) == value for key, value in wanted.items())
+    required_labels = selector.get("matchLabels", {})
+    among = all(
+        labels.get(expression["key"]) in expression["values"] for expression in selector.get("matchExpressions", [])
+    )
+    return among and all(labels.get(key) == value for key, value in required_labels.items())
 
 
 def restricted_pods(things: list[Thing]) -> list[str]:
     """Kubernetes' restricted profile, a read-only root, a numeric user, and no token that nobody uses."""
-    found = []
+    violations = []
     for name, _, spec in pods(things):
         pod = spec["securityContext"]
         if not (pod["runAsNonRoot"] and pod["runAsUser"] >= 1 and pod["seccompProfile"]["type"] == "RuntimeDefault"):
-            found.append(f"{name}: may run as root or without seccomp")
+            violations.append(f"{name}: may run as root or without seccomp")
         needs_token = name.removeprefix("touchline-") in LAUNCHER_PODS
         if spec["automountServiceAccountToken"] is not needs_token:
-            found.append(f"{name}: token of the service account")
+            violations.append(f"{name}: token of the service account")
         if spec["enableServiceLinks"]:
-            found.append(f"{name}: service links would set TOUCHLINE_ variables")
+            violations.append(f"{name}: service links would set TOUCHLINE_ variables")
         kinds = {kind for volume in spec.get("volumes", []) for kind in volume.keys() - {"name"}}
-        host_ports = [port for one in containers(spec) for port in one.get("ports", []) if "hostPort" in port]
+        host_ports = [
+            port for container in containers(spec) for port in container.get("ports", []) if "hostPort" in port
+        ]
         if kinds - VOLUMES or host_ports or any(spec.get(f"host{what}") for what in ("Network", "PID", "IPC")):
-            found.append(f"{name}: reaches into the node")
+            violations.append(f"{name}: reaches into the node")
         for container in containers(spec):
             security = container["securityContext"]
             good = security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"]
             if not good or security["capabilities"] != {"drop": ["ALL"]}:
-                found.append(f"{name}/{container['name']}: not hardened")
-    return found
+                violations.append(f"{name}/{container['name']}: not hardened")
+    return violations
 
 
 def resources(things: list[Thing]) -> list[str]:
     """CPU and memory requested, memory limited, CPU not."""
-    found = []
+    violations = []
     for name, _, spec in pods(things):
         for container in containers(spec):
-            asked = container.get("resources", {})
-            if not {"cpu", "memory"} <= asked.get("requests", {}).keys() or list(asked.get("limits", {})) != ["memory"]:
-                found.append(f"{name}/{container['name']}: {asked}")
-    return found
+            resources_of = container.get("resources", {})
+            if not {"cpu", "memory"} <= resources_of.get("requests", {}).keys() or list(
+                resources_of.get("limits", {})
+            ) != ["memory"]:
+                violations.append(f"{name}/{container['name']}: {resources_of}")
+    return violations
 
 
 def probes(things: list[Thing]) -> list[str]:
     """What serves says when it is ready and, but for RabbitMQ, when it is dead; on ports that exist."""
-    found = []
+    violations = []
     for thing in of(things, "Deployment", "StatefulSet"):
         name, spec = thing["metadata"]["name"], thing["spec"]["template"]["spec"]
         for container in spec["containers"]:
-            wanted = {"readinessProbe", "livenessProbe"}
+            required_probes = {"readinessProbe", "livenessProbe"}
             if "rabbitmq" in name:
-                wanted = {"readinessProbe"}
+                required_probes = {"readinessProbe"}
             if "daemon" in name:
-                wanted = {"livenessProbe"}
-            found += [f"{name}: no {probe}" for probe in wanted - container.keys()]
+                required_probes = {"livenessProbe"}
+            violations += [f"{name}: no {probe}" for probe in required_probes - container.keys()]
             ports = {port["name"] for port in container.get("ports", [])}
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 for kind in ("httpGet", "tcpSocket"):
                     port = container.get(probe, {}).get(kind, {}).get("port")
                     if port is not None and port not in ports:
-                        found.append(f"{name}: {probe} asks port {port}")
-    return found
+                        violations.append(f"{name}: {probe} asks port {port}")
+    return violations
 
 
 def images(things: list[Thing]) -> list[str]:
@@ -126,7 +132,7 @@ def images(things: list[Thing]) -> list[str]:
 
 def selectors(things: list[Thing]) -> list[str]:
     """Every selector chooses pods that exist, workloads their own only, and Services reach ports that these open."""
-    found = []
+    violations = []
     everything = list(pods(things))
     operated = {thing["metadata"]["name"] for thing in of(things, "RabbitmqCluster", "Cluster")}
     for thing in things:
@@ -134,112 +140,129 @@ def selectors(things: list[Thing]) -> list[str]:
         if kind in {"Deployment", "StatefulSet"}:
             chosen = [pod for pod, labels, _ in everything if matches(thing["spec"]["selector"], labels)]
             if chosen != [name]:
-                found.append(f"{kind} {name} selects {chosen}")
+                violations.append(f"{kind} {name} selects {chosen}")
         if kind == "Service":
             hit = [
                 spec for _, labels, spec in everything if matches({"matchLabels": thing["spec"]["selector"]}, labels)
             ]
-            open_ports = {port["name"] for spec in hit for one in spec["containers"] for port in one.get("ports", [])}
+            open_ports = {
+                port["name"] for spec in hit for container in spec["containers"] for port in container.get("ports", [])
+            }
             closed = {port["targetPort"] for port in thing["spec"]["ports"]} - open_ports
             if not hit or closed:
-                found.append(f"Service {name}: {closed or 'no pods'}")
+                violations.append(f"Service {name}: {closed or 'no pods'}")
         theirs = kind in {"PodDisruptionBudget", "PodMonitor"} and name not in operated
         if theirs and not any(matches(thing["spec"]["selector"], labels) for _, labels, _ in everything):
-            found.append(f"{kind} {name}: no pods")
+            violations.append(f"{kind} {name}: no pods")
         if kind == "ServiceMonitor":
             services = [
-                one for one in of(things, "Service") if matches(thing["spec"]["selector"], one["metadata"]["labels"])
+                service
+                for service in of(things, "Service")
+                if matches(thing["spec"]["selector"], service["metadata"]["labels"])
             ]
             ports = {port["name"] for service in services for port in service["spec"]["ports"]}
             if not {endpoint["port"] for endpoint in thing["spec"]["endpoints"]} <= ports:
-                found.append(f"ServiceMonitor {name}: no such port")
-    return found
+                violations.append(f"ServiceMonitor {name}: no such port")
+    return violations
 
 
 def references(things: list[Thing]) -> list[str]:
     """Every Secret, ConfigMap, claim and service account that a pod names is made here, with the key, or was given."""
-    given = {"touchline-object-storage", "touchline-api-keys", "touchline-ui-key"}
-    secrets = {one["metadata"]["name"]: set(one["stringData"]) for one in of(things, "Secret")}
-    configs = {one["metadata"]["name"]: set(one["data"]) for one in of(things, "ConfigMap")}
-    claims = {one["metadata"]["name"] for one in of(things, "PersistentVolumeClaim")}
-    accounts = {one["metadata"]["name"] for one in of(things, "ServiceAccount")} | {None}
-    found = []
+    made_elsewhere = {"touchline-object-storage", "touchline-api-keys", "touchline-ui-key"}
+    secrets = {secret["metadata"]["name"]: set(secret["stringData"]) for secret in of(things, "Secret")}
+    configs = {config["metadata"]["name"]: set(config["data"]) for config in of(things, "ConfigMap")}
+    claims = {claim["metadata"]["name"] for claim in of(things, "PersistentVolumeClaim")}
+    accounts = {account["metadata"]["name"] for account in of(things, "ServiceAccount")} | {None}
+    violations = []
     for name, _, spec in pods(things):
         if spec.get("serviceAccountName") not in accounts:
-            found.append(f"{name}: service account {spec['serviceAccountName']}")
+            violations.append(f"{name}: service account {spec['serviceAccountName']}")
         volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
         for volume in volumes.values():
             secret, config = volume.get("secret", {}), volume.get("configMap", {})
             keys = {item["key"] for item in secret.get("items", [])}
-            if secret and secret["secretName"] not in given and not keys <= secrets.get(secret["secretName"], set()):
-                found.append(f"{name}: Secret {secret['secretName']} {keys}")
+            if (
+                secret
+                and secret["secretName"] not in made_elsewhere
+                and not keys <= secrets.get(secret["secretName"], set())
+            ):
+                violations.append(f"{name}: Secret {secret['secretName']} {keys}")
             if config and config["name"] not in configs:
-                found.append(f"{name}: ConfigMap {config['name']}")
+                violations.append(f"{name}: ConfigMap {config['name']}")
             claim = volume.get("persistentVolumeClaim", {}).get("claimName")
             if claim and claim not in claims:
-                found.append(f"{name}: claim {claim}")
+                violations.append(f"{name}: claim {claim}")
         for container in containers(spec):
             for variable in container.get("env", []):
-                wanted = variable.get("valueFrom", {}).get("secretKeyRef")
-                if wanted and wanted["name"] not in given and wanted["key"] not in secrets.get(wanted["name"], set()):
-                    found.append(f"{name}: {variable['name']} from {wanted}")
-            owner = next((one for one in of(things, "StatefulSet") if one["metadata"]["name"] == name), None)
+                reference = variable.get("valueFrom", {}).get("secretKeyRef")
+                if (
+                    reference
+                    and reference["name"] not in made_elsewhere
+                    and reference["key"] not in secrets.get(reference["name"], set())
+                ):
+                    violations.append(f"{name}: {variable['name']} from {reference}")
+            owner = next(
+                (workload for workload in of(things, "StatefulSet") if workload["metadata"]["name"] == name), None
+            )
             templates = owner["spec"].get("volumeClaimTemplates", []) if owner else []
-            known = volumes.keys() | {one["metadata"]["name"] for one in templates}
-            found += [
+            available = volumes.keys() | {template["metadata"]["name"] for template in templates}
+            violations += [
                 f"{name}: mount {mount['name']}"
                 for mount in container.get("volumeMounts", [])
-                if mount["name"] not in known
+                if mount["name"] not in available
             ]
-    return found
+    return violations
 
 
 def one_scaler(things: list[Thing]) -> list[str]:
     """Whatever is scaled has one scaler and no fixed number of replicas."""
-    found, scaled = [], []
+    violations, scaled = [], []
     for thing in of(things, "HorizontalPodAutoscaler", "ScaledObject"):
         target = thing["spec"]["scaleTargetRef"]["name"]
         scaled.append(target)
         if "replicas" in named(things, "Deployment", target)["spec"]:
-            found.append(f"{target} has replicas beside its scaler")
-    return found + [f"{name} has two scalers" for name in set(scaled) if scaled.count(name) > 1]
+            violations.append(f"{target} has replicas beside its scaler")
+    return violations + [f"{name} has two scalers" for name in set(scaled) if scaled.count(name) > 1]
 
 
 def budgets(things: list[Thing]) -> list[str]:
     """A disruption budget where more than one pod runs, and only there: one of one pod blocks every drain."""
-    found = []
-    least = {one["spec"]["scaleTargetRef"]["name"]: one["spec"].get("minReplicas") or one["spec"]["minReplicaCount"]
-             for one in of(things, "HorizontalPodAutoscaler", "ScaledObject")}  # fmt: skip
+    violations = []
+    least = {
+        scaler["spec"]["scaleTargetRef"]["name"]: scaler["spec"].get("minReplicas") or scaler["spec"]["minReplicaCount"]
+        for scaler in of(things, "HorizontalPodAutoscaler", "ScaledObject")
+    }
     for thing in of(things, "Deployment", "StatefulSet", "RabbitmqCluster"):  # CloudNativePG makes its own
         name = thing["metadata"]["name"]
         replicas = thing["spec"].get("replicas") or least[name]
-        has = any(one["metadata"]["name"] == name for one in of(things, "PodDisruptionBudget"))
+        has = any(budget["metadata"]["name"] == name for budget in of(things, "PodDisruptionBudget"))
         if has is not (replicas > 1):
-            found.append(f"{name}: {replicas} replicas, budget: {has}")
-    return found
+            violations.append(f"{name}: {replicas} replicas, budget: {has}")
+    return violations
 
 
 def spread(things: list[Thing]) -> list[str]:
     """What has several pods spreads them over nodes and zones."""
-    found = []
+    violations = []
     for thing in of(things, "PodDisruptionBudget"):
-        owner = next((one for one in of(things, "Deployment", "StatefulSet")
-                      if one["metadata"]["name"] == thing["metadata"]["name"]), None)  # fmt: skip
+        owner = next((workload for workload in of(things, "Deployment", "StatefulSet")
+                      if workload["metadata"]["name"] == thing["metadata"]["name"]), None)  # fmt: skip
         if owner is None:  # an operator's pods, spread by the operator
             continue
         constraints = owner["spec"]["template"]["spec"].get("topologySpreadConstraints", [])
-        keys = {one["topologyKey"] for one in constraints}
+        keys = {constraint["topologyKey"] for constraint in constraints}
         mine = all(
-            one["labelSelector"]["matchLabels"] == owner["spec"]["selector"]["matchLabels"] for one in constraints
+            constraint["labelSelector"]["matchLabels"] == owner["spec"]["selector"]["matchLabels"]
+            for constraint in constraints
         )
         if keys != {"kubernetes.io/hostname", "topology.kubernetes.io/zone"} or not mine:
-            found.append(owner["metadata"]["name"])
-    return found
+            violations.append(owner["metadata"]["name"])
+    return violations
 
 
 def graceful(things: list[Thing]) -> list[str]:
     """A pod gets longer to stop than what it still has to finish."""
-    found = []
+    violations = []
     longest = {
         "touchline-api": ServingSettings.model_fields["sync_timeout_seconds"].default
         + 10
@@ -251,10 +274,10 @@ def graceful(things: list[Thing]) -> list[str]:
         spec = thing["spec"]["template"]["spec"]
         name, grace = thing["metadata"]["name"], spec["terminationGracePeriodSeconds"]
         if grace <= longest.get(name, 15):
-            found.append(f"{name}: {grace} s")
-        found += [f"{name}: a shell as the first process gets the signals" for one in spec["containers"]
-                  if one.get("command", [""])[0] in {"sh", "bash", "/bin/sh"}]  # fmt: skip
-    return found
+            violations.append(f"{name}: {grace} s")
+        violations += [f"{name}: a shell as the first process gets the signals" for container in spec["containers"]
+                  if container.get("command", [""])[0] in {"sh", "bash", "/bin/sh"}]  # fmt: skip
+    return violations
 
 
 # What Dagster's run launcher and step executor ask of the Kubernetes API, and nobody else anything.
@@ -268,24 +291,30 @@ ASKED = {
 
 def rights(things: list[Thing]) -> list[str]:
     """No right in the whole cluster, none that is not used, and each bound to an account that is made here."""
-    found = [f"{one['kind']} {one['metadata']['name']}" for one in of(things, "ClusterRole", "ClusterRoleBinding")]
-    found += [
+    violations = [
+        f"{role['kind']} {role['metadata']['name']}" for role in of(things, "ClusterRole", "ClusterRoleBinding")
+    ]
+    violations += [
         f"{sorted(extra)} on {what}"
         for role in of(things, "Role")
         for rule in role["rules"]
         for what in itertools.product(rule["apiGroups"], rule["resources"])
         if (extra := set(rule["verbs"]) - ASKED.get(what, set()))
     ]
-    made = {(one["kind"], one["metadata"]["name"]) for one in of(things, "Role", "ServiceAccount")}
+    made = {(thing["kind"], thing["metadata"]["name"]) for thing in of(things, "Role", "ServiceAccount")}
     for binding in of(things, "RoleBinding"):
         bound = [binding["roleRef"], *binding["subjects"]]
-        found += [f"{one['kind']} {one['name']} is not made" for one in bound if (one["kind"], one["name"]) not in made]
-    return found
+        violations += [
+            f"{subject['kind']} {subject['name']} is not made"
+            for subject in bound
+            if (subject["kind"], subject["name"]) not in made
+        ]
+    return violations
 
 
 def dagster_instances(things: list[Thing]) -> list[str]:
     """Whatever mounts dagster.yaml has what loading it takes: the variables it names, a token, and its database."""
-    found = []
+    violations = []
     for config in of(things, "ConfigMap"):
         if "dagster.yaml" not in config["data"]:
             continue
@@ -301,17 +330,17 @@ def dagster_instances(things: list[Thing]) -> list[str]:
                 mounted = volumes & {mount["name"] for mount in container.get("volumeMounts", [])}
                 if not mounted and name != "dagster-run":  # the launcher mounts it in run pods itself
                     continue
-                given = {variable["name"] for variable in container.get("env", [])}
-                if missing := _variables_of(instance["storage"]) - given:
-                    found.append(f"{name}: {container['name']} lacks {sorted(missing)}")
+                variables = {variable["name"] for variable in container.get("env", [])}
+                if missing := _variables_of(instance["storage"]) - variables:
+                    violations.append(f"{name}: {container['name']} lacks {sorted(missing)}")
                 if not _is_code_server(container) and (
                     spec.get("automountServiceAccountToken") is not True
                     or spec.get("serviceAccountName") != launcher["service_account_name"]
                 ):
-                    found.append(f"{name}: no token of {launcher['service_account_name']} for the run launcher")
+                    violations.append(f"{name}: no token of {launcher['service_account_name']} for the run launcher")
                 if not _may_leave(things, labels):
-                    found.append(f"{name}: no NetworkPolicy lets it reach the database")
-    return found
+                    violations.append(f"{name}: no NetworkPolicy lets it reach the database")
+    return violations
 
 
 def _is_code_server(container: Thing) -> bool:

@@ -51,7 +51,7 @@ def environment(settings: Any, repository: Path) -> dict[str, str]:
 def process(here: Any, repository: Path, name: str, *command: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process on our workspace, and everything it starts, until the test is over; it writes to `<name>.log`."""
     with (here.settings.home / f"{name}.log").open("wb") as log:
-        one = subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-m", *command, "-w", str(repository / "workspace.yaml")],
             env=environment(here.settings, repository),
             cwd=repository,
@@ -60,19 +60,19 @@ def process(here: Any, repository: Path, name: str, *command: str) -> Iterator[s
             start_new_session=True,
         )
         try:
-            yield one
+            yield started
         finally:
-            end(one)
+            end(started)
 
 
-def end(one: subprocess.Popen[bytes]) -> None:
+def end(started: subprocess.Popen[bytes]) -> None:
     """End a process and everything it has started."""
-    mine = [psutil.Process(one.pid), *psutil.Process(one.pid).children(recursive=True)]
-    for each in mine:
-        each.terminate()
+    mine = [psutil.Process(started.pid), *psutil.Process(started.pid).children(recursive=True)]
+    for child in mine:
+        child.terminate()
     _, alive = psutil.wait_procs(mine, 20)
-    for each in alive:
-        each.kill()
+    for child in alive:
+        child.kill()
 
 
 def daemon(here: Any, repository: Path) -> Any:
@@ -80,7 +80,7 @@ def daemon(here: Any, repository: Path) -> Any:
     return process(here, repository, "daemon", "dagster._daemon", "run")
 
 
-def said(here: Any, name: str) -> str:
+def log_of(here: Any, name: str) -> str:
     """The end of what a process has written."""
     return str((here.settings.home / f"{name}.log").read_text()[-3000:])
 
@@ -102,9 +102,9 @@ class Pages:
             assets, weeks, selector={"partitionSetName": f"{job}_partition_set", "repositorySelector": where}
         )
 
-    def _launch(self, assets: Sequence[str], weeks: Sequence[str], **more: Any) -> str:
-        asked = {"assetSelection": [{"path": [one]} for one in assets], "partitionNames": list(weeks), **more}
-        body = {"query": LAUNCH, "variables": {"params": {**asked, "fromFailure": False, "tags": []}}}
+    def _launch(self, assets: Sequence[str], weeks: Sequence[str], **options: Any) -> str:
+        launch = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": list(weeks), **options}
+        body = {"query": LAUNCH, "variables": {"params": {**launch, "fromFailure": False, "tags": []}}}
         answer = httpx.post(f"http://127.0.0.1:{self.port}/graphql", json=body, timeout=60).json()
         launched = answer["data"]["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
@@ -118,8 +118,8 @@ def pages(here: Any, repository: Path, port: int) -> Iterator[Pages]:
     with process(here, repository, "webserver", *where) as webserver:
         deadline = time.monotonic() + PATIENCE
         while not _answers(port):
-            assert webserver.poll() is None, said(here, "webserver")
-            assert time.monotonic() < deadline, said(here, "webserver")
+            assert webserver.poll() is None, log_of(here, "webserver")
+            assert time.monotonic() < deadline, log_of(here, "webserver")
             time.sleep(0.5)
         yield Pages(port)
 
@@ -136,11 +136,11 @@ def completed(here: Any, repository: Path, backfill: str, expected: int) -> list
     with here.instance() as instance, daemon(here, repository) as running:
         deadline = time.monotonic() + PATIENCE + A_RUN * expected
         while (status := instance.get_backfill(backfill).status) not in BULK_ACTION_TERMINAL_STATUSES:
-            assert running.poll() is None, said(here, "daemon")
-            assert time.monotonic() < deadline, said(here, "daemon")
+            assert running.poll() is None, log_of(here, "daemon")
+            assert time.monotonic() < deadline, log_of(here, "daemon")
             time.sleep(1)
         runs = list(instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill})))
-    assert status is BulkActionStatus.COMPLETED_SUCCESS, said(here, "daemon")
+    assert status is BulkActionStatus.COMPLETED_SUCCESS, log_of(here, "daemon")
     assert len(runs) == expected
     assert all(run.is_success for run in runs)
     return runs

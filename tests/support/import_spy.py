@@ -120,7 +120,7 @@ def main(modules: list[str]) -> None:
     sys.addaudithook(audit)
     for module in modules:
         importlib.import_module(module)
-    print(json.dumps({module: sorted(found) for module, found in sorted(effects.items())}))
+    print(json.dumps({module: sorted(effects_of_module) for module, effects_of_module in sorted(effects.items())}))
 
 
 if __name__ == "__main__":

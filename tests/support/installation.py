@@ -25,7 +25,7 @@ class Installation:
     """Settings of one home, and what the pipeline left there."""
 
     settings: PipelineSettings
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     @property
     def lake(self) -> Lake:
@@ -40,13 +40,13 @@ class Installation:
 
     def run(self) -> list[str]:
         """Run the pipeline; returns the lines that a user sees."""
-        self.said.clear()
-        run_pipeline(self.settings, self.said.append)
-        return list(self.said)
+        self.lines.clear()
+        run_pipeline(self.settings, self.lines.append)
+        return list(self.lines)
 
-    def at(self, moment: datetime) -> Installation:
+    def at(self, as_of: datetime) -> Installation:
         """The same home at another moment."""
-        return Installation(self.settings.model_copy(update={"as_of": moment}))
+        return Installation(self.settings.model_copy(update={"as_of": as_of}))
 
     def forecasts(self) -> pd.DataFrame:
         weeks = self.lake.partitions("forecasts")

@@ -104,7 +104,7 @@ async def closed(url: str, bodies: Sequence[bytes | None], connections: int, sec
     outcome = Outcome(seconds)
     stop = time.perf_counter() + seconds
 
-    async def one(number: int) -> None:
+    async def ask_repeatedly(number: int) -> None:
         connection = await _connect(host, port)
         at = number
         while (now := time.perf_counter()) < stop:
@@ -113,7 +113,7 @@ async def closed(url: str, bodies: Sequence[bytes | None], connections: int, sec
             at += connections
         connection.transport.close()
 
-    await asyncio.gather(*(one(number) for number in range(connections)))
+    await asyncio.gather(*(ask_repeatedly(number) for number in range(connections)))
     return outcome
 
 
@@ -135,7 +135,7 @@ async def opened(
     outcome = Outcome(seconds)
     running: set[asyncio.Task[None]] = set()
 
-    async def one(due: float, request: bytes) -> None:
+    async def ask_once(due: float, request: bytes) -> None:
         try:
             # One that nobody used for seconds may have been closed by the server.
             while idle and idle[-1].transport.is_closing():
@@ -156,7 +156,7 @@ async def opened(
         pause = due - time.perf_counter()
         if pause > 0:
             await asyncio.sleep(pause)
-        task = asyncio.create_task(one(due, requests[number % len(requests)][2]))
+        task = asyncio.create_task(ask_once(due, requests[number % len(requests)][2]))
         running.add(task)
         task.add_done_callback(running.discard)
     await asyncio.gather(*running)

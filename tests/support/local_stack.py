@@ -61,10 +61,10 @@ class Run:
             self.lines.append(line)
             if text in line:
                 return
-        said = "\n".join(self.lines)
+        output = "\n".join(self.lines)
         living = "\n".join(processes_of(self._home))
         events = (self._home / "logs" / "system.log").read_text()
-        pytest.fail(f"{text!r} did not come within {PATIENCE} s:\n{said}\nStill there:\n{living}\nEvents:\n{events}")
+        pytest.fail(f"{text!r} did not come within {PATIENCE} s:\n{output}\nStill there:\n{living}\nEvents:\n{events}")
 
     def stop(self, how: signal.Signals) -> None:
         """Send a signal as a terminal does, to the whole group, and wait for the end."""
@@ -85,14 +85,14 @@ class Run:
 
 def processes_of(home: Path) -> list[str]:
     """Command lines of living processes that were given this home folder."""
-    found = []
+    command_lines = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("TOUCHLINE_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline()))
+                command_lines.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue
-    return found
+    return command_lines
 
 
 def first_loop(repository: Path, environment: dict[str, str]) -> None:
@@ -131,8 +131,8 @@ def a_forecast_over_http(api: str) -> tuple[dict[str, object], dict[str, object]
     match = httpx.get(f"{api}/matches", params={"status": "scheduled", "limit": 1}, timeout=20).json()["items"][0]
     published = httpx.get(f"{api}/predict/{match['match_id']}", timeout=20)
     assert published.status_code == 200, published.text
-    asked = {name: match[name] for name in ("home_team", "away_team", "competition", "kick_off")}
-    fresh = httpx.post(f"{api}/predict", json=asked, timeout=40)
+    request = {name: match[name] for name in ("home_team", "away_team", "competition", "kick_off")}
+    fresh = httpx.post(f"{api}/predict", json=request, timeout=40)
     assert fresh.status_code == 200, fresh.text
     return published.json(), fresh.json()
 

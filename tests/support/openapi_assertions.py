@@ -11,8 +11,8 @@ def documented(base_url: str, path: str, answer: httpx.Response) -> httpx.Respon
     document = httpx.get(f"{base_url.rstrip('/')}/openapi.json").json()
     responses = document["paths"][path][answer.request.method.lower()]["responses"]
     assert str(answer.status_code) in responses, f"{answer.status_code} of {path} is not told: {answer.text[:300]}"
-    told = responses[str(answer.status_code)]
-    assert {name.lower() for name in told["headers"]} <= answer.headers.keys(), answer.headers
-    schema = told["content"][answer.headers["content-type"].split(";")[0]]["schema"]
+    documented_response = responses[str(answer.status_code)]
+    assert {name.lower() for name in documented_response["headers"]} <= answer.headers.keys(), answer.headers
+    schema = documented_response["content"][answer.headers["content-type"].split(";")[0]]["schema"]
     Draft202012Validator({**schema, "components": document["components"]}).validate(answer.json())
     return answer

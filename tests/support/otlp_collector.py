@@ -37,10 +37,10 @@ class Collector:
                 for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                     service = resource.resource.attributes[0].value.string_value
                     for scope in resource.scope_spans:
-                        for one in scope.spans:
-                            ids = (one.trace_id.hex(), one.span_id.hex(), one.parent_span_id.hex())
-                            failed = one.status.code == Status.STATUS_CODE_ERROR
-                            spans.append(Span(service, one.name, *ids, failed))
+                        for span in scope.spans:
+                            ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
+                            failed = span.status.code == Status.STATUS_CODE_ERROR
+                            spans.append(Span(service, span.name, *ids, failed))
                 self.send_response(200)
                 self.end_headers()
 

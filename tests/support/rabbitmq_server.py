@@ -106,10 +106,10 @@ class Rabbit:
     def evaluate(self, erlang: str) -> str:
         """Value of an expression on the running node."""
         command = [str(SERVER.with_name("rabbitmqctl")), "-n", self.environment["RABBITMQ_NODENAME"], "eval", erlang]
-        told = subprocess.run(
+        done = subprocess.run(
             command, env=self.environment, cwd="/", capture_output=True, text=True, timeout=60, check=True
         )
-        return told.stdout.strip()
+        return done.stdout.strip()
 
     def _answers(self) -> bool:
         try:

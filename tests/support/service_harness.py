@@ -60,9 +60,9 @@ class World:
 
 def train(registry: Registry, matches: pd.DataFrame, regularisation: float = 0.01) -> int:
     """Register a version trained on all seasons before the last, and give its number."""
-    known = compute_ratings(matches)
+    ratings = compute_ratings(matches)
     before = (matches["season"] < SEASON).to_numpy() & (matches["season"] > "2014-15").to_numpy()
-    x = model_input(known.home, known.away, matches["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
+    x = model_input(ratings.home, ratings.away, matches["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
     estimator = outcome_model(regularisation).fit(x[before], outcomes(matches[before]))
     example = pd.DataFrame(x[before][:2], columns=list(RATING_FEATURES))
     through = matches.loc[before, "kick_off"].max().isoformat()
@@ -81,12 +81,14 @@ def publish(world: World, as_of: datetime = REPLAY_AS_OF, weeks: int = 6) -> Non
     lake.write_table("team_states", COMPETITION, compute_ratings(matches).team_states, STATES)
     for offset in range(-weeks, 4):
         monday = datetime.fromisoformat(week_of(as_of + timedelta(weeks=offset))).replace(tzinfo=UTC)
-        moment = min(as_of, monday)
-        then = as_known_at(everything, moment)
+        published_at = min(as_of, monday)
+        then = as_known_at(everything, published_at)
         inside = then["kick_off"].between(monday, monday + timedelta(days=7), inclusive="left")
         fixtures = then[inside & (then["status"] == "scheduled")]
         through = model.version.trained_through
-        made = forecast(model, fixtures, compute_ratings(then).team_states, model.version.version, through, moment)
+        made = forecast(
+            model, fixtures, compute_ratings(then).team_states, model.version.version, through, published_at
+        )
         lake.write_table("forecasts", week_of(monday), made, FORECASTS)
         settle(lake, week_of(monday), made, matches)
 
@@ -104,9 +106,9 @@ def settle(lake: Lake, week: str, made: pd.DataFrame, matches: pd.DataFrame) -> 
 
 
 def _production(world: World) -> LoadedModel:
-    found = world.registry.by_alias(PRODUCTION)
-    assert found is not None
-    return world.registry.load(found)
+    version = world.registry.by_alias(PRODUCTION)
+    assert version is not None
+    return world.registry.load(version)
 
 
 def build(root: Path, tracking_uri: str = "") -> World:
@@ -134,11 +136,11 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60.0, pause: float
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            found = condition()
+            value = condition()
         except (httpx.HTTPError, OSError):
-            found = None
-        if found:
-            return found
+            value = None
+        if value:
+            return value
         time.sleep(pause)
     raise AssertionError(f"not within {seconds} s")
 
