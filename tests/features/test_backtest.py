@@ -27,57 +27,59 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.slow
 def test_the_premier_league_is_forecast_as_well_as_was_asked_for(premier_league: pd.DataFrame) -> None:
-    found = evaluate(premier_league, 2021, 2025)
-    model = found.line("model, goals", "base rate")
+    forecasts = evaluate(premier_league, 2021, 2025)
+    model = forecasts.line("model, goals", "base rate")
     assert model["n"] == 1900
     assert round(float(model["rps"]), 4) <= 0.2005
     assert round(float(model["log_loss"]), 4) <= 0.9765
     assert float(model["ece"]) <= 0.026
-    assert verdicts(found, backtest.PREMIER_LEAGUE).count("met") == 3
-    told = report("Premier League", found, "model, goals")
+    assert verdicts(forecasts, backtest.PREMIER_LEAGUE).count("met") == 3
+    text = report("Premier League", forecasts, "model, goals")
     for name in ("model, goals", "base rate", "plain Elo (K=20)", "Dixon-Coles"):
-        assert name in told
-    strong = found.line("Dixon-Coles", "base rate")
+        assert name in text
+    strong = forecasts.line("Dixon-Coles", "base rate")
     assert float(strong["rps"]) < 0.2025, "an opponent that is weaker than it should be proves nothing"
 
 
 @pytest.mark.slow
 @pytest.mark.shared
 def test_the_top_five_leagues_are_forecast_as_well_as_was_asked_for(shared_data: Path) -> None:
-    found = evaluate(read(shared_data / "footballdata"), 2019, 2023)
-    scores = {name: found.line(name, "base rate") for name in found.probabilities}
+    forecasts = evaluate(read(shared_data / "footballdata"), 2019, 2023)
+    scores = {name: forecasts.line(name, "base rate") for name in forecasts.probabilities}
     assert scores["model, goals"]["n"] == 8955
     assert round(float(scores["model, goals"]["rps"]), 4) <= 0.2010
     assert round(float(scores["model, shots"]["rps"]), 4) <= 0.2000
     assert round(float(scores["model, shots"]["log_loss"]), 4) <= 0.985
     assert round(float(scores["model, odds"]["rps"]), 4) <= 0.1963, "as good as the odds"
     assert round(float(scores["Dixon-Coles"]["rps"]), 4) <= 0.2012, "both tiers of each country fitted together"
-    assert verdicts(found, backtest.TOP_FIVE).count(", met") == 3
+    assert verdicts(forecasts, backtest.TOP_FIVE).count(", met") == 3
 
 
 def test_all_forecasters_are_compared_on_the_same_matches(premier_league: pd.DataFrame) -> None:
     priced = premier_league.assign(
         odds_home=2.2, odds_draw=3.6, odds_away=np.where(premier_league["kick_off"] < "2026-01-01", 3.3, np.nan)
     )
-    found = evaluate(priced, 2025, 2025)
-    assert len(found.matches) == 380
-    model, base = (rps(found.probabilities[name], found.outcomes).mean() for name in ("model, goals", "base rate"))
+    forecasts = evaluate(priced, 2025, 2025)
+    assert len(forecasts.matches) == 380
+    model, base = (
+        rps(forecasts.probabilities[name], forecasts.outcomes).mean() for name in ("model, goals", "base rate")
+    )
     assert model < base
-    known = int((found.matches["kick_off"] < "2026-01-01").sum())
-    line = found.line("odds before the match", "model, goals")
-    assert line["n"] == known < 380
-    mine = rps(found.probabilities["model, goals"], found.outcomes)[:known].mean()
+    priced_matches = int((forecasts.matches["kick_off"] < "2026-01-01").sum())
+    line = forecasts.line("odds before the match", "model, goals")
+    assert line["n"] == priced_matches < 380
+    mine = rps(forecasts.probabilities["model, goals"], forecasts.outcomes)[:priced_matches].mean()
     assert float(line["rps"]) - float(line["difference"]) == pytest.approx(mine)
 
 
 def test_a_verdict_tells_what_was_reached_and_by_how_much_it_was_missed(premier_league: pd.DataFrame) -> None:
     season = premier_league.tail(380).reset_index(drop=True)
     p = np.tile([0.44, 0.26, 0.30], (380, 1))
-    found = Forecasts(season, outcomes(season), {"model, goals": p})
-    reached = round(float(rps(p, found.outcomes).mean()), 4)
+    forecasts = Forecasts(season, outcomes(season), {"model, goals": p})
+    reached = round(float(rps(p, forecasts.outcomes).mean()), 4)
     target = Target("model, goals", "rps", reached)
-    assert verdicts(found, [target]) == f"target RPS of 'model, goals' <= {reached:.4f}: {reached:.4f}, met"
-    assert verdicts(found, [replace(target, limit=reached - 0.0001)]).endswith("missed by 0.0001")
+    assert verdicts(forecasts, [target]) == f"target RPS of 'model, goals' <= {reached:.4f}: {reached:.4f}, met"
+    assert verdicts(forecasts, [replace(target, limit=reached - 0.0001)]).endswith("missed by 0.0001")
 
 
 def test_a_model_of_first_tiers_a_pooled_one_and_one_for_each_forecast_all_tiers(premier_league: pd.DataFrame) -> None:
@@ -86,12 +88,14 @@ def test_a_model_of_first_tiers_a_pooled_one_and_one_for_each_forecast_all_tiers
     below = early["home_team"].isin(clubs[::2])
     early = early[below == early["away_team"].isin(clubs[::2])]
     tiers = early.assign(competition=np.where(below[early.index], "eng-championship", "eng-premier-league"))
-    found = backtest.pools(tiers.reset_index(drop=True), 2017)
-    asked = (found.matches["season"] == "2017-18").to_numpy()
-    for name, p in found.probabilities.items():
-        assert np.isfinite(p[asked]).all(), name
-    one, first, each = (found.probabilities[name][asked] for name in found.probabilities)
-    assert not np.allclose(one, first)
-    assert not np.allclose(one, each)
-    top = (found.matches["competition"] == "eng-premier-league").to_numpy()[asked]
-    np.testing.assert_allclose(first[top], each[top])
+    forecasts = backtest.pools(tiers.reset_index(drop=True), 2017)
+    last_season = (forecasts.matches["season"] == "2017-18").to_numpy()
+    for name, p in forecasts.probabilities.items():
+        assert np.isfinite(p[last_season]).all(), name
+    without_pool, pool_of_first_tier, pool_of_each_tier = (
+        forecasts.probabilities[name][last_season] for name in forecasts.probabilities
+    )
+    assert not np.allclose(without_pool, pool_of_first_tier)
+    assert not np.allclose(without_pool, pool_of_each_tier)
+    top = (forecasts.matches["competition"] == "eng-premier-league").to_numpy()[last_season]
+    np.testing.assert_allclose(pool_of_first_tier[top], pool_of_each_tier[top])

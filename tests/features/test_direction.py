@@ -35,8 +35,8 @@ def _fitted(matches: pd.DataFrame, features: Sequence[str]) -> RatingBlend:
 
 def _next_at_home(matches: pd.DataFrame, row: int, club: str) -> int | None:
     later = (matches["kick_off"] > matches["kick_off"].iloc[row] + pd.Timedelta(days=1)).to_numpy()
-    found = np.flatnonzero(later & (matches["home_team"] == club).to_numpy())
-    return int(found[0]) if len(found) else None
+    rows = np.flatnonzero(later & (matches["home_team"] == club).to_numpy())
+    return int(rows[0]) if len(rows) else None
 
 
 def _turned(matches: pd.DataFrame, row: int) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def _never_falls(matches: pd.DataFrame, features: Sequence[str]) -> None:
     model = _fitted(matches, features)
     before = model.predict_proba(_input(matches, features))
     lost = np.flatnonzero(matches["home_goals"] != matches["away_goals"])[-300:]
-    asked = 0
+    compared = 0
     for row in np.random.default_rng(0).choice(lost, PAST, replace=False):
         home_lost = matches.loc[row, "home_goals"] < matches.loc[row, "away_goals"]
         club = str(matches.loc[row, "home_team" if home_lost else "away_team"])
@@ -59,8 +59,8 @@ def _never_falls(matches: pd.DataFrame, features: Sequence[str]) -> None:
         after = model.predict_proba(_input(_turned(matches, int(row)), features)[[then]])[0]
         assert after[0] > before[then, 0], f"{club} after {matches.loc[row, 'match_id']}"
         assert after[2] < before[then, 2]
-        asked += 1
-    assert asked > PAST / 2
+        compared += 1
+    assert compared > PAST / 2
 
 
 def test_a_defeat_turned_into_a_win_never_lowers_the_next_home_probability(premier_league: pd.DataFrame) -> None:
@@ -84,19 +84,19 @@ def test_more_shots_never_lower_the_next_home_probability(two_tiers: pd.DataFram
     features = FEATURE_GROUPS[FeatureGroup.SHOTS]
     model = _fitted(two_tiers, features)
     before = model.predict_proba(_input(two_tiers, features))
-    asked = 0
+    compared = 0
     for row in np.random.default_rng(0).choice(len(two_tiers) - 400, PAST, replace=False) + 200:
         for side in ("home", "away"):
             then = _next_at_home(two_tiers, int(row), str(two_tiers.loc[row, f"{side}_team"]))
             if then is None:
                 continue
-            more = two_tiers.copy()
-            more.loc[row, [f"{side}_shots", f"{side}_shots_on_target"]] += 5
-            after = model.predict_proba(_input(more, features)[[then]])[0]
+            with_more_shots = two_tiers.copy()
+            with_more_shots.loc[row, [f"{side}_shots", f"{side}_shots_on_target"]] += 5
+            after = model.predict_proba(_input(with_more_shots, features)[[then]])[0]
             assert after[0] >= before[then, 0]
             assert after[2] <= before[then, 2]
-            asked += 1
-    assert asked > PAST
+            compared += 1
+    assert compared > PAST
 
 
 @pytest.mark.shared
@@ -107,7 +107,7 @@ def test_ratings_of_shots_speak_for_the_club_that_has_them(two_tiers: pd.DataFra
     better, home, away = run.home[-500:].copy(), run.home[-500:], run.away[-500:]
     better[:, STATE_COLUMNS.index(column)] += 0.1
     own = [FEATURES.index(name) for name in features]
-    once, again = (model.predict_proba(model_input(one, away, at_home)[:, own]) for one in (home, better))
+    once, again = (model.predict_proba(model_input(states, away, at_home)[:, own]) for states in (home, better))
     assert (again[:, 0] >= once[:, 0]).all()
     assert (again[:, 2] <= once[:, 2]).all()
     assert (again[:, 0] > once[:, 0]).any()

@@ -10,10 +10,10 @@ from features.league_rules import ZoneKind, has_rules, rules_of
 COUNTRIES = ("eng", "ger", "esp", "ita", "fra")
 
 
-@pytest.mark.parametrize("slug", [one.slug for one in CATALOGUE if one.country in COUNTRIES])
+@pytest.mark.parametrize("slug", [competition.slug for competition in CATALOGUE if competition.country in COUNTRIES])
 def test_every_competition_of_the_big_countries_has_its_own_rules(slug: str) -> None:
     assert has_rules(slug)
-    kinds = [one.kind for one in rules_of(slug).places]
+    kinds = [place.kind for place in rules_of(slug).places]
     assert kinds[0] is ZoneKind.TITLE
     assert ZoneKind.RELEGATION in kinds
     assert (ZoneKind.TOP if tier_of(slug) == 1 else ZoneKind.PROMOTION) in kinds
@@ -33,10 +33,10 @@ def test_every_competition_of_the_big_countries_has_its_own_rules(slug: str) -> 
     ],
 )
 def test_places_are_counted_in_a_table_of_any_size(slug: str, clubs: int, name: str, first: int, last: int) -> None:
-    found = {one.name: one.among(clubs) for one in rules_of(slug).places}[name]
-    assert (found.first, found.last) == (first, last)
+    places = {place.name: place.among(clubs) for place in rules_of(slug).places}[name]
+    assert (places.first, places.last) == (first, last)
 
 
 def test_clubs_of_tiny_leagues_have_places_within_their_table() -> None:
-    for one in rules_of("atl-island-league").places:
-        assert 1 <= one.among(2).first <= one.among(2).last <= 2
+    for place in rules_of("atl-island-league").places:
+        assert 1 <= place.among(2).first <= place.among(2).last <= 2

@@ -25,8 +25,8 @@ from features.matches import (
 
 
 def test_a_match_id_is_made_of_slugs_and_has_no_date() -> None:
-    found = build_match_id("eng-premier-league", "2025-26", "Brighton & Hove Albion", "Nott'm Forest")
-    assert found == "eng-premier-league-2025-26-brighton-and-hove-albion-nottm-forest"
+    match_id = build_match_id("eng-premier-league", "2025-26", "Brighton & Hove Albion", "Nott'm Forest")
+    assert match_id == "eng-premier-league-2025-26-brighton-and-hove-albion-nottm-forest"
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ def _table(**columns: object) -> pd.DataFrame:
 
 def test_the_second_meeting_at_one_ground_in_a_season_gets_a_number() -> None:
     later = _table(kick_off=pd.Timestamp("2026-04-01T15:00Z"))
-    found = with_match_ids(pd.concat([later, _table()], ignore_index=True))
-    assert found["match_id"].str.endswith("-2").tolist() == [False, True]
-    assert found["kick_off"].is_monotonic_increasing
+    matches = with_match_ids(pd.concat([later, _table()], ignore_index=True))
+    assert matches["match_id"].str.endswith("-2").tolist() == [False, True]
+    assert matches["kick_off"].is_monotonic_increasing
 
 
 def test_a_first_meeting_that_is_postponed_past_the_second_keeps_its_id() -> None:
     first = _table(matchday=5)
     second = _table(matchday=24, kick_off=pd.Timestamp("2026-04-01T15:00Z"))
     postponed = first.assign(kick_off=pd.Timestamp("2026-05-20T19:00Z"), status=Status.POSTPONED.value)
-    for one in (first, postponed):
-        found = with_match_ids(pd.concat([one, second], ignore_index=True)).set_index("matchday")["match_id"]
-        assert found[24] == found[5] + "-2"
+    for first_meeting in (first, postponed):
+        ids = with_match_ids(pd.concat([first_meeting, second], ignore_index=True)).set_index("matchday")["match_id"]
+        assert ids[24] == ids[5] + "-2"
 
 
 def test_outcomes_are_numbered_home_draw_away() -> None:
@@ -121,14 +121,14 @@ def test_what_was_not_over_yet_shows_nothing_of_its_result() -> None:
 
 def test_before_kick_off_odds_are_seen_from_when_they_were_known_and_after_it_always() -> None:
     odds = {"odds_home": 2.0, "odds_draw": 3.4, "odds_away": 3.9}
-    known = _table(**odds, odds_known_at=pd.Timestamp("2026-01-09T18:00Z"))
-    for moment, there in (("2026-01-09T17:59", False), ("2026-01-09T18:00", True), ("2026-01-12T00:00", True)):
-        seen = as_known_at(known, datetime.fromisoformat(moment).replace(tzinfo=UTC))
-        assert seen[[*odds, "odds_known_at"]].notna().all(axis=None) == there, moment
+    table = _table(**odds, odds_known_at=pd.Timestamp("2026-01-09T18:00Z"))
+    for as_of, there in (("2026-01-09T17:59", False), ("2026-01-09T18:00", True), ("2026-01-12T00:00", True)):
+        seen = as_known_at(table, datetime.fromisoformat(as_of).replace(tzinfo=UTC))
+        assert seen[[*odds, "odds_known_at"]].notna().all(axis=None) == there, as_of
     undated = _table(**odds)
     assert as_known_at(undated, datetime(2026, 1, 10, 14, 59, tzinfo=UTC))[list(odds)].isna().all(axis=None)
     assert as_known_at(undated, datetime(2026, 1, 11, tzinfo=UTC))[list(odds)].notna().all(axis=None)
-    assert known["odds_home"].item() == 2.0, "the given table is not touched"
+    assert table["odds_home"].item() == 2.0, "the given table is not touched"
 
 
 def test_conform_fills_optional_columns_and_refuses_missing_ones() -> None:

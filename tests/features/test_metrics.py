@@ -53,6 +53,6 @@ def test_what_is_no_probability_triple_is_refused(bad: list[list[float]]) -> Non
 
 def test_the_summary_says_how_many_matches_it_is_made_of() -> None:
     y = np.array([0, 0, 1, 2])
-    found = summary(np.tile(base_rate(y), (4, 1)), y)
-    assert found["n"] == 4
-    assert set(found) == {"n", "rps", "log_loss", "brier", "accuracy", "ece"}
+    scores = summary(np.tile(base_rate(y), (4, 1)), y)
+    assert scores["n"] == 4
+    assert set(scores) == {"n", "rps", "log_loss", "brier", "accuracy", "ece"}

@@ -72,9 +72,9 @@ def test_clubs_names_and_what_is_no_rating_do_not_matter(
     )
     again = compute_ratings(renamed)
     np.testing.assert_array_equal(again.home, run.home)
-    more = run.home[-5:].copy()
-    more[:, PLAYED] += 100
-    np.testing.assert_array_equal(_p(model, more, run.away[-5:]), _p(model, run.home[-5:], run.away[-5:]))
+    longer_played = run.home[-5:].copy()
+    longer_played[:, PLAYED] += 100
+    np.testing.assert_array_equal(_p(model, longer_played, run.away[-5:]), _p(model, run.home[-5:], run.away[-5:]))
 
 
 def test_the_champion_at_home_to_the_last_is_a_clear_favourite(model: RatingBlend, run: RatingHistory) -> None:
@@ -101,28 +101,32 @@ def test_clubs_without_any_history_get_a_wide_forecast_near_the_base_rate(premie
 def test_scorelines_agree_with_the_forecast_and_with_common_sense(model: RatingBlend, run: RatingHistory) -> None:
     home, away = run.home[-380:], run.away[-380:]
     p = _p(model, home, away)
-    found = scorelines(p, np.column_stack(log_rates(home, away, np.ones(len(home)))))
-    np.testing.assert_allclose(outcome_probabilities(found.grid), p, atol=1e-12)
-    assert found.expected_goals.mean(axis=0) == pytest.approx([1.6, 1.35], abs=0.25)
-    likely = found.most_likely(0)
-    assert [one[2] for one in likely] == sorted((one[2] for one in likely), reverse=True)
-    assert all(max(one[:2]) <= 4 for one in likely)
+    grids = scorelines(p, np.column_stack(log_rates(home, away, np.ones(len(home)))))
+    np.testing.assert_allclose(outcome_probabilities(grids.grid), p, atol=1e-12)
+    assert grids.expected_goals.mean(axis=0) == pytest.approx([1.6, 1.35], abs=0.25)
+    likely = grids.most_likely(0)
+    assert [score[2] for score in likely] == sorted((score[2] for score in likely), reverse=True)
+    assert all(max(score[:2]) <= 4 for score in likely)
 
 
 def test_each_forecast_of_a_blend_can_be_explained_too(premier_league: pd.DataFrame, run: RatingHistory) -> None:
     x = model_input(run.home, run.away, premier_league["neutral"].to_numpy(bool))[:, GOALS]
     blend = outcome_model(features=GOAL_FEATURES, blend=True).fit(x, outcomes(premier_league))
     assert len(blend.members_) == 3
-    for told, p in zip(explain(blend, x[-20:], GOAL_FEATURES), blend.predict_proba(x[-20:]), strict=True):
-        assert told.average + sum(told.contributions.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert list(told.contributions) == ["elo", "pi", "goals"]
+    for explanation, p in zip(explain(blend, x[-20:], GOAL_FEATURES), blend.predict_proba(x[-20:]), strict=True):
+        assert explanation.average + sum(explanation.contributions.values()) == pytest.approx(
+            np.log(p[0] / p[2]), abs=1e-9
+        )
+        assert list(explanation.contributions) == ["elo", "pi", "goals"]
 
 
 def test_each_forecast_can_be_explained_by_its_rating_systems(model: RatingBlend, run: RatingHistory) -> None:
     x = model_input(run.home[-20:], run.away[-20:], np.zeros(20, bool))[:, GOALS]
-    for told, p in zip(explain(model, x, GOAL_FEATURES), model.predict_proba(x), strict=True):
-        assert told.average + sum(told.contributions.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert list(told.contributions) == ["elo", "pi", "goals"]
+    for explanation, p in zip(explain(model, x, GOAL_FEATURES), model.predict_proba(x), strict=True):
+        assert explanation.average + sum(explanation.contributions.values()) == pytest.approx(
+            np.log(p[0] / p[2]), abs=1e-9
+        )
+        assert list(explanation.contributions) == ["elo", "pi", "goals"]
     better = x.copy()
     better[:, 0] += 0.25
     before, after = (explain(model, rows, GOAL_FEATURES) for rows in (x, better))

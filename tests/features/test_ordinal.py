@@ -76,10 +76,10 @@ def test_shares_sum_to_the_log_odds_of_the_forecast(sample: tuple[np.ndarray, np
     x, y = sample
     model = RatingBlend(groups=[[0], [1]]).fit(x, y)
     p = model.predict_proba(x[:50])
-    for told, row in zip(explain(model, x[:50], ["form", "ground"]), p, strict=True):
-        assert told.log_odds == pytest.approx(np.log(row[0] / row[2]))
-        assert told.average + sum(told.contributions.values()) == pytest.approx(told.log_odds)
-        assert set(told.contributions) == {"form", "ground"}
+    for explanation, row in zip(explain(model, x[:50], ["form", "ground"]), p, strict=True):
+        assert explanation.log_odds == pytest.approx(np.log(row[0] / row[2]))
+        assert explanation.average + sum(explanation.contributions.values()) == pytest.approx(explanation.log_odds)
+        assert set(explanation.contributions) == {"form", "ground"}
 
 
 def test_a_model_survives_skops_with_only_our_types_trusted(sample: tuple[np.ndarray, np.ndarray]) -> None:

@@ -107,14 +107,14 @@ def test_odds_that_know_more_make_better_forecasts(priced: pd.DataFrame, model: 
 
 @pytest.mark.parametrize("why", ["too few", "worse than the ratings"])
 def test_odds_of_which_nothing_good_is_known_do_not_count(priced: pd.DataFrame, x: np.ndarray, why: str) -> None:
-    told = x.copy()
+    turned = x.copy()
     if why == "too few":
-        told[np.flatnonzero(np.isfinite(x).all(axis=1))[MIN_MATCHES_WITH_ODDS - 1 :], -2:] = np.nan
+        turned[np.flatnonzero(np.isfinite(x).all(axis=1))[MIN_MATCHES_WITH_ODDS - 1 :], -2:] = np.nan
     else:
-        told[:, -2:] = -told[:, -2:]
-    fitted = OddsPool([5, 6]).fit(told, outcomes(priced))
-    np.testing.assert_array_equal(fitted.predict_proba(told), fitted.predict_proba(_without(told)))
-    assert "odds" not in explain(fitted, told[-20:], NAMES)[0].contributions
+        turned[:, -2:] = -turned[:, -2:]
+    fitted = OddsPool([5, 6]).fit(turned, outcomes(priced))
+    np.testing.assert_array_equal(fitted.predict_proba(turned), fitted.predict_proba(_without(turned)))
+    assert "odds" not in explain(fitted, turned[-20:], NAMES)[0].contributions
 
 
 def test_shorter_odds_and_better_ratings_speak_for_the_side_that_has_them(model: OddsPool, x: np.ndarray) -> None:
@@ -130,20 +130,22 @@ def test_shorter_odds_and_better_ratings_speak_for_the_side_that_has_them(model:
 
 
 def test_each_forecast_is_explained_by_ratings_and_odds(model: OddsPool, x: np.ndarray) -> None:
-    for told, row, p in zip(explain(model, x[-60:], NAMES), x[-60:], model.predict_proba(x[-60:]), strict=True):
-        assert told.average + sum(told.contributions.values()) == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert told.log_odds == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
-        assert list(told.contributions) == ["elo", "pi", "goals", *(["odds"] if np.isfinite(row).all() else [])]
+    for explanation, row, p in zip(explain(model, x[-60:], NAMES), x[-60:], model.predict_proba(x[-60:]), strict=True):
+        assert explanation.average + sum(explanation.contributions.values()) == pytest.approx(
+            np.log(p[0] / p[2]), abs=1e-9
+        )
+        assert explanation.log_odds == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
+        assert list(explanation.contributions) == ["elo", "pi", "goals", *(["odds"] if np.isfinite(row).all() else [])]
 
 
 def test_on_neutral_ground_it_makes_no_difference_who_is_named_first(
     model: OddsPool, priced: pd.DataFrame, run: RatingHistory
 ) -> None:
-    known, neutral = LoadedModel(ModelVersion(1, "run", FRIDAY), model, NAMES), np.ones(60, bool)
-    said = market(priced)[-60:]
-    one = predict(known, model_input(run.home[-60:], run.away[-60:], neutral, said), neutral)
-    other = predict(known, model_input(run.away[-60:], run.home[-60:], neutral, said[:, ::-1]), neutral)
-    np.testing.assert_allclose(one, other[:, ::-1], atol=1e-12)
+    loaded, neutral = LoadedModel(ModelVersion(1, "run", FRIDAY), model, NAMES), np.ones(60, bool)
+    odds = market(priced)[-60:]
+    direct = predict(loaded, model_input(run.home[-60:], run.away[-60:], neutral, odds), neutral)
+    mirrored = predict(loaded, model_input(run.away[-60:], run.home[-60:], neutral, odds[:, ::-1]), neutral)
+    np.testing.assert_allclose(direct, mirrored[:, ::-1], atol=1e-12)
 
 
 def test_no_odds_are_used_that_became_known_later(priced: pd.DataFrame) -> None:
@@ -159,15 +161,13 @@ def test_no_odds_are_used_that_became_known_later(priced: pd.DataFrame) -> None:
 
 
 def test_what_the_odds_say_is_their_probabilities() -> None:
-    odds, moment = np.array([[1.9, 3.5, 4.2]]), pd.Timestamp("2026-01-01", tz="UTC")
-    table = pd.DataFrame(odds, columns=list(ODDS)).assign(kick_off=moment, odds_known_at=moment)
-    told = np.exp(np.insert(market(table), 1, 0.0, axis=1))
-    np.testing.assert_allclose(told / told.sum(), shin(odds), atol=1e-12)
+    odds, kick_off = np.array([[1.9, 3.5, 4.2]]), pd.Timestamp("2026-01-01", tz="UTC")
+    table = pd.DataFrame(odds, columns=list(ODDS)).assign(kick_off=kick_off, odds_known_at=kick_off)
+    shares = np.exp(np.insert(market(table), 1, 0.0, axis=1))
+    np.testing.assert_allclose(shares / shares.sum(), shin(odds), atol=1e-12)
 
 
-def test_forecasts_tell_the_odds_that_went_into_them_and_are_those_that_states_and_odds_give_online(
-    model: OddsPool, priced: pd.DataFrame
-) -> None:
+def test_published_forecasts_name_their_odds_and_equal_those_made_online(model: OddsPool, priced: pd.DataFrame) -> None:
     table = as_known_at(priced, FRIDAY)
     ahead = table[table["kick_off"] > FRIDAY].reset_index(drop=True)
     states = compute_ratings(table).team_states
@@ -187,16 +187,16 @@ def test_forecasts_tell_the_odds_that_went_into_them_and_are_those_that_states_a
         LoadedModel(version, model, NAMES), home, away, np.zeros(len(ahead), bool), market(ahead, FRIDAY)
     )
     np.testing.assert_allclose(made[list(OUTCOMES)], online, rtol=0, atol=1e-9)
-    shares = [{one["rating"] for one in told} for told in made["shares"]]
-    assert [("odds" in one) for one in shares] == used.tolist()
+    shares = [{share["rating"] for share in shares_of_match} for shares_of_match in made["shares"]]
+    assert [("odds" in ratings) for ratings in shares] == used.tolist()
 
 
 def test_a_model_of_ratings_publishes_no_odds(model: OddsPool, priced: pd.DataFrame) -> None:
     table = as_known_at(priced, FRIDAY)
     ahead, names = table[table["kick_off"] > FRIDAY].head(5), NAMES[: -len(ODDS_FEATURES)]
     version = ModelVersion(1, "run", FRIDAY, {"trained_through": THROUGH})
-    known = LoadedModel(version, model.ratings_, names)
-    made = forecast(known, ahead, compute_ratings(table).team_states, 1, version.trained_through, FRIDAY)
+    loaded = LoadedModel(version, model.ratings_, names)
+    made = forecast(loaded, ahead, compute_ratings(table).team_states, 1, version.trained_through, FRIDAY)
     assert made[[*ODDS, "odds_known_at"]].isna().all(axis=None)
 
 

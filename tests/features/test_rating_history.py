@@ -73,20 +73,20 @@ def test_the_order_of_the_rows_does_not_matter(premier_league: pd.DataFrame) -> 
 
 
 def test_fixtures_get_the_states_that_their_clubs_have(premier_league: pd.DataFrame) -> None:
-    known = as_known_at(premier_league, MOMENT)
-    run = compute_ratings(known)
-    ahead = (known["status"] == Status.SCHEDULED).to_numpy()
-    home = states_of(run.team_states, known.loc[ahead, "home_team"], known.loc[ahead, "competition"])
+    matches = as_known_at(premier_league, MOMENT)
+    run = compute_ratings(matches)
+    ahead = (matches["status"] == Status.SCHEDULED).to_numpy()
+    home = states_of(run.team_states, matches.loc[ahead, "home_team"], matches.loc[ahead, "competition"])
     np.testing.assert_array_equal(home[list(STATE_COLUMNS)].to_numpy(float), run.home[ahead])
 
 
 def test_online_and_batch_give_the_same_probabilities(premier_league: pd.DataFrame, model: _Model) -> None:
-    known = as_known_at(premier_league, MOMENT)
-    run = compute_ratings(known)
-    fixtures = known[known["status"] == Status.SCHEDULED]
+    matches = as_known_at(premier_league, MOMENT)
+    run = compute_ratings(matches)
+    fixtures = matches[matches["status"] == Status.SCHEDULED]
     batch = forecast(model, fixtures, run.team_states, 1, datetime(2025, 6, 1, tzinfo=UTC), MOMENT)
     trained_like = model.predict_proba(
-        feature_frame(known, run.home, run.away).loc[fixtures.index, list(GOAL_FEATURES)].to_numpy(float)
+        feature_frame(matches, run.home, run.away).loc[fixtures.index, list(GOAL_FEATURES)].to_numpy(float)
     )
     published = batch[["home", "draw", "away"]].to_numpy(float)
     for row, batched, expected in zip(batch.itertuples(), published, trained_like, strict=True):
@@ -100,9 +100,9 @@ def test_online_and_batch_give_the_same_probabilities(premier_league: pd.DataFra
 
 
 def test_a_forecast_by_a_model_that_saw_the_match_is_refused(premier_league: pd.DataFrame, model: _Model) -> None:
-    known = as_known_at(premier_league, MOMENT)
-    fixtures = known[known["status"] == Status.SCHEDULED]
-    states = compute_ratings(known).team_states
+    matches = as_known_at(premier_league, MOMENT)
+    fixtures = matches[matches["status"] == Status.SCHEDULED]
+    states = compute_ratings(matches).team_states
     with pytest.raises(LeakageError, match="such a forecast would be leakage"):
         forecast(model, fixtures, states, 1, datetime(2026, 5, 24, tzinfo=UTC), MOMENT)
     with pytest.raises(LeakageError, match="such a forecast would be leakage"):
@@ -163,9 +163,9 @@ def test_a_match_on_neutral_ground_moves_the_ratings_alike_in_either_order(premi
 
 
 def test_a_forecast_on_neutral_ground_is_explained_and_has_scores_that_agree(premier_league: pd.DataFrame) -> None:
-    known = as_known_at(premier_league, MOMENT)
-    states = compute_ratings(known).team_states
-    there = known[known["status"] == Status.SCHEDULED].assign(neutral=True)
+    matches = as_known_at(premier_league, MOMENT)
+    states = compute_ratings(matches).team_states
+    there = matches[matches["status"] == Status.SCHEDULED].assign(neutral=True)
     back = there.rename(columns={"home_team": "away_team", "away_team": "home_team"})
     fitted = _Model(premier_league[premier_league["season"] < "2025-26"])
     named = LoadedModel(ModelVersion(1, "run", datetime(2025, 6, 1, tzinfo=UTC), {}), fitted.head, GOAL_FEATURES)
@@ -253,8 +253,8 @@ def test_a_relegated_club_takes_its_rating_down(premier_league: pd.DataFrame) ->
     for club, state in arrived.items():
         assert state[0] == pytest.approx(states.loc[club, "elo"], abs=1e-9), "the tier below has no mean yet"
     down = run.team_states[run.team_states["competition"] == "eng-championship"].set_index("team")
-    known = sorted(set(down.index) & set(states.index))
-    assert np.corrcoef(down.loc[known, "elo"], states.loc[known, "elo"])[0, 1] > 0.5
+    clubs = sorted(set(down.index) & set(states.index))
+    assert np.corrcoef(down.loc[clubs, "elo"], states.loc[clubs, "elo"])[0, 1] > 0.5
     fresh = table[table["competition"] == "eng-championship"].reset_index(drop=True)
     unknown = compute_ratings(fresh, TIERED).team_states["elo"]
     assert down["elo"].mean() > unknown.mean() + 50, "it would begin a tier lower"

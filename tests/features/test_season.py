@@ -99,8 +99,8 @@ def test_forecasts_at_mid_season_are_scored_by_how_the_season_ended(premier_leag
     champions = rows[rows["happened_title"] == 1].sort_values("season")["team"].tolist()
     assert champions == ["Chelsea", "Manchester City"]
     assert (rows.groupby("season")["happened_relegation"].sum() == 3).all()
-    told = season_backtest.report("Premier League", rows)
-    assert "relegation" in told
+    text = season_backtest.report("Premier League", rows)
+    assert "relegation" in text
 
 
 def test_a_forecast_at_mid_season_does_not_know_its_second_half(premier_league: pd.DataFrame) -> None:
@@ -108,5 +108,5 @@ def test_a_forecast_at_mid_season_does_not_know_its_second_half(premier_league: 
     last = (table["season"] == "2017-18") & (table["kick_off"] > pd.Timestamp("2018-02-01", tz="UTC"))
     turned = table.copy()
     turned.loc[last, ["home_goals", "away_goals"]] = [0.0, 9.0]
-    once, again = (season_backtest.forecast_at(one, EPL, 2017, runs=200) for one in (table, turned))
+    once, again = (season_backtest.forecast_at(matches, EPL, 2017, runs=200) for matches in (table, turned))
     pd.testing.assert_frame_equal(once[["team", *season_backtest.EVENTS]], again[["team", *season_backtest.EVENTS]])

@@ -31,8 +31,8 @@ def test_a_month_is_forecast_by_the_months_before_it() -> None:
     )
     seasons = ["2019-20", *["2020-21"] * 5]
     matches = pd.DataFrame({"season": seasons, "competition": "eng-premier-league", "kick_off": days})
-    found = [(train.tolist(), test.tolist()) for train, test in by_month(matches, first=2020)]
-    assert found == [([1], [2]), ([1, 2], [3, 4]), ([1, 2, 3, 4], [5])], "the first season never trains"
+    splits = [(train.tolist(), test.tolist()) for train, test in by_month(matches, first=2020)]
+    assert splits == [([1], [2]), ([1, 2], [3, 4]), ([1, 2, 3, 4], [5])], "the first season never trains"
 
 
 def test_a_competition_that_joins_later_has_a_first_season_of_its_own() -> None:

@@ -79,6 +79,6 @@ def test_real_tables_are_as_they_were(shared_data: Path, slug: str, season: str,
     matches, _, _ = football_data.parse(path.read_bytes(), path.name, slug, season, division)
     none = pd.DataFrame(columns=["match_id", "home", "draw", "away"])
     table = simulate(matches, none, np.zeros((0, 2)), runs=3).set_index("team")
-    found = [str(table[f"position_{place + step}"].idxmax()) for step in range(len(clubs))]
-    assert found == clubs
+    likeliest = [str(table[f"position_{place + step}"].idxmax()) for step in range(len(clubs))]
+    assert likeliest == clubs
     assert all(table.loc[club, f"position_{place + step}"] == 1 for step, club in enumerate(clubs))

@@ -25,15 +25,15 @@ def test_a_club_like_no_other_says_so() -> None:
 
 
 def test_a_mistyped_name_is_recognised_and_a_club_of_elsewhere_is_not() -> None:
-    known = {*CLUBS, "Tottenham Hotspur", "Newcastle United", "Burnley"}
+    clubs = {*CLUBS, "Tottenham Hotspur", "Newcastle United", "Burnley"}
     for typed, meant in (
         ("Arsnal", "Arsenal"),
         ("Totenham", "Tottenham Hotspur"),
         ("Brigton", "Brighton & Hove Albion"),
     ):
-        assert suggest(typed, known)[0] == meant
+        assert suggest(typed, clubs)[0] == meant
     for other in ("Barcelona", "Real Madrid", "Juventus", "Ajax"):
-        assert suggest(other, known) == []
+        assert suggest(other, clubs) == []
 
 
 def test_endless_names_are_cut_before_they_are_compared() -> None:
@@ -41,7 +41,7 @@ def test_endless_names_are_cut_before_they_are_compared() -> None:
 
 
 def test_slugs_of_competitions_are_unique_and_unknown_ones_name_the_nearest() -> None:
-    assert len({one.slug for one in CATALOGUE}) == len(CATALOGUE)
+    assert len({competition.slug for competition in CATALOGUE}) == len(CATALOGUE)
     with pytest.raises(UnknownCompetitionError, match="eng-premier-league") as refused:
         competition("eng-premiere-league")
     assert refused.value.suggestions[0] == "eng-premier-league"

@@ -27,10 +27,10 @@ def test_a_hopeless_parameter_is_left_and_a_good_one_kept(premier_league: pd.Dat
         pi=ALONE.pi._replace(rate=0.3),
         poisson=ALONE.poisson._replace(rate=0.2),
     )
-    found = tuning.choose(early, hopeless, ("elo",))
-    assert found.params.elo.k <= 24
-    assert found.losses["elo"] < tuning.losses(early, hopeless, tuning.COLUMNS["elo"]).mean()
-    assert found.params.pi == hopeless.pi, "what was not asked for is not touched"
+    choice = tuning.choose(early, hopeless, ("elo",))
+    assert choice.params.elo.k <= 24
+    assert choice.losses["elo"] < tuning.losses(early, hopeless, tuning.COLUMNS["elo"]).mean()
+    assert choice.params.pi == hopeless.pi, "what was not asked for is not touched"
 
 
 def test_a_gain_within_the_noise_moves_nothing() -> None:

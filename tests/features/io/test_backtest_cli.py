@@ -33,9 +33,9 @@ def test_a_planted_leak_stops_the_command_with_an_explanation(
     monkeypatch.setattr(bundled, "load", lambda: recent)
     monkeypatch.setattr(backtest, "model_input", leaky)
     assert command.main([]) == 1
-    told = capsys.readouterr().err
-    assert "STOPPED: RPS" in told
-    assert "a rating after the match" in told
+    errors = capsys.readouterr().err
+    assert "STOPPED: RPS" in errors
+    assert "a rating after the match" in errors
 
 
 @pytest.mark.parametrize(("again", "code"), [((ALONE, TIERED), 0), ((ALONE, replace(TIERED, gain=ALONE.gain)), 1)])
@@ -46,8 +46,8 @@ def test_a_search_that_finds_other_parameters_than_the_recorded_ones_fails(
     again: tuple[RatingParams, RatingParams],
     code: int,
 ) -> None:
-    found = iter([params for params in again for _ in range(2)])  # ratings of goals first, then those of shots
-    monkeypatch.setattr(tuning, "choose", lambda *_, **__: tuning.Choice(next(found), {}, 0, 0))
+    choices = iter([params for params in again for _ in range(2)])  # ratings of goals first, then those of shots
+    monkeypatch.setattr(tuning, "choose", lambda *_, **__: tuning.Choice(next(choices), {}, 0, 0))
     monkeypatch.setattr(tuning, "penalty", lambda *_: {})
     monkeypatch.setattr(backtest, "pools", lambda matches, _: backtest.Forecasts(matches, outcomes(matches), {}))
     monkeypatch.setattr(backtest, "report", lambda *_: "")

@@ -22,9 +22,9 @@ def test_the_bundled_season_is_replayed_from_its_usual_moment_and_moves_by_weeks
 
 
 def test_a_given_moment_wins_and_cannot_be_moved(tmp_path: Path) -> None:
-    given = datetime(2025, 11, 1, tzinfo=UTC)
-    clock = Clock(Settings(home=tmp_path, as_of=given))
-    assert clock.as_of() == given
+    configured = datetime(2025, 11, 1, tzinfo=UTC)
+    clock = Clock(Settings(home=tmp_path, as_of=configured))
+    assert clock.as_of() == configured
     assert (clock.replaying, clock.kind) == (True, "fixed")
     with pytest.raises(InvalidInputError, match="TOUCHLINE_AS_OF"):
         clock.advance(1)

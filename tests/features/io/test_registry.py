@@ -53,15 +53,15 @@ def test_a_new_version_is_staged_with_its_story(registry: Registry, versions: li
     assert newest.version == versions[-1]
     assert newest.trained_through.isoformat() == "2025-05-25T15:00:00+00:00"
     assert run_metrics(registry, newest) == {"rps": 0.2}
-    assert [one.version for one in registry.versions()] == [2, 1]
+    assert [version.version for version in registry.versions()] == [2, 1]
 
 
 def test_a_loaded_version_forecasts_like_the_estimator_and_knows_its_columns(
     registry: Registry, versions: list[int]
 ) -> None:
-    found = registry.version(versions[0])
-    assert found is not None
-    loaded = registry.load(found)
+    version = registry.version(versions[0])
+    assert version is not None
+    loaded = registry.load(version)
     x = np.random.default_rng(3).normal(size=(5, 2))
     assert loaded.features == COLUMNS
     np.testing.assert_array_equal(loaded.predict_proba(x), training(1).estimator.predict_proba(x))
@@ -72,9 +72,9 @@ def test_a_loaded_version_forecasts_like_the_estimator_and_knows_its_columns(
 
 def test_the_rows_a_version_learnt_from_are_kept_with_it(registry: Registry, versions: list[int]) -> None:
     for number, seed in zip(versions, (1, 2), strict=True):
-        found = registry.version(number)
-        assert found is not None
-        pd.testing.assert_frame_equal(training_rows(registry, found), training(seed).dataset, check_exact=True)
+        version = registry.version(number)
+        assert version is not None
+        pd.testing.assert_frame_equal(training_rows(registry, version), training(seed).dataset, check_exact=True)
 
 
 def test_an_alias_moves_and_can_be_taken_away(registry: Registry, versions: list[int]) -> None:

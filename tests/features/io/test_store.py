@@ -34,8 +34,8 @@ while True:
 
 @pytest.fixture(params=["folder", "s3"])
 def lake(request: pytest.FixtureRequest) -> Lake:
-    found: Lake = request.getfixturevalue(f"{request.param}_lake")
-    return found
+    lake: Lake = request.getfixturevalue(f"{request.param}_lake")
+    return lake
 
 
 def is_whole(content: bytes) -> bool:

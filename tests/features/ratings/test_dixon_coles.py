@@ -41,12 +41,12 @@ def test_scikit_learn_checks_of_parameters_and_tags_pass(check: str) -> None:
 
 
 def test_season_is_forecast_better_than_by_the_base_rate(played: pd.DataFrame, ahead: pd.DataFrame) -> None:
-    known = ahead[~ahead[["home_team", "away_team"]].isin(["Sunderland", "Leeds United", "Burnley"]).any(axis=1)]
-    model, y = DixonColes().fit(played), outcomes(known)
-    p = model.predict_proba(known)
+    fixtures = ahead[~ahead[["home_team", "away_team"]].isin(["Sunderland", "Leeds United", "Burnley"]).any(axis=1)]
+    model, y = DixonColes().fit(played), outcomes(fixtures)
+    p = model.predict_proba(fixtures)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     assert rps(p, y).mean() < rps(np.tile(base_rate(outcomes(played)), (len(y), 1)), y).mean()
-    assert (model.predict(known) == p.argmax(axis=1)).all()
+    assert (model.predict(fixtures) == p.argmax(axis=1)).all()
     assert model.classes_.tolist() == [0, 1, 2]
 
 
@@ -72,13 +72,13 @@ def test_fit_recovers_the_strengths_that_generated_the_goals() -> None:
             "away_goals": rng.poisson(np.exp(0.1 + strength[away] - strength[home])),
         }
     )
-    found = DixonColes().fit(matches)
-    order = found.clubs_.get_indexer(clubs)
-    np.testing.assert_allclose(found.attack_[order] - found.attack_.mean(), strength, atol=0.08)
-    np.testing.assert_allclose(found.defence_[order] - found.defence_.mean(), strength, atol=0.08)
-    assert found.home_ == pytest.approx(0.25, abs=0.04)
+    fitted = DixonColes().fit(matches)
+    order = fitted.clubs_.get_indexer(clubs)
+    np.testing.assert_allclose(fitted.attack_[order] - fitted.attack_.mean(), strength, atol=0.08)
+    np.testing.assert_allclose(fitted.defence_[order] - fitted.defence_.mean(), strength, atol=0.08)
+    assert fitted.home_ == pytest.approx(0.25, abs=0.04)
     new = matches.head(1).assign(home_team="Nowhere United")
-    assert found.log_rates(new)[0, 0] < found.log_rates(matches.head(1).assign(home_team="Club A"))[0, 0]
+    assert fitted.log_rates(new)[0, 0] < fitted.log_rates(matches.head(1).assign(home_team="Club A"))[0, 0]
 
 
 def test_old_matches_fade_and_those_outside_the_window_are_ignored(played: pd.DataFrame) -> None:

@@ -77,22 +77,24 @@ def test_a_damaged_version_says_which_file_to_delete(site, client, tmp_path: Pat
     client.get(f"{site.url}/E0.csv", NOW)
     (version,) = tmp_path.glob("lake/sources/*/*.json")
     version.write_text("{")
-    with pytest.raises(SourceError, match=r"delete that file") as told:
+    with pytest.raises(SourceError, match=r"delete that file") as error:
         client.get(f"{site.url}/E0.csv", NOW)
-    assert str(version) in str(told.value)
+    assert str(version) in str(error.value)
 
 
 def test_two_machines_with_one_lake_share_what_each_has_fetched(site, tmp_path: Path) -> None:
     lake, url = str(tmp_path / "lake"), f"{site.url}/E0.csv"
-    one, two = (Client(FileArchive(Lake(Settings(home=tmp_path / name, lake=lake).lake_root))) for name in "ab")
+    first_client, second_client = (
+        Client(FileArchive(Lake(Settings(home=tmp_path / name, lake=lake).lake_root))) for name in "ab"
+    )
     site.files["/E0.csv"] = b"one"
-    assert one.get(url, NOW).changed
-    assert not two.get(url, NOW + timedelta(days=1)).changed
+    assert first_client.get(url, NOW).changed
+    assert not second_client.get(url, NOW + timedelta(days=1)).changed
     assert [status for _, status in site.asked] == [200, 304]
     site.files["/E0.csv"] = b"two"
-    assert two.get(url, NOW + timedelta(days=2)).changed
-    assert one.known_at(url, NOW + timedelta(days=1)).content == b"one"
-    assert one.known_at(url, NOW + timedelta(days=2)).content == b"two"
+    assert second_client.get(url, NOW + timedelta(days=2)).changed
+    assert first_client.known_at(url, NOW + timedelta(days=1)).content == b"one"
+    assert first_client.known_at(url, NOW + timedelta(days=2)).content == b"two"
 
 
 def test_a_site_that_knows_only_when_a_file_changed_is_asked_by_that(site, client) -> None:
@@ -127,6 +129,6 @@ def test_a_silent_server_and_one_that_refuses_are_errors_that_name_the_address(s
 
 
 def test_each_file_is_told_as_it_is_fetched(site, versions) -> None:
-    said: list[str] = []
-    Client(versions, on_progress=said.append).get(f"{site.url}/E0.csv", NOW)
-    assert said == [f"fetching {site.url}/E0.csv"]
+    progress: list[str] = []
+    Client(versions, on_progress=progress.append).get(f"{site.url}/E0.csv", NOW)
+    assert progress == [f"fetching {site.url}/E0.csv"]

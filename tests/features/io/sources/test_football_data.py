@@ -42,17 +42,17 @@ def test_a_good_row_becomes_a_match_with_utc_kick_off_shots_and_odds() -> None:
     ],
 )
 def test_odds_count_as_known_when_their_day_of_collection_is_over(kick_off: str, known_at: str) -> None:
-    moment, known = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (kick_off, known_at))
-    assert odds_known_at(moment) == known
+    start, expected = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (kick_off, known_at))
+    assert odds_known_at(start) == expected
 
 
 def test_odds_of_a_match_to_come_are_known_since_their_file_was_there() -> None:
     seen = datetime(2023, 8, 10, 9, tzinfo=UTC)
     content = "\n".join([HEADER, GOOD.replace(",0,3,A", ",,,"), GOOD.replace("Man City", "Chelsea")]).encode()
     table, _, _ = parse(content, "fixtures.csv", "eng-premier-league", "2023-24", "E0", True, fetched_at=seen)
-    known = table.set_index("away_team")["odds_known_at"]
-    assert known["Manchester City"] == seen
-    assert known["Chelsea"] == datetime(2023, 8, 11, 17, tzinfo=UTC), "it is played: by its day of collection"
+    known_since = table.set_index("away_team")["odds_known_at"]
+    assert known_since["Manchester City"] == seen
+    assert known_since["Chelsea"] == datetime(2023, 8, 11, 17, tzinfo=UTC), "it is played: by its day of collection"
     none = GOOD.replace("8,5.5,1.33", ",,")
     assert pd.isna(_read(none)[0]["odds_known_at"].item())
 
@@ -142,11 +142,11 @@ def test_known_defective_files_are_read(
 ) -> None:
     content = (shared_data / "defects" / file).read_bytes()
     table, defects, rows = parse(content, file, competition, season, division)
-    found = sum(not defect.repaired for defect in defects)
-    assert len(table) == rows - found
+    rejected = sum(not defect.repaired for defect in defects)
+    assert len(table) == rows - rejected
     assert table["match_id"].is_unique
     assert matches in (None, len(table))
-    assert refused in (None, found)
+    assert refused in (None, rejected)
 
 
 ALL_SEASONS = "Country,League,Season,Date,Time,Home,Away,HG,AG,Res,AvgCH,AvgCD,AvgCA"
@@ -165,7 +165,7 @@ def test_seasons_of_one_file_are_told_apart_and_what_is_wrong_with_a_row_is_said
     assert (count, table["season"].tolist()) == (4, ["2024", "2024-25"])
     assert table["kick_off"].iloc[0].isoformat() == "2024-05-19T21:30:00+00:00", "times are British"
     assert table[["odds_home", "odds_known_at"]].isna().all(axis=None)
-    assert [(one.row, one.reason) for one in defects] == [
+    assert [(defect.row, defect.reason) for defect in defects] == [
         (5, "season 'last' is not of the form 2024 or 2024/2025"),
         (6, "duplicate of row 3"),
     ]
@@ -196,12 +196,12 @@ def test_a_mangled_byte_order_mark_hides_no_wrong_division(shared_data: Path, fi
 @pytest.mark.shared
 @pytest.mark.slow
 def test_all_files_are_read_and_every_club_is_known(shared_data: Path) -> None:
-    by_division = {one.football_data: one.slug for one in CATALOGUE}
+    by_division = {competition.football_data: competition.slug for competition in CATALOGUE}
     refused = []
     for path in sorted((shared_data / "footballdata").glob("*.csv")):
         division, years = path.stem.split("_")
         season = f"20{years[:2]}-{years[2:]}"
         table, defects, _ = parse(path.read_bytes(), path.name, by_division[division], season, division)
         assert list(table.columns) == SCHEMA.names
-        refused += [(path.name, one.row, one.reason) for one in defects if not one.repaired]
-    assert [one for one in refused if "no score" not in one[2]] == []
+        refused += [(path.name, defect.row, defect.reason) for defect in defects if not defect.repaired]
+    assert [rejection for rejection in refused if "no score" not in rejection[2]] == []

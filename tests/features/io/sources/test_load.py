@@ -48,23 +48,23 @@ def test_an_unknown_source_names_the_known_ones() -> None:
         competitions(Settings(source="teletext"))
 
 
-def _remote(site, tmp_path: Path, **more: Any) -> Settings:
-    return Settings(source="football_data", football_data_url=site.url, home=tmp_path, first_season=2025, **more)
+def _remote(site, tmp_path: Path, **settings: Any) -> Settings:
+    return Settings(source="football_data", football_data_url=site.url, home=tmp_path, first_season=2025, **settings)
 
 
-def _fetch(settings: Settings, site, moment: datetime) -> None:
+def _fetch(settings: Settings, site, fetched_at: datetime) -> None:
     """Fetch all files as they are, as of a moment."""
     with Client(FileArchive(Lake(settings.lake_root))) as client:
         for path in site.files:
-            client.get(f"{site.url}{path}", moment)
+            client.get(f"{site.url}{path}", fetched_at)
 
 
 def test_results_and_fixtures_of_the_running_season_come_together(site, tmp_path: Path) -> None:
     site.files["/mmz4281/2526/E0.csv"] = (HEADER + "E0,16/08/2025,Arsenal,Chelsea,2,1\n").encode()
     site.files["/fixtures.csv"] = (HEADER + "E0,14/03/2026,Chelsea,Arsenal,,\nE1,14/03/2026,Hull,Stoke,,\n").encode()
-    settings, moment = _remote(site, tmp_path), datetime(2026, 3, 13, tzinfo=UTC)
-    _fetch(settings, site, moment)
-    result = load(settings, PL, now=moment)
+    settings, as_of = _remote(site, tmp_path), datetime(2026, 3, 13, tzinfo=UTC)
+    _fetch(settings, site, as_of)
+    result = load(settings, PL, now=as_of)
     assert result.matches["status"].tolist() == ["played", "scheduled"]
     assert list(result.matches.columns) == SCHEMA.names
 
@@ -104,13 +104,13 @@ def test_an_old_forecast_can_be_made_again_after_the_source_has_corrected_itself
     settings, first = _remote(site, tmp_path), datetime(2026, 3, 6, 12, tzinfo=UTC)
     season = premier_league[premier_league["season"] == "2025-26"]
     for week in (0, 1):
-        moment = first + timedelta(weeks=week)
-        known = season[season["kick_off"] < moment].copy()
+        as_of = first + timedelta(weeks=week)
+        played = season[season["kick_off"] < as_of].copy()
         if week:
-            known.loc[known.index[5], "home_goals"] = known["home_goals"].iloc[5] + 3  # what had been told wrongly
-        site.files["/mmz4281/2526/E0.csv"] = _as_csv(known)
-        site.files["/fixtures.csv"] = _as_csv(season[season["kick_off"] >= moment], scores=False)
-        _fetch(settings, site, moment)
+            played.loc[played.index[5], "home_goals"] = played["home_goals"].iloc[5] + 3  # what had been told wrongly
+        site.files["/mmz4281/2526/E0.csv"] = _as_csv(played)
+        site.files["/fixtures.csv"] = _as_csv(season[season["kick_off"] >= as_of], scores=False)
+        _fetch(settings, site, as_of)
         if not week:
             published = _forecasts(settings, first)
     pd.testing.assert_frame_equal(_forecasts(settings, first), published)
@@ -126,11 +126,11 @@ def _as_csv(matches: pd.DataFrame, scores: bool = True) -> bytes:
     return table.drop(columns=[] if scores else ["FTHG", "FTAG"]).to_csv(index=False).encode()
 
 
-def _forecasts(settings: Settings, moment: datetime) -> pd.DataFrame:
-    matches = as_known_at(load(settings, PL, now=moment).matches, moment)
+def _forecasts(settings: Settings, as_of: datetime) -> pd.DataFrame:
+    matches = as_known_at(load(settings, PL, now=as_of).matches, as_of)
     ahead = matches[matches["status"] == "scheduled"]
     states = compute_ratings(matches).team_states
-    return forecast(EloModel(), ahead, states, 1, datetime(2025, 6, 1, tzinfo=UTC), moment)
+    return forecast(EloModel(), ahead, states, 1, datetime(2025, 6, 1, tzinfo=UTC), as_of)
 
 
 def test_what_a_run_in_the_past_fetches_was_not_known_then(site, tmp_path: Path) -> None:
@@ -154,13 +154,13 @@ def test_a_second_meeting_at_one_ground_that_is_still_to_come_is_a_match_of_its_
     site.files["/mmz4281/1920/SC0.csv"] = "\n".join([header, *rows[:150]]).encode()
     site.files["/fixtures.csv"] = "\n".join([header, *ahead]).encode()
     settings = _remote(site, tmp_path).model_copy(update={"first_season": 2019})
-    moment = datetime(2020, 2, 20, tzinfo=UTC)
-    _fetch(settings, site, moment)
-    found = load(settings, "sco-premiership", now=moment).matches
+    as_of = datetime(2020, 2, 20, tzinfo=UTC)
+    _fetch(settings, site, as_of)
+    loaded = load(settings, "sco-premiership", now=as_of).matches
     whole, _, _ = parse("\n".join([header, *rows]).encode(), "SC0.csv", "sco-premiership", "2019-20", "SC0")
-    assert sorted(found["match_id"]) == sorted(whole["match_id"])
-    assert found.set_index("match_id")["kick_off"].to_dict() == whole.set_index("match_id")["kick_off"].to_dict()
-    assert (found["status"] == "played").sum() == 150
+    assert sorted(loaded["match_id"]) == sorted(whole["match_id"])
+    assert loaded.set_index("match_id")["kick_off"].to_dict() == whole.set_index("match_id")["kick_off"].to_dict()
+    assert (loaded["status"] == "played").sum() == 150
 
 
 def test_a_web_page_in_place_of_a_file_fails_the_competition(site, tmp_path: Path) -> None:
@@ -214,15 +214,15 @@ def test_own_parquet_files_keep_their_types(tmp_path: Path) -> None:
         }
     )
     table.to_parquet(tmp_path / "mine.parquet")
-    found = load(
+    result = load(
         Settings(home=tmp_path, source="files", files=tmp_path, files_columns={"kick_off": "when"}), "atl-island-league"
     )
-    assert found.quarantine.empty
-    assert found.matches["status"].tolist() == ["played", "scheduled"]
-    assert found.matches["kick_off"].iloc[0].isoformat() == "2025-05-01T16:30:00+00:00"
-    assert found.matches["home_goals"].iloc[0] == 2
-    assert found.matches["odds_home"].tolist() == [1.9, 2.4]
-    assert found.matches["neutral"].tolist() == [False, True]
+    assert result.quarantine.empty
+    assert result.matches["status"].tolist() == ["played", "scheduled"]
+    assert result.matches["kick_off"].iloc[0].isoformat() == "2025-05-01T16:30:00+00:00"
+    assert result.matches["home_goals"].iloc[0] == 2
+    assert result.matches["odds_home"].tolist() == [1.9, 2.4]
+    assert result.matches["neutral"].tolist() == [False, True]
 
 
 def test_odds_in_own_files_are_known_when_the_file_says_or_was_first_seen(tmp_path: Path) -> None:
@@ -237,20 +237,20 @@ def test_odds_in_own_files_are_known_when_the_file_says_or_was_first_seen(tmp_pa
     (tmp_path / "mine.csv").write_text("\n".join([f"{header}odds_known_at", *rows]))
     settings, seen = Settings(home=tmp_path, source="files", files=tmp_path), datetime(2025, 6, 1, tzinfo=UTC)
     contents(tmp_path, FileArchive(Lake(settings.lake_root)), seen, seen)
-    found = load(settings, "atl-island-league", now=seen)
-    known = found.matches.set_index("match_id")["odds_known_at"].tolist()
-    assert known[0] == pd.Timestamp("2025-04-30T12:00Z")
-    assert known[1] == pd.Timestamp("2025-05-08T15:00Z"), "played: nobody can tell, so not before kick-off"
-    assert sorted(map(str, known[2:])) == ["2025-06-01 00:00:00+00:00", "NaT"]
-    (defect,) = found.quarantine.itertuples()
+    result = load(settings, "atl-island-league", now=seen)
+    known_since = result.matches.set_index("match_id")["odds_known_at"].tolist()
+    assert known_since[0] == pd.Timestamp("2025-04-30T12:00Z")
+    assert known_since[1] == pd.Timestamp("2025-05-08T15:00Z"), "played: nobody can tell, so not before kick-off"
+    assert sorted(map(str, known_since[2:])) == ["2025-06-01 00:00:00+00:00", "NaT"]
+    (defect,) = result.quarantine.itertuples()
     assert "odds_known_at '2025-06-01T12:00' has no timezone" in defect.reason
 
 
 def test_in_the_past_nobody_knows_who_will_play_in_a_later_season(tmp_path: Path) -> None:
-    moment = datetime(2024, 3, 1, tzinfo=UTC)
-    found = load(Settings(home=tmp_path, as_of=moment), PL).matches
-    assert found["season"].max() == "2023-24"
-    assert (found["season"] == "2023-24").sum() == 380, "its fixtures are known"
+    as_of = datetime(2024, 3, 1, tzinfo=UTC)
+    matches = load(Settings(home=tmp_path, as_of=as_of), PL).matches
+    assert matches["season"].max() == "2023-24"
+    assert (matches["season"] == "2023-24").sum() == 380, "its fixtures are known"
     with pytest.raises(SourceError, match="by 2012-03-01"):
         load(Settings(home=tmp_path, as_of=datetime(2012, 3, 1, tzinfo=UTC)), PL)
 
@@ -258,11 +258,11 @@ def test_in_the_past_nobody_knows_who_will_play_in_a_later_season(tmp_path: Path
 @pytest.mark.shared
 def test_a_league_outside_the_big_ones_comes_from_its_one_file(site, tmp_path: Path, shared_data: Path) -> None:
     site.files["/new/BRA.csv"] = (shared_data / "defects/BRA_all.csv").read_bytes()
-    moment = datetime(2025, 3, 1, tzinfo=UTC)
-    settings = _remote(site, tmp_path, as_of=moment).model_copy(update={"first_season": 2022})
-    found = load(settings, "bra-serie-a")
-    assert found.matches.groupby("season").size().to_dict() == {"2022": 380, "2023": 380, "2024": 380, "2025": 380}
-    assert found.report["missing"] == []
+    as_of = datetime(2025, 3, 1, tzinfo=UTC)
+    settings = _remote(site, tmp_path, as_of=as_of).model_copy(update={"first_season": 2022})
+    result = load(settings, "bra-serie-a")
+    assert result.matches.groupby("season").size().to_dict() == {"2022": 380, "2023": 380, "2024": 380, "2025": 380}
+    assert result.report["missing"] == []
 
 
 def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tm
     result = load(Settings(home=tmp_path, source="files", files=tmp_path), "atl-island-league")
     assert len(result.matches) == 2
     assert result.matches["match_id"].is_unique
-    assert [(one.file, one.row) for one in result.quarantine.itertuples()] == [("a.csv", 3), ("b.csv", 2)]
+    assert [(row.file, row.row) for row in result.quarantine.itertuples()] == [("a.csv", 3), ("b.csv", 2)]
     assert result.quarantine["reason"].eq("duplicate of a.csv row 2").all()
 
 
@@ -281,11 +281,11 @@ def test_own_files_are_read_as_they_were_known(tmp_path: Path) -> None:
     header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
     path, first = tmp_path / "mine.csv", datetime(2025, 6, 1, tzinfo=UTC)
     settings = Settings(home=tmp_path, source="files", files=path)
-    told = [f"atl-island-league,2025,2025-05-01,Reef United,Lagoon,{goals},0\n" for goals in (1, 2)]
-    for week, row in enumerate(told):
+    versions_of_the_row = [f"atl-island-league,2025,2025-05-01,Reef United,Lagoon,{goals},0\n" for goals in (1, 2)]
+    for week, row in enumerate(versions_of_the_row):
         path.write_text(header + row)
         contents(path, FileArchive(Lake(settings.lake_root)), NOW, first + timedelta(weeks=week))
-    then, now = (load(settings, "atl-island-league", now=moment) for moment in (first, NOW))
+    then, now = (load(settings, "atl-island-league", now=as_of) for as_of in (first, NOW))
     assert (then.matches["home_goals"].item(), now.matches["home_goals"].item()) == (1, 2)
 
 
@@ -333,13 +333,13 @@ def test_own_aliases_add_to_the_known_ones_and_unknown_clubs_stay_unknown(site, 
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "cannot be read"), ("name,alias\n", "no column country, canonical")]
+    ("content", "message"), [(None, "cannot be read"), ("name,alias\n", "no column country, canonical")]
 )
-def test_an_alias_table_that_cannot_be_used_says_why(spelt_twice: Settings, content: str | None, told: str) -> None:
+def test_an_alias_table_that_cannot_be_used_says_why(spelt_twice: Settings, content: str | None, message: str) -> None:
     table = spelt_twice.home / "aliases.csv"
     if content:
         table.write_text(content)
-    with pytest.raises(SourceError, match=told):
+    with pytest.raises(SourceError, match=message):
         load(spelt_twice.model_copy(update={"aliases": table}), ISLES)
 
 
@@ -349,14 +349,18 @@ def test_own_files_without_the_map_say_what_they_have(own: Path) -> None:
 
 
 def test_the_first_source_takes_precedence_the_second_fills_and_both_are_reported(premier_league) -> None:
-    one = premier_league.tail(10).reset_index(drop=True)
-    two = one.assign(home_shots=12.0, source="other")
-    two.loc[3, "home_goals"] = 9.0
-    merged, disagreements = merge([one, two.tail(9)])
+    preferred = premier_league.tail(10).reset_index(drop=True)
+    filler = preferred.assign(home_shots=12.0, source="other")
+    filler.loc[3, "home_goals"] = 9.0
+    merged, disagreements = merge([preferred, filler.tail(9)])
     assert merged["home_shots"].notna().sum() == 9
-    assert merged.set_index("match_id")["home_goals"].equals(one.set_index("match_id")["home_goals"])
-    (found,) = disagreements.to_dict("records")
-    assert (found["field"], found["source"], found["other_source"]) == ("score", "bundled", "other")
+    assert merged.set_index("match_id")["home_goals"].equals(preferred.set_index("match_id")["home_goals"])
+    (disagreement,) = disagreements.to_dict("records")
+    assert (disagreement["field"], disagreement["source"], disagreement["other_source"]) == (
+        "score",
+        "bundled",
+        "other",
+    )
 
 
 def test_sources_that_count_a_pairs_meetings_differently_mean_the_match_of_the_same_day(premier_league) -> None:
@@ -367,20 +371,20 @@ def test_sources_that_count_a_pairs_meetings_differently_mean_the_match_of_the_s
         return conform(with_match_ids(rows.assign(kick_off=pd.to_datetime(days, utc=True), matchday=matchdays)))
 
     # by matchday the postponed meeting of October, played in May, is still the first
-    one, two = table("one", (second, third), (20, 5)), table("two", (second, third), (float("nan"),) * 2)
-    merged, disagreements = merge([one, two])
-    assert merged.set_index("match_id")["kick_off"].to_dict() == one.set_index("match_id")["kick_off"].to_dict()
-    assert [one for one in disagreements["field"] if one == "day"] == []
+    preferred, other = table("one", (second, third), (20, 5)), table("two", (second, third), (float("nan"),) * 2)
+    merged, disagreements = merge([preferred, other])
+    assert merged.set_index("match_id")["kick_off"].to_dict() == preferred.set_index("match_id")["kick_off"].to_dict()
+    assert [field for field in disagreements["field"] if field == "day"] == []
     # one that only the second source has keeps a number of its own
-    merged, _ = merge([one, table("two", (first, second, third), (float("nan"),) * 3)])
+    merged, _ = merge([preferred, table("two", (first, second, third), (float("nan"),) * 3)])
     assert len(merged) == merged["match_id"].nunique() == 3
     assert merged["kick_off"].dt.strftime("%Y-%m-%d").tolist() == [first, second, third]
 
 
 def test_of_an_awarded_match_the_score_as_played_is_kept_and_the_award_flagged(premier_league) -> None:
-    one = premier_league.tail(1).assign(home_goals=3.0, away_goals=0.0, awarded=True)
-    two = premier_league.tail(1).assign(home_goals=0.0, away_goals=0.0)
-    merged, disagreements = merge([one, two])
+    awarded = premier_league.tail(1).assign(home_goals=3.0, away_goals=0.0, awarded=True)
+    as_played = premier_league.tail(1).assign(home_goals=0.0, away_goals=0.0)
+    merged, disagreements = merge([awarded, as_played])
     assert (merged["home_goals"].item(), merged["awarded"].item()) == (0.0, True)
     assert disagreements["kept"].item() == "0-0"
 
@@ -400,7 +404,7 @@ def test_three_sources_agree_on_a_season_of_the_premier_league(site, tmp_path: P
     season = result.matches[result.matches["season"] == "2023-24"]
     assert len(season) == 380
     assert season["home_shots"].notna().all()
-    assert [one for one in result.report["disagreements"] if one["field"] == "score"] == []
+    assert [disagreement for disagreement in result.report["disagreements"] if disagreement["field"] == "score"] == []
 
 
 @pytest.mark.shared
@@ -418,11 +422,11 @@ def test_inspecting_a_file_with_hundreds_of_defects_tells_each_kind_once_what_is
 
 
 def test_inspecting_the_bundled_replay_tells_what_is_still_to_come_where_it_stands(tmp_path: Path) -> None:
-    told, unusable = inspect_source(Settings(home=tmp_path))
-    (last,) = [line.split() for line in told.splitlines() if line.strip().startswith("2025-26")]
-    known = as_known_at(bundled.load(), bundled.REPLAY_AS_OF)
-    assert int(last[3]) == (known["status"] == "scheduled").sum() > 80
-    assert told.startswith("source: bundled, as of 2026-03-13 12:00 UTC")
+    output, unusable = inspect_source(Settings(home=tmp_path))
+    (last,) = [line.split() for line in output.splitlines() if line.strip().startswith("2025-26")]
+    matches = as_known_at(bundled.load(), bundled.REPLAY_AS_OF)
+    assert int(last[3]) == (matches["status"] == "scheduled").sum() > 80
+    assert output.startswith("source: bundled, as of 2026-03-13 12:00 UTC")
     assert unusable == ()
 
 
@@ -430,8 +434,8 @@ def test_inspecting_tells_what_a_source_holds_and_what_is_wrong_with_it(site, tm
     rows = "E0,16/08/2025,Arsenal,Chelsea,2,1\nE0,23/08/2025,Chelsea,Arsenl,2,1\n"
     site.files["/mmz4281/2526/E0.csv"] = (HEADER + rows).encode()
     settings = _remote(site, tmp_path, as_of=datetime(2026, 3, 13, tzinfo=UTC))
-    told, unusable = inspect_source(settings, [PL, "eng-championship"])
+    output, unusable = inspect_source(settings, [PL, "eng-championship"])
     assert unusable == ("eng-championship",)
-    assert "1 matches from 1 files, 2 rows; 1 rejected" in told
-    assert "row 3: club 'Arsenl'" in told
-    assert "eng-championship\n  cannot be loaded" in told
+    assert "1 matches from 1 files, 2 rows; 1 rejected" in output
+    assert "row 3: club 'Arsenl'" in output
+    assert "eng-championship\n  cannot be loaded" in output

@@ -66,14 +66,14 @@ def test_what_is_no_document_with_matches_fails_the_file(broken: bytes) -> None:
 
 
 def _real(folder: Path, name: str):
-    one = next(entry for entry in CATALOGUE if entry.openfootball == Path(name).stem)
-    return parse((folder / "openfootball" / name).read_bytes(), name, one.slug, name[:7], one.timezone)
+    competition = next(entry for entry in CATALOGUE if entry.openfootball == Path(name).stem)
+    return parse((folder / "openfootball" / name).read_bytes(), name, competition.slug, name[:7], competition.timezone)
 
 
 @pytest.mark.shared
 def test_the_66_matches_of_july_2020_are_not_read_as_july_2019(shared_data: Path) -> None:
     table, defects, _ = _real(shared_data, "2019-20/en.1.json")
-    assert sum(one.repaired for one in defects) == 66
+    assert sum(defect.repaired for defect in defects) == 66
     assert len(table) == 380
     assert table["kick_off"].min() >= pd.Timestamp("2019-08-01", tz="UTC")
 
@@ -81,21 +81,21 @@ def test_the_66_matches_of_july_2020_are_not_read_as_july_2019(shared_data: Path
 @pytest.mark.shared
 def test_the_276_matches_a_year_early_are_moved_and_the_12_duplicates_refused(shared_data: Path) -> None:
     table, defects, _ = _real(shared_data, "2025-26/en.3.json")
-    assert sum(one.repaired for one in defects) == len(defects) == 276
+    assert sum(defect.repaired for defect in defects) == len(defects) == 276
     assert len(table) == 552, "of the four rows that name only AFC, AFC Wimbledon's away matches were missing"
     assert table["kick_off"].min() >= pd.Timestamp("2025-07-25", tz="UTC")
     table, defects, _ = _real(shared_data, "2025-26/en.4.json")
-    assert sum("duplicate of row" in one.reason for one in defects) == 12
+    assert sum("duplicate of row" in defect.reason for defect in defects) == 12
 
 
 @pytest.mark.shared
 @pytest.mark.slow
 def test_all_leagues_of_the_catalogue_are_read_and_every_club_is_known(shared_data: Path) -> None:
-    known = {one.openfootball for one in CATALOGUE}
+    names = {competition.openfootball for competition in CATALOGUE}
     refused = []
     for path in sorted((shared_data / "openfootball").glob("20*/*.json")):
-        if path.stem in known:
+        if path.stem in names:
             _, defects, _ = _real(shared_data, f"{path.parent.name}/{path.name}")
-            refused += [(path, one.row, one.reason) for one in defects if not one.repaired]
+            refused += [(path, defect.row, defect.reason) for defect in defects if not defect.repaired]
     known_reasons = ("cancelled", "duplicate of row")
-    assert [one for one in refused if not any(reason in one[2] for reason in known_reasons)] == []
+    assert [rejection for rejection in refused if not any(reason in rejection[2] for reason in known_reasons)] == []

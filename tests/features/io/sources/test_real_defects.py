@@ -43,12 +43,12 @@ def test_ragged_rows_and_blank_tails_lose_no_match_and_no_odds(shared_data: Path
 def test_a_file_with_a_byte_order_mark_has_its_first_column(shared_data: Path) -> None:
     content = (shared_data / "defects/BRA_all.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbf")
-    with pytest.raises(SourceError, match="rows rejected") as told:  # all seasons in one file: not a season's
+    with pytest.raises(SourceError, match="rows rejected") as error:  # all seasons in one file: not a season's
         football_data.parse(content, "BRA_all.csv", "bra-serie-a", "2012-13", "BRA")
-    assert "no column" not in str(told.value)
+    assert "no column" not in str(error.value)
 
 
-def test_a_file_of_all_seasons_of_a_league_gives_each_season_whole_and_no_odds_before_the_match(
+def test_a_file_of_all_seasons_gives_whole_seasons_and_no_odds_before_the_match(
     shared_data: Path,
 ) -> None:
     content = (shared_data / "defects/BRA_all.csv").read_bytes()
@@ -100,7 +100,9 @@ def test_shots_are_there_from_2000_in_england_and_later_elsewhere(shared_data: P
 
 def test_more_shots_on_target_than_shots_are_left_out(shared_data: Path) -> None:
     table, defects, _ = _csv(shared_data, "footballdata/E0_2122.csv", "eng-premier-league")
-    assert [(one.row, one.repaired) for one in defects if "more shots on target" in one.reason] == [(10, True)]
+    assert [(defect.row, defect.repaired) for defect in defects if "more shots on target" in defect.reason] == [
+        (10, True)
+    ]
     assert table["away_shots"].isna().sum() == 1
 
 
@@ -116,8 +118,8 @@ def test_a_pair_that_meets_twice_at_one_ground_plays_two_matches_and_a_season_ma
 def test_cancelled_matches_are_refused_by_row_and_postponed_ones_wait(shared_data: Path) -> None:
     table, defects, rows = _json(shared_data, "2019-20/fr.1.json", "fra-ligue-1")
     assert (len(table), rows) == (279, 380)
-    assert {one.reason for one in defects} == {"the match was cancelled"}
-    assert all(one.row and one.file for one in defects)
+    assert {defect.reason for defect in defects} == {"the match was cancelled"}
+    assert all(defect.row and defect.file for defect in defects)
     english, _, _ = _json(shared_data, "2025-26/en.1.json", "eng-premier-league")
     assert (english["status"] == "postponed").sum() == 1
     assert english.loc[english["status"] != "played", "home_goals"].isna().all()
@@ -128,10 +130,10 @@ def test_of_a_match_with_extra_time_the_ninety_minutes_count(shared_data: Path) 
 
     name = "2019-20/it.2.json"
     raw = json.loads((shared_data / "openfootball" / name).read_bytes())["matches"]
-    (long,) = (one for one in raw if "p" in (one.get("score") or {}))
+    (long,) = (entry for entry in raw if "p" in (entry.get("score") or {}))
     table, _, _ = _json(shared_data, name, "ita-serie-b")
-    kept = table[table["kick_off"].dt.strftime("%Y-%m-%d") == long["date"]]
-    assert long["score"]["ft"] in kept[["home_goals", "away_goals"]].astype(int).to_numpy().tolist()
+    rows_of_the_day = table[table["kick_off"].dt.strftime("%Y-%m-%d") == long["date"]]
+    assert long["score"]["ft"] in rows_of_the_day[["home_goals", "away_goals"]].astype(int).to_numpy().tolist()
 
 
 def test_without_a_time_of_day_only_the_day_is_known(shared_data: Path) -> None:
@@ -144,7 +146,10 @@ def test_verona_against_roma_is_kept_as_played_and_flagged_as_awarded(site, tmp_
     site.files["/2020-21/it.1.json"] = (shared_data / "openfootball/2020-21/it.1.json").read_bytes()
     address = {"football_data_url": site.url, "openfootball_url": site.url}
     settings = Settings(source="football_data,openfootball", home=tmp_path, first_season=2020, **address)
-    found = load(settings, "ita-serie-a", now=pd.Timestamp("2021-06-01", tz="UTC").to_pydatetime())
-    (match,) = found.matches[found.matches["awarded"]].itertuples()
+    result = load(settings, "ita-serie-a", now=pd.Timestamp("2021-06-01", tz="UTC").to_pydatetime())
+    (match,) = result.matches[result.matches["awarded"]].itertuples()
     assert (match.kick_off.strftime("%Y-%m-%d"), match.home_goals, match.away_goals) == ("2020-09-19", 0, 0)
-    assert any(one["match_id"] == match.match_id and one["kept"] == "0-0" for one in found.report["disagreements"])
+    assert any(
+        disagreement["match_id"] == match.match_id and disagreement["kept"] == "0-0"
+        for disagreement in result.report["disagreements"]
+    )
