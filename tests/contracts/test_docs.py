@@ -65,8 +65,8 @@ def test_readme_can_be_read_in_one_go(documents: dict[str, str]) -> None:
 def test_sentences_are_found() -> None:
     """Headings, list items and cells end a sentence; code is none."""
     text = "# Title\n\nOne two. Three\nfour:\n\n- five [six](seven)\n- `eight`\n\n    code here\n\n| nine | ten |\n"
-    found = [sentence for sentence in sentences(text) if sentence]
-    assert found == ["# Title", "One two.", "Three four:", "- five six", "- `eight`", "nine", "ten"]
+    cleaned = [sentence for sentence in sentences(text) if sentence]
+    assert cleaned == ["# Title", "One two.", "Three four:", "- five six", "- `eight`", "nine", "ten"]
 
 
 def test_every_relative_link_leads_somewhere(documents: dict[str, str], repository: Path) -> None:

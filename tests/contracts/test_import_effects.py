@@ -49,5 +49,5 @@ def test_importing_a_module_has_no_effect(repository: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = {module: set(effects) for module, effects in json.loads(done.stdout.splitlines()[-1]).items()}
-    assert found == {module: effects for module, (effects, _) in EXPECTED.items()}
+    recorded = {module: set(effects) for module, effects in json.loads(done.stdout.splitlines()[-1]).items()}
+    assert recorded == {module: effects for module, (effects, _) in EXPECTED.items()}

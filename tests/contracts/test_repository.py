@@ -65,9 +65,13 @@ def test_the_lock_satisfies_what_the_project_asks_for(repository: Path) -> None:
         name.lower()
         for name in re.findall(r"^([A-Za-z0-9._-]+)==", (repository / "requirements.lock").read_text(), re.M)
     }
-    asked = [*project["dependencies"], *(item for group in project["optional-dependencies"].values() for item in group)]
+    requirements = [
+        *project["dependencies"],
+        *(item for group in project["optional-dependencies"].values() for item in group),
+    ]
     names = {
-        re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-") for requirement in asked
+        re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+        for requirement in requirements
     }
     assert names - {"touchline"} <= locked
 
@@ -82,13 +86,13 @@ def test_environment_and_logging_have_few_homes(repository: Path) -> None:
         *("features/io/settings.py", "features/io/setting_names.py", "features/io/registry.py", "features/io/store.py"),
         *("orchestration/local/services.py", "serving/api/app.py"),
     }
-    found = {
+    users = {
         name
         for name in tracked(repository)
         if re.match(r"(features|monitoring|orchestration|serving|ui)/.*\.py$", name)
         and pattern.search((repository / name).read_text())
     }
-    assert found <= allowed
+    assert users <= allowed
 
 
 @pytest.mark.medium
