@@ -98,10 +98,10 @@ def burns(
         f"{name}{speed}": (
             [series(segments, step) for segments in fires],
             [*(series(segments, step) for segments in quiet), *never],
-            moment,
+            eval_time,
             {},
         )
-        for speed, (fires, quiet), step, moment in (("FastBurn", fast, 1, "8h"), ("SlowBurn", slow, 5, "72h"))
+        for speed, (fires, quiet), step, eval_time in (("FastBurn", fast, 1, "8h"), ("SlowBurn", slow, 5, "72h"))
     }
 
 
@@ -291,9 +291,9 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
 
 @pytest.fixture
 def promtool(require: Callable[[bool, str], None]) -> str:
-    found = shutil.which("promtool")
-    require(found is not None, "promtool is not installed (Debian package prometheus)")
-    return str(found)
+    path = shutil.which("promtool")
+    require(path is not None, "promtool is not installed (Debian package prometheus)")
+    return str(path)
 
 
 def rules() -> dict[str, dict[str, Any]]:
@@ -310,13 +310,13 @@ def rules_behind(name: str, folder: Path) -> Path:
     """The alert with the recordings that it looks at: evaluating all the others over three days takes minutes."""
     text = rules()[name]["expr"]
     groups = [group for file in FILES for group in yaml.safe_load(file.read_text())["groups"]]
-    kept = [
-        {**group, "rules": found}
+    needed_groups = [
+        {**group, "rules": needed_rules}
         for group in groups
-        if (found := [rule for rule in group["rules"] if rule.get("alert") == name or _read_by(text, rule)])
+        if (needed_rules := [rule for rule in group["rules"] if rule.get("alert") == name or _read_by(text, rule)])
     ]
     target = folder / "rules.yaml"
-    target.write_text(yaml.safe_dump({"groups": kept}))
+    target.write_text(yaml.safe_dump({"groups": needed_groups}))
     return target
 
 
@@ -325,14 +325,14 @@ def _read_by(text: str, rule: dict[str, Any]) -> bool:
 
 
 def expectation(name: str, series: Series, fires: bool) -> dict[str, Any]:
-    _, _, moment, labels = CASES[name]
+    _, _, eval_time, labels = CASES[name]
     rule = rules()[name]
     alert = {"exp_labels": {**rule["labels"], **labels}, "exp_annotations": rule["annotations"]}
     return {
         "name": f"{name} {'fires' if fires else 'keeps quiet'}",
-        "interval": "5m" if moment == "72h" else "1m",
-        "input_series": [{"series": one, "values": values} for one, values in series.items()],
-        "alert_rule_test": [{"eval_time": moment, "alertname": name, "exp_alerts": [alert] if fires else []}],
+        "interval": "5m" if eval_time == "72h" else "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [{"eval_time": eval_time, "alertname": name, "exp_alerts": [alert] if fires else []}],
     }
 
 

@@ -85,14 +85,14 @@ def test_no_panel_overlaps_another_or_leaves_the_grid() -> None:
     for name, board in boards().items():
         places = [(panel["title"], panel["gridPos"]) for panel in board["panels"]]
         assert all(at["x"] >= 0 and at["x"] + at["w"] <= 24 for _, at in places)
-        for (one, a), (other, b) in combinations(places, 2):
+        for (title, a), (other_title, b) in combinations(places, 2):
             apart = (
                 a["x"] + a["w"] <= b["x"]
                 or b["x"] + b["w"] <= a["x"]
                 or a["y"] + a["h"] <= b["y"]
                 or b["y"] + b["h"] <= a["y"]
             )
-            assert apart, f"{name}: {one} lies over {other}"
+            assert apart, f"{name}: {title} lies over {other_title}"
 
 
 def test_every_panel_asks_the_data_source_that_the_reader_chose() -> None:
@@ -116,8 +116,8 @@ def test_every_panel_tells_its_unit_and_every_line_its_name() -> None:
             assert len(set(names)) == len(names), where
             for target in panel["targets"]:
                 split = re.findall(r"by \(([^)]*)\)", target["expr"])
-                shown = {label for group in split for label in group.split(", ")} - {"le"}
-                assert all(f"{{{{{label}}}}}" in target["legendFormat"] for label in shown), where
+                labels = {label for group in split for label in group.split(", ")} - {"le"}
+                assert all(f"{{{{{label}}}}}" in target["legendFormat"] for label in labels), where
 
 
 def test_a_missed_objective_is_red() -> None:
@@ -128,7 +128,7 @@ def test_a_missed_objective_is_red() -> None:
         ("Sync predictions within 50 ms, last day", 0.5),
     ):
         steps = panels[title]["fieldConfig"]["defaults"]["thresholds"]["steps"]
-        assert [(one["color"], one["value"]) for one in steps] == [("red", None), ("green", share)]
+        assert [(step["color"], step["value"]) for step in steps] == [("red", None), ("green", share)]
 
 
 def test_every_expression_is_promql() -> None:
@@ -174,8 +174,10 @@ class Traffic:
             }
 
     def _exported(self, sample: str) -> bool:
-        found = (httpx.get(f"http://{one}/metrics", timeout=2).text for one in addresses(self._service).values())
-        return any(sample in text for text in found)
+        expositions = (
+            httpx.get(f"http://{address}/metrics", timeout=2).text for address in addresses(self._service).values()
+        )
+        return any(sample in text for text in expositions)
 
     def _until(self, *samples: str) -> None:
         wait_until(lambda: self._ask() and all(map(self._exported, samples)), 60, 0.5)
@@ -246,8 +248,8 @@ class Prometheus:
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
         """Series with a figure: NaN says that nothing was counted."""
-        found = self.get("/api/v1/query", query=expression)["result"]
-        return [one for one in found if one["value"][1] != "NaN"]
+        series = self.get("/api/v1/query", query=expression)["result"]
+        return [sample for sample in series if sample["value"][1] != "NaN"]
 
     def wait_for(self, expression: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
@@ -288,10 +290,10 @@ def prometheus(
     traffic.start()
     process = subprocess.Popen(command)
     try:
-        found = Prometheus(listening)
-        found.wait_for("touchline:predictions_over_50ms:ratio_rate3d >= 0")
-        found.wait_for("touchline:unavailable_requests:ratio_rate3d >= 0")
-        yield found
+        prometheus = Prometheus(listening)
+        prometheus.wait_for("touchline:predictions_over_50ms:ratio_rate3d >= 0")
+        prometheus.wait_for("touchline:unavailable_requests:ratio_rate3d >= 0")
+        yield prometheus
     finally:
         traffic.stop()
         process.terminate()

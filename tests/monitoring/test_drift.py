@@ -99,9 +99,9 @@ def test_measuring_twice_gives_the_same(frame: pd.DataFrame, trust: DriftCalibra
 
 def test_too_little_history_is_said_and_not_guessed() -> None:
     few = pd.DataFrame({"competition": "a", "season": "2024-25", "kick_off": pd.Timestamp("2025-01-01", tz="UTC")}, [0])
-    one = calibrate(few.assign(**dict.fromkeys(COLUMNS, 0.0)), COLUMNS)
-    assert one.false_alarm_rate is None
-    assert one.thresholds["elo"] == pytest.approx(MAX_DRIFT_P_VALUE / len(COLUMNS))
+    calibration = calibrate(few.assign(**dict.fromkeys(COLUMNS, 0.0)), COLUMNS)
+    assert calibration.false_alarm_rate is None
+    assert calibration.thresholds["elo"] == pytest.approx(MAX_DRIFT_P_VALUE / len(COLUMNS))
 
 
 def test_reference_is_three_seasons_window_is_100_matches(frame: pd.DataFrame) -> None:
@@ -119,8 +119,8 @@ def test_the_season_as_it_was_is_stable(undrifted: DriftReport) -> None:
     assert summary["share"] == 0
     assert summary["matches"] == WINDOW
     assert summary["method"] == "ks"
-    assert {one["column"] for one in summary["columns"]} == set(COLUMNS)
-    assert all(one["p_value"] > one["threshold"] for one in summary["columns"])
+    assert {column["column"] for column in summary["columns"]} == set(COLUMNS)
+    assert all(column["p_value"] > column["threshold"] for column in summary["columns"])
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_a_changed_league_is_found(frame: pd.DataFrame, trust: DriftCalibration)
 
 def test_few_matches_give_no_verdict(frame: pd.DataFrame, trust: DriftCalibration) -> None:
     loud = planted(frame, elo=50.0)
-    one = drift_report(loud, "2025-09-15", trust)
-    assert one.summary["state"] == "too_few_matches"
-    assert one.summary["share"] is None
-    assert 0 < one.summary["matches"] < WINDOW
-    assert "too few matches" in one.html
-    assert "a new model is promoted only after a review" in one.html
+    report = drift_report(loud, "2025-09-15", trust)
+    assert report.summary["state"] == "too_few_matches"
+    assert report.summary["share"] is None
+    assert 0 < report.summary["matches"] < WINDOW
+    assert "too few matches" in report.html
+    assert "a new model is promoted only after a review" in report.html
 
 
 def test_matches_after_the_week_do_not_enter(
@@ -211,8 +211,8 @@ def test_the_summary_is_json_and_feeds_the_exporter(undrifted: DriftReport, tmp_
 
 
 def test_a_review_is_of_one_report_by_a_named_person(undrifted: DriftReport) -> None:
-    one = review(undrifted.summary, " Ada ", "quiet", AS_OF)
-    assert (one["week"], one["report"], one["by"]) == (WEEK, undrifted.summary["digest"], "Ada")
+    reviewed = review(undrifted.summary, " Ada ", "quiet", AS_OF)
+    assert (reviewed["week"], reviewed["report"], reviewed["by"]) == (WEEK, undrifted.summary["digest"], "Ada")
     for by, note in (("", "quiet"), ("Ada", " ")):
         with pytest.raises(InvalidInputError):
             review(undrifted.summary, by, note, AS_OF)
@@ -233,9 +233,9 @@ def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, tr
     assert report.summary["competitions"] == ["eng-premier-league"]
     assert report.summary["matches"] == WINDOW
     assert "eng-championship is excluded: it has 40 matches" in report.html
-    told = json.loads(json.dumps(report.summary))
+    read_back = json.loads(json.dumps(report.summary))
     assert (
-        DriftSummary.model_validate(told).excluded_competitions["eng-championship"].matches == 40
+        DriftSummary.model_validate(read_back).excluded_competitions["eng-championship"].matches == 40
     )  # as the API tells it
 
 

@@ -240,21 +240,21 @@ def test_a_planted_fault_is_caught_by_the_claim_about_it(suite: Suite, name: str
 def test_a_failed_check_shows_how_many_rows_and_which() -> None:
     rows = sound_results()
     rows.loc[rows.index[:8], "home_goals"] = 99.0
-    found = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
-    assert found.failed_rows == 8
-    assert found.observed == f"8 of {ROWS} rows fail"
-    assert len(found.examples) == MAX_EXAMPLES
-    assert found.examples[0]["match_id"] == rows["match_id"].iloc[0]
-    assert found.examples[0]["home_goals"] == 99.0
-    assert json.loads(json.dumps(found.examples)) == list(found.examples)
+    goals_check = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
+    assert goals_check.failed_rows == 8
+    assert goals_check.observed == f"8 of {ROWS} rows fail"
+    assert len(goals_check.examples) == MAX_EXAMPLES
+    assert goals_check.examples[0]["match_id"] == rows["match_id"].iloc[0]
+    assert goals_check.examples[0]["home_goals"] == 99.0
+    assert json.loads(json.dumps(goals_check.examples)) == list(goals_check.examples)
 
 
 def test_a_claim_that_cannot_be_tested_fails_and_says_why() -> None:
     rows = sound_results().assign(home_goals="two")
-    found = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
-    assert found.blocks
-    assert found.error
-    assert found.observed == "could not be evaluated"
+    goals_check = {result.name: result for result in validate(Suite.RESULTS, rows, AS_OF)}["home_goals_are_plausible"]
+    assert goals_check.blocks
+    assert goals_check.error
+    assert goals_check.observed == "could not be evaluated"
 
 
 @pytest.mark.parametrize(
@@ -270,9 +270,9 @@ def test_a_claim_that_cannot_be_tested_fails_and_says_why() -> None:
 )
 def test_a_rating_that_cannot_be_is_shown_with_its_club_and_name(name: str, value: float, claim: str) -> None:
     rows = cell(name, value)(sound_states())
-    found = {result.name: result for result in validate(Suite.STATES, rows, AS_OF)}[claim]
-    assert (found.blocks, found.failed_rows) == (True, 1)
-    assert found.examples[0] == {
+    claim_check = {result.name: result for result in validate(Suite.STATES, rows, AS_OF)}[claim]
+    assert (claim_check.blocks, claim_check.failed_rows) == (True, 1)
+    assert claim_check.examples[0] == {
         "team": rows["team"].iloc[7],
         claim.removeprefix("ratings_are_").replace("known", "unknown").replace("plausible", "implausible"): name,
     }
@@ -324,8 +324,8 @@ def test_a_source_that_returns_nothing_loses_its_results() -> None:
     """A chosen source that gives nothing any more loses all that it gave."""
     before = sound_results()
     other = before.tail(100).assign(source="files")
-    kept = published_results(before, other, ("bundled", "files"))
-    assert validate(Suite.PUBLISHED, kept, AS_OF)[0].failed_rows == ROWS - 100
+    published = published_results(before, other, ("bundled", "files"))
+    assert validate(Suite.PUBLISHED, published, AS_OF)[0].failed_rows == ROWS - 100
 
 
 def test_a_result_of_a_day_without_a_time_may_be_known_on_that_day() -> None:

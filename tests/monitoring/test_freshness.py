@@ -19,9 +19,9 @@ PRODUCTION = 3
 
 def published(matches: pd.DataFrame) -> pd.DataFrame:
     upcoming = matches.loc[matches["status"] == Status.SCHEDULED, ["match_id"]]
-    known = matches.loc[matches["status"] == Status.PLAYED, "kick_off"].max()
+    last_played = matches.loc[matches["status"] == Status.PLAYED, "kick_off"].max()
     return upcoming.assign(
-        published_at=pd.Timestamp(AS_OF) - pd.Timedelta(days=1), features_as_of=known, model_version=PRODUCTION
+        published_at=pd.Timestamp(AS_OF) - pd.Timedelta(days=1), features_as_of=last_played, model_version=PRODUCTION
     )
 
 
@@ -29,9 +29,9 @@ def test_a_fresh_lake_misses_nothing() -> None:
     matches = as_known_at(bundled.load(), AS_OF)
     document = freshness_report(matches, published(matches), 280, {}, AS_OF, NOW, PRODUCTION)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    one = document["competitions"][PREMIER_LEAGUE]
-    assert [one[name] for name in ("overdue", "unlisted", "without_forecast", "stale", "quarantined")] == [0] * 5
-    assert one["results"] + one["fixtures"] == len(matches)
+    counts = document["competitions"][PREMIER_LEAGUE]
+    assert [counts[name] for name in ("overdue", "unlisted", "without_forecast", "stale", "quarantined")] == [0] * 5
+    assert counts["results"] + counts["fixtures"] == len(matches)
     assert document["forecasts"]["settled"] == 280
     assert document["written_at"] == NOW.isoformat()
 

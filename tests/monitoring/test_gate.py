@@ -92,8 +92,8 @@ def evidence(n: int = 280, candidate: np.ndarray | None = None, **changes: Any) 
     )
 
 
-def shut(one: Evidence) -> tuple[str, ...]:
-    return evaluate(one).failed
+def shut(candidate_evidence: Evidence) -> tuple[str, ...]:
+    return evaluate(candidate_evidence).failed
 
 
 def test_a_better_model_with_sound_evidence_opens_the_gate() -> None:
@@ -131,8 +131,10 @@ def test_of_many_slightly_worse_models_hardly_any_passes() -> None:
     for seed in range(40):
         truth, y = season(280, seed)
         worse = towards_thirds(truth, 0.25)
-        one = evidence(settled=settled(worse, truth, y, 8), production_settled=settled(truth, truth, y, 7))
-        passed += "not_worse_than_production" not in shut(one)
+        candidate_evidence = evidence(
+            settled=settled(worse, truth, y, 8), production_settled=settled(truth, truth, y, 7)
+        )
+        passed += "not_worse_than_production" not in shut(candidate_evidence)
     assert passed <= 1
 
 
@@ -141,18 +143,26 @@ def test_a_small_significant_deterioration_fails(share: float) -> None:
     """Steps that each stay within the margin would add up to a much worse model."""
     truth, y = season(2000)
     slightly = truth * (1 - share / 2) + np.eye(3)[(y + 1) % 3] * share / 2
-    one = evidence(settled=settled(slightly, truth, y, 8), production_settled=settled(truth, truth, y, 7))
-    line = next(each for each in evaluate(one).conditions if each.name == "not_worse_than_production")
+    candidate_evidence = evidence(
+        settled=settled(slightly, truth, y, 8), production_settled=settled(truth, truth, y, 7)
+    )
+    line = next(
+        condition
+        for condition in evaluate(candidate_evidence).conditions
+        if condition.name == "not_worse_than_production"
+    )
     assert abs(float(line.value.split()[0])) < 0.001, "well within the margin"
     assert line.passed is (share < 0), line
 
 
 def test_forecasts_made_from_other_results_are_not_compared() -> None:
-    one = evidence()
-    assert one.production_settled is not None
+    candidate_evidence = evidence()
+    assert candidate_evidence.production_settled is not None
     days = np.where(np.arange(280) < 200, 1, 0)
-    later = one.settled.assign(features_as_of=one.settled["features_as_of"] + pd.to_timedelta(days, unit="D"))
-    verdict = evaluate(replace(one, settled=later))
+    later = candidate_evidence.settled.assign(
+        features_as_of=candidate_evidence.settled["features_as_of"] + pd.to_timedelta(days, unit="D")
+    )
+    verdict = evaluate(replace(candidate_evidence, settled=later))
     assert verdict.failed == ("not_worse_than_production",)
     assert any("only 80 settled matches in common" in condition.why for condition in verdict.conditions)
 
@@ -188,7 +198,7 @@ def first(model: np.ndarray, truth: np.ndarray, y: np.ndarray) -> str | None:
     """What is said of a first version with these walk-forward forecasts."""
     rows = settled(model, truth, y, 1)
     ours, references = metrics.rps(model, y), (probability_columns(rows, "base"), probability_columns(rows, "elo"))
-    return first_version_rejection(*(paired_difference(ours, metrics.rps(one, y)) for one in references))
+    return first_version_rejection(*(paired_difference(ours, metrics.rps(reference, y)) for reference in references))
 
 
 def test_first_version_is_compared_with_both_baselines() -> None:
@@ -211,8 +221,8 @@ def test_first_version_needs_enough_matches() -> None:
 
 
 def test_an_empty_sample_shuts_everything_that_rests_on_it() -> None:
-    one = evidence()
-    refused = shut(replace(one, settled=one.settled.iloc[:0]))
+    candidate_evidence = evidence()
+    refused = shut(replace(candidate_evidence, settled=candidate_evidence.settled.iloc[:0]))
     assert {
         "enough_matches",
         "trained_before_evaluation",
@@ -227,8 +237,8 @@ def test_a_small_sample_is_not_enough_however_good_it_looks() -> None:
     assert {"enough_matches", "not_worse_than_production"} <= set(shut(evidence(n=99)))
 
 
-def why(one: Evidence, name: str) -> str:
-    return next(condition.why for condition in evaluate(one).conditions if condition.name == name)
+def why(candidate_evidence: Evidence, name: str) -> str:
+    return next(condition.why for condition in evaluate(candidate_evidence).conditions if condition.name == name)
 
 
 def test_too_few_matches_tell_how_many_more_and_what_they_wait_for() -> None:
@@ -268,20 +278,20 @@ def test_where_nothing_waits_an_approval_is_told_so() -> None:
 
 def test_production_without_settled_forecasts_fails() -> None:
     """Production without settled forecasts cannot be compared with."""
-    one = evidence()
-    assert production_settled_missing(one, None)
-    assert production_settled_missing(one, one.settled.iloc[:0])
+    candidate_evidence = evidence()
+    assert production_settled_missing(candidate_evidence, None)
+    assert production_settled_missing(candidate_evidence, candidate_evidence.settled.iloc[:0])
 
 
-def production_settled_missing(one: Evidence, rows: pd.DataFrame | None) -> bool:
-    return "not_worse_than_production" in shut(replace(one, production_settled=rows))
+def production_settled_missing(candidate_evidence: Evidence, rows: pd.DataFrame | None) -> bool:
+    return "not_worse_than_production" in shut(replace(candidate_evidence, production_settled=rows))
 
 
 def test_only_the_matches_in_common_are_compared() -> None:
-    one = evidence()
-    assert one.production_settled is not None
-    elsewhere = one.production_settled.assign(match_id=lambda rows: "other-" + rows["match_id"])
-    assert production_settled_missing(one, elsewhere)
+    candidate_evidence = evidence()
+    assert candidate_evidence.production_settled is not None
+    elsewhere = candidate_evidence.production_settled.assign(match_id=lambda rows: "other-" + rows["match_id"])
+    assert production_settled_missing(candidate_evidence, elsewhere)
 
 
 def test_the_first_model_needs_no_predecessor() -> None:
@@ -293,9 +303,9 @@ def test_a_model_trained_past_the_evaluation_window_is_refused() -> None:
 
 
 def test_forecasts_of_another_version_are_no_evidence() -> None:
-    one = evidence()
-    foreign = one.settled.assign(model_version=np.where(np.arange(280) == 5, 6, 8))
-    assert shut(replace(one, settled=foreign)) == ("trained_before_evaluation",)
+    candidate_evidence = evidence()
+    foreign = candidate_evidence.settled.assign(model_version=np.where(np.arange(280) == 5, 6, 8))
+    assert shut(replace(candidate_evidence, settled=foreign)) == ("trained_before_evaluation",)
 
 
 @pytest.mark.parametrize(
@@ -323,11 +333,11 @@ def test_drift_that_nobody_has_answered_for_shuts_the_gate(drift: dict | None, r
 
 
 @pytest.mark.parametrize(
-    ("moment", "is_open"), [("2026-03-23T07:30", True), ("2026-03-23T23:59", True), ("2026-03-24T00:01", False)]
+    ("time", "is_open"), [("2026-03-23T07:30", True), ("2026-03-23T23:59", True), ("2026-03-24T00:01", False)]
 )
-def test_a_drift_report_speaks_until_the_next_one_is_late(moment: str, is_open: bool) -> None:
+def test_a_drift_report_speaks_until_the_next_one_is_late(time: str, is_open: bool) -> None:
     """The report of the week of 9 March is made on the 16th, the next one in the morning of the 23rd."""
-    as_of = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    as_of = datetime.fromisoformat(time).replace(tzinfo=UTC)
     assert ("drift_reviewed" not in shut(evidence(as_of=as_of))) is is_open
 
 
@@ -344,9 +354,9 @@ def test_policy_manual_waits_for_a_person() -> None:
     assert verdict.waiting_for_approval
 
 
-def approved(one: Evidence, **changes: Any) -> Evidence:
-    given = approve(evaluate(one), 8, "Ada", "better on 280 matches", AS_OF)
-    return replace(one, approval=given, **changes)
+def approved(candidate_evidence: Evidence, **changes: Any) -> Evidence:
+    approval = approve(evaluate(candidate_evidence), 8, "Ada", "better on 280 matches", AS_OF)
+    return replace(candidate_evidence, approval=approval, **changes)
 
 
 def test_an_approval_counts_for_its_evidence() -> None:
@@ -355,20 +365,20 @@ def test_an_approval_counts_for_its_evidence() -> None:
 
 
 def test_an_approval_does_not_outlive_its_evidence() -> None:
-    one = approved(evidence(policy=Policy.MANUAL))
-    assert shut(replace(one, settled=one.settled.iloc[:-10])) == ("approved",)
-    assert shut(replace(one, production=6)) == ("approved",)
+    approved_evidence = approved(evidence(policy=Policy.MANUAL))
+    assert shut(replace(approved_evidence, settled=approved_evidence.settled.iloc[:-10])) == ("approved",)
+    assert shut(replace(approved_evidence, production=6)) == ("approved",)
 
 
 def test_an_approval_of_another_version_counts_for_nothing() -> None:
-    one = approved(evidence(policy=Policy.MANUAL))
-    other = replace(one, candidate=9, settled=one.settled.assign(model_version=9))
+    approved_evidence = approved(evidence(policy=Policy.MANUAL))
+    other = replace(approved_evidence, candidate=9, settled=approved_evidence.settled.assign(model_version=9))
     assert shut(other) == ("approved",)
 
 
 def test_an_approval_does_not_expire_by_the_hour() -> None:
-    one = approved(evidence(policy=Policy.MANUAL))
-    assert evaluate(replace(one, as_of=AS_OF + timedelta(hours=30))).passed
+    approved_evidence = approved(evidence(policy=Policy.MANUAL))
+    assert evaluate(replace(approved_evidence, as_of=AS_OF + timedelta(hours=30))).passed
 
 
 @pytest.mark.parametrize(
@@ -392,20 +402,20 @@ def test_nobody_approves_past_another_shut_condition() -> None:
 
 
 def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
-    one = evidence()
-    broken = one.settled.assign(home=np.nan)
+    candidate_evidence = evidence()
+    broken = candidate_evidence.settled.assign(home=np.nan)
     with pytest.raises(InvalidInputError):
-        evaluate(replace(one, settled=broken))
+        evaluate(replace(candidate_evidence, settled=broken))
 
 
 def test_a_match_settled_twice_is_an_error() -> None:
     """A match that is settled twice is an error not more evidence."""
-    one = evidence(n=60)
-    twice = pd.concat([one.settled, one.settled])
+    candidate_evidence = evidence(n=60)
+    twice = pd.concat([candidate_evidence.settled, candidate_evidence.settled])
     with pytest.raises(InvalidInputError, match="duplicate match_id"):
-        evaluate(replace(one, settled=twice))
+        evaluate(replace(candidate_evidence, settled=twice))
     with pytest.raises(InvalidInputError, match="duplicate match_id"):
-        evaluate(replace(one, production_settled=twice.assign(model_version=7)))
+        evaluate(replace(candidate_evidence, production_settled=twice.assign(model_version=7)))
 
 
 def test_document_remembers_since_when_it_waits() -> None:

@@ -73,20 +73,20 @@ EXPECTED = {
 
 
 def test_every_collector_is_driven_and_read_back_in_one_process() -> None:
-    found = samples(run(DRIVE_ALL + EXPOSE))
-    assert {key: found.get(key) for key in EXPECTED} == EXPECTED
+    values = samples(run(DRIVE_ALL + EXPOSE))
+    assert {key: values.get(key) for key in EXPECTED} == EXPECTED
 
 
 def test_processes_expose_sums_and_the_latest_gauge(tmp_path: Path) -> None:
     """Several processes expose sums of counts and the latest of each gauge."""
     for version in (12, 13):
         run(DRIVE_ALL.replace("12", str(version)), tmp_path)
-    found = samples(run("from monitoring import metrics as m" + EXPOSE, tmp_path))
+    values = samples(run("from monitoring import metrics as m" + EXPOSE, tmp_path))
     for key, alone in EXPECTED.items():
         gauge = key[0].startswith(("touchline_queue", "touchline_active", "touchline_model_loaded"))
         latest = 13.0 if key[0] == "touchline_model_version" else alone
         summed = 2 * alone
-        assert found[key] == (latest if gauge or key[0] == "touchline_model_version" else summed), key
+        assert values[key] == (latest if gauge or key[0] == "touchline_model_version" else summed), key
 
 
 def test_forked_children_count_into_the_same_figures(tmp_path: Path) -> None:
@@ -104,19 +104,19 @@ for _ in range(3):
 for child in children:
     os.waitpid(child, 0)
 """
-    found = samples(run(code + EXPOSE, tmp_path))
-    assert found["touchline_timeouts_total", (("route", "/predict"),)] == 4.0
+    values = samples(run(code + EXPOSE, tmp_path))
+    assert values["touchline_timeouts_total", (("route", "/predict"),)] == 4.0
 
 
 def test_a_process_that_never_saw_a_model_says_nothing_about_it() -> None:
-    found = samples(run("from monitoring import metrics as m" + EXPOSE))
-    assert not [name for name, _ in found if name.startswith(("touchline_model_loaded", "touchline_model_version"))]
+    values = samples(run("from monitoring import metrics as m" + EXPOSE))
+    assert not [name for name, _ in values if name.startswith(("touchline_model_loaded", "touchline_model_version"))]
 
 
 def test_invented_methods_and_unmatched_routes_make_no_new_labels() -> None:
-    found = samples(run('from monitoring import metrics as m\nm.observe_request("BREW", None, 404, 0.1)' + EXPOSE))
+    values = samples(run('from monitoring import metrics as m\nm.observe_request("BREW", None, 404, 0.1)' + EXPOSE))
     key = ("touchline_requests_total", (("method", "other"), ("route", "unmatched"), ("status", "404")))
-    assert found[key] == 1.0
+    assert values[key] == 1.0
 
 
 def test_an_empty_lake_exports_nothing_and_does_not_fail(tmp_path: Path) -> None:
@@ -131,19 +131,19 @@ def test_a_damaged_report_is_flagged_and_leaves_the_others_alone(tmp_path: Path,
     lake.write_json(
         "reports/promotions.json", {"promotions": [{"action": "promote", "at": "2026-03-13T12:00:00+00:00"}]}
     )
-    found = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
-    assert found["touchline_report_readable", (("report", "performance"),)] == 0
-    assert found["touchline_report_readable", (("report", "promotions"),)] == 1
-    assert found["touchline_promotions", (("action", "promote"),)] == 1
+    values = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
+    assert values["touchline_report_readable", (("report", "performance"),)] == 0
+    assert values["touchline_report_readable", (("report", "promotions"),)] == 1
+    assert values["touchline_promotions", (("action", "promote"),)] == 1
 
 
 class Away(Lake):
     """A lake whose storage does not answer."""
 
-    asked = 0
+    reads = 0
 
     def read_bytes(self, path: str) -> bytes:
-        self.asked += 1
+        self.reads += 1
         raise StorageUnavailableError(f"{path} cannot be read")
 
     def list(self, folder: str) -> list[str]:
@@ -154,11 +154,11 @@ def test_unavailable_storage_is_tried_once_per_scrape(tmp_path: Path) -> None:
     """Storage that is away is flagged once and takes nothing else down."""
     lake = Away(str(tmp_path))
     metrics.QUEUE_LENGTH.labels("ml").set(4)
-    found = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
-    reports = {dict(labels)["report"]: value for (name, labels), value in found.items() if name.endswith("_readable")}
+    values = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
+    reports = {dict(labels)["report"]: value for (name, labels), value in values.items() if name.endswith("_readable")}
     assert reports == dict.fromkeys(("freshness", "performance", "drift", "review", "gate", "promotions"), 0)
-    assert found["touchline_queue_length", (("queue", "ml"),)] == 4
-    assert lake.asked == 1, "every further question would wait for the same silence"
+    assert values["touchline_queue_length", (("queue", "ml"),)] == 4
+    assert lake.reads == 1, "every further question would wait for the same silence"
 
 
 def test_storage_that_goes_away_half_way_leaves_what_was_read(tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_storage_that_goes_away_half_way_leaves_what_was_read(tmp_path: Path) ->
 
     lake = Leaving(str(tmp_path))
     lake.write_json("reports/performance.json", {"groups": []})
-    found = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
-    reports = {dict(labels)["report"]: value for (name, labels), value in found.items() if name.endswith("_readable")}
+    values = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
+    reports = {dict(labels)["report"]: value for (name, labels), value in values.items() if name.endswith("_readable")}
     assert reports == {"performance": 1, "promotions": 0}
 
 
@@ -195,5 +195,5 @@ def test_a_review_counts_only_for_the_report_it_was_made_of(tmp_path: Path, dige
     lake = Lake(str(tmp_path))
     lake.write_json("reports/drift/week=2026-03-02/summary.json", {"digest": digest})
     lake.write_json("reports/drift/week=2026-03-02/review.json", {"report": "d1", "at": "2026-03-10T09:00:00+00:00"})
-    found = [sample.name for family in ReportCollector(lake).collect() for sample in family.samples]
-    assert ("touchline_drift_review_timestamp_seconds" in found) == exported
+    names = [sample.name for family in ReportCollector(lake).collect() for sample in family.samples]
+    assert ("touchline_drift_review_timestamp_seconds" in names) == exported

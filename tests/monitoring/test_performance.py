@@ -87,19 +87,19 @@ def test_every_group_has_exactly_its_rows() -> None:
         assert find(document, competition, "season")["matches"] == len(season)
         for version, own in part.groupby("model_version"):
             for window, part_of in (("all", own), ("last_100", own.tail(100))):
-                one = find(document, competition, window, str(version))
-                assert one["matches"] == len(part_of)
-                assert one["scores"]["model"]["rps"] == pytest.approx(part_of["rps"].mean())
+                group = find(document, competition, window, str(version))
+                assert group["matches"] == len(part_of)
+                assert group["scores"]["model"]["rps"] == pytest.approx(part_of["rps"].mean())
 
 
 def test_skill_and_difference_agree_with_the_scores() -> None:
     group = find(performance_report(settled_rows(), AS_OF))
     for name in ("elo", "base"):
         ours, theirs = group["scores"]["model"]["rps"], group["scores"][name]["rps"]
-        one = group["against"][name]
-        assert one["skill"] == pytest.approx(1 - ours / theirs)
-        assert one["mean"] == pytest.approx(ours - theirs)
-        assert one["low"] < one["mean"] < one["high"] < 0
+        comparison = group["against"][name]
+        assert comparison["skill"] == pytest.approx(1 - ours / theirs)
+        assert comparison["mean"] == pytest.approx(ours - theirs)
+        assert comparison["low"] < comparison["mean"] < comparison["high"] < 0
     assert "market" not in group["against"]
     assert group["scores"]["market"] is None
 
@@ -117,8 +117,8 @@ def test_weeks_are_in_order_and_the_running_mean_ends_at_the_whole() -> None:
     rows = settled_rows()
     document = performance_report(rows, AS_OF)
     weeks = document["weeks"]
-    assert [one["week"] for one in weeks] == sorted(one["week"] for one in weeks)
-    assert sum(one["matches"] for one in weeks) == len(rows)
+    assert [week["week"] for week in weeks] == sorted(week["week"] for week in weeks)
+    assert sum(week["matches"] for week in weeks) == len(rows)
     assert weeks[-1]["rps_so_far"]["model"] == pytest.approx(rows["rps"].mean())
     assert weeks[-1]["rps_so_far"]["market"] is None
 
@@ -148,16 +148,17 @@ def test_nothing_settled_gives_an_empty_report() -> None:
 
 
 def test_one_settled_match_is_reported_without_an_interval() -> None:
-    one = find(performance_report(settled_rows(1), AS_OF))["against"]["base"]
-    assert one["n"] == 1
-    assert one["low"] is None and one["high"] is None
+    comparison = find(performance_report(settled_rows(1), AS_OF))["against"]["base"]
+    assert comparison["n"] == 1
+    assert comparison["low"] is None and comparison["high"] is None
 
 
 def test_the_paired_interval_covers_the_truth_as_often_as_it_says() -> None:
     generator = np.random.default_rng(0)
     luck = generator.normal(0.2, 0.15, (1000, 80))
     covered = [
-        (one := paired_difference(row + generator.normal(0.01, 0.03, 80), row)).low <= 0.01 <= one.high for row in luck
+        (difference := paired_difference(row + generator.normal(0.01, 0.03, 80), row)).low <= 0.01 <= difference.high
+        for row in luck
     ]
     assert 0.93 <= np.mean(covered) <= 0.97
 
@@ -171,8 +172,8 @@ def test_wilson_intervals_are_the_published_ones() -> None:
 def test_a_reliability_curve_counts_every_forecast_once() -> None:
     p = np.array([0.0, 0.05, 0.15, 0.99, 1.0])
     curve = reliability_curve(p, np.array([0, 0, 1, 1, 1]))
-    assert [one["n"] for one in curve] == [2, 1, 2]
-    assert [one["observed"] for one in curve] == [0.0, 1.0, 1.0]
+    assert [interval["n"] for interval in curve] == [2, 1, 2]
+    assert [interval["observed"] for interval in curve] == [0.0, 1.0, 1.0]
 
 
 def test_a_perfect_model_exceeds_the_limit_1_time_in_20() -> None:

@@ -63,19 +63,19 @@ def settled(rows: list[dict[str, Any]], matches: list[dict[str, Any]], **options
     return settle(pd.DataFrame(rows), table, NO_ELO, options.pop("as_of", AS_OF), **options)
 
 
-def reasons(one: Settlement) -> list[str]:
-    return one.unsettled["reason"].tolist()
+def reasons(settlement: Settlement) -> list[str]:
+    return settlement.unsettled["reason"].tolist()
 
 
 def test_a_forecast_published_before_kick_off_is_scored_as_published() -> None:
-    one = settled([row()], [match()]).settled
-    assert list(one.columns) == SCHEMA.names
+    rows = settled([row()], [match()]).settled
+    assert list(rows.columns) == SCHEMA.names
     p, y = np.array([[0.5, 0.3, 0.2]]), np.array([0])
-    assert one.loc[0, ["home_goals", "away_goals", "outcome"]].tolist() == [2, 1, 0]
-    assert one.loc[0, "rps"] == metrics.rps(p, y)[0] == pytest.approx((0.25 + 0.04) / 2)
-    assert one.loc[0, "log_loss"] == pytest.approx(-np.log(0.5))
-    assert one.loc[0, "brier"] == pytest.approx(0.25 + 0.09 + 0.04)
-    assert one.loc[0, "settled_at"] == pd.Timestamp(AS_OF)
+    assert rows.loc[0, ["home_goals", "away_goals", "outcome"]].tolist() == [2, 1, 0]
+    assert rows.loc[0, "rps"] == metrics.rps(p, y)[0] == pytest.approx((0.25 + 0.04) / 2)
+    assert rows.loc[0, "log_loss"] == pytest.approx(-np.log(0.5))
+    assert rows.loc[0, "brier"] == pytest.approx(0.25 + 0.09 + 0.04)
+    assert rows.loc[0, "settled_at"] == pd.Timestamp(AS_OF)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_a_forecast_published_before_kick_off_is_scored_as_published() -> None:
     ],
 )
 def test_a_forecast_made_after_the_fact_is_never_scored(changes: dict[str, Any]) -> None:
-    one = settled([row(**changes)], [match()])
-    assert one.settled.empty
-    assert reasons(one) == ["published, trained or computed from results after kick-off"]
+    settlement = settled([row(**changes)], [match()])
+    assert settlement.settled.empty
+    assert reasons(settlement) == ["published, trained or computed from results after kick-off"]
 
 
 def test_a_match_moved_forward_past_its_publication_is_not_scored() -> None:
@@ -102,9 +102,9 @@ def test_only_the_last_forecast_before_kick_off_is_scored() -> None:
     """Of several forecasts the last before kick off is scored and only once."""
     first, last = row(home=0.4, draw=0.3, away=0.3), row(published_at=KICK_OFF - timedelta(hours=1))
     too_late = row(published_at=KICK_OFF + timedelta(hours=1), home=1.0, draw=0.0, away=0.0)
-    one = settled([first, last, too_late], [match()])
-    assert one.settled["home"].tolist() == [0.5]
-    assert sorted(reasons(one)) == [
+    settlement = settled([first, last, too_late], [match()])
+    assert settlement.settled["home"].tolist() == [0.5]
+    assert sorted(reasons(settlement)) == [
         "a later forecast was published before kick-off",
         "published, trained or computed from results after kick-off",
     ]
@@ -112,9 +112,9 @@ def test_only_the_last_forecast_before_kick_off_is_scored() -> None:
 
 def test_settled_forecasts_survive_a_corrected_score() -> None:
     """What was settled is not settled again even when the score is corrected."""
-    one = settled([row()], [match(home_goals=0.0)], already_settled=[MATCH])
-    assert one.settled.empty
-    assert reasons(one) == ["already settled"]
+    settlement = settled([row()], [match(home_goals=0.0)], already_settled=[MATCH])
+    assert settlement.settled.empty
+    assert reasons(settlement) == ["already settled"]
 
 
 def test_a_postponed_match_is_scored_in_the_week_it_is_played() -> None:
@@ -135,8 +135,8 @@ def test_an_awarded_match_is_void() -> None:
 
 
 def test_a_result_that_was_not_known_at_the_time_is_not_used() -> None:
-    one = settled([row()], [match()], as_of=KICK_OFF + timedelta(hours=1))
-    assert reasons(one) == ["no result yet"]
+    settlement = settled([row()], [match()], as_of=KICK_OFF + timedelta(hours=1))
+    assert reasons(settlement) == ["no result yet"]
 
 
 def test_a_forecast_of_a_match_that_no_longer_exists_is_left_out() -> None:
@@ -180,8 +180,8 @@ def test_the_base_rate_ends_where_the_training_ended() -> None:
         features_as_of=last.kick_off - timedelta(days=3),
         published_at=last.kick_off - timedelta(days=2),
     )
-    one = settle(pd.DataFrame([published]), matches, NO_ELO, AS_OF).settled
+    rows = settle(pd.DataFrame([published]), matches, NO_ELO, AS_OF).settled
     before = matches[matches["kick_off"] <= through]
     home_wins = float((before["home_goals"] > before["away_goals"]).mean())
-    assert one.loc[0, "base_home"] == pytest.approx(home_wins)
-    assert one.loc[0, ["base_home", "base_draw", "base_away"]].sum() == pytest.approx(1)
+    assert rows.loc[0, "base_home"] == pytest.approx(home_wins)
+    assert rows.loc[0, ["base_home", "base_draw", "base_away"]].sum() == pytest.approx(1)
