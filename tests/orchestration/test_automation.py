@@ -51,7 +51,7 @@ class Versions:
         return self._versions
 
     def by_alias(self, alias: str) -> ModelVersion | None:
-        return next((one for one in self._versions if alias in one.aliases), None)
+        return next((version for version in self._versions if alias in version.aliases), None)
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def settings(tmp_path) -> PipelineSettings:
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as one:
-        yield one
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
 Tick = Callable[..., Any]
@@ -147,7 +147,7 @@ def of_production(swapped: bool) -> pd.DataFrame:
     model, flat = chances[:, ::-1] if swapped else chances, np.tile(chances.mean(axis=0), (120, 1))
     rows = pd.DataFrame({"match_id": [f"m{i}" for i in range(120)], "outcome": outcome, "rps": rps(model, outcome)})
     for prefix, triple in (("", model), ("elo_", flat), ("base_", flat), ("market_", chances)):
-        rows[[f"{prefix}{one}" for one in OUTCOMES]] = triple
+        rows[[f"{prefix}{outcome}" for outcome in OUTCOMES]] = triple
     days = pd.date_range("2025-09-01", periods=120, freq="D", tz="UTC")
     return rows.assign(kick_off=days, competition=LEAGUE, season="2025-26", model_version=1)
 
@@ -164,12 +164,12 @@ def test_bad_forecasts_request_trainings_up_to_the_cap(settings, tick: Tick) -> 
     assert reason.startswith(f"{ALARM}worse than base on the last 100 matches of version 1")
     promoted = ModelVersion(2, "run", AS_OF, aliases=("production",))
     assert tick(promoted, sensor=performance_alarm_sensor).skip_message == "no alarm"
-    asked = [
+    by_alarm = [
         ModelVersion(n + 1, "run", AS_OF, {"trained_as_of": f"2026-0{n}-10T00:00:00+00:00", "trained_because": reason})
         for n in (1, 2)
     ]
-    assert isinstance(ask(*asked), dg.RunRequest)
-    assert "a person has to investigate" in ask(*asked, cap=2).skip_message
+    assert isinstance(ask(*by_alarm), dg.RunRequest)
+    assert "a person has to investigate" in ask(*by_alarm, cap=2).skip_message
 
 
 def test_no_report_is_no_alarm(tick: Tick) -> None:
@@ -180,7 +180,7 @@ def test_the_daily_schedule_refreshes_every_competition(settings) -> None:
     with dg.instance_for_test() as instance:
         context = dg.build_schedule_context(instance=instance, scheduled_execution_time=AS_OF)
         requests = daily_refresh(context, settings=settings)
-    assert [one.partition_key for one in requests] == [LEAGUE]
+    assert [request.partition_key for request in requests] == [LEAGUE]
 
 
 def test_weekly_schedules_train_and_report_drift(settings) -> None:
@@ -268,20 +268,20 @@ class Installation:
         return rated
 
     def _job(self, job: str, name: str) -> bool:
-        found = self.definitions.resolve_job_def(job)
-        return found.execute_in_process(instance=self.instance, partition_key=name).success
+        definition = self.definitions.resolve_job_def(job)
+        return definition.execute_in_process(instance=self.instance, partition_key=name).success
 
 
 @pytest.fixture
 def here(settings, monkeypatch) -> Iterator[Installation]:
     with dg.instance_for_test() as instance:
-        found = Installation(settings, instance)
+        installation = Installation(settings, instance)
 
-        def told(_: MatchSource, name: str, say: object) -> SourceResult:
-            return SourceResult(found.tables[name], quarantine_table([]))
+        def load_table(_: MatchSource, name: str, say: object) -> SourceResult:
+            return SourceResult(installation.tables[name], quarantine_table([]))
 
-        monkeypatch.setattr(MatchSource, "load", told)
-        yield found
+        monkeypatch.setattr(MatchSource, "load", load_table)
+        yield installation
 
 
 def test_only_countries_with_new_results_are_rated_again(here) -> None:
@@ -315,8 +315,8 @@ def test_refresh_without_changes_updates_freshness_only(here) -> None:
     here.refresh(LEAGUE)
     evaluation = dg.evaluate_automation_conditions(here.definitions, here.instance, cursor=evaluation.cursor)
     keys = here.definitions.resolve_asset_graph().get_all_asset_keys()
-    asked = {key.to_user_string() for key in keys if evaluation.get_num_requested(key)}
-    assert asked == {"freshness"}
+    requested = {key.to_user_string() for key in keys if evaluation.get_num_requested(key)}
+    assert requested == {"freshness"}
 
 
 class Followed:
@@ -332,9 +332,11 @@ class Followed:
         cursor = self.evaluation.cursor
         self.evaluation = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=cursor)
         keys = self.definitions.resolve_asset_graph().materializable_asset_keys
-        asked = {key: self.evaluation.get_num_requested(key) for key in keys}
+        counts = {key: self.evaluation.get_num_requested(key) for key in keys}
         return {
-            key.to_user_string(): self.evaluation.get_requested_partitions(key) for key, count in asked.items() if count
+            key.to_user_string(): self.evaluation.get_requested_partitions(key)
+            for key, count in counts.items()
+            if count
         }
 
 
@@ -360,11 +362,11 @@ def test_the_final_table_follows_the_version_in_production(followed: Followed) -
 
 
 def test_shadow_and_gate_follow_the_candidate(followed: Followed) -> None:
-    asked = followed.after("outcome_model")
-    assert {"2026-03-09", "2026-04-06"} <= asked["shadow_forecasts"]
-    assert "season_forecast" not in asked, "a candidate is not in production"
-    assert "promotion_gate" not in asked, "asked for now, it would judge without the forecasts that are being made"
-    for week in asked["shadow_forecasts"]:
+    requested = followed.after("outcome_model")
+    assert {"2026-03-09", "2026-04-06"} <= requested["shadow_forecasts"]
+    assert "season_forecast" not in requested, "a candidate is not in production"
+    assert "promotion_gate" not in requested, "asked for now, it would judge without the forecasts that are being made"
+    for week in requested["shadow_forecasts"]:
         followed.instance.report_runless_asset_event(dg.AssetMaterialization("shadow_forecasts", partition=week))
     assert "promotion_gate" in followed.after()
 

@@ -45,18 +45,18 @@ def files(here: Any, asset: str, names: Sequence[str]) -> dict[str, Path]:
 
 def taken(here: Any, assets: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], bytes]:
     """The content of those files, by asset and week; the lake does not have them any more."""
-    found = {}
+    contents = {}
     for asset in assets:
         for week, path in files(here, asset, names).items():
-            found[asset, week] = path.read_bytes()
+            contents[asset, week] = path.read_bytes()
             path.unlink()
-    return found
+    return contents
 
 
-def execute(here: Any, job: str, asset: str, **more: Any) -> None:
+def execute(here: Any, job: str, asset: str, **options: Any) -> None:
     with here.instance() as instance:
         definition = build(here.settings).resolve_job_def(job)
-        run = definition.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(asset)], **more)
+        run = definition.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(asset)], **options)
         assert run.success
 
 
@@ -68,9 +68,9 @@ def test_one_run_and_one_run_per_week_write_the_same_files(judged: Any, asset: s
     together = taken(judged, [asset], names)
     for week in names:
         execute(judged, "backfill_weeks", asset, partition_key=week)
-    each = taken(judged, [asset], names)
+    week_by_week = taken(judged, [asset], names)
     assert sorted(together) == [(asset, week) for week in names]
-    assert each == together
+    assert week_by_week == together
     assert at_first.items() <= together.items(), "what was there before came out again"
 
 
@@ -93,17 +93,17 @@ def test_backfills_from_the_pages_are_one_run_or_one_per_week(
     """By the real daemon, with nothing in the lake before either way."""
     before = taken(judged, WEEKLY, names)
     with pages(judged, repository, free_port()) as buttons:
-        asked = buttons.of_assets(WEEKLY, names)
-        runs = completed(judged, repository, asked, 1)
+        backfill = buttons.of_assets(WEEKLY, names)
+        runs = completed(judged, repository, backfill, 1)
         assert [(run.tags[RANGE_START], run.tags[RANGE_END]) for run in runs] == [(names[0], names[-1])]
         together = taken(judged, WEEKLY, names)
-        asked = buttons.of_job("backfill_weeks", WEEKLY, names)
-        runs = completed(judged, repository, asked, len(names))
+        backfill = buttons.of_job("backfill_weeks", WEEKLY, names)
+        runs = completed(judged, repository, backfill, len(names))
     assert sorted(run.tags[PARTITION] for run in runs) == names
     assert {run.job_name for run in runs} == {"backfill_weeks"}
-    each = taken(judged, WEEKLY, names)
-    every = {(asset, week) for asset in WEEKLY for week in names}
-    idle = {one for one in every if one[0] == "shadow_forecasts"} - set(before)  # no match, so nothing to keep
-    assert set(together) == every - idle
-    assert each == together
+    week_by_week = taken(judged, WEEKLY, names)
+    all_files = {(asset, week) for asset in WEEKLY for week in names}
+    idle = {file for file in all_files if file[0] == "shadow_forecasts"} - set(before)  # no match, so nothing to keep
+    assert set(together) == all_files - idle
+    assert week_by_week == together
     assert before.items() <= together.items(), "what was there before came out again"

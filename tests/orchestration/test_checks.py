@@ -90,7 +90,7 @@ def test_broken_feed_leaves_the_published_table(tmp_path, season: pd.DataFrame) 
         good = refresh(lake, season, instance)
         assert good.success
         evaluations = good.get_asset_check_evaluations()
-        assert {one.check_name for one in evaluations if not one.passed} == set()
+        assert {evaluation.check_name for evaluation in evaluations if not evaluation.passed} == set()
         assert len(evaluations) == sum(
             len(check_specs(suite)) for suite in (*checks.SUITES["matches"], Suite.FEATURES, Suite.STATES)
         )
@@ -100,11 +100,15 @@ def test_broken_feed_leaves_the_published_table(tmp_path, season: pd.DataFrame) 
         broken.loc[7, "home_goals"] = 99
         bad = refresh(lake, broken, instance)
         assert not bad.success
-        failed = {one.check_name: one for one in bad.get_asset_check_evaluations() if not one.passed}
+        failed = {
+            evaluation.check_name: evaluation
+            for evaluation in bad.get_asset_check_evaluations()
+            if not evaluation.passed
+        }
         assert "results_home_goals_are_plausible" in failed
-        shown = failed["results_home_goals_are_plausible"].metadata
-        assert shown["failed_rows"].value == 1
-        assert broken.loc[7, "match_id"] in shown["examples"].value
+        metadata = failed["results_home_goals_are_plausible"].metadata
+        assert metadata["failed_rows"].value == 1
+        assert broken.loc[7, "match_id"] in metadata["examples"].value
         error = next(event for event in bad.all_events if event.is_step_failure).step_failure_data.error
         assert "the previous table remains in use" in error.to_string()
         assert not any(event.is_step_success for event in bad.all_events), "nothing downstream may run"
@@ -123,7 +127,7 @@ def test_result_of_a_future_match_is_a_broken_feed(tmp_path, season) -> None:
         assert refresh(lake, season, instance).success
         before = published(lake)
         bad = refresh(lake, knowing, instance)
-        failed = {one.check_name for one in bad.get_asset_check_evaluations() if not one.passed}
+        failed = {evaluation.check_name for evaluation in bad.get_asset_check_evaluations() if not evaluation.passed}
         assert "results_results_are_past" in failed
         assert published(lake) == before
 
@@ -138,7 +142,11 @@ def test_fixtures_failing_a_critical_check_are_not_published(tmp_path, season: p
         assert refresh(lake, season.iloc[:-1], instance).success
         before = published(lake)
         bad = refresh(lake, broken, instance)
-        failed = {one.check_name: one for one in bad.get_asset_check_evaluations() if not one.passed}
+        failed = {
+            evaluation.check_name: evaluation
+            for evaluation in bad.get_asset_check_evaluations()
+            if not evaluation.passed
+        }
         assert "fixtures_no_club_plays_itself" in failed
         assert failed["fixtures_no_club_plays_itself"].metadata["observed"].value == "1 of 1 rows fail"
         assert published(lake) == before
@@ -167,9 +175,9 @@ def test_feed_that_lost_results_is_refused_until_accepted(tmp_path, season) -> N
         before = published(lake)
         fewer = season.drop(season.index[[3, 200]])
         refused = refresh(lake, fewer, instance)
-        assert [one.check_name for one in refused.get_asset_check_evaluations() if not one.passed] == [
-            "published_results_are_kept"
-        ]
+        assert [
+            evaluation.check_name for evaluation in refused.get_asset_check_evaluations() if not evaluation.passed
+        ] == ["published_results_are_kept"]
         assert not any(event.is_step_success for event in refused.all_events), "nothing downstream may run"
         assert published(lake) == before
         assert not critical_checks(instance, checks.CRITICAL)["matches: published_results_are_kept"]
@@ -210,18 +218,18 @@ def test_ratings_failing_a_critical_check_are_not_published(
 
         monkeypatch.setattr(features_asset, "feature_frame" if broken == "match_features" else "compute_ratings", plant)
         bad = refresh(lake, season.iloc[:-10], instance)
-        failed = {one.check_name for one in bad.get_asset_check_evaluations() if not one.passed}
+        failed = {evaluation.check_name for evaluation in bad.get_asset_check_evaluations() if not evaluation.passed}
         assert {"match_features": "features_elo_is_plausible", "team_states": "states_ratings_are_known"}[
             broken
         ] in failed
         assert {name for name, content in published(lake).items() if content != before[name]} == {"matches"}
-        asked, cursor = asked_for_forecasts(cursor)
-        assert asked == 0
+        requested, cursor = asked_for_forecasts(cursor)
+        assert requested == 0
 
         monkeypatch.undo()
         assert refresh(lake, season, instance).success
-        asked, cursor = asked_for_forecasts(cursor)
-        assert asked > 0, "sound ratings are followed"
+        requested, cursor = asked_for_forecasts(cursor)
+        assert requested > 0, "sound ratings are followed"
 
 
 class Elo:
@@ -283,14 +291,18 @@ def test_invalid_probabilities_are_not_published(tmp_path, factor: float, named:
 
         bad = publish(lake, InProduction(2, faulty=1, factor=factor), instance)
         assert not bad.success
-        failed = {one.check_name: one for one in bad.get_asset_check_evaluations() if not one.passed}
+        failed = {
+            evaluation.check_name: evaluation
+            for evaluation in bad.get_asset_check_evaluations()
+            if not evaluation.passed
+        }
         assert set(failed) >= {f"forecasts_{name}" for name in named}
         error = next(event for event in bad.all_events if event.is_step_failure).step_failure_data.error.to_string()
         assert "the previous table remains in use" in error
         for name in named:
-            one = failed[f"forecasts_{name}"]
-            assert one.metadata["failed_rows"].value == 2, "one in each week"
-            assert one.description in error
+            evaluation = failed[f"forecasts_{name}"]
+            assert evaluation.metadata["failed_rows"].value == 2, "one in each week"
+            assert evaluation.description in error
             assert not critical_checks(instance, checks.CRITICAL)[f"forecasts: forecasts_{name}"]
         assert {week: lake.read_bytes(f"forecasts/week={week}.parquet") for week in weeks} == before
 
@@ -306,12 +318,16 @@ def test_failed_warning_is_shown_and_does_not_block(tmp_path, season: pd.DataFra
     with dg.DagsterInstance.ephemeral() as instance:
         run = refresh(lake, unusual, instance)
         assert run.success
-        failed = {one.check_name: one for one in run.get_asset_check_evaluations() if not one.passed}
+        failed = {
+            evaluation.check_name: evaluation
+            for evaluation in run.get_asset_check_evaluations()
+            if not evaluation.passed
+        }
         assert {"results_goals_are_usual", "results_no_club_plays_twice_a_day"} <= set(failed)
-        assert {one.severity for one in failed.values()} == {dg.AssetCheckSeverity.WARN}
-        shown = failed["results_no_club_plays_twice_a_day"].metadata
-        assert shown["failed_rows"].value >= 1
-        assert unusual.loc[twice, "match_id"] in shown["examples"].value
+        assert {evaluation.severity for evaluation in failed.values()} == {dg.AssetCheckSeverity.WARN}
+        metadata = failed["results_no_club_plays_twice_a_day"].metadata
+        assert metadata["failed_rows"].value >= 1
+        assert unusual.loc[twice, "match_id"] in metadata["examples"].value
         assert all(critical_checks(instance, checks.CRITICAL).values())
     assert len(lake.read_table("matches", LEAGUE)) == len(lake.read_table("match_features", LEAGUE)) == len(season)
 
@@ -325,11 +341,11 @@ def test_there_are_suites_for_all_that_comes_in_and_goes_out() -> None:
 
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:
     for asset, suites in checks.SUITES.items():
-        found = {spec.name: spec for spec in checks.specs(asset)}
-        assert len(found) == sum(len(check_specs(suite)) for suite in suites), "names must be unique"
+        spec_by_name = {spec.name: spec for spec in checks.specs(asset)}
+        assert len(spec_by_name) == sum(len(check_specs(suite)) for suite in suites), "names must be unique"
         for suite in suites:
             for claim in check_specs(suite):
-                spec = found[f"{suite.value}_{claim.name}"]
+                spec = spec_by_name[f"{suite.value}_{claim.name}"]
                 assert spec.blocking == (claim.severity is Severity.CRITICAL)
                 assert spec.description == claim.description
     assert len(checks.CRITICAL) > 20

@@ -45,8 +45,10 @@ def cut_by(definition: dg.PartitionsDefinition | None) -> str | None:
 
 def test_the_assets_are_these_and_cut_like_this(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    found = {key.to_user_string(): cut_by(graph.get(key).partitions_def) for key in graph.materializable_asset_keys}
-    assert found == ASSETS
+    partitioning = {
+        key.to_user_string(): cut_by(graph.get(key).partitions_def) for key in graph.materializable_asset_keys
+    }
+    assert partitioning == ASSETS
 
 
 def test_every_asset_and_job_tells_a_person_what_it_is(definitions: dg.Definitions) -> None:
@@ -105,26 +107,26 @@ def test_asset_page_makes_one_run_and_job_one_per_week(definitions: dg.Definitio
     assert {graph.get(key).backfill_policy for key in weekly} == {dg.BackfillPolicy.single_run()}
     others = set(graph.materializable_asset_keys) - weekly
     assert {graph.get(key).backfill_policy for key in others} == {None}
-    each = definitions.resolve_job_def("backfill_weeks")
-    assert each.backfill_policy == dg.BackfillPolicy.multi_run(1)
-    assert each.asset_layer.executable_asset_keys == weekly
+    by_week = definitions.resolve_job_def("backfill_weeks")
+    assert by_week.backfill_policy == dg.BackfillPolicy.multi_run(1)
+    assert by_week.asset_layer.executable_asset_keys == weekly
 
 
 def test_what_happens_by_itself_is_switched_on(definitions: dg.Definitions) -> None:
     """Schedules by the clock, in UTC; a sensor that nobody switches on would be missed by no other test."""
     repository = definitions.get_repository_def()
-    crons = {one.name: (one.job_name, one.cron_schedule) for one in repository.schedule_defs}
+    crons = {schedule.name: (schedule.job_name, schedule.cron_schedule) for schedule in repository.schedule_defs}
     assert crons == {
         "daily_refresh": ("refresh_matches", "0 6 * * *"),
         "weekly_retraining": ("train_model", "0 5 * * 2"),
         "weekly_drift": ("report_drift", "0 7 * * 1"),
     }
-    assert {one.name for one in repository.sensor_defs} == {
+    assert {sensor.name for sensor in repository.sensor_defs} == {
         *("new_results_sensor", "promotion_sensor", "drift_alarm_sensor", "performance_alarm_sensor"),
         *("production_changed_sensor", "automation_sensor"),
     }
-    assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
-    assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+    assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
+    assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
 
 
 def test_unless_somebody_says_otherwise_a_person_approves() -> None:

@@ -69,8 +69,8 @@ def lake(tmp_path: Path, features: pd.DataFrame) -> Lake:
 
 def watch(lake: Lake, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the person sees, and the summary in the lake."""
-    told = PipelineSettings(as_of=AS_OF, mlflow_tracking_uri="http://127.0.0.1:9", **settings)
-    resources = {"lake": lake, "registry": Production(), "clock": Clock(told), "settings": told}
+    all_settings = PipelineSettings(as_of=AS_OF, mlflow_tracking_uri="http://127.0.0.1:9", **settings)
+    resources = {"lake": lake, "registry": Production(), "clock": Clock(all_settings), "settings": all_settings}
     run = dg.materialize([drift_report], partition_key=WEEK, resources=resources)
     seen = run.asset_materializations_for_node("drift_report")[0].metadata
     return dict(seen), lake.read_json(f"reports/drift/week={WEEK}/summary.json")
@@ -93,7 +93,7 @@ def publish(lake: Lake, features: pd.DataFrame, version: int, triple: tuple[floa
 
 def test_what_the_model_uses_is_watched_and_shown(lake: Lake) -> None:
     seen, summary = watch(lake)
-    assert [one["column"] for one in summary["columns"]] == [*SHOTS, *OUTCOMES]
+    assert [column["column"] for column in summary["columns"]] == [*SHOTS, *OUTCOMES]
     assert summary["state"] == seen["state"].value == "stable"
     assert seen["share"].value == 0
     assert seen["matches"].value == WINDOW
@@ -105,18 +105,18 @@ def test_what_the_model_uses_is_watched_and_shown(lake: Lake) -> None:
 
 def test_odds_are_monitored_through_the_forecasts(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A match may have no odds."""
-    asked: list[int] = []
+    column_counts: list[int] = []
 
     class WithOdds(Elo):
         def predict_proba(self, x: np.ndarray) -> np.ndarray:
-            asked.append(x.shape[1])
+            column_counts.append(x.shape[1])
             return super().predict_proba(x)
 
     names = FEATURE_GROUPS[FeatureGroup.SHOTS_AND_ODDS]
     monkeypatch.setattr(Production, "load", lambda _, version: LoadedModel(version, WithOdds(), names))
     _, summary = watch(lake)
-    assert [one["column"] for one in summary["columns"]] == [*SHOTS, *OUTCOMES]
-    assert asked == [len(names)], "the model is asked with the odds"
+    assert [column["column"] for column in summary["columns"]] == [*SHOTS, *OUTCOMES]
+    assert column_counts == [len(names)], "the model is asked with the odds"
 
 
 def test_report_is_linked_if_the_api_address_is_set(lake: Lake) -> None:

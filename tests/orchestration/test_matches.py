@@ -22,7 +22,7 @@ pytestmark = pytest.mark.medium
 HEADER = "Div,Date,HomeTeam,AwayTeam,FTHG,FTAG\n"
 
 
-def settings_of(site: Any, home: Path, source: str, as_of: str, **more: Any) -> PipelineSettings:
+def settings_of(site: Any, home: Path, source: str, as_of: str, **options: Any) -> PipelineSettings:
     return PipelineSettings(
         home=home,
         source=source,
@@ -30,7 +30,7 @@ def settings_of(site: Any, home: Path, source: str, as_of: str, **more: Any) -> 
         football_data_url=site.url,
         openfootball_url=site.url,
         mlflow_tracking_uri="http://127.0.0.1:9",
-        **more,
+        **options,
     )
 
 
@@ -42,29 +42,29 @@ def refreshed(settings: PipelineSettings, competition: str) -> tuple[pd.DataFram
         assert job.execute_in_process(instance=instance, partition_key=competition).success
         event = instance.get_latest_materialization_event(dg.AssetKey("matches"))
         metadata = event.asset_materialization.metadata
-    shown = {name: getattr(value, "value", None) for name, value in metadata.items()}
-    return Lake(settings.lake_root).read_table("matches", competition), shown
+    values = {name: getattr(value, "value", None) for name, value in metadata.items()}
+    return Lake(settings.lake_root).read_table("matches", competition), values
 
 
 @pytest.mark.shared
 def test_rejected_row_is_shown_with_file_and_row(site, tmp_path: Path, shared_data: Path) -> None:
     site.files["/mmz4281/1415/G1.csv"] = (shared_data / "defects/G1_1415.csv").read_bytes()
     settings = settings_of(site, tmp_path, "football_data", "2015-06-01", first_season=2014)
-    table, told = refreshed(settings, "gre-super-league")
-    assert len(table) == told["played"] == 305
-    assert (told["quarantined"], told["repaired"]) == (1, 0)
-    assert "| mmz4281/1415/G1.csv | 302 | no score in a file of results |" in told["quarantine"]
-    assert told["source"]["rows"] == 306
+    table, metadata = refreshed(settings, "gre-super-league")
+    assert len(table) == metadata["played"] == 305
+    assert (metadata["quarantined"], metadata["repaired"]) == (1, 0)
+    assert "| mmz4281/1415/G1.csv | 302 | no score in a file of results |" in metadata["quarantine"]
+    assert metadata["source"]["rows"] == 306
 
 
 @pytest.mark.shared
 def test_repaired_rows_are_shown_with_file_and_row(site, tmp_path: Path, shared_data: Path) -> None:
     site.files["/2025-26/en.3.json"] = (shared_data / "openfootball/2025-26/en.3.json").read_bytes()
     settings = settings_of(site, tmp_path, "openfootball", "2026-03-13", first_season=2025)
-    table, told = refreshed(settings, "eng-league-one")
-    assert len(table) == told["played"] + told["to_come"] == 552
-    assert (told["quarantined"], told["repaired"]) == (0, 276)
-    assert "| 2025-26/en.3.json | 277 |" in told["quarantine"]
+    table, metadata = refreshed(settings, "eng-league-one")
+    assert len(table) == metadata["played"] + metadata["to_come"] == 552
+    assert (metadata["quarantined"], metadata["repaired"]) == (0, 276)
+    assert "| 2025-26/en.3.json | 277 |" in metadata["quarantine"]
 
 
 def test_standing_in_the_past_it_publishes_what_was_known_then(site, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_standing_in_the_past_it_publishes_what_was_known_then(site, tmp_path: P
     site.files.clear()
     goals = []
     for week in (0, 1, 0):
-        moment = settings.model_copy(update={"as_of": settings.as_of + timedelta(weeks=week)})
-        table, _ = refreshed(moment, "eng-premier-league")
+        settings_then = settings.model_copy(update={"as_of": settings.as_of + timedelta(weeks=week)})
+        table, _ = refreshed(settings_then, "eng-premier-league")
         goals.append(table["home_goals"].item())
     assert goals == [2, 3, 2]

@@ -40,13 +40,13 @@ def scored(installed, results: pd.DataFrame) -> pd.DataFrame:
 
 def means(p: np.ndarray, happened: np.ndarray) -> dict[str, float]:
     """The scores by their textbook formulas, match by match."""
-    one = np.eye(3)[happened]
-    first, second = p[:, 0] - one[:, 0], one[:, 2] - p[:, 2]
+    hits = np.eye(3)[happened]
+    first, second = p[:, 0] - hits[:, 0], hits[:, 2] - p[:, 2]
     return {
         "n": len(p),
         "rps": np.mean([(a * a + b * b) / 2 for a, b in zip(first, second, strict=True)]),
         "log_loss": np.mean([-np.log(row[k]) for row, k in zip(p, happened, strict=True)]),
-        "brier": np.mean([sum((row[k] - hit[k]) ** 2 for k in range(3)) for row, hit in zip(p, one, strict=True)]),
+        "brier": np.mean([sum((row[k] - hit[k]) ** 2 for k in range(3)) for row, hit in zip(p, hits, strict=True)]),
         "accuracy": np.mean([int(np.argmax(row)) == k for row, k in zip(p, happened, strict=True)]),
     }
 
@@ -61,7 +61,7 @@ def test_all_forecasts_of_played_matches_are_settled(installed, scored) -> None:
 def test_the_performance_report_is_exact_to_the_published_rows(installed, results, scored) -> None:
     document = installed.lake.read_json("reports/performance.json")
     assert document["matches"] == len(scored) > 250
-    groups = {(one["competition"], one["window"], one["model_version"]): one for one in document["groups"]}
+    groups = {(group["competition"], group["window"], group["model_version"]): group for group in document["groups"]}
     assert set(groups) == {
         (competition, window, version)
         for competition in ("all", bundled.COMPETITION)
@@ -69,7 +69,7 @@ def test_the_performance_report_is_exact_to_the_published_rows(installed, result
     }
     learnt = results[results["kick_off"] <= scored["trained_through"].iloc[0]]
     base = np.bincount(learnt["happened"], minlength=3) / len(learnt)
-    elo = tables(installed, "settled_forecasts").set_index("match_id")[[f"elo_{one}" for one in CLASSES]]
+    elo = tables(installed, "settled_forecasts").set_index("match_id")[[f"elo_{outcome}" for outcome in CLASSES]]
     for (_, window, _), group in groups.items():
         last = slice(-100, None) if window == "last_100" else slice(None)
         rows, happened = scored.iloc[last], scored["happened"].to_numpy()[last]
@@ -80,8 +80,8 @@ def test_the_performance_report_is_exact_to_the_published_rows(installed, result
         }
         ours = {name: means(p, happened) for name, p in triples.items()}
         for name, expected in ours.items():
-            said = {score: group["scores"][name][score] for score in expected}
-            assert said == pytest.approx(expected, rel=0, abs=1e-12)
+            reported = {score: group["scores"][name][score] for score in expected}
+            assert reported == pytest.approx(expected, rel=0, abs=1e-12)
         for name in ("base", "elo"):
             skill = 1 - ours["model"]["rps"] / ours[name]["rps"]
             assert group["against"][name]["skill"] == pytest.approx(skill, rel=0, abs=1e-12)
@@ -94,13 +94,13 @@ def test_the_trend_by_week_is_exact_to_the_published_rows(installed, scored) -> 
     weeks = installed.lake.read_json("reports/performance.json")["weeks"]
     day = scored["kick_off"].dt.normalize()
     monday = (day - pd.to_timedelta(day.dt.weekday, unit="D")).dt.strftime("%Y-%m-%d").to_numpy()
-    assert [one["week"] for one in weeks] == sorted(set(monday))
+    assert [week["week"] for week in weeks] == sorted(set(monday))
     p, happened = scored[CLASSES].to_numpy(float), scored["happened"].to_numpy()
-    for one in weeks:
-        its, until = monday == one["week"], monday <= one["week"]
-        assert one["matches"] == its.sum()
-        assert one["rps"]["model"] == pytest.approx(means(p[its], happened[its])["rps"], rel=0, abs=1e-12)
-        assert one["rps_so_far"]["model"] == pytest.approx(means(p[until], happened[until])["rps"], rel=0, abs=1e-12)
+    for week in weeks:
+        its, until = monday == week["week"], monday <= week["week"]
+        assert week["matches"] == its.sum()
+        assert week["rps"]["model"] == pytest.approx(means(p[its], happened[its])["rps"], rel=0, abs=1e-12)
+        assert week["rps_so_far"]["model"] == pytest.approx(means(p[until], happened[until])["rps"], rel=0, abs=1e-12)
 
 
 def test_the_freshness_report_counts_what_is_in_the_lake(installed, results: pd.DataFrame) -> None:

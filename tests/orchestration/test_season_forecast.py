@@ -33,8 +33,10 @@ class WithOdds(EloModel):
     """One that repeats the odds of matches that have some."""
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        told = np.exp(np.insert(x[:, 1:], 1, 0.0, axis=1))
-        return np.where(np.isnan(told), super().predict_proba(x), told / told.sum(axis=1, keepdims=True))
+        probabilities = np.exp(np.insert(x[:, 1:], 1, 0.0, axis=1))
+        return np.where(
+            np.isnan(probabilities), super().predict_proba(x), probabilities / probabilities.sum(axis=1, keepdims=True)
+        )
 
 
 class OneVersion:
@@ -62,7 +64,7 @@ def simulated(home: Path, matches: pd.DataFrame) -> tuple[pd.DataFrame, Mapping[
 
 
 @pytest.fixture(scope="module")
-def known() -> pd.DataFrame:
+def known_matches() -> pd.DataFrame:
     return as_known_at(bundled.load(), AS_OF)
 
 
@@ -72,9 +74,9 @@ def without_far_fixtures(matches: pd.DataFrame) -> pd.DataFrame:
     return matches[near | (matches["status"] == Status.PLAYED)].reset_index(drop=True)
 
 
-def test_unlisted_fixtures_are_simulated_too(known, tmp_path) -> None:
-    listed, all_listed = simulated(tmp_path / "all", known)
-    cut, some_listed = simulated(tmp_path / "some", without_far_fixtures(known))
+def test_unlisted_fixtures_are_simulated_too(known_matches, tmp_path) -> None:
+    listed, all_listed = simulated(tmp_path / "all", known_matches)
+    cut, some_listed = simulated(tmp_path / "some", without_far_fixtures(known_matches))
     assert all_listed["matches_to_come"] == some_listed["matches_to_come"] > 80
     assert listed["complete"].all()
     assert cut["complete"].all()
@@ -82,23 +84,25 @@ def test_unlisted_fixtures_are_simulated_too(known, tmp_path) -> None:
     np.testing.assert_allclose(points[0], points[1], atol=0.25)
 
 
-def test_unknown_format_is_reported_as_incomplete(known, tmp_path) -> None:
-    final, told = simulated(tmp_path, without_far_fixtures(known.assign(competition="sco-premiership")))
+def test_unknown_format_is_reported_as_incomplete(known_matches, tmp_path) -> None:
+    final, metadata = simulated(tmp_path, without_far_fixtures(known_matches.assign(competition="sco-premiership")))
     assert not final["complete"].any()
-    assert told["complete"] is False
+    assert metadata["complete"] is False
 
 
-def test_odds_that_are_known_move_the_table(known, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at_home = known["home_team"].eq("Everton") & (known["status"] != Status.PLAYED)
-    odds = pd.DataFrame([[1.05, 15.0, 40.0]] * len(known), columns=list(ODDS)).where(at_home)
-    priced = known.assign(**odds, odds_known_at=pd.Series(pd.Timestamp(AS_OF), known.index).where(at_home))
+def test_odds_that_are_known_move_the_table(known_matches, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_home = known_matches["home_team"].eq("Everton") & (known_matches["status"] != Status.PLAYED)
+    odds = pd.DataFrame([[1.05, 15.0, 40.0]] * len(known_matches), columns=list(ODDS)).where(at_home)
+    priced = known_matches.assign(
+        **odds, odds_known_at=pd.Series(pd.Timestamp(AS_OF), known_matches.index).where(at_home)
+    )
     monkeypatch.setattr(OneVersion, "load", lambda _, version: LoadedModel(version, WithOdds(), NAMES))
-    without, with_odds = (simulated(tmp_path / str(i), one)[0] for i, one in enumerate((known, priced)))
-    points = [one.set_index("team")["expected_points"]["Everton"] for one in (without, with_odds)]
+    without, with_odds = (simulated(tmp_path / str(i), matches)[0] for i, matches in enumerate((known_matches, priced)))
+    points = [table.set_index("team")["expected_points"]["Everton"] for table in (without, with_odds)]
     assert points[1] > points[0] + 2
 
 
 def test_a_season_that_is_over_is_its_table(tmp_path) -> None:
-    final, told = simulated(tmp_path, bundled.load())
-    assert told["matches_to_come"] == 0
+    final, metadata = simulated(tmp_path, bundled.load())
+    assert metadata["matches_to_come"] == 0
     assert final["p_title"].max() == 1

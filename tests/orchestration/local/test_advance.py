@@ -41,8 +41,8 @@ def test_advance_uses_the_settings_of_the_running_stack(
 
     def pipeline(pipeline_settings: PipelineSettings, on_progress: object) -> None:
         used.append(pipeline_settings)
-        moment = Clock(pipeline_settings).as_of()
-        Lake(pipeline_settings.lake_root).write_table("matches", COMPETITION, as_known_at(load(), moment), SCHEMA)
+        as_of = Clock(pipeline_settings).as_of()
+        Lake(pipeline_settings.lake_root).write_table("matches", COMPETITION, as_known_at(load(), as_of), SCHEMA)
 
     monkeypatch.setattr(Registry, "versions", lambda _: [])
     monkeypatch.setattr(advance, "run_pipeline", pipeline)
@@ -67,8 +67,8 @@ def test_advance_needs_a_running_stack(
     for folder in (home, home / "new"):
         monkeypatch.setenv("TOUCHLINE_HOME", str(folder))
         assert main(["advance"]) == 1
-        (said,) = capsys.readouterr().out.splitlines()
-        assert said.startswith(f"touchline: Touchline is not running in {folder}; start `make up` first")
+        (message,) = capsys.readouterr().out.splitlines()
+        assert message.startswith(f"touchline: Touchline is not running in {folder}; start `make up` first")
     assert list(home.iterdir()) == []
 
 

@@ -67,7 +67,7 @@ class Dagster:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def printed_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Launch on such pages; returns the lines that a person sees."""
 
     def on(dagster: Dagster, job: str = "approve_promotion", *words: str, partition: str | None = None) -> list[str]:
@@ -80,14 +80,14 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     return on
 
 
-def test_success_is_one_line_with_the_messages_of_the_run(said) -> None:
+def test_success_is_one_line_with_the_messages_of_the_run(printed_by) -> None:
     events = [
         {"__typename": "LogMessageEvent", "level": "DEBUG", "message": "never mind"},
         {"__typename": "LogMessageEvent", "level": "INFO", "message": "version 2 approved by Ada"},
         {"__typename": "RunSuccessEvent"},
     ]
     dagster = Dagster(STARTED, events=events, partitions=["2026-03-09"])
-    launched, ended = said(dagster, "approve_promotion", "version=2", "name=Ada", partition="2026-03-09")
+    launched, ended = printed_by(dagster, "approve_promotion", "version=2", "name=Ada", partition="2026-03-09")
     assert launched == "approve_promotion was launched: http://dagster.example/runs/abc"
     assert ended == "approve_promotion succeeded after 0 s; version 2 approved by Ada"
     (launch_params,) = dagster.launched
@@ -95,9 +95,9 @@ def test_success_is_one_line_with_the_messages_of_the_run(said) -> None:
     assert launch_params["executionMetadata"] == {"tags": [{"key": "dagster/partition", "value": "2026-03-09"}]}
 
 
-def test_failure_is_the_message_of_the_step_and_a_link(said) -> None:
+def test_failure_is_the_message_of_the_step_and_a_link(printed_by) -> None:
     with pytest.raises(TouchlineError) as failure:
-        said(Dagster(STARTED, status="FAILURE", events=[{"__typename": "RunStartEvent"}, FAILED]))
+        printed_by(Dagster(STARTED, status="FAILURE", events=[{"__typename": "RunStartEvent"}, FAILED]))
     assert str(failure.value) == (
         "approve_promotion failed: version 9 is not the candidate; version 2 is; see http://dagster.example/runs/abc"
     )
@@ -117,25 +117,25 @@ def test_failure_is_the_message_of_the_step_and_a_link(said) -> None:
         ({"__typename": "PythonError", "message": "builtins.ValueError: no room\n  a trace"}, "no room"),
     ],
 )
-def test_rejected_launch_is_one_sentence(said, answer: dict[str, Any], sentence: str) -> None:
+def test_rejected_launch_is_one_sentence(printed_by, answer: dict[str, Any], sentence: str) -> None:
     with pytest.raises(TouchlineError) as failure:
-        said(Dagster(answer))
+        printed_by(Dagster(answer))
     assert str(failure.value) == sentence
 
 
-def test_partitioned_job_needs_a_partition(said) -> None:
+def test_partitioned_job_needs_a_partition(printed_by) -> None:
     for keys, span in ((["eng", "esp"], "eng, esp"), ([f"2026-03-{day:02}" for day in range(2, 31, 7)], "02 to .*-30")):
         dagster = Dagster(partitions=keys)
         with pytest.raises(InvalidInputError, match=rf"needs one partition; give --partition \(.*{span}\)"):
-            said(dagster, "refresh_matches")
+            printed_by(dagster, "refresh_matches")
         assert dagster.launched == []
 
 
-def test_restart_of_the_code_server_is_waited_for(said, monkeypatch) -> None:
+def test_restart_of_the_code_server_is_waited_for(printed_by, monkeypatch) -> None:
     """After the machine has slept; the launch is refused for it, or the run fails before its first step."""
     gone = {"__typename": "PythonError", "message": GONE}
     dagster = Dagster(gone, gone, STARTED)
-    assert [line.partition(";")[0] for line in said(dagster)] == [
+    assert [line.partition(";")[0] for line in printed_by(dagster)] == [
         "Dagster's code server is restarting",
         "approve_promotion was launched: http://dagster.example/runs/abc",
         "approve_promotion succeeded after 0 s",
@@ -143,7 +143,7 @@ def test_restart_of_the_code_server_is_waited_for(said, monkeypatch) -> None:
     assert len(dagster.launched) == 3
     monkeypatch.setattr(dagster_client, "CODE_SERVER_TIMEOUT_SECONDS", -1)
     with pytest.raises(TouchlineError, match=r"^Could not reach user code server"):
-        said(Dagster(gone))
+        printed_by(Dagster(gone))
     monkeypatch.setattr(dagster_client, "CODE_SERVER_TIMEOUT_SECONDS", 60)
     dagster = Dagster(
         STARTED,
@@ -153,7 +153,7 @@ def test_restart_of_the_code_server_is_waited_for(said, monkeypatch) -> None:
     )
     dagster.events.append([FAILED])
     with pytest.raises(TouchlineError, match="version 9 is not the candidate"):
-        said(dagster)
+        printed_by(dagster)
 
 
 def test_dagster_that_does_not_answer_is_named() -> None:

@@ -29,13 +29,13 @@ def environment(site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
 
 def test_the_report_goes_out_and_the_progress_beside_it(environment, capsys) -> None:
     assert main(["inspect", "eng-premier-league", "eng-championship"]) == 1, "one of them cannot be loaded"
-    told = capsys.readouterr()
-    assert told.out.startswith("source: football_data, as of 2026-03-13 00:00 UTC\n\neng-premier-league\n")
-    assert "\n  1 matches from 1 files, 2 rows; 1 rejected" in told.out
-    assert "rejected: mmz4281/2526/E0.csv row 3: club 'Arsenl'" in told.out
-    assert "eng-championship\n  cannot be loaded" in told.out
-    assert f"fetching {environment.url}/mmz4281/2526/E0.csv" in told.err
-    assert "fetching" not in told.out
+    captured = capsys.readouterr()
+    assert captured.out.startswith("source: football_data, as of 2026-03-13 00:00 UTC\n\neng-premier-league\n")
+    assert "\n  1 matches from 1 files, 2 rows; 1 rejected" in captured.out
+    assert "rejected: mmz4281/2526/E0.csv row 3: club 'Arsenl'" in captured.out
+    assert "eng-championship\n  cannot be loaded" in captured.out
+    assert f"fetching {environment.url}/mmz4281/2526/E0.csv" in captured.err
+    assert "fetching" not in captured.out
 
 
 def test_inspect_defaults_to_the_followed_competitions(environment, capsys) -> None:

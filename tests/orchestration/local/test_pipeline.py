@@ -122,8 +122,8 @@ def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
         assert instance.get_runs(listed), "by this the page of a job finds its runs"
         weeks = instance.get_materialized_partitions(dg.AssetKey("forecasts"))
         assert {"2025-08-11", "2026-03-09", "2026-04-06"} <= weeks
-        shown = instance.get_latest_materialization_event(dg.AssetKey("forecasts")).asset_materialization.metadata
-        assert {"dagster/row_count", "dagster/column_schema", "sample"} <= set(shown)
+        metadata = instance.get_latest_materialization_event(dg.AssetKey("forecasts")).asset_materialization.metadata
+        assert {"dagster/row_count", "dagster/column_schema", "sample"} <= set(metadata)
 
 
 def test_match_that_cannot_be_scored_does_not_rerun_settlement(installed, tmp_path) -> None:
@@ -160,7 +160,7 @@ def test_matches_replaced_within_a_second_are_noticed_on_s3(installed, s3_lake, 
             s3_lake.write_table("matches", bundled.COMPETITION, matches.iloc[1:], SCHEMA)
             for week in weeks:
                 s3_lake.write_table("forecasts", week, forecasts[week], PUBLISHED)
-            seconds = {s3_lake.table_fingerprint(*one).modified_ns for one in written}
+            seconds = {s3_lake.table_fingerprint(*partition).modified_ns for partition in written}
             if len(seconds) == 1:
                 break
         assert len(seconds) == 1, "all within a second, in none of 20 tries"
@@ -174,19 +174,19 @@ def test_second_start_runs_only_what_is_outdated(installed, first_start, tmp_pat
     assert any("trained" in line for line in first_start)
     before = home.forecasts()
     assert len(home.run()) == 1, "a second start only prints the time of the clock"
-    moment = AS_OF + timedelta(weeks=2)
-    later = home.at(moment)
-    said = later.run()
-    assert not any("trained" in line for line in said)
-    drift = set(re.findall(r"drift of the week (\S+)", "\n".join(said)))
-    assert {one.rstrip(":") for one in drift} == {"2026-03-09", "2026-03-16"}, "no week is jumped over"
+    two_weeks_later = AS_OF + timedelta(weeks=2)
+    later = home.at(two_weeks_later)
+    printed = later.run()
+    assert not any("trained" in line for line in printed)
+    drift = set(re.findall(r"drift of the week (\S+)", "\n".join(printed)))
+    assert {week.rstrip(":") for week in drift} == {"2026-03-09", "2026-03-16"}, "no week is jumped over"
     after = later.forecasts().set_index("match_id")
     history = before[before["kick_off"] <= AS_OF].set_index("match_id")
     pd.testing.assert_frame_equal(after.loc[history.index], history)
     # between the two moments matches were played: what was published for them stands
-    played = before[(before["kick_off"] > AS_OF) & (before["kick_off"] <= moment)]
+    played = before[(before["kick_off"] > AS_OF) & (before["kick_off"] <= two_weeks_later)]
     pd.testing.assert_frame_equal(after.loc[played["match_id"]], played.set_index("match_id"))
-    to_come = after[after["kick_off"] > moment]
+    to_come = after[after["kick_off"] > two_weeks_later]
     assert (to_come["features_as_of"] > pd.Timestamp(AS_OF)).all()
 
 
@@ -199,16 +199,16 @@ def test_clock_before_the_first_week_is_refused(fresh) -> None:
 
 @pytest.mark.slow
 def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
-    moment = datetime(2024, 3, 1, tzinfo=UTC)
-    home = fresh(moment)
+    as_of = datetime(2024, 3, 1, tzinfo=UTC)
+    home = fresh(as_of)
     home.run()
     rows, season = home.forecasts(), bundled.load().query("season == '2023-24'")
     due = season[season["kick_off"] < pd.Timestamp("2024-04-01", tz="UTC")]
     assert sorted(rows["match_id"]) == sorted(due["match_id"])
     assert (rows["trained_through"] < pd.Timestamp("2023-07-01", tz="UTC")).all()
     assert (rows["features_as_of"] < rows["kick_off"]).all()
-    assert (rows["published_at"] <= moment).all()
-    played = season[season["kick_off"] < pd.Timestamp(moment)]
+    assert (rows["published_at"] <= as_of).all()
+    played = season[season["kick_off"] < pd.Timestamp(as_of)]
     assert set(lake_tables.settled_forecasts(home.lake)["match_id"]) == set(played["match_id"])
     assert home.lake.fingerprint("reports/drift/week=2024-02-19/summary.json") is not None
     assert len(home.run()) == 1, "a second start only prints the time of the clock"

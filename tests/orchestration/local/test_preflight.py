@@ -49,17 +49,17 @@ def test_external_service_that_does_not_answer_is_named() -> None:
 
 
 def test_an_address_without_a_port_means_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, int]] = []
+    addresses: list[tuple[str, int]] = []
 
     def connect(address: tuple[str, int], _: float) -> socket.socket:
-        asked.append(address)
+        addresses.append(address)
         return socket.socket()
 
     monkeypatch.setattr(socket, "create_connection", connect)
     check_answers(
         {"A": "amqps://mq.example/v", "B": "postgresql+psycopg2://u:p@pg.example/db", "C": "http://ml.example"}
     )
-    assert asked == [("mq.example", 5671), ("pg.example", 5432), ("ml.example", 80)]
+    assert addresses == [("mq.example", 5671), ("pg.example", 5432), ("ml.example", 80)]
     with pytest.raises(CannotStartError, match="D names no port"):
         check_answers({"D": "pigeon://post.example"})
 
@@ -99,13 +99,13 @@ def test_one_run_per_home(tmp_path: Path) -> None:
 
 
 def test_settings_of_a_run_are_readable_while_it_runs(tmp_path: Path) -> None:
-    told = {"TOUCHLINE_UI_PORT": "18501"}
+    settings = {"TOUCHLINE_UI_PORT": "18501"}
     with single_instance_lock(tmp_path):
         assert read_run_settings(tmp_path) == {}
-        write_run_settings(tmp_path, told)
-        assert read_run_settings(tmp_path) == told
+        write_run_settings(tmp_path, settings)
+        assert read_run_settings(tmp_path) == settings
         assert (tmp_path / LOCK).stat().st_mode & 0o077 == 0
-    write_run_settings(tmp_path, told)  # as a run that was killed leaves it
+    write_run_settings(tmp_path, settings)  # as a run that was killed leaves it
     with pytest.raises(CannotStartError, match="Touchline is not running in"):
         read_run_settings(tmp_path)
 
@@ -166,5 +166,5 @@ def test_invalid_pipeline_setting_is_one_sentence(
 
     monkeypatch.setenv("TOUCHLINE_FEATURES", "odds")
     assert main() == 2
-    told = capsys.readouterr().err
-    assert told == "setting TOUCHLINE_FEATURES='odds': expected goals, shots, goals+odds or shots+odds\n"
+    errors = capsys.readouterr().err
+    assert errors == "setting TOUCHLINE_FEATURES='odds': expected goals, shots, goals+odds or shots+odds\n"

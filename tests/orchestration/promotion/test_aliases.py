@@ -45,7 +45,7 @@ class FakeRegistry(Registry):
         return [ModelVersion(n, "run", NOW, dict(self.tags[n]), bearers[n]) for n in sorted(self.tags, reverse=True)]
 
     def version(self, number: int) -> ModelVersion | None:
-        return next((one for one in self.versions() if one.version == number), None)
+        return next((version for version in self.versions() if version.version == number), None)
 
     def by_alias(self, alias: str) -> ModelVersion | None:
         return self.version(self.aliases[alias]) if alias in self.aliases else None
@@ -101,7 +101,7 @@ def lake(tmp_path: Path, registry: FakeRegistry) -> Lake:
 
 
 def versions(lake: Lake) -> list[tuple[str, int, int | None]]:
-    return [(one["action"], one["version"], one["replaced"]) for one in aliases.history(lake)]
+    return [(entry["action"], entry["version"], entry["replaced"]) for entry in aliases.history(lake)]
 
 
 @pytest.mark.parametrize("changes", range(9))
@@ -149,8 +149,8 @@ def test_interrupted_rollback_is_completed_by_the_next_one(registry: FakeRegistr
 
 
 def test_history_shows_who_promoted_what_when_and_why(registry: FakeRegistry, lake: Lake) -> None:
-    given = Approval(2, "Ada", "better on 120 matches", "e1", NOW)
-    aliases.record_approval(registry, given)
+    approval = Approval(2, "Ada", "better on 120 matches", "e1", NOW)
+    aliases.record_approval(registry, approval)
     aliases.promote(registry, lake, judged(2, 1, Policy.MANUAL))
     assert registry.tags[2]["promoted_at"] == NOW.isoformat()
     assert registry.tags[2]["promoted_instead_of"] == "1"
@@ -188,7 +188,7 @@ def test_restored_version_promoted_again_has_the_newer_reason(registry: FakeRegi
     registry.aliases[STAGING] = 1
     aliases.promote(registry, lake, replace(judged(1, 3), as_of=NOW + timedelta(days=3)))
     assert not [name for name in registry.tags[1] if name.startswith("restored")]
-    assert [one[1] for one in versions(lake)] == [1, 2, 1, 3, 1]
+    assert [entry[1] for entry in versions(lake)] == [1, 2, 1, 3, 1]
     assert registry.aliases[PREVIOUS] == 3
 
 

@@ -20,7 +20,7 @@ class Feed:
     stops = False
 
 
-def said(feed: Feed) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+def results_of(feed: Feed) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     if feed.stops:
         raise dg.Failure("the source is away")
     yield dg.AssetCheckResult(passed=feed.passes, check_name="sound")
@@ -29,19 +29,19 @@ def said(feed: Feed) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None
 
 @dg.asset(name="table", partitions_def=competitions, check_specs=[SPEC])
 def by_competition(feed: dg.ResourceParam[Feed]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-    yield from said(feed)
+    yield from results_of(feed)
 
 
 @dg.asset(name="table", partitions_def=weeks, backfill_policy=dg.BackfillPolicy.single_run(), check_specs=[SPEC])
 def by_week(feed: dg.ResourceParam[Feed]) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-    yield from said(feed)
+    yield from results_of(feed)
 
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as one:
-        register_competitions(one, ("first", "second"))
-        yield one
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        register_competitions(ephemeral, ("first", "second"))
+        yield ephemeral
 
 
 def run(instance: dg.DagsterInstance, partition: str | None, passes: bool = True, stops: bool = False) -> None:

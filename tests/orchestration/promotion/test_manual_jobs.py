@@ -152,10 +152,10 @@ def test_empty_form_of_the_launchpad_is_refused(resources: dict[str, Any], job: 
     definition = getattr(manual_jobs, job)
     (offered,) = active_presets_from_job_def(definition)
     assert list(offered.run_config["ops"][op]["config"]) == fields.split(", ")
-    for given in (offered.run_config, {}):
+    for config in (offered.run_config, {}):
         with dg.DagsterInstance.ephemeral() as instance:
             run = definition.execute_in_process(
-                run_config=given, instance=instance, resources=resources, raise_on_error=False
+                run_config=config, instance=instance, resources=resources, raise_on_error=False
             )
         assert not run.success
         assert f"these fields of the form are empty: {fields}" in run.failure_data_for_node(op).error.message

@@ -46,12 +46,14 @@ class Life:
     def __init__(self, home: Any) -> None:
         self.home = home
 
-    def run(self, job: str, config: dict[str, Any] | None = None, policy: Policy = Policy.MANUAL, **more: Any) -> Any:
+    def run(
+        self, job: str, config: dict[str, Any] | None = None, policy: Policy = Policy.MANUAL, **options: Any
+    ) -> Any:
         settings = self.home.settings.model_copy(update={"promotion_policy": policy})
         definition = build(settings).resolve_job_def(job)
         with self.home.instance() as instance:
             return definition.execute_in_process(
-                run_config=config or {}, instance=instance, raise_on_error=False, **more
+                run_config=config or {}, instance=instance, raise_on_error=False, **options
             )
 
     def stage(self, regularisation: float) -> int:
@@ -68,7 +70,7 @@ class Life:
         """Names of the failed conditions, and the published verdict."""
         assert self.run("evaluate_candidate", policy=policy).success
         document = self.home.lake.read_json("reports/gate.json")
-        return [one["name"] for one in document["conditions"] if not one["open"]], document
+        return [condition["name"] for condition in document["conditions"] if not condition["open"]], document
 
     def decide(self, job: str, op: str, **form: Any) -> Any:
         return self.run(job, {"ops": {op: {"config": form}}})
@@ -113,7 +115,9 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert life.stage(0.11) == 2
     shut, verdict = life.judge()
     assert {"enough_matches", "approved"} <= set(shut)
-    assert "too few" in next(one["why"] for one in verdict["conditions"] if one["name"] == "enough_matches")
+    assert "too few" in next(
+        condition["why"] for condition in verdict["conditions"] if condition["name"] == "enough_matches"
+    )
     refused = life.decide("approve_promotion", "approve_candidate", version=2, name="Ada", reason="looks good")
     assert "cannot be approved, conditions failed" in failure(refused)
     assert life.run("promote_model").success
@@ -130,7 +134,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
         assert life.judge()[0] == ["drift_reviewed", "approved"]
         assert life.decide("review_drift", "record_review", week=DRIFTED, name="Ada", note="newcomers").success
         verdict = life.home.lake.read_json("reports/gate.json")
-        assert [one["name"] for one in verdict["conditions"] if not one["open"]] == ["approved"]
+        assert [condition["name"] for condition in verdict["conditions"] if not condition["open"]] == ["approved"]
     shut, verdict = life.judge()
     assert "waits for a person" in life.tick().skip_message
     wrong = life.decide("approve_promotion", "approve_candidate", version=1, name="Ada", reason="looks good")
@@ -153,7 +157,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     tags = life.home.registry.by_alias(PRODUCTION).tags
     assert (tags["promoted_by"], tags["promoted_because"]) == ("Ada", "as good, newer")
     assert tags["promoted_evidence"] == verdict["evidence"]
-    assert [one["version"] for one in aliases.history(life.home.lake)] == [1, 2]
+    assert [entry["version"] for entry in aliases.history(life.home.lake)] == [1, 2]
     assert isinstance(life.tick(), dg.SkipReason)
 
     # A worse successor is refused, even where nobody needs to approve.
@@ -162,7 +166,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     shut, verdict = life.judge(Policy.AUTO)
     assert "not_worse_than_production" in shut
     assert "worse than version 2" in next(
-        one["why"] for one in verdict["conditions"] if one["name"] == "not_worse_than_production"
+        condition["why"] for condition in verdict["conditions"] if condition["name"] == "not_worse_than_production"
     )
     assert "not_worse_than_production" in life.tick(Policy.AUTO).skip_message
     assert life.run("promote_model", policy=Policy.AUTO).success
@@ -173,7 +177,9 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     life.shadow()
     shut, verdict = life.judge(Policy.AUTO)
     assert shut == []
-    compared = next(one for one in verdict["conditions"] if one["name"] == "not_worse_than_production")
+    compared = next(
+        condition for condition in verdict["conditions"] if condition["name"] == "not_worse_than_production"
+    )
     assert float(compared["value"].split()[0]) < 0, "better than version 2 on the same matches"
     assert isinstance(life.tick(Policy.AUTO), dg.RunRequest)
     assert life.run("promote_model", policy=Policy.AUTO).success
@@ -189,7 +195,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert isinstance(life.tick(Policy.AUTO), dg.SkipReason)
     assert life.run("promote_model", policy=Policy.AUTO).success
     assert life.bearer(PRODUCTION) == 2
-    assert [one["action"] for one in aliases.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
+    assert [entry["action"] for entry in aliases.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
 
     # The same training by hand, with a reason, stages it again: what it forecast is still known.
     assert "version 4 was rolled back by Ada" in life.judge()[1]["conditions"][0]["why"]

@@ -28,7 +28,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "calibration": {"error": 0.05, "limit": 0.08},
     }
     disappointing = {"against": {"elo": {"low": 0.1}, "base": {"low": 0.1}}, "matches": 100}
-    mixed = [{**group, **disappointing, "model_version": one} for one in ("all", str(PRODUCTION - 1))]
+    mixed = [{**group, **disappointing, "model_version": number} for number in ("all", str(PRODUCTION - 1))]
     return {"groups": [*mixed, {**group, **changes}]}
 
 
@@ -76,8 +76,8 @@ def test_an_alarm_waits_for_the_cool_down() -> None:
 
 
 def test_alarms_may_ask_only_so_often() -> None:
-    asked = [version(n, 20 * n, f"{ALARM}drift") for n in (1, 2, 3, 4)]
-    assert "a person has to investigate" in (cooldown_reason(asked, NOW, 14, 4) or "")
-    assert cooldown_reason(asked, NOW, 14, 5) is None
+    by_alarm = [version(n, 20 * n, f"{ALARM}drift") for n in (1, 2, 3, 4)]
+    assert "a person has to investigate" in (cooldown_reason(by_alarm, NOW, 14, 4) or "")
+    assert cooldown_reason(by_alarm, NOW, 14, 5) is None
     by_schedule = [version(n, 20 * n, "weekly schedule") for n in (1, 2, 3, 4)]
     assert cooldown_reason(by_schedule, NOW, 14, 4) is None

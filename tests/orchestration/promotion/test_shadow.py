@@ -25,11 +25,11 @@ TRAINED = datetime(2025, 10, 3, 12, tzinfo=UTC)
 """A Friday; six rounds have been played."""
 
 
-def run(home: Any, job: str, **more: Any) -> None:
+def run(home: Any, job: str, **options: Any) -> None:
     """Run a job at the home's moment, as it would be by itself there."""
     settings = home.settings.model_copy(update={"promotion_policy": Policy.AUTO})
     with home.instance() as instance:
-        assert build(settings).resolve_job_def(job).execute_in_process(instance=instance, **more).success
+        assert build(settings).resolve_job_def(job).execute_in_process(instance=instance, **options).success
 
 
 def week_passes(home: Any) -> None:
@@ -47,7 +47,7 @@ def judged(home: Any) -> dict[str, dict[str, Any]]:
     run(home, "report_drift", partition_key=week_of(home.settings.as_of - timedelta(weeks=1)))
     form = {"week": week_of(home.settings.as_of - timedelta(weeks=1)), "name": "Ada", "note": "looked at"}
     run(home, "review_drift", run_config={"ops": {"record_review": {"config": form}}})
-    return {one["name"]: one for one in home.lake.read_json(reports.PROMOTION_GATE)["conditions"]}
+    return {condition["name"]: condition for condition in home.lake.read_json(reports.PROMOTION_GATE)["conditions"]}
 
 
 def test_candidate_gathers_evidence_week_by_week(fresh) -> None:
@@ -63,20 +63,20 @@ def test_candidate_gathers_evidence_week_by_week(fresh) -> None:
     assert not few["enough_matches"]["open"]
     assert "too few" in few["enough_matches"]["why"]
 
-    moment, conditions = TRAINED, few
+    as_of, conditions = TRAINED, few
     while not conditions["enough_matches"]["open"]:
-        assert moment < datetime(2026, 3, 1, tzinfo=UTC), conditions
-        moment += timedelta(weeks=1)
-        home = home.at(moment)
+        assert as_of < datetime(2026, 3, 1, tzinfo=UTC), conditions
+        as_of += timedelta(weeks=1)
+        home = home.at(as_of)
         week_passes(home)
-        if moment >= datetime(2025, 12, 26, tzinfo=UTC):  # by then a hundred matches have been played
+        if as_of >= datetime(2025, 12, 26, tzinfo=UTC):  # by then a hundred matches have been played
             conditions = judged(home)
     shadows = lake_tables.read_weeks(home.lake, "shadow_forecasts")
     assert set(shadows["model_version"]) == {2}
     assert (shadows["published_at"] >= pd.Timestamp(TRAINED)).all(), "it says nothing of what was before it"
     assert (shadows["published_at"] < shadows["kick_off"]).all()
     assert (shadows["features_as_of"] < shadows["kick_off"]).all()
-    assert [name for name, one in conditions.items() if not one["open"]] == []
+    assert [name for name, condition in conditions.items() if not condition["open"]] == []
     assert isinstance(home.lake.read_json(reports.PROMOTION_GATE)["judged_since"], str)
     run(home, "promote_model")
     assert home.registry.by_alias(PRODUCTION).version == 2

@@ -23,7 +23,7 @@ def few_and_many() -> tuple[np.ndarray, np.ndarray]:
 def test_calibration_plot_shows_the_interval_of_every_bin(few_and_many) -> None:
     p, y = few_and_many
     axes = reliability_figure(reliability(p, y)).axes[0]
-    (bars,) = (one for one in axes.collections if isinstance(one, LineCollection))
+    (bars,) = (collection for collection in axes.collections if isinstance(collection, LineCollection))
     drawn = {round(float(bar[0, 0]), 6): (float(bar[0, 1]), float(bar[1, 1])) for bar in bars.get_segments()}
     happened = np.eye(3)[y]
     for forecast in (0.45, 0.93, 0.3):

@@ -64,18 +64,18 @@ def test_same_data_and_seed_give_the_same_bytes(
 def from_records(tags: Mapping[str, str]) -> TrainingRun:
     """The training that a version's tags describe, made again."""
     as_of = datetime.fromisoformat(tags["trained_as_of"])
-    known = as_known_at(bundled.load(), as_of)
-    states = compute_ratings(known)
+    matches = as_known_at(bundled.load(), as_of)
+    states = compute_ratings(matches)
     recipe = Recipe(**json.loads(tags["recipe"]))
-    return train(known, feature_frame(known, states.home, states.away), recipe, as_of, "lake")
+    return train(matches, feature_frame(matches, states.home, states.away), recipe, as_of, "lake")
 
 
 def test_retrainings_can_be_reproduced_from_their_tags() -> None:
     """Bit for bit."""
     recipe = asdict(replace(RECIPE, include_running_season=True))
     weeks = [
-        from_records({"trained_as_of": moment.isoformat(), "recipe": json.dumps(recipe)})
-        for moment in (AS_OF, AS_OF + timedelta(weeks=1))
+        from_records({"trained_as_of": trained_as_of.isoformat(), "recipe": json.dumps(recipe)})
+        for trained_as_of in (AS_OF, AS_OF + timedelta(weeks=1))
     ]
     assert weeks[0].tags["data_digest"] != weeks[1].tags["data_digest"], "a week of results came in between"
     again = from_records(weeks[1].tags)
@@ -124,7 +124,7 @@ def test_unplayed_match_does_not_keep_a_season_open(matches: pd.DataFrame) -> No
 
 def test_model_and_references_are_judged_on_the_same_matches(trained: TrainingRun) -> None:
     scores = json.loads(trained.documents["evaluation.json"])
-    assert {one["n"] for one in scores["scores"].values()} == {scores["matches"]}
+    assert {scores_of_forecaster["n"] for scores_of_forecaster in scores["scores"].values()} == {scores["matches"]}
     assert scores["matches"] == 7 * 380
     assert first_version_rejection(scores) is None
     assert scores["difference_to"]["base"]["high"] < 0
@@ -161,31 +161,31 @@ def test_model_of_shots_and_odds_works_in_batch_and_online(shared_data: Path, gr
         parse(path.read_bytes(), path.name, "eng-premier-league", f"20{path.stem[3:5]}-{path.stem[5:]}", "E0")[0]
         for path in sorted((shared_data / "footballdata").glob("E0_1[5-9]*.csv"))
     ).sort_values(["kick_off", "match_id"], ignore_index=True)
-    moment = pd.Timestamp("2020-07-03T18:00", tz="UTC").to_pydatetime()  # a Friday evening: odds up to Monday are known
-    table = as_known_at(table, moment)
+    as_of = pd.Timestamp("2020-07-03T18:00", tz="UTC").to_pydatetime()  # a Friday evening: odds up to Monday are known
+    table = as_known_at(table, as_of)
     states = compute_ratings(table)
     trained = train(
         table, feature_frame(table, states.home, states.away), replace(RECIPE, features=names, evaluate_from=2017),
-        moment, "lake",
+        as_of, "lake",
     )  # fmt: skip
     assert list(trained.input_example.columns) == list(names)
-    version = ModelVersion(1, "run", moment, trained.tags)
+    version = ModelVersion(1, "run", as_of, trained.tags)
     model = LoadedModel(version, trained.estimator, names)
     ahead = table[table["status"] == Status.SCHEDULED]
-    batch = forecast(model, ahead, states.team_states, 1, version.trained_through, moment)
+    batch = forecast(model, ahead, states.team_states, 1, version.trained_through, as_of)
     home, away = (
         states_of(states.team_states, ahead[club], ahead["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for club in ("home_team", "away_team")
     )
-    online = probabilities(model, home, away, np.zeros(len(ahead), bool), market(ahead, moment))
+    online = probabilities(model, home, away, np.zeros(len(ahead), bool), market(ahead, as_of))
     np.testing.assert_allclose(online, batch[list(OUTCOMES)], rtol=0, atol=1e-9)
     systems = ["elo", "pi", "goals", "shots on target", "shots"]
-    for _, told in batch.iloc[[0, -1]].iterrows():
-        priced = with_odds and told["kick_off"] < pd.Timestamp("2020-07-07", tz="UTC")
-        assert [one["rating"] for one in told["shares"]] == [*systems, *(["odds"] if priced else [])]
-        assert pd.notna(told["odds_home"]) == priced
-        moved = told["usual_log_odds"] + sum(one["share"] for one in told["shares"])
-        assert moved == pytest.approx(np.log(told["home"] / told["away"]), abs=1e-9)
+    for _, row in batch.iloc[[0, -1]].iterrows():
+        priced = with_odds and row["kick_off"] < pd.Timestamp("2020-07-07", tz="UTC")
+        assert [share["rating"] for share in row["shares"]] == [*systems, *(["odds"] if priced else [])]
+        assert pd.notna(row["odds_home"]) == priced
+        moved = row["usual_log_odds"] + sum(share["share"] for share in row["shares"])
+        assert moved == pytest.approx(np.log(row["home"] / row["away"]), abs=1e-9)
 
 
 def test_the_recorded_revision_tells_what_was_not_committed(tmp_path: Path) -> None:

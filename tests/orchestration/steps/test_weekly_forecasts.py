@@ -50,8 +50,8 @@ def test_rows_of_matches_that_have_begun_are_never_rewritten(season: pd.DataFram
     begun = friday["kick_off"] <= SUNDAY
     assert begun.any()
     assert not begun.all()
-    kept = sunday[sunday["kick_off"] <= SUNDAY].reset_index(drop=True)
-    pd.testing.assert_frame_equal(kept, friday[begun].reset_index(drop=True), check_dtype=False)
+    begun_rows = sunday[sunday["kick_off"] <= SUNDAY].reset_index(drop=True)
+    pd.testing.assert_frame_equal(begun_rows, friday[begun].reset_index(drop=True), check_dtype=False)
     rest = sunday[sunday["kick_off"] > SUNDAY]
     assert (rest["model_version"] == 2).all()
     assert (rest["published_at"] == SUNDAY).all()
@@ -105,8 +105,8 @@ class Odds:
     """A model that repeats the odds, and knows nothing without them."""
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        told = np.nan_to_num(np.insert(x, 1, 0.0, axis=1))
-        return np.exp(told) / np.exp(told).sum(axis=1, keepdims=True)
+        odds = np.nan_to_num(np.insert(x, 1, 0.0, axis=1))
+        return np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
 
 
 def test_replayed_monday_does_not_know_fridays_odds(
@@ -116,8 +116,8 @@ def test_replayed_monday_does_not_know_fridays_odds(
     priced = season.assign(**odds, odds_known_at=(season["kick_off"] - pd.Timedelta(hours=36)))
     version = ModelVersion(1, "run", FRIDAY, {"trained_through": "2025-05-25T15:00:00+00:00"})
     looks = LoadedModel(version, Odds(), ODDS_FEATURES)
-    known = as_known_at(priced, FRIDAY)
-    rows = forecasts_of_week(looks, known, WEEK, FRIDAY, True, empty_table(SCHEMA))
+    matches = as_known_at(priced, FRIDAY)
+    rows = forecasts_of_week(looks, matches, WEEK, FRIDAY, True, empty_table(SCHEMA))
     to_come = rows[rows["kick_off"] > FRIDAY]
     near = to_come["kick_off"] <= FRIDAY + timedelta(hours=36)
     assert near.any()
@@ -125,7 +125,7 @@ def test_replayed_monday_does_not_know_fridays_odds(
     assert (to_come.loc[near, "home"] > 0.6).all()
     assert (to_come.loc[near, list(ODDS)] == list(odds.values())).all(axis=None)
     np.testing.assert_allclose(to_come.loc[~near, list(OUTCOMES)], 1 / 3)
-    past = forecasts_of_week(looks, known, "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
+    past = forecasts_of_week(looks, matches, "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
     unknown = past["kick_off"] > datetime(2025, 11, 4, 12, tzinfo=UTC)  # what was to come soon was priced on Monday too
     assert unknown.sum() >= 9
     np.testing.assert_allclose(past.loc[unknown, list(OUTCOMES)], 1 / 3)
