@@ -1,4 +1,4 @@
-"""A worker whose model waits while a file is there: a test can break things in the middle of a call."""
+"""A worker whose model waits while a file exists, so that a test can break things in the middle of a call."""
 
 from __future__ import annotations
 

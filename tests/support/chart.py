@@ -53,7 +53,7 @@ class Chart:
         return list(_render(self, profile, kubernetes, operators, upgrade, values, release))
 
     def refuses(self, *values: str) -> str:
-        """What helm says about values that it must not take."""
+        """The error of helm for values that it must refuse."""
         with pytest.raises(HelmError) as refusal:
             self.render(values=values)
         return str(refusal.value)
@@ -81,7 +81,7 @@ EXTERNAL = (
     'postgresql={"mode":"external","external":{"host":"pg.example"},'
     '"databases":{"mlflow":{"password":"p@/ s"},"dagster":{"password":"q"}}}',
 )
-# Ways to install it that no profile shows.
+# Ways to install the chart that no profile covers.
 VARIANTS = {
     "external": EXTERNAL,
     "ingress": (

@@ -1,4 +1,4 @@
-"""API and worker of the chart on one machine without a cluster: as rendered, but for the edits that this needs."""
+"""API and worker of the chart on one machine without a cluster, as rendered except for the edits that this needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 Thing = dict[str, Any]
 PARTS = ("api", "worker")
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
-# What podman does not know of a pod, or has no cluster for.
+# Fields of a pod that podman does not know or that need a cluster.
 CLUSTER_ONLY = (
     "topologySpreadConstraints",
     "affinity",
@@ -36,7 +36,7 @@ def container_of(deployment: Thing) -> Thing:
 
 
 def addresses(api: int, valkey: int, mlflow: str) -> dict[str, str]:
-    """Variables that name a Service or a Secret in the cluster, and loopback here."""
+    """Values on loopback for the variables that refer to a Service or a Secret in the cluster."""
     broker = f"redis://127.0.0.1:{valkey}/0"
     return {
         "TOUCHLINE_BROKER_URL": broker,
@@ -48,7 +48,7 @@ def addresses(api: int, valkey: int, mlflow: str) -> dict[str, str]:
 
 
 def adapt(rendered: Thing, values: Mapping[str, str], lake: Path) -> Thing:
-    """A Deployment for `podman kube play`; the kubelet's part, probes and hooks, is the test's to play."""
+    """A Deployment for `podman kube play`, without probes and hooks: the test does what the kubelet would."""
     deployment = copy.deepcopy(rendered)
     pod = deployment["spec"]["template"]["spec"]
     for field in CLUSTER_ONLY:
@@ -73,7 +73,7 @@ def adapt(rendered: Thing, values: Mapping[str, str], lake: Path) -> Thing:
 
 
 def passes(probe: Thing, api: str, inside: Callable[[list[str]], list[str]]) -> bool:
-    """Whether a rendered probe passes, asked as a kubelet asks; `inside` makes a command one in the container."""
+    """Whether a rendered probe passes, run as a kubelet runs it; `inside` wraps a command to run in the container."""
     if "exec" in probe:
         command = inside(probe["exec"]["command"])
         return subprocess.run(command, check=False, timeout=60, capture_output=True).returncode == 0
@@ -84,7 +84,7 @@ def passes(probe: Thing, api: str, inside: Callable[[list[str]], list[str]]) -> 
 
 
 def forecast(api: str) -> Thing:
-    """A forecast through the queue, looked at: three probabilities that make one."""
+    """A forecast through the queue, checked: three positive probabilities that sum to one."""
     answer = httpx.post(f"{api}/predict", json={"home_team": "Arsenal", "away_team": "Chelsea"}, timeout=40)
     assert answer.status_code == 200, answer.text
     body = dict(answer.json())

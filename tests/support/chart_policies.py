@@ -1,4 +1,4 @@
-"""House rules over everything that the chart renders; test_chart_policies asks for them, and shows that they notice."""
+"""Rules for everything that the chart renders. test_chart_policies applies them and tests that they find violations."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Rule = Callable[[list[Thing]], list[str]]
 WORKLOADS = {"Deployment", "StatefulSet", "Job", "Pod"}
 LAUNCHER_PODS = {"dagster-webserver", "dagster-daemon", "dagster-run", "dagster-migration"}
 """Pods that load Dagster's run launcher, which does not start without a token."""
-# Of the kinds of volumes that the restricted profile allows, those that are used.
+# The volume types that the chart uses, all allowed by the restricted profile.
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 
 
 def of(things: list[Thing], *kinds: str) -> list[Thing]:
-    """Objects of some kinds."""
+    """The objects of these kinds."""
     return [thing for thing in things if thing["kind"] in kinds]
 
 
 def named(things: list[Thing], kind: str, name: str) -> Thing:
-    """One object."""
+    """The object of this kind and name."""
     return next(thing for thing in of(things, kind) if thing["metadata"]["name"] == name)
 
 
 def pods(things: list[Thing]) -> Iterator[tuple[str, Thing, Thing]]:
-    """(name, labels, pod spec) of all pods: those of workloads, and Dagster's run pods out of its configuration."""
+    """(name, labels, pod spec) of all pods: those of workloads, and Dagster's run pods from its configuration."""
     for thing in of(things, *WORKLOADS):
         template = thing["spec"]["template"] if thing["kind"] != "Pod" else thing
         yield thing["metadata"]["name"], template["metadata"]["labels"], template["spec"]
@@ -61,7 +61,7 @@ def matches(selector: Thing, labels: Thing) -> bool:
 
 
 def restricted_pods(things: list[Thing]) -> list[str]:
-    """Kubernetes' restricted profile, a read-only root, a numeric user, and no token that nobody uses."""
+    """Pods meet Kubernetes' restricted profile, with a read-only root, a numeric user and no unused token."""
     violations = []
     for name, _, spec in pods(things):
         pod = spec["securityContext"]
@@ -87,7 +87,7 @@ def restricted_pods(things: list[Thing]) -> list[str]:
 
 
 def resources(things: list[Thing]) -> list[str]:
-    """CPU and memory requested, memory limited, CPU not."""
+    """Every container requests CPU and memory, and limits memory but not CPU."""
     violations = []
     for name, _, spec in pods(things):
         for container in containers(spec):
@@ -100,7 +100,7 @@ def resources(things: list[Thing]) -> list[str]:
 
 
 def probes(things: list[Thing]) -> list[str]:
-    """What serves says when it is ready and, but for RabbitMQ, when it is dead; on ports that exist."""
+    """Servers have a readiness probe and, except for RabbitMQ, a liveness probe. Probes use ports that exist."""
     violations = []
     for thing in of(things, "Deployment", "StatefulSet"):
         name, spec = thing["metadata"]["name"], thing["spec"]["template"]["spec"]
@@ -121,7 +121,7 @@ def probes(things: list[Thing]) -> list[str]:
 
 
 def images(things: list[Thing]) -> list[str]:
-    """A tag on every image, and never `latest`."""
+    """Every image has a tag, and the tag is not `latest`."""
     return [
         f"{name}: {container['image']}"
         for name, _, spec in pods(things)
@@ -131,7 +131,7 @@ def images(things: list[Thing]) -> list[str]:
 
 
 def selectors(things: list[Thing]) -> list[str]:
-    """Every selector chooses pods that exist, workloads their own only, and Services reach ports that these open."""
+    """Selectors match pods, those of workloads only their own, and Services target ports that their pods open."""
     violations = []
     everything = list(pods(things))
     operated = {thing["metadata"]["name"] for thing in of(things, "RabbitmqCluster", "Cluster")}
@@ -167,7 +167,7 @@ def selectors(things: list[Thing]) -> list[str]:
 
 
 def references(things: list[Thing]) -> list[str]:
-    """Every Secret, ConfigMap, claim and service account that a pod names is made here, with the key, or was given."""
+    """Every Secret, ConfigMap, claim and service account of a pod is in the chart, with the key, or made elsewhere."""
     made_elsewhere = {"touchline-object-storage", "touchline-api-keys", "touchline-ui-key"}
     secrets = {secret["metadata"]["name"]: set(secret["stringData"]) for secret in of(things, "Secret")}
     configs = {config["metadata"]["name"]: set(config["data"]) for config in of(things, "ConfigMap")}
@@ -215,7 +215,7 @@ def references(things: list[Thing]) -> list[str]:
 
 
 def one_scaler(things: list[Thing]) -> list[str]:
-    """Whatever is scaled has one scaler and no fixed number of replicas."""
+    """Every scaled workload has one scaler and no fixed number of replicas."""
     violations, scaled = [], []
     for thing in of(things, "HorizontalPodAutoscaler", "ScaledObject"):
         target = thing["spec"]["scaleTargetRef"]["name"]
@@ -226,7 +226,7 @@ def one_scaler(things: list[Thing]) -> list[str]:
 
 
 def budgets(things: list[Thing]) -> list[str]:
-    """A disruption budget where more than one pod runs, and only there: one of one pod blocks every drain."""
+    """Only workloads with several pods have a disruption budget: with a single pod, it would block every drain."""
     violations = []
     least = {
         scaler["spec"]["scaleTargetRef"]["name"]: scaler["spec"].get("minReplicas") or scaler["spec"]["minReplicaCount"]
@@ -242,12 +242,12 @@ def budgets(things: list[Thing]) -> list[str]:
 
 
 def spread(things: list[Thing]) -> list[str]:
-    """What has several pods spreads them over nodes and zones."""
+    """Workloads with several pods spread them over nodes and zones."""
     violations = []
     for thing in of(things, "PodDisruptionBudget"):
         owner = next((workload for workload in of(things, "Deployment", "StatefulSet")
                       if workload["metadata"]["name"] == thing["metadata"]["name"]), None)  # fmt: skip
-        if owner is None:  # an operator's pods, spread by the operator
+        if owner is None:  # the pods belong to an operator, which spreads them
             continue
         constraints = owner["spec"]["template"]["spec"].get("topologySpreadConstraints", [])
         keys = {constraint["topologyKey"] for constraint in constraints}
@@ -261,7 +261,7 @@ def spread(things: list[Thing]) -> list[str]:
 
 
 def graceful(things: list[Thing]) -> list[str]:
-    """A pod gets longer to stop than what it still has to finish."""
+    """A pod has more time to stop than its unfinished work takes."""
     violations = []
     longest = {
         "touchline-api": ServingSettings.model_fields["sync_timeout_seconds"].default
@@ -280,7 +280,7 @@ def graceful(things: list[Thing]) -> list[str]:
     return violations
 
 
-# What Dagster's run launcher and step executor ask of the Kubernetes API, and nobody else anything.
+# What Dagster's run launcher and step executor request from the Kubernetes API. Nothing else requests anything.
 ASKED = {
     ("batch", "jobs"): {"create", "delete", "get", "list", "patch", "watch"},
     ("batch", "jobs/status"): {"get"},
@@ -290,7 +290,7 @@ ASKED = {
 
 
 def rights(things: list[Thing]) -> list[str]:
-    """No right in the whole cluster, none that is not used, and each bound to an account that is made here."""
+    """No right is cluster-wide or unused, and each is bound to an account of the chart."""
     violations = [
         f"{role['kind']} {role['metadata']['name']}" for role in of(things, "ClusterRole", "ClusterRoleBinding")
     ]
@@ -313,7 +313,7 @@ def rights(things: list[Thing]) -> list[str]:
 
 
 def dagster_instances(things: list[Thing]) -> list[str]:
-    """Whatever mounts dagster.yaml has what loading it takes: the variables it names, a token, and its database."""
+    """Every pod that mounts dagster.yaml can load it: it has the variables, a token and access to the database."""
     violations = []
     for config in of(things, "ConfigMap"):
         if "dagster.yaml" not in config["data"]:
@@ -328,7 +328,7 @@ def dagster_instances(things: list[Thing]) -> list[str]:
             }
             for container in containers(spec):
                 mounted = volumes & {mount["name"] for mount in container.get("volumeMounts", [])}
-                if not mounted and name != "dagster-run":  # the launcher mounts it in run pods itself
+                if not mounted and name != "dagster-run":  # the launcher mounts dagster.yaml in run pods
                     continue
                 variables = {variable["name"] for variable in container.get("env", [])}
                 if missing := _variables_of(instance["storage"]) - variables:
@@ -344,7 +344,7 @@ def dagster_instances(things: list[Thing]) -> list[str]:
 
 
 def _is_code_server(container: Thing) -> bool:
-    """A code server uses the storage of its instance only; every other command loads the run launcher as well."""
+    """Whether a container is a code server, which loads only the storage of its instance, not the run launcher."""
     return [*container.get("command", []), *container.get("args", [])][:3] == ["dagster", "api", "grpc"]
 
 
@@ -358,7 +358,7 @@ def _variables_of(node: Any) -> set[str]:
 
 
 def _may_leave(things: list[Thing], labels: Thing) -> bool:
-    """Whether a policy lets a pod out to port 5432, or there are no policies."""
+    """Whether a pod may connect to port 5432: a policy allows it, or there are no policies."""
     policies = of(things, "NetworkPolicy")
     return not policies or any(
         port["port"] == 5432

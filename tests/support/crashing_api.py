@@ -1,4 +1,4 @@
-"""The API with an endpoint that fails as nothing should, started by tests as a process of its own."""
+"""The API with an endpoint that raises an unexpected error; tests start it as a process of its own."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ import psutil
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionStatus
 
 PATIENCE = 600
-"""Seconds for whatever has to start; a backfill gets more, by its runs."""
+"""Seconds that a start may take; a backfill gets more, for each of its runs."""
 
 A_RUN = 60
-"""Seconds that one run may take, its process included; alone on two cores it takes eight."""
+"""Seconds that a run may take, including the start of its process; on two idle cores it takes eight."""
 
 LAUNCH = """
 mutation($params: LaunchBackfillParams!) {
@@ -35,7 +35,7 @@ mutation($params: LaunchBackfillParams!) {
 
 
 def environment(settings: Any, repository: Path) -> dict[str, str]:
-    """Of every process that works on an installation."""
+    """The environment of every process that works on an installation."""
     return {
         **os.environ,
         "PYTHONPATH": str(repository),
@@ -49,7 +49,7 @@ def environment(settings: Any, repository: Path) -> dict[str, str]:
 
 @contextmanager
 def process(here: Any, repository: Path, name: str, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process on our workspace, and everything it starts, until the test is over; it writes to `<name>.log`."""
+    """Run a process on our workspace until the block ends, then stop it and its children; it writes to `<name>.log`."""
     with (here.settings.home / f"{name}.log").open("wb") as log:
         started = subprocess.Popen(
             [sys.executable, "-m", *command, "-w", str(repository / "workspace.yaml")],
@@ -81,22 +81,22 @@ def daemon(here: Any, repository: Path) -> Any:
 
 
 def log_of(here: Any, name: str) -> str:
-    """The end of what a process has written."""
+    """The last lines of a process's log."""
     return str((here.settings.home / f"{name}.log").read_text()[-3000:])
 
 
 @dataclass(frozen=True)
 class Pages:
-    """Dagster's pages, and their buttons for a backfill; each gives the id of the backfill that was asked for."""
+    """Dagster's pages with their buttons for a backfill; each returns the id of the backfill that it launched."""
 
     port: int
 
     def of_assets(self, assets: Sequence[str], weeks: Sequence[str]) -> str:
-        """What "Materialize" sends on the page of an asset, or of several in the lineage."""
+        """Send what "Materialize" sends on the page of an asset, or of several in the lineage."""
         return self._launch(assets, weeks)
 
     def of_job(self, job: str, assets: Sequence[str], weeks: Sequence[str]) -> str:
-        """What "Materialize all", or selected ones, on the page of a job sends."""
+        """Send what "Materialize all" or "Materialize selected" sends on the page of a job."""
         where = {"repositoryLocationName": "touchline", "repositoryName": "__repository__"}
         return self._launch(
             assets, weeks, selector={"partitionSetName": f"{job}_partition_set", "repositorySelector": where}
@@ -132,7 +132,7 @@ def _answers(port: int) -> bool:
 
 
 def completed(here: Any, repository: Path, backfill: str, expected: int) -> list[dg.DagsterRun]:
-    """Let the daemon work until a backfill is done; its runs, so many as `expected`."""
+    """Let the daemon work until a backfill is done; return its runs and require the `expected` number."""
     with here.instance() as instance, daemon(here, repository) as running:
         deadline = time.monotonic() + PATIENCE + A_RUN * expected
         while (status := instance.get_backfill(backfill).status) not in BULK_ACTION_TERMINAL_STATUSES:

@@ -1,4 +1,4 @@
-"""Stand-ins for models, brokers, stores and Celery's parts. Each does as a test tells it and records its calls."""
+"""Stand-ins for models, brokers, stores and parts of Celery. Each does what a test sets and records its calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving.worker.predictor import ModelSource
 
 
 class EloModel:
-    """A model that needs no training: the Elo difference decides, and a quarter of the matches is drawn."""
+    """A model that needs no training: it uses the Elo difference and a draw probability of one quarter."""
 
     features = ("elo",)
 

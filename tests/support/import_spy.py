@@ -52,7 +52,7 @@ def record(effect: str) -> None:
 
 
 class SpiedEnvironment(type(os.environ)):  # type: ignore[misc]  # the class is private in os
-    """The environment; who reads all of it or a variable of ours is recorded.
+    """The environment; reading all of it or one of our variables is recorded.
 
     Libraries look up switches of their own wherever they are called (pydantic: PYDANTIC_DISABLE_PLUGINS).
     """
@@ -73,7 +73,7 @@ class SpiedEnvironment(type(os.environ)):  # type: ignore[misc]  # the class is 
 
 
 def spied(function: Callable[..., Any], effect: str) -> Callable[..., Any]:
-    """The function, whose callers are recorded."""
+    """The function, with its callers recorded."""
 
     def call(*arguments: Any, **options: Any) -> Any:
         record(effect)
@@ -83,7 +83,7 @@ def spied(function: Callable[..., Any], effect: str) -> Callable[..., Any]:
 
 
 def spied_handlers(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The method that adds a handler, whose callers are recorded; a NullHandler configures nothing."""
+    """The method that adds a handler, with its callers recorded, except for a NullHandler, which configures nothing."""
 
     def add(logger: logging.Logger, handler: logging.Handler) -> None:
         if not isinstance(handler, logging.NullHandler):

@@ -22,7 +22,7 @@ from orchestration.settings import PipelineSettings
 
 @dataclass
 class Installation:
-    """Settings of one home, and what the pipeline left there."""
+    """The settings of a home folder, and access to what the pipeline writes there."""
 
     settings: PipelineSettings
     lines: list[str] = field(default_factory=list)
@@ -39,13 +39,13 @@ class Installation:
         return dg.DagsterInstance.from_config(str(self.settings.home / "dagster"))
 
     def run(self) -> list[str]:
-        """Run the pipeline; returns the lines that a user sees."""
+        """Run the pipeline; return the lines that a user sees."""
         self.lines.clear()
         run_pipeline(self.settings, self.lines.append)
         return list(self.lines)
 
     def at(self, as_of: datetime) -> Installation:
-        """The same home at another moment."""
+        """The same home as of another time."""
         return Installation(self.settings.model_copy(update={"as_of": as_of}))
 
     def forecasts(self) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def install(home: Path, as_of: datetime | None = None) -> Installation:
 
 
 def copy_of(installed: Installation, home: Path, policy: Policy = Policy.AUTO) -> Installation:
-    """The installation in another home; without a policy, promotions need no person there."""
+    """A copy of the installation in another home; by default promotions there need no person."""
     shutil.copytree(installed.settings.home, home)
     settings = installed.settings.model_copy(
         update={"home": home, "mlflow_tracking_uri": f"sqlite:///{home}/mlflow.db", "promotion_policy": policy}

@@ -52,14 +52,14 @@ def drift_frame() -> pd.DataFrame:
 
 
 def drift_summary() -> dict[str, Any]:
-    """The drift summary of the week of 2026-03-09: a reference, and too little to calibrate thresholds on."""
+    """The drift summary of the week of 2026-03-09: it has a reference but too few seasons to calibrate thresholds."""
     frame = drift_frame()
     assert frame["season"].nunique() == REFERENCE_SEASONS + 1
     return drift_report(frame, "2026-03-09", calibrate(frame, COLUMNS)).summary
 
 
 def write_reports(lake: Lake) -> None:
-    """Write every report of the pipeline to the lake, by the functions that the pipeline uses."""
+    """Write every report of the pipeline to the lake, with the pipeline's own functions."""
     matches = as_known_at(bundled.load(), AS_OF)
     moments = dict.fromkeys(("published_at", "features_as_of"), pd.Timestamp(AS_OF))
     forecasts = pd.DataFrame({"match_id": matches["match_id"].tail(100), "model_version": 1, **moments})

@@ -1,4 +1,4 @@
-"""A load generator that costs little itself: keep-alive connections, requests encoded once, closed and open loop."""
+"""A load generator with little overhead: keep-alive connections, requests encoded once, closed and open loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass
 class Outcome:
-    """What a run saw."""
+    """The result of a run."""
 
     seconds: float
     latencies: list[float] = field(default_factory=list)
@@ -54,11 +54,11 @@ class _Connection(asyncio.Protocol):
 
     @property
     def body(self) -> bytes:
-        """Of the last answer."""
+        """The body of the last answer."""
         return b"".join(self._parts).split(b"\r\n\r\n", 1)[1]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # of a TCP connection
+        self.transport = cast(asyncio.Transport, transport)  # the connection is TCP
 
     def data_received(self, data: bytes) -> None:
         self._parts.append(data)
@@ -137,7 +137,7 @@ async def opened(
 
     async def ask_once(due: float, request: bytes) -> None:
         try:
-            # One that nobody used for seconds may have been closed by the server.
+            # The server may have closed a connection that was idle for seconds.
             while idle and idle[-1].transport.is_closing():
                 idle.pop()
             connection = idle.pop() if idle else await _connect(host, port)

@@ -1,4 +1,4 @@
-"""`make up` in a process of its own, and what a stranger does with it."""
+"""`make up` in a process of its own, and what a new user does with it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Run:
 
 
 def processes_of(home: Path) -> list[str]:
-    """Command lines of living processes that were given this home folder."""
+    """Command lines of running processes whose environment names this home folder."""
     command_lines = []
     for process in psutil.process_iter():
         try:
@@ -96,7 +96,7 @@ def processes_of(home: Path) -> list[str]:
 
 
 def first_loop(repository: Path, environment: dict[str, str]) -> None:
-    """Start it, ask for forecasts, look at the page, stop it; then once more, with the same forecasts."""
+    """Start, request forecasts, read the page and stop; then start again and get the same forecasts."""
     home = Path(environment["TOUCHLINE_HOME"])
     api = f"http://127.0.0.1:{environment['TOUCHLINE_API_PORT']}"
     with Run(repository, environment) as run:
@@ -104,7 +104,7 @@ def first_loop(repository: Path, environment: dict[str, str]) -> None:
         assert any(re.search(r"First forecast served after \d+ s", line) for line in run.lines)
         viewer = f"http://127.0.0.1:{environment['TOUCHLINE_UI_PORT']}"
         early = next(i for i, line in enumerate(run.lines) if line == f"  forecasts are served now: {viewer}")
-        assert "everything is up to date" in "".join(run.lines[early:]), "said while the pipeline still runs"
+        assert "everything is up to date" in "".join(run.lines[early:]), "printed while the pipeline still runs"
         published, fresh = a_forecast_over_http(api)
         assert published["probabilities"] == pytest.approx(fresh["probabilities"], abs=1e-9)
         the_page_shows(f"http://127.0.0.1:{environment['TOUCHLINE_UI_PORT']}", published)
@@ -116,7 +116,7 @@ def first_loop(repository: Path, environment: dict[str, str]) -> None:
     assert processes_of(home) == []
     assert not (home / "up.lock").exists()
 
-    with Run(repository, environment) as again:  # goes on where the first one stopped
+    with Run(repository, environment) as again:  # continues where the first run stopped
         again.wait_for("Ctrl-C stops everything")
         repeated, _ = a_forecast_over_http(api)
         assert repeated["match_id"] == published["match_id"]

@@ -15,7 +15,7 @@ from tests.support.service_harness import World, wait_until
 
 
 class Tracking:
-    """MLflow over a database, as every process but the registry's own sees it."""
+    """An MLflow server on a database."""
 
     def __init__(self, database: str, folder: Path, artifacts: Path | None = None) -> None:
         self.port = free_port()
@@ -32,7 +32,7 @@ class Tracking:
         return f"http://127.0.0.1:{self.port}"
 
     def seen_from(self, world: World) -> World:
-        """The world with this server as its registry."""
+        """The same world with this server as its registry."""
         return World(world.lake_root, self.url)
 
     def start(self) -> None:
@@ -44,7 +44,7 @@ class Tracking:
         wait_until(lambda: httpx.get(f"{self.url}/health").status_code == 200, 120)
 
     def hang(self) -> None:
-        """Connections are taken and never answered."""
+        """Accept connections and never answer."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:

@@ -1,4 +1,4 @@
-"""Answers held against the OpenAPI document of the service that gave them."""
+"""Answers compared with the OpenAPI document of the service that gave them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 
 def documented(base_url: str, path: str, answer: httpx.Response) -> httpx.Response:
-    """The answer, if its status, headers, media type and content are what the document says of `path`, a template."""
+    """The answer; require that its status, headers, media type and content match the document. `path` is a template."""
     document = httpx.get(f"{base_url.rstrip('/')}/openapi.json").json()
     responses = document["paths"][path][answer.request.method.lower()]["responses"]
     assert str(answer.status_code) in responses, f"{answer.status_code} of {path} is not told: {answer.text[:300]}"

@@ -13,7 +13,7 @@ from tests.support.ports import free_port
 
 
 class Span(NamedTuple):
-    """What matters of a span."""
+    """The parts of a span that tests read."""
 
     service: str
     name: str
@@ -24,7 +24,7 @@ class Span(NamedTuple):
 
 
 class Collector:
-    """Remembers what it is sent."""
+    """A server that keeps the spans that it receives."""
 
     def __init__(self) -> None:
         self.port = free_port()

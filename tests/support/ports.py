@@ -14,7 +14,7 @@ _used: set[int] = set()
 def free_port() -> int:
     """Return a port that nothing listens on, and never the same one twice in a process.
 
-    It is drawn at random: test processes that run at the same time do not meet on "the next free one".
+    It is drawn at random, so that test processes running at the same time do not all take the next free port.
     """
     while True:
         port = _FIRST + secrets.randbelow(_LAST - _FIRST + 1)

@@ -1,4 +1,4 @@
-"""A predictor asked without a service around it: a fixture, a registry of one version, and the answers as documents."""
+"""Calls a predictor without a service around it, and returns its forecasts as documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIXTURE = Fixture(
 
 
 def documents(fixtures: Sequence[Fixture], forecasts: ForecastBatch) -> list[dict[str, Any]]:
-    """Forecasts of fixtures as callers get them, none of which is an error."""
+    """Forecasts of fixtures as clients get them; require that none is an error."""
     assert not forecasts["errors"]
     encoded = EncodedForecasts.from_wire(forecasts)
     items = orjson.loads(encode_batch(range(len(fixtures)), fixtures, encoded, {}))["items"]
@@ -27,5 +27,5 @@ def documents(fixtures: Sequence[Fixture], forecasts: ForecastBatch) -> list[dic
 
 
 def ask(predictor: Predictor, fixtures: Sequence[Fixture]) -> list[dict[str, Any]]:
-    """What a predictor forecasts of fixtures."""
+    """A predictor's forecasts of fixtures."""
     return documents(fixtures, predictor.predict(FixtureBatch.from_fixtures(fixtures)).forecasts)

@@ -1,4 +1,4 @@
-"""Metrics as a scrape shows them."""
+"""Reads the metrics of a scrape."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
-    """Values by name and label values; a label that takes any value is left out of histograms by their suffix."""
+    """Values by name and label values, without the buckets of histograms."""
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)

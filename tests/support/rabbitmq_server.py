@@ -42,7 +42,7 @@ class Rabbit:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the node, and a tool that asks it, must be told."""
+        """The environment of the node and of the tools that query it."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
@@ -86,7 +86,7 @@ class Rabbit:
             self._process = None
 
     def shut_down(self) -> None:
-        """An orderly stop, as an upgrade begins with."""
+        """Stop the node in an orderly way, as an upgrade does."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait(60)
@@ -95,7 +95,7 @@ class Rabbit:
     def stop(self) -> None:
         """End the node and the port mapper that it started."""
         self.kill()
-        # epmd made itself a daemon; it leaves when asked to, once no node is registered.
+        # epmd runs as a daemon and stops on request once no node is registered.
         subprocess.run(
             ["epmd", "-port", str(self._epmd), "-kill"],
             env={"PATH": os.environ["PATH"]},

