@@ -20,7 +20,7 @@ from features.metrics import rps
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As the command does it: the problems are small, threads would wait for each other most of the time."""
+    """Use one thread, as the command does: the problems are so small that threads would mostly wait for each other."""
     with threadpool_limits(1):
         yield
 
@@ -38,7 +38,7 @@ def test_the_premier_league_is_forecast_as_well_as_was_asked_for(premier_league:
     for name in ("model, goals", "base rate", "plain Elo (K=20)", "Dixon-Coles"):
         assert name in text
     strong = forecasts.line("Dixon-Coles", "base rate")
-    assert float(strong["rps"]) < 0.2025, "an opponent that is weaker than it should be proves nothing"
+    assert float(strong["rps"]) < 0.2025, "a comparison with a weak baseline proves nothing"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What speaks for a club never lowers its chances: results and shots of the past, through ratings and model."""
+"""Better past results and more past shots never lower a club's chances, through ratings and model."""
 
 from __future__ import annotations
 

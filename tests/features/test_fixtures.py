@@ -1,4 +1,4 @@
-"""Matches that a season must have and nobody has announced yet."""
+"""Matches that a season must have and that no source lists yet."""
 
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ def season(premier_league: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def near(season: pd.DataFrame) -> pd.DataFrame:
-    """What a file of fixtures for the next fortnight leaves."""
+    """The season, cut to the fixtures of the next fortnight."""
     return season[season["kick_off"] < pd.Timestamp("2026-03-23", tz="UTC")].reset_index(drop=True)
 
 

@@ -90,10 +90,10 @@ def test_clubs_without_any_history_get_a_wide_forecast_near_the_base_rate(premie
     fresh = compute_ratings(other.drop_duplicates("home_team"))
     p = _p(model, fresh.home, fresh.away)
     np.testing.assert_allclose(p, np.tile(base_rate(outcomes(premier_league)), (len(p), 1)), atol=0.08)
-    assert (fresh.team_states["played"] == 0).all(), "and the state says that nothing is known"
+    assert (fresh.team_states["played"] == 0).all(), "the state tells that it rests on no match"
     named = LoadedModel(ModelVersion(1, "run", THEN, {}), model, GOAL_FEATURES)
     rows = forecast(named, other.drop_duplicates("home_team"), fresh.team_states, 1, THEN, THEN)
-    assert (rows["features_as_of"] == THEN).all(), "no result dates it: what the model learnt is all that it knows"
+    assert (rows["features_as_of"] == THEN).all(), "no result went in, so the end of training dates the features"
     assert rows["home"].max() < 0.6
     assert (rows["home_matches"] == 0).all()
 
@@ -141,7 +141,7 @@ def test_shin_takes_the_margin_more_from_outsiders() -> None:
     assert p[0, 2] < normalised[2]
     np.testing.assert_allclose(p[1], [0.5, 0.25, 0.25], atol=1e-9)
     assert np.isnan(p[2]).all(), "missing odds"
-    assert np.isnan(p[3]).all(), "a book below one is no book"
+    assert np.isnan(p[3]).all(), "odds whose probabilities sum to less than one are invalid"
 
 
 def test_other_parameters_give_other_ratings_and_are_not_mixed_up(

@@ -1,4 +1,4 @@
-"""Our estimators keep scikit-learn's contract, and do what they are for."""
+"""Our estimators keep scikit-learn's contract and recover what they should."""
 
 from collections.abc import Callable
 
@@ -52,7 +52,7 @@ def test_ratings_that_are_alike_are_not_played_off_against_each_other(sample: tu
     x, y = sample
     alike = np.column_stack([x[:, 0] + 0.3 * x[:, 1], x[:, 0] + 0.1 * x[:, 1]])
     free, held = (OrderedLogit(own_direction=held).fit(alike, y) for held in (False, True))
-    assert free.coef_[0] < 0, "by itself the first column speaks for home"
+    assert free.coef_[0] < 0, "the free fit gives it the wrong sign: alone, it speaks for home"
     assert (held.coef_ >= 0).all()
 
 

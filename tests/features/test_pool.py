@@ -39,7 +39,7 @@ def _not_promised(estimator: OddsPool) -> dict[str, str]:
     }
 
 
-# One column stands for both odds: most of the checks have no more than two.
+# One column stands for both odds, because most of the checks have no more than two columns.
 @parametrize_with_checks([OddsPool(), OddsPool(odds=(0, 0))], expected_failed_checks=_not_promised)
 def test_the_pool_keeps_the_contract_of_scikit_learn(
     estimator: BaseEstimator, check: Callable[[BaseEstimator], None]
@@ -57,7 +57,7 @@ def test_ratings_that_know_nothing_leave_the_odds_as_they_are() -> None:
 
 @pytest.fixture(scope="module")
 def priced(premier_league: pd.DataFrame) -> pd.DataFrame:
-    """Real results with odds that lean towards them: two thirds of the matches have some, since the day before."""
+    """Real results with odds that favour them. Two thirds of the matches have odds, known from the day before."""
     rng = np.random.default_rng(0)
     share = 0.75 * np.array([0.45, 0.25, 0.30]) + 0.25 * np.eye(3)[outcomes(premier_league)]
     odds = 1 / (1.05 * share * rng.uniform(0.9, 1.1, share.shape))

@@ -1,4 +1,4 @@
-"""No rating sees what came after; what fixtures get is what clubs have."""
+"""No rating uses later results, and fixtures get the current ratings of their clubs."""
 
 from datetime import UTC, datetime
 
@@ -204,7 +204,7 @@ def test_a_match_before_the_checkpoint_is_refused(premier_league: pd.DataFrame) 
 
 
 def _two_tiers(premier_league: pd.DataFrame, below_in: str) -> tuple[pd.DataFrame, set[str]]:
-    """Seasons in one of which the league's even clubs play in the tier below; and these clubs."""
+    """Seasons of one league, with every second club moved to the tier below in season `below_in`; and those clubs."""
     clubs = sorted(set(premier_league["home_team"]))
     below = set(clubs[::2])
     same = premier_league["home_team"].isin(below) == premier_league["away_team"].isin(below)
@@ -214,7 +214,7 @@ def _two_tiers(premier_league: pd.DataFrame, below_in: str) -> tuple[pd.DataFram
 
 
 def _arrivals(table: pd.DataFrame, states: np.ndarray, clubs: set[str]) -> dict[str, np.ndarray]:
-    """The states with which clubs came into the second season."""
+    """The states with which clubs entered the second season."""
     later = table[(table["season"] == "2015-16") & table["home_team"].isin(clubs)].drop_duplicates("home_team")
     first_match = table[table["season"] == "2015-16"].melt("kick_off", ["home_team", "away_team"], value_name="club")
     begins = first_match.groupby("club")["kick_off"].min()
@@ -240,7 +240,9 @@ def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.Dat
             expected = earned + pull * (upper[column].mean() - earned)
             assert state[STATE_COLUMNS.index(column)] == pytest.approx(expected, abs=1e-9), column
         newcomer = upper["elo"].mean() + TIERED.elo.promoted_offset
-        assert unknown[club][0] == pytest.approx(newcomer, abs=1e-9), "without the lower tier nothing is known of it"
+        assert unknown[club][0] == pytest.approx(newcomer, abs=1e-9), (
+            "without the lower tier it starts like any newcomer"
+        )
     assert np.std([state[0] for state in arrived.values()]) > 1
 
 
@@ -257,7 +259,7 @@ def test_a_relegated_club_takes_its_rating_down(premier_league: pd.DataFrame) ->
     assert np.corrcoef(down.loc[clubs, "elo"], states.loc[clubs, "elo"])[0, 1] > 0.5
     fresh = table[table["competition"] == "eng-championship"].reset_index(drop=True)
     unknown = compute_ratings(fresh, TIERED).team_states["elo"]
-    assert down["elo"].mean() > unknown.mean() + 50, "it would begin a tier lower"
+    assert down["elo"].mean() > unknown.mean() + 50, "without history it would start at the level of the lower tier"
 
 
 def test_clubs_of_one_name_in_two_countries_are_two_clubs(premier_league: pd.DataFrame) -> None:

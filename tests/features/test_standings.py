@@ -20,7 +20,7 @@ def _order(results: list[tuple[int, int, int, int]], ties: tuple[Tiebreaker, ...
     home, away, *goals = np.array(results).T
     same = np.tile(np.stack(goals, axis=1), (20, 1, 1))
     _, position = standings(home, away, same, ties, np.zeros(clubs, np.int64))
-    assert (position == position[0]).all(), "a lot decided"
+    assert (position == position[0]).all(), "the order was drawn by lot"
     return [int(club) for club in np.argsort(position[0])]
 
 

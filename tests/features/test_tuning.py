@@ -1,4 +1,4 @@
-"""Parameters are chosen on earlier matches, and only where they can tell."""
+"""Parameters are chosen on earlier matches only."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def test_a_hopeless_parameter_is_left_and_a_good_one_kept(premier_league: pd.Dat
     choice = tuning.choose(early, hopeless, ("elo",))
     assert choice.params.elo.k <= 24
     assert choice.losses["elo"] < tuning.losses(early, hopeless, tuning.COLUMNS["elo"]).mean()
-    assert choice.params.pi == hopeless.pi, "what was not asked for is not touched"
+    assert choice.params.pi == hopeless.pi, "ratings that are not tuned keep their parameters"
 
 
 def test_a_gain_within_the_noise_moves_nothing() -> None:

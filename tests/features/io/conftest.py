@@ -1,4 +1,4 @@
-"""The lake in a folder; the one on S3 is among what every test may ask for."""
+"""The lake in a folder; the fixture of the lake on S3 is in tests/conftest.py."""
 
 from __future__ import annotations
 

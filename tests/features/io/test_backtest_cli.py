@@ -1,4 +1,4 @@
-"""The command that prints every figure, and its alarm."""
+"""The back-test command: its figures and its alarms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the platform stands in time."""
+"""The clock: the time as of which the platform works."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_an_unknown_version_cannot_be_loaded(registry: Registry, versions: list[
 
 
 def test_valid_input_skips_the_checks_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take longer than a single forecast; input with NaN still goes through them."""
+    """The checks take longer than a single forecast. Input with NaN still goes through them."""
     estimator, x = training().estimator, np.array([[0.5, -0.5]])
     expected = estimator.predict_proba(x)
     version = ModelVersion(1, "run", datetime(2025, 6, 1, tzinfo=UTC), {}, ())

@@ -12,20 +12,20 @@ OLD, NEW = "TOUCHLINE_SYNC_TIMEOUT", "TOUCHLINE_SYNC_TIMEOUT_SECONDS"
 
 
 def test_a_renamed_variable_stops_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one that the process itself would not read: the message names its successor."""
+    """This holds for variables that the process does not read, too. The message names the new variable."""
     monkeypatch.setenv(OLD, "20")
     with pytest.raises(InvalidInputError, match=f"^setting {OLD} was renamed; set {NEW} instead$"):
         Settings()
 
 
 def test_a_renamed_variable_is_reported_once() -> None:
-    """Not a second time as unknown."""
+    """It is not reported again as unknown."""
     expected = [f"setting {OLD} was renamed; set {NEW} instead"]
     assert renamed_variables([NEW, OLD]) == unknown_variables([NEW, OLD]) == expected
 
 
 def test_renamed_fields_lead_to_fields_that_exist() -> None:
-    """No old name is a field again."""
+    """No field has an old name."""
     assert set(RENAMED_FIELDS.values()) <= KNOWN_FIELDS
     assert not RENAMED_FIELDS.keys() & KNOWN_FIELDS
 

@@ -1,4 +1,4 @@
-"""Publishing: readers see the old or the new, never half."""
+"""Publishing: readers see the old table or the new one, never half of one."""
 
 from __future__ import annotations
 

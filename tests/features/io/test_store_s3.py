@@ -45,7 +45,7 @@ def test_an_object_appears_whole_and_changes_its_stamp(lake: Lake) -> None:
 
 
 class Gate:
-    """A way to a server that shuts after so many bytes, and stays shut."""
+    """A proxy to a server that forwards a limited number of bytes and then drops all others."""
 
     def __init__(self, server: str, limit: int) -> None:
         host, _, port = server.rpartition(":")
@@ -68,12 +68,12 @@ class Gate:
                 self._left -= len(data) if counted else 0
                 if self._left < 0:
                     self.shut.set()
-                    continue  # swallowed: the client believes that it still sends
+                    continue  # dropped: to the client it looks sent
                 sink.sendall(data)
 
 
 def test_a_writer_killed_while_it_publishes_leaves_the_old_object(lake: Lake, s3_endpoint: str) -> None:
-    """25 of 40 MB are with the server when the process dies: two of four parts and a half."""
+    """The server has 25 of 40 MB, two and a half of four parts, when the process dies."""
     lake.write_bytes("noun/doc", b"old")
     before = lake.fingerprint("noun/doc")
     gate = Gate(s3_endpoint.removeprefix("http://"), 25_000_000)
@@ -89,7 +89,7 @@ def test_a_writer_killed_while_it_publishes_leaves_the_old_object(lake: Lake, s3
     assert lake.read_bytes("noun/doc") == b"old"
     assert lake.fingerprint("noun/doc") == before
     assert lake.list("noun") == ["doc"]
-    lake.write_bytes("noun/doc", b"newer")  # what the dead writer left is in nobody's way
+    lake.write_bytes("noun/doc", b"newer")  # what the dead writer left blocks no other writer
     assert lake.read_bytes("noun/doc") == b"newer"
 
 

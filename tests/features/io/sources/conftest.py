@@ -1,4 +1,4 @@
-"""Where what a source gave is kept."""
+"""The archive of the files that sources have sent."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ from features.io.store import Lake
 
 @pytest.fixture
 def versions(tmp_path: Path) -> FileArchive:
-    """What was fetched, kept in the lake that an installation with its home in `tmp_path` has."""
+    """The file archive in the lake of an installation whose home is `tmp_path`."""
     return FileArchive(Lake(Settings(home=tmp_path).lake_root))

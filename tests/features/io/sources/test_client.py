@@ -1,4 +1,4 @@
-"""The HTTP client: asks politely, tries again, and forgets nothing."""
+"""The HTTP client: conditional requests, retries, and an archive of every version."""
 
 import time
 from datetime import UTC, datetime, timedelta

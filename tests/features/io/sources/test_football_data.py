@@ -1,4 +1,4 @@
-"""football-data.co.uk files with all that real ones do."""
+"""football-data.co.uk files with the peculiarities of real ones."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,11 +33,11 @@ def test_a_good_row_becomes_a_match_with_utc_kick_off_shots_and_odds() -> None:
 @pytest.mark.parametrize(
     ("kick_off", "known_at"),
     [
-        ("2023-12-09T15:00", "2023-12-08T18:00"),  # Saturday: of Friday
-        ("2023-12-11T20:00", "2023-12-08T18:00"),  # Monday: of Friday
-        ("2023-12-06T19:30", "2023-12-05T18:00"),  # Wednesday: of Tuesday
-        ("2023-12-08T20:00", "2023-12-08T18:00"),  # Friday evening: of that afternoon
-        ("2023-12-05T17:30", "2023-12-05T17:30"),  # it began before their collection was certainly over
+        ("2023-12-09T15:00", "2023-12-08T18:00"),  # Saturday: collected on Friday
+        ("2023-12-11T20:00", "2023-12-08T18:00"),  # Monday: collected on Friday
+        ("2023-12-06T19:30", "2023-12-05T18:00"),  # Wednesday: collected on Tuesday
+        ("2023-12-08T20:00", "2023-12-08T18:00"),  # Friday evening: collected that afternoon
+        ("2023-12-05T17:30", "2023-12-05T17:30"),  # the match began before the collection was certainly over
         ("2023-07-01T14:00", "2023-06-30T17:00"),  # British summer time
     ],
 )
@@ -52,7 +52,9 @@ def test_odds_of_a_match_to_come_are_known_since_their_file_was_there() -> None:
     table, _, _ = parse(content, "fixtures.csv", "eng-premier-league", "2023-24", "E0", True, fetched_at=seen)
     known_since = table.set_index("away_team")["odds_known_at"]
     assert known_since["Manchester City"] == seen
-    assert known_since["Chelsea"] == datetime(2023, 8, 11, 17, tzinfo=UTC), "it is played: by its day of collection"
+    assert known_since["Chelsea"] == datetime(2023, 8, 11, 17, tzinfo=UTC), (
+        "a played match: known from its day of collection"
+    )
     none = GOOD.replace("8,5.5,1.33", ",,")
     assert pd.isna(_read(none)[0]["odds_known_at"].item())
 

@@ -1,4 +1,4 @@
-"""One way into all sources: alone, together, as they are and as they were."""
+"""`load` reads each source alone or several merged, as of now or as of an earlier time."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,7 +53,7 @@ def _remote(site, tmp_path: Path, **settings: Any) -> Settings:
 
 
 def _fetch(settings: Settings, site, fetched_at: datetime) -> None:
-    """Fetch all files as they are, as of a moment."""
+    """Fetch the current files of the site, as of a time."""
     with Client(FileArchive(Lake(settings.lake_root))) as client:
         for path in site.files:
             client.get(f"{site.url}{path}", fetched_at)
@@ -107,7 +107,7 @@ def test_an_old_forecast_can_be_made_again_after_the_source_has_corrected_itself
         as_of = first + timedelta(weeks=week)
         played = season[season["kick_off"] < as_of].copy()
         if week:
-            played.loc[played.index[5], "home_goals"] = played["home_goals"].iloc[5] + 3  # what had been told wrongly
+            played.loc[played.index[5], "home_goals"] = played["home_goals"].iloc[5] + 3  # the source corrects a score
         site.files["/mmz4281/2526/E0.csv"] = _as_csv(played)
         site.files["/fixtures.csv"] = _as_csv(season[season["kick_off"] >= as_of], scores=False)
         _fetch(settings, site, as_of)
@@ -149,7 +149,7 @@ def test_a_second_meeting_at_one_ground_that_is_still_to_come_is_a_match_of_its_
     text = (shared_data / "defects/SC0_1920.csv").read_text("cp1252")
     header, *rows = [line for line in text.splitlines() if line.strip()]
     goals = [header.split(",").index(name) for name in ("FTHG", "FTAG")]
-    # the last one played is still in the file of fixtures too
+    # the file of fixtures still lists the last match that was played
     ahead = [",".join(cell for i, cell in enumerate(row.split(",")) if i < min(goals)) for row in rows[149:]]
     site.files["/mmz4281/1920/SC0.csv"] = "\n".join([header, *rows[:150]]).encode()
     site.files["/fixtures.csv"] = "\n".join([header, *ahead]).encode()
@@ -240,7 +240,9 @@ def test_odds_in_own_files_are_known_when_the_file_says_or_was_first_seen(tmp_pa
     result = load(settings, "atl-island-league", now=seen)
     known_since = result.matches.set_index("match_id")["odds_known_at"].tolist()
     assert known_since[0] == pd.Timestamp("2025-04-30T12:00Z")
-    assert known_since[1] == pd.Timestamp("2025-05-08T15:00Z"), "played: nobody can tell, so not before kick-off"
+    assert known_since[1] == pd.Timestamp("2025-05-08T15:00Z"), (
+        "a played match without a time: known from kick-off at the earliest"
+    )
     assert sorted(map(str, known_since[2:])) == ["2025-06-01 00:00:00+00:00", "NaT"]
     (defect,) = result.quarantine.itertuples()
     assert "odds_known_at '2025-06-01T12:00' has no timezone" in defect.reason
@@ -294,7 +296,7 @@ ISLES = "atl-island-league"
 
 @pytest.fixture
 def spelt_twice(tmp_path: Path) -> Settings:
-    """A club that is spelt in two ways."""
+    """Files that spell one club in two ways."""
     header = "competition,season,kick_off,home_team,away_team,home_goals,away_goals\n"
     rows = "".join(
         f"{ISLES},2025,2025-05-{day:02d},{home},{away},1,0\n"
@@ -370,12 +372,12 @@ def test_sources_that_count_a_pairs_meetings_differently_mean_the_match_of_the_s
         rows = premier_league.tail(len(days)).assign(home_team="Hearts", away_team="Hibernian", source=source)
         return conform(with_match_ids(rows.assign(kick_off=pd.to_datetime(days, utc=True), matchday=matchdays)))
 
-    # by matchday the postponed meeting of October, played in May, is still the first
+    # by matchday, the October meeting that was postponed to May is still the first one
     preferred, other = table("one", (second, third), (20, 5)), table("two", (second, third), (float("nan"),) * 2)
     merged, disagreements = merge([preferred, other])
     assert merged.set_index("match_id")["kick_off"].to_dict() == preferred.set_index("match_id")["kick_off"].to_dict()
     assert [field for field in disagreements["field"] if field == "day"] == []
-    # one that only the second source has keeps a number of its own
+    # a meeting that only the second source has keeps its own number
     merged, _ = merge([preferred, table("two", (first, second, third), (float("nan"),) * 3)])
     assert len(merged) == merged["match_id"].nunique() == 3
     assert merged["kick_off"].dt.strftime("%Y-%m-%d").tolist() == [first, second, third]

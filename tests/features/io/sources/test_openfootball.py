@@ -1,4 +1,4 @@
-"""openfootball files with all that real ones do."""
+"""openfootball files with the peculiarities of real ones."""
 
 import json
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_the_66_matches_of_july_2020_are_not_read_as_july_2019(shared_data: Path
 def test_the_276_matches_a_year_early_are_moved_and_the_12_duplicates_refused(shared_data: Path) -> None:
     table, defects, _ = _real(shared_data, "2025-26/en.3.json")
     assert sum(defect.repaired for defect in defects) == len(defects) == 276
-    assert len(table) == 552, "of the four rows that name only AFC, AFC Wimbledon's away matches were missing"
+    assert len(table) == 552, "all there, with AFC Wimbledon's away matches from the four rows that name only AFC"
     assert table["kick_off"].min() >= pd.Timestamp("2025-07-25", tz="UTC")
     table, defects, _ = _real(shared_data, "2025-26/en.4.json")
     assert sum("duplicate of row" in defect.reason for defect in defects) == 12

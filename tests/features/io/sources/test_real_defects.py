@@ -19,7 +19,7 @@ Read = tuple[pd.DataFrame, list[Defect], int]
 
 
 def _csv(folder: Path, file: str, slug: str) -> Read:
-    """A football-data.co.uk file, season and division as its name says."""
+    """Parse a football-data.co.uk file whose name tells its season and division."""
     division, years = Path(file).stem.split("_")
     season = f"20{years[:2]}-{years[2:]}"
     return football_data.parse((folder / file).read_bytes(), Path(file).name, slug, season, division)
@@ -43,7 +43,7 @@ def test_ragged_rows_and_blank_tails_lose_no_match_and_no_odds(shared_data: Path
 def test_a_file_with_a_byte_order_mark_has_its_first_column(shared_data: Path) -> None:
     content = (shared_data / "defects/BRA_all.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbf")
-    with pytest.raises(SourceError, match="rows rejected") as error:  # all seasons in one file: not a season's
+    with pytest.raises(SourceError, match="rows rejected") as error:  # this file holds all seasons, not one
         football_data.parse(content, "BRA_all.csv", "bra-serie-a", "2012-13", "BRA")
     assert "no column" not in str(error.value)
 
