@@ -15,7 +15,7 @@ from tests.support.makefile import targets
 
 MAX_WORDS, MAX_SENTENCE_WORDS = 1_100, 35
 CHANGELOG = ".github/CHANGELOG.md"
-"""Names what no longer exists, so only its links are checked."""
+"""It names things that no longer exist, so only its links are checked."""
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,12 @@ def documents(repository: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def current(documents: dict[str, str]) -> dict[str, str]:
-    """The documents that describe the tree as it is."""
+    """The documents that describe the current tree."""
     return {name: text for name, text in documents.items() if name != CHANGELOG}
 
 
 def code(text: str) -> str:
-    """Code spans and code blocks, a line each."""
+    """Code spans and code blocks, one per line."""
     fenced = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
     prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
     return "\n".join([*fenced, *re.findall(r"^ {4}(.*)$", prose, re.M), *re.findall(r"`([^`]+)`", prose)])
@@ -51,7 +51,7 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """What headings are linked by."""
+    """The link targets of headings."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -63,7 +63,7 @@ def test_readme_can_be_read_in_one_go(documents: dict[str, str]) -> None:
 
 
 def test_sentences_are_found() -> None:
-    """Headings, list items and cells end a sentence; code is none."""
+    """Headings, list items and cells end a sentence. Code is not a sentence."""
     text = "# Title\n\nOne two. Three\nfour:\n\n- five [six](seven)\n- `eight`\n\n    code here\n\n| nine | ten |\n"
     cleaned = [sentence for sentence in sentences(text) if sentence]
     assert cleaned == ["# Title", "One two.", "Three four:", "- five six", "- `eight`", "nine", "ten"]

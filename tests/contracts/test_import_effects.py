@@ -23,7 +23,7 @@ EXPECTED = {
     "features.ratings.rating_update": ({"changes files"}, COMPILED),
     "serving.worker.app": ({"registers a serializer"}, CODEC),
 }
-"""Effects of an import that there are, with their reason."""
+"""The modules whose import has effects, with the reason."""
 
 
 def modules(repository: Path) -> list[str]:

@@ -43,7 +43,7 @@ def test_the_top_level_holds_the_packages_and_what_tooling_demands(repository: P
 
 
 def test_no_package_index_is_named_anywhere(repository: Path) -> None:
-    # Put together here, so that this file does not name them either.
+    # The names are put together here, so that this file does not contain them.
     names = ["py" + "pi", "python" + "hosted", "npm" + "js", "deb.de" + "bian"]
     hosts = re.compile("|".join([*(rf"{re.escape(name)}\.(?:org|com)" for name in names), "index-" + "url"]))
     for name in tracked(repository):
@@ -77,11 +77,11 @@ def test_the_lock_satisfies_what_the_project_asks_for(repository: Path) -> None:
 
 
 def test_environment_and_logging_have_few_homes(repository: Path) -> None:
-    """No module names the environment or `basicConfig` but the settings classes and the entry points."""
+    """Only the settings classes and the entry points use the environment or `basicConfig`."""
     pattern = re.compile(r"os\.environ|os\.getenv|basicConfig\(")
-    # The supervisor hands its environment on; the registry bounds MLflow's own retries, which only variables can; the
-    # API tells the processes that it starts where they keep their metrics together; the settings know which variables
-    # are none of theirs.
+    # The supervisor passes its environment to its services. The registry limits MLflow's own retries, which only
+    # variables can do. The API tells its processes where to keep their common metrics. The settings detect unknown
+    # variables.
     allowed = {
         *("features/io/settings.py", "features/io/setting_names.py", "features/io/registry.py", "features/io/store.py"),
         *("orchestration/local/services.py", "serving/api/app.py"),
@@ -100,4 +100,4 @@ def test_the_api_loads_nothing_that_only_models_need(repository: Path) -> None:
     heavy = {"scipy", "sklearn", "mlflow", "numba", "dagster", "evidently", "great_expectations", "streamlit"}
     code = f"import sys, serving.api.app; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]", "each of them is memory that an API at rest has for nothing"
+    assert done.stdout.strip() == "[]", "each of them costs memory that an idle API does not need"

@@ -1,4 +1,4 @@
-"""Settings: all of them are known by name to whoever starts the processes."""
+"""Settings: the commands that start processes know all of them by name."""
 
 from __future__ import annotations
 
