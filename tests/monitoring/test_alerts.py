@@ -36,11 +36,11 @@ Series = dict[str, str]
 
 
 Segment = tuple[int, float, int]
-"""So many minutes with such a share of bad requests, at such a multiple of the usual traffic."""
+"""Minutes, the share of bad requests in them, and the traffic as a multiple of the usual."""
 
 
 def counted(segments: list[Segment], bad: bool, step: int) -> str:
-    """A counter of the bad or of all requests, in promtool's notation, a sample every `step` minutes."""
+    """A counter of bad or of all requests in promtool's notation, with a sample every `step` minutes."""
     total, parts = 0.0, ["0"]
     for minutes, share, traffic in segments:
         grows = 1000.0 * traffic * step * (share if bad else 1)
@@ -55,7 +55,7 @@ def availability(segments: list[Segment], step: int) -> Series:
 
 
 def latency(seconds: str) -> Callable[[list[Segment], int], Series]:
-    """Synchronous predictions, those within so many seconds being good."""
+    """Series of synchronous predictions; those answered within `seconds` are good."""
 
     def series(segments: list[Segment], step: int) -> Series:
         name = 'touchline_request_duration_seconds_%s{method="POST",route="/predict"%s}'
@@ -71,10 +71,10 @@ def latency(seconds: str) -> Callable[[list[Segment], int], Series]:
 def burns(
     name: str, series: Callable[[list[Segment], int], Series], shares: tuple[float, ...], never: list[Series]
 ) -> dict[str, Any]:
-    """Cases in which one pair of windows alone decides: no clause, and no half of one, can go unnoticed.
+    """Cases that each depend on a single pair of windows, so that a missing clause, or half of one, is noticed.
 
-    `shares` lie a little above the four limits, from the quickest burn to the slowest, and below the next higher one;
-    `never` is to keep quiet too.
+    `shares` has one value for each of the four limits, from the fastest burn to the slowest: a little above the limit
+    and below the next higher one. The series `never` must not raise the alert either.
     """
     hot, warm, mild, low = shares
     fast = (
@@ -82,7 +82,7 @@ def burns(
         [
             [(420, 0, 3), (50, hot, 3), (10, 0, 1)],  # an hour that was bad and is over
             [(120, 0, 1), (300, 1.2 * warm, 1), (60, 0, 1)],  # six hours that were bad and are over
-            [(452, 0, 1), (28, hot, 1)],  # may be over in a moment
+            [(452, 0, 1), (28, hot, 1)],  # too short so far: it may soon be over
             [(480, 0.9 * mild, 1)],
         ],
     )
@@ -90,7 +90,7 @@ def burns(
         [[(2880, 0, 10), (1440, 1.3 * mild, 1)], [(4320, low, 1)]],
         [
             [(1520, 0, 1), (2400, 1.5 * mild, 1), (400, 0, 1)],  # days that were bad and are over
-            [(3960, 0, 1), (360, 1.5 * mild, 1)],  # may be over by tonight
+            [(3960, 0, 1), (360, 1.5 * mild, 1)],  # too short so far: it may be over by tonight
             [(4320, 0.8 * low, 1)],
         ],
     )
@@ -110,7 +110,7 @@ def constant(value: float, minutes: int = 3000) -> str:
 
 
 def feed(unlisted: int, days_since_result: int) -> Series:
-    """A feed that announces nothing, and whose pipeline stands at a moment in 2027."""
+    """A feed without overdue matches, seen by a pipeline that stands in 2027."""
     return {
         OVERDUE: constant(0),
         UNLISTED: constant(unlisted),
@@ -126,7 +126,7 @@ def calibrated(error: float, limit: float, matches: int) -> Series:
     return figures | {ENOUGH % "season": constant(matches)}
 
 
-# alert -> (fires, keeps quiet, when to look, labels of the alert beside its severity)
+# alert -> (series that raise it, series that do not, evaluation time, its labels other than severity)
 CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
     **burns(
         "TouchlineAvailability",
@@ -256,7 +256,7 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
     ),
     "TouchlineForecastsStale": (
         [{UNFORECAST: constant(10)}, {UNFORECAST: constant(0), STALE: constant(3)}],
-        [{UNFORECAST: "10+0x200 0+0x400", STALE: "0+0x400 4+0x200"}],  # for three hours, for twenty minutes
+        [{UNFORECAST: "10+0x200 0+0x400", STALE: "0+0x400 4+0x200"}],  # lasts three hours, then twenty minutes
         "7h",
         {"competition": "eng-premier-league"},
     ),
@@ -307,7 +307,7 @@ def rules() -> dict[str, dict[str, Any]]:
 
 
 def rules_behind(name: str, folder: Path) -> Path:
-    """The alert with the recordings that it looks at: evaluating all the others over three days takes minutes."""
+    """The alert with the recordings that it reads; evaluating all others over three days takes minutes."""
     text = rules()[name]["expr"]
     groups = [group for file in FILES for group in yaml.safe_load(file.read_text())["groups"]]
     needed_groups = [
@@ -347,7 +347,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
 
 
 def test_there_is_an_alert_for_each_way_to_go_wrong() -> None:
-    """An alert that is taken away takes its case along; nobody would miss it."""
+    """Without this test, nobody would miss an alert that is deleted together with its case."""
     burning = {f"{goal}{pace}Burn" for goal in OBJECTIVES for pace in ("Fast", "Slow")}
     batch = {
         *("SourceStale", "ForecastsStale", "Drift", "DriftReportStale", "BelowBaseRate", "BelowPlainElo"),

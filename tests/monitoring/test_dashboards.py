@@ -1,4 +1,4 @@
-"""Dashboards and alerts ask for what is really exported: a real Prometheus scrapes API and worker, and answers."""
+"""Dashboards and alerts query metrics that exist: a real Prometheus scrapes API and worker and answers each query."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def selected(expression: str) -> set[str]:
 
 
 def test_one_dashboard_per_concern_with_unique_titles() -> None:
-    """There is a dashboard for each concern with unique titles and uids."""
+    """Dashboards have unique titles and uids; the panels of each have unique titles and ids."""
     assert set(boards()) == {"service", "workers", "model", "drift", "pipeline"}
     for key in ("uid", "title"):
         assert len({board[key] for board in boards().values()}) == len(boards())
@@ -142,14 +142,14 @@ def test_every_expression_is_promql() -> None:
 
 
 class Traffic:
-    """What users do to a running service, and what goes wrong there: each series exists because it happened."""
+    """Requests to a running service, and its failures: a series exists only once its event has happened."""
 
     def __init__(self, service: Service) -> None:
         self._service, self._over = service, threading.Event()
         self._flow = threading.Thread(target=self._go_on)
 
     def start(self) -> None:
-        """Every failure once, then a steady flow until `stop`."""
+        """Cause every failure once, then send requests until `stop`."""
         self._swap_the_model()
         self._hang_the_worker()
         self._flow.start()
@@ -183,7 +183,7 @@ class Traffic:
         wait_until(lambda: self._ask() and all(map(self._exported, samples)), 60, 0.5)
 
     def _swap_the_model(self) -> None:
-        """A promotion, and one of a version whose artefact is gone."""
+        """Promote a version, then one whose artefact is missing."""
         world, client = self._service.world, MlflowClient(self._service.world.tracking_uri)
         world.registry.set_alias(PRODUCTION, 2)
         self._until('touchline_model_reloads_total{result="success"}', f'version{{model="{MODEL_NAME}"}} 2.0')
@@ -194,7 +194,7 @@ class Traffic:
         world.registry.set_alias(PRODUCTION, 2)
 
     def _hang_the_worker(self) -> None:
-        """Requests time out, and when more of them wait than can be answered in time, they are refused."""
+        """Stop the worker: requests time out, and once the queue is too long to be served in time, they are refused."""
         worker = self._service.processes["worker"].pid
         os.killpg(worker, signal.SIGSTOP)
         try:
@@ -209,7 +209,7 @@ class Traffic:
 
 
 def addresses(service: Service) -> dict[str, str]:
-    """Where the processes of a service expose their metrics."""
+    """The addresses at which the processes of a service expose their metrics."""
     worker = service.extra["TOUCHLINE_WORKER_METRICS_PORT"]
     return {"api": f"127.0.0.1:{service.port}", "worker": f"127.0.0.1:{worker}"}
 
@@ -236,7 +236,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 class Prometheus:
-    """A real one, asked over HTTP."""
+    """A running Prometheus, queried over HTTP."""
 
     def __init__(self, port: int) -> None:
         self._address = f"http://127.0.0.1:{port}"
@@ -247,7 +247,7 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
-        """Series with a figure: NaN says that nothing was counted."""
+        """The series that have a value; NaN means that nothing was counted."""
         series = self.get("/api/v1/query", query=expression)["result"]
         return [sample for sample in series if sample["value"][1] != "NaN"]
 
@@ -303,7 +303,7 @@ def prometheus(
 @pytest.mark.slow
 def test_every_query_of_every_dashboard_has_an_answer(prometheus: Prometheus) -> None:
     for _, expression in queries():
-        # On a busy machine a scrape may time out, and for that moment Prometheus knows nothing.
+        # On a busy machine a scrape may time out, and until the next one Prometheus has no value.
         prometheus.wait_for(expression, 30)
 
 

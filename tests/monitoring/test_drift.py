@@ -70,7 +70,7 @@ def undrifted(frame: pd.DataFrame, trust: DriftCalibration) -> DriftReport:
 
 
 def planted(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
-    """The running season with other values."""
+    """The frame with other values in the running season."""
     running = frame["season"] == "2025-26"
     changed = frame.copy()
     for name, value in columns.items():
@@ -82,8 +82,8 @@ def test_false_alarms_and_power_are_measured_on_real_seasons(trust: DriftCalibra
     assert trust.seasons == (2018, 2019, 2020, 2021, 2022, 2023, 2024)
     assert trust.windows > 150
     assert trust.false_alarm_rate is not None and trust.false_alarms is not None and trust.power is not None
-    # 2023/24 had more goals than any season before, and 2018/19 the fewest draws: thresholds made from the other
-    # seasons see that. In the other five seasons nobody is called.
+    # 2023/24 had more goals than any season before, and 2018/19 the fewest draws. Thresholds from the other seasons
+    # detect that. The remaining five seasons raise no alarm.
     assert trust.false_alarm_rate <= 0.11
     assert [season for season, share in trust.false_alarms.items() if share > 0] == ["2018", "2023"]
     assert trust.power["a feature shifted by half of its standard deviation"] >= 0.6
@@ -105,7 +105,7 @@ def test_too_little_history_is_said_and_not_guessed() -> None:
 
 
 def test_reference_is_three_seasons_window_is_100_matches(frame: pd.DataFrame) -> None:
-    """The reference is the three seasons before and the window the last hundred matches."""
+    """The reference is the previous three seasons, and the window is the last hundred matches."""
     reference, window, excluded_competitions = split(frame[frame["kick_off"] < AS_OF])
     assert sorted(set(reference["season"])) == ["2022-23", "2023-24", "2024-25"]
     assert len(window) == WINDOW
@@ -168,7 +168,7 @@ def test_matches_after_the_week_do_not_enter(
 
 
 def test_page_holds_state_calibration_and_report(undrifted: DriftReport) -> None:
-    """The page holds the verdict its trust and the report itself."""
+    """The page holds the verdict, how reliable the test is, and the report itself."""
     assert undrifted.html.count("<body>") == 1
     head = undrifted.html.split("<body>")[1][:20_000]
     assert "no drift" in head
@@ -180,7 +180,7 @@ def test_page_holds_state_calibration_and_report(undrifted: DriftReport) -> None
 
 
 def test_page_names_the_drifted_column_and_the_next_step(frame: pd.DataFrame, trust: DriftCalibration) -> None:
-    """The page of a drift names the column and what is asked of its reader."""
+    """The page names the column that drifted and what its reader should do."""
     moved = drift_report(planted(frame, elo=frame["elo"] + frame["elo"].std()), WEEK, trust).html
     head = moved.split("<body>")[1][:20_000]
     assert "Until then no new model is promoted" in head
@@ -219,7 +219,7 @@ def test_a_review_is_of_one_report_by_a_named_person(undrifted: DriftReport) -> 
 
 
 def with_another_league(frame: pd.DataFrame, running: int, seasons: tuple[str, ...] = ()) -> pd.DataFrame:
-    """A second league, quite unlike the first, with so many matches of the running season and these seasons before."""
+    """Add a second league, quite unlike the first, with `running` matches of the running season and earlier seasons."""
     other = frame[frame["season"].isin([*seasons, "2025-26"])]
     before = other[other["season"] != "2025-26"]
     rows = pd.concat([before, other[other["season"] == "2025-26"].head(running)])
@@ -236,13 +236,13 @@ def test_a_league_with_few_matches_is_left_out_and_named(frame: pd.DataFrame, tr
     read_back = json.loads(json.dumps(report.summary))
     assert (
         DriftSummary.model_validate(read_back).excluded_competitions["eng-championship"].matches == 40
-    )  # as the API tells it
+    )  # as the API returns it
 
 
 def test_a_new_league_is_not_compared_with_another_one(
     frame: pd.DataFrame, trust: DriftCalibration, undrifted: DriftReport
 ) -> None:
-    """A league without seasons before is not compared with another one."""
+    """A league without earlier seasons is not compared with another league."""
     summary = drift_report(with_another_league(frame, 200), WEEK, trust).summary
     assert summary["excluded_competitions"] == {"eng-championship": {"matches": 200, "reference": 0}}
     assert summary["state"] == "stable"
@@ -276,7 +276,7 @@ def test_the_columns_watched_are_those_that_are_asked_for(frame: pd.DataFrame) -
 def test_digest_ignores_the_order_of_thresholds(
     frame: pd.DataFrame, trust: DriftCalibration, undrifted: DriftReport
 ) -> None:
-    """The same report has the same digest whatever the order of its thresholds."""
+    """Reports that differ only in the order of their thresholds have the same digest."""
     backwards = DriftCalibration(**{**asdict(trust), "thresholds": dict(reversed(trust.thresholds.items()))})
     assert drift_report(frame, WEEK, backwards).summary["digest"] == undrifted.summary["digest"]
 

@@ -87,7 +87,7 @@ SOUND: dict[Suite, Callable[[], pd.DataFrame]] = {
 
 
 def cell(column: str, value: Any) -> Plant:
-    """One row with another value."""
+    """Change the value of one row."""
 
     def plant(rows: pd.DataFrame) -> pd.DataFrame:
         changed = rows.copy()
@@ -321,7 +321,7 @@ def test_another_source_that_was_chosen_loses_nothing() -> None:
 
 
 def test_a_source_that_returns_nothing_loses_its_results() -> None:
-    """A chosen source that gives nothing any more loses all that it gave."""
+    """When a configured source returns nothing any more, all its earlier results count as lost."""
     before = sound_results()
     other = before.tail(100).assign(source="files")
     published = published_results(before, other, ("bundled", "files"))

@@ -1,4 +1,4 @@
-"""Freshness says what is in the lake, and what should be there and is not."""
+"""Freshness tells what is in the lake and what is missing from it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def stale(matches: pd.DataFrame, forecasts: pd.DataFrame) -> int:
 
 
 def test_forecasts_made_before_the_newest_result_are_stale() -> None:
-    """Near forecasts that know older results than there are count as stale."""
+    """Forecasts of near matches are stale if there are newer results than they use."""
     matches = as_known_at(bundled.load(), AS_OF)
     near = matches[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_HORIZON)]
     months_old = published(matches).assign(features_as_of=pd.Timestamp(AS_OF) - pd.Timedelta(days=60))
@@ -114,7 +114,7 @@ def test_only_the_clubs_of_the_match_make_its_forecast_stale() -> None:
 
 
 def test_forecasts_of_a_replaced_version_are_stale() -> None:
-    """Near forecasts of a version that was replaced count as stale."""
+    """Forecasts of near matches are stale if their model version was replaced."""
     matches = as_known_at(bundled.load(), AS_OF)
     rows = published(matches)
     near = matches.loc[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_HORIZON), "match_id"]
@@ -137,7 +137,7 @@ def test_of_a_moved_match_the_forecast_published_last_counts() -> None:
 
 
 def test_lost_fixtures_show_as_matches_missing_from_the_season() -> None:
-    """A feed that lost its fixtures too is known by the matches that the season lacks."""
+    """A feed that lost its fixtures is noticed by the matches that the season lacks."""
     matches = as_known_at(bundled.load(), AS_OF)
     season = matches["season"] == "2025-26"
     to_come = matches["kick_off"] > AS_OF
@@ -150,5 +150,5 @@ def test_lost_fixtures_show_as_matches_missing_from_the_season() -> None:
 
     assert unlisted(lost) == (season & to_come).sum() > 50
     next_round_only = matches[~(season & (matches["kick_off"] > AS_OF + timedelta(days=7)))]
-    assert unlisted(next_round_only) == 0, "a feed of the next days alone is not silent"
+    assert unlisted(next_round_only) == 0, "a feed that lists only the next days is healthy"
     assert unlisted(matches[~season]) == 0, "a season that is over lacks nothing"

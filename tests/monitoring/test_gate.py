@@ -140,7 +140,7 @@ def test_of_many_slightly_worse_models_hardly_any_passes() -> None:
 
 @pytest.mark.parametrize("share", [0.004, -0.004])
 def test_a_small_significant_deterioration_fails(share: float) -> None:
-    """Steps that each stay within the margin would add up to a much worse model."""
+    """Otherwise several deteriorations within the margin would add up to a much worse model."""
     truth, y = season(2000)
     slightly = truth * (1 - share / 2) + np.eye(3)[(y + 1) % 3] * share / 2
     candidate_evidence = evidence(
@@ -182,7 +182,7 @@ def test_a_model_no_better_than_the_references_is_refused() -> None:
 
 @pytest.mark.medium
 def test_better_than_the_base_rate_by_luck_is_not_enough() -> None:
-    """Of forecasters that know nothing more than the base rate, one in forty may pass, not every second."""
+    """One in forty forecasters that know no more than the base rate may pass, not one in two."""
     generator, passed = np.random.default_rng(3), 0
     for seed in range(60):
         truth, y = season(120, seed)
@@ -195,24 +195,24 @@ def test_better_than_the_base_rate_by_luck_is_not_enough() -> None:
 
 
 def first(model: np.ndarray, truth: np.ndarray, y: np.ndarray) -> str | None:
-    """What is said of a first version with these walk-forward forecasts."""
+    """Why a first version with these walk-forward forecasts is rejected, or None."""
     rows = settled(model, truth, y, 1)
     ours, references = metrics.rps(model, y), (probability_columns(rows, "base"), probability_columns(rows, "elo"))
     return first_version_rejection(*(paired_difference(ours, metrics.rps(reference, y)) for reference in references))
 
 
 def test_first_version_is_compared_with_both_baselines() -> None:
-    """The first version must be better than the base rate and not worse than plain elo."""
+    """The first version must be better than the base rate and not worse than plain Elo."""
     truth, y = season(2600)
     elo = probability_columns(settled(truth, truth, y, 1), "elo")
     assert first(truth, truth, y) is None
-    assert first(0.5 * truth + 0.5 * elo, truth, y) is None, "as good as plain Elo is good enough to begin with"
+    assert first(0.5 * truth + 0.5 * elo, truth, y) is None, "a first version may be as good as plain Elo"
     assert "worse than plain Elo" in (first(towards_thirds(truth, 0.8), truth, y) or "")
     assert "base rate" in (first(np.tile(truth.mean(axis=0), (len(y), 1)), truth, y) or "")
 
 
 def test_first_version_needs_enough_matches() -> None:
-    """The first version is not let in on a sample that shows nothing."""
+    """The first version is rejected on a sample that is too small to show anything."""
     truth, y = season(2600)
     assert "only 0 evaluated matches" in (first(truth[:0], truth[:0], y[:0]) or "")
     assert "only 99 evaluated matches" in (first(truth[:99], truth[:99], y[:99]) or "")
@@ -251,7 +251,7 @@ def test_too_few_matches_tell_how_many_more_and_what_they_wait_for() -> None:
 
 
 def test_a_season_with_too_few_matches_left_is_explained() -> None:
-    """It has learnt from the running season; what is left of it is less than it needs."""
+    """The candidate has learnt from the running season, and fewer matches are left than it needs."""
     late = replace(evidence(40), shadow_forecasts=60, upcoming_matches=59, trained_through=THROUGH)
     text = why(late, "enough_matches")
     assert "only 59 upcoming matches are known: wait for the fixtures of the next season" in text
@@ -277,7 +277,7 @@ def test_where_nothing_waits_an_approval_is_told_so() -> None:
 
 
 def test_production_without_settled_forecasts_fails() -> None:
-    """Production without settled forecasts cannot be compared with."""
+    """The candidate cannot be compared with a production version that has no settled forecasts."""
     candidate_evidence = evidence()
     assert production_settled_missing(candidate_evidence, None)
     assert production_settled_missing(candidate_evidence, candidate_evidence.settled.iloc[:0])
@@ -348,7 +348,7 @@ def test_reviewed_drift_opens_again_and_names_the_reviewer() -> None:
 
 
 def test_policy_manual_waits_for_a_person() -> None:
-    """Under policy manual everything else open still waits for a person."""
+    """Under the manual policy, a candidate that meets all other conditions still waits for a person."""
     verdict = evaluate(evidence(policy=Policy.MANUAL))
     assert not verdict.passed
     assert verdict.waiting_for_approval
@@ -360,7 +360,7 @@ def approved(candidate_evidence: Evidence, **changes: Any) -> Evidence:
 
 
 def test_an_approval_counts_for_its_evidence() -> None:
-    """An approval opens the gate for the evidence it was given on."""
+    """An approval opens the gate only for the evidence on which it was given."""
     assert evaluate(approved(evidence(policy=Policy.MANUAL))).passed
 
 
@@ -409,7 +409,7 @@ def test_broken_probabilities_are_an_error_not_a_verdict() -> None:
 
 
 def test_a_match_settled_twice_is_an_error() -> None:
-    """A match that is settled twice is an error not more evidence."""
+    """A match that is settled twice is an error, not more evidence."""
     candidate_evidence = evidence(n=60)
     twice = pd.concat([candidate_evidence.settled, candidate_evidence.settled])
     with pytest.raises(InvalidInputError, match="duplicate match_id"):
@@ -419,7 +419,7 @@ def test_a_match_settled_twice_is_an_error() -> None:
 
 
 def test_document_remembers_since_when_it_waits() -> None:
-    """The document is json and remembers since when it waits by the real clock."""
+    """The document is JSON and keeps the time of the real clock since when it waits."""
     waiting, now = evaluate(evidence(policy=Policy.MANUAL)), AS_OF + timedelta(days=200)
     first = to_dict(waiting, now)
     assert json.loads(json.dumps(first, allow_nan=False)) == first
@@ -431,7 +431,7 @@ def test_document_remembers_since_when_it_waits() -> None:
 
 
 def test_staging_hold_starts_with_enough_matches() -> None:
-    """A candidate waits from the moment on at which it had its matches."""
+    """A candidate's waiting time starts when it has enough matches."""
     few, enough = evaluate(evidence(n=99)), evaluate(evidence(policy=Policy.MANUAL))
     young = to_dict(few, AS_OF)
     assert young["judged_since"] is None
@@ -442,7 +442,7 @@ def test_staging_hold_starts_with_enough_matches() -> None:
     assert later["judged_since"] == AS_OF.isoformat()
     assert "waiting since 2026-03-13" in (blocks_replacement(later, 8, AS_OF + timedelta(days=27)) or "")
     assert blocks_replacement(later, 8, AS_OF + timedelta(days=28)) is None
-    assert blocks_replacement(later, 9, AS_OF + timedelta(days=28)), "that is another one, and not judged yet"
+    assert blocks_replacement(later, 9, AS_OF + timedelta(days=28)), "another candidate, not judged yet"
     truth, _ = season()
     refused = to_dict(evaluate(evidence(candidate=towards_thirds(truth, 0.3))), AS_OF, young)
     assert blocks_replacement(refused, 8, AS_OF) is None

@@ -78,7 +78,7 @@ def test_every_collector_is_driven_and_read_back_in_one_process() -> None:
 
 
 def test_processes_expose_sums_and_the_latest_gauge(tmp_path: Path) -> None:
-    """Several processes expose sums of counts and the latest of each gauge."""
+    """Several processes expose the sum of each counter and the latest value of each gauge."""
     for version in (12, 13):
         run(DRIVE_ALL.replace("12", str(version)), tmp_path)
     values = samples(run("from monitoring import metrics as m" + EXPOSE, tmp_path))
@@ -151,14 +151,14 @@ class Away(Lake):
 
 
 def test_unavailable_storage_is_tried_once_per_scrape(tmp_path: Path) -> None:
-    """Storage that is away is flagged once and takes nothing else down."""
+    """Unavailable storage is reported and does not affect other metrics."""
     lake = Away(str(tmp_path))
     metrics.QUEUE_LENGTH.labels("ml").set(4)
     values = samples(metrics.exposition(metrics.registry(ReportCollector(lake))).decode())
     reports = {dict(labels)["report"]: value for (name, labels), value in values.items() if name.endswith("_readable")}
     assert reports == dict.fromkeys(("freshness", "performance", "drift", "review", "gate", "promotions"), 0)
     assert values["touchline_queue_length", (("queue", "ml"),)] == 4
-    assert lake.reads == 1, "every further question would wait for the same silence"
+    assert lake.reads == 1, "every further read would wait for the same timeout"
 
 
 def test_storage_that_goes_away_half_way_leaves_what_was_read(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ COLUMNS = ("home", "draw", "away")
 
 
 def settled_rows(n: int = 300, seed: int = 1, market: bool = False, bias: float = 0.0) -> pd.DataFrame:
-    """Outcomes drawn from the model's own probabilities, so that the model is as good as a model can be."""
+    """Settled rows whose outcomes are drawn from the model's own probabilities: without `bias` the model is perfect."""
     generator = np.random.default_rng(seed)
     strength = generator.normal(0.3, 0.8, n)
     weights = np.exp(np.column_stack([strength, np.zeros(n), -strength]))
@@ -165,7 +165,7 @@ def test_the_paired_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 def test_wilson_intervals_are_the_published_ones() -> None:
     low, high = wilson(np.array([0.0, 5.0, 81.0]), np.array([10.0, 10.0, 263.0]))
-    assert low == pytest.approx([0.0, 0.2366, 0.2553], abs=1e-4)  # the last one: Newcombe (1998), table I
+    assert low == pytest.approx([0.0, 0.2366, 0.2553], abs=1e-4)  # the last value is from Newcombe (1998), table I
     assert high == pytest.approx([0.2775, 0.7634, 0.3662], abs=1e-4)
 
 

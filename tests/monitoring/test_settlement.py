@@ -1,4 +1,4 @@
-"""Settlement by rule: what is scored, once, and never after the fact."""
+"""Settlement: each match is scored once, by a forecast published before kick-off."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_match_moved_forward_past_its_publication_is_not_scored() -> None:
 
 
 def test_only_the_last_forecast_before_kick_off_is_scored() -> None:
-    """Of several forecasts the last before kick off is scored and only once."""
+    """Of several forecasts, only the last one before kick-off is scored."""
     first, last = row(home=0.4, draw=0.3, away=0.3), row(published_at=KICK_OFF - timedelta(hours=1))
     too_late = row(published_at=KICK_OFF + timedelta(hours=1), home=1.0, draw=0.0, away=0.0)
     settlement = settled([first, last, too_late], [match()])
@@ -111,14 +111,14 @@ def test_only_the_last_forecast_before_kick_off_is_scored() -> None:
 
 
 def test_settled_forecasts_survive_a_corrected_score() -> None:
-    """What was settled is not settled again even when the score is corrected."""
+    """A settled match is not settled again, even when its score is corrected."""
     settlement = settled([row()], [match(home_goals=0.0)], already_settled=[MATCH])
     assert settlement.settled.empty
     assert reasons(settlement) == ["already settled"]
 
 
 def test_a_postponed_match_is_scored_in_the_week_it_is_played() -> None:
-    """A postponed match waits and is scored in the week it is played in."""
+    """A postponed match is scored in the week in which it is played."""
     waiting = settled([row()], [match(status=Status.POSTPONED.value, home_goals=np.nan, away_goals=np.nan)])
     assert reasons(waiting) == ["postponed"]
     played_later = match(kick_off=KICK_OFF + timedelta(days=28))
@@ -156,7 +156,7 @@ def test_nothing_published_settles_to_nothing() -> None:
 
 
 def test_market_is_closing_odds_else_earlier_else_missing() -> None:
-    """The market is the closing odds without the margin else the earlier ones else missing."""
+    """The market is the closing odds without the margin, else the earlier odds, else missing."""
     odds = {"odds_home": 2.0, "odds_draw": 4.0, "odds_away": 4.0}
     closing = {"closing_home": 1.6, "closing_draw": 4.0, "closing_away": 8.0}
     columns = ["market_home", "market_draw", "market_away"]
