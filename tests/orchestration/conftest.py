@@ -15,7 +15,7 @@ from tests.support.installation import Installation, add_candidate, copy_of, ins
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Callable[..., Installation]:
-    """An empty installation at a moment."""
+    """A function that makes an empty installation as of a time."""
 
     def installation(as_of: datetime | None = None) -> Installation:
         return install(tmp_path / "home", as_of)
@@ -35,13 +35,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @pytest.fixture(scope="session")
 def first_start(installed: Installation) -> list[str]:
-    """The lines that a user saw at the first start of `installed`."""
+    """The lines that the first start of `installed` printed."""
     return (installed.settings.home.parent / "output").read_text().splitlines()
 
 
 @pytest.fixture(scope="session")
 def with_candidate(installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """An installation with a candidate in the shadow, one for all test processes; tests work on copies."""
+    """An installation with a candidate and its shadow forecasts, one for all test processes; tests work on copies."""
     folder = build_once(
         tmp_path_factory, "with-candidate", lambda folder: add_candidate(copy_of(installed, folder / "home"))
     )
@@ -56,5 +56,5 @@ def open_gate(with_candidate: Installation, tmp_path: Path) -> Installation:
 
 @pytest.fixture(scope="module")
 def judged(with_candidate: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """An installation with a candidate that forecasts in the shadow and waits for a person; for a module's tests."""
+    """An installation whose candidate has shadow forecasts and waits for a person; shared by the tests of a module."""
     return copy_of(with_candidate, tmp_path_factory.mktemp("judged") / "home", Policy.MANUAL)

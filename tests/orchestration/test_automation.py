@@ -1,4 +1,4 @@
-"""What happens by itself: schedules, sensors, and what follows from new results."""
+"""Automation: schedules, sensors, and what new results trigger."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def tick(settings: PipelineSettings, instance: dg.DagsterInstance) -> Tick:
 
 @dg.job
 def anything() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def answered(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> dg.DagsterRun:
-    """The run that a request has led to."""
+    """Create the run that answers a request."""
     return instance.create_run_for_job(anything, tags=request.tags, status=status)
 
 
@@ -140,14 +140,14 @@ def test_alarm_does_not_displace_a_candidate_in_evaluation(settings, tick: Tick,
 
 
 def of_production(swapped: bool) -> pd.DataFrame:
-    """Settled forecasts of a model that knows the chances, or takes home for away."""
+    """Settled forecasts of a model that knows the chances or, if `swapped`, confuses home and away."""
     generator = np.random.default_rng(0)
     chances = generator.dirichlet([5, 3, 4], 120)
     outcome = (generator.random((120, 1)) > chances.cumsum(axis=1)[:, :2]).sum(axis=1)
     model, flat = chances[:, ::-1] if swapped else chances, np.tile(chances.mean(axis=0), (120, 1))
     rows = pd.DataFrame({"match_id": [f"m{i}" for i in range(120)], "outcome": outcome, "rps": rps(model, outcome)})
     for prefix, triple in (("", model), ("elo_", flat), ("base_", flat), ("market_", chances)):
-        rows[[f"{prefix}{outcome}" for outcome in OUTCOMES]] = triple
+        rows[[f"{prefix}{name}" for name in OUTCOMES]] = triple
     days = pd.date_range("2025-09-01", periods=120, freq="D", tz="UTC")
     return rows.assign(kick_off=days, competition=LEAGUE, season="2025-26", model_version=1)
 
@@ -239,7 +239,7 @@ LEAGUES = (LEAGUE, "eng-championship", "ger-bundesliga")
 
 
 class Installation:
-    """Three leagues of two countries, refreshed and rated as the daemon would."""
+    """Three leagues of two countries; refreshes and rates them as the daemon would."""
 
     def __init__(self, settings: PipelineSettings, instance: dg.DagsterInstance) -> None:
         self.instance, self.lake, self.definitions = instance, Lake(settings.lake_root), build(settings)
@@ -255,7 +255,7 @@ class Installation:
             assert self._job("refresh_matches", name)
 
     def rate(self) -> set[str]:
-        """Do what the sensor asks for; returns the competitions."""
+        """Do what the sensor requests; return the competitions."""
         context = dg.build_sensor_context(instance=self.instance, resources={"lake": self.lake})
         requests = new_results_sensor(context)
         if isinstance(requests, dg.SkipReason):
@@ -320,7 +320,7 @@ def test_refresh_without_changes_updates_freshness_only(here) -> None:
 
 
 class Followed:
-    """What automation asks for after something was materialised, by asset."""
+    """Tells which partitions automation requests after a materialisation, by asset."""
 
     def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
         self.definitions, self.instance = definitions, instance
@@ -342,7 +342,7 @@ class Followed:
 
 @pytest.fixture
 def followed(settings: PipelineSettings, instance: dg.DagsterInstance) -> Followed:
-    """An installation in which everything has been made once and nothing is left to ask for."""
+    """An installation in which every asset is materialised and automation requests nothing."""
     definitions, run_through = build(settings), weeks.get_partition_keys()
     register_competitions(instance, (LEAGUE,))
     for noun in ("matches", "match_features", "team_states", "season_forecast"):
@@ -365,7 +365,9 @@ def test_shadow_and_gate_follow_the_candidate(followed: Followed) -> None:
     requested = followed.after("outcome_model")
     assert {"2026-03-09", "2026-04-06"} <= requested["shadow_forecasts"]
     assert "season_forecast" not in requested, "a candidate is not in production"
-    assert "promotion_gate" not in requested, "asked for now, it would judge without the forecasts that are being made"
+    assert "promotion_gate" not in requested, (
+        "requested now, it would judge without the shadow forecasts that are being made"
+    )
     for week in requested["shadow_forecasts"]:
         followed.instance.report_runless_asset_event(dg.AssetMaterialization("shadow_forecasts", partition=week))
     assert "promotion_gate" in followed.after()
@@ -398,4 +400,6 @@ def test_everything_follows_from_new_results_step_by_step(settings) -> None:
         evaluation = dg.evaluate_automation_conditions(definitions, instance, cursor=evaluation.cursor)
         assert evaluation.get_num_requested(dg.AssetKey("performance")) == 1
         assert evaluation.get_num_requested(dg.AssetKey("freshness")) == 1
-        assert evaluation.get_num_requested(dg.AssetKey("production_model")) == 0, "nobody is promoted by the way"
+        assert evaluation.get_num_requested(dg.AssetKey("production_model")) == 0, (
+            "new results do not promote a version"
+        )

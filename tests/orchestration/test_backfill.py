@@ -1,4 +1,4 @@
-"""Weeks filled back in one run and in a run each, from the pages of Dagster: either way the same files come out."""
+"""Backfills from the pages of Dagster write the same files in one run as in a run per week."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from orchestration.definitions import build
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, weeks
 from tests.support.dagster_daemon import completed, pages
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a season is thirty runs, each in a process of its own
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # a season takes thirty runs, each in its own process
 
 WEEKLY = ("forecasts", "shadow_forecasts", "settled_forecasts", "drift_report")
 SEASON = [week for week in weeks.get_partition_keys() if "2025-08-11" <= week <= "2026-03-09"]
-"""The weeks of 2025/26 that have begun where the installation stands."""
+"""The weeks of 2025/26 that have begun by the installation's time."""
 
 
 @pytest.fixture(autouse=True)
 def lake_comes_back(judged: Any, tmp_path: Path) -> Iterator[None]:
-    """What a test takes out of the lake is there again for the next one."""
+    """Restore the lake after each test."""
     lake = Path(judged.settings.lake_root)
     shutil.copytree(lake, tmp_path / "lake")
     yield
@@ -32,7 +32,7 @@ def lake_comes_back(judged: Any, tmp_path: Path) -> Iterator[None]:
 
 
 def files(here: Any, asset: str, names: Sequence[str]) -> dict[str, Path]:
-    """What an asset has in the lake for each of the weeks, where there is something."""
+    """The existing files of an asset in the lake, by week."""
     folder = Path(here.settings.lake_root)
     paths = {
         week: folder / f"reports/drift/week={week}/summary.json"
@@ -44,7 +44,7 @@ def files(here: Any, asset: str, names: Sequence[str]) -> dict[str, Path]:
 
 
 def taken(here: Any, assets: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], bytes]:
-    """The content of those files, by asset and week; the lake does not have them any more."""
+    """Remove these files from the lake; return their content by asset and week."""
     contents = {}
     for asset in assets:
         for week, path in files(here, asset, names).items():
@@ -71,7 +71,7 @@ def test_one_run_and_one_run_per_week_write_the_same_files(judged: Any, asset: s
     week_by_week = taken(judged, [asset], names)
     assert sorted(together) == [(asset, week) for week in names]
     assert week_by_week == together
-    assert at_first.items() <= together.items(), "what was there before came out again"
+    assert at_first.items() <= together.items(), "the previous files were reproduced"
 
 
 def test_drift_reports_on_future_weeks_are_refused(judged: Any) -> None:
@@ -83,14 +83,14 @@ def test_drift_reports_on_future_weeks_are_refused(judged: Any) -> None:
     error = run.failure_data_for_node("drift_report").error
     assert "the week of 2026-03-16 has not begun" in error.message
     assert f"the latest possible week is that of {SEASON[-1]}" in error.message
-    assert not files(judged, "drift_report", SEASON[-1:]), "all or none"
+    assert not files(judged, "drift_report", SEASON[-1:]), "not even the possible week was written"
 
 
 @pytest.mark.parametrize("names", [SEASON[-2:], pytest.param(SEASON, marks=pytest.mark.soak)], ids=["two", "season"])
 def test_backfills_from_the_pages_are_one_run_or_one_per_week(
     judged: Any, repository: Path, free_port: Callable[[], int], names: list[str]
 ) -> None:
-    """By the real daemon, with nothing in the lake before either way."""
+    """The real daemon runs both backfills, each on a lake without the files."""
     before = taken(judged, WEEKLY, names)
     with pages(judged, repository, free_port()) as buttons:
         backfill = buttons.of_assets(WEEKLY, names)
@@ -103,7 +103,8 @@ def test_backfills_from_the_pages_are_one_run_or_one_per_week(
     assert {run.job_name for run in runs} == {"backfill_weeks"}
     week_by_week = taken(judged, WEEKLY, names)
     all_files = {(asset, week) for asset in WEEKLY for week in names}
-    idle = {file for file in all_files if file[0] == "shadow_forecasts"} - set(before)  # no match, so nothing to keep
+    # weeks without a match have no shadow forecasts
+    idle = {file for file in all_files if file[0] == "shadow_forecasts"} - set(before)
     assert set(together) == all_files - idle
     assert week_by_week == together
-    assert before.items() <= together.items(), "what was there before came out again"
+    assert before.items() <= together.items(), "the previous files were reproduced"

@@ -38,7 +38,7 @@ AS_OF = datetime(2015, 6, 1, tzinfo=UTC)
 
 
 class Source:
-    """One season, or what is made of it."""
+    """A source that returns the given table."""
 
     def __init__(self, table: pd.DataFrame) -> None:
         self._table = table
@@ -48,7 +48,7 @@ class Source:
 
 
 class At(Clock):
-    """A clock that stands still; what happens there is not replayed but live."""
+    """A clock that stands still and is live, not replaying."""
 
     replaying = False
 
@@ -79,12 +79,12 @@ def refresh(lake: Lake, table: pd.DataFrame, instance: dg.DagsterInstance, **con
 
 
 def published(lake: Lake) -> dict[str, bytes]:
-    """What readers of the league's tables see."""
+    """The published content of the league's tables."""
     return {name: lake.read_bytes(f"{name}/{LEAGUE}.parquet") for name in ("matches", "match_features", "team_states")}
 
 
 def test_broken_feed_leaves_the_published_table(tmp_path, season: pd.DataFrame) -> None:
-    """It is named, and nothing downstream runs."""
+    """The failure names the check, and nothing downstream runs."""
     lake = Lake(str(tmp_path))
     with dg.DagsterInstance.ephemeral() as instance:
         good = refresh(lake, season, instance)
@@ -184,14 +184,14 @@ def test_feed_that_lost_results_is_refused_until_accepted(tmp_path, season) -> N
 
         assert refresh(lake, fewer, instance, accept_lost_results=True).success
         assert len(lake.read_table("matches", LEAGUE)) == len(season) - 2
-        assert refresh(lake, fewer, instance).success, "what a person has accepted is the new state"
+        assert refresh(lake, fewer, instance).success, "results that a person accepted as lost stay accepted"
 
 
 @pytest.mark.parametrize("broken", ["match_features", "team_states"])
 def test_ratings_failing_a_critical_check_are_not_published(
     tmp_path, season: pd.DataFrame, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing downstream runs."""
+    """Nothing downstream runs."""
     lake = Lake(str(tmp_path))
     definitions = build(PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9"))
     whole: dict[str, Callable[..., Any]] = {
@@ -233,7 +233,7 @@ def test_ratings_failing_a_critical_check_are_not_published(
 
 
 class Elo:
-    """A model that needs no training; `faulty` rows of what it gives are scaled by a factor."""
+    """A model that needs no training; it scales the first `faulty` rows of its probabilities by `factor`."""
 
     def __init__(self, faulty: int, factor: float) -> None:
         self._factors = np.append(np.full(faulty, factor), 1.0)
@@ -281,7 +281,7 @@ def publish(lake: Lake, registry: InProduction, instance: dg.DagsterInstance) ->
     ids=["not a number", "sum to more than one", "below zero"],
 )
 def test_invalid_probabilities_are_not_published(tmp_path, factor: float, named: set[str]) -> None:
-    """Every published forecast stays as it was."""
+    """The forecasts published before stay as they were."""
     lake, weeks = Lake(str(tmp_path)), ("2026-03-09", "2026-03-16")
     lake.write_table("matches", LEAGUE, as_known_at(bundled.load().query("season >= '2024-25'"), bundled.REPLAY_AS_OF))
     with dg.DagsterInstance.ephemeral() as instance:
@@ -301,13 +301,13 @@ def test_invalid_probabilities_are_not_published(tmp_path, factor: float, named:
         assert "the previous table remains in use" in error
         for name in named:
             evaluation = failed[f"forecasts_{name}"]
-            assert evaluation.metadata["failed_rows"].value == 2, "one in each week"
+            assert evaluation.metadata["failed_rows"].value == 2, "one row in each week"
             assert evaluation.description in error
             assert not critical_checks(instance, checks.CRITICAL)[f"forecasts: forecasts_{name}"]
         assert {week: lake.read_bytes(f"forecasts/week={week}.parquet") for week in weeks} == before
 
         assert publish(lake, InProduction(2), instance).success
-        assert set(lake.read_table("forecasts", "2026-03-16")["model_version"]) == {2}, "a sound one is published"
+        assert set(lake.read_table("forecasts", "2026-03-16")["model_version"]) == {2}, "valid forecasts are published"
 
 
 def test_failed_warning_is_shown_and_does_not_block(tmp_path, season: pd.DataFrame) -> None:
@@ -336,7 +336,7 @@ def test_there_are_suites_for_all_that_comes_in_and_goes_out() -> None:
     guarded = {"matches", "match_features", "team_states", "forecasts", "settled_forecasts"}
     assert set(checks.SUITES) == guarded
     assert {Suite.RESULTS, Suite.FIXTURES} <= set(checks.SUITES["matches"])
-    assert {suite for suites in checks.SUITES.values() for suite in suites} == set(Suite), "none is left unused"
+    assert {suite for suites in checks.SUITES.values() for suite in suites} == set(Suite), "every suite is used"
 
 
 def test_every_claim_is_a_check_and_the_critical_ones_block() -> None:

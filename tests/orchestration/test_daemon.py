@@ -1,4 +1,4 @@
-"""Real processes: the daemon whose sensor ticks, whose run starts, that moves the alias; and two that race for it."""
+"""Real processes: the daemon's sensor starts a run that moves the alias, and two processes race to move it."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_weeks_ahead_of_the_real_clock_exist() -> None:
     ],
 )
 def test_first_week_follows_from_the_clock_or_the_setting(tmp_path: Path, settings: dict[str, Any], first: str) -> None:
-    """Later weeks stay."""
+    """All later weeks remain."""
     graph = build(PipelineSettings(home=tmp_path, **settings)).resolve_asset_graph()
     for key in graph.materializable_asset_keys:
         definition = graph.get(key).partitions_def
@@ -113,7 +113,7 @@ def test_asset_page_makes_one_run_and_job_one_per_week(definitions: dg.Definitio
 
 
 def test_what_happens_by_itself_is_switched_on(definitions: dg.Definitions) -> None:
-    """Schedules by the clock, in UTC; a sensor that nobody switches on would be missed by no other test."""
+    """Schedules are in UTC. No other test would notice a schedule or sensor that is switched off."""
     repository = definitions.get_repository_def()
     crons = {schedule.name: (schedule.job_name, schedule.cron_schedule) for schedule in repository.schedule_defs}
     assert crons == {

@@ -1,4 +1,4 @@
-"""The drift report as Dagster makes it: what is watched, what the person in the UI sees, what lies in the lake."""
+"""The drift report as Dagster makes it: which columns it watches, what the UI shows, what it writes to the lake."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Production:
 
 @pytest.fixture(scope="module")
 def features() -> pd.DataFrame:
-    """Features of the running season and those that are its reference."""
+    """Features of the running season and of its reference seasons."""
     matches = as_known_at(bundled.load(), AS_OF)
     states = compute_ratings(matches)
     frame = feature_frame(matches, states.home, states.away)
-    # the bundled data has no shots, so that their ratings never move; those of a source that has them do
+    # the bundled data has no shots, so their ratings never change; noise stands for those of a source with shots
     noise = np.random.default_rng(0).normal(size=(len(frame), 4))
     frame[list(SHOTS[-4:])] = noise
     return frame[frame["season"] >= "2021-22"].reset_index(drop=True)
@@ -68,7 +68,7 @@ def lake(tmp_path: Path, features: pd.DataFrame) -> Lake:
 
 
 def watch(lake: Lake, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the person sees, and the summary in the lake."""
+    """The metadata in the UI, and the summary in the lake."""
     all_settings = PipelineSettings(as_of=AS_OF, mlflow_tracking_uri="http://127.0.0.1:9", **settings)
     resources = {"lake": lake, "registry": Production(), "clock": Clock(all_settings), "settings": all_settings}
     run = dg.materialize([drift_report], partition_key=WEEK, resources=resources)
@@ -77,7 +77,7 @@ def watch(lake: Lake, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def publish(lake: Lake, features: pd.DataFrame, version: int, triple: tuple[float, float, float]) -> None:
-    """Forecasts of the season's played matches, all alike."""
+    """Write forecasts of the season's played matches, all with the same probabilities."""
     rows = features[(features["season"] == "2025-26") & (features["status"] == Status.PLAYED)]
     day = pd.Timedelta(days=2)
     table = rows[["match_id", "competition", "season", "kick_off", "home_team", "away_team"]].assign(
@@ -116,7 +116,7 @@ def test_odds_are_monitored_through_the_forecasts(lake: Lake, monkeypatch: pytes
     monkeypatch.setattr(Production, "load", lambda _, version: LoadedModel(version, WithOdds(), names))
     _, summary = watch(lake)
     assert [column["column"] for column in summary["columns"]] == [*SHOTS, *OUTCOMES]
-    assert column_counts == [len(names)], "the model is asked with the odds"
+    assert column_counts == [len(names)], "the model gets the odds"
 
 
 def test_report_is_linked_if_the_api_address_is_set(lake: Lake) -> None:
@@ -137,7 +137,7 @@ def test_published_forecasts_are_monitored(lake: Lake, features: pd.DataFrame) -
     publish(lake, features, IN_PRODUCTION, (0.98, 0.01, 0.01))
     seen, summary = watch(lake)
     assert summary["as_published"] == WINDOW
-    assert summary["drifted"] == list(OUTCOMES), "a publication gone wrong, of features that are right"
+    assert summary["drifted"] == list(OUTCOMES), "the published forecasts are wrong, the features right"
     assert seen["state"].value == "drift"
     assert seen["share"].value == pytest.approx(3 / len(summary["columns"]))
 

@@ -1,4 +1,4 @@
-"""Every job that needs something on a lake that is still empty: it names the job that has to run first."""
+"""On an empty lake, every job that needs data names the job that has to run first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.medium
 
 COMPETITION, WEEK = "eng-premier-league", "2026-02-02"
 SUCCEEDS = "evaluate_candidate"
-"""It reports that no version is staged."""
+"""This job needs no data: it reports that no version is staged."""
 FORMS: dict[str, dict[str, Any]] = {
     "approve_promotion": {"approve_candidate": {"version": 1, "name": "a", "reason": "b"}},
     "review_drift": {"record_review": {"week": WEEK, "name": "a", "note": "b"}},

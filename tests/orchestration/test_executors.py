@@ -1,4 +1,4 @@
-"""Training runs in one process on one machine, and in a pod for each step on Kubernetes."""
+"""Training runs in one process on a single machine, and in a pod per step on Kubernetes."""
 
 from __future__ import annotations
 

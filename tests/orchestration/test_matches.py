@@ -1,4 +1,4 @@
-"""What the asset `matches` publishes and tells, from real files behind HTTP."""
+"""The table and metadata that the asset `matches` publishes from real files served over HTTP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def settings_of(site: Any, home: Path, source: str, as_of: str, **options: Any) 
 
 
 def refreshed(settings: PipelineSettings, competition: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The published table, and the metadata that a person sees."""
+    """Refresh a competition; return the published table and the metadata in the UI."""
     with dg.instance_for_test() as instance:
         register_competitions(instance, (competition,))
         job = build(settings).resolve_job_def("refresh_matches")
@@ -70,7 +70,7 @@ def test_repaired_rows_are_shown_with_file_and_row(site, tmp_path: Path, shared_
 def test_standing_in_the_past_it_publishes_what_was_known_then(site, tmp_path: Path) -> None:
     settings = settings_of(site, tmp_path, "football_data", "2025-10-06", first_season=2025)
     assert settings.as_of is not None
-    for week, score in enumerate(("2,1", "3,1")):  # corrected a week later
+    for week, score in enumerate(("2,1", "3,1")):  # the score is corrected a week later
         site.files["/mmz4281/2526/E0.csv"] = f"{HEADER}E0,16/08/2025,Arsenal,Chelsea,{score}\n".encode()
         with Client(FileArchive(Lake(settings.lake_root))) as client:
             client.get(f"{site.url}/mmz4281/2526/E0.csv", settings.as_of + timedelta(weeks=week))

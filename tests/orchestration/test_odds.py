@@ -1,4 +1,4 @@
-"""A whole installation that follows real files with odds: trained on them, published with them, asked online."""
+"""An installation on real files with odds, which training, published forecasts and online forecasts all use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from orchestration.steps import lake_tables
 from tests.support.installation import Installation
 
 FRIDAY = datetime(2024, 3, 1, 19, tzinfo=UTC)
-"""That evening the odds of the weekend are known."""
+"""A Friday evening, when the odds of the weekend are known."""
 
 
 @pytest.mark.shared
@@ -54,7 +54,7 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
     assert weekend.sum() == 10
     passed = rows[(rows["kick_off"] < "2024-02-26") & used]
     begin = passed["kick_off"].dt.floor("D") - pd.to_timedelta(passed["kick_off"].dt.dayofweek, unit="D")
-    assert (passed["odds_known_at"] <= begin).all(), "a replayed week stands on its Monday"
+    assert (passed["odds_known_at"] <= begin).all(), "a replayed week uses the odds known on its Monday"
 
     matches = lake_tables.matches(home.lake)
     fixtures = matches[matches["match_id"].isin(ahead["match_id"])].sort_values("match_id", ignore_index=True)

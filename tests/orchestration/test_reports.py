@@ -1,4 +1,4 @@
-"""The reports say to the last digit what the published rows and the results say, counted here without our own code."""
+"""The reports equal figures that this test computes from published rows and results without the product's code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from features.io.sources import bundled
 
-pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
+pytestmark = pytest.mark.timeout(900)  # the first test sets up a whole installation
 
 AS_OF = pd.Timestamp(bundled.REPLAY_AS_OF)
 CLASSES = ["home", "draw", "away"]
@@ -25,7 +25,7 @@ def tables(installed: Any, noun: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def results() -> pd.DataFrame:
-    """What was over when the pipeline stood there, with 0, 1 or 2 for a win of the home side, a draw, of the away."""
+    """Matches over by the pipeline's time; `happened` is 0 for a home win, 1 for a draw, 2 for an away win."""
     played = bundled.load().query("kick_off < @AS_OF").sort_values(["kick_off", "match_id"])
     home, away = played["home_goals"].to_numpy(int), played["away_goals"].to_numpy(int)
     return played.assign(happened=np.select([home > away, home == away], [0, 1], 2))

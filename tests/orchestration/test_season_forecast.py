@@ -30,7 +30,7 @@ NAMES = ("elo", *ODDS_FEATURES)
 
 
 class WithOdds(EloModel):
-    """One that repeats the odds of matches that have some."""
+    """A model that repeats the odds of matches that have odds."""
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         probabilities = np.exp(np.insert(x[:, 1:], 1, 0.0, axis=1))
@@ -52,7 +52,7 @@ class OneVersion:
 
 
 def simulated(home: Path, matches: pd.DataFrame) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-    """The published table and the metadata, from these matches alone."""
+    """Simulate the season from these matches alone; return the published table and the metadata."""
     settings = PipelineSettings(home=home)
     lake, (competition,) = Lake(settings.lake_root), matches["competition"].unique()
     lake.write_table("matches", competition, matches, SCHEMA)
@@ -69,7 +69,7 @@ def known_matches() -> pd.DataFrame:
 
 
 def without_far_fixtures(matches: pd.DataFrame) -> pd.DataFrame:
-    """Only the next fortnight is listed."""
+    """The matches without fixtures later than the next fortnight."""
     near = matches["kick_off"] < pd.Timestamp(AS_OF) + pd.Timedelta(days=14)
     return matches[near | (matches["status"] == Status.PLAYED)].reset_index(drop=True)
 

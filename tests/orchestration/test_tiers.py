@@ -1,4 +1,4 @@
-"""Two competitions of one country: rated together, everywhere in the same way."""
+"""Two competitions of one country are rated together, in batch and online."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLUBS = ["home_team", "away_team"]
 
 
 def tier(competition: str) -> pd.DataFrame:
-    """The bundled league cut in two by the alphabet, each season anew: some clubs go up, others down."""
+    """One half of the bundled league, split alphabetically each season, so that some clubs go up and others down."""
     table = bundled.load()
     rank = table.groupby("season")["home_team"].transform(lambda clubs: clubs.rank(method="dense"))
     last_of_first = table[rank <= 10].groupby("season")["home_team"].max().reindex(table["season"]).to_numpy()

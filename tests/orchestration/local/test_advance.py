@@ -23,10 +23,11 @@ from orchestration.settings import PipelineSettings
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder, and nothing else set; what the command adds to the environment goes with the test."""
+    """A home folder and no other setting; variables that the command sets are removed after the test."""
     for name in [name for name in os.environ if name.startswith("TOUCHLINE_")]:
         monkeypatch.delenv(name)
-    for name in ("UI_PORT", "MLFLOW_TRACKING_URI", "PROMOTION_POLICY"):  # remembered as absent
+    # set and deleted, so that monkeypatch removes them after the test
+    for name in ("UI_PORT", "MLFLOW_TRACKING_URI", "PROMOTION_POLICY"):
         monkeypatch.setenv(f"TOUCHLINE_{name}", "")
         monkeypatch.delenv(f"TOUCHLINE_{name}")
     monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
@@ -36,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_advance_uses_the_settings_of_the_running_stack(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And it reports what came in."""
+    """It also reports the new results."""
     used: list[PipelineSettings] = []
 
     def pipeline(pipeline_settings: PipelineSettings, on_progress: object) -> None:
@@ -62,7 +63,7 @@ def test_advance_uses_the_settings_of_the_running_stack(
 def test_advance_needs_a_running_stack(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever answers elsewhere: an MLflow of another platform is no reason to begin a second one here."""
+    """This holds even if the MLflow of another platform answers."""
     monkeypatch.setattr(Registry, "versions", lambda _: [])
     for folder in (home, home / "new"):
         monkeypatch.setenv("TOUCHLINE_HOME", str(folder))
@@ -86,7 +87,7 @@ def test_clock_does_not_move_without_a_registry(
 def test_home_does_not_depend_on_the_working_directory(
     home: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a checkout, as in an image, it is that of the working folder."""
+    """Without a checkout, as in an image, the home is `.touchline` in the working directory."""
     monkeypatch.delenv("TOUCHLINE_HOME")
     monkeypatch.chdir(tmp_path)
     assert Settings().home == repository / ".touchline"

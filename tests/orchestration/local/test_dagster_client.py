@@ -39,7 +39,7 @@ STARTED = {"__typename": "LaunchRunSuccess", "run": {"runId": "abc"}}
 
 
 class Dagster:
-    """Pages of Dagster that answer as they are told: how each launch goes, how its run ends, what that run wrote."""
+    """A fake Dagster whose answers a test sets: the result of each launch, and the status and events of its run."""
 
     def __init__(
         self, *launches: dict[str, Any], status: str = "SUCCESS", events: Any = (), partitions: Any = ()
@@ -68,7 +68,7 @@ class Dagster:
 
 @pytest.fixture
 def printed_by(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Launch on such pages; returns the lines that a person sees."""
+    """A function that launches a job on a fake Dagster and returns the printed lines."""
 
     def on(dagster: Dagster, job: str = "approve_promotion", *words: str, partition: str | None = None) -> list[str]:
         lines: list[str] = []
@@ -132,7 +132,7 @@ def test_partitioned_job_needs_a_partition(printed_by) -> None:
 
 
 def test_restart_of_the_code_server_is_waited_for(printed_by, monkeypatch) -> None:
-    """After the machine has slept; the launch is refused for it, or the run fails before its first step."""
+    """After the machine has slept, the launch is refused or the run fails before its first step."""
     gone = {"__typename": "PythonError", "message": GONE}
     dagster = Dagster(gone, gone, STARTED)
     assert [line.partition(";")[0] for line in printed_by(dagster)] == [
@@ -210,10 +210,10 @@ def test_launch_on_a_real_dagster(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """By the command, with the port that the run told."""
+    """The command finds the port in the settings of the running stack."""
     home, port = judged.settings.home, free_port()
     monkeypatch.setenv("TOUCHLINE_HOME", str(home))
-    monkeypatch.setenv("TOUCHLINE_DAGSTER_PORT", "")  # remembered as absent
+    monkeypatch.setenv("TOUCHLINE_DAGSTER_PORT", "")  # so that monkeypatch removes it after the test
     monkeypatch.delenv("TOUCHLINE_DAGSTER_PORT")
     with single_instance_lock(home), pages(judged, repository, port), daemon(judged, repository):
         write_run_settings(home, {"TOUCHLINE_DAGSTER_PORT": str(port)})

@@ -1,4 +1,4 @@
-"""`make dev`: what is edited is served, without a restart by hand."""
+"""`make dev` serves edited code without a manual restart."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 180
 def test_dev_without_a_lake_names_make_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One sentence that says what to do, and nothing is created."""
+    """It prints one sentence that says what to do, and creates nothing."""
     monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("TOUCHLINE_LAKE", raising=False)
     assert main(["dev"]) == 1
@@ -37,7 +37,7 @@ def test_dev_without_a_lake_names_make_up(
 
 
 def test_api_and_worker_run_as_in_the_procfile() -> None:
-    """The command that watchfiles restarts is the one of the Procfile, on the packages that it imports."""
+    """watchfiles restarts the command of the Procfile when a package that it imports changes."""
     commands = dev_commands(LocalSettings())
     assert set(commands) == {"valkey", "mlflow", "api", "worker", "ui"}
     for name in ("api", "worker"):
@@ -48,7 +48,7 @@ def test_api_and_worker_run_as_in_the_procfile() -> None:
 
 @pytest.fixture
 def checkout(repository: Path, tmp_path: Path) -> Path:
-    """A copy of what runs, so that a test can edit it."""
+    """A copy of the code that runs, so that a test can edit it."""
     copy = tmp_path / "checkout"
     copy.mkdir()
     for name in COPIED:
@@ -62,7 +62,7 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(checkout: Path, tmp_path: Path, free_port: Callable[[], int]) -> dict[str, str]:
-    """Free ports, and a lake and a registry that a pipeline seems to have filled."""
+    """Free ports, and a lake and a registry filled as by a pipeline."""
     world: World = build(tmp_path)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHLINE_")}
     return {
@@ -98,7 +98,7 @@ def run(checkout: Path, environment: dict[str, str], tmp_path: Path) -> Iterator
 def test_an_edit_is_served_by_api_and_worker(
     checkout: Path, environment: dict[str, str], run: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """A broken file takes the API down and the next save brings it back; the worker is a new one and forecasts."""
+    """A broken file stops the API, and the next save starts it again. A new worker serves forecasts."""
     api = f"http://127.0.0.1:{environment['TOUCHLINE_API_PORT']}"
 
     def title() -> str:

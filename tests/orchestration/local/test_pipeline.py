@@ -28,13 +28,13 @@ from orchestration.steps.training import IDENTITY, Recipe, content_hash, train
 from tests.support.installation import copy_of
 from tests.support.mlflow_runs import run_metrics, training_rows
 
-pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
+pytestmark = pytest.mark.timeout(900)  # the first test sets up a whole installation
 
 AS_OF = bundled.REPLAY_AS_OF
 
 
 def test_each_match_within_the_horizon_has_one_forecast(installed) -> None:
-    """Every match of the season, up to four weeks ahead."""
+    """Every match of the season has one, up to four weeks ahead."""
     rows = installed.forecasts()
     season = bundled.load().query("season == '2025-26'")
     due = season[season["kick_off"] < pd.Timestamp("2026-04-13", tz="UTC")]
@@ -91,7 +91,7 @@ def test_registered_model_can_be_reproduced_from_its_tags(installed) -> None:
 
 
 def test_version_can_be_refitted_without_the_lake(installed) -> None:
-    """The tables of the lake are overwritten every day; the rows that a model learnt from stay with the model."""
+    """The lake's tables are overwritten every day, but the registry keeps the rows that a model learnt from."""
     version = installed.registry.by_alias(PRODUCTION)
     recipe, dataset = Recipe(**json.loads(version.tags["recipe"])), training_rows(installed.registry, version)
     assert content_hash(dataset.drop(columns="season")) == version.tags["data_digest"]
@@ -119,7 +119,7 @@ def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
         assert {run.job_name for run in runs} >= {"refresh_matches", "train_model", "publish_forecasts"}
         assert all(run.is_success for run in runs)
         listed = dg.RunsFilter(job_name="publish_forecasts", tags=RUN_LOCATION)
-        assert instance.get_runs(listed), "by this the page of a job finds its runs"
+        assert instance.get_runs(listed), "the page of a job finds its runs by these tags"
         weeks = instance.get_materialized_partitions(dg.AssetKey("forecasts"))
         assert {"2025-08-11", "2026-03-09", "2026-04-06"} <= weeks
         metadata = instance.get_latest_materialization_event(dg.AssetKey("forecasts")).asset_materialization.metadata
@@ -139,11 +139,11 @@ def test_match_that_cannot_be_scored_does_not_rerun_settlement(installed, tmp_pa
         late = forecasts["match_id"] == settled["match_id"].iloc[0]
         after = forecasts["published_at"].mask(late, forecasts["kick_off"] + pd.Timedelta(hours=1))
         lake.write_table("forecasts", week, forecasts.assign(published_at=after), schema=PUBLISHED)
-        assert not pipeline._unsettled(AS_OF), "it was published after the fact and stays unscored for ever"
+        assert not pipeline._unsettled(AS_OF), "it was published after kick-off, so it is never scored"
 
 
 def test_matches_replaced_within_a_second_are_noticed_on_s3(installed, s3_lake, tmp_path) -> None:
-    """Times on S3 are whole seconds, so that nothing can be told to be newer by them."""
+    """Times on S3 are whole seconds, so they cannot show which of two files is newer."""
     local, running = Path(installed.settings.lake_root), "2026-03-09"
     for path in local.rglob("*.*"):
         s3_lake.write_bytes(str(path.relative_to(local)), path.read_bytes())
@@ -169,7 +169,7 @@ def test_matches_replaced_within_a_second_are_noticed_on_s3(installed, s3_lake, 
 
 @pytest.mark.slow
 def test_second_start_runs_only_what_is_outdated(installed, first_start, tmp_path) -> None:
-    """It runs nothing at the same time, and two weeks later only what is new."""
+    """At the same time it runs nothing, and two weeks later only what is new."""
     home = copy_of(installed, tmp_path / "home", installed.settings.promotion_policy).at(AS_OF)
     assert any("trained" in line for line in first_start)
     before = home.forecasts()
@@ -183,7 +183,7 @@ def test_second_start_runs_only_what_is_outdated(installed, first_start, tmp_pat
     after = later.forecasts().set_index("match_id")
     history = before[before["kick_off"] <= AS_OF].set_index("match_id")
     pd.testing.assert_frame_equal(after.loc[history.index], history)
-    # between the two moments matches were played: what was published for them stands
+    # forecasts of matches played between the two times stay as they were published
     played = before[(before["kick_off"] > AS_OF) & (before["kick_off"] <= two_weeks_later)]
     pd.testing.assert_frame_equal(after.loc[played["match_id"]], played.set_index("match_id"))
     to_come = after[after["kick_off"] > two_weeks_later]
@@ -215,7 +215,7 @@ def test_a_season_of_the_past_is_replayed_from_its_first_week_on(fresh) -> None:
 
 
 def test_unreadable_source_leaves_the_published_table(fresh, monkeypatch) -> None:
-    """The failure is one sentence."""
+    """The failure is reported in one sentence."""
     from orchestration.resources import MatchSource
 
     def broken(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Each thing that stands in the way of a local run is one clear sentence."""
+"""Each obstacle to a local run is reported in one clear sentence."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_settings_of_a_run_are_readable_while_it_runs(tmp_path: Path) -> None:
         write_run_settings(tmp_path, settings)
         assert read_run_settings(tmp_path) == settings
         assert (tmp_path / LOCK).stat().st_mode & 0o077 == 0
-    write_run_settings(tmp_path, settings)  # as a run that was killed leaves it
+    write_run_settings(tmp_path, settings)  # as a killed run leaves it
     with pytest.raises(CannotStartError, match="Touchline is not running in"):
         read_run_settings(tmp_path)
 

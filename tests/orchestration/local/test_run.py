@@ -33,7 +33,7 @@ def test_viewer_is_announced_while_the_pipeline_runs(
 
 
 def run_with(home: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
-    """Exit code and printed lines of a run of other services, which stops as soon as all are started."""
+    """Exit code and printed lines of a run of these services; the run ends once all have started."""
     lines: list[str] = []
     run = LocalRun(LocalSettings(home=home), lines.append)
     run.supervisor = Supervisor(services, run.environment, home, home / "logs", grace_seconds=0.5)

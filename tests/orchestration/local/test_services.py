@@ -76,7 +76,7 @@ def test_external_result_store_alone_keeps_the_embedded_broker() -> None:
 
 
 def test_dagster_storage_follows_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when the folder was first used without them, and back again."""
+    """This also holds for a folder that was first used without the setting, and when the setting is removed again."""
     monkeypatch.setenv("TOUCHLINE_DAGSTER_STORAGE_URL", OUTSIDE["dagster_storage_url"])
     for settings, outside in (
         (LocalSettings(home=tmp_path, dagster_storage_url=None), False),

@@ -94,7 +94,7 @@ def test_service_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
 
 
 def test_descendant_outside_the_group_is_killed(tmp_path: Path) -> None:
-    """It gets no signal to the group, and would outlive the run."""
+    """A signal to the group does not reach it, so it would outlive the run."""
     code = (
         "import signal, time; signal.signal(signal.SIGTERM, lambda *_: None); print('ready', flush=True); time.sleep(9)"
     )
@@ -116,7 +116,7 @@ def test_descendant_outside_the_group_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_everything_once(tmp_path: Path, number: signal.Signals) -> None:
-    """A second Ctrl-C while the first one is handled changes nothing, and the handlers are given back."""
+    """A second Ctrl-C while the first one is handled changes nothing. The previous handlers are restored."""
     slow = "trap 'sleep 0.5; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
     services = supervisor(tmp_path, {"slow": slow})
     stopping: list[str] = []

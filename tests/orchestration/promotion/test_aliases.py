@@ -1,4 +1,4 @@
-"""Aliases and what is written beside them: complete, or completed by whoever comes next."""
+"""A change of aliases and its records is complete, or the next run completes it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Killed(BaseException):
 
 
 class FakeRegistry(Registry):
-    """Aliases and tags in memory; dies at the n-th change if told to."""
+    """Aliases and tags in memory; raises Killed after `changes_left` changes."""
 
     def __init__(self, staged: int = 2) -> None:
-        super().__init__("")  # what is not faked here has no server to ask
+        super().__init__("")  # methods that are not faked have no server
         self.tags: dict[int, dict[str, str]] = {1: {}, 2: {}, 3: {}}
         self.aliases: dict[str, int] = {STAGING: staged}
         self.changes_left = 10**6
@@ -70,7 +70,7 @@ class FakeRegistry(Registry):
 
 
 class MortalLake(Lake):
-    """A lake whose writer may be gone before it writes."""
+    """A lake whose writer may be killed before it writes."""
 
     def __init__(self, root: str, registry: FakeRegistry) -> None:
         super().__init__(root)
@@ -87,7 +87,7 @@ def judged(candidate: int, production: int, policy: Policy = Policy.AUTO, eviden
 
 @pytest.fixture
 def registry(tmp_path: Path) -> FakeRegistry:
-    """Version 1 is in production by itself, version 2 is staged."""
+    """Version 1 is in production as the first version, and version 2 is staged."""
     registry = FakeRegistry()
     first = registry.version(1)
     assert first is not None
@@ -113,7 +113,7 @@ def test_interrupted_promotion_is_completed_by_the_next_run(registry: FakeRegist
     except Killed:
         done = False
     registry.changes_left = 10**6
-    assert done is (changes >= 8), "the last one is no interruption any more"
+    assert done is (changes >= 8), "the last case is not interrupted"
     assert registry.aliases.get(PREVIOUS) in (None, 1)
     if registry.aliases[PRODUCTION] == 2:
         assert registry.tags[2]["promoted_because"], "no version is in production without a reason"
@@ -126,7 +126,7 @@ def test_interrupted_promotion_is_completed_by_the_next_run(registry: FakeRegist
     assert versions(lake) == [("promote", 1, None), ("promote", 2, 1)]
     assert not aliases.has_incomplete_promotion(registry, lake)
     aliases.complete_promotion(registry, lake)
-    assert len(aliases.history(lake)) == 2, "nothing is told twice"
+    assert len(aliases.history(lake)) == 2, "no change is recorded twice"
 
 
 @pytest.mark.parametrize("changes", range(13))

@@ -1,4 +1,4 @@
-"""What the gate hears of the data checks."""
+"""Which results of the data checks the gate sees."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPEC = dg.AssetCheckSpec("sound", asset="table", blocking=True)
 
 
 class Feed:
-    """What the check is going to say."""
+    """Whether the check passes, or the run stops before it."""
 
     passes = True
     stops = False
@@ -83,7 +83,7 @@ def test_failure_of_one_competition_is_not_hidden(instance: dg.DagsterInstance) 
 
 
 def test_run_without_a_competition_is_ignored(instance: dg.DagsterInstance) -> None:
-    """It fails, and no later run would ever take its place."""
+    """Its failure would stay for ever, because no later run replaces it."""
     run(instance, "first")
     run(instance, None, stops=True)
     assert heard(instance) == {"table: sound": True}

@@ -1,4 +1,4 @@
-"""Decisions of a person are made on what that person could see."""
+"""A person's decisions are based on what that person could see."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from orchestration.promotion import manual_jobs
 from orchestration.promotion.gate_report import gate_metadata
 from orchestration.settings import PipelineSettings
 
-pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
+pytestmark = pytest.mark.timeout(900)  # the first test sets up a whole installation
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 WAITS = GateDecision(2, 1, Policy.MANUAL, NOW, 120, (Condition("approved", False, "-", "-", "waits"),), "abc")
@@ -53,7 +53,7 @@ def resources(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def waiting(judged: Any, tmp_path: Path) -> Any:
-    """An installation of its own in which version 2 waits for a person."""
+    """A copy of the installation in which version 2 waits for a person."""
     home = tmp_path / "waiting"
     shutil.copytree(judged.settings.home, home)
     here = type(judged)(
@@ -72,7 +72,7 @@ def run(home: Any, job: str, op: str = "", **form: str | int) -> dg.ExecuteInPro
 
 
 def approve(home: Any) -> str | None:
-    """Approve version 2; returns why that was refused, or None."""
+    """Approve version 2; return why this was refused, or None."""
     result = run(home, "approve_promotion", "approve_candidate", version=2, name="Ada", reason="good")
     return None if result.success else result.failure_data_for_node("approve_candidate").error.message
 
@@ -83,7 +83,7 @@ def test_approval_needs_a_published_gate_report(waiting: Any) -> None:
 
 
 def test_approval_is_of_the_published_evidence(waiting: Any) -> None:
-    """It is refused if the evidence has changed since it was published; the tag on the version quotes it."""
+    """Approval is refused if the evidence has changed since publication. The tag on the version quotes the evidence."""
     report = waiting.lake.read_json(reports.PROMOTION_GATE)
     waiting.lake.write_json(reports.PROMOTION_GATE, report | {"evidence": "older"})
     assert "the evidence has changed" in str(approve(waiting))
@@ -118,7 +118,7 @@ def test_each_condition_is_a_line_with_its_reason() -> None:
 
 
 def test_review_publishes_a_new_gate_report(waiting: Any) -> None:
-    """The gate follows new results by itself; a decision brings none, and its report would stay as it was."""
+    """Only new results update the gate automatically, so a decision has to publish the report itself."""
     report = waiting.lake.read_json(reports.PROMOTION_GATE)
     week = reports.drift_weeks(waiting.lake)[-1]
     summary = waiting.lake.read_json(f"reports/drift/week={week}/summary.json")

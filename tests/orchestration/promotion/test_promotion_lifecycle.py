@@ -1,4 +1,4 @@
-"""The whole life of a model: trained, staged, judged, approved, promoted, challenged, taken back."""
+"""The whole life of a model: trained, staged, judged, approved, promoted, challenged, rolled back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestration.partitions import RANGE_END, RANGE_START
 from orchestration.promotion import aliases
 from orchestration.sensors import promotion_sensor
 
-pytestmark = pytest.mark.timeout(900)  # the first test sets a whole installation up
+pytestmark = pytest.mark.timeout(900)  # the first test sets up a whole installation
 
 DRIFTED = "2026-03-02"
 """The latest week that is over."""
@@ -31,7 +31,7 @@ BETTER = 0.02
 
 @pytest.fixture(scope="module")
 def home(installed, tmp_path_factory: pytest.TempPathFactory):
-    """A copy of the installation after its first start; its tests go on from each other."""
+    """A copy of the installation after its first start; each test continues from the previous one."""
     copy = tmp_path_factory.mktemp("life") / "home"
     shutil.copytree(installed.settings.home, copy)
     settings = installed.settings.model_copy(
@@ -41,7 +41,7 @@ def home(installed, tmp_path_factory: pytest.TempPathFactory):
 
 
 class Life:
-    """Runs jobs of a home and tells what the gate says."""
+    """Runs jobs of a home and reads the gate's verdict."""
 
     def __init__(self, home: Any) -> None:
         self.home = home
@@ -57,7 +57,7 @@ class Life:
             )
 
     def stage(self, regularisation: float) -> int:
-        """Train a candidate and let it forecast the season in the shadow."""
+        """Train a candidate and return its version."""
         config = {"ops": {"outcome_model": {"config": {"regularisation": regularisation, "reason": "test"}}}}
         assert self.run("train_model", config).success
         return self.home.registry.by_alias(STAGING).version
@@ -85,7 +85,7 @@ class Life:
 
     @contextmanager
     def drifted(self) -> Iterator[None]:
-        """As long as it lasts, the latest drift report says drift and nobody has reviewed it."""
+        """Inside the block, the latest drift report says drift and nobody has reviewed it."""
         folder, lake = f"reports/drift/week={DRIFTED}", self.home.lake
         summary = lake.read_json(f"{folder}/summary.json")
         lake.write_json(f"{folder}/summary.json", summary | {"state": "drift", "drifted": ["elo"], "digest": "planted"})
@@ -123,13 +123,13 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert life.run("promote_model").success
     assert life.bearer(PRODUCTION) == 1
 
-    # Evidence arrives: its shadow forecasts are settled. Only a person is missing.
+    # Its shadow forecasts are settled: only the approval of a person is missing.
     life.shadow()
     shut, verdict = life.judge()
     assert shut == ["approved"], verdict["conditions"]
     assert verdict["waiting_since"]
 
-    # Drift shuts the gate until a person has looked at it; nothing else is needed to open it again.
+    # Drift shuts the gate until a person has reviewed it; the review is enough to open it again.
     with life.drifted():
         assert life.judge()[0] == ["drift_reviewed", "approved"]
         assert life.decide("review_drift", "record_review", week=DRIFTED, name="Ada", note="newcomers").success
@@ -144,7 +144,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     )
     assert "evidence has changed" in failure(stale)
 
-    # Approved, promoted, once.
+    # Version 2 is approved and promoted once.
     assert life.decide("approve_promotion", "approve_candidate", version=2, name="Ada", reason="as good, newer").success
     request = life.tick()
     assert isinstance(request, dg.RunRequest)
@@ -172,7 +172,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert life.run("promote_model", policy=Policy.AUTO).success
     assert life.bearer(PRODUCTION) == 2
 
-    # One that holds its own in the shadow is promoted without a person where the policy says so.
+    # A better successor is promoted without a person under the automatic policy.
     assert life.stage(BETTER) == 4
     life.shadow()
     shut, verdict = life.judge(Policy.AUTO)
@@ -185,11 +185,11 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert life.run("promote_model", policy=Policy.AUTO).success
     assert (life.bearer(PRODUCTION), life.bearer(PREVIOUS)) == (4, 2)
 
-    # Taken back with a reason; nothing puts it straight into production again.
+    # It is rolled back with a reason, and nothing promotes it again automatically.
     assert "reason" in failure(life.decide("rollback_production", "restore_previous", name="Ada", reason=" "))
     assert life.decide("rollback_production", "restore_previous", name="Ada", reason="odd draws").success
     assert (life.bearer(PRODUCTION), life.bearer(PREVIOUS), life.bearer(STAGING)) == (2, None, None)
-    assert life.home.lake.read_json("reports/gate.json")["production"] == 2, "the verdict knows of it"
+    assert life.home.lake.read_json("reports/gate.json")["production"] == 2, "the verdict includes the rollback"
     assert life.home.registry.version(2).tags["restored_because"] == "odd draws"
     assert life.home.registry.version(4).tags["rolled_back_because"] == "odd draws"
     assert isinstance(life.tick(Policy.AUTO), dg.SkipReason)
@@ -197,7 +197,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert life.bearer(PRODUCTION) == 2
     assert [entry["action"] for entry in aliases.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
 
-    # The same training by hand, with a reason, stages it again: what it forecast is still known.
+    # The same training by hand, with a reason, stages it again; its shadow forecasts are still there.
     assert "version 4 was rolled back by Ada" in life.judge()[1]["conditions"][0]["why"]
     assert life.stage(BETTER) == 4
     assert life.judge()[0] == ["approved"]
@@ -207,7 +207,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
 
 
 def test_match_in_two_settled_weeks_is_not_scored_twice(life: Life) -> None:
-    """It stops the settlement."""
+    """The duplicate stops the settlement."""
     lake, weeks = life.home.lake, ("2026-02-23", "2026-03-02")
     first, second = (lake.read_table("settled_forecasts", week, schema=SETTLED) for week in weeks)
     lake.write_table("settled_forecasts", weeks[1], pd.concat([second, first.iloc[[0]]]), schema=SETTLED)
@@ -241,7 +241,7 @@ def test_the_report_can_be_opened_by_itself(installed) -> None:
 
 
 def test_republished_season_keeps_history(life: Life) -> None:
-    """Whether in one run or in many."""
+    """This holds for one run over the season and for a run per week."""
     before = life.home.forecasts()
     for week in ("2025-09-15", "2026-03-09"):
         assert life.run("publish_forecasts", partition_key=week).success

@@ -1,4 +1,4 @@
-"""A promotion that was asked for happens, even if its first run fails."""
+"""A requested promotion happens, even if its first run fails."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def tick(settings: PipelineSettings, instance: dg.DagsterInstance) -> Any:
 
 @dg.job
 def promote() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def test_failed_promotion_is_requested_again(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A running one is not."""
+    """A promotion that is still running is not requested again."""
     settings = PipelineSettings(home=tmp_path, promotion_policy=Policy.AUTO, mlflow_tracking_uri="http://127.0.0.1:9")
     Lake(settings.lake_root).write_json("reports/gate.json", {"candidate": 2, "evidence": "abc", "conditions": []})
     with dg.DagsterInstance.ephemeral() as instance:

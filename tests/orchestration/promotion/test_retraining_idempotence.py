@@ -58,7 +58,7 @@ class Registry:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
-    """Settings of a home whose lake holds four seasons and their features: a training of a second."""
+    """Settings of a home whose lake holds four seasons and their features, so that a training takes a second."""
     home = tmp_path_factory.mktemp("retraining")
     settings = PipelineSettings(
         home=home, as_of=NOW, mlflow_tracking_uri="http://127.0.0.1:9", first_season=2022, evaluation_first_season=2024
@@ -74,7 +74,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
 
 @pytest.fixture(scope="module")
 def identity(settings: PipelineSettings) -> dict[str, str]:
-    """The tags that identify the version which a training in that home makes."""
+    """The tags that identify the version that a training in that home produces."""
     lake = Lake(settings.lake_root)
     recipe = Recipe(settings.seed, settings.evaluation_first_season, features=FEATURE_GROUPS[settings.features])
     matches = lake.read_table("matches", COMPETITION, schema=SCHEMA)
@@ -93,7 +93,7 @@ def resources(settings: PipelineSettings, identity: dict[str, str]) -> dict[str,
 
 
 def retrain(resources: dict[str, Any], reason: str | None = AGAIN, tags: Mapping[str, str] | None = None) -> str:
-    """What the materialisation says, which is what the run's log says at INFO."""
+    """Train; return the outcome from the metadata, which the run also logs at INFO."""
     config = {"ops": {"outcome_model": {"config": {"reason": reason} if reason else {}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize([outcome_model], instance=instance, resources=resources, run_config=config, tags=tags)
@@ -112,9 +112,7 @@ def test_rolled_back_version_is_staged_again_with_a_reason(resources: dict[str, 
     assert outcome.startswith("version 2 has the same data and recipe and was rolled back by Ada")
     assert outcome.endswith(f"it is staged again: {AGAIN}")
     assert registry.aliases == {PRODUCTION: 1, STAGING: 2}
-    assert registry.tags[2] == identity | ROLLED_BACK | {"staged_again_because": AGAIN}, (
-        "an old approval does not count"
-    )
+    assert registry.tags[2] == identity | ROLLED_BACK | {"staged_again_because": AGAIN}, "an old approval is removed"
 
 
 @pytest.mark.parametrize("tag", ["dagster/schedule_name", "dagster/sensor_name"])

@@ -1,4 +1,4 @@
-"""When an alarm may ask for a training."""
+"""When an alarm may request a training."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_significantly_worse_than_a_baseline_is_an_alarm() -> None:
     alarm = performance_alarm(report(against={"elo": {"low": 0.001}, "base": {"low": -0.01}}), PRODUCTION)
     assert alarm is not None
     assert "worse than elo on the last 100 matches of version 7" in alarm.why
-    assert performance_alarm(report(), PRODUCTION) is None, "what version 6 did is not held against version 7"
+    assert performance_alarm(report(), PRODUCTION) is None, "scores of version 6 do not count against version 7"
     assert performance_alarm(report(against={"elo": {"low": None}}), PRODUCTION) is None
     assert performance_alarm(None, PRODUCTION) is None
     assert performance_alarm({"groups": []}, PRODUCTION) is None
@@ -55,13 +55,13 @@ def test_significantly_worse_than_a_baseline_is_an_alarm() -> None:
 
 
 def test_strong_miscalibration_is_an_alarm() -> None:
-    """A calibration error a quarter above what the sample size allows."""
+    """An error more than a quarter above the limit for the sample size raises an alarm."""
     assert performance_alarm(report(calibration={"error": 0.101, "limit": 0.08}), PRODUCTION) is not None
     assert performance_alarm(report(calibration={"error": 0.099, "limit": 0.08}), PRODUCTION) is None
 
 
 def test_few_matches_raise_no_alarm() -> None:
-    """However bad the forecasts were."""
+    """This holds however bad the forecasts are."""
     bad = {"against": {"base": {"low": 0.2}}, "calibration": {"error": 0.5, "limit": 0.1}}
     assert performance_alarm(report(**bad, matches=20), PRODUCTION) is None
     assert performance_alarm(report(**bad, matches=99), PRODUCTION) is None
@@ -71,7 +71,7 @@ def test_few_matches_raise_no_alarm() -> None:
 def test_an_alarm_waits_for_the_cool_down() -> None:
     assert "cool-down" in (cooldown_reason([version(1, 10, f"{ALARM}drift")], NOW, 14, 4) or "")
     assert cooldown_reason([version(1, 15, f"{ALARM}drift")], NOW, 14, 4) is None
-    assert cooldown_reason([version(1, 3, "weekly schedule")], NOW, 14, 4) is None, "every week has one"
+    assert cooldown_reason([version(1, 3, "weekly schedule")], NOW, 14, 4) is None, "the schedule trains every week"
     assert cooldown_reason([], NOW, 14, 4) is None
 
 

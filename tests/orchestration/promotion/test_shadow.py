@@ -1,4 +1,4 @@
-"""A candidate that has learnt from the running season: its only evidence is what it says of the matches to come."""
+"""A candidate that has learnt from the running season: only its forecasts of later matches are evidence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRAINED = datetime(2025, 10, 3, 12, tzinfo=UTC)
 
 
 def run(home: Any, job: str, **options: Any) -> None:
-    """Run a job at the home's moment, as it would be by itself there."""
+    """Run a job as of the home's time, under the automatic policy."""
     settings = home.settings.model_copy(update={"promotion_policy": Policy.AUTO})
     with home.instance() as instance:
         assert build(settings).resolve_job_def(job).execute_in_process(instance=instance, **options).success
@@ -57,7 +57,7 @@ def test_candidate_gathers_evidence_week_by_week(fresh) -> None:
     run(home, "train_model", run_config=retraining_config("weekly schedule"))
     candidate = home.registry.by_alias(STAGING)
     assert (candidate.version, home.registry.by_alias(PRODUCTION).version) == (2, 1)
-    assert candidate.trained_through > datetime(2025, 9, 1, tzinfo=UTC), "it has seen this season"
+    assert candidate.trained_through > datetime(2025, 9, 1, tzinfo=UTC), "it has learnt from this season"
     week_passes(home)
     few = judged(home)
     assert not few["enough_matches"]["open"]
@@ -73,7 +73,7 @@ def test_candidate_gathers_evidence_week_by_week(fresh) -> None:
             conditions = judged(home)
     shadows = lake_tables.read_weeks(home.lake, "shadow_forecasts")
     assert set(shadows["model_version"]) == {2}
-    assert (shadows["published_at"] >= pd.Timestamp(TRAINED)).all(), "it says nothing of what was before it"
+    assert (shadows["published_at"] >= pd.Timestamp(TRAINED)).all(), "it has no forecasts from before its training"
     assert (shadows["published_at"] < shadows["kick_off"]).all()
     assert (shadows["features_as_of"] < shadows["kick_off"]).all()
     assert [name for name, condition in conditions.items() if not condition["open"]] == []

@@ -1,4 +1,4 @@
-"""What is known of the tables in the lake."""
+"""Whether the tables in the lake are current."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_calibration_plot_shows_the_interval_of_every_bin(few_and_many) -> None:
         wilson = binomtest(hits, n).proportion_ci(0.95, method="wilson")
         assert drawn[forecast] == pytest.approx((wilson.low, wilson.high), abs=1e-6)
     lengths = {forecast: high - low for forecast, (low, high) in drawn.items()}
-    assert lengths[0.93] > 2 * lengths[0.45], "twelve matches allow less than four hundred"
+    assert lengths[0.93] > 2 * lengths[0.45], "twelve matches give a wider interval than four hundred"
 
 
 def test_the_calibration_plot_is_a_picture_inside_its_text(few_and_many) -> None:

@@ -62,7 +62,7 @@ def test_same_data_and_seed_give_the_same_bytes(
 
 
 def from_records(tags: Mapping[str, str]) -> TrainingRun:
-    """The training that a version's tags describe, made again."""
+    """Repeat the training that a version's tags describe."""
     as_of = datetime.fromisoformat(tags["trained_as_of"])
     matches = as_known_at(bundled.load(), as_of)
     states = compute_ratings(matches)
@@ -71,7 +71,7 @@ def from_records(tags: Mapping[str, str]) -> TrainingRun:
 
 
 def test_retrainings_can_be_reproduced_from_their_tags() -> None:
-    """Bit for bit."""
+    """The result is identical bit for bit."""
     recipe = asdict(replace(RECIPE, include_running_season=True))
     weeks = [
         from_records({"trained_as_of": trained_as_of.isoformat(), "recipe": json.dumps(recipe)})
@@ -129,7 +129,9 @@ def test_model_and_references_are_judged_on_the_same_matches(trained: TrainingRu
     assert first_version_rejection(scores) is None
     assert scores["difference_to"]["base"]["high"] < 0
     assert trained.metrics["rps"] < trained.metrics["elo_rps"] < trained.metrics["base_rps"]
-    assert 0.12 < trained.metrics["skill"] < 0.166, "better than closing odds ever are: look for the leak"
+    assert 0.12 < trained.metrics["skill"] < 0.166, (
+        "a higher skill is better than closing odds ever are, so it means a leak"
+    )
 
 
 def test_one_season_is_not_enough(matches: pd.DataFrame, features: pd.DataFrame) -> None:
@@ -207,16 +209,16 @@ def test_the_recorded_revision_tells_what_was_not_committed(tmp_path: Path) -> N
     changed = code_revision(tmp_path)
     assert changed.startswith(f"{commit}-dirty.")
     source.write_text("K = 30\n")
-    assert code_revision(tmp_path) not in (commit, changed), "another change is another model"
+    assert code_revision(tmp_path) not in (commit, changed), "a different change gives a different revision"
     source.write_text("K = 20\n")
     (tmp_path / "features" / "new.py").write_text("K = 25\n")
     added = code_revision(tmp_path)
-    assert added.startswith(f"{commit}-dirty."), "nobody has added the new module yet"
+    assert added.startswith(f"{commit}-dirty."), "a module that git does not track yet counts"
     (tmp_path / "features" / "aliases.csv").write_text("Spurs,Tottenham\n")
     with_data = code_revision(tmp_path)
     assert with_data.startswith(f"{commit}-dirty.")
     (tmp_path / "features" / "aliases.csv").write_text("Spurs,Tottenham Hotspur\n")
-    assert len({added, with_data, code_revision(tmp_path)}) == 3, "data inside the package decides too"
+    assert len({added, with_data, code_revision(tmp_path)}) == 3, "data files in the package count too"
 
 
 def test_revision_says_when_git_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +230,7 @@ def test_revision_says_when_git_fails(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_without_a_checkout_the_installed_version_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in an image, whose build writes version and revision beside the code."""
+    """This is the case in an image, whose build writes version and revision beside the code."""
     metadata = tmp_path / "touchline-0.1.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: touchline\nVersion: 0.1.0+4f2a91c\n")

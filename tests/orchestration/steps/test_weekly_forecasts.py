@@ -1,4 +1,4 @@
-"""The forecasts of a week: what may be written, and when."""
+"""Which forecasts of a week may be written, and when."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_model_may_not_forecast_matches_it_was_trained_on(season: pd.DataFrame) 
 
 def test_the_same_forecast_again_keeps_its_date_of_publication(season: pd.DataFrame) -> None:
     friday = published_on_friday(season)
-    later = datetime(2026, 3, 14, 9, tzinfo=UTC)  # no result has come in between
+    later = datetime(2026, 3, 14, 9, tzinfo=UTC)  # no new result since Friday
     again = forecasts_of_week(model(), as_known_at(season, later), WEEK, later, True, friday)
     pd.testing.assert_frame_equal(again, friday, check_dtype=False)
 
@@ -102,7 +102,7 @@ def test_a_week_without_matches_is_an_empty_table(season: pd.DataFrame) -> None:
 
 
 class Odds:
-    """A model that repeats the odds, and knows nothing without them."""
+    """A model that repeats the odds, and gives equal probabilities without them."""
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         odds = np.nan_to_num(np.insert(x, 1, 0.0, axis=1))
@@ -126,7 +126,7 @@ def test_replayed_monday_does_not_know_fridays_odds(
     assert (to_come.loc[near, list(ODDS)] == list(odds.values())).all(axis=None)
     np.testing.assert_allclose(to_come.loc[~near, list(OUTCOMES)], 1 / 3)
     past = forecasts_of_week(looks, matches, "2025-11-03", FRIDAY, True, empty_table(SCHEMA))
-    unknown = past["kick_off"] > datetime(2025, 11, 4, 12, tzinfo=UTC)  # what was to come soon was priced on Monday too
+    unknown = past["kick_off"] > datetime(2025, 11, 4, 12, tzinfo=UTC)  # the first matches had odds on Monday too
     assert unknown.sum() >= 9
     np.testing.assert_allclose(past.loc[unknown, list(OUTCOMES)], 1 / 3)
     assert past.loc[unknown, "odds_home"].isna().all()
