@@ -107,7 +107,7 @@ class ExternalServices:
     def train(self) -> None:
         """Train one more version of the model, by Dagster's command line."""
         config = self.logs / "train.yaml"
-        recipe = {"reason": "a second version", "regularisation": 0.11}  # the same one again would add nothing
+        recipe = {"reason": "a second version", "regularisation": 0.11}  # the same recipe again would add no version
         config.write_text(yaml.safe_dump({"ops": {"outcome_model": {"config": recipe}}}))
         job = ("dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "train_model", "-c", str(config))
         with (self.logs / "train.log").open("ab") as log:
@@ -233,7 +233,7 @@ def services(
 
 
 def objects(services: ExternalServices, bucket: str) -> list[str]:
-    """Everything in a bucket."""
+    """The keys of all objects in a bucket."""
     pages = services.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
@@ -302,7 +302,7 @@ def test_external_state_is_followed_and_restored_from_a_backup(services: Externa
         services.wait_for(f"{services.api}/healthcheck/")
         assert httpx.get(f"{services.api}/predict/{match['match_id']}", timeout=20).status_code == 404
         assert httpx.get(f"{services.api}/healthcheck/ready", timeout=20).status_code == 503
-    restore(services, tmp_path)  # over the tables that an empty registry made
+    restore(services, tmp_path)  # replaces the tables that the empty registry created
     with services.serving():
         services.wait_for(f"{services.api}/healthcheck/ready")
         assert forecasts(services, match) == before
@@ -351,14 +351,14 @@ def promote_second_version(services: ExternalServices) -> None:
 
 
 def documented_command(tool: str, services: ExternalServices, database: str) -> list[str]:
-    """The command of the chart's README, for a database of this test instead of one in the pod."""
+    """The command from the chart's README, applied to a database of this test instead of one in the pod."""
     (command,) = re.findall(rf"-- ({tool} [^<>]+) [<>]", (services.root / "helm" / "README.md").read_text())
     program, *arguments = shlex.split(command)
     return [program, "-h", "127.0.0.1", *[database if argument == "$db" else argument for argument in arguments]]
 
 
 def sync(services: ExternalServices, source: str, target: str) -> None:
-    """What `aws s3 sync` does with an empty target."""
+    """Copy all objects, as `aws s3 sync` does with an empty target."""
     for key in objects(services, source):
         services.s3.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
 
