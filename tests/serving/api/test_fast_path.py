@@ -1,4 +1,4 @@
-"""Which requests FastAPI never sees, and that it sees the whole of all others."""
+"""The fast path answers some requests without FastAPI and passes all others on unchanged."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def ask(
     kinds: Sequence[bytes] = (b"application/json",),
     error: Exception | None = None,
 ) -> Mapping[str, Any]:
-    """Who answered, with what, to a request that comes to the shortcut."""
-    told: dict[str, Any] = {}
+    """Send a request through the fast path and return what each handler got and what was sent back."""
+    record: dict[str, Any] = {}
     fixtures = FixtureCache()
     fixtures.add(None, "Arsenal", "Chelsea", FIXTURE)
     state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)), dispatcher=None)
@@ -55,34 +55,34 @@ def ask(
     async def answer(_: object, context: ClientRequest, requested: list[Fixture]) -> Response:
         if error is not None:
             raise error
-        told["quick"], told["context"] = requested, context
+        record["quick"], record["context"] = requested, context
         return Response(b"")
 
     async def rest(_: Scope, receive: Receive, __: Send) -> None:
-        told["rest"] = [json.loads((await receive())["body"]), (await receive())["type"]]
+        record["rest"] = [json.loads((await receive())["body"]), (await receive())["type"]]
 
     async def receive() -> Message:
         return waiting.pop()
 
     async def send(message: Message) -> None:
-        told[message["type"]] = message
+        record[message["type"]] = message
 
-    ways = {
+    fast_routes = {
         "/predict": FastRoute("/predict", PairRequest, answer),
         "/predict/batch": FastRoute("/predict/batch", PairBatch, answer),
     }
-    asyncio.run(FastPathMiddleware(rest, ways)(scope, receive, send))
-    return {**told, "route": scope.get("route")}
+    asyncio.run(FastPathMiddleware(rest, fast_routes)(scope, receive, send))
+    return {**record, "route": scope.get("route")}
 
 
 @pytest.mark.parametrize(
     ("path", "body", "count"), [("/predict", KNOWN, 1), ("/predict/batch", {"matches": [KNOWN] * 3}, 3)]
 )
 def test_a_known_pair_is_answered_under_its_route(path: str, body: object, count: int) -> None:
-    told = ask(body, path)
-    assert told["quick"] == [FIXTURE] * count
-    assert told["route"].path == told["context"].route == path
-    assert "rest" not in told
+    record = ask(body, path)
+    assert record["quick"] == [FIXTURE] * count
+    assert record["route"].path == record["context"].route == path
+    assert "rest" not in record
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_a_known_pair_is_answered_under_its_route(path: str, body: object, count
     ],
 )
 def test_anything_else_reaches_fastapi_whole(body: object, changes: dict[str, Any]) -> None:
-    told = ask(body, **changes)
-    assert told["rest"] == [body, "http.disconnect"]
-    assert "quick" not in told
+    record = ask(body, **changes)
+    assert record["rest"] == [body, "http.disconnect"]
+    assert "quick" not in record
 
 
 def test_an_error_is_a_problem_with_retry_after_and_is_counted() -> None:
-    """Errors of the fast path are handled as those of FastAPI's endpoints."""
+    """The fast path handles errors as FastAPI's endpoints do."""
     error = OverloadedError("many wait")
     error.retry_after_seconds = 7
     before = _shed()

@@ -1,4 +1,4 @@
-"""What the API lets in: keys, sizes, patience, load, origins."""
+"""The limits of the API: keys, body sizes, timeouts, load and origins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 
 @pytest.fixture(scope="module")
 def guarded(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
-    """An API without workers: with keys, small bodies, one allowed origin."""
+    """An API without workers, with API keys, a small body limit and one allowed origin."""
     folder = tmp_path_factory.mktemp("guarded")
     key, line = create("tester")
     (folder / "keys").write_text(f"# made for a test\n{line}\n")
@@ -44,12 +44,12 @@ def guarded(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def client(guarded: tuple[Service, str]) -> Iterator[httpx.Client]:
     """A client that has the key."""
-    with httpx.Client(base_url=guarded[0].url, headers={"X-API-Key": guarded[1]}, timeout=20) as found:
-        yield found
+    with httpx.Client(base_url=guarded[0].url, headers={"X-API-Key": guarded[1]}, timeout=20) as http_client:
+        yield http_client
 
 
 def test_without_a_known_key_only_public_paths_respond(guarded: tuple[Service, str]) -> None:
-    """Public are health, metrics and API docs."""
+    """The public paths are health, metrics and API docs."""
     service, key = guarded
     for headers in ({}, {"X-API-Key": "tl_wrong"}, {"Authorization": "Basic eDp5"}, {"X-API-Key": "é"}):
         raw = {name.encode(): value.encode() for name, value in headers.items()}
@@ -74,7 +74,7 @@ def test_without_a_known_key_only_public_paths_respond(guarded: tuple[Service, s
     ],
 )
 def test_no_address_leads_around_the_keys(guarded: tuple[Service, str], path: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", guarded[0].port, timeout=20)  # sends the path as it is
+    connection = http.client.HTTPConnection("127.0.0.1", guarded[0].port, timeout=20)  # sends the path unchanged
     connection.request("GET", path)
     answer = connection.getresponse()
     assert answer.status in {401, 404}
@@ -117,11 +117,11 @@ def test_tasks_are_shed_before_the_queue_outgrows_its_limit(client: httpx.Client
     documented(str(client.base_url), "/predict/async/", answer)
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["title"] == "Overloaded"
-    found = _scrape(client)
-    assert found["touchline_shed_requests_total", "/predict/async"] == found["touchline_errors_total", "shed"] >= 1
+    metrics = _scrape(client)
+    assert metrics["touchline_shed_requests_total", "/predict/async"] == metrics["touchline_errors_total", "shed"] >= 1
     (queue,) = client.get("/monitoring/celery/queues").json()["items"]
     assert (queue["name"], queue["consumers"]) == ("ml", 0)
-    assert found["touchline_queue_length", "ml"] == queue["messages"] >= 8
+    assert metrics["touchline_queue_length", "ml"] == queue["messages"] >= 8
 
 
 def test_a_large_body_is_refused_declared_or_not(client: httpx.Client) -> None:
@@ -142,7 +142,7 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(guarded: tuple[Service, s
         slow.sendall(head.encode())
         slow.settimeout(0.1)
         answer = b""
-        for _ in range(100):  # ten seconds, where one is given
+        for _ in range(100):  # ten seconds; the timeout is one second
             with contextlib.suppress(TimeoutError):
                 answer = slow.recv(100)
             if answer:

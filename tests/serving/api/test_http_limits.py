@@ -1,4 +1,4 @@
-"""Connections that would be held for nothing, driven byte by byte."""
+"""Limits on connections that only waste resources, tested byte by byte."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASK = b"GET /healthcheck/ HTTP/1.1\r\nhost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def impatient(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """An API without workers that waits a second for clients and keeps thirty connections."""
+    """An API without workers that waits one second for clients and allows thirty connections."""
     extra = {"TOUCHLINE_HTTP_IO_TIMEOUT_SECONDS": str(PATIENCE), "TOUCHLINE_MAX_CONNECTIONS": str(CONNECTIONS)}
     service = Service(master, f"{valkey}/10", f"{valkey}/11", tmp_path_factory.mktemp("impatient"), extra)
     service.start_api()
@@ -35,7 +35,7 @@ def _connect(service: Service) -> socket.socket:
 
 
 def _rest(raw: socket.socket) -> bytes:
-    """Everything until the other side closes."""
+    """Return everything received until the other side closes."""
     parts = []
     try:
         while part := raw.recv(65536):
@@ -65,7 +65,7 @@ def _refusal(answer: bytes, status: int) -> dict[str, object]:
 
 
 def test_a_head_that_trickles_in_is_rejected(impatient: Service) -> None:
-    """Each byte comes in time, the whole head does not."""
+    """Each byte arrives in time, but the whole head does not."""
     started = time.monotonic()
     with _connect(impatient) as raw:
         raw.sendall(b"GET /healthcheck/ HTTP/1.1\r\n")
@@ -95,14 +95,14 @@ def test_a_connection_that_asks_for_nothing_is_closed(impatient: Service, sent: 
 
 
 def test_split_heads_and_pipelined_requests_are_answered(impatient: Service) -> None:
-    """The limits do not hit clients that behave well."""
+    """The limits do not affect clients that behave well."""
     with _connect(impatient) as raw:
         for _ in range(3):
             raw.sendall(ASK[:20])
             time.sleep(0.2)
             raw.sendall(ASK[20:])
             assert _answer(raw).startswith(b"HTTP/1.1 200")
-            time.sleep(PATIENCE * 1.2)  # no timer of the head before is left over
+            time.sleep(PATIENCE * 1.2)  # the timer of the previous head no longer runs
 
 
 def test_two_requests_sent_at_once_are_both_answered(impatient: Service) -> None:
@@ -151,7 +151,7 @@ def test_a_large_body_does_not_count_as_head(impatient: Service) -> None:
 
 
 def test_connections_beyond_the_limit_are_rejected(impatient: Service) -> None:
-    """Until other connections end."""
+    """New connections are accepted again once others end."""
     with ExitStack() as stack:
         for _ in range(CONNECTIONS):
             stack.enter_context(_connect(impatient))
@@ -163,7 +163,7 @@ def test_connections_beyond_the_limit_are_rejected(impatient: Service) -> None:
 
 
 def test_an_unread_response_is_dropped(impatient: Service) -> None:
-    """Other clients are served meanwhile."""
+    """Other clients are served in the meantime."""
     impatient.world.lake.write_bytes(REPORT, b"x" * 20_000_000)
     try:
         with ExitStack() as stack, ThreadPoolExecutor() as pool:
@@ -174,7 +174,7 @@ def test_an_unread_response_is_dropped(impatient: Service) -> None:
             while time.monotonic() < until:
                 assert httpx.get(f"{impatient.url}/healthcheck/").elapsed.total_seconds() < 1
             received = list(pool.map(_rest, deaf))
-            assert all(0 < len(one) < 20_000_000 for one in received)
+            assert all(0 < len(response) < 20_000_000 for response in received)
     finally:
         (impatient.world.lake_root / REPORT).unlink()
 

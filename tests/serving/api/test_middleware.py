@@ -1,4 +1,4 @@
-"""What every answer has, whatever became of its request."""
+"""Every response has the usual headers and log line, even if its request failed or crashed."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def crashing(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_a_crash_is_a_problem_with_all_usual_headers(crashing: Service) -> None:
-    """Request id and CORS headers are there, the exception's text is not."""
+    """The response has the request id and the CORS headers, but not the exception's text."""
     answer = httpx.get(f"{crashing.url}/crash", headers={"Origin": ORIGIN, "X-Request-ID": "crash-1"})
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == "crash-1"
     assert answer.headers["access-control-allow-origin"] == ORIGIN
     assert "secret" not in answer.text
-    told = _logged(crashing, "crash-1")
-    assert [line["event"] for line in told] == ["request.crashed"]
-    assert "a secret of the house" in told[0]["exception"]
+    log_lines = _logged(crashing, "crash-1")
+    assert [line["event"] for line in log_lines] == ["request.crashed"]
+    assert "a secret of the house" in log_lines[0]["exception"]
     metrics = httpx.get(f"{crashing.url}/metrics").text
     assert 'touchline_errors_total{kind="internal"} 1.0' in metrics
     assert 'touchline_requests_total{method="GET",route="/crash",status="500"} 1.0' in metrics
 
 
 def test_a_failed_request_is_logged_under_its_id(crashing: Service) -> None:
-    """The id is that of the response."""
+    """The log line has the id of the response."""
     wait_until(lambda: httpx.get(f"{crashing.url}/healthcheck/ready").status_code == 503)
     time.sleep(NO_WORKERS_GRACE_SECONDS + 1)  # a worker that only restarts is waited for
     answer = httpx.post(f"{crashing.url}/predict", json={"home_team": "Arsenal", "away_team": "Chelsea"}, timeout=40)

@@ -1,4 +1,4 @@
-"""The API's view of the lake: damage does not spread, news comes through, size does not matter."""
+"""The catalogue survives damage to the lake, picks up its changes and handles a large one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
 
 @pytest.mark.parametrize("noun", COLUMN_OF_TABLE)
 def test_the_last_good_version_of_a_table_stays_in_use(world: World, noun: str) -> None:
-    """While it is missing, truncated, empty, or written by another version."""
+    """The table in the lake is missing, truncated, empty, or written by another version."""
     catalogue = Catalogue(world.lake)
 
     def seen() -> object:
@@ -69,7 +69,7 @@ def test_the_last_good_version_of_a_table_stays_in_use(world: World, noun: str) 
 
 
 def test_a_lost_lake_is_served_from_memory_until_it_is_back(world: World) -> None:
-    """A lake that comes back is read again."""
+    """Once the lake is back, it is read again."""
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     before = serialize_forecast(catalogue, SETTLED), catalogue.snapshot.matches
@@ -90,41 +90,41 @@ def test_an_empty_lake_is_no_fault(tmp_path) -> None:
 
 
 def test_the_latest_forecast_of_a_postponed_match_counts(world: World) -> None:
-    """It was published in two weeks."""
+    """The forecasts of two weeks contain the match."""
     lake = world.lake
     first = lake.read_table("forecasts", "2026-02-23")
     again = first[first["match_id"] == SETTLED].assign(home=0.9, draw=0.05, away=0.05)
     lake.write_table("forecasts", "2026-04-20", again, SCHEMA)
     catalogue = Catalogue(lake)
     catalogue.refresh()
-    found = serialize_forecast(catalogue, SETTLED)
-    assert found is not None
-    assert found["probabilities"]["home"] == 0.9
+    document = serialize_forecast(catalogue, SETTLED)
+    assert document is not None
+    assert document["probabilities"]["home"] == 0.9
 
 
 def test_clubs_that_have_met_get_the_id_of_their_next_meeting(world: World) -> None:
-    """Never the id of the match that was played."""
+    """They never get the id of the match that was played."""
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     assert catalogue.snapshot.by_id[SETTLED].status == "played"
     assert catalogue.fixture("Arsenal", "Chelsea").match_id == f"{SETTLED}-2"
-    moment = datetime(2026, 5, 1, tzinfo=UTC)
-    assert catalogue.fixture("Arsenal", "Chelsea", kick_off=moment).match_id == f"{SETTLED}-2"
+    kick_off = datetime(2026, 5, 1, tzinfo=UTC)
+    assert catalogue.fixture("Arsenal", "Chelsea", kick_off=kick_off).match_id == f"{SETTLED}-2"
 
 
 def test_a_pair_is_cached_by_its_spelling(world: World) -> None:
-    """Until the lake changes."""
+    """A new snapshot of the lake starts with an empty cache."""
     catalogue = Catalogue(world.lake, {"eng": {"The Toffees": "Everton"}})
     catalogue.refresh()
-    known = catalogue.snapshot.fixtures
+    cache = catalogue.snapshot.fixtures
     pair, other = PairRequest("Arsenal", "the toffees"), PairRequest("Arsenal", "the toffees", COMPETITION)
-    assert known.find_all([pair]) is None
-    found = catalogue.fixture(pair.home_team, pair.away_team)
-    assert known.find_all([pair, pair]) == [found, found]
-    assert known.find_all([pair, PairRequest("Arsenal", "Everton")]) is None
-    assert known.find_all([other]) is None
-    again = catalogue.fixture(other.home_team, other.away_team, other.competition)
-    assert known.find_all([other]) == [again]
+    assert cache.find_all([pair]) is None
+    fixture = catalogue.fixture(pair.home_team, pair.away_team)
+    assert cache.find_all([pair, pair]) == [fixture, fixture]
+    assert cache.find_all([pair, PairRequest("Arsenal", "Everton")]) is None
+    assert cache.find_all([other]) is None
+    other_fixture = catalogue.fixture(other.home_team, other.away_team, other.competition)
+    assert cache.find_all([other]) == [other_fixture]
     catalogue.snapshot = catalogue._build_snapshot()
     assert catalogue.snapshot.fixtures.find_all([pair]) is None
 
@@ -133,11 +133,11 @@ def test_pairs_that_are_remembered_do_not_pile_up(world: World, monkeypatch: pyt
     monkeypatch.setattr("serving.api.catalogue.fixture_cache.MAX_CACHED_PAIRS", 2)
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    known = catalogue.snapshot.fixtures
+    cache = catalogue.snapshot.fixtures
     for away in ("Chelsea", "Everton", "Fulham", "Everton"):
         catalogue.fixture("Arsenal", away)
-    assert known.find_all([PairRequest("Arsenal", "Chelsea")]) is None
-    assert known.find_all([PairRequest("Arsenal", "Fulham"), PairRequest("Arsenal", "Everton")]) is not None
+    assert cache.find_all([PairRequest("Arsenal", "Chelsea")]) is None
+    assert cache.find_all([PairRequest("Arsenal", "Fulham"), PairRequest("Arsenal", "Everton")]) is not None
 
 
 def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> None:
@@ -149,14 +149,14 @@ def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> N
 
 @pytest.mark.parametrize("days", [-30, -8, 8, 400])
 def test_a_kick_off_far_from_the_known_one_is_an_error(world: World, days: int) -> None:
-    """It means another match than the fixture."""
+    """Such a kick-off means a different match."""
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    known = catalogue.fixture("Arsenal", "Everton")
-    assert known.kick_off is not None
-    due = datetime.fromisoformat(known.kick_off)
+    fixture = catalogue.fixture("Arsenal", "Everton")
+    assert fixture.kick_off is not None
+    due = datetime.fromisoformat(fixture.kick_off)
     for moved in (timedelta(), timedelta(days=7), -timedelta(days=7)):
-        assert catalogue.fixture("Arsenal", "Everton", kick_off=due + moved).match_id == known.match_id
+        assert catalogue.fixture("Arsenal", "Everton", kick_off=due + moved).match_id == fixture.match_id
     with pytest.raises(InvalidFieldError, match=to_iso_utc(due)) as refused:
         catalogue.fixture("Arsenal", "Everton", kick_off=due + timedelta(days=days))
     assert refused.value.field == "kick_off"
@@ -174,7 +174,7 @@ def test_aliases_hold_in_their_country_and_never_hide_a_club(world: World) -> No
 
 
 def test_an_unreadable_clock_keeps_its_last_time(world: World, tmp_path: Path) -> None:
-    """It is listed among the unreadable tables."""
+    """The clock is listed among the unreadable tables."""
     catalogue = Catalogue(world.lake, clock=Clock(Settings(home=tmp_path)))
     catalogue.refresh()
     assert catalogue.as_of == REPLAY_AS_OF
@@ -189,12 +189,12 @@ def test_an_unreadable_clock_keeps_its_last_time(world: World, tmp_path: Path) -
 
 @pytest.mark.parametrize("status", ["scheduled", "postponed"])
 def test_an_overdue_fixture_is_forecast_without_a_date(world: World, status: str) -> None:
-    """Its kick-off has passed and there is no result."""
+    """An overdue fixture has no result although its kick-off has passed."""
     waiting = _fixture_moved(world, status, datetime(2025, 12, 1, tzinfo=UTC))
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    found = catalogue.fixture(waiting.home_team, waiting.away_team)
-    assert (found.match_id, found.kick_off) == (waiting.match_id, None)
+    fixture = catalogue.fixture(waiting.home_team, waiting.away_team)
+    assert (fixture.match_id, fixture.kick_off) == (waiting.match_id, None)
 
 
 def test_a_coming_fixture_is_preferred_to_an_unplayed_old_one(world: World) -> None:
@@ -211,7 +211,7 @@ def test_a_coming_fixture_is_preferred_to_an_unplayed_old_one(world: World) -> N
 
 
 def _fixture_moved(world: World, status: str, kick_off: datetime) -> pd.Series:
-    """Move one fixture into the past, as a source does that never heard of its new date."""
+    """Move one fixture into the past, as if its source had missed the new date."""
     matches = world.lake.read_table("matches", COMPETITION, schema=MATCHES)
     at = matches.index[matches["status"] == "scheduled"][0]
     matches.loc[at, ["status", "kick_off"]] = status, pd.Timestamp(kick_off)
@@ -275,8 +275,8 @@ def test_a_million_forecasts_are_found_and_take_little_memory(tmp_path, reposito
     _publish(Lake(str(tmp_path / "few")), weeks=[0], per_week=1000)
     ids = _publish(Lake(str(tmp_path / "many")), weeks=list(range(20)), per_week=50_000)
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "few"), str(tmp_path / "many")]
-    asked = " ".join(ids[:: len(ids) // 500])
-    out = subprocess.run(command, input=asked, capture_output=True, text=True, check=True, cwd=repository)
+    sampled_ids = " ".join(ids[:: len(ids) // 500])
+    out = subprocess.run(command, input=sampled_ids, capture_output=True, text=True, check=True, cwd=repository)
     measured = json.loads(out.stdout)
     print(f"1,000,000 forecasts: {measured['grown'] / 1e6:.0f} MB more, look-up p50 {measured['p50'] * 1e3:.2f} ms")
     assert measured["count"] == 1_000_000
@@ -284,7 +284,7 @@ def test_a_million_forecasts_are_found_and_take_little_memory(tmp_path, reposito
 
 
 def _publish(lake: Lake, weeks: list[int], per_week: int) -> list[str]:
-    """Forecasts of clubs that do not exist, enough of them."""
+    """Publish many forecasts of invented clubs and return their match ids."""
     ids: list[str] = []
     for week in weeks:
         monday = datetime(2020, 1, 6, tzinfo=UTC) + timedelta(weeks=week)

@@ -1,4 +1,4 @@
-"""Pages of matches: the right ones, without a scan of every match."""
+"""Pages hold the right matches, and finding them takes no scan of every match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ START = datetime(2000, 8, 1, 15, tzinfo=UTC)
 
 def matches(count: int) -> list[MatchRow]:
     dice = random.Random(1)
-    found = []
+    rows = []
     for number in range(count):
         league = f"league-{number % 10}"
         home, away = dice.sample(range(20), 2)
@@ -23,22 +23,22 @@ def matches(count: int) -> list[MatchRow]:
         status = "played" if number < count * 0.98 else "scheduled"
         kick_off = START + timedelta(hours=number // 3)
         names = f"{league} club {home}", f"{league} club {away}"
-        found.append(MatchRow(kick_off, f"match-{number:06d}", league, season, None, *names, False, status, None, None))
-    return found
+        rows.append(MatchRow(kick_off, f"match-{number:06d}", league, season, None, *names, False, status, None, None))
+    return rows
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
 @pytest.mark.parametrize(
-    "wanted",
+    "query",
     [
         dict(zip(("competition", "status", "team"), values, strict=True))
         for values in product((None, "league-3"), (None, "played", "scheduled"), (None, "league-3 club 7"))
     ],
-    ids=lambda one: " ".join(filter(None, one.values())) or "all",
+    ids=lambda query: " ".join(filter(None, query.values())) or "all",
 )
-def test_pages_hold_what_a_full_scan_finds(wanted: dict[str, str | None], newest_first: bool) -> None:
+def test_pages_hold_what_a_full_scan_finds(query: dict[str, str | None], newest_first: bool) -> None:
     rows = matches(3000)
-    given = {key: value for key, value in wanted.items() if value}
+    filters = {key: value for key, value in query.items() if value}
     since, until = START + timedelta(hours=50), START + timedelta(hours=990)
     expected = [
         row
@@ -46,17 +46,17 @@ def test_pages_hold_what_a_full_scan_finds(wanted: dict[str, str | None], newest
         if since <= row.kick_off <= until
         and all(
             value in (row.home_team, row.away_team) if key == "team" else getattr(row, key) == value
-            for key, value in given.items()
+            for key, value in filters.items()
         )
     ]
-    found: list[MatchRow] = []
+    paged_rows: list[MatchRow] = []
     cursor: str | None = None
     while True:
-        page, cursor = MatchIndex(rows).page(given, since, until, 200, cursor, newest_first)
-        found += page
+        page, cursor = MatchIndex(rows).page(filters, since, until, 200, cursor, newest_first)
+        paged_rows += page
         if cursor is None:
             break
-    assert found == expected
+    assert paged_rows == expected
 
 
 @pytest.mark.parametrize(

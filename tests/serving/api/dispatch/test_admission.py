@@ -1,4 +1,4 @@
-"""The estimate of the wait behind load shedding."""
+"""The estimated wait that load shedding is based on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_few_requests_and_a_pause_do_not_look_like_a_slow_service() -> None:
     for _ in range(4):  # a worker restarts
         load.update(1, 0)
     assert load.estimated_wait(4) == 4
-    assert load.estimated_wait(0.1) == 0.1  # it is back, and as fast as it was
+    assert load.estimated_wait(0.1) == 0.1  # the worker is back and as fast as before
 
 
 def test_without_answers_the_wait_is_the_age_of_the_oldest() -> None:
@@ -57,5 +57,5 @@ def test_the_wait_in_the_queue_follows_from_its_drain_rate() -> None:
     assert load.estimated_wait(0) == pytest.approx(30_000 / 50)  # no rate measured yet: assume a low one
     for _ in range(100):
         load.count_published()
-    load.update(1, 28_000)  # 2,100 a second left it
+    load.update(1, 28_000)  # 2,100 tasks a second left the queue
     assert load.estimated_wait(0) == pytest.approx(28_000 / 2_100)

@@ -1,4 +1,4 @@
-"""Concurrent requests share a task; each has its own answer, its own timeout and its own end."""
+"""Concurrent requests share a task, but each has its own answer, timeout and error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LEAKAGE = {"exc_type": "leakage-error", "exc_message": ["too late"], "exc_module
 
 
 class Harness:
-    """A dispatcher between a broker and a result store that do as they are told."""
+    """A dispatcher with a fake broker and a fake result store that the test controls."""
 
     def __init__(self, timeout_seconds: float = 30) -> None:
         self.broker, self.results, self.clock = FakeBroker(), FakeResultStore(), FakeClock()
@@ -103,7 +103,7 @@ def _answered(clubs: Sequence[str], errors: Mapping[str, Any] = MappingProxyType
 
 
 def _owner(response: bytes) -> str:
-    """Whose forecast a response is; checks that its parts belong together."""
+    """Return the match id of a response after checking that its parts belong to the same match."""
     forecast = orjson.loads(response)
     assert forecast["match_id"] == forecast["home_team"] == forecast["features_as_of"]
     return str(forecast["match_id"])
@@ -120,7 +120,7 @@ async def test_requests_during_a_publish_share_the_next_task() -> None:
     harness.broker.confirm.clear()
     first = harness.predict("a")
     await turns()
-    assert harness.tasks() == [["a"]], "without a publish in progress a request goes at once"
+    assert harness.tasks() == [["a"]], "a request is published at once if no publish is in progress"
     others = [harness.predict(name) for name in "bcd"]
     await turns()
     assert harness.tasks() == [["a"]]
@@ -167,7 +167,7 @@ async def test_batches_share_a_task_and_each_gets_its_own_forecasts() -> None:
         assert [item["features_as_of"] for item in items] == [item["match_id"] for item in items] == list(names)
         assert [index for index, _ in forecasts.errors] == [index for index, name in enumerate(names) if name == "e"]
     numbers = [orjson.loads(number) for number in forecasts.probabilities]
-    assert numbers == [0.4, 0.3, 0.2, 0.5, 0.3, 0.2], "those of the last two of six"
+    assert numbers == [0.4, 0.3, 0.2, 0.5, 0.3, 0.2], "the probabilities of the last two matches of six"
 
 
 @pytest.mark.anyio
@@ -267,7 +267,7 @@ async def test_a_timeout_is_an_error_unless_the_result_is_stored() -> None:
     request = harness.predict("b")
     await turns()
     harness.results.stored["task-1"] = _answered(["b"])
-    assert _owner(await request) == "b", "its announcement was missed"
+    assert _owner(await request) == "b", "the announcement of this result was missed"
     await harness.supervise()
     assert harness.revoked == ["task-0"]
 
@@ -318,7 +318,7 @@ async def test_without_workers_requests_fail_after_the_grace_period() -> None:
     assert harness.dispatcher.no_workers
     waiting = harness.predict("a")
     await turns()
-    assert harness.tasks() == [["a"]], "a worker that restarts is waited for"
+    assert harness.tasks() == [["a"]], "the API waits for a worker that restarts"
     harness.clock.seconds += 6
     with pytest.raises(NoWorkersAvailableError):
         await harness.predict("b")

@@ -44,7 +44,7 @@ MESSAGE = Message("0" * 36, "serving.predict", [{}], None, {})
 
 
 class Api:
-    """The application on a result store, without processes and without a lake."""
+    """The application with a real result store, but without worker processes and a lake."""
 
     def __init__(self, results_url: str, folder: Path, error: Exception | None = None) -> None:
         made = [create(name) for name in ("one", "two")]
@@ -124,7 +124,7 @@ async def test_a_channel_that_closes_means_that_the_broker_is_away() -> None:
             raise aio_pika.exceptions.ChannelInvalidStateError("closed")
 
     broker = RabbitMQ("amqp://127.0.0.1:1")
-    broker._exchange, broker._channel = Exchange(), SimpleNamespace(is_closed=False)  # type: ignore[assignment]  # stand in for them
+    broker._exchange, broker._channel = Exchange(), SimpleNamespace(is_closed=False)  # type: ignore[assignment]  # test doubles
     with pytest.raises(BrokerUnavailableError):
         await broker.publish(MESSAGE)
 
@@ -141,7 +141,7 @@ async def test_a_task_without_a_queue_fails_and_the_next_declares_it(rabbit: Rab
     await broker.publish(MESSAGE)
     lengths = {queue.name: queue.messages for queue in await broker.queue_stats()}
     assert lengths[QUEUE] == 1
-    assert DEAD_LETTERS in lengths  # with what other tests left there
+    assert DEAD_LETTERS in lengths  # may hold messages of other tests
     await broker.close()
 
 
@@ -162,7 +162,7 @@ async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabb
     task_id = await dispatcher.enqueue(FIXTURE, ClientRequest("/predict/async/", "request", _stays))
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         queue = await channel.get_queue(QUEUE)
-        for _ in range(MAX_DELIVERIES + 1):  # as a worker's death does
+        for _ in range(MAX_DELIVERIES + 1):  # as when a worker dies
             letter = await queue.get(timeout=5)
             assert letter is not None
             await letter.reject(requeue=True)
@@ -174,9 +174,9 @@ async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabb
         await asyncio.sleep(0.1)
     assert (await api.call("GET", f"/monitoring/task_status/{task_id}")).json()["status"] == "pending"
     await dispatcher.supervise_once()
-    told = (await api.call("GET", f"/monitoring/task_status/{task_id}")).json()
-    assert told["status"] == "failure"
-    assert "every worker" in told["error"]["detail"]
+    status = (await api.call("GET", f"/monitoring/task_status/{task_id}")).json()
+    assert status["status"] == "failure"
+    assert "every worker" in status["error"]["detail"]
     assert (DEAD_LETTERS, 0) in [(queue.name, queue.messages) for queue in await broker.queue_stats()]
     await broker.close()
     await api.results.close()
@@ -193,12 +193,12 @@ async def test_a_task_that_a_worker_of_another_version_rejected_is_told_from_a_c
 
     await broker.publish(MESSAGE)
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
-        foreign = aio_pika.Message(b"{}", correlation_id="foreign")  # of another program: no header of Celery's
+        foreign = aio_pika.Message(b"{}", correlation_id="foreign")  # sent by another program, without Celery's headers
         await channel.default_exchange.publish(foreign, QUEUE)
         queue = await channel.get_queue(QUEUE)
         while (message := await queue.get(timeout=5, fail=False)) is not None:
             if message.correlation_id in {MESSAGE.task_id, "foreign"}:
-                await message.reject(requeue=False)  # as Celery does with a message that it has no function for
+                await message.reject(requeue=False)  # as Celery does with an unregistered task
             else:  # left by another test
                 await message.ack()
     for _ in range(50):
@@ -249,7 +249,7 @@ async def test_results_missed_by_the_subscription_are_fetched(
         server.kill()
         await asyncio.sleep(0.3)
         server.start()
-        Redis.from_url(server.url).set(result_key(task_id), b"answer")  # stored, and announced to nobody
+        Redis.from_url(server.url).set(result_key(task_id), b"answer")  # stored, but not announced
         assert await asyncio.wait_for(future, 10) == b"answer"
     finally:
         await results.close()

@@ -1,4 +1,4 @@
-"""The OpenAPI document says exactly what is answered, and typed clients can be made from it."""
+"""The OpenAPI document describes every response exactly, and a typed client can be generated from it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROBLEM = "application/problem+json"
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    """Of an API that is open to all."""
+    """The OpenAPI document of an API without keys."""
     return create_app(ServingSettings()).openapi()
 
 
@@ -45,7 +45,7 @@ def test_every_error_is_a_problem_document_with_an_example(document: dict[str, A
         if status.startswith("2"):
             continue
         media = set(response["content"])
-        # Readiness tells what is missing as data; a probe may also be refused before it is a request.
+        # A failed readiness check is plain JSON; the request for it may also be rejected with a problem document.
         assert media == (
             {PROBLEM, "application/json"} if name == "GET /healthcheck/ready" and status == "503" else {PROBLEM}
         )
@@ -93,20 +93,20 @@ def test_statuses_that_any_request_may_meet_are_told_everywhere(document: dict[s
         assert {"400", "408", "431", "500", "503"} <= operation["responses"].keys(), name
         keyed = "health" not in operation["tags"]
         assert ("401" in operation["responses"]) == keyed, name
-        assert ("422" in operation["responses"]) == keyed, name  # probes may add parameters, nobody else
+        assert ("422" in operation["responses"]) == keyed, name  # only probes may add unknown parameters
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
 def test_specific_statuses_are_documented_only_where_they_occur(document: dict[str, Any]) -> None:
-    """Body limits at endpoints with a body, timeouts where clients wait."""
-    told = dict(operations(document))
-    with_body = {name for name, operation in told.items() if "requestBody" in operation}
-    assert {name for name, one in told.items() if "413" in one["responses"]} == with_body
+    """Body limits are documented for endpoints with a body, timeouts for those where clients wait."""
+    by_name = dict(operations(document))
+    with_body = {name for name, operation in by_name.items() if "requestBody" in operation}
+    assert {name for name, operation in by_name.items() if "413" in operation["responses"]} == with_body
     waiting = {"POST /predict", "POST /predict/batch"}
-    assert {name for name, one in told.items() if "504" in one["responses"]} == waiting
-    named = {name for name in told if "{" in name} | with_body
-    assert {name for name, one in told.items() if "404" in one["responses"]} >= named
-    assert {status for one in told.values() for status in one["responses"]} == {
+    assert {name for name, operation in by_name.items() if "504" in operation["responses"]} == waiting
+    named = {name for name in by_name if "{" in name} | with_body
+    assert {name for name, operation in by_name.items() if "404" in operation["responses"]} >= named
+    assert {status for operation in by_name.values() for status in operation["responses"]} == {
         "200", "202", "400", "401", "404", "408", "413", "422", "431", "500", "503", "504",
     }  # fmt: skip
 
@@ -122,8 +122,8 @@ def test_keys_are_told_as_needed_where_they_are(document: dict[str, Any], tmp_pa
     keyed = create_app(ServingSettings(api_keys_file=tmp_path / "keys")).openapi()
     assert keyed["components"]["securitySchemes"].keys() == {"ApiKey", "Bearer"}
     anonymous: dict[str, list[str]] = {}
-    for found, others in ((keyed, ()), (document, (anonymous,))):
-        for name, operation in operations(found):
+    for description, others in ((keyed, ()), (document, (anonymous,))):
+        for name, operation in operations(description):
             needed = [] if "health" in operation["tags"] else [{"ApiKey": []}, {"Bearer": []}, *others]
             assert operation["security"] == needed, name
 
