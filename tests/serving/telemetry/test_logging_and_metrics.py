@@ -1,4 +1,4 @@
-"""What an operator sees: each metric is driven and read back; spans go where the collector is."""
+"""Metrics count what the service does, and spans reach the collector."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def test_each_metric_tells_what_was_done(observed: tuple[Service, Collector, int
     assert api["touchline_model_loaded", "match-outcome"] == 1
     assert api["touchline_model_version", "match-outcome"] == 1
     worker = samples(httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text)
-    for found in (api, worker):  # processes that share a folder of metrics tell the sum, whichever is asked
-        predicted = {key[1]: value for key, value in found.items() if key[0] == "touchline_predictions_total"}
+    for metrics in (api, worker):  # processes that share a metrics folder all report the sum
+        predicted = {key[1]: value for key, value in metrics.items() if key[0] == "touchline_predictions_total"}
         assert predicted == {"sync": 3, "batch": 10}
-        assert found["touchline_batch_size_matches_sum",] == 13
+        assert metrics["touchline_batch_size_matches_sum",] == 13
         for stage in ("queue", "features", "model"):
-            assert found["touchline_stage_duration_seconds_count", stage] >= 1
+            assert metrics["touchline_stage_duration_seconds_count", stage] >= 1
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_one_trace_goes_through_api_broker_and_worker(
     headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     assert httpx.post(f"{service.url}{path}", json=body, headers=headers, timeout=60).status_code in {200, 202}
 
-    def whole() -> dict[str, Span] | None:
-        found = {span.name: span for span in collector.spans if span.trace == trace}
-        return found if len(found) == 3 else None
+    def whole_trace() -> dict[str, Span] | None:
+        spans_by_name = {span.name: span for span in collector.spans if span.trace == trace}
+        return spans_by_name if len(spans_by_name) == 3 else None
 
-    spans = wait_until(whole)
+    spans = wait_until(whole_trace)
     request, publish, run = spans[f"POST {path}"], spans["publish"], spans[f"run {task}"]
     assert (request.service, run.service) == ("touchline-api", "touchline-worker")
     assert request.parent == "b7ad6b7169203331"

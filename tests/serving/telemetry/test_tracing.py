@@ -1,4 +1,4 @@
-"""Spans of the worker's child: whose they are, how they ended, and that none is left behind."""
+"""Spans of the worker's child have the right parent and status, and all of them are sent."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     """A collector to which this process sends its spans."""
-    found = Collector()
-    tracing.configure(found.url, "worker")
-    yield found
+    running = Collector()
+    tracing.configure(running.url, "worker")
+    yield running
     tracing.shutdown()
-    found.close()
+    running.close()
 
 
 def test_a_task_whose_sender_is_not_traced_begins_a_trace_of_its_own(collector: Collector) -> None:
@@ -53,8 +53,8 @@ def test_the_span_of_a_request_is_named_after_its_route_and_fails_with_it(
     with tracing.span("GET", {}):
         tracing.end_span("GET /predict/{match_id}", status)
     tracing.shutdown()
-    (found,) = collector.spans
-    assert (found.name, found.failed) == ("GET /predict/{match_id}", failed)
+    (span,) = collector.spans
+    assert (span.name, span.failed) == ("GET /predict/{match_id}", failed)
 
 
 def test_a_child_that_ends_sends_what_it_has_traced(

@@ -1,4 +1,4 @@
-"""Our messages are Celery's own, and the documented wire format is the one in use."""
+"""Our messages match Celery's own, and the wire format matches its documentation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.predictor_helpers import FIXTURE
 
 
 def test_a_message_has_the_body_and_headers_of_celery() -> None:
-    """The headers that we leave out are those without which Celery's worker runs a task all the same."""
+    """We leave out only headers that Celery's worker does not need to run a task."""
     message = build_message("some-id", PREDICT, [FIXTURE.to_wire()], mode=Mode.ASYNC, ttl_seconds=60, request_ids=["r"])
     made = Celery(set_as_current=False).amqp.as_task_v2(
         "some-id", PREDICT, args=[FIXTURE.to_wire()], kwargs={}, expires=60

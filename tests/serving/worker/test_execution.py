@@ -21,7 +21,7 @@ from tests.support.predictor_helpers import FIXTURE
 
 @pytest.fixture
 def client(valkey: str) -> Iterator[Redis]:
-    """A database of the test's own."""
+    """A client of a database that only this test uses."""
     store = Redis.from_url(f"{valkey}/13")
     yield store
     store.flushdb()
@@ -61,7 +61,7 @@ def test_failed_asynchronous_tasks_are_counted_by_kind(client: Redis) -> None:
         TaskInvocation("b", PREDICT, [FIXTURE.to_wire()], Mode.SYNC),
     ]
     before = _errors()
-    report = execute(tasks, _TooLate(), ResultWriter(client, ttl_seconds=60))  # type: ignore[arg-type]  # stands in for one
+    report = execute(tasks, _TooLate(), ResultWriter(client, ttl_seconds=60))  # type: ignore[arg-type]  # test double
     observe_batch(report)
     assert _errors() - before == 1
     assert report.reloads == {"success": 1}

@@ -1,4 +1,4 @@
-"""The files by which a supervisor sees how a worker fares."""
+"""The files that tell a supervisor whether a worker is healthy."""
 
 from __future__ import annotations
 

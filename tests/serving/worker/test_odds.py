@@ -1,4 +1,4 @@
-"""A model that looks at odds, asked online: the odds are those of the published forecasts, or none."""
+"""Online forecasts of a model with odds use the odds of the published forecasts, or none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def matches() -> pd.DataFrame:
-    """The season as known in March 2026; two days before a match its odds are known."""
+    """Matches as known in March 2026, whose odds become known two days before each match."""
     rng, table = np.random.default_rng(0), load()
     share = 0.75 * np.array([0.45, 0.25, 0.30]) + 0.25 * np.eye(3)[outcomes(table)]
     odds = pd.DataFrame(1 / (1.05 * share * rng.uniform(0.9, 1.1, share.shape)), columns=list(ODDS))
@@ -60,10 +60,10 @@ def lake(tmp_path: Path, matches: pd.DataFrame) -> Lake:
     return lake
 
 
-def _asked(row: pd.Series, **other: Any) -> Fixture:
+def _fixture(row: pd.Series, **changes: Any) -> Fixture:
     kick_off = row["kick_off"].isoformat()
     match, clubs = (row["match_id"], row["competition"], row["season"]), (row["home_team"], row["away_team"])
-    return replace(Fixture(*match, kick_off, *clubs, row["neutral"]), **other)
+    return replace(Fixture(*match, kick_off, *clubs, row["neutral"]), **changes)
 
 
 def _ahead(matches: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def _ahead(matches: pd.DataFrame) -> pd.DataFrame:
 
 
 def _probabilities(predictor: Predictor, fixtures: list[Fixture]) -> np.ndarray:
-    return np.array([[one["probabilities"][outcome] for outcome in OUTCOMES] for one in ask(predictor, fixtures)])
+    return np.array([[answer["probabilities"][outcome] for outcome in OUTCOMES] for answer in ask(predictor, fixtures)])
 
 
 def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
@@ -83,10 +83,10 @@ def test_online_forecasts_with_odds_are_those_that_the_batch_publishes(
     used = batch["odds_home"].notna()
     assert 0 < used.sum() < len(batch)
     predictor = Predictor(OneVersionRegistry(model), lake)
-    fixtures = [_asked(row) for _, row in ahead.iterrows()]
+    fixtures = [_fixture(row) for _, row in ahead.iterrows()]
     np.testing.assert_allclose(_probabilities(predictor, fixtures), batch[list(OUTCOMES)], rtol=0, atol=1e-9)
-    told = [pd.Timestamp(one["features_as_of"]) for one in ask(predictor, fixtures)]
-    assert told == batch["features_as_of"].dt.floor("s").tolist()
+    features_as_of = [pd.Timestamp(answer["features_as_of"]) for answer in ask(predictor, fixtures)]
+    assert features_as_of == batch["features_as_of"].dt.floor("s").tolist()
     assert predictor.error is None
 
 
@@ -95,12 +95,12 @@ def test_odds_that_are_not_those_of_this_match_or_of_later_than_its_kick_off_are
 ) -> None:
     row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
     predictor = Predictor(OneVersionRegistry(model), lake)
-    asked = [
-        _asked(row),
-        _asked(row, kick_off=row["odds_known_at"].isoformat()),
-        _asked(row, match_id="eng-premier-league-2025-26-of-one-s-own", kick_off=None),
+    fixtures = [
+        _fixture(row),
+        _fixture(row, kick_off=row["odds_known_at"].isoformat()),
+        _fixture(row, match_id="eng-premier-league-2025-26-of-one-s-own", kick_off=None),
     ]
-    p = _probabilities(predictor, asked)
+    p = _probabilities(predictor, fixtures)
     assert np.abs(p[0] - p[1]).max() > 1e-3
     np.testing.assert_array_equal(p[1], p[2])
 
@@ -109,28 +109,28 @@ def test_new_odds_are_followed_and_damaged_ones_leave_the_last_good_ones(
     lake: Lake, matches: pd.DataFrame, model: LoadedModel
 ) -> None:
     row = _ahead(matches).dropna(subset=["odds_home"]).iloc[0]
-    predictor, asked = Predictor(OneVersionRegistry(model), lake), [_asked(row)]
-    before = _probabilities(predictor, asked)
+    predictor, fixtures = Predictor(OneVersionRegistry(model), lake), [_fixture(row)]
+    before = _probabilities(predictor, fixtures)
     here = matches["match_id"] == row["match_id"]
     lake.write_table("matches", COMPETITION, matches.assign(odds_home=matches["odds_home"].mask(here, 1.05)), SCHEMA)
     predictor.refresh_team_states()
-    after = _probabilities(predictor, asked)
+    after = _probabilities(predictor, fixtures)
     assert after[0, 0] > before[0, 0] + 0.1
     lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
     predictor.refresh_team_states()
-    np.testing.assert_array_equal(_probabilities(predictor, asked), after)
+    np.testing.assert_array_equal(_probabilities(predictor, fixtures), after)
     assert "odds_home" in str(predictor.error)
     over = matches.assign(status=matches["status"].mask(here, Status.PLAYED.value))
     lake.write_table("matches", COMPETITION, over, SCHEMA)
     predictor.refresh_team_states()
     assert predictor.error is None
-    assert np.abs(_probabilities(predictor, asked) - after).max() > 1e-3, "a match that is over has no market"
+    assert np.abs(_probabilities(predictor, fixtures) - after).max() > 1e-3, "the odds of a played match are not used"
 
 
 def test_a_model_of_ratings_does_without_the_table_of_matches(lake: Lake, matches: pd.DataFrame) -> None:
     row = _ahead(matches).iloc[0]
     lake.write_table("matches", COMPETITION, matches.drop(columns="odds_home"))
     predictor = Predictor(OneVersionRegistry(_model(matches, FeatureGroup.GOALS)), lake)
-    assert len(_probabilities(predictor, [_asked(row)])) == 1
+    assert len(_probabilities(predictor, [_fixture(row)])) == 1
     predictor.refresh_team_states()
     assert predictor.error is None

@@ -1,4 +1,4 @@
-"""What a worker's model and states survive: versions that cannot answer, a registry that hangs, a damaged lake."""
+"""A worker keeps its model and states when a version is unusable, the registry hangs or the lake is damaged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ THROUGH = {"trained_through": "2025-05-25T15:00:00+00:00"}
 
 
 class ConstantEstimator:
-    """An estimator that answers as it is told."""
+    """An estimator that always returns the same probabilities."""
 
     def __init__(self, *columns: float) -> None:
         self.columns = columns
@@ -42,7 +42,7 @@ class ConstantEstimator:
 
 
 class Registry:
-    """One version in production; it can hang."""
+    """A registry with one version in production, which can hang."""
 
     def __init__(self, model: LoadedModel) -> None:
         self.model = model
@@ -106,7 +106,7 @@ def test_callers_of_a_registry_that_hangs_are_told_so_and_served_once_it_answers
     predictor = Predictor(registry, master.lake)
     threading.Thread(target=predictor.refresh_model, daemon=True).start()
     started = time.monotonic()
-    for _ in range(20):  # all of them together wait no longer than one
+    for _ in range(20):  # twenty calls together wait no longer than one call
         with pytest.raises(ModelUnavailableError, match="not answered"):
             predictor.predict(BATCH)
     assert 0.3 <= time.monotonic() - started < 2
@@ -151,7 +151,7 @@ def test_a_missing_or_damaged_table_of_states_leaves_its_last_good_one_and_other
 
 
 def test_joined_batches_are_forecast_as_each_match_alone(master: World) -> None:
-    """One call answers several batches; errors are in the places of their matches."""
+    """One call answers several batches, and each error has the index of its match."""
     predictor = Predictor(Registry(model(1, features=RATING_FEATURES)), master.lake)
     fixtures = [
         FIXTURE,
@@ -176,7 +176,7 @@ def test_joined_batches_are_forecast_as_each_match_alone(master: World) -> None:
     assert "Chelsea" in str(answers[1])
     assert "kick_off 2020-01-01T14:00:00Z" in str(answers[3])
     assert answers[6]["match_id"] == FIXTURE.match_id
-    assert answers[6]["probabilities"] != answers[0]["probabilities"], "on neutral ground"
+    assert answers[6]["probabilities"] != answers[0]["probabilities"], "the last match is on neutral ground"
     encoded = EncodedForecasts.from_wire(forecasts)
     items = orjson.loads(encode_batch(range(7), fixtures, encoded, {1: b'"no"', 3: b'"no"'}))["items"]
     assert [item["index"] for item in items] == list(range(7))
@@ -207,11 +207,11 @@ def _answer(fixture: Fixture, forecasts: ForecastBatch) -> Any:
 
 
 def test_a_fixture_is_read_from_tasks_of_older_and_newer_versions() -> None:
-    told = orjson.loads(orjson.dumps(replace(FIXTURE, neutral=True).to_wire()))
-    assert Fixture.from_wire({**told, "of_tomorrow": 1}) == replace(FIXTURE, neutral=True)
-    del told["in_lake"]
-    assert Fixture.from_wire(told).in_lake
-    assert not Fixture.from_wire({**told, "listed": False}).in_lake, "its name in version 0.1"
+    received = orjson.loads(orjson.dumps(replace(FIXTURE, neutral=True).to_wire()))
+    assert Fixture.from_wire({**received, "of_tomorrow": 1}) == replace(FIXTURE, neutral=True)
+    del received["in_lake"]
+    assert Fixture.from_wire(received).in_lake
+    assert not Fixture.from_wire({**received, "listed": False}).in_lake, "version 0.1 called the field `listed`"
 
 
 def test_an_encoded_forecast_matches_its_schema(master: World) -> None:
@@ -224,4 +224,4 @@ def test_an_encoded_forecast_matches_its_schema(master: World) -> None:
     assert list(document["probabilities"]) == list(Probabilities.model_fields)
     assert document["season"] == strange.season
     assert Forecast.model_validate(document).kick_off == datetime(2031, 1, 1, 14, tzinfo=UTC)
-    assert encoded == orjson.dumps(document), "encoded as any other response is"
+    assert encoded == orjson.dumps(document), "the encoding is that of every other response"
