@@ -39,7 +39,7 @@ def service(
 
 @pytest.fixture(scope="module")
 def api(service: Service) -> Iterator[httpx.Client]:
-    """A client of it."""
+    """A client of the service."""
     with httpx.Client(base_url=service.url, timeout=40) as client:
         yield client
 
@@ -60,8 +60,8 @@ def test_a_task_that_fails_has_the_reason_as_its_error(api: httpx.Client, servic
     status = wait_until(lambda: _ended(api, accepted.json()["task_id"]))
     assert (status["status"], status["result"]) == ("failure", None)
     assert (status["error"]["title"], status["error"]["status"]) == ("Kick-off too early", 422)
-    told = api.get(f"/monitoring/task_status/{accepted.json()['task_id']}")
-    documented(service.url, "/monitoring/task_status/{task_id}", told)
+    answer = api.get(f"/monitoring/task_status/{accepted.json()['task_id']}")
+    documented(service.url, "/monitoring/task_status/{task_id}", answer)
 
 
 def test_the_status_of_an_id_that_was_never_accepted_is_404(api: httpx.Client) -> None:
@@ -81,7 +81,7 @@ def test_an_idempotency_key_identifies_one_task(api: httpx.Client) -> None:
 
 
 def test_a_batch_of_a_thousand_has_a_response_per_item(api: httpx.Client) -> None:
-    """Items that cannot be forecast have their errors in place."""
+    """Items that cannot be forecast have an error instead."""
     matches = [PAIR] * 998 + [
         {"home_team": "Arsenal", "away_team": "Atlantis"},
         {**PAIR, "kick_off": "2020-01-01T15:00Z"},
@@ -134,17 +134,18 @@ _ALIAS = {"home_team": "Man City", "away_team": "Spurs"}
     ],
 )
 def test_cached_pairs_get_the_same_response_as_new_ones(api: httpx.Client, body: object) -> None:
-    """The fast path and FastAPI answer alike."""
+    """The fast path and FastAPI give identical responses."""
     path = "/predict/batch" if isinstance(body, dict) and "matches" in body else "/predict"
     content = body if isinstance(body, bytes) else json.dumps(body)
-    # The shortcut is taken only under the plain media type, and by pairs that were asked for before.
+    # The fast path needs the plain media type and a pair that was requested before.
     kinds = ("application/json; charset=utf-8", "application/json; charset=utf-8", "application/json")
     first, again, quick = (
         api.post(path, content=content, headers={"content-type": kind, "x-request-id": "one"}) for kind in kinds
     )
     assert first.status_code == again.status_code == quick.status_code
     assert first.content == again.content == quick.content
-    heads = [{name: one.headers[name] for name in one.headers if name != "date"} for one in (first, again, quick)]
+    responses = (first, again, quick)
+    heads = [{name: response.headers[name] for name in response.headers if name != "date"} for response in responses]
     assert heads[0] == heads[1] == heads[2]
 
 
@@ -181,9 +182,9 @@ def test_an_unknown_competition_is_named_with_suggestions(api: httpx.Client, pat
 def test_a_kick_off_before_what_the_model_has_seen_is_refused(api: httpx.Client) -> None:
     answer = api.post("/predict", json={**PAIR, "kick_off": "2024-01-01T15:00:00Z"})
     assert answer.status_code == 422
-    told = answer.json()
-    assert "is not after the last known result" in told["detail"]
-    assert (told["title"], told["errors"][0]["field"]) == ("Kick-off too early", "kick_off")
+    problem = answer.json()
+    assert "is not after the last known result" in problem["detail"]
+    assert (problem["title"], problem["errors"][0]["field"]) == ("Kick-off too early", "kick_off")
 
 
 def test_a_body_that_is_not_said_to_be_json_is_told_to_be(api: httpx.Client) -> None:
@@ -201,8 +202,8 @@ def test_a_malformed_timestamp_gets_the_expected_format(api: httpx.Client) -> No
         (error,) = api.get("/matches", params={"date_from": day}).json()["errors"]
         assert error["field"] == "date_from"
         assert "YYYY-MM-DD" in error["message"], error
-    for moment in ("tomorrow", "2026-03-14", "2026-03-14T15:00:00"):
-        (error,) = api.post("/predict", json={**PAIR, "kick_off": moment}).json()["errors"]
+    for timestamp in ("tomorrow", "2026-03-14", "2026-03-14T15:00:00"):
+        (error,) = api.post("/predict", json={**PAIR, "kick_off": timestamp}).json()["errors"]
         assert "2026-03-14T15:00:00Z" in error["message"], error
 
 
@@ -213,9 +214,9 @@ def test_malformed_json_is_a_problem_document(api: httpx.Client) -> None:
 
 
 def test_a_settled_forecast_has_its_result_and_scores(api: httpx.Client) -> None:
-    found = api.get("/predict/eng-premier-league-2025-26-arsenal-chelsea").json()
-    assert found["settled"]["score"] == {"home": 2, "away": 1}
-    assert found["settled"]["outcome"] == "home"
+    forecast = api.get("/predict/eng-premier-league-2025-26-arsenal-chelsea").json()
+    assert forecast["settled"]["score"] == {"home": 2, "away": 1}
+    assert forecast["settled"]["outcome"] == "home"
     upcoming = api.get("/matches", params={"status": "scheduled", "limit": 1}).json()["items"][0]
     assert api.get(f"/predict/{upcoming['match_id']}").json()["settled"] is None
 
@@ -232,19 +233,19 @@ def test_unknown_match_ids_are_404_and_impossible_ones_422(api: httpx.Client) ->
 
 def test_a_known_match_without_forecast_is_not_called_unknown(api: httpx.Client) -> None:
     for query, why in (("status=played&date_to=2016-01-01", "before its kick-off"), ("status=scheduled", "yet")):
-        found = api.get(f"/matches?{query}&limit=100").json()["items"]
-        without = next(one["match_id"] for one in found if one["forecast"] is None)
-        for path in (f"/predict/{without}", f"/matches/{without}/insight"):
+        matches = api.get(f"/matches?{query}&limit=100").json()["items"]
+        match_id = next(match["match_id"] for match in matches if match["forecast"] is None)
+        for path in (f"/predict/{match_id}", f"/matches/{match_id}/insight"):
             answer = api.get(path)
             assert (answer.status_code, answer.json()["title"]) == (404, "Not published")
             assert why in answer.json()["detail"]
 
 
 def test_the_summary_of_a_problem_says_what_is_wrong(api: httpx.Client) -> None:
-    told = api.post("/predict", json={"home": "Arsenal", "away": "Everton"}).json()
-    said = [f"{one['field']}: {one['message']}" for one in told["errors"]]
-    assert told["detail"] == "; ".join(said[:3]) + " and 1 more"
-    assert "home_team: Field required" in told["detail"]
+    problem = api.post("/predict", json={"home": "Arsenal", "away": "Everton"}).json()
+    messages = [f"{error['field']}: {error['message']}" for error in problem["errors"]]
+    assert problem["detail"] == "; ".join(messages[:3]) + " and 1 more"
+    assert "home_team: Field required" in problem["detail"]
 
 
 def test_pages_of_matches_have_no_gaps_and_no_repetitions(api: httpx.Client) -> None:
@@ -263,10 +264,10 @@ def test_pages_of_matches_have_no_gaps_and_no_repetitions(api: httpx.Client) -> 
 
 def test_matches_are_filtered_by_date_status_and_club(api: httpx.Client) -> None:
     day = {"date_from": "2026-03-01", "date_to": "2026-03-01"}
-    found = api.get("/matches", params=day).json()["items"]
-    assert found
-    assert all(item["kick_off"].startswith("2026-03-01") and item["status"] == "played" for item in found)
-    assert all(item["forecast"] and item["score"] for item in found)
+    items = api.get("/matches", params=day).json()["items"]
+    assert items
+    assert all(item["kick_off"].startswith("2026-03-01") and item["status"] == "played" for item in items)
+    assert all(item["forecast"] and item["score"] for item in items)
     assert api.get("/matches", params={"team": "Atlantis"}).status_code == 422
     assert api.get("/matches", params={"competition": "eng-premier-leage"}).status_code == 404
     assert api.get("/matches", params={"cursor": "bogus"}).status_code == 422
@@ -315,7 +316,7 @@ def test_reports_of_the_lake_are_passed_on(api: httpx.Client, service) -> None:
 
 
 def test_unchecked_responses_have_the_shape_of_their_schema(api: httpx.Client) -> None:
-    """FastAPI does not validate these busy endpoints: their content must equal what the schema would send."""
+    """FastAPI does not validate the responses of these busy endpoints, so the test does."""
     batch = {"matches": [PAIR, {**PAIR, "home_team": "Arsnal"}]}
     for schema, response in (
         (Forecast, api.post("/predict", json=PAIR)),
@@ -355,15 +356,15 @@ def test_probes_may_add_what_they_like_to_the_address(api: httpx.Client) -> None
 
 
 def test_clubs_are_known_by_the_names_that_people_call_them(api: httpx.Client) -> None:
-    asked = [("Spurs", "wolves"), ("Man United", "MAN CITY"), ("Nott'm Forest", "West Ham")]
-    answer = api.post("/predict/batch", json={"matches": [{"home_team": h, "away_team": a} for h, a in asked]})
-    assert [(one["forecast"]["home_team"], one["forecast"]["away_team"]) for one in answer.json()["items"]] == [
+    pairs = [("Spurs", "wolves"), ("Man United", "MAN CITY"), ("Nott'm Forest", "West Ham")]
+    answer = api.post("/predict/batch", json={"matches": [{"home_team": h, "away_team": a} for h, a in pairs]})
+    assert [(item["forecast"]["home_team"], item["forecast"]["away_team"]) for item in answer.json()["items"]] == [
         ("Tottenham Hotspur", "Wolverhampton Wanderers"),
         ("Manchester United", "Manchester City"),
         ("Nottingham Forest", "West Ham United"),
     ]
-    found = api.get("/matches", params={"team": "Spurs", "limit": 1}).json()["items"][0]
-    assert "Tottenham Hotspur" in (found["home_team"], found["away_team"])
+    match = api.get("/matches", params={"team": "Spurs", "limit": 1}).json()["items"][0]
+    assert "Tottenham Hotspur" in (match["home_team"], match["away_team"])
 
 
 def test_a_club_like_none_that_is_known_gets_no_suggestion(api: httpx.Client) -> None:
@@ -372,16 +373,16 @@ def test_a_club_like_none_that_is_known_gets_no_suggestion(api: httpx.Client) ->
 
 
 def test_lists_and_readiness_have_the_time_of_the_replay(api: httpx.Client, service) -> None:
-    told = [api.get(path).json() for path in ("/matches?limit=1", "/healthcheck/ready")]
-    assert {(one["as_of"], one["clock"]) for one in told} == {("2026-03-13T12:00:00Z", "replay")}
+    documents = [api.get(path).json() for path in ("/matches?limit=1", "/healthcheck/ready")]
+    assert {(document["as_of"], document["clock"]) for document in documents} == {("2026-03-13T12:00:00Z", "replay")}
     clock = service.folder / "as_of"
 
-    def stands_at(moment: str) -> bool:
-        return bool(api.get("/matches?limit=1").json()["as_of"] == moment)
+    def clock_is_at(timestamp: str) -> bool:
+        return bool(api.get("/matches?limit=1").json()["as_of"] == timestamp)
 
-    for moment in ("2026-03-20T12:00:00Z", "2026-03-13T12:00:00Z"):
-        clock.write_text(moment)
-        wait_until(partial(stands_at, moment))
+    for timestamp in ("2026-03-20T12:00:00Z", "2026-03-13T12:00:00Z"):
+        clock.write_text(timestamp)
+        wait_until(partial(clock_is_at, timestamp))
     clock.unlink()
 
 
@@ -401,21 +402,24 @@ def test_paths_answer_with_and_without_a_trailing_slash(api: httpx.Client) -> No
     for path, methods in api.get("/openapi.json").json()["paths"].items():
         for method in methods:
             bare = path.format_map(names).removesuffix("/")
-            once, again = (
-                api.request(method, one, json={} if method == "post" else None) for one in (bare, f"{bare}/")
-            )
-            told = [(one.status_code, one.status_code >= 400 and one.json()["title"]) for one in (once, again)]
-            assert told[0] == told[1] and told[0][1] != "Not Found", (path, told)
+            responses = [
+                api.request(method, address, json={} if method == "post" else None) for address in (bare, f"{bare}/")
+            ]
+            outcomes = [
+                (response.status_code, response.status_code >= 400 and response.json()["title"])
+                for response in responses
+            ]
+            assert outcomes[0] == outcomes[1] and outcomes[0][1] != "Not Found", (path, outcomes)
     for path in ("/predict", "/predict/async"):
         assert api.post(path, json=PAIR).status_code == api.post(f"{path}/", json=PAIR).status_code < 300
 
 
 def test_the_request_id_comes_back_and_reaches_the_worker(api: httpx.Client, service) -> None:
     for path, body in (("/predict", PAIR), ("/predict/async/", PAIR), ("/predict/batch", {"matches": [PAIR]})):
-        given = f"it-{uuid4().hex}"
-        assert api.post(path, json=body, headers={"X-Request-ID": given}).headers["x-request-id"] == given
+        request_id = f"it-{uuid4().hex}"
+        assert api.post(path, json=body, headers={"X-Request-ID": request_id}).headers["x-request-id"] == request_id
         log = service.folder / "worker.log"
-        lines = wait_until(lambda: [x for x in log.read_text().splitlines() if given in x])  # noqa: B023 - asked at once
+        lines = wait_until(lambda: [x for x in log.read_text().splitlines() if request_id in x])  # noqa: B023 - called at once
         assert json.loads(lines[0])["event"] == "tasks.executed"
     forged = api.get("/healthcheck/", headers={"X-Request-ID": "a b;c"})
     assert forged.headers["x-request-id"] != "a b;c"
@@ -439,10 +443,10 @@ def _ended(api: httpx.Client, task_id: str) -> dict[str, object] | None:
 
 def test_the_page_of_documents_needs_nothing_from_elsewhere(api: httpx.Client) -> None:
     page = api.get("/docs").text
-    wanted = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(wanted) >= 3
-    for address in wanted:
-        assert address.startswith("/"), f"{address} is somebody else's"
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(addresses) >= 3
+    for address in addresses:
+        assert address.startswith("/"), f"{address} is on another host"
         assert api.get(address).status_code == 200
     first = api.get("/")
     assert (first.status_code, first.headers["location"]) == (307, "/docs")

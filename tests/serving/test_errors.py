@@ -24,7 +24,7 @@ from serving.errors import TaskFailedError, from_wire, spec_of, to_wire
 def test_an_error_keeps_its_class_message_and_status(raised: Exception, status: HTTPStatus) -> None:
     renamed = not isinstance(raised, domain.LeakageError)
     old_name = type(raised).__name__.removesuffix("Error" if renamed else "")
-    for stored in (to_wire(raised), {"exc_type": old_name, "exc_message": [str(raised)]}):  # as of now, and of 0.1
+    for stored in (to_wire(raised), {"exc_type": old_name, "exc_message": [str(raised)]}):  # now, and in 0.1
         read = from_wire(stored)
         spec = spec_of(read)
         assert (type(read), str(read)) == (type(raised), str(raised))
@@ -54,7 +54,7 @@ def test_an_unknown_competition_of_a_worker_keeps_its_message() -> None:
 
 
 def test_public_codes_are_those_that_clients_know() -> None:
-    """They are a contract: renaming a class changes none of them."""
+    """Codes are a contract: renaming a class does not change its code."""
     codes = {error_class.code for error_class in _classes(domain.TouchlineError) if spec_of(error_class("why"))}
     assert codes == {
         *("unknown-match", "unknown-competition", "unknown-team", "unknown-task", "not-published", "bad-field"),
@@ -65,6 +65,6 @@ def test_public_codes_are_those_that_clients_know() -> None:
 
 
 def _classes(base: type[domain.TouchlineError]) -> list[type[domain.TouchlineError]]:
-    """Our error classes below a base."""
-    below = [found for direct in base.__subclasses__() for found in _classes(direct)]
+    """A base class and all of our classes that derive from it."""
+    below = [subclass for direct in base.__subclasses__() for subclass in _classes(direct)]
     return [base, *(cls for cls in below if cls.__module__ in {"features.errors", "serving.errors"})]

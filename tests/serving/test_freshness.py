@@ -1,4 +1,4 @@
-"""How soon what the pipeline publishes is served."""
+"""How soon the API serves what the pipeline publishes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.service_harness import Service, World, wait_until
 
 
 def test_a_new_week_is_served_within_ten_seconds(world: World, valkey, tmp_path) -> None:
-    """Without a restart."""
+    """The API is not restarted."""
     lake = world.lake
     tables = {week: lake.read_table("forecasts", week) for week in lake.partitions("forecasts")}
     week = max(week for week, table in tables.items() if len(table))

@@ -1,4 +1,4 @@
-"""Nothing that a caller sends makes the API fail: no 5xx, and every answer in the documented shape."""
+"""No request makes the API fail: there is no 5xx, and every response has its documented shape."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def complete(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
-    """A service that asks for keys and has everything to tell that can be told, and such a key."""
+    """A service that requires API keys and has every kind of report in its lake, with a valid key."""
     folder = tmp_path_factory.mktemp("complete")
     shutil.copytree(master.lake_root, folder / "lake")
     world = World(folder / "lake", master.tracking_uri)
@@ -99,7 +99,7 @@ def test_generated_requests_get_no_5xx_and_documented_responses(
     @given(case=operation.as_strategy(mode))
     def ask(case: Any) -> None:
         response = case.call(base_url=service.url, headers={"X-API-Key": key}, timeout=30)
-        assert response.status_code != 401, "without a key that is taken only the refusal would be looked at"
+        assert response.status_code != 401, "without an accepted key only the rejection would be checked"
         case.validate_response(response, checks=CHECKS)
 
     ask()
@@ -123,7 +123,7 @@ def test_responses_of_a_full_lake_match_their_schemas(complete: tuple[Service, s
     ):
         case = schema[path]["GET"].Case(path_parameters=names)
         response = case.call(base_url=service.url, headers={"X-API-Key": key}, timeout=30)
-        # The forecasts of this lake were published without what stands behind them.
+        # The forecasts of this lake were published without their insights.
         assert response.status_code == (404 if path.endswith(("insight", "ratings")) else 200), (path, response.text)
         case.validate_response(response, checks=CHECKS)
 
@@ -183,7 +183,7 @@ def test_a_body_made_to_hurt_is_a_422(api: httpx.Client, body: bytes) -> None:
     for path, content in (("/predict", body), ("/predict/async/", body), ("/predict/batch", _among_others(body))):
         answer = api.post(path, content=content, headers={"content-type": "application/json"})
         assert len(answer.content) < 5000
-        if answer.status_code == 200:  # of a batch, its item alone cannot be used
+        if answer.status_code == 200:  # a batch is accepted, only the item in it is rejected
             harmless, hurting = answer.json()["items"]
             assert path == "/predict/batch" and harmless["forecast"]
             assert (hurting["forecast"], hurting["error"]["status"]) == (None, 422)
@@ -267,8 +267,8 @@ def test_headers_of_any_content_are_harmless(service: Service, name: str, value:
 
 
 def test_probabilities_are_finite_and_sum_to_one(api: httpx.Client) -> None:
-    found = api.post("/predict", json=PAIR).json()["probabilities"]
-    assert math.isclose(sum(found.values()), 1, abs_tol=1e-9)
+    probabilities = api.post("/predict", json=PAIR).json()["probabilities"]
+    assert math.isclose(sum(probabilities.values()), 1, abs_tol=1e-9)
 
 
 @pytest.mark.parametrize("task", [PREDICT, PREDICT_COLUMNS, "no.such.task"])

@@ -1,4 +1,4 @@
-"""Workers follow the `production` alias while they answer."""
+"""Workers follow the `production` alias while they answer requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BATCH = FixtureBatch.from_fixtures([FIXTURE])
 
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
-    """A tracking server that hands out the models, with two versions and the first in production."""
+    """A tracking server with two model versions, the first of them in production."""
     folder = tmp_path_factory.mktemp("tracking")
     server = Tracking(f"sqlite:///{folder}/mlflow.db", folder, folder / "artifacts")
     server.start()
@@ -55,7 +55,7 @@ def swapping(
     brokers: Callable[[int], tuple[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    """A service of two children that looks at the alias as often as it does by default."""
+    """A service with two worker children that polls the alias at the default interval."""
     folder = tmp_path_factory.mktemp("swapping")
     (folder / "tmp").mkdir()
     seconds = ServingSettings.model_fields["model_poll_seconds"].default
@@ -76,7 +76,7 @@ def swapping(
 
 
 @pytest.mark.exclusive
-def test_promoted_and_rolled_back_under_200_requests_a_second_nothing_fails_and_nothing_is_mixed(
+def test_promotion_and_rollback_under_load_fail_no_request_and_mix_no_versions(
     swapping: Service,
 ) -> None:
     registry, url = swapping.world.registry, swapping.url
@@ -92,36 +92,36 @@ def test_promoted_and_rolled_back_under_200_requests_a_second_nothing_fails_and_
             await asyncio.sleep(13)
 
     async def everything() -> tuple[Outcome, Outcome]:
-        one = json.dumps(PAIR).encode()
-        many = json.dumps({"matches": [PAIR] * 50}).encode()
+        pair_body = json.dumps(PAIR).encode()
+        batch_body = json.dumps({"matches": [PAIR] * 50}).encode()
         keep = lambda body: bodies.append((time.monotonic(), body))  # noqa: E731
-        single = opened(f"{url}/predict", [one], 195, 34, keep)
-        batch = opened(f"{url}/predict/batch", [many], 5, 34, keep)
+        single = opened(f"{url}/predict", [pair_body], 195, 34, keep)
+        batch = opened(f"{url}/predict/batch", [batch_body], 5, 34, keep)
         return (await asyncio.gather(single, batch, promote()))[:2]
 
     outcomes = asyncio.run(everything())
     assert [outcome.failures for outcome in outcomes] == [0, 0]
     assert len(bodies) == 34 * 200
-    seen = [(moment, _told(body)) for moment, body in bodies]
+    seen = [(received_at, _version_and_probabilities(body)) for received_at, body in bodies]
     assert {version for _, (version, _) in seen} == {1, 2}
-    known: dict[int, tuple[float, ...]] = {}
+    probabilities_of: dict[int, tuple[float, ...]] = {}
     for _, (version, probabilities) in seen:
-        assert known.setdefault(version, probabilities) == pytest.approx(probabilities, abs=1e-9)
-    assert known[1] != pytest.approx(known[2], abs=1e-6)
+        assert probabilities_of.setdefault(version, probabilities) == pytest.approx(probabilities, abs=1e-9)
+    assert probabilities_of[1] != pytest.approx(probabilities_of[2], abs=1e-6)
     for since, version in moved:
-        late = [told for moment, (told, _) in seen if since + 15 > moment > since + 10]
+        late = [served for received_at, (served, _) in seen if since + 15 > received_at > since + 10]
         assert set(late) == {version}
 
 
-def _told(body: bytes) -> tuple[int, tuple[float, ...]]:
-    """Version and probabilities of an answer; all items of a batch have the same."""
+def _version_and_probabilities(body: bytes) -> tuple[int, tuple[float, ...]]:
+    """Return version and probabilities of an answer; they must be the same for all items of a batch."""
     answer = json.loads(body)
-    found = {
-        (one["model"]["version"], tuple(round(p, 12) for p in one["probabilities"].values()))
-        for one in ([item["forecast"] for item in answer["items"]] if "items" in answer else [answer])
+    distinct = {
+        (forecast["model"]["version"], tuple(round(p, 12) for p in forecast["probabilities"].values()))
+        for forecast in ([item["forecast"] for item in answer["items"]] if "items" in answer else [answer])
     }
-    assert len(found) == 1, found
-    return found.pop()
+    assert len(distinct) == 1, distinct
+    return distinct.pop()
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_after_twenty_swaps_a_worker_has_the_memory_it_had_and_left_no_files(
         sizes = []
         for version in versions:
             registry.set_alias(PRODUCTION, version)
-            wait_until(lambda: _versions(client, quick.pid) == {version})  # noqa: B023 - asked at once
+            wait_until(lambda: _versions(client, quick.pid) == {version})  # noqa: B023 - called at once
             client.post("/predict/batch", json={"matches": [PAIR] * 500})
             sizes.append(_memory(quick.pid))
     quick.terminate()
@@ -148,24 +148,25 @@ def test_after_twenty_swaps_a_worker_has_the_memory_it_had_and_left_no_files(
 
 
 def _versions(client: httpx.Client, worker: int) -> set[int]:
-    """What each of the two children of a worker has loaded; empty until both have spoken."""
+    """The model versions of a worker's two children; empty until both have reported."""
     children = {child.pid for child in psutil.Process(worker).children()}
-    found = [one for one in client.get("/monitoring/celery/workers").json()["items"] if one["pid"] in children]
-    return {one["model_version"] for one in found} if len(found) == 2 else set()
+    workers = client.get("/monitoring/celery/workers").json()["items"]
+    reports = [report for report in workers if report["pid"] in children]
+    return {report["model_version"] for report in reports} if len(reports) == 2 else set()
 
 
 def _memory(worker: int) -> int:
-    """Proportional set size of a worker and its children: what is shared counts once."""
-    family = [psutil.Process(worker), *psutil.Process(worker).children()]
-    return sum(getattr(one.memory_full_info(), "pss", None) or one.memory_info().rss for one in family)
+    """The memory of a worker and its children; memory that they share counts once."""
+    processes = [psutil.Process(worker), *psutil.Process(worker).children()]
+    return sum(getattr(process.memory_full_info(), "pss", None) or process.memory_info().rss for process in processes)
 
 
 def test_each_answer_is_wholly_of_one_version(master: World) -> None:
     by_version = {}
     for version in (1, 2):
-        found = master.registry.version(version)
-        assert found is not None
-        predictor = Predictor(OneVersionRegistry(master.registry.load(found)), master.lake)
+        model_version = master.registry.version(version)
+        assert model_version is not None
+        predictor = Predictor(OneVersionRegistry(master.registry.load(model_version)), master.lake)
         fixtures = [FIXTURE] * 50
         prediction = predictor.predict(FixtureBatch.from_fixtures(fixtures))
         answers = {json.dumps(answer, sort_keys=True) for answer in documents(fixtures, prediction.forecasts)}
@@ -206,7 +207,7 @@ def test_a_registry_that_never_answers_holds_up_neither_the_states_nor_the_heart
     try:
         settings = ServingSettings(model_poll_seconds=0.05, heartbeat_dir=tmp_path / "beats")
         start_background_refresh(predictor, settings, Redis.from_url(f"{valkey}/13"), ended)
-        assert registry.asked.wait(20)
+        assert registry.called.wait(20)
         states = world.lake.read_table("team_states", COMPETITION)
         world.lake.write_table("team_states", COMPETITION, states.assign(elo=states["elo"].to_numpy()[::-1]))
         soon(lambda: predictor.predict(BATCH).forecasts != before)
@@ -246,7 +247,7 @@ def test_states_that_cannot_be_read_leave_the_last_good_ones_in_use(world: World
 
 
 def world_states_without(parquet: bytes, column: str):
-    """The table of some bytes without a column, as an older version might have written it."""
+    """The table in a Parquet file without one column, as an older version might have written it."""
     import io
 
     import pandas as pd
@@ -274,15 +275,15 @@ class _Failing:
 
 
 class _Hanging(_Failing):
-    """A registry behind a network that drops what is sent, from some moment on."""
+    """A registry that gives no answer once `hangs` is set, like one behind a network that drops packets."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.away, self.hangs = False, False
-        self.asked, self.answers = threading.Event(), threading.Event()
+        self.called, self.answers = threading.Event(), threading.Event()
 
     def by_alias(self, alias: str):
         if self.hangs:
-            self.asked.set()
+            self.called.set()
             self.answers.wait()
         return super().by_alias(alias)

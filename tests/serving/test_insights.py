@@ -1,4 +1,4 @@
-"""What stands behind a published forecast, as callers see it."""
+"""The insight into a published forecast, as callers see it."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ OLD = "eng-premier-league-2025-26-chelsea-newcastle-united"
 
 @pytest.fixture(scope="module")
 def matches() -> pd.DataFrame:
-    """The season as known in March 2026; in one fixture ahead stands a club that nobody has heard of."""
+    """Matches as known in March 2026, and a fixture of a club that has played no match."""
     table = as_known_at(load(), REPLAY_AS_OF)
     row = table[table["match_id"] == MATCH].assign(away_team="Barnton")
     return with_match_ids(pd.concat([table, row], ignore_index=True))[table.columns]
 
 
 @pytest.fixture(scope="module")
-def known(matches: pd.DataFrame) -> RatingHistory:
+def rating_history(matches: pd.DataFrame) -> RatingHistory:
     return compute_ratings(matches)
 
 
 @pytest.fixture(scope="module")
-def published(matches: pd.DataFrame, known: RatingHistory) -> pd.DataFrame:
-    """Forecasts of the week, by a model that was trained on the seasons before."""
-    x = model_input(known.home, known.away, matches["neutral"].to_numpy(bool))
+def published(matches: pd.DataFrame, rating_history: RatingHistory) -> pd.DataFrame:
+    """The week's forecasts, by a model that was trained on earlier seasons."""
+    x = model_input(rating_history.home, rating_history.away, matches["neutral"].to_numpy(bool))
     learn = (matches["season"] < "2025-26").to_numpy()
     columns = [FEATURES.index(name) for name in GOAL_FEATURES]
     estimator = outcome_model(features=GOAL_FEATURES).fit(x[learn][:, columns], outcomes(matches[learn]))
@@ -52,7 +52,7 @@ def published(matches: pd.DataFrame, known: RatingHistory) -> pd.DataFrame:
     version = ModelVersion(1, "run", REPLAY_AS_OF, {"trained_through": through.isoformat()})
     week = matches["kick_off"].between(REPLAY_AS_OF, REPLAY_AS_OF + timedelta(days=2))
     model = LoadedModel(version, estimator, GOAL_FEATURES)
-    return forecast(model, matches[week], known.team_states, 1, through, REPLAY_AS_OF)
+    return forecast(model, matches[week], rating_history.team_states, 1, through, REPLAY_AS_OF)
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +69,15 @@ def client(tmp_path_factory: pytest.TempPathFactory, matches: pd.DataFrame, publ
 
 
 def test_the_explanation_sums_to_the_published_log_odds(client: TestClient) -> None:
-    told = client.get(f"/matches/{MATCH}/insight").json()
+    insight = client.get(f"/matches/{MATCH}/insight").json()
     published = client.get(f"/predict/{MATCH}").json()["probabilities"]
-    assert told["probabilities"] == published
-    moved = told["explanation"]["baseline_log_odds"] + sum(one["share"] for one in told["explanation"]["contributions"])
+    assert insight["probabilities"] == published
+    explanation = insight["explanation"]
+    contributions = explanation["contributions"]
+    moved = explanation["baseline_log_odds"] + sum(contribution["share"] for contribution in contributions)
     assert moved == pytest.approx(np.log(published["home"] / published["away"]), abs=1e-9)
-    assert [one["rating"] for one in told["explanation"]["contributions"]] == ["elo", "pi", "goals"]
-    assert all(one["share"] > 0 for one in told["explanation"]["contributions"]), "each rates Arsenal above Everton"
+    assert [contribution["rating"] for contribution in contributions] == ["elo", "pi", "goals"]
+    assert all(contribution["share"] > 0 for contribution in contributions), "each rates Arsenal above Everton"
 
 
 def test_the_odds_that_went_into_a_forecast_are_told(
@@ -87,16 +89,16 @@ def test_the_odds_that_went_into_a_forecast_are_told(
     lake.write_table("forecasts", week_of(REPLAY_AS_OF), priced, PUBLISHED)
     app = create_app(ServingSettings(home=tmp_path, lake=lake.root))
     app.state.catalogue.refresh()
-    told = TestClient(app).get(f"/matches/{MATCH}/insight").json()["odds"]
-    assert told == {"home": 1.8, "draw": 3.7, "away": 4.6, "known_at": "2026-03-13T12:00:00Z"}
+    odds = TestClient(app).get(f"/matches/{MATCH}/insight").json()["odds"]
+    assert odds == {"home": 1.8, "draw": 3.7, "away": 4.6, "known_at": "2026-03-13T12:00:00Z"}
 
 
 def test_scores_agree_with_the_published_probabilities(
-    client: TestClient, known: RatingHistory, published: pd.DataFrame
+    client: TestClient, rating_history: RatingHistory, published: pd.DataFrame
 ) -> None:
-    """Expected goals too."""
+    """So do the expected goals."""
     insight = client.get(f"/matches/{MATCH}/insight").json()
-    states = known.team_states.set_index("team")[list(STATE_COLUMNS)]
+    states = rating_history.team_states.set_index("team")[list(STATE_COLUMNS)]
     arsenal, everton = (states.loc[[club]].to_numpy(float) for club in ("Arsenal", "Everton"))
     p = np.array([[insight["probabilities"][outcome] for outcome in OUTCOMES]])
     whole = scorelines(p, np.column_stack(log_rates(arsenal, everton, np.ones(1))))
@@ -111,7 +113,7 @@ def test_scores_agree_with_the_published_probabilities(
 
 
 def test_a_club_without_history_is_told(client: TestClient) -> None:
-    usual, new = (client.get(f"/matches/{one}/insight").json() for one in (MATCH, NEW))
+    usual, new = (client.get(f"/matches/{match_id}/insight").json() for match_id in (MATCH, NEW))
     assert (usual["sparse_history_clubs"], new["sparse_history_clubs"]) == ([], ["Barnton"])
     assert new["matches_rated"]["away"] == 0
     assert new["matches_rated"]["home"] == usual["matches_rated"]["home"] > 400

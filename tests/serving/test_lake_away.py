@@ -1,4 +1,4 @@
-"""The lake is replaced, truncated, emptied and lost while everybody asks: the last good tables answer."""
+"""While the lake is damaged or lost, the API answers from the last good tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def service(world: World, valkey: str, tmp_path: Path) -> Iterator[Service]:
 
 
 def test_damage_to_the_lake_never_shows_and_news_come_through(world: World, service: Service) -> None:
-    """Files are replaced, truncated, emptied and lost under load; every request is answered, later changes appear."""
+    """Files are damaged and deleted under load. Every request is answered, and later changes appear."""
     ended = threading.Event()
     writer = threading.Thread(target=_vandal, args=(world, ended))
     statuses: Counter[int] = Counter()
@@ -58,9 +58,9 @@ def test_damage_to_the_lake_never_shows_and_news_come_through(world: World, serv
         assert set(statuses) == {200}
         assert statuses[200] > 100
         damaged = client.get("/healthcheck/ready")
-        assert damaged.status_code == 200  # it answers; that parts of the lake are lost is said
+        assert damaged.status_code == 200  # it is ready all the same and names the damaged tables
         publish(world)
-        wait_until(lambda: ";" not in _lake(client), 10)  # nothing is named any more
+        wait_until(lambda: ";" not in _lake(client), 10)  # no table is named any more
         assert [ask(client).json() for ask in REQUESTS[1:]] == before[1:]
 
 
@@ -69,8 +69,10 @@ def _lake(client: httpx.Client) -> str:
 
 
 def _vandal(world: World, ended: threading.Event) -> None:
-    """Tables that are cut short, emptied, filled with nonsense, written as another version would, deleted and put back,
-    in place and in no order."""
+    """Damage tables in place and in random order.
+
+    Each is deleted, emptied, cut short, overwritten with random bytes, written as by an older version, or restored.
+    """
     files = list(world.lake_root.rglob("*.parquet"))
     whole = {file: file.read_bytes() for file in files}
     older = {file: _older(file, COLUMN_OF_TABLE[file.relative_to(world.lake_root).parts[0]]) for file in files}
@@ -94,14 +96,14 @@ def _vandal(world: World, ended: threading.Event) -> None:
 
 
 def _older(file: Path, column: str) -> bytes:
-    """The table as a version would have written it that did not know the column."""
+    """The table as written by a version that did not know the column."""
     made = io.BytesIO()
     pd.read_parquet(file).drop(columns=column).to_parquet(made)
     return made.getvalue()
 
 
 def test_an_api_started_before_the_lake_needs_no_restart(master: World, valkey: str, tmp_path: Path) -> None:
-    """Until then it says what is missing."""
+    """Until the lake is there, it says what is missing."""
     early = Service(World(tmp_path / "lake", master.tracking_uri), f"{valkey}/8", f"{valkey}/9", tmp_path)
     early.start_api()
     try:

@@ -1,4 +1,4 @@
-"""While a part of the service is away, figures that only it knows are unknown: neither zero nor what they once were."""
+"""While a dependency is away, metrics that only it knows are NaN: neither zero nor their last value."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ MODEL = ("touchline_model_loaded", "match-outcome")
 
 
 def test_unknown_metrics_are_nan_until_the_dependency_is_back(master: World, tmp_path: Path) -> None:
-    """While broker or result backend are down."""
+    """The dependency is the broker or the result backend."""
     broker, results = Store(tmp_path / "broker"), Store(tmp_path / "results")
     broker.start()
     results.start()
     service = Service(master, f"{broker.url}/0", f"{results.url}/0", tmp_path)
 
-    def told() -> tuple[float, ...]:
-        found = samples(httpx.get(f"{service.url}/metrics", timeout=30).text)
-        return tuple(found.get(name, -1.0) for name in (QUEUE, WORKERS, MODEL))
+    def gauges() -> tuple[float, ...]:
+        metrics = samples(httpx.get(f"{service.url}/metrics", timeout=30).text)
+        return tuple(metrics.get(name, -1.0) for name in (QUEUE, WORKERS, MODEL))
 
     def unknown() -> list[bool]:
-        return [math.isnan(value) for value in told()]
+        return [math.isnan(value) for value in gauges()]
 
     try:
         service.start_api()
-        assert told() == (0, 0, 0)
+        assert gauges() == (0, 0, 0)
         results.kill()
         assert unknown() == [False, True, True]
         results.start()
-        wait_until(lambda: told() == (0, 0, 0))
+        wait_until(lambda: gauges() == (0, 0, 0))
         broker.kill()
         assert unknown() == [True, False, False]
         broker.start()
-        wait_until(lambda: told() == (0, 0, 0))
+        wait_until(lambda: gauges() == (0, 0, 0))
     finally:
         service.stop()
         broker.kill()

@@ -1,4 +1,4 @@
-"""A competition without any result is forecast online as in the batch, and says what it knows."""
+"""A competition without any result gets the same forecasts online as in the batch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
     table = load()
     run = compute_ratings(table)
     x = model_input(run.home, run.away, table["neutral"].to_numpy(bool))[
-        :, [FEATURES.index(one) for one in GOAL_FEATURES]
+        :, [FEATURES.index(name) for name in GOAL_FEATURES]
     ]
     version = ModelVersion(1, "run", REPLAY_AS_OF, {"trained_through": THROUGH})
     model = LoadedModel(version, outcome_model(features=GOAL_FEATURES).fit(x, outcomes(table)), GOAL_FEATURES)
@@ -54,9 +54,9 @@ def test_online_equals_batch_where_nothing_is_known(tmp_path: Path) -> None:
     ]
     answers = ask(Predictor(OneVersionRegistry(model), lake), fixtures)
     usual = base_rate(outcomes(table))
-    for one, row in zip(answers, batch.itertuples(), strict=True):
-        p = [one["probabilities"][outcome] for outcome in OUTCOMES]
+    for answer, row in zip(answers, batch.itertuples(), strict=True):
+        p = [answer["probabilities"][outcome] for outcome in OUTCOMES]
         assert p == pytest.approx([row.home, row.draw, row.away], abs=1e-9)
-        assert p == pytest.approx(usual, abs=0.05), "wide: about as often as usual"
-        assert datetime.fromisoformat(one["features_as_of"]) == row.features_as_of == version.trained_through
+        assert p == pytest.approx(usual, abs=0.05), "close to the base rate"
+        assert datetime.fromisoformat(answer["features_as_of"]) == row.features_as_of == version.trained_through
         assert (row.home_matches, row.away_matches) == (0, 0)

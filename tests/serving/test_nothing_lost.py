@@ -1,4 +1,4 @@
-"""What was accepted is answered, whatever is killed meanwhile: RabbitMQ, Redis, children, workers, the API."""
+"""Every accepted request is answered, whichever process is killed: RabbitMQ, Redis, child, worker or API."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 RECOVERY = 30.0
-"""Seconds within which all is as before once a fault is over."""
+"""Seconds within which the service recovers after a fault."""
 STARTING = 90.0
-"""The same where a worker has to be started first."""
+"""The same if a worker has to be started first."""
 pytestmark = pytest.mark.rabbitmq
 
 
 class Stack:
-    """RabbitMQ, results, registry, lake, one API and workers: all of it ours to break."""
+    """RabbitMQ, result store, registry, lake, one API and workers, all of which a test may break."""
 
     def __init__(self, service: Service, rabbit: Rabbit, store: Store, tracking: Tracking) -> None:
         self.service, self.rabbit, self.store, self.tracking = service, rabbit, store, tracking
@@ -62,7 +62,7 @@ class Stack:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Every model call waits in its middle until this is left."""
+        """Every model call pauses halfway until the context ends."""
         self.gate.touch()
         try:
             yield
@@ -80,7 +80,7 @@ class Stack:
         return [answer.json()["task_id"] for answer in answers]
 
     def statuses(self, ids: list[str]) -> list[str]:
-        return [self.client.get(f"/monitoring/task_status/{one}").json().get("status", "gone") for one in ids]
+        return [self.client.get(f"/monitoring/task_status/{task_id}").json().get("status", "gone") for task_id in ids]
 
     def all_succeed(self, ids: list[str], seconds: float) -> None:
         wait_until(lambda: set(self.statuses(ids)) == {"success"}, seconds, 0.3)
@@ -89,13 +89,13 @@ class Stack:
         wait_until(lambda: self.client.post("/predict", json=PAIR).status_code == 200, seconds)
 
     def scrape(self) -> dict[str, float]:
-        """What the metrics tell of the queue and of the workers."""
-        found = samples(self.client.get("/metrics").text)
+        """The metrics of the queue and of the workers."""
+        metrics = samples(self.client.get("/metrics").text)
         names = {"queue_length": "ml", "active_workers": "ml", "model_loaded": "match-outcome"}
-        return {name: found[f"touchline_{name}", label] for name, label in names.items()}
+        return {name: metrics[f"touchline_{name}", label] for name, label in names.items()}
 
     def unready(self, part: str) -> dict[str, Any]:
-        """Alive all the same; readiness names the part."""
+        """Check that the API is alive and not ready because of the part; return all parts."""
         assert self.client.get("/healthcheck/").status_code == 200
         answer = self.client.get("/healthcheck/ready")
         assert answer.status_code == 503
@@ -112,7 +112,7 @@ def stack(
     folder = tmp_path_factory.mktemp("stack")
     world = master.copy_to(folder)
     rabbit = Rabbit(folder / "rabbit")
-    store = Store(folder / "store", shutil.which("redis-server"))  # where there is none, the embedded Valkey
+    store = Store(folder / "store", shutil.which("redis-server"))  # if it is not installed, the embedded Valkey
     tracking = Tracking(world.tracking_uri, folder)
     extra = {"TOUCHLINE_TEST_GATE": str(folder / "gate")}
     service = Service(tracking.seen_from(world), rabbit.url, f"{store.url}/0", folder, extra)
@@ -174,12 +174,12 @@ def test_synchronous_callers_are_answered_though_the_child_dies_with_their_task(
 
 
 async def _answers_meanwhile(stack: Stack, count: int, harm: Callable[[], None]) -> list[str]:
-    """What became of synchronous requests that are in a model call while harm is done: `forecast`, or what was said."""
+    """The outcomes of requests that were in a model call while harm was done: `forecast` or an error detail."""
     async with httpx.AsyncClient(base_url=stack.service.url, timeout=40) as client:
         with stack.held():
-            asked = [asyncio.create_task(client.post("/predict", json=PAIR)) for _ in range(count)]
+            requests = [asyncio.create_task(client.post("/predict", json=PAIR)) for _ in range(count)]
             await asyncio.to_thread(harm)
-        answers = [answer.json() for answer in await asyncio.gather(*asked)]
+        answers = [answer.json() for answer in await asyncio.gather(*requests)]
     return ["forecast" if "probabilities" in answer else answer["detail"] for answer in answers]
 
 
@@ -191,7 +191,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_took_and_leaves_the_res
 
     def stop() -> None:
         stack.in_a_call()
-        time.sleep(0.5)  # those who wait for their answer are let in before there is a queue that could turn them away
+        time.sleep(0.5)  # the synchronous requests are admitted before the queue is long enough to shed them
         ids.extend(stack.submit(200))
         stack.worker.terminate()
         time.sleep(0.5)
@@ -202,8 +202,8 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_took_and_leaves_the_res
     stack.start_worker()
     assert answers == ["forecast"] * 20
     stack.all_succeed(ids, STARTING)
-    assert mine >= 64  # all that it had been given, not only the call that ran
-    wait_until(lambda: mine + _answered(stack.log()) == 220)  # and nothing was run twice
+    assert mine >= 64  # all tasks that it had received, not only those of the running call
+    wait_until(lambda: mine + _answered(stack.log()) == 220)  # and no task ran twice
 
 
 def _answered(log: str) -> int:
@@ -263,7 +263,7 @@ def _unavailable(answer: httpx.Response) -> httpx.Response | None:
     return answer if answer.status_code == 503 else None
 
 
-# -- all of it at once ------------------------------------------------------------------------------------------------
+# -- all faults at once -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -275,21 +275,23 @@ def test_of_thousands_of_accepted_tasks_each_ends_once_whatever_breaks_meanwhile
     ids = asyncio.run(_under_faults(stack, count))
     assert len(set(ids)) == len(ids) >= count
     answers = asyncio.run(_all_ended(stack, ids))
-    assert asyncio.run(_all_ended(stack, ids)) == answers  # byte by byte
-    failures = [found["error"]["detail"] for found in map(json.loads, answers.values()) if found["status"] == "failure"]
+    assert asyncio.run(_all_ended(stack, ids)) == answers  # byte for byte
+    statuses = [json.loads(answer) for answer in answers.values()]
+    failures = [status["error"]["detail"] for status in statuses if status["status"] == "failure"]
     assert all(failures)
     assert len(failures) <= count / 100, failures
-    results = [found["result"] for found in map(json.loads, answers.values()) if found["status"] == "success"]
-    told: dict[tuple[str, int], Any] = {}
-    for one in results:  # whoever asked for a pair was told the same by the same version
-        first = told.setdefault((one["match_id"], one["model"]["version"]), one)
-        assert first["probabilities"] == pytest.approx(one["probabilities"], abs=1e-9)
-    assert {version for _, version in told} == {1, 2}
+    forecasts = [status["result"] for status in statuses if status["status"] == "success"]
+    first_forecasts: dict[tuple[str, int], Any] = {}
+    for forecast in forecasts:  # one version gives all callers the same forecast of a match
+        key = forecast["match_id"], forecast["model"]["version"]
+        first = first_forecasts.setdefault(key, forecast)
+        assert first["probabilities"] == pytest.approx(forecast["probabilities"], abs=1e-9)
+    assert {version for _, version in first_forecasts} == {1, 2}
     print(f"{count:,} tasks under {len(FAULTS)} faults: {time.monotonic() - started:.0f} s, {len(failures)} failures")
 
 
 async def _under_faults(stack: Stack, count: int) -> list[str]:
-    """Ids of accepted tasks, an equal share of them around each fault; what is not accepted says why."""
+    """Submit tasks, an equal share around each fault; return the accepted ids. Rejections must have a reason."""
     ids: list[str] = []
     clubs = [club["name"] for club in stack.client.get("/teams").json()["items"]]
     limits = httpx.Limits(max_connections=32)
@@ -323,19 +325,20 @@ async def _under_faults(stack: Stack, count: int) -> list[str]:
 
 
 async def _all_ended(stack: Stack, ids: list[str]) -> dict[str, bytes]:
-    """What is told of each task once it has ended."""
+    """Wait until all tasks have ended and return their final status documents."""
     answers: dict[str, bytes] = {}
     deadline = time.monotonic() + 120
     async with httpx.AsyncClient(base_url=stack.service.url, timeout=40, headers={"X-Request-ID": "soak"}) as client:
         while len(answers) < len(ids) and time.monotonic() < deadline:
-            open_ = [one for one in ids if one not in answers]
+            open_ = [task_id for task_id in ids if task_id not in answers]
             for start in range(0, len(open_), 50):
                 part = open_[start : start + 50]
-                found = await asyncio.gather(*(client.get(f"/monitoring/task_status/{one}") for one in part))
-                for one, answer in zip(part, found, strict=True):
-                    assert answer.status_code == 200, answer.text  # none vanishes
+                requests = [client.get(f"/monitoring/task_status/{task_id}") for task_id in part]
+                responses = await asyncio.gather(*requests)
+                for task_id, answer in zip(part, responses, strict=True):
+                    assert answer.status_code == 200, answer.text  # no task vanishes
                     if answer.json()["status"] in {"success", "failure"}:
-                        answers[one] = answer.content
+                        answers[task_id] = answer.content
             await asyncio.sleep(0.2)
     assert set(answers) == set(ids)
     return answers
@@ -373,7 +376,7 @@ def _store(stack: Stack) -> None:
 
 
 def _promotion(stack: Stack) -> None:
-    """A new version while the registry is away now and then."""
+    """Promote a version while the registry hangs for a second."""
     stack.service.world.registry.set_alias(PRODUCTION, 2)
     stack.tracking.hang()
     time.sleep(1)

@@ -1,4 +1,4 @@
-"""What only shows on a real RabbitMQ with several requests at once."""
+"""Behaviour that only shows on a real RabbitMQ with several requests at once."""
 
 from __future__ import annotations
 
@@ -41,9 +41,11 @@ def on_rabbit(
 
 @pytest.mark.usefixtures("on_rabbit")
 def test_tasks_and_those_that_were_given_up_wait_in_quorum_queues(rabbit: Rabbit) -> None:
-    told = rabbit.evaluate("[{element(4, amqqueue:get_name(Q)), amqqueue:get_type(Q)} || Q <- rabbit_amqqueue:list()].")
+    queue_types = rabbit.evaluate(
+        "[{element(4, amqqueue:get_name(Q)), amqqueue:get_type(Q)} || Q <- rabbit_amqqueue:list()]."
+    )
     for queue in (QUEUE, DEAD_LETTERS):
-        assert f'{{<<"{queue}">>,rabbit_quorum_queue}}' in "".join(told.split())
+        assert f'{{<<"{queue}">>,rabbit_quorum_queue}}' in "".join(queue_types.split())
 
 
 def test_requests_that_come_together_with_one_idempotency_key_are_one_task(on_rabbit: Service) -> None:

@@ -1,4 +1,4 @@
-"""What a caller sees of forecasts."""
+"""Forecasts as callers see them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def test_a_forecast_asked_for_now_equals_the_one_of_the_batch(api: httpx.Client,
     states = lake.read_table("team_states", COMPETITION)
     version = master.registry.by_alias(PRODUCTION)
     model = master.registry.load(version)
-    moment = states["features_as_of"].max().to_pydatetime()
-    batch = forecast(model, fixtures, states, version.version, version.trained_through, moment)
+    as_of = states["features_as_of"].max().to_pydatetime()
+    batch = forecast(model, fixtures, states, version.version, version.trained_through, as_of)
     for row, published in zip(batch.itertuples(), batch[list(OUTCOMES)].to_numpy(float), strict=True):
         answer = api.post("/predict", json={"home_team": row.home_team, "away_team": row.away_team})
         assert answer.status_code == 200, answer.text

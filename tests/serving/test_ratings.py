@@ -33,10 +33,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
 
 def test_both_clubs_have_a_rating_before_each_earlier_match(client: TestClient) -> None:
     items = client.get(f"/matches/{MATCH}/ratings").json()["items"]
-    assert {one["team"] for one in items} == {"Arsenal", "Everton"}
-    assert [one["match_id"] for one in items[-2:]] == [MATCH, MATCH]
-    assert [one["kick_off"] for one in items] == sorted(one["kick_off"] for one in items)
-    arsenal = [one["elo"] for one in items if one["team"] == "Arsenal"]
+    assert {row["team"] for row in items} == {"Arsenal", "Everton"}
+    assert [row["match_id"] for row in items[-2:]] == [MATCH, MATCH]
+    assert [row["kick_off"] for row in items] == sorted(row["kick_off"] for row in items)
+    arsenal = [row["elo"] for row in items if row["team"] == "Arsenal"]
     assert len(arsenal) > 60
     assert all(1200 < elo < 2100 for elo in arsenal)
 

@@ -1,4 +1,4 @@
-"""Redis in both roles loses nothing either: a killed worker's task comes back after the visibility timeout."""
+"""Redis as broker and result store loses no task: a killed worker's task returns after the visibility timeout."""
 
 from __future__ import annotations
 

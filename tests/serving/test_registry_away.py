@@ -1,4 +1,4 @@
-"""The registry hangs at start, comes, hangs, goes: callers get answers or the reason, and news still comes through."""
+"""While the registry hangs or is away, callers get forecasts or the reason, and workers still read new states."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def service(world: World, valkey: str, tracking: Tracking, tmp_path: Path) -> It
 def test_without_a_registry_the_reason_is_told_and_with_one_again_forecasts_and_fresh_states(
     world: World, tracking: Tracking, request: pytest.FixtureRequest
 ) -> None:
-    with socket.create_server(("127.0.0.1", tracking.port)):  # takes connections and never answers
+    with socket.create_server(("127.0.0.1", tracking.port)):  # accepts connections and never answers
         service: Service = request.getfixturevalue("service")
         with httpx.Client(base_url=service.url, timeout=40) as client:
             wait_until(lambda: client.get("/monitoring/celery/workers").json()["items"])
@@ -51,38 +51,38 @@ def test_without_a_registry_the_reason_is_told_and_with_one_again_forecasts_and_
             ready = client.get("/healthcheck/ready")
             assert (ready.status_code, ready.json()["parts"]["model"]["ok"]) == (503, False)
             assert client.get("/healthcheck/").status_code == 200
-            told = samples(client.get("/metrics").text)
-            assert told["touchline_errors_total", "model_unavailable"] >= 1
-            assert told["touchline_model_loaded", "match-outcome"] == 0
+            metrics = samples(client.get("/metrics").text)
+            assert metrics["touchline_errors_total", "model_unavailable"] >= 1
+            assert metrics["touchline_model_loaded", "match-outcome"] == 0
     tracking.start()
     with httpx.Client(base_url=service.url, timeout=40) as client:
         wait_until(lambda: client.post("/predict", json=PAIR).status_code == 200, 30)
         for number, fault in enumerate((tracking.hang, tracking.kill)):
             fault()
-            moment = pd.Timestamp(f"2026-03-1{number}T21:00Z")
+            as_of = pd.Timestamp(f"2026-03-1{number}T21:00Z")
             states = world.lake.read_table("team_states", COMPETITION, schema=STATES)
-            world.lake.write_table("team_states", COMPETITION, states.assign(features_as_of=moment), STATES)
-            wait_until(lambda: _as_of(client) == moment, 10)  # noqa: B023 - asked at once
+            world.lake.write_table("team_states", COMPETITION, states.assign(features_as_of=as_of), STATES)
+            wait_until(lambda: _as_of(client) == as_of, 10)  # noqa: B023 - called at once
         swaps = wait_until(lambda: _swaps(client, service) if "failure" in _swaps(client, service) else None)
         assert swaps["success"] == 1
 
 
 def _swaps(client: httpx.Client, service: Service) -> dict[str, float]:
-    """Attempts to load a model, as the worker counts them; its child tells of them with what it answers."""
+    """The number of model loads by outcome; the child reports them to the worker with its answers."""
     assert client.post("/predict", json=PAIR).status_code == 200
     text = httpx.get(f"http://127.0.0.1:{service.extra['TOUCHLINE_WORKER_METRICS_PORT']}/metrics").text
     return {key[1]: value for key, value in samples(text).items() if key[0] == "touchline_model_reloads_total"}
 
 
 def _model_unavailable(client: httpx.Client) -> httpx.Response | None:
-    """The answer that says so; until a worker has come up, another reason is told."""
+    """The answer if it says `Model unavailable`; until a worker is up, it gives another reason."""
     answer = client.post("/predict", json=PAIR)
     assert answer.status_code == 503, answer.text
     return answer if answer.json()["title"] == "Model unavailable" else None
 
 
 def _as_of(client: httpx.Client) -> pd.Timestamp:
-    """What the forecast of a caller knows of; no call fails meanwhile."""
+    """The `features_as_of` of a new forecast; the request for it must succeed."""
     answer = client.post("/predict", json=PAIR)
     assert answer.status_code == 200, answer.text
     return pd.Timestamp(answer.json()["features_as_of"])

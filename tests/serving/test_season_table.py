@@ -44,7 +44,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
 def test_chances_are_those_of_the_places_that_the_competition_has(client: TestClient) -> None:
     table = client.get(f"/competitions/{LEAGUE}/table").json()
     assert (table["complete"], table["places_known"]) == (True, True)
-    spans = {one["name"]: (one["first"], one["last"]) for one in table["places"]}
+    spans = {place["name"]: (place["first"], place["last"]) for place in table["places"]}
     assert spans == {
         "Title": (1, 1),
         "Promotion": (1, 2),
@@ -53,8 +53,8 @@ def test_chances_are_those_of_the_places_that_the_competition_has(client: TestCl
         "Relegation": (19, 20),
     }
     for row in table["items"]:
-        wanted = [sum(row["positions"][first - 1 : last]) for first, last in spans.values()]
-        assert row["chances"] == pytest.approx(wanted, abs=1e-12)
+        expected = [sum(row["positions"][first - 1 : last]) for first, last in spans.values()]
+        assert row["chances"] == pytest.approx(expected, abs=1e-12)
         assert row["chances"][0] == pytest.approx(row["p_title"])
         assert row["chances"][-1] == pytest.approx(row["p_relegation"])
     totals = np.sum([row["chances"] for row in table["items"]], axis=0)

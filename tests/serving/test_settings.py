@@ -1,4 +1,4 @@
-"""What a process of the service says of its settings when it starts."""
+"""What a process of the service logs about its settings when it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two API processes and two worker children: every figure is the sum, whoever is asked."""
+"""With two API processes and two worker children, every metric is the sum over all processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 
 @pytest.fixture(scope="module")
 def crowd(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service of several processes that keep their metrics together."""
+    """A service of several processes that share a folder of metrics."""
     folder = tmp_path_factory.mktemp("crowd")
     shutil.copy(master.tracking_uri.removeprefix("sqlite:///"), folder / "mlflow.db")
     (folder / "metrics").mkdir()
@@ -47,7 +47,7 @@ def crowd(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def ask(service: Service, method: str, path: str, **body: Any) -> int:
-    """By a connection of its own, so that any process may answer."""
+    """Send a request over a new connection, so that any process may answer."""
     return httpx.request(method, service.url + path, timeout=30, **body).status_code
 
 
@@ -65,41 +65,41 @@ def test_every_figure_is_the_sum_over_all_processes(crowd: Service) -> None:
         + [("GET", "/predict/eng-premier-league-2025-26-nobody-nowhere", None)] * 9
     )
     with ThreadPoolExecutor(12) as pool:
-        answers = pool.map(lambda one: (one[1], ask(crowd, one[0], one[1], json=one[2])), work)
+        answers = pool.map(lambda request: (request[1], ask(crowd, request[0], request[1], json=request[2])), work)
         statuses.update(answers)
     assert statuses["/predict", 200] == 60
-    time.sleep(3)  # each process looks at the queue once a second, and may have seen the crowd in it
+    time.sleep(3)  # each process reads the queue length once a second and may still have the old one
     later = [httpx.post(f"{crowd.url}/predict/async/", json=PAIR).json()["task_id"] for _ in range(3)]
     for task in later:
         wait_until(partial(_succeeded, crowd, task))
     assert len(list((crowd.folder / "metrics").glob("counter_*.db"))) >= 3  # both APIs and the worker have counted
 
-    found = scrape(crowd)
-    assert found["touchline_requests_total", "POST", "/predict", "200"] == 60
-    assert found["touchline_requests_total", "POST", "/predict", "422"] == 7
-    assert found["touchline_requests_total", "POST", "/predict/batch", "200"] == 5
-    assert found["touchline_requests_total", "GET", "/predict/{match_id}", "404"] == 9
-    assert found["touchline_request_duration_seconds_count", "POST", "/predict"] == 67
-    assert found["touchline_errors_total", "invalid_input"] == 7
-    assert found["touchline_errors_total", "not_found"] == 9
-    assert _predictions(found) == {"sync": 60, "batch": 50, "async": 3}
-    assert found["touchline_batch_size_matches_sum",] == 113
-    assert found["touchline_stage_duration_seconds_count", "queue"] >= 9
-    assert found["touchline_queue_length", "ml"] == 0
-    assert found["touchline_active_workers", "ml"] == 2
-    assert found["touchline_model_loaded", "match-outcome"] == 1
-    assert found["touchline_model_version", "match-outcome"] == 1
-    for _ in range(5):  # whichever process is asked
+    metrics = scrape(crowd)
+    assert metrics["touchline_requests_total", "POST", "/predict", "200"] == 60
+    assert metrics["touchline_requests_total", "POST", "/predict", "422"] == 7
+    assert metrics["touchline_requests_total", "POST", "/predict/batch", "200"] == 5
+    assert metrics["touchline_requests_total", "GET", "/predict/{match_id}", "404"] == 9
+    assert metrics["touchline_request_duration_seconds_count", "POST", "/predict"] == 67
+    assert metrics["touchline_errors_total", "invalid_input"] == 7
+    assert metrics["touchline_errors_total", "not_found"] == 9
+    assert _predictions(metrics) == {"sync": 60, "batch": 50, "async": 3}
+    assert metrics["touchline_batch_size_matches_sum",] == 113
+    assert metrics["touchline_stage_duration_seconds_count", "queue"] >= 9
+    assert metrics["touchline_queue_length", "ml"] == 0
+    assert metrics["touchline_active_workers", "ml"] == 2
+    assert metrics["touchline_model_loaded", "match-outcome"] == 1
+    assert metrics["touchline_model_version", "match-outcome"] == 1
+    for _ in range(5):  # whichever process answers
         again = scrape(crowd)
         for name in ("touchline_predictions_total", "touchline_errors_total", "touchline_batch_size_matches_sum"):
-            assert _of(again, name) == _of(found, name)
+            assert _series(again, name) == _series(metrics, name)
 
 
 def test_a_swap_is_counted_once_by_each_child(crowd: Service) -> None:
     crowd.world.registry.set_alias(PRODUCTION, 2)
 
     def both_swapped() -> bool:
-        with ThreadPoolExecutor(8) as pool:  # children tell of their swaps with what they answer
+        with ThreadPoolExecutor(8) as pool:  # children report their swaps with their answers
             list(pool.map(lambda _: ask(crowd, "POST", "/predict", json=PAIR), range(8)))
         return scrape(crowd).get(("touchline_model_reloads_total", "success")) == 4
 
@@ -127,11 +127,11 @@ def test_timeouts_and_shed_requests_are_counted_by_route(crowd: Service) -> None
 def test_api_processes_that_are_asked_to_stop_answer_the_requests_that_they_took(crowd: Service) -> None:
     with ThreadPoolExecutor(8) as pool:
         with stopped(crowd):
-            asked = [pool.submit(ask, crowd, "POST", "/predict", json=PAIR) for _ in range(8)]
+            requests = [pool.submit(ask, crowd, "POST", "/predict", json=PAIR) for _ in range(8)]
             time.sleep(0.5)
             crowd.processes["api"].terminate()
             time.sleep(0.5)
-        assert [one.result() for one in asked] == [200] * 8
+        assert [request.result() for request in requests] == [200] * 8
     crowd.processes["api"].wait(60)
     crowd.start_api()
     wait_until(lambda: ask(crowd, "POST", "/predict", json=PAIR) == 200)
@@ -139,14 +139,14 @@ def test_api_processes_that_are_asked_to_stop_answer_the_requests_that_they_took
 
 @contextlib.contextmanager
 def stopped(service: Service) -> Iterator[None]:
-    """The worker stands still."""
+    """Suspend the worker and its children."""
     main = psutil.Process(service.processes["worker"].pid)
-    family = [main, *main.children(recursive=True)]
-    for one in family:
-        one.send_signal(signal.SIGSTOP)
+    processes = [main, *main.children(recursive=True)]
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
     yield
-    for one in reversed(family):
-        one.send_signal(signal.SIGCONT)
+    for process in reversed(processes):
+        process.send_signal(signal.SIGCONT)
 
 
 def _submit(service: Service, taken: Counter[int]) -> int:
@@ -159,14 +159,14 @@ def _succeeded(service: Service, task: str) -> bool:
     return bool(httpx.get(f"{service.url}/monitoring/task_status/{task}").json()["status"] == "success")
 
 
-def _of(found: dict[tuple[str, ...], float], name: str) -> dict[tuple[str, ...], float]:
-    return {key: value for key, value in found.items() if key[0] == name}
+def _series(metrics: dict[tuple[str, ...], float], name: str) -> dict[tuple[str, ...], float]:
+    return {key: value for key, value in metrics.items() if key[0] == name}
 
 
-def _predictions(found: dict[tuple[str, ...], float]) -> dict[str, float]:
-    """By mode, over all outcomes."""
+def _predictions(metrics: dict[tuple[str, ...], float]) -> dict[str, float]:
+    """The number of predictions by mode, over all outcomes."""
     modes: defaultdict[str, float] = defaultdict(float)
-    for key, value in _of(found, "touchline_predictions_total").items():
+    for key, value in _series(metrics, "touchline_predictions_total").items():
         modes[key[1]] += value
     return dict(modes)
 

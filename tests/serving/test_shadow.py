@@ -1,4 +1,4 @@
-"""What a candidate forecasts in the shadow of production is for the gate alone."""
+"""No endpoint shows the shadow forecasts of a candidate; only the promotion gate uses them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from serving.settings import ServingSettings
 pytestmark = pytest.mark.medium
 
 PUBLISHED, SHADOW = "0.4321", "0.5432"
-"""Probabilities that nothing else has."""
+"""Probabilities that occur nowhere else."""
 
 WITHOUT_LAKE = ("celery", "task_status", "model/info", "healthcheck")
-"""Parts of paths that tell of the processes, and want a broker."""
+"""Parts of paths that report on processes and need a broker."""
 
 
 def rows(matches: pd.DataFrame, version: int, home: str) -> pd.DataFrame:
@@ -53,14 +53,16 @@ def test_no_endpoint_tells_what_the_candidate_forecasts(client: TestClient) -> N
     match_id = rows(load(), 1, PUBLISHED)["match_id"].iloc[0]
     values = {"match_id": match_id, "competition": COMPETITION, "week": week_of(REPLAY_AS_OF)}
     paths = client.get("/openapi.json").json()["paths"]
-    asked = [one for one, kinds in paths.items() if "get" in kinds and not any(part in one for part in WITHOUT_LAKE)]
+    lake_paths = [
+        path for path, methods in paths.items() if "get" in methods and not any(part in path for part in WITHOUT_LAKE)
+    ]
     most: dict[str, str | int] = {"order": "desc", "limit": 200}
     pages = {}
-    for one in asked:
-        known = {part["name"] for part in paths[one]["get"].get("parameters", ())}
-        params = {name: value for name, value in most.items() if name in known}
-        pages[one] = client.get(one.format_map(values), params=params)
-    told = {one: page.text for one, page in pages.items()}
-    seen = [path for path, text in told.items() if PUBLISHED in text]
-    assert {"/matches", "/matches/{match_id}", "/predict/{match_id}"} <= set(seen), "what is published is told"
-    assert not [path for path, text in told.items() if SHADOW in text or "987654" in text]
+    for path in lake_paths:
+        documented = {part["name"] for part in paths[path]["get"].get("parameters", ())}
+        params = {name: value for name, value in most.items() if name in documented}
+        pages[path] = client.get(path.format_map(values), params=params)
+    texts = {path: page.text for path, page in pages.items()}
+    seen = [path for path, text in texts.items() if PUBLISHED in text]
+    assert {"/matches", "/matches/{match_id}", "/predict/{match_id}"} <= set(seen), "published forecasts are shown"
+    assert not [path for path, text in texts.items() if SHADOW in text or "987654" in text]

@@ -1,4 +1,4 @@
-"""Nothing is computed for a caller who left; who cannot be answered is told so; who is let in is answered."""
+"""Nothing is computed for callers who left; requests beyond the capacity are shed, admitted ones are answered."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_client_that_hangs_up_is_not_computed_for(impatient: Service, stopped:
 
 @pytest.fixture
 def slow(impatient: Service) -> Iterator[None]:
-    """The worker's child runs a fifth of the time, in turns; it stands still longer than a caller is let in for."""
+    """The worker's child runs a fifth of the time; its pauses exceed the wait above which requests are shed."""
     child, over = _child(impatient), threading.Event()
 
     def hinder() -> None:
@@ -145,8 +145,8 @@ def test_under_more_than_can_be_answered_who_is_let_in_is_answered_in_time(impat
     assert statuses[200] > 0
     assert all(1 <= int(seconds) <= 30 for seconds in retry)
     _asks(impatient, "after-the-flood")
-    found = samples(httpx.get(f"{impatient.url}/metrics").text)
-    assert 1 <= found["touchline_shed_requests_total", "/predict/batch"] <= statuses[503]
+    metrics = samples(httpx.get(f"{impatient.url}/metrics").text)
+    assert 1 <= metrics["touchline_shed_requests_total", "/predict/batch"] <= statuses[503]
 
 
 @pytest.mark.slow
@@ -157,12 +157,12 @@ def test_nothing_is_computed_for_callers_of_an_api_that_was_killed_once_their_pa
     api = impatient.processes["api"]
     with ThreadPoolExecutor() as pool:
         headers = {"X-Request-ID": "orphaned"}
-        asked = pool.submit(httpx.post, f"{impatient.url}/predict", json=PAIR, headers=headers, timeout=20)
+        request = pool.submit(httpx.post, f"{impatient.url}/predict", json=PAIR, headers=headers, timeout=20)
         time.sleep(1)
         api.kill()
         api.wait()
-        assert isinstance(asked.exception(), httpx.HTTPError)  # it was let in
-    time.sleep(PATIENCE + 0.5)  # nobody was left to revoke the task: it tells itself when it is worth nothing
+        assert isinstance(request.exception(), httpx.HTTPError)  # it was admitted
+    time.sleep(PATIENCE + 0.5)  # no API is left to revoke the task, so it must expire by itself
     impatient.start_api()
     stopped.resume()
     _asks(impatient, "after-the-kill")
@@ -182,4 +182,5 @@ def _answered(service: Service) -> set[str]:
     """Request ids that the worker computed something for."""
     lines = (service.folder / "worker.log").read_text().splitlines()
     documents = [json.loads(line) for line in lines if line.startswith("{")]
-    return {one for document in documents if document["event"] == "tasks.executed" for one in document["request_ids"]}
+    executed = [document for document in documents if document["event"] == "tasks.executed"]
+    return {request_id for document in executed for request_id in document["request_ids"]}

@@ -1,4 +1,4 @@
-"""While an upgrade replaces one process after another, no request fails for meeting one of the other version."""
+"""While an upgrade replaces processes one by one, no request fails because it reaches one of another version."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_a_request_that_meets_a_worker_of_another_version_waits_for_one_of_its_o
         service.start_worker("other", "tests.support.previous_format_worker")
         service.wait_ready()
         with httpx.Client(base_url=service.url, timeout=100) as api, ThreadPoolExecutor(9) as callers:
-            asked = [callers.submit(api.post, "/predict", json=PAIR) for _ in range(8)]
-            asked.append(callers.submit(api.post, "/predict/batch", json={"matches": [PAIR] * 3}))
+            requests = [callers.submit(api.post, "/predict", json=PAIR) for _ in range(8)]
+            requests.append(callers.submit(api.post, "/predict/batch", json={"matches": [PAIR] * 3}))
             time.sleep(3)
-            assert not any(one.done() for one in asked)
+            assert not any(request.done() for request in requests)
             later = api.post("/predict/async/", json=PAIR)
-            assert later.status_code == 202, "its message is the same in all versions"
+            assert later.status_code == 202, "asynchronous tasks have the same message in all versions"
             service.start_worker()
-            assert [one.result().status_code for one in asked] == [200] * 9
+            assert [request.result().status_code for request in requests] == [200] * 9
             assert "unregistered task" in (service.folder / "other.log").read_text()
             assert [api.post("/predict", json=PAIR).status_code for _ in range(40)] == [200] * 40
     finally:
