@@ -16,36 +16,37 @@ def test_fixture_shows_its_published_forecast(api: FakeApi, open_page: OpenPage,
     app = open_page("match", match_id=MATCH)
     assert not app.exception
     assert "Arsenal win" in text(app)
-    assert "Saturday 14 March 2026 · 17:30 UTC · matchday" in text(app), "UTC once for a reader in UTC"
+    assert "Saturday 14 March 2026 · 17:30 UTC · matchday" in text(app), "a reader in UTC sees UTC only once"
 
 
 def test_insight_panel_has_all_sections(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
-    shown = text(open_page("match", match_id=MATCH))
-    assert '<b class="tl-ink-home">1.7</b><span>Arsenal</span>' in shown
-    assert shown.count('class="tl-line') == 5
-    assert shown.count('class="tl-contribution" title=') == 4, "home advantage and three ratings"
-    assert "as likely to win as" in shown
-    assert "Little data" not in shown
+    page_text = text(open_page("match", match_id=MATCH))
+    assert '<b class="tl-ink-home">1.7</b><span>Arsenal</span>' in page_text
+    assert page_text.count('class="tl-line') == 5
+    assert page_text.count('class="tl-contribution" title=') == 4, "home advantage and three ratings"
+    assert "as likely to win as" in page_text
+    assert "Little data" not in page_text
 
 
 def test_club_without_history_gives_a_warning(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.away_matches = 0
-    shown = text(open_page("match", match_id=MATCH))
-    assert "the data had 440 matches of Arsenal and no matches of Everton. The forecast treats Everton like" in shown
+    page_text = text(open_page("match", match_id=MATCH))
+    warning = "the data had 440 matches of Arsenal and no matches of Everton. The forecast treats Everton like"
+    assert warning in page_text
 
 
 def test_final_score_is_marked_among_the_likely_ones(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     drawn = next(row for row in api.rows if row["score"] == {"home": 1, "away": 1} and row["forecast"])
-    shown = text(open_page("match", match_id=drawn["match_id"]))
-    assert shown.count('class="tl-line tl-final"') == 1
+    page_text = text(open_page("match", match_id=drawn["match_id"]))
+    assert page_text.count('class="tl-line tl-final"') == 1
 
 
 def test_form_ratings_and_meetings_are_shown(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("match", match_id=MATCH)
-    shown = text(app)
-    assert shown.count('class="tl-chip tl-chip-') == 12
-    assert "3 in the data" in shown
-    assert "Elo before this match: Arsenal **1603**" in shown
+    page_text = text(app)
+    assert page_text.count('class="tl-chip tl-chip-') == 12
+    assert "3 in the data" in page_text
+    assert "Elo before this match: Arsenal **1603**" in page_text
     assert len(app.get("vega_lite_chart")) == 1
 
 
@@ -54,11 +55,11 @@ def test_missing_forecast_is_explained(api: FakeApi, open_page: OpenPage, text: 
     fixture, played = (next(row for row in api.rows if row["status"] == status) for status in ("scheduled", "played"))
     forecast, fixture["forecast"] = fixture["forecast"], None
     try:
-        shown = text(open_page("match", match_id=fixture["match_id"]))
+        page_text = text(open_page("match", match_id=fixture["match_id"]))
     finally:
         fixture["forecast"] = forecast
-    assert "No forecast published yet" in shown
-    assert "The published forecast does not change" not in shown
+    assert "No forecast published yet" in page_text
+    assert "The published forecast does not change" not in page_text
     assert played["forecast"] is None
     assert "No forecast was published for this match" in text(open_page("match", match_id=played["match_id"]))
 
@@ -76,9 +77,9 @@ def test_even_clubs_are_about_as_likely_to_win(api: FakeApi, log_odds: float, se
 
 
 def test_result_shows_whether_the_forecast_was_right(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
-    shown = text(open_page("match", match_id="eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"))
-    assert "**✗ Wrong.** The forecast gave the actual result" in shown
-    assert "RPS 0.151" in shown
+    page_text = text(open_page("match", match_id="eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"))
+    assert "**✗ Wrong.** The forecast gave the actual result" in page_text
+    assert "RPS 0.151" in page_text
 
 
 def test_predict_now_shows_the_result_of_its_task(api: FakeApi, open_page: OpenPage, text: PageText) -> None:

@@ -10,24 +10,24 @@ from tests.support.page_types import OpenPage, PageText
 
 def test_fixtures_are_listed_by_kick_off_with_forecasts(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page()
-    shown = text(app)
+    page_text = text(app)
     assert not app.exception
-    assert shown.index("Saturday 14 March 2026") < shown.index("Sunday 15 March 2026")
-    assert "Wolverhampton Wanderers" in shown
-    assert 'aria-label="home win' in shown
+    assert page_text.index("Saturday 14 March 2026") < page_text.index("Sunday 15 March 2026")
+    assert "Wolverhampton Wanderers" in page_text
+    assert 'aria-label="home win' in page_text
 
 
 def test_results_show_scores_and_verdicts(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
-    shown = text(open_page(show="Results"))
-    assert "✓ right" in shown
-    assert "✗ wrong" in shown
-    assert "tl-actual" in shown
-    assert "Favourite won: **" in shown
+    page_text = text(open_page(show="Results"))
+    assert "✓ right" in page_text
+    assert "✗ wrong" in page_text
+    assert "tl-actual" in page_text
+    assert "Favourite won: **" in page_text
 
 
 def test_link_can_select_a_club(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
-    shown = text(open_page(team="Fulham"))
-    assert shown.count('class="tl-match"') == shown.count("Fulham</span>") > 0
+    page_text = text(open_page(team="Fulham"))
+    assert page_text.count('class="tl-match"') == page_text.count("Fulham</span>") > 0
 
 
 def test_reader_in_utc_gets_no_hint_for_utc(api: FakeApi, open_page: OpenPage, text: PageText) -> None:

@@ -37,19 +37,19 @@ def test_same_club_twice_is_rejected(api: FakeApi, open_page: OpenPage, text: Pa
 def test_table_lists_every_club_by_expected_points(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("table")
     assert not app.exception
-    shown = text(app)
-    assert shown.count('class="tl-team"') == 20
-    assert 'title="places 18 to 20 of 20">Relegation</th>' in shown
-    assert shown.count("tl-meter tl-meter-play_off") == 20, "each competition has its own zones as columns"
-    assert "Thin lines separate the zones: Champions League, Relegation play-off, Relegation." in shown
-    assert shown.index("AFC Bournemouth") < shown.index("Wolverhampton Wanderers")
+    page_text = text(app)
+    assert page_text.count('class="tl-team"') == 20
+    assert 'title="places 18 to 20 of 20">Relegation</th>' in page_text
+    assert page_text.count("tl-meter tl-meter-play_off") == 20, "each competition has its own zones as columns"
+    assert "Thin lines separate the zones: Champions League, Relegation play-off, Relegation." in page_text
+    assert page_text.index("AFC Bournemouth") < page_text.index("Wolverhampton Wanderers")
 
 
 def test_table_says_what_is_unknown(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.table_flags = {"complete": False, "places_known": False}
-    shown = text(open_page("table"))
-    assert "This is not the whole season" in shown
-    assert "The promotion, European and relegation places of this competition are unknown" in shown
+    page_text = text(open_page("table"))
+    assert "This is not the whole season" in page_text
+    assert "The promotion, European and relegation places of this competition are unknown" in page_text
     api.table_flags = {"complete": True, "places_known": True}
     assert "unknown" not in text(open_page("table"))
 
@@ -57,10 +57,10 @@ def test_table_says_what_is_unknown(api: FakeApi, open_page: OpenPage, text: Pag
 def test_model_page_shows_baselines_and_calibration(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("model")
     assert not app.exception
-    shown = text(app)
-    assert "than the base rate" in shown
-    assert "Calibration: does 60% mean 60%?" in shown
-    assert ">Accuracy</th>" in shown
+    page_text = text(app)
+    assert "than the base rate" in page_text
+    assert "Calibration: does 60% mean 60%?" in page_text
+    assert ">Accuracy</th>" in page_text
     assert len(app.get("vega_lite_chart")) == 5
     assert app.metric[0].value == "version 3"
 
@@ -70,7 +70,9 @@ def test_drift_page_advises_and_shows_the_report(api: FakeApi, open_page: OpenPa
     assert not app.exception
     assert "review_drift" in text(app)
     axis = json.loads(app.get("vega_lite_chart")[0].proto.spec)["encoding"]["x"]["axis"]
-    assert [week[:10] for week in axis["values"]] == ["2025-08-18", "2026-03-02", "2026-03-09"], "no days in between"
+    assert [week[:10] for week in axis["values"]] == ["2025-08-18", "2026-03-02", "2026-03-09"], (
+        "the axis has one tick per week"
+    )
     assert "**Drifted: Pi difference, home form v away form.**" in text(app)
     assert "1 of 8" in [metric.value for metric in app.metric]
     assert not app.get("iframe")
@@ -81,10 +83,10 @@ def test_drift_page_advises_and_shows_the_report(api: FakeApi, open_page: OpenPa
 
 def test_drift_columns_have_labels_and_verdicts(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     api.drift_weeks[0]["columns"][0] |= {"p_value": None, "mean_window": None}
-    shown = text(open_page("drift"))
-    assert ">log_home_goals<" not in shown
-    assert 'title="log_home_goals">Expected goals, home (log)<' in shown
-    verdicts = [shown.count(f"<td>{verdict}</td>") for verdict in ("no drift", "drift", "no data")]
+    page_text = text(open_page("drift"))
+    assert ">log_home_goals<" not in page_text
+    assert 'title="log_home_goals">Expected goals, home (log)<' in page_text
+    verdicts = [page_text.count(f"<td>{verdict}</td>") for verdict in ("no drift", "drift", "no data")]
     assert verdicts == [6, 1, 1]
 
 
@@ -99,15 +101,15 @@ def test_model_versions_are_counted_if_there_are_several(api: FakeApi, open_page
 
 @pytest.mark.parametrize("page", PAGES)
 def test_clock_banner_is_on_every_page(page: str, api: FakeApi, open_page: OpenPage, text: PageText) -> None:
-    """Unless the clock shows the real time; only a replay can be advanced."""
+    """There is no banner if the clock shows the real time, and only that of a replay explains how to advance it."""
     sentence = "The clock is set to 13 Mar 2026, 12:00 UTC"
-    shown = text(open_page(page))
-    assert sentence in shown
-    assert "touchline advance" in shown
+    page_text = text(open_page(page))
+    assert sentence in page_text
+    assert "touchline advance" in page_text
     api.clock["clock"] = "fixed"
-    shown = text(open_page(page))
-    assert sentence in shown
-    assert "touchline advance</code> moves" not in shown
+    page_text = text(open_page(page))
+    assert sentence in page_text
+    assert "touchline advance</code> moves" not in page_text
     api.clock["clock"] = "now"
     assert sentence not in text(open_page(page))
 
