@@ -55,17 +55,19 @@ def explain(model: RatingBlend | OddsPool, x: Floats, features: Sequence[str]) -
 
 def _of_pool(model: OddsPool, x: Floats, features: Sequence[str]) -> list[Explanation]:
     """Explain a pool: its log-odds are a weighted sum of those of its two parts, and so are the contributions."""
-    odds, ratings = model.parts(x)
+    odds_log_odds, ratings = model.parts(x)
     names = [name for column, name in enumerate(features) if column not in (model.odds or ())]
-    explanations, priced = _of_blend(model.ratings_, ratings, names), model.uses_columns(odds)
-    odds_log_odds, mean_log_odds = odds[:, 0] - odds[:, 1], float(model.usual_[0] - model.usual_[1])
+    explanations, priced = _of_blend(model.ratings_, ratings, names), model.uses_columns(odds_log_odds)
+    by_odds, baseline = odds_log_odds[:, 0] - odds_log_odds[:, 1], float(model.usual_[0] - model.usual_[1])
     odds_weight, ratings_weight = (float(weight) for weight in model.weights_)
     return [
         Explanation(
-            average=ratings_weight * by_ratings.average + odds_weight * mean_log_odds,
-            contributions={system: ratings_weight * share for system, share in by_ratings.contributions.items()}
-            | {ODDS: odds_weight * (float(odds_log_odds[row]) - mean_log_odds)},
-            log_odds=ratings_weight * by_ratings.log_odds + odds_weight * float(odds_log_odds[row]),
+            average=ratings_weight * by_ratings.average + odds_weight * baseline,
+            contributions={
+                system: ratings_weight * contribution for system, contribution in by_ratings.contributions.items()
+            }
+            | {ODDS: odds_weight * (float(by_odds[row]) - baseline)},
+            log_odds=ratings_weight * by_ratings.log_odds + odds_weight * float(by_odds[row]),
         )
         if priced[row]
         else by_ratings
@@ -84,7 +86,7 @@ def _of_blend(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Ex
     for member, group in zip(model.members_, groups, strict=True):
         mean_row[0, list(group)] = member["scale"].mean_
     log_odds, mean_log_odds = _log_odds(model, x), _log_odds(model, mean_row)
-    shares: dict[str, Floats] = {}
+    contributions: dict[str, Floats] = {}
     for number, (member, group) in enumerate(zip(model.members_, groups, strict=True)):
         scale = member["scale"]
         terms = (x[:, list(group)] - scale.mean_) / scale.scale_ * member["logit"].coef_
@@ -93,11 +95,11 @@ def _of_blend(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Ex
         slope = np.where(differs, (log_odds[number] - mean_log_odds[number]) / np.where(differs, total, 1.0), 0.0)
         for column, term in zip(group, terms.T, strict=True):
             system = _SYSTEM.get(features[column], features[column])
-            shares[system] = shares.get(system, 0.0) + slope * term
+            contributions[system] = contributions.get(system, 0.0) + slope * term
     return [
         Explanation(
             average=float(mean_log_odds.sum()),
-            contributions={system: float(share[row]) for system, share in shares.items()},
+            contributions={system: float(values[row]) for system, values in contributions.items()},
             log_odds=float(log_odds[:, row].sum()),
         )
         for row in range(len(x))
@@ -115,7 +117,8 @@ def of_both_orders(explanation: Explanation, swapped: Explanation) -> Explanatio
     return Explanation(
         average=(explanation.average - swapped.average) / 2,
         contributions={
-            system: (share - swapped.contributions[system]) / 2 for system, share in explanation.contributions.items()
+            system: (contribution - swapped.contributions[system]) / 2
+            for system, contribution in explanation.contributions.items()
         },
         log_odds=(explanation.log_odds - swapped.log_odds) / 2,
     )

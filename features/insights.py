@@ -30,12 +30,13 @@ FIELDS = (
     pa.field(
         "scorelines", pa.list_(pa.struct([("home", pa.int8()), ("away", pa.int8()), ("probability", pa.float64())]))
     ),
-    pa.field("usual_log_odds", pa.float64()),  # this and `shares` are null for a model that cannot be explained
+    # Both are null for a model that cannot be explained. They keep their first names: the baseline, the contributions.
+    pa.field("usual_log_odds", pa.float64()),
     pa.field("shares", pa.list_(pa.struct([("rating", pa.string()), ("share", pa.float64())]))),
     *(pa.field(name, pa.float64()) for name in ODDS),  # the odds that the model used, null without odds
     pa.field("odds_known_at", pa.timestamp("us", tz="UTC")),
 )
-"""Columns added to a published forecast; null in rows that were published by an older version."""
+"""Columns added to a published forecast; null in rows that were published by an older release."""
 
 
 def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home: Floats, away: Floats) -> pd.DataFrame:
@@ -69,8 +70,8 @@ def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home:
                 ]
                 for row in range(len(p))
             ],
-            "usual_log_odds": [log_odds for log_odds, _ in explanations],
-            "shares": [shares for _, shares in explanations],
+            "usual_log_odds": [baseline_log_odds for baseline_log_odds, _ in explanations],
+            "shares": [contributions for _, contributions in explanations],
         }
     )
 
@@ -78,7 +79,7 @@ def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home:
 def _explain(
     model: Any, x: Floats, neutral: NDArray[np.bool_]
 ) -> list[tuple[float | None, list[dict[str, Any]] | None]]:
-    """Return average log-odds and shares of each forecast, None if the model cannot be explained."""
+    """Return baseline log-odds and contributions of each forecast, None if the model cannot be explained."""
     estimator = getattr(model, "estimator", None)
     if not isinstance(estimator, RatingBlend | OddsPool):
         return [(None, None)] * len(x)
@@ -89,6 +90,6 @@ def _explain(
         for row, other in zip(np.flatnonzero(neutral), swapped, strict=True):
             explanations[row] = of_both_orders(explanations[row], other)
     return [
-        (item.average, [{"rating": name, "share": share} for name, share in item.contributions.items()])
+        (item.average, [{"rating": name, "share": contribution} for name, contribution in item.contributions.items()])
         for item in explanations
     ]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.odds import market
-from features.ratings.rating_state import ATTACK, ELO, ELO_PLAIN, LEVEL, PI_AWAY, PI_HOME, POISSON_ENGINES
+from features.ratings.rating_state import ATTACK, ELO, ELO_PLAIN, LEVEL, PI_AWAY, PI_HOME, POISSON_STATISTICS
 
 Floats = NDArray[np.float64]
 
@@ -66,8 +66,8 @@ SYSTEMS = {
 """Features of each rating system."""
 
 HOME_POINTS = 60.0
-"""Home advantage in Elo points, omitted on neutral ground. It need not be exact. With a home side, the model's
-intercept corrects it. On neutral ground, errors cancel out, because both orders of the clubs are forecast."""
+"""Home advantage in Elo points. It need not be exact: with a home side, the model's intercept corrects it. On neutral
+ground it is omitted, and averaging both orders of the clubs cancels the model's intercept."""
 
 
 def _expected_goals(rating: Floats) -> Floats:
@@ -84,15 +84,17 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
     neutral : (n,) True if neither club is at home.
     market : (n, 2) log-odds of the bookmakers, `features.odds.market`; None without odds.
     """
-    ground = np.where(neutral, 0.0, 1.0)
-    elo = (home[:, ELO] + ground * HOME_POINTS - away[:, ELO]) / 400.0
+    home_indicator = np.where(neutral, 0.0, 1.0)
+    elo = (home[:, ELO] + home_indicator * HOME_POINTS - away[:, ELO]) / 400.0
     pi = _expected_goals(home[:, PI_HOME]) - _expected_goals(away[:, PI_AWAY])
     pi_reverse = _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME])
     if neutral.any():  # without a home side, use the mean of a club's two ratings
         means = [_expected_goals((side[:, PI_HOME] + side[:, PI_AWAY]) / 2) for side in (home, away)]
         pi, pi_reverse = (np.where(neutral, means[0] - means[1], difference) for difference in (pi, pi_reverse))
-    rates = [rate for engine in range(POISSON_ENGINES) for rate in log_rates(home, away, ground, engine)]
-    plain = (home[:, ELO_PLAIN] + ground * HOME_POINTS - away[:, ELO_PLAIN]) / 400.0
+    rates = [
+        rate for statistic in range(POISSON_STATISTICS) for rate in log_rates(home, away, home_indicator, statistic)
+    ]
+    plain = (home[:, ELO_PLAIN] + home_indicator * HOME_POINTS - away[:, ELO_PLAIN]) / 400.0
     odds = np.full((len(home), 2), np.nan) if market is None else market
     return np.column_stack([elo, pi, pi_reverse, *rates, plain, odds])
 
@@ -105,11 +107,11 @@ def swap_sides(x: Floats) -> Floats:
     return out
 
 
-def log_rates(home: Floats, away: Floats, ground: Floats, engine: int = 0) -> tuple[Floats, Floats]:
-    """Compute the log expected counts (n,) of both sides: goals (engine 0), shots on target (1) or shots (2)."""
-    attack, level = ATTACK + 2 * engine, LEVEL + 2 * engine
+def log_rates(home: Floats, away: Floats, home_indicator: Floats, statistic: int = 0) -> tuple[Floats, Floats]:
+    """Compute the log expected counts (n,) of both sides: goals (statistic 0), shots on target (1) or shots (2)."""
+    attack, level = ATTACK + 2 * statistic, LEVEL + 2 * statistic
     return (
-        home[:, level] + ground * home[:, level + 1] + home[:, attack] - away[:, attack + 1],
+        home[:, level] + home_indicator * home[:, level + 1] + home[:, attack] - away[:, attack + 1],
         home[:, level] + away[:, attack] - home[:, attack + 1],
     )
 

@@ -51,8 +51,8 @@ def outcome_model(
     del seed
     names = [] if features is None else list(features)
     groups = groups_of([name for name in names if name not in ODDS_FEATURES]) if blend and names else None
-    odds = [names.index(name) for name in ODDS_FEATURES if name in names]
-    return OddsPool(odds, groups, regularisation) if odds else RatingBlend(groups, regularisation)
+    odds_columns = [names.index(name) for name in ODDS_FEATURES if name in names]
+    return OddsPool(odds_columns, groups, regularisation) if odds_columns else RatingBlend(groups, regularisation)
 
 
 def reference_model() -> RatingBlend:

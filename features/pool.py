@@ -22,12 +22,18 @@ MIN_MATCHES_WITH_ODDS = 380
 """Minimum number of training matches with odds: a season of a league of twenty. With fewer, the odds get weight 0."""
 
 
-def pooled(odds: Floats, ratings: Floats, weight: float) -> Floats:
-    """Pool two forecasts (n, 3): probabilities (n, 3) proportional to odds * ratings^weight; Genest & Zidek (1986)."""
-    return np.asarray(softmax(np.log(odds) + weight * np.log(ratings), axis=1))
+def pooled(by_odds: Floats, by_ratings: Floats, weight: float) -> Floats:
+    """Pool two forecasts: probabilities (n, 3) proportional to by_odds * by_ratings^weight; Genest & Zidek (1986).
+
+    Parameters
+    ----------
+    by_odds, by_ratings : (n, 3) probabilities by odds and by ratings.
+    weight : of the ratings; the odds have weight 1.
+    """
+    return np.asarray(softmax(np.log(by_odds) + weight * np.log(by_ratings), axis=1))
 
 
-def pool_weight(odds: Floats, ratings: Floats, outcomes: NDArray[np.int64]) -> float:
+def pool_weight(by_odds: Floats, by_ratings: Floats, outcomes: NDArray[np.int64]) -> float:
     """Find the weight of the ratings, 0 to 1, that minimises the log loss; the odds have weight 1.
 
     With a fitted weight for the odds too, or with free coefficients on the log-odds of both, forecasts of seasons
@@ -35,12 +41,12 @@ def pool_weight(odds: Floats, ratings: Floats, outcomes: NDArray[np.int64]) -> f
 
     Parameters
     ----------
-    odds, ratings : (n, 3) probabilities by odds and by ratings.
+    by_odds, by_ratings : (n, 3) probabilities by odds and by ratings.
     outcomes : (n,) labels: 0 home, 1 draw, 2 away.
     """
 
     def loss(weight: float) -> float:
-        return float(log_loss(pooled(odds, ratings, weight), outcomes).mean())
+        return float(log_loss(pooled(by_odds, by_ratings, weight), outcomes).mean())
 
     return float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)
 
@@ -72,27 +78,27 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit on input (n, n_features), with NaN for missing odds, and ordered labels (n,)."""
         x, labels = validate_data(self, X, y, ensure_all_finite="allow-nan")
-        odds, ratings = self.parts(x)
+        odds_log_odds, ratings = self.parts(x)
         self.ratings_ = RatingBlend(self.groups, self.C).fit(ratings, labels)
         self.classes_ = self.ratings_.classes_
-        priced = has_odds(odds)
+        priced = has_odds(odds_log_odds)
         self.weights_, self.usual_ = np.array([0.0, 1.0]), np.zeros(2)
         if priced.sum() >= MIN_MATCHES_WITH_ODDS and len(self.classes_) == 3:
             index = np.searchsorted(self.classes_, labels[priced])
-            by_odds, by_ratings = _probabilities(odds[priced]), self.ratings_.predict_proba(ratings[priced])
+            by_odds, by_ratings = _probabilities(odds_log_odds[priced]), self.ratings_.predict_proba(ratings[priced])
             if log_loss(by_odds, index).mean() < log_loss(by_ratings, index).mean():
                 self.weights_ = np.array([1.0, pool_weight(by_odds, by_ratings, index)])
-                self.usual_ = odds[priced].mean(axis=0)
+                self.usual_ = odds_log_odds[priced].mean(axis=0)
         return self
 
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Predict probabilities (n, n_classes) in the order of `classes_`."""
         check_is_fitted(self)
-        odds, ratings = self.parts(validate_data(self, X, reset=False, ensure_all_finite="allow-nan"))
+        odds_log_odds, ratings = self.parts(validate_data(self, X, reset=False, ensure_all_finite="allow-nan"))
         p = self.ratings_.predict_proba(ratings)
-        priced = self.uses_columns(odds)
+        priced = self.uses_columns(odds_log_odds)
         if priced.any():
-            p[priced] = pooled(_probabilities(odds[priced]), p[priced], float(self.weights_[1]))
+            p[priced] = pooled(_probabilities(odds_log_odds[priced]), p[priced], float(self.weights_[1]))
         return p
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
@@ -106,9 +112,9 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             return np.full((len(x), 2), np.nan), x
         return x[:, list(self.odds)], np.delete(x, list(self.odds), axis=1)
 
-    def uses_columns(self, odds: Floats) -> NDArray[np.bool_]:
+    def uses_columns(self, odds_log_odds: Floats) -> NDArray[np.bool_]:
         """Return a mask (n,) of the rows whose odds have a weight, from the columns of the odds (n, 2)."""
-        return has_odds(odds) & bool(self.weights_[0])
+        return has_odds(odds_log_odds) & bool(self.weights_[0])
 
     def __sklearn_tags__(self) -> Tags:
         """Allow a poor score in scikit-learn's checks: their classes have no order, but this model needs one."""
@@ -118,11 +124,11 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return tags
 
 
-def has_odds(odds: Floats) -> NDArray[np.bool_]:
+def has_odds(odds_log_odds: Floats) -> NDArray[np.bool_]:
     """Return a mask (n,) of the rows with odds, from the columns of the odds (n, 2)."""
-    return np.asarray(np.isfinite(odds).all(axis=1))
+    return np.asarray(np.isfinite(odds_log_odds).all(axis=1))
 
 
-def _probabilities(odds: Floats) -> Floats:
+def _probabilities(odds_log_odds: Floats) -> Floats:
     """Convert log-odds (n, 2) of home and away against a draw to probabilities (n, 3)."""
-    return np.asarray(softmax(np.insert(odds, 1, 0.0, axis=1), axis=1))
+    return np.asarray(softmax(np.insert(odds_log_odds, 1, 0.0, axis=1), axis=1))

@@ -74,11 +74,13 @@ def _forecast_season(
         states_of(run.team_states, remaining[side], remaining["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for side in ("home_team", "away_team")
     )
-    ground = np.where(remaining["neutral"], 0.0, 1.0)
-    x = model_input(home, away, ground == 0)[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
+    home_indicator = np.where(remaining["neutral"], 0.0, 1.0)
+    x = model_input(home, away, home_indicator == 0)[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
     p = model.predict_proba(x)
     forecasts = remaining[["match_id"]].assign(home=p[:, 0], draw=p[:, 1], away=p[:, 2])
-    simulated = simulate(mid_season, forecasts, np.column_stack(log_rates(home, away, ground)), runs=runs, seed=seed)
+    simulated = simulate(
+        mid_season, forecasts, np.column_stack(log_rates(home, away, home_indicator)), runs=runs, seed=seed
+    )
     no_forecasts, no_rates = forecasts.head(0), np.zeros((0, 2))
     final = simulate(season.reset_index(drop=True), no_forecasts, no_rates, runs=1)
     played = mid_season[mid_season["status"] == Status.PLAYED].reset_index(drop=True)

@@ -28,7 +28,7 @@ MIN_MATCHES = 100
 difference between models."""
 
 NON_INFERIORITY_MARGIN = 0.001
-"""Largest RPS by which a candidate may be worse than production, at the upper end of the 95 % interval.
+"""Largest RPS difference by which a candidate may be worse than production, at the upper end of the 95 % interval.
 
 It is half a per cent of a typical RPS of 0.2. A retrained copy passes on a hundred matches. A different model needs
 clear evidence that it is as good or better. A candidate that is significantly worse fails even if the difference is
@@ -172,7 +172,10 @@ def _trained_before(evidence: Evidence) -> Condition:
     if n_foreign:
         why = f"{n_foreign} forecasts were made by another version"
     elif n_leaked:
-        why = f"{n_leaked} of the evaluated matches are in its training data, or were forecast by an earlier fit"
+        why = (
+            f"{n_leaked} of the evaluated matches are in its training data, or were forecast by a model "
+            "trained on less data"
+        )
     else:
         why = f"trained through {through:%Y-%m-%d}, evaluated from {first:%Y-%m-%d} on"
     passed = not n_foreign and not n_leaked

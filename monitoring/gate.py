@@ -173,7 +173,7 @@ def to_dict(
 
     Returns
     -------
-    The decision. The fields `open` and `judged_since` have the names of the first version, because older documents
+    The decision. The fields `open` and `judged_since` have the names of the first release, because older documents
     stay in the lake: `open` is True if the decision, or a condition, passed.
     """
     same = before if before is not None and before.get("candidate") == decision.candidate else {}

@@ -30,7 +30,7 @@ def daily_refresh(
 def weekly_retraining(
     registry: dg.ResourceParam[Registry], lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Every Tuesday: train a candidate, also on the running season, unless one in staging is still being evaluated."""
+    """Every Tuesday: train a candidate, also on the current season, unless one in staging is still being evaluated."""
     if reason := staging_busy(registry, lake, clock.as_of()):
         return dg.SkipReason(reason)
     return dg.RunRequest(run_config=retraining_config("weekly schedule"))

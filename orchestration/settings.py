@@ -31,8 +31,8 @@ class PipelineSettings(InstanceSettings):
     )
     first_published_week: date | None = Field(
         None,
-        description="A day in the first week to forecast and score; default: the week in which the current season "
-        "begins, or 2025-06-30 if that is earlier. Past weeks are forecast only when TOUCHLINE_AS_OF is in the past.",
+        description="A day in the first week to forecast and score. Default: 2025-06-30; with TOUCHLINE_AS_OF in an "
+        "earlier season, that season's first week. Past weeks are forecast only when TOUCHLINE_AS_OF is in the past.",
     )
     evaluation_first_season: int = Field(
         2018,  # of the bundled data, three seasons after burn-in are left for training, and seven for evaluation

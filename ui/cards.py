@@ -23,8 +23,8 @@ A 60% favourite should fail to win **four times in ten**, so a single surprise p
 whether outcomes with a forecast of 60% really happen 60% of the time.
 
 **✓ right** means that the favourite won, that is, the most likely outcome happened. The number beside it is the
-probability that the forecast gave to the actual result. A draw is hardly ever the most likely outcome, neither for this
-model nor for bookmakers.
+probability that the forecast gave to the actual result. A draw is hardly ever the most likely outcome, either for this
+model or for bookmakers.
 
 Every forecast was published **before kick-off** and is never changed afterwards.
 """

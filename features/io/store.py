@@ -98,7 +98,7 @@ class Lake:
 
     def _cast_to_schema(self, table: pa.Table, schema: pa.Schema, path: str, whole: bool) -> pa.Table:
         """Cast a table to the schema; raises CorruptArtefactError if a column is missing or cannot be cast."""
-        advice = f"it was written by another version; materialise {path.partition('/')[0]!r} again"
+        advice = f"it was written by another release; materialise {path.partition('/')[0]!r} again"
         if whole and (missing := sorted(set(schema.names) - set(table.column_names))):
             raise CorruptArtefactError(f"{self.root}/{path} lacks {missing}: {advice}")
         try:

@@ -45,8 +45,8 @@ class PoissonParams(NamedTuple):
 
     log lambda_home = level + home + attack_home - defence_away, log lambda_away = level + attack_away - defence_home;
     each match moves the ratings by a step along the gradient of its Poisson likelihood, scaled by the division's level.
-    `rate` is the step of clubs, `division_rate` that of the division. The same engine runs on goals, on shots on target
-    and on shots.
+    `rate` is the step of clubs, `division_rate` that of the division. There is one set of these ratings for
+    each statistic: goals, shots on target and shots.
     """
 
     rate: float = 0.025

@@ -38,8 +38,9 @@ N_POOLED_COLUMNS = ELO_PLAIN
 """Number of leading columns that revert to the mean of the division's clubs in summer; the others do not."""
 CLUB_COLUMNS = PLAYED + 1
 DIVISION_COLUMNS = len(STATE_COLUMNS) - CLUB_COLUMNS
-POISSON_ENGINES = 3
-"""Number of Poisson engines (goals, shots on target, shots). Each has two club columns and two division columns."""
+POISSON_STATISTICS = 3
+"""Number of statistics with Poisson ratings: goals, shots on target, shots. Each has two columns of clubs and two of
+divisions."""
 
 
 STEP_DTYPE = np.dtype(
@@ -55,8 +56,8 @@ STEP_DTYPE = np.dtype(
         ("gain_after_summer", float),
         ("gain_after_promotion", float),
         ("gain_fade", float),
-        ("rate", float, (POISSON_ENGINES,)),
-        ("division_rate", float, (POISSON_ENGINES,)),
+        ("rate", float, (POISSON_STATISTICS,)),
+        ("division_rate", float, (POISSON_STATISTICS,)),
     ]
 )
 """The coefficients that every match needs, as one record: passing arrays to the compiled functions costs more."""
@@ -83,20 +84,21 @@ class RatingCoefficients(NamedTuple):
 def _coefficients_of(params: RatingParams, tier: int) -> tuple[Any, ...]:
     """Return one division's row of each field of `RatingCoefficients`."""
     elo, plain, pi, gain = params.elo, params.elo_plain, params.pi, params.gain
-    engines = (params.poisson, params.shots_on_target, params.shots)
+    statistics = (params.poisson, params.shots_on_target, params.shots)
     step = (
         *(elo.k, elo.gamma, elo.home_advantage, plain.k, plain.gamma, plain.home_advantage, pi.rate, pi.carry),
         *(gain.after_summer, gain.after_promotion, gain.fade),
-        [engine.rate for engine in engines],
-        [engine.division_rate for engine in engines],
+        [statistic.rate for statistic in statistics],
+        [statistic.division_rate for statistic in statistics],
     )
     return (
         step,
-        [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0] + [0.0] * (2 * POISSON_ENGINES),
+        [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0] + [0.0] * (2 * POISSON_STATISTICS),
         [elo.promoted_offset, pi.promoted_offset, pi.promoted_offset]
-        + [engine.promoted_offset for engine in engines for _ in ("attack", "defence")],
-        [elo.mean_reversion, 0.0, 0.0] + [engine.mean_reversion for engine in engines for _ in ("attack", "defence")],
-        [value for engine in engines for value in (engine.level, engine.home)],
+        + [statistic.promoted_offset for statistic in statistics for _ in ("attack", "defence")],
+        [elo.mean_reversion, 0.0, 0.0]
+        + [statistic.mean_reversion for statistic in statistics for _ in ("attack", "defence")],
+        [value for statistic in statistics for value in (statistic.level, statistic.home)],
     )
 
 

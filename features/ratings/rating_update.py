@@ -28,7 +28,7 @@ from features.ratings.rating_state import (
     PI_AWAY,
     PI_HOME,
     PLAYED,
-    POISSON_ENGINES,
+    POISSON_STATISTICS,
 )
 
 
@@ -40,7 +40,7 @@ class MatchArrays(NamedTuple):
     season: NDArray[np.int64]  # (n,) year of its start
     home: NDArray[np.int64]  # (n,) row of the club
     away: NDArray[np.int64]  # (n,) row of the club
-    counts: NDArray[np.float64]  # (n, POISSON_ENGINES, 2) of the home and the away side, NaN if unknown
+    counts: NDArray[np.float64]  # (n, POISSON_STATISTICS, 2) of the home and the away side, NaN if unknown
     neutral: NDArray[np.bool_]  # (n,)
     known: NDArray[np.bool_]  # (n,) whether the match has a score
 
@@ -109,23 +109,23 @@ def _update_pi(h, a, d, home_state, away_state, neutral, difference, clubs, tota
 
 @njit(cache=True)
 def _update_poisson(
-    engine, h, a, d, home_state, away_state, home_indicator, home_count, away_count, clubs, divisions, total, step
+    statistic, h, a, d, home_state, away_state, home_indicator, home_count, away_count, clubs, divisions, total, step
 ):
     """Update attack, defence and the division's level with one count of both sides (goals, shots on target, shots)."""
-    attack, defence, level = ATTACK + 2 * engine, ATTACK + 2 * engine + 1, LEVEL + 2 * engine
+    attack, defence, level = ATTACK + 2 * statistic, ATTACK + 2 * statistic + 1, LEVEL + 2 * statistic
     average = np.exp(home_state[level])
     home_rate = np.exp(
         home_state[level] + home_indicator * home_state[level + 1] + home_state[attack] - away_state[defence]
     )
     away_rate = np.exp(home_state[level] + away_state[attack] - home_state[defence])
     error_home, error_away = (home_count - home_rate) / average, (away_count - away_rate) / average
-    rate, division_rate = step.rate[engine], step.division_rate[engine]
+    rate, division_rate = step.rate[statistic], step.division_rate[statistic]
     _add(h, d, attack, rate * home_state[GAIN] * error_home, clubs, total)
     _add(a, d, defence, -rate * away_state[GAIN] * error_home, clubs, total)
     _add(a, d, attack, rate * away_state[GAIN] * error_away, clubs, total)
     _add(h, d, defence, -rate * home_state[GAIN] * error_away, clubs, total)
-    divisions[d, 2 * engine] += division_rate * (error_home + error_away) / 2
-    divisions[d, 2 * engine + 1] += home_indicator * division_rate * (error_home - error_away) / 2
+    divisions[d, 2 * statistic] += division_rate * (error_home + error_away) / 2
+    divisions[d, 2 * statistic + 1] += home_indicator * division_rate * (error_home - error_away) / 2
 
 
 @njit(cache=True)
@@ -174,11 +174,11 @@ def update_ratings(matches, state, coefficients):
             home_indicator = 0.0 if neutral else 1.0
             _update_elo(h, a, d, home_state, away_state, home_indicator, difference, clubs, total, step)
             _update_pi(h, a, d, home_state, away_state, neutral, difference, clubs, total, step)
-            for engine in range(POISSON_ENGINES):
-                home_count, away_count = matches.counts[i, engine, 0], matches.counts[i, engine, 1]
+            for statistic in range(POISSON_STATISTICS):
+                home_count, away_count = matches.counts[i, statistic, 0], matches.counts[i, statistic, 1]
                 if not (np.isnan(home_count) or np.isnan(away_count)):
                     _update_poisson(
-                        engine,
+                        statistic,
                         h,
                         a,
                         d,

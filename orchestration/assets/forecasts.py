@@ -123,7 +123,7 @@ def _with_shadow(
 ) -> pd.DataFrame:
     """The week's shadow table with the candidate's rows updated.
 
-    A candidate that was trained on the running season cannot forecast weeks before its last training match.
+    A candidate that was trained on the current season cannot forecast weeks before its last training match.
     """
     by_candidate = before["model_version"] == model.version.version
     backdated = clock.replaying and monday(week) > model.version.trained_through

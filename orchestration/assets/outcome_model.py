@@ -25,7 +25,7 @@ AUTOMATIC_RUN_TAGS = {"dagster/schedule_name", "dagster/sensor_name"}
 
 
 class TrainingConfig(dg.Config):
-    """How to train. The defaults give a model that may forecast every week of the running season.
+    """How to train. The defaults give a model that may forecast every week of the current season.
 
     With `blend`, each rating system gets its own model, and the models are pooled with equal weights. If the same
     training has been done before and its version is no longer staged, a `reason` stages that version again.

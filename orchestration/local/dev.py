@@ -40,7 +40,7 @@ def dev_commands(settings: LocalSettings) -> dict[str, str]:
     for name in RELOADED:
         command = shlex.quote(commands[name].removeprefix("exec "))
         commands[name] = f"exec watchfiles --filter python --target-type command {command} {' '.join(WATCHED)}"
-    if "mlflow" in commands:  # the worker asks for the production version every few seconds
+    if "mlflow" in commands:  # otherwise MLflow logs every poll by the worker
         commands["mlflow"] += " --uvicorn-opts '--log-level warning'"
     commands["ui"] += " --server.runOnSave true"
     return commands

@@ -12,7 +12,7 @@ from orchestration.steps import lake_tables
 
 
 def retraining_config(reason: str) -> dict[str, object]:
-    """Run configuration of a retraining on all known results, including the running season's."""
+    """Run configuration of a retraining on all known results, including the current season's."""
     return {"ops": {"outcome_model": {"config": {"include_running_season": True, "reason": reason}}}}
 
 

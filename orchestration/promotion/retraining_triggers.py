@@ -44,11 +44,11 @@ def performance_alarm(report: Mapping[str, Any] | None, production: int | None) 
     if recent is None or recent["matches"] < RECENT_MATCHES:
         return None
     until = recent["to"][:10]
-    on = f"on the last {recent['matches']} matches of version {production} to {until}"
-    for name in ("base", "elo"):
+    on = f"on the last {recent['matches']} matches of version {production}, up to {until}"
+    for name, baseline in (("base", "the base rate"), ("elo", "plain Elo")):
         against = recent["against"].get(name)
         if against and against["low"] is not None and against["low"] > 0:
-            return Alarm(f"performance {name} {production} {until}", f"worse than {name} {on}")
+            return Alarm(f"performance {name} {production} {until}", f"worse than {baseline} {on}")
     error, limit = recent["calibration"]["error"], CALIBRATION_ALARM_FACTOR * recent["calibration"]["limit"]
     if error > limit:
         return Alarm(f"calibration {production} {until}", f"calibration error {error:.3f} above {limit:.3f} {on}")

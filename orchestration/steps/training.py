@@ -58,10 +58,10 @@ class Recipe:
 
 
 def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> NDArray[np.bool_]:
-    """Mask of the rows to train on: played matches of complete seasons, optionally of the running one too.
+    """Mask of the rows to train on: played matches of complete seasons, optionally of the current one too.
 
     A season is complete when all its matches are played or the next season has begun. A model of complete seasons may
-    forecast every week of the running season; one that was trained on the running season may forecast later weeks only.
+    forecast every week of the current season; one that was trained on the current season may forecast later weeks only.
     """
     played = (matches["status"] == Status.PLAYED).to_numpy()
     if include_running_season:

@@ -36,7 +36,8 @@ def forecasts_of_week(
     """The table of a week at `as_of`.
 
     Rows of `published` stay as they are once their match has kicked off. Upcoming matches are forecast with everything
-    known at `as_of`. In a replay, played matches without a published forecast get the one of the Monday of their week.
+    known at `as_of`. In a replay, played matches without a published forecast are forecast as of the Monday of their
+    week.
     """
     due = matches_of_week(matches, week)
     due = due[due["status"] != Status.POSTPONED]
@@ -58,11 +59,11 @@ def _forecast_at(model: LoadedModel, matches: pd.DataFrame, fixtures: pd.DataFra
     if fixtures.empty:
         return empty_table(PUBLISHED)
     known, version = as_known_at(matches, as_of), model.version
-    pools = known["competition"].map(country_of)
+    countries = known["competition"].map(country_of)
     parts = []
     # One country at a time, as in `team_states`, because `features_as_of` is the last result of the same country.
-    for pool, due in fixtures.groupby(fixtures["competition"].map(country_of)):
-        states = compute_ratings(known[pools == pool]).team_states
+    for country, due in fixtures.groupby(fixtures["competition"].map(country_of)):
+        states = compute_ratings(known[countries == country]).team_states
         parts.append(forecast(model, due, states, version.version, version.trained_through, as_of))
     return pd.concat(parts, ignore_index=True)
 

@@ -91,7 +91,7 @@ _DESCRIPTIONS = {
     431: "The headers are too large or too many.",
     500: "The task failed, or an unexpected error occurred.",
     503: "A dependency of the service is down or overloaded; retry after Retry-After seconds.",
-    504: "No worker answered in time; the task was revoked.",
+    504: "No worker answered in time; the task was cancelled.",
 }
 
 

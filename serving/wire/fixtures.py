@@ -72,7 +72,7 @@ class Fixture:
 
     @classmethod
     def from_wire(cls, arguments: Mapping[str, Any]) -> Fixture:
-        """Read the argument of task `PREDICT`, without fields that another version may have added."""
+        """Read the argument of task `PREDICT`, without fields that another release may have added."""
         known = {field.name: arguments[field.name] for field in fields(cls) if field.name in arguments}
         return cls(**{"in_lake": arguments.get("listed", True), **known})  # named `listed` up to version 0.1
 

@@ -9,6 +9,6 @@ It is part of the task's name, so a worker refuses a task whose columns it canno
 sends the task again until a worker of its own version takes it.
 """
 PREDICT = "serving.predict"
-"""Forecast one match; the result is stored for a client that asks for it later. Understood by every version."""
+"""Forecast one match; the result is stored for a client that asks for it later. Understood by every release."""
 PREDICT_COLUMNS = f"serving.predict_columns.{WIRE_FORMAT_VERSION}"
 """Forecast the matches of one or several waiting requests: columns in, columns out."""

@@ -62,7 +62,7 @@ def configuration() -> dict[str, Any]:
         else {**transport, "socket_timeout": 30, "visibility_timeout": settings.visibility_timeout_seconds},
         "touchline_batch_size": settings.worker_batch_size,
         "touchline_result_ttl_seconds": settings.result_ttl_seconds,
-        "touchline_on_report": observe_batch,
+        "touchline_on_report": observe_batch,  # read by `serving.worker.batching.strategy`, like the batch size
     }
 
 

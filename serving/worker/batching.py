@@ -161,7 +161,11 @@ def _to_invocation(request: Request) -> TaskInvocation:
 
 
 def strategy(task: Any, app: Celery, consumer: Any, **_: Any) -> Callable[..., None]:
-    """How the worker's main process handles a message of our tasks (Celery's `Task.Strategy`)."""
+    """How the worker's main process handles a message of our tasks (Celery's `Task.Strategy`).
+
+    Celery finds this function by the string in `serving.worker.tasks.STRATEGY`. The `touchline_` settings are set in
+    `serving.worker.app.configuration`.
+    """
     batcher: Batcher | None = getattr(consumer, "touchline_batcher", None)
     if batcher is None or consumer.touchline_connection is not consumer.connection:
         batcher = Batcher(app, consumer.pool, app.conf.touchline_batch_size, app.conf.touchline_on_report)

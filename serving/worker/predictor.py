@@ -135,7 +135,7 @@ class Predictor:
         home_states, away_states, odds = states.values[home], states.values[away], None
         as_of = np.full(len(known), active.trained_through_np)
         as_of[known] = np.fmax(states.as_of[home], states.as_of[away])
-        # Without any result of the country, the forecast contains only what the model learnt.
+        # If the country has no result yet, `as_of` is the end of the training data.
         as_of[np.isnat(as_of)] = active.trained_through_np
         if active.uses_odds:
             odds, odds_known_at = self._odds.lookup(batch)

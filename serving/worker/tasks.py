@@ -12,6 +12,7 @@ from serving.wire.tasks import PREDICT, PREDICT_COLUMNS
 from serving.worker.app import app
 from serving.worker.execution import TaskInvocation, execute_batch
 
+# Celery looks the function up by this string; no module imports it.
 STRATEGY = "serving.worker.batching:strategy"
 
 

@@ -161,7 +161,7 @@ def test_bad_forecasts_request_trainings_up_to_the_cap(settings, tick: Tick) -> 
     lake.write_json("reports/performance.json", performance_report(of_production(swapped=True), AS_OF))
     request = ask()
     reason = request.run_config["ops"]["outcome_model"]["config"]["reason"]
-    assert reason.startswith(f"{ALARM}worse than base on the last 100 matches of version 1")
+    assert reason.startswith(f"{ALARM}worse than the base rate on the last 100 matches of version 1")
     promoted = ModelVersion(2, "run", AS_OF, aliases=("production",))
     assert tick(promoted, sensor=performance_alarm_sensor).skip_message == "no alarm"
     by_alarm = [

@@ -1,4 +1,7 @@
-"""The API's view of the lake. A thread refreshes it; requests read an immutable snapshot that is swapped as a whole."""
+"""The API's view of the lake. A thread refreshes it.
+
+Requests read a snapshot that is swapped as a whole. It is immutable except for its cache.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ log = structlog.get_logger(__name__)
 RESCHEDULE_TOLERANCE = timedelta(days=7)
 """How far a requested kick-off may be from the known one for the same match, since fixtures are moved by days."""
 MAX_FIXTURE_HORIZON = timedelta(days=366)
-"""How long after the last known result an unlisted match may be."""
+"""How long after the last known result a match that the lake does not have may be."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,9 @@ class Catalogue:
             competition = self._competition_of(home_team, away_team)
         elif competition not in clubs:
             suggestions = suggest(competition, list(clubs)) or sorted(clubs)[:3]
-            raise InvalidFieldError(f"competition {competition!r} has no clubs", "competition", suggestions)
+            raise InvalidFieldError(
+                f"competition {competition!r} is unknown or has no ratings", "competition", suggestions
+            )
         home = self._club(competition, home_team, "home_team")
         away = self._club(competition, away_team, "away_team")
         if home.name == away.name:
@@ -250,7 +255,7 @@ class Catalogue:
         competitions = self.snapshot.competitions
         if slug not in competitions:
             suggestions = suggest(slug, list(competitions)) or list(competitions)[:3]
-            raise UnknownCompetitionError(f"competition {slug[:100]!r} is not in the lake", suggestions=suggestions)
+            raise UnknownCompetitionError(f"competition {slug[:100]!r} is unknown", suggestions=suggestions)
 
     def club_name(self, name: str) -> str:
         """Return the canonical name of a club that has matches; raises InvalidFieldError with suggestions."""

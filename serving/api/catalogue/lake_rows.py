@@ -44,13 +44,13 @@ class Club(NamedTuple):
 
 
 def build_rows(make: Callable[[pd.DataFrame], Any], table: pd.DataFrame, schema: pa.Schema) -> Any:
-    """Convert a table with `make`; raises CorruptArtefactError if another version wrote it and it cannot be used."""
+    """Convert a table with `make`; raises CorruptArtefactError if another release wrote it and it cannot be used."""
     if gaps := [field.name for field in schema if not field.nullable and table[field.name].isna().any()]:
-        raise CorruptArtefactError(f"columns {gaps} have missing values; another version wrote the file")
+        raise CorruptArtefactError(f"columns {gaps} have missing values; another release wrote the file")
     try:
         return make(table)
     except (AttributeError, TypeError, ValueError) as error:
-        raise CorruptArtefactError(f"another version wrote the file: {error}") from error
+        raise CorruptArtefactError(f"another release wrote the file: {error}") from error
 
 
 def match_rows(table: pd.DataFrame) -> list[MatchRow]:

@@ -100,7 +100,7 @@ class WeeklyTableIndex:
 
 def _build_week(fingerprint: Fingerprint | None, table: pa.Table, schema: pa.Schema) -> _Week:
     if gaps := [field.name for field in schema if table.column(field.name).null_count]:
-        raise CorruptArtefactError(f"columns {gaps} have missing values; another version wrote the file")
+        raise CorruptArtefactError(f"columns {gaps} have missing values; another release wrote the file")
     hashes = _hashes(table.column("match_id").to_pylist())
     columns = {}
     for name in schema.names[1:]:

@@ -11,9 +11,10 @@ from serving.errors import NoWorkersAvailableError, OverloadedError
 from serving.settings import ServingSettings
 
 NO_WORKERS_GRACE_SECONDS = 5.0
-"""Requests are still accepted if no worker has been connected for less than this; it may be restarting."""
+"""After the last worker disconnects, requests are accepted for this long; it may be restarting."""
 STALLED_AFTER_SECONDS = 1.0
-"""If a request is unanswered for longer than this, requests arrive faster than they are answered."""
+"""Age of the oldest unanswered request from which this process counts as stalled: requests arrive faster than they are
+answered, so the estimated wait includes the time for all outstanding matches."""
 MIN_DRAIN_RATE = 50.0
 """Drain rate of the queue, in tasks per second, that is assumed until a rate has been measured."""
 
@@ -23,7 +24,7 @@ class LoadEstimator:
 
     def __init__(self) -> None:
         self.outstanding = 0
-        """Matches that requests of this process wait for."""
+        """Matches requested from this process but not yet answered."""
         self._was_busy = False
         self._answered = 0
         self._answer_rate = 0.0

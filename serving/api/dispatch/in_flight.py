@@ -1,6 +1,7 @@
 """In-flight tasks with waiting clients.
 
-Publishes them, delivers their results, and revokes a task once each of its clients has timed out or disconnected.
+Publishes them, delivers their results, and marks abandoned tasks for revocation: those whose clients have all timed out
+or disconnected.
 """
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ class InFlightTasks:
         self._fail_timed_out(task.requests)
 
     def _fail_timed_out(self, requests: Sequence[PendingRequest]) -> None:
-        reason = f"no worker answered within {self._timeout_seconds:g} s; the task was revoked"
+        reason = f"no worker answered within {self._timeout_seconds:g} s; the task was cancelled"
         for request in requests:
             if request.fail(PredictionTimeoutError(reason)):
                 TIMEOUTS.labels(request.context.route).inc()

@@ -1,4 +1,4 @@
-"""Result store in Redis or Valkey: awaits results, stores each once, and tracks accepted tasks."""
+"""Result store in Redis or Valkey: awaits results, stores failures and tracks accepted tasks."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _ERRORS: dict[int, Exception] = {
     422: InvalidFieldError("club 'Arsnal' is unknown", "home_team", ["Arsenal"]),
     500: RuntimeError(),
     503: NoWorkersAvailableError("no worker is running; the task was not queued"),
-    504: PredictionTimeoutError("no worker answered within 30 s; the task was revoked"),
+    504: PredictionTimeoutError("no worker answered within 30 s; the task was cancelled"),
 }
 _CONNECTION_PROBLEMS = {
     400: Problem(title="Bad Request", status=400, detail="Invalid HTTP request received."),

@@ -46,7 +46,7 @@ def test_only_drift_is_a_drift_alarm() -> None:
 def test_significantly_worse_than_a_baseline_is_an_alarm() -> None:
     alarm = performance_alarm(report(against={"elo": {"low": 0.001}, "base": {"low": -0.01}}), PRODUCTION)
     assert alarm is not None
-    assert "worse than elo on the last 100 matches of version 7" in alarm.why
+    assert "worse than plain Elo on the last 100 matches of version 7" in alarm.why
     assert performance_alarm(report(), PRODUCTION) is None, "scores of version 6 do not count against version 7"
     assert performance_alarm(report(against={"elo": {"low": None}}), PRODUCTION) is None
     assert performance_alarm(None, PRODUCTION) is None
