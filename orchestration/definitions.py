@@ -17,6 +17,7 @@ from orchestration.assets import (
 from orchestration.executors import training_executor
 from orchestration.jobs import ASSET_JOBS, MANUAL_JOBS, TRAIN_MODEL, backfill_weeks
 from orchestration.partitions import with_weeks
+from orchestration.pending_pods import pending_pods_sensor
 from orchestration.resources import resources
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
@@ -48,7 +49,7 @@ def build(settings: PipelineSettings) -> dg.Definitions:
         assets=with_weeks([*dg.load_assets_from_modules(OTHERS), *weekly], first),
         jobs=[*ASSET_JOBS, *MANUAL_JOBS, train_model, one_run_per_week.resolve_job_def(backfill_weeks.name)],
         schedules=SCHEDULES,
-        sensors=SENSORS,
+        sensors=[*SENSORS, pending_pods_sensor] if settings.k8s_explain_pending else SENSORS,
         resources=wired,
         # A step takes seconds; a separate process would take longer to start than the step takes to run.
         executor=dg.in_process_executor,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -13,11 +14,11 @@ from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
 from monitoring.conditions import Policy
 from orchestration.jobs import TRAIN_MODEL, promote_model, publish_forecasts, refresh_matches, update_ratings
-from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions
+from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competitions, register_competitions
 from orchestration.promotion.aliases import has_incomplete_promotion
 from orchestration.promotion.evidence import approval_of
 from orchestration.promotion.manual_jobs import rollback_production
-from orchestration.promotion.retraining import retraining_config, staging_busy
+from orchestration.promotion.retraining import FIRST_TRAINING_REASON, retraining_config, staging_busy
 from orchestration.promotion.retraining_triggers import ALARM, Alarm, cooldown_reason, drift_alarm, performance_alarm
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
@@ -32,6 +33,7 @@ REQUEST_TAG = "touchline/asked"
 
 PROMOTION_RETRY_DELAY = timedelta(minutes=5)
 TRAINING_RETRY_DELAY = timedelta(hours=1)
+FIRST_REFRESH_RETRY_DELAY = timedelta(minutes=5)
 
 
 @dg.sensor(job=promote_model, minimum_interval_seconds=15, default_status=RUNNING)
@@ -68,8 +70,46 @@ def promotion_sensor(
     return request_once(context.instance, purpose, PROMOTION_RETRY_DELAY)
 
 
+@dg.sensor(job=refresh_matches, minimum_interval_seconds=15, default_status=RUNNING)
+def first_refresh_sensor(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[PipelineSettings]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Registers the competitions of the settings; if so configured, requests the first refresh of each."""
+    register_competitions(context.instance, settings.competitions)
+    if not settings.run_first_pipeline:
+        yield dg.SkipReason("TOUCHLINE_RUN_FIRST_PIPELINE is off")
+        return
+    missing = [name for name in settings.competitions if lake.table_fingerprint("matches", name) is None]
+    if not missing:
+        yield dg.SkipReason("every competition has been refreshed")
+    for name in missing:
+        yield request_once(context.instance, f"first refresh of {name}", FIRST_REFRESH_RETRY_DELAY, partition_key=name)
+
+
+@dg.sensor(job_name=TRAIN_MODEL, minimum_interval_seconds=15, default_status=RUNNING)
+def first_training_sensor(
+    context: dg.SensorEvaluationContext,
+    registry: dg.ResourceParam[Registry],
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[PipelineSettings],
+) -> dg.RunRequest | dg.SkipReason:
+    """Requests the first training, if so configured, when every competition has ratings."""
+    if not settings.run_first_pipeline:
+        return dg.SkipReason("TOUCHLINE_RUN_FIRST_PIPELINE is off")
+    if not all(lake_tables.ratings_current(lake, name) for name in settings.competitions):
+        return dg.SkipReason("not every competition has ratings yet")
+    if registry.versions():
+        return dg.SkipReason("a model has been trained")
+    config: dict[str, object] = {"ops": {"outcome_model": {"config": {"reason": FIRST_TRAINING_REASON}}}}
+    return request_once(context.instance, "first training", TRAINING_RETRY_DELAY, config)
+
+
 def request_once(
-    instance: dg.DagsterInstance, purpose: str, retry_delay: timedelta, run_config: dict[str, object] | None = None
+    instance: dg.DagsterInstance,
+    purpose: str,
+    retry_delay: timedelta,
+    run_config: dict[str, object] | None = None,
+    partition_key: str | None = None,
 ) -> dg.RunRequest | dg.SkipReason:
     """Request one run at a time for a purpose, and a new one if it failed.
 
@@ -80,7 +120,12 @@ def request_once(
         return dg.SkipReason(f"a run is in progress: {purpose}")
     if any(datetime.now(UTC) - record.create_timestamp < retry_delay for record in attempts):
         return dg.SkipReason(f"the previous run failed; the next attempt starts {retry_delay} after it: {purpose}")
-    return dg.RunRequest(run_key=f"{purpose} {len(attempts)}", tags={REQUEST_TAG: purpose}, run_config=run_config)
+    return dg.RunRequest(
+        run_key=f"{purpose} {len(attempts)}",
+        tags={REQUEST_TAG: purpose},
+        run_config=run_config,
+        partition_key=partition_key,
+    )
 
 
 @dg.sensor(job_name=TRAIN_MODEL, minimum_interval_seconds=300, default_status=RUNNING)
@@ -183,6 +228,8 @@ def production_changed_sensor(
 
 
 SENSORS = [
+    first_refresh_sensor,
+    first_training_sensor,
     new_results_sensor,
     promotion_sensor,
     drift_alarm_sensor,

@@ -44,10 +44,16 @@ class PipelineSettings(InstanceSettings):
     max_alarm_retrainings: int = Field(
         4, ge=0, description="Maximum number of retrainings that alarms start within 90 days."
     )
-    api_url: str = Field(
-        "http://127.0.0.1:8000", description="Link to the REST API, as the browser reaches it; empty: no link."
+    public_api_url: str = Field(
+        "http://127.0.0.1:8000", description="Address of the REST API as browsers reach it, for links; empty: no links."
+    )
+    run_first_pipeline: bool = Field(
+        False, description="Launch the first refresh of every competition and the first training automatically."
     )
     k8s_step_pods: bool = Field(False, description="Run each step of a training in its own pod (Kubernetes only).")
+    k8s_explain_pending: bool = Field(
+        False, description="Report in a run's events why its pod does not start (Kubernetes only)."
+    )
 
     @property
     def first_published(self) -> str:

@@ -165,7 +165,9 @@ class Registry:
             from mlflow.exceptions import MlflowException
 
             try:
-                return _as_version(self._client().get_model_version_by_alias(MODEL_NAME, alias))
+                entry = self._client().get_model_version_by_alias(MODEL_NAME, alias)
+                _check_name(entry)
+                return _as_version(entry)
             except MlflowException as error:
                 # the model does not exist, or has no such alias
                 if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
@@ -186,13 +188,14 @@ class Registry:
 
             client = self._client()
             try:
-                aliases = client.get_registered_model(MODEL_NAME).aliases
+                model = client.get_registered_model(MODEL_NAME)
+                _check_name(model)
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return []
                 raise
             entries = client.search_model_versions(f"name='{MODEL_NAME}'")
-            versions = [_as_version(entry, _aliases_of(aliases, entry)) for entry in entries]
+            versions = [_as_version(entry, _aliases_of(model.aliases, entry)) for entry in entries]
             return sorted(versions, key=lambda version: -version.version)
 
         return self._call_server(search)
@@ -266,12 +269,52 @@ class Registry:
         # MLflow retries for minutes by default, while a user or a schedule waits for the call.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        from google.protobuf.json_format import ParseError
         from mlflow.exceptions import MlflowException
 
         try:
             return call()
-        except (MlflowException, OSError) as error:
-            raise ModelUnavailableError(f"model registry at {self.tracking_uri}: {error}") from error
+        except (MlflowException, ParseError, _ForeignResponseError, OSError) as error:
+            reason = str(error)
+            if _is_foreign_response(error):
+                _close_connections()
+                reason = f"something other than MLflow's API answered; its connection was closed: {reason}"
+            raise ModelUnavailableError(f"model registry at {self.tracking_uri}: {reason}") from error
+
+
+class _ForeignResponseError(Exception):
+    """JSON that MLflow's client accepts, although nothing in it is about the model that was asked for."""
+
+
+def _check_name(entry: Any) -> None:
+    """Raise _ForeignResponseError unless a model or version is that of this platform; unknown fields are ignored."""
+    if entry.name != MODEL_NAME:
+        raise _ForeignResponseError(f"asked for the model {MODEL_NAME!r}, it returned {entry.name!r}")
+
+
+def _is_foreign_response(error: Exception) -> bool:
+    """Whether an error is due to a response of something other than MLflow's API.
+
+    MLflow's own errors are JSON with an error code. Its client raises `ParseError` for JSON of another form, and a
+    message about an "endpoint" for anything that is not JSON.
+    """
+    from google.protobuf.json_format import ParseError
+    from mlflow.exceptions import RestException
+
+    if isinstance(error, RestException):
+        return "error_code" not in error.json
+    return isinstance(error, ParseError | _ForeignResponseError) or str(error).startswith("API request to endpoint")
+
+
+def _close_connections() -> None:
+    """Close the kept connections to every registry; the next call opens new ones.
+
+    The address of a service can be given to another one, which then answers on a connection that was kept. MLflow
+    keeps its connections in a cache of its own and offers no other way to close them.
+    """
+    from mlflow.utils import request_utils
+
+    request_utils._cached_get_request_session.cache_clear()
 
 
 def _aliases_of(aliases: Mapping[str, Any], entry: Any) -> list[str]:

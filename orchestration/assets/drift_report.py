@@ -84,7 +84,7 @@ def drift_report(
     frame = monitored_columns(lake, model)
     for week in context.partition_keys:
         summary = _publish(lake, frame, week, (*_monitored_features(model), *OUTCOMES))
-        context.add_asset_metadata(_metadata(summary, lake, settings.api_url), partition_key=week)
+        context.add_asset_metadata(_metadata(summary, lake, settings.public_api_url), partition_key=week)
         context.log.info("week of %s: %s", week, summary["state"])
 
 

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command.name == "inspect":
             return _inspect(command.competitions)
         if command.name == "launch":
-            return _launch(command.job, command.fields, command.partition)
+            return _launch(command.job, command.fields, command.partition, command.dagster)
         if command.name == "dev":
             return _dev()
         return _up() if command.name == "up" else _advance(command.weeks)
@@ -48,12 +48,17 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("dev", help="API, worker and viewer that restart when code is saved; run `up` once before")
     advance = commands.add_parser("advance", help="move the clock of the replayed season forward while `up` is running")
     advance.add_argument("--weeks", type=int, default=1, help="number of weeks (default 1)")
-    launch = commands.add_parser("launch", help="launch a Dagster job of a running `up` and wait for its outcome")
+    launch = commands.add_parser("launch", help="launch a Dagster job and wait for its outcome")
     launch.add_argument("job", help="for example train_model, approve_promotion, rollback_production, review_drift")
     launch.add_argument(
         "fields", nargs="*", metavar="FIELD=VALUE", help="run configuration fields, or the whole configuration as JSON"
     )
     launch.add_argument("--partition", help="competition, or Monday of the week, if the job is partitioned")
+    launch.add_argument(
+        "--dagster",
+        metavar="URL",
+        help="address of another Dagster, for example that of a port-forward (default: that of the running `up`)",
+    )
     inspect = commands.add_parser("inspect", help="report the contents of the source and the problems in it")
     inspect.add_argument("competitions", nargs="*", help="competitions to inspect (default: those of the settings)")
     return parser
@@ -118,11 +123,11 @@ def _settings_of_running_stack() -> LocalSettings:
     return LocalSettings()
 
 
-def _launch(job: str, fields: Sequence[str], partition: str | None) -> int:
-    local = _settings_of_running_stack()
+def _launch(job: str, fields: Sequence[str], partition: str | None, dagster: str | None) -> int:
+    address = dagster.rstrip("/") if dagster else _settings_of_running_stack().addresses["Dagster"][0]
     from orchestration.local.dagster_client import launch
 
-    launch(job, fields, partition, local.addresses["Dagster"][0], echo)
+    launch(job, fields, partition, address, echo)
     return 0
 
 

@@ -10,6 +10,8 @@ from features.io.store import Lake
 from monitoring.gate import blocks_replacement
 from orchestration.steps import lake_tables
 
+FIRST_TRAINING_REASON = "no version is in production yet"
+
 
 def retraining_config(reason: str) -> dict[str, object]:
     """Run configuration of a retraining on all known results, including the current season's."""

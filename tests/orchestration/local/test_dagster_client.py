@@ -201,6 +201,17 @@ def test_launch_needs_a_running_stack(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_another_dagster_needs_no_running_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as the Dagster of a cluster, through a port-forward."""
+    monkeypatch.setenv("TOUCHLINE_HOME", str(tmp_path))
+    monkeypatch.setattr(httpx, "post", Dagster(STARTED).post)
+    assert main(["launch", "evaluate_candidate", "--dagster", "http://dagster.example/"]) == 0
+    assert capsys.readouterr().out.startswith("evaluate_candidate was launched: http://dagster.example/runs/abc\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_launch_on_a_real_dagster(

@@ -12,10 +12,14 @@
 {{- define "dagster.env.code" -}}
 {{- include "touchline.env.shared" . }}
 {{- include "dagster.env.database" . }}
-- name: TOUCHLINE_API_URL
+- name: TOUCHLINE_PUBLIC_API_URL
   value: {{ .Values.links.api | quote }}
+- name: TOUCHLINE_RUN_FIRST_PIPELINE
+  value: {{ .Values.runFirstPipeline | quote }}
 - name: TOUCHLINE_K8S_STEP_PODS
   value: {{ .Values.runs.stepPods | quote }}
+- name: TOUCHLINE_K8S_EXPLAIN_PENDING
+  value: "true"
 {{- include "touchline.settings" .Values.settings }}
 {{- end }}
 
