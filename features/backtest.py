@@ -16,7 +16,7 @@ from features.matches import ODDS, outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
 from features.metrics import base_rate, rps, summary
 from features.models import Classifier, outcome_model, reference_model
-from features.odds import CLOSING_ODDS, market, shin
+from features.odds import CLOSING_ODDS, bookmaker_log_odds, shin
 from features.rating_history import compute_ratings
 from features.ratings import dixon_coles
 from features.splits import by_month, season_starts, walk_forward
@@ -113,7 +113,7 @@ def walk(
     x: Floats,
     first: int,
     to_forecast: NDArray[np.bool_] | None = None,
-    head: Callable[[], Classifier] = outcome_model,
+    build_model: Callable[[], Classifier] = outcome_model,
 ) -> Floats:
     """Forecast month by month with a model that is refit before each month on the matches of earlier months.
 
@@ -126,7 +126,7 @@ def walk(
     x : (n, n_features) model input.
     first : year in which the first forecast season begins.
     to_forecast : (n,) mask of the matches to forecast; None for all.
-    head : creates the unfitted model.
+    build_model : creates the unfitted model.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def walk(
     for train, test in by_month(matches, first):
         rows = test if to_forecast is None else test[to_forecast[test]]
         if len(rows):
-            p[rows] = head().fit(x[train], y[train]).predict_proba(x[rows])
+            p[rows] = build_model().fit(x[train], y[train]).predict_proba(x[rows])
     return p
 
 
@@ -213,7 +213,7 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
 def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
     """Return the probabilities (n, 3) by name of the forecaster; NaN for matches without its forecast."""
     run, top = compute_ratings(table), top_tier(table)
-    x = model_input(run.home, run.away, table["neutral"].to_numpy(bool), market(table))
+    x = model_input(run.home, run.away, table["neutral"].to_numpy(bool), bookmaker_log_odds(table))
     goals, shots, odds = (
         x[:, [FEATURES.index(name) for name in FEATURE_GROUPS[group]]]
         for group in (FeatureGroup.GOALS, FeatureGroup.SHOTS, FeatureGroup.SHOTS_AND_ODDS)

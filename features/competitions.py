@@ -32,7 +32,7 @@ class Competition:
     meetings: int | None = 1
 
 
-CATALOGUE: tuple[Competition, ...] = (
+COMPETITIONS: tuple[Competition, ...] = (
     Competition("eng-premier-league", "Premier League", "eng", 1, "Europe/London", "E0", "en.1"),
     Competition("eng-championship", "Championship", "eng", 2, "Europe/London", "E1", "en.2"),
     Competition("eng-league-one", "League One", "eng", 3, "Europe/London", "E2", "en.3"),
@@ -58,7 +58,7 @@ CATALOGUE: tuple[Competition, ...] = (
     Competition("bra-serie-a", "Série A", "bra", 1, "America/Sao_Paulo", "new/BRA"),
 )
 
-_BY_SLUG = {competition.slug: competition for competition in CATALOGUE}
+_BY_SLUG = {competition.slug: competition for competition in COMPETITIONS}
 
 
 def competition(slug: str) -> Competition:

@@ -22,17 +22,17 @@ _SYSTEM = {feature: system for system, features in SYSTEMS.items() for feature i
 
 @dataclass(frozen=True)
 class Explanation:
-    """Additive explanation of one forecast: log(P(home) / P(away)) = `average` + the sum of `contributions`.
+    """Additive explanation of one forecast: log(P(home) / P(away)) = `baseline_log_odds` + the sum of `contributions`.
 
     Attributes
     ----------
-    average : log-odds of a match whose features all have the mean of the training matches.
+    baseline_log_odds : log-odds of a match whose features all have the mean of the training matches.
     contributions : by rating system (and `ODDS`), how far its ratings of the two clubs move the log-odds from
-        `average`.
+        `baseline_log_odds`.
     log_odds : log(P(home) / P(away)) of the forecast.
     """
 
-    average: float
+    baseline_log_odds: float
     contributions: dict[str, float]
     log_odds: float
 
@@ -62,7 +62,7 @@ def _of_pool(model: OddsPool, x: Floats, features: Sequence[str]) -> list[Explan
     odds_weight, ratings_weight = (float(weight) for weight in model.weights_)
     return [
         Explanation(
-            average=ratings_weight * by_ratings.average + odds_weight * baseline,
+            baseline_log_odds=ratings_weight * by_ratings.baseline_log_odds + odds_weight * baseline,
             contributions={
                 system: ratings_weight * contribution for system, contribution in by_ratings.contributions.items()
             }
@@ -98,7 +98,7 @@ def _of_blend(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Ex
             contributions[system] = contributions.get(system, 0.0) + slope * term
     return [
         Explanation(
-            average=float(mean_log_odds.sum()),
+            baseline_log_odds=float(mean_log_odds.sum()),
             contributions={system: float(values[row]) for system, values in contributions.items()},
             log_odds=float(log_odds[:, row].sum()),
         )
@@ -106,7 +106,7 @@ def _of_blend(model: RatingBlend, x: Floats, features: Sequence[str]) -> list[Ex
     ]
 
 
-def of_both_orders(explanation: Explanation, swapped: Explanation) -> Explanation:
+def explain_neutral_ground(explanation: Explanation, swapped: Explanation) -> Explanation:
     """Explain a forecast on neutral ground: half the difference between the explanations of both orders of the clubs.
 
     Parameters
@@ -115,7 +115,7 @@ def of_both_orders(explanation: Explanation, swapped: Explanation) -> Explanatio
     swapped : of the match with the clubs in the opposite order.
     """
     return Explanation(
-        average=(explanation.average - swapped.average) / 2,
+        baseline_log_odds=(explanation.baseline_log_odds - swapped.baseline_log_odds) / 2,
         contributions={
             system: (contribution - swapped.contributions[system]) / 2
             for system, contribution in explanation.contributions.items()

@@ -14,7 +14,7 @@ from features.errors import LeakageError, UnknownTeamError
 from features.insights import FIELDS, insights
 from features.matches import ODDS, OUTCOMES
 from features.matrix import FEATURES, ODDS_FEATURES, model_input, swap_sides
-from features.odds import market
+from features.odds import bookmaker_log_odds
 from features.pool import has_odds
 from features.rating_history import STATE_COLUMNS
 from features.schemas import FORECASTS
@@ -57,7 +57,7 @@ def states_of(team_states: pd.DataFrame, teams: pd.Series, competition: pd.Serie
 
 
 def probabilities(
-    model: Model, home: Floats, away: Floats, neutral: NDArray[np.bool_], market: Floats | None = None
+    model: Model, home: Floats, away: Floats, neutral: NDArray[np.bool_], odds_log_odds: Floats | None = None
 ) -> Floats:
     """Predict probabilities (n, 3), ordered home, draw, away; batch and online forecasts both call this.
 
@@ -65,9 +65,9 @@ def probabilities(
     ----------
     home, away : (n, len(STATE_COLUMNS)) states of the clubs.
     neutral : (n,) True if neither club is at home.
-    market : (n, 2) log-odds (`features.odds.market`), None without odds.
+    odds_log_odds : (n, 2) log-odds (`features.odds.bookmaker_log_odds`), None without odds.
     """
-    return predict(model, model_input(home, away, neutral, market), neutral)
+    return predict(model, model_input(home, away, neutral, odds_log_odds), neutral)
 
 
 def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
@@ -122,7 +122,7 @@ def forecast(
     features_as_of = pd.concat([side["features_as_of"] for side in (home, away)], axis=1).max(axis=1)
     # without any result in the ratings, the model's training data is the newest information
     features_as_of = features_as_of.fillna(pd.Timestamp(trained_through))
-    log_odds = market(fixtures, published_at) if uses_odds(model) else np.full((len(fixtures), 2), np.nan)
+    log_odds = bookmaker_log_odds(fixtures, published_at) if uses_odds(model) else np.full((len(fixtures), 2), np.nan)
     odds = fixtures[[*ODDS, "odds_known_at"]].reset_index(drop=True).where(pd.Series(has_odds(log_odds)), axis=0)
     features_as_of = features_as_of.where(~(odds["odds_known_at"] > features_as_of), odds["odds_known_at"])
     kick_off = fixtures["kick_off"].reset_index(drop=True)

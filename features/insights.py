@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
-from features.explanations import explain, of_both_orders
+from features.explanations import explain, explain_neutral_ground
 from features.matches import ODDS
 from features.matrix import FEATURES, swap_sides
 from features.pool import OddsPool
@@ -88,8 +88,11 @@ def _explain(
     if neutral.any():
         swapped = explain(estimator, swap_sides(x[neutral])[:, columns], model.features)
         for row, other in zip(np.flatnonzero(neutral), swapped, strict=True):
-            explanations[row] = of_both_orders(explanations[row], other)
+            explanations[row] = explain_neutral_ground(explanations[row], other)
     return [
-        (item.average, [{"rating": name, "share": contribution} for name, contribution in item.contributions.items()])
+        (
+            item.baseline_log_odds,
+            [{"rating": name, "share": contribution} for name, contribution in item.contributions.items()],
+        )
         for item in explanations
     ]

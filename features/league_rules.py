@@ -12,7 +12,7 @@ class ZoneKind(StrEnum):
     """Meaning of a place in the final table."""
 
     TITLE = "title"
-    TOP = "top"
+    EUROPE_OR_TOP = "top"
     PROMOTION = "promotion"
     PLAY_OFF = "play_off"
     RELEGATION = "relegation"
@@ -64,7 +64,7 @@ class TableZone:
     first: int
     last: int
 
-    def among(self, clubs: int) -> TableZone:
+    def from_top(self, clubs: int) -> TableZone:
         """Convert both places to counts from the top, for a table of `clubs` clubs."""
         first, last = (place if place > 0 else clubs + 1 + place for place in (self.first, self.last))
         return TableZone(self.name, self.kind, max(first, 1), min(last, clubs))
@@ -108,7 +108,10 @@ def _down(clubs: int, play_off: int = 0) -> tuple[TableZone, ...]:
 
 
 def _first_tier(europe: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker, ...]) -> LeagueRules:
-    places = (TableZone("Champions League", ZoneKind.TOP, 1, 4), TableZone("Europe", ZoneKind.TOP, 1, europe))
+    places = (
+        TableZone("Champions League", ZoneKind.EUROPE_OR_TOP, 1, 4),
+        TableZone("Europe", ZoneKind.EUROPE_OR_TOP, 1, europe),
+    )
     return LeagueRules((_title(), *places, *down), ties)
 
 
@@ -203,7 +206,11 @@ def rules_of(competition: str, season: str | None = None) -> LeagueRules:
     season : such as "2025-26"; None for the current rules.
     """
     default = LeagueRules(
-        (_title(), TableZone("Top four", ZoneKind.TOP, 1, 4), TableZone("Last three", ZoneKind.RELEGATION, -3, -1))
+        (
+            _title(),
+            TableZone("Top four", ZoneKind.EUROPE_OR_TOP, 1, 4),
+            TableZone("Last three", ZoneKind.RELEGATION, -3, -1),
+        )
     )
     rules = _RULES.get(competition, default)
     first_season, old_ties = _OLD_TIES.get(competition, ("", ()))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.odds import market
+from features.odds import bookmaker_log_odds
 from features.ratings.rating_state import ATTACK, ELO, ELO_PLAIN, LEVEL, PI_AWAY, PI_HOME, POISSON_STATISTICS
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,7 @@ SHOT_FEATURES = ("log_home_on_target", "log_away_on_target", "log_home_shots", "
 
 
 ODDS_FEATURES = ("log_home_odds", "log_away_odds")
-"""Log-odds of the bookmakers (`features.odds.market`); the only features that may be missing."""
+"""Log-odds of the bookmakers (`features.odds.bookmaker_log_odds`); the only features that may be missing."""
 
 
 class FeatureGroup(StrEnum):
@@ -65,9 +65,9 @@ SYSTEMS = {
 }
 """Features of each rating system."""
 
-HOME_POINTS = 60.0
-"""Home advantage in Elo points. It need not be exact: with a home side, the model's intercept corrects it. On neutral
-ground it is omitted, and averaging both orders of the clubs cancels the model's intercept."""
+ELO_HOME_ADVANTAGE = 60.0
+"""Home advantage in the model input, in Elo points. It need not be exact: with a home side, the model's intercept
+corrects it. On neutral ground it is omitted, and averaging both orders of the clubs cancels the model's intercept."""
 
 
 def _expected_goals(rating: Floats) -> Floats:
@@ -75,17 +75,17 @@ def _expected_goals(rating: Floats) -> Floats:
     return np.asarray(np.sign(rating) * np.expm1(np.abs(rating) * (np.log(10.0) / 3.0)))
 
 
-def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: Floats | None = None) -> Floats:
+def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], odds_log_odds: Floats | None = None) -> Floats:
     """Compute the model input (n, len(FEATURES)) from the states of both clubs and the odds before the match.
 
     Parameters
     ----------
     home, away : (n, len(STATE_COLUMNS)) states before the match, columns as in `features.rating_history.STATE_COLUMNS`.
     neutral : (n,) True if neither club is at home.
-    market : (n, 2) log-odds of the bookmakers, `features.odds.market`; None without odds.
+    odds_log_odds : (n, 2) log-odds of the bookmakers, `features.odds.bookmaker_log_odds`; None without odds.
     """
     home_indicator = np.where(neutral, 0.0, 1.0)
-    elo = (home[:, ELO] + home_indicator * HOME_POINTS - away[:, ELO]) / 400.0
+    elo = (home[:, ELO] + home_indicator * ELO_HOME_ADVANTAGE - away[:, ELO]) / 400.0
     pi = _expected_goals(home[:, PI_HOME]) - _expected_goals(away[:, PI_AWAY])
     pi_reverse = _expected_goals(home[:, PI_AWAY]) - _expected_goals(away[:, PI_HOME])
     if neutral.any():  # without a home side, use the mean of a club's two ratings
@@ -94,8 +94,8 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], market: 
     rates = [
         rate for statistic in range(POISSON_STATISTICS) for rate in log_rates(home, away, home_indicator, statistic)
     ]
-    plain = (home[:, ELO_PLAIN] + home_indicator * HOME_POINTS - away[:, ELO_PLAIN]) / 400.0
-    odds = np.full((len(home), 2), np.nan) if market is None else market
+    plain = (home[:, ELO_PLAIN] + home_indicator * ELO_HOME_ADVANTAGE - away[:, ELO_PLAIN]) / 400.0
+    odds = np.full((len(home), 2), np.nan) if odds_log_odds is None else odds_log_odds
     return np.column_stack([elo, pi, pi_reverse, *rates, plain, odds])
 
 
@@ -119,6 +119,6 @@ def log_rates(home: Floats, away: Floats, home_indicator: Floats, statistic: int
 def feature_frame(matches: pd.DataFrame, home: Floats, away: Floats) -> pd.DataFrame:
     """Build `model_input` as a table, with match_id, competition, season, kick-off, clubs and status of each row."""
     keys = matches[["match_id", "competition", "season", "kick_off", "home_team", "away_team", "status"]]
-    values = model_input(home, away, matches["neutral"].to_numpy(bool), market(matches))
+    values = model_input(home, away, matches["neutral"].to_numpy(bool), bookmaker_log_odds(matches))
     elo = pd.DataFrame({"home_elo": home[:, ELO], "away_elo": away[:, ELO]})  # shown to users; not a feature
     return pd.concat([keys.reset_index(drop=True), pd.DataFrame(values, columns=list(FEATURES)), elo], axis=1)

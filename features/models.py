@@ -73,7 +73,7 @@ def walk_forward_forecasts(
     x: Floats,
     elo_column: int,
     first: int,
-    head: Callable[[], Classifier] = outcome_model,
+    build_model: Callable[[], Classifier] = outcome_model,
 ) -> pd.DataFrame:
     """Forecast every played match from season `first` on, out of sample, with the model and both baselines.
 
@@ -84,7 +84,7 @@ def walk_forward_forecasts(
     x : (n, n_features) model input, including the plain Elo.
     first : year in which the first forecast season begins.
     elo_column : column of `x` that is the only feature of the plain-Elo baseline; the model gets all others.
-    head : creates the unfitted model, which is refit before each season.
+    build_model : creates the unfitted model, which is refit before each season.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def walk_forward_forecasts(
     for _, train, test in walk_forward(matches, first):
         elo = x[:, [elo_column]]
         forecasts = {
-            "model": head().fit(model_x[train], y[train]).predict_proba(model_x[test]),
+            "model": build_model().fit(model_x[train], y[train]).predict_proba(model_x[test]),
             "elo": reference_model().fit(elo[train], y[train]).predict_proba(elo[test]),
             "base": np.tile(base_rate(y[train]), (len(test), 1)),
         }

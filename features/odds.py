@@ -38,7 +38,7 @@ def _share(implied: Floats, book: Floats, z: Floats) -> Floats:
     return np.asarray((np.sqrt(z**2 + 4 * (1 - z) * implied**2 / book) - z) / (2 * (1 - z)))
 
 
-def market(matches: pd.DataFrame, moment: datetime | None = None) -> Floats:
+def bookmaker_log_odds(matches: pd.DataFrame, moment: datetime | None = None) -> Floats:
     """Compute the bookmakers' log-odds (n, 2), log(P(home) / P(draw)) and log(P(away) / P(draw)); NaN without odds.
 
     Parameters

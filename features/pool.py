@@ -56,7 +56,7 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     Parameters
     ----------
-    odds : numbers of the two columns with the log-odds of `features.odds.market`; None without odds.
+    odds : numbers of the two columns with the log-odds of `features.odds.bookmaker_log_odds`; None without odds.
     groups, C : parameters of the model of the ratings, see `features.blend.RatingBlend`.
 
     Attributes

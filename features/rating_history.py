@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from features.competitions import country_of, tier_of
 from features.errors import InvalidInputError
 from features.matches import Status
-from features.ratings.params import ALONE, TIERED, RatingParams
+from features.ratings.params import MULTI_TIER, SINGLE_TIER, RatingParams
 from features.ratings.rating_state import STATE_COLUMNS, RatingCoefficients, RatingState
 from features.splits import season_starts
 
@@ -90,8 +90,8 @@ def compute_ratings(
     Parameters
     ----------
     matches : DataFrame, columns of `features.matches.SCHEMA`, n rows; with `since`, those of later days only.
-    params : rating parameters, one set for all competitions or one per slug. Default: `TIERED` for countries with
-        several tiers in the data, `ALONE` for the others (see `features.ratings.params`).
+    params : rating parameters, one set for all competitions or one per slug. Default: `MULTI_TIER` for countries with
+        several tiers in the data, `SINGLE_TIER` for the others (see `features.ratings.params`).
     since : checkpoint of an earlier call on played matches.
 
     Returns
@@ -172,7 +172,7 @@ def _choose_params(
     if params is not None:
         return {slug: params[slug] for slug in new}
     tiers = Counter(country_of(slug) for slug in [*before, *new])
-    return {slug: TIERED if tiers[country_of(slug)] > 1 else ALONE for slug in new}
+    return {slug: MULTI_TIER if tiers[country_of(slug)] > 1 else SINGLE_TIER for slug in new}
 
 
 def _club_codes(

@@ -32,9 +32,9 @@ Floats = NDArray[np.float64]
 _SLOW = (0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.035)
 
 GAIN = {
-    "after_promotion": (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
+    "after_absence": (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
     "after_summer": (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0),
-    "fade": (0.8, 0.85, 0.9, 0.95, 0.97),
+    "decay": (0.8, 0.85, 0.9, 0.95, 0.97),
 }
 
 # The grids of Elo's home advantage and of pi's carry are limited to values that are known to work. Without the limits
@@ -49,16 +49,16 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
         "home_advantage": (40, 50, 60, 70, 80),
     },
     "pi": {
-        "rate": (0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, 0.1),
+        "learning_rate": (0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, 0.1),
         "carry": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
         "promoted_offset": (-0.4, -0.3, -0.2, -0.15, -0.1, -0.05, 0.0),
     },
     **{
         engine: {
-            "rate": (*_SLOW, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25),
+            "learning_rate": (*_SLOW, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25),
             "promoted_offset": (-0.3, -0.25, -0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1),
             "mean_reversion": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8),
-            "division_rate": (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016),
+            "division_learning_rate": (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016),
         }
         for engine in ("poisson", "shots_on_target", "shots")
     },
@@ -75,10 +75,12 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Candidate inverse strengths of the penalty."""
 
 _ON_TARGET = PoissonParams(
-    rate=0.025, division_rate=0.002, level=1.45, home=0.2, promoted_offset=-0.15, mean_reversion=0.1
+    learning_rate=0.025, division_learning_rate=0.002, level=1.45, home=0.2, promoted_offset=-0.15, mean_reversion=0.1
 )
-_SHOTS = PoissonParams(rate=0.015, division_rate=0.002, level=2.4, home=0.2, promoted_offset=-0.1, mean_reversion=0.2)
-_NO_GAIN = GainParams(after_summer=0.0, after_promotion=0.0)
+_SHOTS = PoissonParams(
+    learning_rate=0.015, division_learning_rate=0.002, level=2.4, home=0.2, promoted_offset=-0.1, mean_reversion=0.2
+)
+_NO_GAIN = GainParams(after_summer=0.0, after_absence=0.0)
 
 INITIAL_PARAMS = RatingParams(
     elo=EloParams(),
@@ -90,10 +92,10 @@ INITIAL_PARAMS = RatingParams(
 )
 """Initial values of the search for a league without lower tiers, from papers and earlier work."""
 
-INITIAL_PARAMS_TIERED = RatingParams(
+INITIAL_PARAMS_MULTI_TIER = RatingParams(
     elo=EloParams(k=6, home_advantage=60, promoted_offset=-30, mean_reversion=0.0, tier_step=100),
-    pi=PiParams(rate=0.035, carry=0.9, promoted_offset=-0.1),
-    poisson=PoissonParams(rate=0.02, division_rate=0.001, promoted_offset=-0.1, mean_reversion=0.1),
+    pi=PiParams(learning_rate=0.035, carry=0.9, promoted_offset=-0.1),
+    poisson=PoissonParams(learning_rate=0.02, division_learning_rate=0.001, promoted_offset=-0.1, mean_reversion=0.1),
     shots_on_target=_ON_TARGET,
     shots=_SHOTS,
     gain=_NO_GAIN,

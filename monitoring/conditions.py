@@ -51,12 +51,12 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True)
 class Approval:
-    """A person's approval of one version, valid for one state of the evidence (`GateDecision.evidence`)."""
+    """A person's approval of one version, valid for one state of the evidence (`GateDecision.evidence_digest`)."""
 
     version: int
     by: str
     reason: str
-    evidence: str
+    evidence_digest: str
     at: datetime
 
 
@@ -294,7 +294,7 @@ def approved(evidence: Evidence, digest: str, failed: Sequence[str]) -> Conditio
 
     Parameters
     ----------
-    digest : `evidence_digest` of the other conditions.
+    digest : `compute_evidence_digest` of the other conditions.
     failed : names of the other conditions that failed; an approval is requested when none fails.
     """
     name, threshold, approval = "approved", "a person's approval of this evidence", evidence.approval
@@ -303,7 +303,7 @@ def approved(evidence: Evidence, digest: str, failed: Sequence[str]) -> Conditio
     if approval is None or approval.version != evidence.candidate:
         return Condition(name, False, "-", threshold, _approval_status(failed))
     value = f"{approval.by}, {approval.at:%Y-%m-%d %H:%M}"
-    if approval.evidence != digest:
+    if approval.evidence_digest != digest:
         why = f"the evidence has changed since the approval; {_approval_status(failed)}"
         return Condition(name, False, value, threshold, why)
     return Condition(name, True, value, threshold, approval.reason)
@@ -328,7 +328,7 @@ def format_difference(difference: Difference) -> str:
     return f"{difference.mean:+.5f}{interval}"
 
 
-def evidence_digest(evidence: Evidence, conditions: Sequence[Condition]) -> str:
+def compute_evidence_digest(evidence: Evidence, conditions: Sequence[Condition]) -> str:
     """Compute the hash that an approval refers to; it changes whenever a line of the decision changes."""
     facts = [evidence.candidate, evidence.production, [condition.to_dict() for condition in conditions]]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

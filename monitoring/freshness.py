@@ -13,7 +13,7 @@ from features.matches import Status
 OVERDUE_AFTER = timedelta(days=1)
 """A result is overdue this long after kick-off. Feeds publish corrections within hours."""
 
-FORECAST_HORIZON = timedelta(days=7)
+FORECAST_REQUIRED_WITHIN = timedelta(days=7)
 """Fixtures within this time should have a forecast."""
 
 
@@ -64,7 +64,7 @@ def _competition(
     now = pd.Timestamp(as_of)
     played, scheduled = rows[rows["status"] == Status.PLAYED], rows[rows["status"] == Status.SCHEDULED]
     ahead = scheduled[scheduled["kick_off"] > now]
-    soon = ahead[ahead["kick_off"] <= now + FORECAST_HORIZON]
+    soon = ahead[ahead["kick_off"] <= now + FORECAST_REQUIRED_WITHIN]
     has_forecast = soon["match_id"].isin(forecasts.index)
     last = played["kick_off"].max() if len(played) else None
     return {
@@ -72,13 +72,13 @@ def _competition(
         "fixtures": len(rows) - len(played),
         "last_result": None if last is None else last.isoformat(),
         "overdue": int((scheduled["kick_off"] < now - OVERDUE_AFTER).sum()),
-        "unlisted": 0 if len(ahead) else _unlisted(rows),
+        "unlisted": 0 if len(ahead) else _missing_fixtures(rows),
         "without_forecast": int((~has_forecast).sum()),
         "stale": _stale(soon[has_forecast], forecasts, played, production),
     }
 
 
-def _unlisted(rows: pd.DataFrame) -> int:
+def _missing_fixtures(rows: pd.DataFrame) -> int:
     """Count the matches missing from the newest season, in which each club hosts each other club at least once."""
     season = rows[rows["season"] == rows["season"].max()]
     clubs = len(set(season["home_team"]) | set(season["away_team"]))

@@ -19,8 +19,8 @@ from monitoring.conditions import (
     Evidence,
     Policy,
     approved,
+    compute_evidence_digest,
     evaluate_conditions,
-    evidence_digest,
     format_difference,
 )
 from monitoring.performance import Difference
@@ -49,7 +49,7 @@ class GateDecision:
     as_of : time of the evaluation.
     matches : number of settled matches that were evaluated.
     conditions : one line per condition, the approval last.
-    evidence : `monitoring.conditions.evidence_digest`, which an approval refers to.
+    evidence_digest : `monitoring.conditions.compute_evidence_digest`, which an approval refers to.
     """
 
     candidate: int
@@ -58,7 +58,7 @@ class GateDecision:
     as_of: datetime
     matches: int
     conditions: tuple[Condition, ...]
-    evidence: str = field(default="")
+    evidence_digest: str = field(default="")
 
     @property
     def passed(self) -> bool:
@@ -87,7 +87,7 @@ def evaluate(evidence: Evidence) -> GateDecision:
     for rows in (evidence.settled, evidence.production_settled):
         require_unique(rows if rows is not None else evidence.settled)
     conditions = evaluate_conditions(evidence)
-    digest = evidence_digest(evidence, conditions)
+    digest = compute_evidence_digest(evidence, conditions)
     failed = [condition.name for condition in conditions if not condition.passed]
     return GateDecision(
         candidate=evidence.candidate,
@@ -96,7 +96,7 @@ def evaluate(evidence: Evidence) -> GateDecision:
         as_of=evidence.as_of,
         matches=len(evidence.settled),
         conditions=(*conditions, approved(evidence, digest, failed)),
-        evidence=digest,
+        evidence_digest=digest,
     )
 
 
@@ -124,7 +124,7 @@ def first_version_rejection(to_base_rate: Difference, to_plain_elo: Difference) 
 
 
 def approve(
-    decision: GateDecision, version: int, by: str, reason: str, at: datetime, seen: str | None = None
+    decision: GateDecision, version: int, by: str, reason: str, at: datetime, seen_digest: str | None = None
 ) -> Approval:
     """Record a person's approval of a decision.
 
@@ -134,7 +134,7 @@ def approve(
     version : version that the person approves.
     by, reason : name of the person, and why.
     at : time of the approval, timezone-aware.
-    seen : `evidence` of the decision that the person looked at; None if it is this one.
+    seen_digest : `evidence_digest` of the decision that the person looked at; None if it is this one.
 
     Raises
     ------
@@ -148,15 +148,15 @@ def approve(
         raise PromotionBlockedError(f"version {version} is not the candidate; the candidate is {decision.candidate}")
     if not by.strip() or not reason.strip():
         raise PromotionBlockedError("an approval needs a name and a reason")
-    if seen is not None and seen != decision.evidence:
+    if seen_digest is not None and seen_digest != decision.evidence_digest:
         raise PromotionBlockedError(
-            f"the evidence has changed from {seen} to {decision.evidence}; look at it again, then approve"
+            f"the evidence has changed from {seen_digest} to {decision.evidence_digest}; look at it again, then approve"
         )
     failed = [condition for condition in decision.conditions if not condition.passed and condition.name != "approved"]
     if failed:
         lines = "; ".join(f"{condition.name}: {condition.why}" for condition in failed)
         raise PromotionBlockedError(f"version {version} cannot be approved, conditions failed: {lines}")
-    return Approval(version, by.strip(), reason.strip(), decision.evidence, at)
+    return Approval(version, by.strip(), reason.strip(), decision.evidence_digest, at)
 
 
 def to_dict(
@@ -189,12 +189,12 @@ def to_dict(
         "open": decision.passed,
         "judged_since": (same.get("judged_since") or decision.as_of.isoformat()) if has_enough else None,
         "waiting_since": waiting,
-        "evidence": decision.evidence,
+        "evidence": decision.evidence_digest,
         "conditions": [condition.to_dict() for condition in decision.conditions],
     }
 
 
-def nothing_staged(
+def no_candidate_document(
     production: int | None,
     policy: Policy,
     as_of: datetime,

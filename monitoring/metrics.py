@@ -131,7 +131,7 @@ STAGE_DURATION = Histogram(
     buckets=_STAGE,
     registry=PROCESS_REGISTRY,
 )
-BATCH_SIZE = Histogram(
+MATCHES_PER_CALL = Histogram(
     "touchline_batch_size_matches", "Matches per model call.", buckets=_BATCH, registry=PROCESS_REGISTRY
 )
 TIMEOUTS = Counter("touchline_timeouts", "Prediction requests that timed out.", ["route"], registry=PROCESS_REGISTRY)

@@ -19,7 +19,13 @@ from orchestration.promotion.aliases import has_incomplete_promotion
 from orchestration.promotion.evidence import approval_of
 from orchestration.promotion.manual_jobs import rollback_production
 from orchestration.promotion.retraining import FIRST_TRAINING_REASON, retraining_config, staging_busy
-from orchestration.promotion.retraining_triggers import ALARM, Alarm, cooldown_reason, drift_alarm, performance_alarm
+from orchestration.promotion.retraining_triggers import (
+    ALARM,
+    Alarm,
+    alarm_retraining_block_reason,
+    drift_alarm,
+    performance_alarm,
+)
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
 
@@ -62,7 +68,7 @@ def promotion_sensor(
     if failed:
         return dg.SkipReason(f"version {candidate.version} does not meet {', '.join(failed)}; see asset promotion_gate")
     approval = approval_of(candidate)
-    approved = approval is not None and approval.evidence == report["evidence"]
+    approved = approval is not None and approval.evidence_digest == report["evidence"]
     if settings.promotion_policy is not Policy.AUTO and not approved:
         return dg.SkipReason(f"version {candidate.version} waits for a person (job approve_promotion)")
     by = f"{approval.at.isoformat()}" if approval else "auto"
@@ -168,7 +174,7 @@ def _request_retraining(
         return dg.SkipReason("no alarm")
     if instance.get_runs(dg.RunsFilter(tags={REQUEST_TAG: alarm.key}, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1):
         return dg.SkipReason(f"a model has been trained for this alarm already: {alarm.why}")
-    reason = staging_busy(registry, lake, clock.as_of()) or cooldown_reason(
+    reason = staging_busy(registry, lake, clock.as_of()) or alarm_retraining_block_reason(
         registry.versions(), clock.as_of(), settings.retraining_cool_down_days, settings.max_alarm_retrainings
     )
     if reason is not None:

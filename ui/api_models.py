@@ -236,7 +236,7 @@ class TableRow(ApiModel):
     chances: list[float] = []
 
 
-class Place(ApiModel):
+class Zone(ApiModel):
     """A zone of the table, such as relegation: places `first` to `last`."""
 
     name: str
@@ -254,7 +254,7 @@ class SeasonTable(ApiModel):
     features_as_of: datetime
     complete: bool = True
     places_known: bool = True
-    places: list[Place] = []
+    places: list[Zone] = []
     items: list[TableRow]
 
 
@@ -355,14 +355,14 @@ class DriftColumn(ApiModel):
     mean_window: float | None
 
 
-class DriftTrust(ApiModel):
+class DriftCalibration(ApiModel):
     """False alarms of the verdict on past seasons without drift."""
 
     windows: int = 0
     false_alarm_rate: float | None = None
 
 
-class Extent(ApiModel):
+class DateRange(ApiModel):
     """First and last kick-off of the compared matches; None without matches."""
 
     since: datetime | None = Field(None, validation_alias="from")
@@ -378,9 +378,9 @@ class DriftSummary(ApiModel):
     minimum: int = 0
     share: float | None = None
     columns: list[DriftColumn] = []
-    trust: DriftTrust = DriftTrust()
-    window: Extent = Extent()
-    reference: Extent = Extent()
+    threshold_calibration: DriftCalibration = Field(DriftCalibration(), validation_alias="trust")
+    window: DateRange = DateRange()
+    reference: DateRange = DateRange()
 
 
 class DriftWeeks(ApiModel):

@@ -138,7 +138,7 @@ def headline_card(match: Match, timezone: tzinfo) -> str:
     )
 
 
-def verbalise(match: Match) -> str:
+def forecast_sentence(match: Match) -> str:
     """Put the forecast into a sentence; after the match add whether it was right."""
     if match.forecast is None:
         return ""

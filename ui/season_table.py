@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ui.api_models import Place, SeasonTable, TableRow
+from ui.api_models import SeasonTable, TableRow, Zone
 from ui.formatting import percentage
 
 
@@ -23,7 +23,7 @@ def season_table(forecast: SeasonTable) -> str:
     return f'<div class="tl-scroll"><table class="tl-rows tl-season-table">{head}{body}</table></div>'
 
 
-def _row(rank: int, row: TableRow, zones: list[Place], edges: set[int]) -> str:
+def _row(rank: int, row: TableRow, zones: list[Zone], edges: set[int]) -> str:
     meters = "".join(_meter(p, zone.kind) for p, zone in zip(row.chances, zones, strict=True))
     return (
         f'<tr><td class="tl-num tl-muted">{rank}</td><td class="tl-team">{escape(row.team)}'
@@ -33,7 +33,7 @@ def _row(rank: int, row: TableRow, zones: list[Place], edges: set[int]) -> str:
     )
 
 
-def _heading(zone: Place, n_clubs: int) -> str:
+def _heading(zone: Zone, n_clubs: int) -> str:
     places = f"place {zone.first}" if zone.first == zone.last else f"places {zone.first} to {zone.last} of {n_clubs}"
     return f'<th class="tl-num{_wide_only(zone.kind)}" title="{places}">{escape(zone.name)}</th>'
 

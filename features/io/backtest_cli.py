@@ -12,13 +12,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from features import backtest, season_backtest, tuning
-from features.competitions import CATALOGUE
+from features.competitions import COMPETITIONS
 from features.errors import LeakageError
 from features.io.sources import bundled, football_data
 from features.matches import ODDS
 from features.matrix import GOAL_FEATURES
 from features.odds import CLOSING_ODDS
-from features.ratings.params import ALONE, TIERED, RatingParams
+from features.ratings.params import MULTI_TIER, SINGLE_TIER, RatingParams
 
 TOP_FIVE = ("eng", "ger", "esp", "ita", "fra")
 
@@ -60,7 +60,7 @@ def _report(folder: Path | None) -> None:
     for model in ("model, goals", "model, shots", "model, odds"):
         _print(backtest.report("Top five leagues, tiers pooled by country", top, model))
     _print(backtest.verdicts(top, backtest.TOP_FIVE))
-    leagues = [league.slug for league in CATALOGUE if league.country in TOP_FIVE and league.tier == 1]
+    leagues = [league.slug for league in COMPETITIONS if league.country in TOP_FIVE and league.tier == 1]
     rows = pd.concat([season_backtest.forecast_at(matches, slug, 2018) for slug in leagues], ignore_index=True)
     _print(season_backtest.report("Top five leagues", rows))
 
@@ -87,8 +87,8 @@ def _tune(folder: Path | None) -> bool:
     goals, shots = ("elo", "pi", "poisson", "gain"), ("shots_on_target", "shots")
     as_recorded = True
     for title, matches, begin, recorded in (
-        ("first tiers of five countries alone", first, tuning.INITIAL_PARAMS, ALONE),
-        ("two tiers of five countries", tiers, tuning.INITIAL_PARAMS_TIERED, TIERED),
+        ("first tiers of five countries alone", first, tuning.INITIAL_PARAMS, SINGLE_TIER),
+        ("two tiers of five countries", tiers, tuning.INITIAL_PARAMS_MULTI_TIER, MULTI_TIER),
     ):
         choice = tuning.choose(matches, begin, goals, width=3, caution=0.25, on_progress=_print)
         choice = tuning.choose(matches, choice.params, shots, width=3, caution=0.25, on_progress=_print)
@@ -121,7 +121,7 @@ def read(folder: Path, competitions: Sequence[str] | None = None) -> pd.DataFram
     competitions : slugs to read; None for all divisions of the five countries.
     """
     tables = []
-    for competition in CATALOGUE:
+    for competition in COMPETITIONS:
         if competition.country not in TOP_FIVE or (competitions and competition.slug not in competitions):
             continue
         for path in sorted(folder.glob(f"{competition.football_data}_*.csv")):

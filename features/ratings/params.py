@@ -31,11 +31,11 @@ def plain_elo() -> EloParams:
 class PiParams(NamedTuple):
     """Parameters of pi-ratings (Constantinou & Fenton 2013).
 
-    `rate` is lambda in the paper. `carry` is its gamma: the share of a home rating's change that the away rating also
-    gets, and vice versa.
+    `learning_rate` is lambda in the paper. `carry` is its gamma: the share of a home rating's change that the away
+    rating also gets, and vice versa.
     """
 
-    rate: float = 0.05
+    learning_rate: float = 0.05
     carry: float = 0.7
     promoted_offset: float = -0.2
 
@@ -45,12 +45,12 @@ class PoissonParams(NamedTuple):
 
     log lambda_home = level + home + attack_home - defence_away, log lambda_away = level + attack_away - defence_home;
     each match moves the ratings by a step along the gradient of its Poisson likelihood, scaled by the division's level.
-    `rate` is the step of clubs, `division_rate` that of the division. There is one set of these ratings for
-    each statistic: goals, shots on target and shots.
+    `learning_rate` is the step of clubs, `division_learning_rate` that of the division. There is one set of these
+    ratings for each statistic: goals, shots on target and shots.
     """
 
-    rate: float = 0.025
-    division_rate: float = 0.002
+    learning_rate: float = 0.025
+    division_learning_rate: float = 0.002
     level: float = 0.2
     home: float = 0.25
     promoted_offset: float = -0.15
@@ -61,13 +61,13 @@ class GainParams(NamedTuple):
     """How much faster ratings move while little is known about a club.
 
     At the start of a season, `after_summer` is added to a club's gain. If the club had no match in the season before,
-    its gain becomes 1 + `after_promotion` instead: this holds for a promoted club if its lower tier is not in the data.
-    With each match, the part of the gain above 1 shrinks by the factor `fade`.
+    its gain becomes 1 + `after_absence` instead: this holds for a promoted club if its lower tier is not in the data.
+    With each match, the part of the gain above 1 shrinks by the factor `decay`.
     """
 
     after_summer: float
-    after_promotion: float
-    fade: float = 0.9
+    after_absence: float
+    decay: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -83,30 +83,39 @@ class RatingParams:
     elo_plain: EloParams = field(default_factory=plain_elo)
 
 
-ALONE = RatingParams(
+SINGLE_TIER = RatingParams(
     elo=EloParams(k=4, gamma=0.25, home_advantage=40, promoted_offset=-100, mean_reversion=0.05),
-    pi=PiParams(rate=0.03, carry=0.5, promoted_offset=-0.3),
-    poisson=PoissonParams(rate=0.04, division_rate=0.004, promoted_offset=-0.2, mean_reversion=0.1),
+    pi=PiParams(learning_rate=0.03, carry=0.5, promoted_offset=-0.3),
+    poisson=PoissonParams(learning_rate=0.04, division_learning_rate=0.004, promoted_offset=-0.2, mean_reversion=0.1),
     shots_on_target=PoissonParams(
-        rate=0.06, division_rate=0.004, level=1.45, home=0.2, promoted_offset=-0.1, mean_reversion=0.05
+        learning_rate=0.06,
+        division_learning_rate=0.004,
+        level=1.45,
+        home=0.2,
+        promoted_offset=-0.1,
+        mean_reversion=0.05,
     ),
-    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, promoted_offset=0.05, mean_reversion=0.6),
-    gain=GainParams(after_summer=0.25, after_promotion=1.5),
+    shots=PoissonParams(
+        learning_rate=0.1, division_learning_rate=0.004, level=2.4, home=0.2, promoted_offset=0.05, mean_reversion=0.6
+    ),
+    gain=GainParams(after_summer=0.25, after_absence=1.5),
 )
 """For a league without its lower tiers: promoted clubs start at the usual level of promoted clubs.
 
 Chosen on the first tiers of five countries, each alone, up to 2018/19.
 """
 
-TIERED = RatingParams(
+MULTI_TIER = RatingParams(
     elo=EloParams(k=2, gamma=0.5, home_advantage=40, promoted_offset=-50, mean_reversion=0.15, tier_step=100),
-    pi=PiParams(rate=0.03, carry=0.9, promoted_offset=-0.15),
-    poisson=PoissonParams(rate=0.04, division_rate=0.004, promoted_offset=-0.15, mean_reversion=0.0),
+    pi=PiParams(learning_rate=0.03, carry=0.9, promoted_offset=-0.15),
+    poisson=PoissonParams(learning_rate=0.04, division_learning_rate=0.004, promoted_offset=-0.15, mean_reversion=0.0),
     shots_on_target=PoissonParams(
-        rate=0.05, division_rate=0.004, level=1.45, home=0.2, promoted_offset=0.0, mean_reversion=0.0
+        learning_rate=0.05, division_learning_rate=0.004, level=1.45, home=0.2, promoted_offset=0.0, mean_reversion=0.0
     ),
-    shots=PoissonParams(rate=0.1, division_rate=0.004, level=2.4, home=0.2, promoted_offset=-0.05, mean_reversion=0.6),
-    gain=GainParams(after_summer=0.5, after_promotion=1.0),
+    shots=PoissonParams(
+        learning_rate=0.1, division_learning_rate=0.004, level=2.4, home=0.2, promoted_offset=-0.05, mean_reversion=0.6
+    ),
+    gain=GainParams(after_summer=0.5, after_absence=1.0),
 )
 """For a country with several tiers in the data: clubs keep their ratings when they move between them.
 

@@ -51,13 +51,13 @@ STEP_DTYPE = np.dtype(
         ("plain_k", float),
         ("plain_gamma", float),
         ("plain_home_advantage", float),
-        ("pi_rate", float),
+        ("pi_learning_rate", float),
         ("pi_carry", float),
         ("gain_after_summer", float),
-        ("gain_after_promotion", float),
-        ("gain_fade", float),
-        ("rate", float, (POISSON_STATISTICS,)),
-        ("division_rate", float, (POISSON_STATISTICS,)),
+        ("gain_after_absence", float),
+        ("gain_decay", float),
+        ("learning_rate", float, (POISSON_STATISTICS,)),
+        ("division_learning_rate", float, (POISSON_STATISTICS,)),
     ]
 )
 """The coefficients that every match needs, as one record: passing arrays to the compiled functions costs more."""
@@ -86,10 +86,10 @@ def _coefficients_of(params: RatingParams, tier: int) -> tuple[Any, ...]:
     elo, plain, pi, gain = params.elo, params.elo_plain, params.pi, params.gain
     statistics = (params.poisson, params.shots_on_target, params.shots)
     step = (
-        *(elo.k, elo.gamma, elo.home_advantage, plain.k, plain.gamma, plain.home_advantage, pi.rate, pi.carry),
-        *(gain.after_summer, gain.after_promotion, gain.fade),
-        [statistic.rate for statistic in statistics],
-        [statistic.division_rate for statistic in statistics],
+        *(elo.k, elo.gamma, elo.home_advantage, plain.k, plain.gamma, plain.home_advantage, pi.learning_rate, pi.carry),
+        *(gain.after_summer, gain.after_absence, gain.decay),
+        [statistic.learning_rate for statistic in statistics],
+        [statistic.division_learning_rate for statistic in statistics],
     )
     return (
         step,

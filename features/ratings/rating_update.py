@@ -62,7 +62,7 @@ def _first_match_of_season(club, d, season, state, coefficients):
     if state.club_season[club] < 0 or state.club_season[club] < season - 1:
         for c in range(N_POOLED_COLUMNS):
             clubs[club, c] = mean[d, c] + (coefficients.promoted_offset[d, c] if has_mean[d] else 0.0)
-        clubs[club, GAIN] = 1.0 + coefficients.step[d].gain_after_promotion
+        clubs[club, GAIN] = 1.0 + coefficients.step[d].gain_after_absence
     elif state.club_season[club] < season:
         for c in range(N_POOLED_COLUMNS):
             share = coefficients.mean_reversion[d, c] if has_mean[d] else 0.0
@@ -92,14 +92,14 @@ def _update_elo(h, a, d, home_state, away_state, home_indicator, difference, clu
 
 @njit(cache=True)
 def _update_pi(h, a, d, home_state, away_state, neutral, difference, clubs, total, step):
-    rate, carry = step.pi_rate, step.pi_carry
+    learning_rate, carry = step.pi_learning_rate, step.pi_carry
     if neutral:  # use the mean of a club's two ratings, and change both equally
         home_mean = (home_state[PI_HOME] + home_state[PI_AWAY]) / 2
         away_mean = (away_state[PI_HOME] + away_state[PI_AWAY]) / 2
-        move = rate * (1.0 + carry) / 2 * error_after_diminishing(home_mean, away_mean, difference)
+        move = learning_rate * (1.0 + carry) / 2 * error_after_diminishing(home_mean, away_mean, difference)
         carried = move
     else:
-        move = rate * error_after_diminishing(home_state[PI_HOME], away_state[PI_AWAY], difference)
+        move = learning_rate * error_after_diminishing(home_state[PI_HOME], away_state[PI_AWAY], difference)
         carried = carry * move
     _add(h, d, PI_HOME, home_state[GAIN] * move, clubs, total)
     _add(h, d, PI_AWAY, home_state[GAIN] * carried, clubs, total)
@@ -119,13 +119,13 @@ def _update_poisson(
     )
     away_rate = np.exp(home_state[level] + away_state[attack] - home_state[defence])
     error_home, error_away = (home_count - home_rate) / average, (away_count - away_rate) / average
-    rate, division_rate = step.rate[statistic], step.division_rate[statistic]
-    _add(h, d, attack, rate * home_state[GAIN] * error_home, clubs, total)
-    _add(a, d, defence, -rate * away_state[GAIN] * error_home, clubs, total)
-    _add(a, d, attack, rate * away_state[GAIN] * error_away, clubs, total)
-    _add(h, d, defence, -rate * home_state[GAIN] * error_away, clubs, total)
-    divisions[d, 2 * statistic] += division_rate * (error_home + error_away) / 2
-    divisions[d, 2 * statistic + 1] += home_indicator * division_rate * (error_home - error_away) / 2
+    learning_rate, division_learning_rate = step.learning_rate[statistic], step.division_learning_rate[statistic]
+    _add(h, d, attack, learning_rate * home_state[GAIN] * error_home, clubs, total)
+    _add(a, d, defence, -learning_rate * away_state[GAIN] * error_home, clubs, total)
+    _add(a, d, attack, learning_rate * away_state[GAIN] * error_away, clubs, total)
+    _add(h, d, defence, -learning_rate * home_state[GAIN] * error_away, clubs, total)
+    divisions[d, 2 * statistic] += division_learning_rate * (error_home + error_away) / 2
+    divisions[d, 2 * statistic + 1] += home_indicator * division_learning_rate * (error_home - error_away) / 2
 
 
 @njit(cache=True)
@@ -194,6 +194,6 @@ def update_ratings(matches, state, coefficients):
                     )
             for club in (h, a):
                 clubs[club, PLAYED] += 1
-                clubs[club, GAIN] = 1.0 + step.gain_fade * (clubs[club, GAIN] - 1.0)
+                clubs[club, GAIN] = 1.0 + step.gain_decay * (clubs[club, GAIN] - 1.0)
         first = last
     return before_home, before_away

@@ -218,7 +218,7 @@ def _hours_overdue(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
     return hours(pd.Timestamp(as_of), frame["kick_off"]).where(frame["status"] == Status.SCHEDULED)
 
 
-def _hours_since_result(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
+def _hours_since_earliest_kick_off(frame: pd.DataFrame, as_of: datetime) -> pd.Series[Any]:
     """Compute the hours since kick-off, or since the start of the day if only the day is known."""
     kick_off = frame["kick_off"]
     return hours(pd.Timestamp(as_of), kick_off.where(frame["kick_off_exact"], kick_off.dt.floor("D")))
@@ -233,7 +233,7 @@ _MATCH_COLUMNS: Mapping[str, DerivedColumn] = {
 
 RESULT_DERIVED: Mapping[str, DerivedColumn] = {
     **_MATCH_COLUMNS,
-    "_hours_since_kick_off": _hours_since_result,
+    "_hours_since_kick_off": _hours_since_earliest_kick_off,
     "_goals": lambda frame, _: frame["home_goals"] + frame["away_goals"],
     "_home_margin": lambda frame, _: frame["home_goals"] - frame["away_goals"],
     "_overround": _overround,

@@ -52,8 +52,8 @@ def forecasts(
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; run the job train_model first")
-    made_from = lake_tables.match_fingerprints(lake, lake.partitions("matches"))
-    model, table, as_of = registry.load(production), lake_tables.matches(lake, made_from), clock.as_of()
+    inputs = lake_tables.match_fingerprints(lake, lake.partitions("matches"))
+    model, table, as_of = registry.load(production), lake_tables.matches(lake, inputs), clock.as_of()
     last = week_of(as_of + timedelta(weeks=settings.forecast_horizon_weeks))
     before = {week: lake_tables.read_week(lake, "forecasts", week) for week in context.partition_keys}
     frames: dict[str, pd.DataFrame] = {}
@@ -76,7 +76,7 @@ def forecasts(
         metadata = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
         metadata |= rendering.of_table(frame, frame[METADATA_COLUMNS])
         context.add_asset_metadata(metadata, partition_key=week)
-    lake_tables.record_forecast_inputs(lake, [week for week in frames if week <= last], week_of(as_of), made_from)
+    lake_tables.record_forecast_inputs(lake, [week for week in frames if week <= last], week_of(as_of), inputs)
     yield dg.MaterializeResult()
 
 

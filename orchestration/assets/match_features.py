@@ -53,15 +53,15 @@ def ratings(
     whether an earlier pass could be continued.
     """
     competition = context.partition_key
-    made_from = lake_tables.country_fingerprints(lake, competition)
-    table = lake_tables.matches(lake, made_from)
+    inputs = lake_tables.country_fingerprints(lake, competition)
+    table = lake_tables.matches(lake, inputs)
     history = compute_ratings(table)
     frame, states = feature_frame(table, history.home, history.away), history.team_states
     frame, states = (table[table["competition"] == competition].reset_index(drop=True) for table in (frame, states))
     yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())
     lake.write_table("match_features", competition, frame)
     lake.write_table("team_states", competition, states, STATES)
-    lake_tables.record_rating_inputs(lake, competition, made_from)
+    lake_tables.record_rating_inputs(lake, competition, inputs)
     yield _feature_metadata(frame)
     yield _state_metadata(states)
 

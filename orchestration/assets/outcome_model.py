@@ -18,7 +18,7 @@ from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import IDENTITY, Recipe, first_version_rejection, train
 
-NO_REASON = "requested by a person"
+DEFAULT_REASON = "requested by a person"
 
 AUTOMATIC_RUN_TAGS = {"dagster/schedule_name", "dagster/sensor_name"}
 """Tags that Dagster sets on a run requested by a schedule or a sensor."""
@@ -34,7 +34,7 @@ class TrainingConfig(dg.Config):
     regularisation: float = REGULARISATION
     include_running_season: bool = False
     blend: bool = False
-    reason: str = NO_REASON
+    reason: str = DEFAULT_REASON
 
 
 @dg.asset(deps=["match_features"], group_name="model", kinds={"mlflow", "scikitlearn"})
@@ -128,7 +128,7 @@ def _restage(registry: Registry, version: ModelVersion, automatic: bool, reason:
     same = f"version {version.version} has the same data and recipe"
     if {PRODUCTION, STAGING} & set(version.aliases):
         return f"{same} and {describe_role(version)}; nothing to add"
-    if automatic or reason.strip() in ("", NO_REASON):
+    if automatic or reason.strip() in ("", DEFAULT_REASON):
         return f"{same} and {describe_role(version)}; only a manual training with a `reason` stages it again"
     registry.remove_tags(version.version, APPROVAL_TAGS)  # an old approval was given on old evidence
     registry.set_tags(version.version, {"staged_again_because": reason})

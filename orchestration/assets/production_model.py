@@ -9,7 +9,7 @@ from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from orchestration.checks import CRITICAL
 from orchestration.promotion import aliases
-from orchestration.promotion.evidence import assess, critical_checks
+from orchestration.promotion.evidence import critical_checks, evaluate_candidate
 from orchestration.promotion.gate_report import gate_metadata, publish_gate_report
 from orchestration.promotion.production_report import production_metadata, production_version
 from orchestration.settings import PipelineSettings
@@ -40,7 +40,7 @@ def production_model(
         aliases.promote_first(registry, lake, candidate, clock.as_of())
     else:
         checks = critical_checks(context.instance, CRITICAL)
-        verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
+        verdict = evaluate_candidate(lake, registry, clock.as_of(), settings.promotion_policy, checks)
         if verdict is not None and verdict.passed:
             aliases.promote(registry, lake, verdict)
             context.log.info("version %d is in production", verdict.candidate)

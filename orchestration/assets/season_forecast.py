@@ -11,7 +11,7 @@ from features.io.store import Lake
 from features.league_rules import has_rules
 from features.matches import OUTCOMES, Status
 from features.matrix import log_rates
-from features.odds import market
+from features.odds import bookmaker_log_odds
 from features.rating_history import STATE_COLUMNS
 from features.season import simulate
 from orchestration.partitions import competitions
@@ -53,7 +53,7 @@ def season_forecast(
         for side in ("home_team", "away_team")
     )
     neutral = to_come["neutral"].to_numpy(bool)
-    p = probabilities(registry.load(production), home, away, neutral, market(to_come))
+    p = probabilities(registry.load(production), home, away, neutral, bookmaker_log_odds(to_come))
     chances = to_come[["match_id"]].assign(**{outcome: p[:, i] for i, outcome in enumerate(OUTCOMES)})
     rates = np.stack(log_rates(home, away, np.where(neutral, 0.0, 1.0)), axis=1)
     complete = is_complete(season)

@@ -33,7 +33,7 @@ def history(lake: Lake) -> list[dict[str, Any]]:
 
 def record_approval(registry: Registry, approval: Approval) -> None:
     """Tag a version with its approval."""
-    values = (approval.by, approval.reason, approval.evidence, approval.at.isoformat())
+    values = (approval.by, approval.reason, approval.evidence_digest, approval.at.isoformat())
     registry.set_tags(approval.version, dict(zip(APPROVAL_TAGS, values, strict=True)))
 
 
@@ -68,11 +68,12 @@ def promote(registry: Registry, lake: Lake, verdict: GateDecision) -> None:
     candidate = registry.version(verdict.candidate)
     approval = approval_of(candidate) if candidate else None
     by, reason = "touchline", "every condition of the promotion gate passed"
-    if approval is not None and approval.evidence == verdict.evidence:  # an approval of older evidence does not count
+    # an approval of older evidence does not count
+    if approval is not None and approval.evidence_digest == verdict.evidence_digest:
         by, reason = approval.by, approval.reason
     registry.remove_tags(verdict.candidate, _tags("restored"))
     entry = _history_entry(
-        "promote", verdict.candidate, verdict.production, by, reason, verdict.as_of, verdict.evidence
+        "promote", verdict.candidate, verdict.production, by, reason, verdict.as_of, verdict.evidence_digest
     )
     _move(registry, lake, entry)
 

@@ -26,7 +26,7 @@ _MAX_CHECK_RESULTS = 200
 """Results to read per check: enough for every week of a season, or for a few competitions over years."""
 
 
-def assess(
+def evaluate_candidate(
     lake: Lake, registry: Registry, as_of: datetime, policy: Policy, checks: Mapping[str, bool]
 ) -> GateDecision | None:
     """Evaluate the version in `staging`; None while nothing is staged."""

@@ -11,9 +11,9 @@ from features.io import reports
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
-from monitoring.gate import GateDecision, nothing_staged, to_dict
+from monitoring.gate import GateDecision, no_candidate_document, to_dict
 from orchestration.checks import CRITICAL
-from orchestration.promotion.evidence import assess, critical_checks
+from orchestration.promotion.evidence import critical_checks, evaluate_candidate
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
 
@@ -23,13 +23,13 @@ def publish_gate_report(
 ) -> dict[str, Any]:
     """Evaluate the candidate as of now and publish the decision; returns its metadata for the Dagster UI."""
     checks = critical_checks(instance, CRITICAL)
-    verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
+    verdict = evaluate_candidate(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     production, previous = (
         version.version if (version := registry.by_alias(alias)) else None for alias in (PRODUCTION, PREVIOUS)
     )
     if verdict is None:
         why = _reason_nothing_is_staged(registry.versions())
-        report = nothing_staged(production, settings.promotion_policy, clock.as_of(), previous, why)
+        report = no_candidate_document(production, settings.promotion_policy, clock.as_of(), previous, why)
         lake.write_json(reports.PROMOTION_GATE, report)
         return {"passed": False, "why": why}
     lake.write_json(reports.PROMOTION_GATE, to_dict(verdict, datetime.now(UTC), _last_report(lake), previous))
@@ -51,7 +51,7 @@ def gate_metadata(verdict: GateDecision) -> dict[str, Any]:
         "candidate": verdict.candidate,
         "production": verdict.production if verdict.production is not None else "none",
         "conditions": dg.MetadataValue.md("\n".join(lines)),
-        "evidence": verdict.evidence or "none",
+        "evidence": verdict.evidence_digest or "none",
         "waits_for_a_person": verdict.waiting_for_approval,
     }
 

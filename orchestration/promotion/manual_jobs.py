@@ -13,7 +13,7 @@ from features.io.store import Lake
 from monitoring.gate import approve
 from orchestration.checks import CRITICAL
 from orchestration.promotion import aliases
-from orchestration.promotion.evidence import assess, critical_checks
+from orchestration.promotion.evidence import critical_checks, evaluate_candidate
 from orchestration.promotion.gate_report import publish_gate_report
 from orchestration.promotion.production_report import production_metadata
 from orchestration.settings import PipelineSettings
@@ -67,7 +67,7 @@ def approve_candidate(
     """Record a person's approval of the candidate, if all other conditions pass when the run starts."""
     _require_filled(config)
     checks = critical_checks(context.instance, CRITICAL)
-    verdict = assess(lake, registry, clock.as_of(), settings.promotion_policy, checks)
+    verdict = evaluate_candidate(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
         raise dg.Failure("no version is staged, so there is nothing to approve; run the job train_model first")
     reviewed = config.evidence or (lake_tables.read_report(lake, reports.PROMOTION_GATE) or {}).get("evidence")

@@ -55,7 +55,9 @@ def performance_alarm(report: Mapping[str, Any] | None, production: int | None) 
     return None
 
 
-def cooldown_reason(versions: Sequence[ModelVersion], as_of: datetime, cool_down_days: int, cap: int) -> str | None:
+def alarm_retraining_block_reason(
+    versions: Sequence[ModelVersion], as_of: datetime, cool_down_days: int, cap: int
+) -> str | None:
     """Why an alarm may not request a training now; None if it may. Scheduled trainings do not count."""
     by_alarm = [version for version in versions if "trained_as_of" in version.tags and _is_by_alarm(version)]
     trainings = [datetime.fromisoformat(version.tags["trained_as_of"]) for version in by_alarm]

@@ -87,9 +87,9 @@ def country_fingerprints(lake: Lake, competition: str) -> dict[str, list[Any]]:
     return match_fingerprints(lake, competitions_of_country(lake, competition))
 
 
-def record_rating_inputs(lake: Lake, competition: str, made_from: Mapping[str, list[Any]]) -> None:
+def record_rating_inputs(lake: Lake, competition: str, inputs: Mapping[str, list[Any]]) -> None:
     """Record the inputs of a competition's ratings (fingerprints) and the names of the features made from them."""
-    lake.write_json(f"ratings/{competition}.json", {"made_from": dict(made_from), "features": list(FEATURES)})
+    lake.write_json(f"ratings/{competition}.json", {"made_from": dict(inputs), "features": list(FEATURES)})
 
 
 def ratings_current(lake: Lake, competition: str) -> bool:
@@ -100,9 +100,9 @@ def ratings_current(lake: Lake, competition: str) -> bool:
     return recorded == {"made_from": country_fingerprints(lake, competition), "features": list(FEATURES)}
 
 
-def record_forecast_inputs(lake: Lake, weeks: Iterable[str], since: str, made_from: Mapping[str, list[Any]]) -> None:
+def record_forecast_inputs(lake: Lake, weeks: Iterable[str], since: str, inputs: Mapping[str, list[Any]]) -> None:
     """Record the fingerprints that the weeks' forecasts were made from. Weeks before `since` are final and left out."""
-    recorded = {**forecast_inputs(lake), **{week: dict(made_from) for week in weeks}}
+    recorded = {**forecast_inputs(lake), **{week: dict(inputs) for week in weeks}}
     lake.write_json(_FORECAST_INPUTS, {week: recorded[week] for week in recorded if week >= since})
 
 

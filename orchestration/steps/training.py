@@ -29,7 +29,7 @@ from monitoring.performance import Difference, paired_difference
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SOURCES = ("features", "monitoring", "orchestration", "requirements.lock")
+CODE_PATHS = ("features", "monitoring", "orchestration", "requirements.lock")
 """The code that determines the model, together with data and recipe."""
 
 IDENTITY = ("data_digest", "recipe", "code_revision")
@@ -52,7 +52,7 @@ class Recipe:
     features: tuple[str, ...] = GOAL_FEATURES
     blend: bool = False
 
-    def head(self) -> Classifier:
+    def build_model(self) -> Classifier:
         """The unfitted model."""
         return outcome_model(self.regularisation, self.seed, self.features, self.blend)
 
@@ -92,9 +92,9 @@ def train(
         _need_odds(usable)
     x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
     reference = len(recipe.features)
-    forecasts = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.head)
+    forecasts = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.build_model)
     scores = evaluation(forecasts)
-    estimator = recipe.head().fit(usable[list(recipe.features)].to_numpy(float), outcomes(usable))
+    estimator = recipe.build_model().fit(usable[list(recipe.features)].to_numpy(float), outcomes(usable))
     return TrainingRun(
         estimator=estimator,
         input_example=usable[list(recipe.features)].tail(3).reset_index(drop=True),
@@ -207,12 +207,12 @@ def code_revision(root: Path = ROOT) -> str:
             return version("touchline")
         except PackageNotFoundError:
             return "unknown"
-    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *SOURCES)
+    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *CODE_PATHS)
     if status == "":
         return commit
     # If git fails, the files may differ from the commit too.
     files = sorted(
-        file for part in SOURCES for file in [root / part, *(root / part).rglob("*")] if _is_source_file(file)
+        file for part in CODE_PATHS for file in [root / part, *(root / part).rglob("*")] if _is_source_file(file)
     )
     content = hashlib.sha256(b"".join(str(file.relative_to(root)).encode() + file.read_bytes() for file in files))
     return f"{commit}-{'unknown' if status is None else 'dirty'}.{content.hexdigest()[:12]}"

@@ -68,7 +68,7 @@ class FastPathMiddleware:
             fixtures = None
         else:
             pairs = body.matches if isinstance(body, PairBatch) else [body]
-            fixtures = (await catalogue(request)).snapshot.fixtures.find_all(pairs)
+            fixtures = (await catalogue(request)).snapshot.fixture_cache.find_all(pairs)
         if fixtures is None:
             await self._app(scope, prepend_message(message, receive), send)
             return

@@ -67,12 +67,12 @@ class Fixture:
     """Whether the lake has this match. Without it there are no odds."""
 
     def to_wire(self) -> dict[str, Any]:
-        """The argument of task `PREDICT`. A task may outlive an upgrade, so every new field needs a default."""
+        """The argument of task `PREDICT_ASYNC`. A task may outlive an upgrade, so every new field needs a default."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_wire(cls, arguments: Mapping[str, Any]) -> Fixture:
-        """Read the argument of task `PREDICT`, without fields that another release may have added."""
+        """Read the argument of task `PREDICT_ASYNC`, without fields that another release may have added."""
         known = {field.name: arguments[field.name] for field in fields(cls) if field.name in arguments}
         return cls(**{"in_lake": arguments.get("listed", True), **known})  # named `listed` up to version 0.1
 

@@ -8,7 +8,7 @@ WIRE_FORMAT_VERSION = 4
 It is part of the task's name, so a worker refuses a task whose columns it cannot read. During an upgrade the API then
 sends the task again until a worker of its own version takes it.
 """
-PREDICT = "serving.predict"
+PREDICT_ASYNC = "serving.predict"
 """Forecast one match; the result is stored for a client that asks for it later. Understood by every release."""
 PREDICT_COLUMNS = f"serving.predict_columns.{WIRE_FORMAT_VERSION}"
 """Forecast the matches of one or several waiting requests: columns in, columns out."""

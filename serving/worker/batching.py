@@ -24,8 +24,8 @@ from monitoring.metrics import Mode
 from serving.errors import TaskFailedError
 from serving.wire.limits import CALL_TIME_LIMIT_SECONDS, MAX_MATCHES_PER_CALL, MAX_WORKER_CRASHES
 from serving.wire.results import STORE_FIRST_AND_PUBLISH, encode_result, result_key
-from serving.wire.tasks import PREDICT
-from serving.worker.execution import BatchReport, TaskInvocation, count_matches, execute_batch
+from serving.wire.tasks import PREDICT_ASYNC
+from serving.worker.execution import BatchReport, TaskInvocation, count_matches, execute_batch_in_child
 
 log = get_logger(__name__)
 _CRASH_COUNT_TTL_SECONDS = 3600
@@ -112,7 +112,7 @@ class Batcher:
             log.error("batch ran longer than %s s; %s", timeout, _describe(batch))
 
         self._pool.apply_async(
-            execute_batch,
+            execute_batch_in_child,
             args=([_to_invocation(request) for request in batch],),
             accept_callback=on_accepted,
             callback=on_success,
@@ -147,7 +147,7 @@ def _describe(batch: Sequence[Request]) -> str:
 def _to_invocation(request: Request) -> TaskInvocation:
     headers = request.request_dict
     modes = {mode.value: mode for mode in Mode}
-    default = Mode.ASYNC if request.type == PREDICT else Mode.SYNC  # up to version 0.1 the header did not exist
+    default = Mode.ASYNC if request.type == PREDICT_ASYNC else Mode.SYNC  # up to version 0.1 the header did not exist
     return TaskInvocation(
         task_id=request.id,
         task=request.type,

@@ -20,7 +20,7 @@ from serving.wire.columns import FixtureBatch, ForecastBatch, concat, split
 from serving.wire.fixtures import Fixture
 from serving.wire.forecast_json import EncodedForecasts, encode_forecast
 from serving.wire.results import STORE_FIRST_AND_PUBLISH, accepted_key, encode_result, result_key
-from serving.wire.tasks import PREDICT
+from serving.wire.tasks import PREDICT_ASYNC
 from serving.worker.dependencies import get_predictor, get_redis, get_settings
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class BatchReport:
     reloads: Mapping[str, int] = field(default_factory=dict)
 
 
-def execute_batch(invocations: list[TaskInvocation]) -> BatchReport:
+def execute_batch_in_child(invocations: list[TaskInvocation]) -> BatchReport:
     """Run tasks in this child process. This is the function that the main process calls through the pool."""
     results = ResultWriter(get_redis(), get_settings().result_ttl_seconds)
-    return execute(invocations, get_predictor(), results)
+    return execute_batch(invocations, get_predictor(), results)
 
 
-def execute(invocations: list[TaskInvocation], predictor: Predictor, results: ResultWriter) -> BatchReport:
+def execute_batch(invocations: list[TaskInvocation], predictor: Predictor, results: ResultWriter) -> BatchReport:
     """Forecast the matches of all tasks at once and store all results at once."""
     started = time.time()
     results.mark_started([invocation.task_id for invocation in invocations if invocation.track])
@@ -105,7 +105,7 @@ def execute(invocations: list[TaskInvocation], predictor: Predictor, results: Re
 
 def count_matches(task: str, args: Any) -> int:
     """How many matches a task has; 1 if its arguments cannot be read."""
-    columns = args[0] if task != PREDICT and args else None
+    columns = args[0] if task != PREDICT_ASYNC and args else None
     return int(columns["matches"]) if isinstance(columns, dict) and "matches" in columns else 1
 
 
@@ -123,7 +123,7 @@ def _predict(
 ) -> tuple[list[ForecastBatch | Exception], Prediction | None]:
     """One output per task: its forecasts, or an exception.
 
-    A failed match of a PREDICT task is returned as an exception too, because the task has only that match.
+    A failed match of a PREDICT_ASYNC task is returned as an exception too, because the task has only that match.
     """
     try:
         batches = [_read_fixtures(invocation) for invocation in invocations]
@@ -140,21 +140,21 @@ def _predict(
         return [error], None
     parts = split(prediction.forecasts, [len(batch) for batch in batches])
     outputs: list[ForecastBatch | Exception] = [
-        from_wire(part["errors"][0][1]) if invocation.task == PREDICT and part["errors"] else part
+        from_wire(part["errors"][0][1]) if invocation.task == PREDICT_ASYNC and part["errors"] else part
         for invocation, part in zip(invocations, parts, strict=True)
     ]
     return outputs, prediction
 
 
 def _read_fixtures(invocation: TaskInvocation) -> FixtureBatch:
-    if invocation.task == PREDICT:
+    if invocation.task == PREDICT_ASYNC:
         return FixtureBatch.from_fixtures([Fixture.from_wire(invocation.args[0])])
     return FixtureBatch.from_wire(invocation.args[0])
 
 
 def _result(invocation: TaskInvocation, output: ForecastBatch | Exception) -> Any:
-    """The result to store: columns for the API, or for PREDICT the JSON that its client will fetch."""
-    if invocation.task != PREDICT or isinstance(output, Exception):
+    """The result to store: columns for the API, or for PREDICT_ASYNC the JSON that its client will fetch."""
+    if invocation.task != PREDICT_ASYNC or isinstance(output, Exception):
         return output
     fixture = Fixture.from_wire(invocation.args[0])
     return orjson.Fragment(encode_forecast(fixture, EncodedForecasts.from_wire(output)))

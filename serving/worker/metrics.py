@@ -8,7 +8,7 @@ from serving.worker.execution import BatchReport
 
 def observe_batch(report: BatchReport) -> None:
     """Add a child's report to the metrics."""
-    metrics.BATCH_SIZE.observe(report.matches)
+    metrics.MATCHES_PER_CALL.observe(report.matches)
     for seconds in report.queue_seconds:
         metrics.STAGE_DURATION.labels(metrics.Stage.QUEUE).observe(seconds)
     if report.version is not None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from features.errors import CorruptArtefactError, NotPublishedError
 from features.io.store import Fingerprint, Lake
 from features.matches import SCHEMA, Status
-from features.odds import market
+from features.odds import bookmaker_log_odds
 from serving.wire.columns import FixtureBatch
 from serving.wire.fixtures import match_key
 
@@ -52,9 +52,10 @@ class OddsTable:
             self._by_match = {match: odds for _, by_match in partitions for match, odds in by_match.items()}
 
     def lookup(self, batch: FixtureBatch) -> tuple[NDArray[np.float64], NDArray[np.datetime64]]:
-        """Odds features (n, 2), as `features.odds.market` has them, and since when (n,); NaN and NaT without odds.
+        """Odds features (n, 2), and since when (n,); NaN and NaT without odds.
 
-        Odds published after the requested kick-off are ignored.
+        The features are those of `features.odds.bookmaker_log_odds`. Odds published after the requested kick-off are
+        ignored.
         """
         if self._by_match is None:
             self.refresh()
@@ -73,7 +74,7 @@ def _upcoming_odds(matches: pd.DataFrame) -> _OddsByMatch:
     upcoming = matches[(matches["status"] == Status.SCHEDULED) & matches["odds_known_at"].notna()]
     if upcoming.empty:
         return {}
-    features = market(upcoming, upcoming["kick_off"].max().to_pydatetime())
+    features = bookmaker_log_odds(upcoming, upcoming["kick_off"].max().to_pydatetime())
     known_at = upcoming["odds_known_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
     rows = zip(upcoming["match_id"], features, known_at, strict=True)
     return {match_key(match_id): (odds, since) for match_id, odds, since in rows if np.isfinite(odds).all()}

@@ -160,8 +160,8 @@ def names_to_documents(peer: Peer, world: World, body: bytes, seconds: float) ->
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         pairs = msgspec.json.decode(body, type=PairBatch).matches
-        known = catalogue.snapshot.fixtures.find_all(pairs)
-        fixtures = known or [catalogue.fixture(one.home_team, one.away_team, one.competition) for one in pairs]
+        known = catalogue.snapshot.fixture_cache.find_all(pairs)
+        fixtures = known or [catalogue.resolve_fixture(one.home_team, one.away_team, one.competition) for one in pairs]
         forecasts = EncodedForecasts.from_wire(predictor.predict(FixtureBatch.from_fixtures(fixtures)).forecasts)
         assert len(encode_batch(range(len(fixtures)), fixtures, forecasts, {})) > len(body)
         count += 1

@@ -62,7 +62,7 @@ def prepare(folder: str, names: tuple[str, ...]) -> None:
     """What a process needs once: the catalogue, the definitions, an instance, and the replay compiled."""
     logging.disable(logging.WARNING)
     added = tuple(catalogue.Competition(name, name, name.split("-")[0], 1, "Europe/London") for name in names)
-    catalogue.CATALOGUE = added
+    catalogue.COMPETITIONS = added
     catalogue._BY_SLUG.update({one.slug: one for one in added})
     settings = PipelineSettings(home=Path(folder), competitions=names, mlflow_tracking_uri=registry_in(folder))
     definitions = build(settings)

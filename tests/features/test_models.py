@@ -17,7 +17,7 @@ from features.metrics import base_rate
 from features.models import outcome_model
 from features.odds import shin
 from features.rating_history import RatingHistory, compute_ratings
-from features.ratings.params import ALONE
+from features.ratings.params import SINGLE_TIER
 from features.ratings.rating_state import ATTACK, DEFENCE, ELO, PI_AWAY, PI_HOME, PLAYED
 from features.scorelines import outcome_probabilities, scorelines
 
@@ -114,7 +114,7 @@ def test_each_forecast_of_a_blend_can_be_explained_too(premier_league: pd.DataFr
     blend = outcome_model(features=GOAL_FEATURES, blend=True).fit(x, outcomes(premier_league))
     assert len(blend.members_) == 3
     for explanation, p in zip(explain(blend, x[-20:], GOAL_FEATURES), blend.predict_proba(x[-20:]), strict=True):
-        assert explanation.average + sum(explanation.contributions.values()) == pytest.approx(
+        assert explanation.baseline_log_odds + sum(explanation.contributions.values()) == pytest.approx(
             np.log(p[0] / p[2]), abs=1e-9
         )
         assert list(explanation.contributions) == ["elo", "pi", "goals"]
@@ -123,7 +123,7 @@ def test_each_forecast_of_a_blend_can_be_explained_too(premier_league: pd.DataFr
 def test_each_forecast_can_be_explained_by_its_rating_systems(model: RatingBlend, run: RatingHistory) -> None:
     x = model_input(run.home[-20:], run.away[-20:], np.zeros(20, bool))[:, GOALS]
     for explanation, p in zip(explain(model, x, GOAL_FEATURES), model.predict_proba(x), strict=True):
-        assert explanation.average + sum(explanation.contributions.values()) == pytest.approx(
+        assert explanation.baseline_log_odds + sum(explanation.contributions.values()) == pytest.approx(
             np.log(p[0] / p[2]), abs=1e-9
         )
         assert list(explanation.contributions) == ["elo", "pi", "goals"]
@@ -147,6 +147,6 @@ def test_shin_takes_the_margin_more_from_outsiders() -> None:
 def test_other_parameters_give_other_ratings_and_are_not_mixed_up(
     premier_league: pd.DataFrame, run: RatingHistory
 ) -> None:
-    other = compute_ratings(premier_league, replace(ALONE, elo=ALONE.elo._replace(k=20)))
+    other = compute_ratings(premier_league, replace(SINGLE_TIER, elo=SINGLE_TIER.elo._replace(k=20)))
     assert not np.allclose(other.home[:, ELO], run.home[:, ELO])
     np.testing.assert_array_equal(other.home[:, ATTACK], run.home[:, ATTACK])

@@ -78,7 +78,9 @@ def test_shares_sum_to_the_log_odds_of_the_forecast(sample: tuple[np.ndarray, np
     p = model.predict_proba(x[:50])
     for explanation, row in zip(explain(model, x[:50], ["form", "ground"]), p, strict=True):
         assert explanation.log_odds == pytest.approx(np.log(row[0] / row[2]))
-        assert explanation.average + sum(explanation.contributions.values()) == pytest.approx(explanation.log_odds)
+        assert explanation.baseline_log_odds + sum(explanation.contributions.values()) == pytest.approx(
+            explanation.log_odds
+        )
         assert set(explanation.contributions) == {"form", "ground"}
 
 

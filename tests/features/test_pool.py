@@ -19,7 +19,7 @@ from features.matches import ODDS, OUTCOMES, as_known_at, outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, ODDS_FEATURES, FeatureGroup, model_input
 from features.metrics import rps
 from features.models import outcome_model
-from features.odds import market, shin
+from features.odds import bookmaker_log_odds, shin
 from features.pool import MIN_MATCHES_WITH_ODDS, OddsPool, pool_weight, pooled
 from features.rating_history import STATE_COLUMNS, RatingHistory, compute_ratings
 
@@ -73,7 +73,7 @@ def run(priced: pd.DataFrame) -> RatingHistory:
 
 @pytest.fixture(scope="module")
 def x(priced: pd.DataFrame, run: RatingHistory) -> np.ndarray:
-    return model_input(run.home, run.away, priced["neutral"].to_numpy(bool), market(priced))[:, OWN]
+    return model_input(run.home, run.away, priced["neutral"].to_numpy(bool), bookmaker_log_odds(priced))[:, OWN]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_shorter_odds_and_better_ratings_speak_for_the_side_that_has_them(model:
 
 def test_each_forecast_is_explained_by_ratings_and_odds(model: OddsPool, x: np.ndarray) -> None:
     for explanation, row, p in zip(explain(model, x[-60:], NAMES), x[-60:], model.predict_proba(x[-60:]), strict=True):
-        assert explanation.average + sum(explanation.contributions.values()) == pytest.approx(
+        assert explanation.baseline_log_odds + sum(explanation.contributions.values()) == pytest.approx(
             np.log(p[0] / p[2]), abs=1e-9
         )
         assert explanation.log_odds == pytest.approx(np.log(p[0] / p[2]), abs=1e-9)
@@ -142,7 +142,7 @@ def test_on_neutral_ground_it_makes_no_difference_who_is_named_first(
     model: OddsPool, priced: pd.DataFrame, run: RatingHistory
 ) -> None:
     loaded, neutral = LoadedModel(ModelVersion(1, "run", FRIDAY), model, NAMES), np.ones(60, bool)
-    odds = market(priced)[-60:]
+    odds = bookmaker_log_odds(priced)[-60:]
     direct = predict(loaded, model_input(run.home[-60:], run.away[-60:], neutral, odds), neutral)
     mirrored = predict(loaded, model_input(run.away[-60:], run.home[-60:], neutral, odds[:, ::-1]), neutral)
     np.testing.assert_allclose(direct, mirrored[:, ::-1], atol=1e-12)
@@ -152,18 +152,18 @@ def test_no_odds_are_used_that_became_known_later(priced: pd.DataFrame) -> None:
     rows = priced[np.isfinite(priced["odds_home"])].tail(3).reset_index(drop=True)
     kick_off = rows["kick_off"].min()
     rows = rows.assign(kick_off=kick_off, odds_known_at=[kick_off - timedelta(days=2), kick_off, pd.NaT])
-    assert np.isfinite(market(rows)).all(axis=1).tolist() == [True, True, False], "to learn from"
+    assert np.isfinite(bookmaker_log_odds(rows)).all(axis=1).tolist() == [True, True, False], "to learn from"
     eve = (kick_off - timedelta(days=1)).to_pydatetime()
-    assert np.isfinite(market(rows, eve)).all(axis=1).tolist() == [True, False, False]
+    assert np.isfinite(bookmaker_log_odds(rows, eve)).all(axis=1).tolist() == [True, False, False]
     late = rows.assign(odds_known_at=kick_off + timedelta(minutes=1))
-    assert np.isnan(market(late)).all()
-    assert np.isnan(market(late, (kick_off + timedelta(days=1)).to_pydatetime())).all()
+    assert np.isnan(bookmaker_log_odds(late)).all()
+    assert np.isnan(bookmaker_log_odds(late, (kick_off + timedelta(days=1)).to_pydatetime())).all()
 
 
 def test_what_the_odds_say_is_their_probabilities() -> None:
     odds, kick_off = np.array([[1.9, 3.5, 4.2]]), pd.Timestamp("2026-01-01", tz="UTC")
     table = pd.DataFrame(odds, columns=list(ODDS)).assign(kick_off=kick_off, odds_known_at=kick_off)
-    shares = np.exp(np.insert(market(table), 1, 0.0, axis=1))
+    shares = np.exp(np.insert(bookmaker_log_odds(table), 1, 0.0, axis=1))
     np.testing.assert_allclose(shares / shares.sum(), shin(odds), atol=1e-12)
 
 
@@ -184,7 +184,7 @@ def test_published_forecasts_name_their_odds_and_equal_those_made_online(model: 
         for side in ("home_team", "away_team")
     )
     online = probabilities(
-        LoadedModel(version, model, NAMES), home, away, np.zeros(len(ahead), bool), market(ahead, FRIDAY)
+        LoadedModel(version, model, NAMES), home, away, np.zeros(len(ahead), bool), bookmaker_log_odds(ahead, FRIDAY)
     )
     np.testing.assert_allclose(made[list(OUTCOMES)], online, rtol=0, atol=1e-9)
     shares = [{share["rating"] for share in shares_of_match} for shares_of_match in made["shares"]]

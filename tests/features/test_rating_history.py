@@ -13,7 +13,7 @@ from features.matches import Status, as_known_at, outcomes
 from features.matrix import GOAL_FEATURES, feature_frame, model_input, swap_sides
 from features.models import outcome_model
 from features.rating_history import STATE_COLUMNS, compute_ratings
-from features.ratings.params import TIERED
+from features.ratings.params import MULTI_TIER
 
 MOMENT = datetime(2026, 3, 9, tzinfo=UTC)
 
@@ -224,22 +224,22 @@ def _arrivals(table: pd.DataFrame, states: np.ndarray, clubs: set[str]) -> dict[
 
 def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.DataFrame) -> None:
     table, below = _two_tiers(premier_league, "2014-15")
-    states = compute_ratings(table[table["season"] == "2014-15"], TIERED).team_states.set_index("team")
+    states = compute_ratings(table[table["season"] == "2014-15"], MULTI_TIER).team_states.set_index("team")
     upper = states[states["competition"] == "eng-premier-league"]
     alone = table[table["competition"] == "eng-premier-league"].reset_index(drop=True)
-    unknown = _arrivals(alone, compute_ratings(alone, TIERED).home, below)
-    arrived = _arrivals(table, compute_ratings(table, TIERED).home, below & set(states.index))
+    unknown = _arrivals(alone, compute_ratings(alone, MULTI_TIER).home, below)
+    arrived = _arrivals(table, compute_ratings(table, MULTI_TIER).home, below & set(states.index))
     assert len(arrived) >= 3
     for club, state in arrived.items():
         for column, pull in (
-            ("elo", TIERED.elo.mean_reversion),
-            ("attack", TIERED.poisson.mean_reversion),
+            ("elo", MULTI_TIER.elo.mean_reversion),
+            ("attack", MULTI_TIER.poisson.mean_reversion),
             ("pi_home", 0.0),
         ):
             earned = states.loc[club, column]
             expected = earned + pull * (upper[column].mean() - earned)
             assert state[STATE_COLUMNS.index(column)] == pytest.approx(expected, abs=1e-9), column
-        newcomer = upper["elo"].mean() + TIERED.elo.promoted_offset
+        newcomer = upper["elo"].mean() + MULTI_TIER.elo.promoted_offset
         assert unknown[club][0] == pytest.approx(newcomer, abs=1e-9), (
             "without the lower tier it starts like any newcomer"
         )
@@ -248,8 +248,8 @@ def test_a_promoted_club_keeps_the_rating_it_earned_below(premier_league: pd.Dat
 
 def test_a_relegated_club_takes_its_rating_down(premier_league: pd.DataFrame) -> None:
     table, below = _two_tiers(premier_league, "2015-16")
-    run = compute_ratings(table, TIERED)
-    states = compute_ratings(table[table["season"] == "2014-15"], TIERED).team_states.set_index("team")
+    run = compute_ratings(table, MULTI_TIER)
+    states = compute_ratings(table[table["season"] == "2014-15"], MULTI_TIER).team_states.set_index("team")
     arrived = _arrivals(table, run.home, below & set(states.index))
     assert len(arrived) >= 3
     for club, state in arrived.items():
@@ -258,7 +258,7 @@ def test_a_relegated_club_takes_its_rating_down(premier_league: pd.DataFrame) ->
     clubs = sorted(set(down.index) & set(states.index))
     assert np.corrcoef(down.loc[clubs, "elo"], states.loc[clubs, "elo"])[0, 1] > 0.5
     fresh = table[table["competition"] == "eng-championship"].reset_index(drop=True)
-    unknown = compute_ratings(fresh, TIERED).team_states["elo"]
+    unknown = compute_ratings(fresh, MULTI_TIER).team_states["elo"]
     assert down["elo"].mean() > unknown.mean() + 50, "without history it would start at the level of the lower tier"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.competitions import CATALOGUE, competition
+from features.competitions import COMPETITIONS, competition
 from features.errors import UnknownCompetitionError, UnknownTeamError
 from features.teams import resolve, suggest
 
@@ -41,7 +41,7 @@ def test_endless_names_are_cut_before_they_are_compared() -> None:
 
 
 def test_slugs_of_competitions_are_unique_and_unknown_ones_name_the_nearest() -> None:
-    assert len({competition.slug for competition in CATALOGUE}) == len(CATALOGUE)
+    assert len({competition.slug for competition in COMPETITIONS}) == len(COMPETITIONS)
     with pytest.raises(UnknownCompetitionError, match="eng-premier-league") as refused:
         competition("eng-premiere-league")
     assert refused.value.suggestions[0] == "eng-premier-league"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from features import tuning
-from features.ratings.params import ALONE
+from features.ratings.params import SINGLE_TIER
 
 pytestmark = pytest.mark.medium
 
@@ -22,10 +22,10 @@ def test_blocks_learn_from_earlier_seasons_only(premier_league: pd.DataFrame) ->
 def test_a_hopeless_parameter_is_left_and_a_good_one_kept(premier_league: pd.DataFrame) -> None:
     early = premier_league[premier_league["season"] < "2018"].reset_index(drop=True)
     hopeless = replace(
-        ALONE,
-        elo=ALONE.elo._replace(k=200),
-        pi=ALONE.pi._replace(rate=0.3),
-        poisson=ALONE.poisson._replace(rate=0.2),
+        SINGLE_TIER,
+        elo=SINGLE_TIER.elo._replace(k=200),
+        pi=SINGLE_TIER.pi._replace(learning_rate=0.3),
+        poisson=SINGLE_TIER.poisson._replace(learning_rate=0.2),
     )
     choice = tuning.choose(early, hopeless, ("elo",))
     assert choice.params.elo.k <= 24

@@ -9,7 +9,7 @@ import pandas as pd
 
 from features.io.sources import bundled
 from features.matches import Status, as_known_at
-from monitoring.freshness import FORECAST_HORIZON, freshness_report
+from monitoring.freshness import FORECAST_REQUIRED_WITHIN, freshness_report
 
 AS_OF = bundled.REPLAY_AS_OF
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -56,7 +56,7 @@ def test_results_that_stop_coming_are_overdue_unless_postponed() -> None:
 def test_near_fixtures_without_forecast_are_counted_and_far_ones_are_not() -> None:
     matches = as_known_at(bundled.load(), AS_OF)
     none = published(matches).iloc[:0]
-    near = matches["kick_off"].between(AS_OF, AS_OF + FORECAST_HORIZON).sum()
+    near = matches["kick_off"].between(AS_OF, AS_OF + FORECAST_REQUIRED_WITHIN).sum()
     document = freshness_report(matches, none, 0, {PREMIER_LEAGUE: 4, "eng-championship": 2}, AS_OF, NOW, PRODUCTION)
     assert document["competitions"][PREMIER_LEAGUE]["without_forecast"] == near > 0
     assert document["competitions"][PREMIER_LEAGUE]["quarantined"] == 4
@@ -80,7 +80,7 @@ def stale(matches: pd.DataFrame, forecasts: pd.DataFrame) -> int:
 def test_forecasts_made_before_the_newest_result_are_stale() -> None:
     """Forecasts of near matches are stale if there are newer results than they use."""
     matches = as_known_at(bundled.load(), AS_OF)
-    near = matches[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_HORIZON)]
+    near = matches[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_REQUIRED_WITHIN)]
     months_old = published(matches).assign(features_as_of=pd.Timestamp(AS_OF) - pd.Timedelta(days=60))
     assert stale(matches, months_old) == len(near) > 0
     gap = matches[(matches["status"] == Status.PLAYED)].tail(1)
@@ -101,7 +101,7 @@ def test_before_the_first_result_of_a_competition_no_forecast_is_stale() -> None
 
 def test_only_the_clubs_of_the_match_make_its_forecast_stale() -> None:
     matches = as_known_at(bundled.load(), AS_OF)
-    near = matches[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_HORIZON)]
+    near = matches[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_REQUIRED_WITHIN)]
     clubs = set(near[["home_team", "away_team"]].iloc[0])
     played = (matches["status"] == Status.PLAYED) & (matches["season"] == "2025-26")
     theirs = matches["home_team"].isin(clubs) | matches["away_team"].isin(clubs)
@@ -117,7 +117,7 @@ def test_forecasts_of_a_replaced_version_are_stale() -> None:
     """Forecasts of near matches are stale if their model version was replaced."""
     matches = as_known_at(bundled.load(), AS_OF)
     rows = published(matches)
-    near = matches.loc[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_HORIZON), "match_id"]
+    near = matches.loc[matches["kick_off"].between(AS_OF, AS_OF + FORECAST_REQUIRED_WITHIN), "match_id"]
     one_left = rows.assign(model_version=rows["model_version"].where(rows["match_id"] != near.iloc[0], PRODUCTION - 1))
     assert stale(matches, one_left) == 1
     document = freshness_report(matches, one_left, 0, {}, AS_OF, NOW, None)

@@ -23,7 +23,7 @@ from monitoring.gate import (
     blocks_replacement,
     evaluate,
     first_version_rejection,
-    nothing_staged,
+    no_candidate_document,
     to_dict,
 )
 from monitoring.performance import Difference, paired_difference, probability_columns
@@ -450,7 +450,7 @@ def test_staging_hold_starts_with_enough_matches() -> None:
 
 def test_nothing_staged_is_exported_as_shut(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
-    lake.write_json("reports/gate.json", nothing_staged(7, Policy.MANUAL, AS_OF))
+    lake.write_json("reports/gate.json", no_candidate_document(7, Policy.MANUAL, AS_OF))
     exported = {
         (sample.name, *sample.labels.values()): sample.value
         for family in ReportCollector(lake).collect()

@@ -15,7 +15,7 @@ from features.io.registry import PRODUCTION
 from features.matches import ODDS, OUTCOMES, Status
 from features.matrix import FEATURE_GROUPS, FeatureGroup
 from features.metrics import rps
-from features.odds import market, shin
+from features.odds import bookmaker_log_odds, shin
 from features.rating_history import STATE_COLUMNS
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables
@@ -63,7 +63,9 @@ def test_odds_of_real_files_are_learnt_published_and_used_online(site: Any, shar
         states_of(states, fixtures[side], fixtures["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for side in ("home_team", "away_team")
     )
-    online = probabilities(model, home_states, away_states, np.zeros(len(fixtures), bool), market(fixtures, FRIDAY))
+    online = probabilities(
+        model, home_states, away_states, np.zeros(len(fixtures), bool), bookmaker_log_odds(fixtures, FRIDAY)
+    )
     np.testing.assert_allclose(online, ahead[list(OUTCOMES)], rtol=0, atol=1e-9)
     bookmakers = shin(ahead.loc[weekend, list(ODDS)].to_numpy(float))
     assert np.abs(ahead.loc[weekend, list(OUTCOMES)].to_numpy(float) - bookmakers).max() < 0.05

@@ -34,7 +34,7 @@ from features.season import simulate
 from serving.api.api_keys import create
 from serving.api.app import create_app
 from serving.settings import ServingSettings
-from serving.wire.tasks import PREDICT, PREDICT_COLUMNS
+from serving.wire.tasks import PREDICT_ASYNC, PREDICT_COLUMNS
 from tests.support.lake_reports import write_reports
 from tests.support.pickled_message import publish_pickle
 from tests.support.service_harness import Service, World, wait_until
@@ -271,7 +271,7 @@ def test_probabilities_are_finite_and_sum_to_one(api: httpx.Client) -> None:
     assert math.isclose(sum(probabilities.values()), 1, abs_tol=1e-9)
 
 
-@pytest.mark.parametrize("task", [PREDICT, PREDICT_COLUMNS, "no.such.task"])
+@pytest.mark.parametrize("task", [PREDICT_ASYNC, PREDICT_COLUMNS, "no.such.task"])
 def test_a_pickled_message_is_refused_and_the_worker_goes_on(
     api: httpx.Client, service: Service, tmp_path: Path, task: str
 ) -> None:

@@ -14,7 +14,7 @@ from features.io.registry import LoadedModel, ModelVersion
 from serving.api.dispatch.broker import QueueStats
 from serving.wire.messages import Message
 from serving.wire.queue import QUEUE
-from serving.wire.tasks import PREDICT, PREDICT_COLUMNS
+from serving.wire.tasks import PREDICT_ASYNC, PREDICT_COLUMNS
 from serving.wire.worker_status import WorkerStatus
 from serving.worker.execution import BatchReport
 from serving.worker.predictor import ModelSource
@@ -149,7 +149,7 @@ class FakeRequest:
         self, name: str, backend: FakeBackend, redelivered: bool = False, revoked: bool = False, matches: int = 0
     ) -> None:
         self.id = name
-        self.type, self.args = (PREDICT_COLUMNS, [{"matches": matches}]) if matches else (PREDICT, [{}])
+        self.type, self.args = (PREDICT_COLUMNS, [{"matches": matches}]) if matches else (PREDICT_ASYNC, [{}])
         self.request_dict: dict[str, Any] = {}
         self.delivery_info = {"redelivered": redelivered}
         self.task = SimpleNamespace(backend=backend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ui import charts, formatting, tables
-from ui.api_models import DriftSummary, Extent
+from ui.api_models import DateRange, DriftSummary
 from ui.notices import notice
 from ui.resources import api, settings
 
@@ -44,18 +44,19 @@ def comparison(summary: DriftSummary) -> None:
     if window and reference:
         st.caption(f"{summary.matches} matches ({window}) compared with the reference ({reference}).")
     st.html(tables.drift_table(summary.columns))
-    if summary.trust.false_alarm_rate is not None:
+    calibration = summary.threshold_calibration
+    if calibration.false_alarm_rate is not None:
         st.caption(
-            f"Tested on {summary.trust.windows} windows of past seasons without drift, this rule raised a false alarm "
-            f"in {summary.trust.false_alarm_rate:.0%} of them."
+            f"Tested on {calibration.windows} windows of past seasons without drift, this rule raised a false alarm "
+            f"in {calibration.false_alarm_rate:.0%} of them."
         )
 
 
-def date_range(extent: Extent) -> str:
+def date_range(dates: DateRange) -> str:
     timezone = formatting.browser_timezone()
-    if not (extent.since and extent.to):
+    if not (dates.since and dates.to):
         return ""
-    return f"{formatting.short_date(extent.since, timezone)} to {formatting.short_date(extent.to, timezone)}"
+    return f"{formatting.short_date(dates.since, timezone)} to {formatting.short_date(dates.to, timezone)}"
 
 
 def week_details(weeks: list[DriftSummary]) -> None:

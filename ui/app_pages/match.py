@@ -23,7 +23,7 @@ def published_forecast(match: Match) -> None:
         return
     outcome = match.score.outcome if match.score else None
     st.html(cards.labelled_bar(match.forecast.probabilities, match.home_team, match.away_team, outcome))
-    st.markdown(cards.verbalise(match))
+    st.markdown(cards.forecast_sentence(match))
     insight_panel(match)
     st.caption(cards.provenance(match.forecast, formatting.browser_timezone()) + settlement(match))
 

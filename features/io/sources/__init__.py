@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.competitions import CATALOGUE
+from features.competitions import COMPETITIONS
 from features.errors import InvalidInputError, SourceError
 from features.io.settings import Settings
 from features.io.sources import bundled, files
@@ -50,7 +50,7 @@ def competitions(settings: Settings) -> tuple[str, ...]:
         elif name == "files":
             offered |= dict.fromkeys(files.competitions(settings.files, settings.files_columns))
         else:
-            offered |= dict.fromkeys(league.slug for league in CATALOGUE if getattr(league, name) is not None)
+            offered |= dict.fromkeys(league.slug for league in COMPETITIONS if getattr(league, name) is not None)
     return tuple(offered)
 
 

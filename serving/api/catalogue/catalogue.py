@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import structlog
 
-from features.competitions import CATALOGUE, country_of
+from features.competitions import COMPETITIONS, country_of
 from features.errors import (
     CorruptArtefactError,
     InvalidInputError,
@@ -62,8 +62,8 @@ class Snapshot:
     clubs: Mapping[str, Mapping[str, Club]] = field(default_factory=dict)
     """Clubs that can be forecast, by competition and case-folded name."""
     competitions: tuple[str, ...] = ()
-    fixtures: FixtureCache = field(default_factory=FixtureCache)
-    """Results of `Catalogue.fixture`; dropped with the snapshot."""
+    fixture_cache: FixtureCache = field(default_factory=FixtureCache)
+    """Results of `Catalogue.resolve_fixture`; dropped with the snapshot."""
 
     @property
     def matches(self) -> tuple[MatchRow, ...]:
@@ -153,11 +153,11 @@ class Catalogue:
 
     # -- clubs and fixtures -----------------------------------------------------------------------------------------
 
-    def fixture(
+    def resolve_fixture(
         self, home_team: str, away_team: str, competition: str | None = None, kick_off: datetime | None = None
     ) -> Fixture:
         """Find the fixture of two clubs, given by name; raises InvalidFieldError with suggestions."""
-        cache = self.snapshot.fixtures
+        cache = self.snapshot.fixture_cache
         fixture = cache.find(competition, home_team, away_team)
         if fixture is None:
             fixture = self._find_fixture(home_team, away_team, competition)
@@ -208,10 +208,10 @@ class Catalogue:
             )
         listed = self.snapshot.next_fixtures.get((competition, home.name, away.name))
         if listed is not None:
-            return _fixture(listed.match_id, listed.season, listed.kick_off, home, away, listed.neutral)
+            return _build_fixture(listed.match_id, listed.season, listed.kick_off, home, away, listed.neutral)
         season = max(home.season, away.season)
         match_id = self._unused_match_id(competition, season, home.name, away.name)
-        return _fixture(match_id, season, None, home, away, False, in_lake=False)
+        return _build_fixture(match_id, season, None, home, away, False, in_lake=False)
 
     def _unused_match_id(self, competition: str, season: str, home: str, away: str) -> str:
         """Build the id of the clubs' next meeting at this ground: one that no match in the lake has."""
@@ -281,11 +281,11 @@ class Catalogue:
 
 def competition_name(slug: str) -> tuple[str, str]:
     """Return name and country of a competition; a competition that is not listed is named by its slug."""
-    listed = next((competition for competition in CATALOGUE if competition.slug == slug), None)
+    listed = next((competition for competition in COMPETITIONS if competition.slug == slug), None)
     return (listed.name, listed.country) if listed else (slug, slug.split("-", 1)[0])
 
 
-def _fixture(
+def _build_fixture(
     match_id: str, season: str, kick_off: datetime | None, home: Club, away: Club, neutral: bool, in_lake: bool = True
 ) -> Fixture:
     when = None if kick_off is None else to_iso_utc(kick_off)

@@ -55,7 +55,7 @@ class Broker(Protocol):
 def create_broker(settings: ServingSettings) -> Broker:
     """The broker that the settings name. It is contacted on first use."""
     if settings.broker_is_amqp:
-        return RabbitMQ(settings.broker_url)
+        return RabbitMQBroker(settings.broker_url)
     return RedisBroker(settings.celery_broker_url)
 
 
@@ -85,7 +85,7 @@ def _failure_of(letter: AbstractIncomingMessage) -> TouchlineError:
     return TaskFailedError("every worker that started this task exited before finishing it")
 
 
-class RabbitMQ:
+class RabbitMQBroker:
     """A quorum queue with publisher confirms: a task that was accepted survives a restart of the broker."""
 
     def __init__(self, url: str) -> None:

@@ -25,7 +25,7 @@ from serving.wire.fixtures import Fixture
 from serving.wire.forecast_json import EncodedForecasts, encode_forecast
 from serving.wire.messages import build_message
 from serving.wire.queue import DEAD_LETTERS, QUEUE
-from serving.wire.tasks import PREDICT
+from serving.wire.tasks import PREDICT_ASYNC
 
 log = structlog.get_logger(__name__)
 SUPERVISION_INTERVAL_SECONDS = 1.0
@@ -55,8 +55,8 @@ class Dispatcher:
         self._load = LoadEstimator()
         self._admission = Admission(settings, self._load, clock)
         self._in_flight = InFlightTasks(broker, results, self._load, settings.sync_timeout_seconds, clock)
-        self._single_coalescer = RequestCoalescer(partial(self._in_flight.start, Mode.SYNC))
-        self._batch_coalescer = RequestCoalescer(partial(self._in_flight.start, Mode.BATCH))
+        self._single_coalescer = RequestCoalescer(partial(self._in_flight.publish, Mode.SYNC))
+        self._batch_coalescer = RequestCoalescer(partial(self._in_flight.publish, Mode.BATCH))
         self._poll_lock = asyncio.Lock()
 
     async def predict(self, fixture: Fixture, context: ClientRequest) -> bytes:
@@ -89,10 +89,10 @@ class Dispatcher:
         task_id = task_id or self.results.new_task_id()
         await self.results.mark_accepted(task_id)
         try:
-            with tracing.spans("publish", [tracing.current_context()], task=PREDICT) as trace_contexts:
+            with tracing.spans("publish", [tracing.current_context()], task=PREDICT_ASYNC) as trace_contexts:
                 message = build_message(
                     task_id,
-                    PREDICT,
+                    PREDICT_ASYNC,
                     [fixture.to_wire()],
                     mode=Mode.ASYNC,
                     ttl_seconds=self._settings.result_ttl_seconds,

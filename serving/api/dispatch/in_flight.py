@@ -92,8 +92,8 @@ class InFlightTasks:
         """Remove and return up to a thousand ids of tasks for which no client waits any more."""
         return [self._abandoned.popleft() for _ in range(min(len(self._abandoned), _MAX_REVOKED_AT_ONCE))]
 
-    async def start(self, mode: Mode, requests: Sequence[PendingRequest]) -> Exception | None:
-        """Make one task of the requests. An error that prevents it ends all of them, and is returned."""
+    async def publish(self, mode: Mode, requests: Sequence[PendingRequest]) -> Exception | None:
+        """Publish one task for all the requests. An error that prevents it ends all of them, and is returned."""
         requests = [request for request in requests if not request.future.done()]
         if not requests:
             return None
@@ -152,7 +152,7 @@ class InFlightTasks:
                 _fail_all(requests, error)
             else:  # one request caused the failure, so each becomes a separate task
                 for request in requests:
-                    self._spawn(self.start(task.mode, [request]))
+                    self._spawn(self.publish(task.mode, [request]))
             return
         except IncompatibleWorkerError:
             self._spawn(self._resend(task))
@@ -172,7 +172,7 @@ class InFlightTasks:
         """
         await asyncio.sleep(RESEND_DELAY_SECONDS)
         await self._drop_disconnected(task.requests)
-        await self.start(task.mode, task.requests)
+        await self.publish(task.mode, task.requests)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         background = asyncio.create_task(work)

@@ -109,7 +109,7 @@ def season_table(
     """The simulated final table: title, European places or promotion, relegation, and every position."""
     catalogue.check_competition(competition)
     table = lake.read_table("season_forecast", competition, schema=MADE_FROM)
-    places = [place.among(len(table)) for place in rules_of(competition).places]
+    places = [place.from_top(len(table)) for place in rules_of(competition).places]
     return SeasonTable.model_validate(
         {
             "competition": competition,

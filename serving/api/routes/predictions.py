@@ -37,7 +37,7 @@ _BODY = (401, 408, 413, 422)
 
 
 def _find_fixture(catalogue: Catalogue, match: PredictRequest) -> Fixture:
-    return catalogue.fixture(match.home_team, match.away_team, match.competition, match.kick_off)
+    return catalogue.resolve_fixture(match.home_team, match.away_team, match.competition, match.kick_off)
 
 
 async def _answer_single(dispatcher: Dispatcher, context: ClientRequest, fixtures: list[Fixture]) -> OrjsonResponse:

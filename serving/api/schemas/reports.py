@@ -73,7 +73,7 @@ class DriftSummary(BaseModel):
     competitions: list[str]
     window: Period
     reference: DriftReference
-    trust: DriftCalibration
+    threshold_calibration: DriftCalibration = Field(alias="trust")
     drifted: list[str] = []
     columns: list[DriftColumn]
     digest: str = Field(description="Content hash of the report; a review refers to it.")

@@ -15,7 +15,7 @@ from features.io.sources import bundled
 from features.matches import ODDS, outcomes
 from features.matrix import model_input
 from features.odds import CLOSING_ODDS
-from features.ratings.params import ALONE, TIERED, RatingParams
+from features.ratings.params import MULTI_TIER, SINGLE_TIER, RatingParams
 
 pytestmark = pytest.mark.medium
 
@@ -38,7 +38,9 @@ def test_a_planted_leak_stops_the_command_with_an_explanation(
     assert "a rating after the match" in errors
 
 
-@pytest.mark.parametrize(("again", "code"), [((ALONE, TIERED), 0), ((ALONE, replace(TIERED, gain=ALONE.gain)), 1)])
+@pytest.mark.parametrize(
+    ("again", "code"), [((SINGLE_TIER, MULTI_TIER), 0), ((SINGLE_TIER, replace(MULTI_TIER, gain=SINGLE_TIER.gain)), 1)]
+)
 def test_a_search_that_finds_other_parameters_than_the_recorded_ones_fails(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -97,7 +97,7 @@ def test_version_can_be_refitted_without_the_lake(installed) -> None:
     assert content_hash(dataset.drop(columns="season")) == version.tags["data_digest"]
     x = dataset[list(recipe.features)].to_numpy(float)
     registered = installed.registry.load(version).predict_proba(x)
-    refitted = recipe.head().fit(x, dataset["outcome"].to_numpy(np.int64))
+    refitted = recipe.build_model().fit(x, dataset["outcome"].to_numpy(np.int64))
     np.testing.assert_array_equal(refitted.predict_proba(x), registered)
 
 

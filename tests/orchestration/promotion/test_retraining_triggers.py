@@ -6,7 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from features.io.registry import ModelVersion
-from orchestration.promotion.retraining_triggers import ALARM, cooldown_reason, drift_alarm, performance_alarm
+from orchestration.promotion.retraining_triggers import (
+    ALARM,
+    alarm_retraining_block_reason,
+    drift_alarm,
+    performance_alarm,
+)
 
 PRODUCTION = 7
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -69,15 +74,16 @@ def test_few_matches_raise_no_alarm() -> None:
 
 
 def test_an_alarm_waits_for_the_cool_down() -> None:
-    assert "cool-down" in (cooldown_reason([version(1, 10, f"{ALARM}drift")], NOW, 14, 4) or "")
-    assert cooldown_reason([version(1, 15, f"{ALARM}drift")], NOW, 14, 4) is None
-    assert cooldown_reason([version(1, 3, "weekly schedule")], NOW, 14, 4) is None, "the schedule trains every week"
-    assert cooldown_reason([], NOW, 14, 4) is None
+    assert "cool-down" in (alarm_retraining_block_reason([version(1, 10, f"{ALARM}drift")], NOW, 14, 4) or "")
+    assert alarm_retraining_block_reason([version(1, 15, f"{ALARM}drift")], NOW, 14, 4) is None
+    by_schedule = [version(1, 3, "weekly schedule")]
+    assert alarm_retraining_block_reason(by_schedule, NOW, 14, 4) is None, "the schedule trains every week"
+    assert alarm_retraining_block_reason([], NOW, 14, 4) is None
 
 
 def test_alarms_may_ask_only_so_often() -> None:
     by_alarm = [version(n, 20 * n, f"{ALARM}drift") for n in (1, 2, 3, 4)]
-    assert "a person has to investigate" in (cooldown_reason(by_alarm, NOW, 14, 4) or "")
-    assert cooldown_reason(by_alarm, NOW, 14, 5) is None
+    assert "a person has to investigate" in (alarm_retraining_block_reason(by_alarm, NOW, 14, 4) or "")
+    assert alarm_retraining_block_reason(by_alarm, NOW, 14, 5) is None
     by_schedule = [version(n, 20 * n, "weekly schedule") for n in (1, 2, 3, 4)]
-    assert cooldown_reason(by_schedule, NOW, 14, 4) is None
+    assert alarm_retraining_block_reason(by_schedule, NOW, 14, 4) is None

@@ -21,7 +21,7 @@ from features.io.sources import bundled
 from features.io.sources.football_data import parse
 from features.matches import OUTCOMES, Status, as_known_at
 from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
-from features.odds import market
+from features.odds import bookmaker_log_odds
 from features.rating_history import STATE_COLUMNS, compute_ratings
 from orchestration.steps import training as training_module
 from orchestration.steps.training import Recipe, code_revision, first_version_rejection, train, trainable
@@ -179,7 +179,7 @@ def test_model_of_shots_and_odds_works_in_batch_and_online(shared_data: Path, gr
         states_of(states.team_states, ahead[club], ahead["competition"])[list(STATE_COLUMNS)].to_numpy(float)
         for club in ("home_team", "away_team")
     )
-    online = probabilities(model, home, away, np.zeros(len(ahead), bool), market(ahead, as_of))
+    online = probabilities(model, home, away, np.zeros(len(ahead), bool), bookmaker_log_odds(ahead, as_of))
     np.testing.assert_allclose(online, batch[list(OUTCOMES)], rtol=0, atol=1e-9)
     systems = ["elo", "pi", "goals", "shots on target", "shots"]
     for _, row in batch.iloc[[0, -1]].iterrows():

@@ -40,7 +40,9 @@ def ask(
     record: dict[str, Any] = {}
     fixtures = FixtureCache()
     fixtures.add(None, "Arsenal", "Chelsea", FIXTURE)
-    state = SimpleNamespace(catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixtures=fixtures)), dispatcher=None)
+    state = SimpleNamespace(
+        catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixture_cache=fixtures)), dispatcher=None
+    )
     scope: Scope = {
         "type": "http",
         "method": "POST",

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from serving.wire.tasks import PREDICT, PREDICT_COLUMNS
+from serving.wire.tasks import PREDICT_ASYNC, PREDICT_COLUMNS
 from tests.support.otlp_collector import Collector, Span
 from tests.support.ports import free_port
 from tests.support.prometheus_samples import samples
@@ -71,7 +71,7 @@ def test_each_metric_tells_what_was_done(observed: tuple[Service, Collector, int
     ("path", "task", "body"),
     [
         ("/predict", PREDICT_COLUMNS, PAIR),
-        ("/predict/async", PREDICT, PAIR),
+        ("/predict/async", PREDICT_ASYNC, PAIR),
         ("/predict/batch", PREDICT_COLUMNS, {"matches": [PAIR] * 3}),
     ],
     ids=["one", "later", "many"],

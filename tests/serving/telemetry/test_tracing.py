@@ -8,7 +8,7 @@ import pytest
 
 from features.errors import ModelUnavailableError
 from serving.telemetry import tracing
-from serving.wire.tasks import PREDICT
+from serving.wire.tasks import PREDICT_ASYNC
 from serving.worker import dependencies
 from serving.worker.app import stop_child
 from serving.worker.execution import TaskInvocation
@@ -29,7 +29,7 @@ def collector() -> Iterator[Collector]:
 
 def test_a_task_whose_sender_is_not_traced_begins_a_trace_of_its_own(collector: Collector) -> None:
     with tracing.task_spans(
-        [TaskInvocation("one", PREDICT, [], traceparents=(PARENT,)), TaskInvocation("two", PREDICT, [])]
+        [TaskInvocation("one", PREDICT_ASYNC, [], traceparents=(PARENT,)), TaskInvocation("two", PREDICT_ASYNC, [])]
     ):
         pass
     tracing.shutdown()
@@ -40,7 +40,9 @@ def test_a_task_whose_sender_is_not_traced_begins_a_trace_of_its_own(collector: 
 
 
 def test_the_span_of_a_task_that_failed_says_so_and_its_neighbour_does_not(collector: Collector) -> None:
-    with tracing.task_spans([TaskInvocation("one", PREDICT, []), TaskInvocation("two", PREDICT, [])]) as set_outcomes:
+    with tracing.task_spans(
+        [TaskInvocation("one", PREDICT_ASYNC, []), TaskInvocation("two", PREDICT_ASYNC, [])]
+    ) as set_outcomes:
         set_outcomes([{"home": 0.5}, ModelUnavailableError("no version is in production yet")])
     tracing.shutdown()
     assert sorted(span.failed for span in collector.spans) == [False, True]
@@ -63,7 +65,7 @@ def test_a_child_that_ends_sends_what_it_has_traced(
     monkeypatch.setenv("TOUCHLINE_RESULT_BACKEND_URL", f"{valkey}/13")
     dependencies.get_settings.cache_clear()
     dependencies.get_redis.cache_clear()
-    with tracing.task_spans([TaskInvocation("last", PREDICT, [])]):
+    with tracing.task_spans([TaskInvocation("last", PREDICT_ASYNC, [])]):
         pass
     stop_child()
     dependencies.get_settings.cache_clear()

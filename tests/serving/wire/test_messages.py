@@ -14,15 +14,17 @@ from monitoring.metrics import Mode
 from serving.wire.columns import FixtureBatch, ForecastBatch
 from serving.wire.fixtures import Fixture, match_key
 from serving.wire.messages import build_message
-from serving.wire.tasks import PREDICT, PREDICT_COLUMNS
+from serving.wire.tasks import PREDICT_ASYNC, PREDICT_COLUMNS
 from tests.support.predictor_helpers import FIXTURE
 
 
 def test_a_message_has_the_body_and_headers_of_celery() -> None:
     """We leave out only headers that Celery's worker does not need to run a task."""
-    message = build_message("some-id", PREDICT, [FIXTURE.to_wire()], mode=Mode.ASYNC, ttl_seconds=60, request_ids=["r"])
+    message = build_message(
+        "some-id", PREDICT_ASYNC, [FIXTURE.to_wire()], mode=Mode.ASYNC, ttl_seconds=60, request_ids=["r"]
+    )
     made = Celery(set_as_current=False).amqp.as_task_v2(
-        "some-id", PREDICT, args=[FIXTURE.to_wire()], kwargs={}, expires=60
+        "some-id", PREDICT_ASYNC, args=[FIXTURE.to_wire()], kwargs={}, expires=60
     )
     args, kwargs, embedded = orjson.loads(message.body())
     assert [args, kwargs] == [list(made.body[0]), made.body[1]]

@@ -12,8 +12,8 @@ from features.errors import LeakageError
 from monitoring.metrics import PROCESS_REGISTRY, Mode
 from serving.wire.columns import FixtureBatch
 from serving.wire.results import result_key
-from serving.wire.tasks import PREDICT
-from serving.worker.execution import ResultWriter, TaskInvocation, execute
+from serving.wire.tasks import PREDICT_ASYNC
+from serving.worker.execution import ResultWriter, TaskInvocation, execute_batch
 from serving.worker.metrics import observe_batch
 from serving.worker.predictor import Prediction
 from tests.support.predictor_helpers import FIXTURE
@@ -57,11 +57,11 @@ class _TooLate:
 def test_failed_asynchronous_tasks_are_counted_by_kind(client: Redis) -> None:
     """The API counts the errors of synchronous requests itself."""
     tasks = [
-        TaskInvocation("a", PREDICT, [FIXTURE.to_wire()], Mode.ASYNC, track=True),
-        TaskInvocation("b", PREDICT, [FIXTURE.to_wire()], Mode.SYNC),
+        TaskInvocation("a", PREDICT_ASYNC, [FIXTURE.to_wire()], Mode.ASYNC, track=True),
+        TaskInvocation("b", PREDICT_ASYNC, [FIXTURE.to_wire()], Mode.SYNC),
     ]
     before = _errors()
-    report = execute(tasks, _TooLate(), ResultWriter(client, ttl_seconds=60))  # type: ignore[arg-type]  # test double
+    report = execute_batch(tasks, _TooLate(), ResultWriter(client, ttl_seconds=60))  # type: ignore[arg-type]  # test double
     observe_batch(report)
     assert _errors() - before == 1
     assert report.reloads == {"success": 1}

@@ -18,7 +18,7 @@ from features.io.store import Lake
 from features.matches import ODDS, OUTCOMES, SCHEMA, Status, as_known_at, outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, FeatureGroup, model_input
 from features.models import outcome_model
-from features.odds import market
+from features.odds import bookmaker_log_odds
 from features.rating_history import STATES, compute_ratings
 from serving.wire.fixtures import Fixture
 from serving.worker.predictor import Predictor
@@ -41,7 +41,7 @@ def matches() -> pd.DataFrame:
 def _model(matches: pd.DataFrame, group: FeatureGroup) -> LoadedModel:
     names, run = FEATURE_GROUPS[group], compute_ratings(matches)
     learn = (matches["season"] < "2025-26").to_numpy()
-    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool), market(matches))
+    x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool), bookmaker_log_odds(matches))
     x = x[:, [FEATURES.index(name) for name in names]]
     estimator = outcome_model(features=names).fit(x[learn], outcomes(matches[learn]))
     return LoadedModel(ModelVersion(1, "run", REPLAY_AS_OF, {"trained_through": THROUGH}), estimator, names)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.competitions import CATALOGUE
+from features.competitions import COMPETITIONS
 from features.errors import SourceError
 from features.io.sources.football_data import odds_known_at, parse, parse_seasons
 from features.matches import SCHEMA
@@ -198,7 +198,7 @@ def test_a_mangled_byte_order_mark_hides_no_wrong_division(shared_data: Path, fi
 @pytest.mark.shared
 @pytest.mark.slow
 def test_all_files_are_read_and_every_club_is_known(shared_data: Path) -> None:
-    by_division = {competition.football_data: competition.slug for competition in CATALOGUE}
+    by_division = {competition.football_data: competition.slug for competition in COMPETITIONS}
     refused = []
     for path in sorted((shared_data / "footballdata").glob("*.csv")):
         division, years = path.stem.split("_")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.competitions import CATALOGUE
+from features.competitions import COMPETITIONS
 from features.errors import SourceError
 from features.io.sources.openfootball import parse
 
@@ -66,7 +66,7 @@ def test_what_is_no_document_with_matches_fails_the_file(broken: bytes) -> None:
 
 
 def _real(folder: Path, name: str):
-    competition = next(entry for entry in CATALOGUE if entry.openfootball == Path(name).stem)
+    competition = next(entry for entry in COMPETITIONS if entry.openfootball == Path(name).stem)
     return parse((folder / "openfootball" / name).read_bytes(), name, competition.slug, name[:7], competition.timezone)
 
 
@@ -91,7 +91,7 @@ def test_the_276_matches_a_year_early_are_moved_and_the_12_duplicates_refused(sh
 @pytest.mark.shared
 @pytest.mark.slow
 def test_all_leagues_of_the_catalogue_are_read_and_every_club_is_known(shared_data: Path) -> None:
-    names = {competition.openfootball for competition in CATALOGUE}
+    names = {competition.openfootball for competition in COMPETITIONS}
     refused = []
     for path in sorted((shared_data / "openfootball").glob("20*/*.json")):
         if path.stem in names:

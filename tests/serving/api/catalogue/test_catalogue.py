@@ -39,7 +39,7 @@ def test_the_last_good_version_of_a_table_stays_in_use(world: World, noun: str) 
     def seen() -> object:
         catalogue.refresh()
         matches = len(catalogue.snapshot.matches)
-        return serialize_forecast(catalogue, SETTLED), matches, catalogue.fixture("Arsenal", "Everton")
+        return serialize_forecast(catalogue, SETTLED), matches, catalogue.resolve_fixture("Arsenal", "Everton")
 
     before = seen()
     files = sorted((world.lake_root / noun).rglob("*.parquet"))
@@ -107,35 +107,35 @@ def test_clubs_that_have_met_get_the_id_of_their_next_meeting(world: World) -> N
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     assert catalogue.snapshot.by_id[SETTLED].status == "played"
-    assert catalogue.fixture("Arsenal", "Chelsea").match_id == f"{SETTLED}-2"
+    assert catalogue.resolve_fixture("Arsenal", "Chelsea").match_id == f"{SETTLED}-2"
     kick_off = datetime(2026, 5, 1, tzinfo=UTC)
-    assert catalogue.fixture("Arsenal", "Chelsea", kick_off=kick_off).match_id == f"{SETTLED}-2"
+    assert catalogue.resolve_fixture("Arsenal", "Chelsea", kick_off=kick_off).match_id == f"{SETTLED}-2"
 
 
 def test_a_pair_is_cached_by_its_spelling(world: World) -> None:
     """A new snapshot of the lake starts with an empty cache."""
     catalogue = Catalogue(world.lake, {"eng": {"The Toffees": "Everton"}})
     catalogue.refresh()
-    cache = catalogue.snapshot.fixtures
+    cache = catalogue.snapshot.fixture_cache
     pair, other = PairRequest("Arsenal", "the toffees"), PairRequest("Arsenal", "the toffees", COMPETITION)
     assert cache.find_all([pair]) is None
-    fixture = catalogue.fixture(pair.home_team, pair.away_team)
+    fixture = catalogue.resolve_fixture(pair.home_team, pair.away_team)
     assert cache.find_all([pair, pair]) == [fixture, fixture]
     assert cache.find_all([pair, PairRequest("Arsenal", "Everton")]) is None
     assert cache.find_all([other]) is None
-    other_fixture = catalogue.fixture(other.home_team, other.away_team, other.competition)
+    other_fixture = catalogue.resolve_fixture(other.home_team, other.away_team, other.competition)
     assert cache.find_all([other]) == [other_fixture]
     catalogue.snapshot = catalogue._build_snapshot()
-    assert catalogue.snapshot.fixtures.find_all([pair]) is None
+    assert catalogue.snapshot.fixture_cache.find_all([pair]) is None
 
 
 def test_pairs_that_are_remembered_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.api.catalogue.fixture_cache.MAX_CACHED_PAIRS", 2)
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    cache = catalogue.snapshot.fixtures
+    cache = catalogue.snapshot.fixture_cache
     for away in ("Chelsea", "Everton", "Fulham", "Everton"):
-        catalogue.fixture("Arsenal", away)
+        catalogue.resolve_fixture("Arsenal", away)
     assert cache.find_all([PairRequest("Arsenal", "Chelsea")]) is None
     assert cache.find_all([PairRequest("Arsenal", "Fulham"), PairRequest("Arsenal", "Everton")]) is not None
 
@@ -144,7 +144,7 @@ def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> N
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     with pytest.raises(InvalidFieldError, match="more than a year after the last result"):
-        catalogue.fixture("Arsenal", "Chelsea", kick_off=datetime(2030, 5, 1, tzinfo=UTC))
+        catalogue.resolve_fixture("Arsenal", "Chelsea", kick_off=datetime(2030, 5, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("days", [-30, -8, 8, 400])
@@ -152,13 +152,13 @@ def test_a_kick_off_far_from_the_known_one_is_an_error(world: World, days: int) 
     """Such a kick-off means a different match."""
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    fixture = catalogue.fixture("Arsenal", "Everton")
+    fixture = catalogue.resolve_fixture("Arsenal", "Everton")
     assert fixture.kick_off is not None
     due = datetime.fromisoformat(fixture.kick_off)
     for moved in (timedelta(), timedelta(days=7), -timedelta(days=7)):
-        assert catalogue.fixture("Arsenal", "Everton", kick_off=due + moved).match_id == fixture.match_id
+        assert catalogue.resolve_fixture("Arsenal", "Everton", kick_off=due + moved).match_id == fixture.match_id
     with pytest.raises(InvalidFieldError, match=to_iso_utc(due)) as refused:
-        catalogue.fixture("Arsenal", "Everton", kick_off=due + timedelta(days=days))
+        catalogue.resolve_fixture("Arsenal", "Everton", kick_off=due + timedelta(days=days))
     assert refused.value.field == "kick_off"
 
 
@@ -166,11 +166,11 @@ def test_aliases_hold_in_their_country_and_never_hide_a_club(world: World) -> No
     aliases = {"eng": {"The Toffees": "Everton", "Chelsea": "Everton"}, "esp": {"Gunners": "Arsenal"}}
     catalogue = Catalogue(world.lake, aliases)
     catalogue.refresh()
-    assert catalogue.fixture("Arsenal", "the toffees") == catalogue.fixture("Arsenal", "Everton")
-    assert catalogue.fixture("Arsenal", "Chelsea").away_team == "Chelsea"
+    assert catalogue.resolve_fixture("Arsenal", "the toffees") == catalogue.resolve_fixture("Arsenal", "Everton")
+    assert catalogue.resolve_fixture("Arsenal", "Chelsea").away_team == "Chelsea"
     assert catalogue.club_name("THE TOFFEES") == "Everton"
     with pytest.raises(InvalidFieldError):
-        catalogue.fixture("Gunners", "Everton")
+        catalogue.resolve_fixture("Gunners", "Everton")
 
 
 def test_an_unreadable_clock_keeps_its_last_time(world: World, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_an_overdue_fixture_is_forecast_without_a_date(world: World, status: str
     waiting = _fixture_moved(world, status, datetime(2025, 12, 1, tzinfo=UTC))
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    fixture = catalogue.fixture(waiting.home_team, waiting.away_team)
+    fixture = catalogue.resolve_fixture(waiting.home_team, waiting.away_team)
     assert (fixture.match_id, fixture.kick_off) == (waiting.match_id, None)
 
 
@@ -207,7 +207,7 @@ def test_a_coming_fixture_is_preferred_to_an_unplayed_old_one(world: World) -> N
     lake.write_table("matches", COMPETITION, pd.concat([before, abandoned]), MATCHES)
     catalogue = Catalogue(lake)
     catalogue.refresh()
-    assert catalogue.fixture(ahead["home_team"], ahead["away_team"]).match_id == ahead["match_id"]
+    assert catalogue.resolve_fixture(ahead["home_team"], ahead["away_team"]).match_id == ahead["match_id"]
 
 
 def _fixture_moved(world: World, status: str, kick_off: datetime) -> pd.Series:

@@ -18,7 +18,7 @@ from redis import Redis
 from features.errors import TouchlineError
 from serving.api.api_keys import create
 from serving.api.app import create_app
-from serving.api.dispatch.broker import RabbitMQ
+from serving.api.dispatch.broker import RabbitMQBroker
 from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.dispatch.result_store import ResultStore
@@ -53,7 +53,7 @@ class Api:
         self.broker = FakeBroker(error)
         settings = ServingSettings(api_keys_file=folder / "keys", lake=str(folder / "lake"))
         self.app = create_app(settings)
-        self.app.state.catalogue = SimpleNamespace(fixture=lambda *_: FIXTURE)
+        self.app.state.catalogue = SimpleNamespace(resolve_fixture=lambda *_: FIXTURE)
         self.results = ResultStore(results_url, 60)
         self.app.state.dispatcher = Dispatcher(settings, self.broker, self.results)
 
@@ -123,7 +123,7 @@ async def test_a_channel_that_closes_means_that_the_broker_is_away() -> None:
         async def publish(self, *_: Any, **__: Any) -> None:
             raise aio_pika.exceptions.ChannelInvalidStateError("closed")
 
-    broker = RabbitMQ("amqp://127.0.0.1:1")
+    broker = RabbitMQBroker("amqp://127.0.0.1:1")
     broker._exchange, broker._channel = Exchange(), SimpleNamespace(is_closed=False)  # type: ignore[assignment]  # test doubles
     with pytest.raises(BrokerUnavailableError):
         await broker.publish(MESSAGE)
@@ -132,7 +132,7 @@ async def test_a_channel_that_closes_means_that_the_broker_is_away() -> None:
 @pytest.mark.rabbitmq
 @pytest.mark.anyio
 async def test_a_task_without_a_queue_fails_and_the_next_declares_it(rabbit: Rabbit) -> None:
-    broker = RabbitMQ(rabbit.url)
+    broker = RabbitMQBroker(rabbit.url)
     await broker.publish(MESSAGE)
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         await channel.queue_delete(QUEUE)
@@ -153,7 +153,7 @@ async def _stays() -> bool:
 @pytest.mark.anyio
 async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabbit, store: str, tmp_path: Path) -> None:
     api = Api(store, tmp_path)
-    broker = RabbitMQ(rabbit.url)
+    broker = RabbitMQBroker(rabbit.url)
     dispatcher = Dispatcher(ServingSettings(), broker, api.results)
     api.app.state.dispatcher = dispatcher
     await dispatcher.poll_broker()
@@ -185,7 +185,7 @@ async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabb
 @pytest.mark.rabbitmq
 @pytest.mark.anyio
 async def test_a_task_that_a_worker_of_another_version_rejected_is_told_from_a_crash(rabbit: Rabbit) -> None:
-    broker = RabbitMQ(rabbit.url)
+    broker = RabbitMQBroker(rabbit.url)
     failures: dict[str, TouchlineError] = {}
 
     async def store_failure(task_id: str, error: TouchlineError) -> None:
