@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import LeakageError, UnknownTeamError
-from features.insights import FIELDS, insights
+from features.forecast_details import FIELDS, forecast_details
 from features.matches import ODDS, OUTCOMES
 from features.matrix import FEATURES, ODDS_FEATURES, model_input, swap_sides
 from features.odds import bookmaker_log_odds
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 SCHEMA = FORECASTS
 
 PUBLISHED = pa.schema([*SCHEMA, *FIELDS])
-"""A week's table of published forecasts: `SCHEMA` and the columns of `features.insights`."""
+"""A week's table of published forecasts: `SCHEMA` and the columns of `features.forecast_details`."""
 
 
 class Model(Protocol):
@@ -145,5 +145,5 @@ def forecast(
     out["trained_through"] = pd.Timestamp(trained_through)
     out["features_as_of"] = features_as_of
     out["published_at"] = pd.Timestamp(published_at)
-    details = insights(model, x, neutral, p, home_states, away_states) if len(p) else None
+    details = forecast_details(model, x, neutral, p, home_states, away_states) if len(p) else None
     return out.reindex(columns=PUBLISHED.names) if details is None else pd.concat([out, details, odds], axis=1)

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
-from features.io import reports
+from features.io import report_files
 from features.io.store import Lake
 
 
@@ -69,25 +69,25 @@ class ReportCollector(Collector):
     def _reports(self) -> dict[str, Callable[[], Iterator[Metric]]]:
         latest_week, read = cache(self._latest_drift_week), self._lake.read_json
         return {
-            "freshness": lambda: _freshness(read(reports.FRESHNESS)),
-            "performance": lambda: _performance(read(reports.PERFORMANCE)),
-            "drift": lambda: _drift(reports.drift_summary(self._lake, latest_week())),
+            "freshness": lambda: _freshness(read(report_files.FRESHNESS)),
+            "performance": lambda: _performance(read(report_files.PERFORMANCE)),
+            "drift": lambda: _drift(report_files.drift_summary(self._lake, latest_week())),
             "review": lambda: _review(
-                self._report_digest(latest_week()), read(reports.drift_review_path(latest_week()))
+                self._report_digest(latest_week()), read(report_files.drift_review_path(latest_week()))
             ),
-            "gate": lambda: _gate(read(reports.PROMOTION_GATE)),
-            "promotions": lambda: _promotions(read(reports.PROMOTIONS)),
+            "gate": lambda: _gate(read(report_files.PROMOTION_GATE)),
+            "promotions": lambda: _promotions(read(report_files.PROMOTIONS)),
         }
 
     def _report_digest(self, week: str) -> str | None:
         """Return the digest that a review refers to; None if the report is unreadable, and no review counts."""
         try:
-            return str(reports.drift_summary(self._lake, week)["digest"])
+            return str(report_files.drift_summary(self._lake, week)["digest"])
         except (NotPublishedError, CorruptArtefactError, KeyError, TypeError):
             return None
 
     def _latest_drift_week(self) -> str:
-        week = reports.latest_drift_week(self._lake)
+        week = report_files.latest_drift_week(self._lake)
         if week is None:
             raise NotPublishedError("no drift report is published yet")
         return week

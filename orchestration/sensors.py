@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from features.competitions import country_of
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
@@ -59,7 +59,7 @@ def promotion_sensor(
         return request_once(context.instance, purpose, PROMOTION_RETRY_DELAY)
     if candidate is None:
         return dg.SkipReason("no version is staged")
-    report = lake_tables.read_report(lake, reports.PROMOTION_GATE)
+    report = lake_tables.read_report(lake, report_files.PROMOTION_GATE)
     if production is not None and production.version == candidate.version:
         return dg.SkipReason(f"version {candidate.version} is in production already")
     if report is None or report["candidate"] != candidate.version:
@@ -143,8 +143,8 @@ def drift_alarm_sensor(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Requests a training when the newest drift report shows drift, limited by cool-down and cap."""
-    week = reports.latest_drift_week(lake)
-    summary = reports.drift_summary(lake, week) if week else None
+    week = report_files.latest_drift_week(lake)
+    summary = report_files.drift_summary(lake, week) if week else None
     return _request_retraining(context.instance, drift_alarm(summary), registry, lake, clock, settings)
 
 
@@ -157,7 +157,7 @@ def performance_alarm_sensor(
     settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Requests a training when production's last hundred forecasts score badly, limited by cool-down and cap."""
-    report, production = lake_tables.read_report(lake, reports.PERFORMANCE), registry.by_alias(PRODUCTION)
+    report, production = lake_tables.read_report(lake, report_files.PERFORMANCE), registry.by_alias(PRODUCTION)
     alarm = performance_alarm(report, production.version if production else None)
     return _request_retraining(context.instance, alarm, registry, lake, clock, settings)
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, LoadedModel, Registry
 from features.io.store import Lake, week_of
@@ -93,8 +93,8 @@ def _publish(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str, ...
     from monitoring.drift import drift_report as compare
 
     report = compare(frame, week, _calibration(lake, frame, week, columns))
-    lake.write_bytes(reports.drift_page_path(week), report.html.encode())
-    lake.write_json(reports.drift_summary_path(week), report.summary)
+    lake.write_bytes(report_files.drift_page_path(week), report.html.encode())
+    lake.write_json(report_files.drift_summary_path(week), report.summary)
     return report.summary
 
 
@@ -107,7 +107,7 @@ def _metadata(summary: dict[str, Any], lake: Lake, api: str) -> dict[str, Any]:
         "matches": summary["matches"],
         "columns": dg.MetadataValue.md(rendering.markdown(pd.DataFrame(summary["columns"]))),
         "report": _link(api, f"/monitoring/drift/{week}/report"),
-        "in_the_lake": dg.MetadataValue.path(f"{lake.root}/{reports.drift_page_path(week)}"),
+        "in_the_lake": dg.MetadataValue.path(f"{lake.root}/{report_files.drift_page_path(week)}"),
     }
 
 
@@ -123,7 +123,7 @@ def _calibration(lake: Lake, frame: pd.DataFrame, week: str, columns: tuple[str,
     known = frame[frame["kick_off"] < monday(week)]
     history = known[known["season"] < known["season"].max()] if len(known) else known
     history = history[["match_id", "competition", "season", "kick_off", *columns]]
-    path = reports.drift_calibration_path(content_hash(history))
+    path = report_files.drift_calibration_path(content_hash(history))
     cached = lake_tables.read_report(lake, path)
     if cached is not None:
         return DriftCalibration(**{**cached, "seasons": tuple(cached["seasons"])})

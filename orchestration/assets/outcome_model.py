@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, Registry, TrainingRun
 from features.io.store import Lake
@@ -78,7 +78,7 @@ def outcome_model(
         "run_id": version.run_id,
         **{name: training.tags[name] for name in ("trained_through", "trained_as_of", "data_digest", "code_revision")},
     }
-    lake.write_json(reports.evaluation_path(version.version), summary)
+    lake.write_json(report_files.evaluation_path(version.version), summary)
     context.log.info("registered %s version %d", MODEL_NAME, version.version)
     return dg.MaterializeResult(
         metadata={

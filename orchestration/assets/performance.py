@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from features.errors import NotPublishedError
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, Registry
 from features.io.sources import QUARANTINE_SCHEMA
@@ -23,7 +23,7 @@ def performance(lake: dg.ResourceParam[Lake], clock: dg.ResourceParam[Clock]) ->
     """Scores of all settled forecasts against the baselines, by competition, window and model version."""
     settled = lake_tables.settled_forecasts(lake)
     document = performance_report(settled, clock.as_of())
-    lake.write_json(reports.PERFORMANCE, document)
+    lake.write_json(report_files.PERFORMANCE, document)
     metadata: dict[str, Any] = {
         "matches": len(settled),
         "groups": dg.MetadataValue.md(rendering.markdown(_group_rows(document))),
@@ -74,7 +74,7 @@ def freshness(
         clock.now(),
         production.version if production else None,
     )
-    lake.write_json(reports.FRESHNESS, document)
+    lake.write_json(report_files.FRESHNESS, document)
     table = pd.DataFrame([{"competition": name, **counts} for name, counts in document["competitions"].items()])
     return dg.MaterializeResult(
         metadata={**document["forecasts"], "competitions": dg.MetadataValue.md(rendering.markdown(table))}

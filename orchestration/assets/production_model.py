@@ -3,7 +3,7 @@
 import dagster as dg
 
 from features.errors import NotPublishedError
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
@@ -54,7 +54,7 @@ def production_model(
 
 def _require_good_evaluation(candidate: ModelVersion, lake: Lake) -> None:
     try:
-        scores = lake.read_json(reports.evaluation_path(candidate.version))
+        scores = lake.read_json(report_files.evaluation_path(candidate.version))
     except NotPublishedError as error:
         raise dg.Failure(f"version {candidate.version} has no evaluation: {error}") from error
     if reason := first_version_rejection(scores):

@@ -4,13 +4,13 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from features.fixtures import add_missing_fixtures, is_complete
 from features.forecasts import probabilities, states_of
 from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
 from features.league_rules import has_rules
 from features.matches import OUTCOMES, Status
 from features.matrix import log_rates
+from features.missing_fixtures import add_missing_fixtures, is_complete
 from features.odds import bookmaker_log_odds
 from features.rating_history import STATE_COLUMNS
 from features.season import simulate

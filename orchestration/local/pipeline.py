@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from features.errors import CorruptArtefactError, InvalidInputError, NotPublishedError, TouchlineError
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.settings import validation_messages
@@ -77,13 +77,13 @@ class Pipeline:
                 self._job("forecast_season", f"final table of {competition}", partition_key=competition)
         if self._ran or self._unsettled(as_of):
             self._weekly("settle_forecasts", "scores of played matches", self._first)
-        if self._ran or self._lake.fingerprint(reports.PERFORMANCE) is None:
+        if self._ran or self._lake.fingerprint(report_files.PERFORMANCE) is None:
             self._job("evaluate_forecasts", "performance and freshness")
         for week in self._weeks_without_drift_report(as_of):
             self._job("report_drift", f"drift of the week {week}", partition_key=week)
         if self._ran or self._has_no_shadow_forecasts():
             self._weekly("forecast_shadow", "shadow forecasts of the candidate", self._first)
-        if self._ran or self._lake.fingerprint(reports.PROMOTION_GATE) is None:
+        if self._ran or self._lake.fingerprint(report_files.PROMOTION_GATE) is None:
             self._job("evaluate_candidate", "promotion gate")
 
     def _weekly(self, job: str, label: str, first: str | None) -> None:
@@ -136,7 +136,7 @@ class Pipeline:
         """Weeks that ended since the last drift report; only the latest one if there is no report yet."""
         last = week_of(as_of - timedelta(weeks=1))
         ended = [week_of(day) for day in pd.date_range(self._first, last, freq="7D").date]
-        reported = set(reports.drift_weeks(self._lake)) & set(ended)
+        reported = set(report_files.drift_weeks(self._lake)) & set(ended)
         return [week for week in ended if week > max(reported)] if reported else ended[-1:]
 
     def _has_no_shadow_forecasts(self) -> bool:

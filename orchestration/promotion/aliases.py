@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from features.errors import CorruptArtefactError, PromotionBlockedError
-from features.io import reports
+from features.io import report_files
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.conditions import Approval
@@ -27,7 +27,7 @@ FIELDS = ("by", "because", "at", "evidence", "instead_of")
 
 def history(lake: Lake) -> list[dict[str, Any]]:
     """Every change of the version in production, oldest first."""
-    document = lake_tables.read_report(lake, reports.PROMOTIONS)
+    document = lake_tables.read_report(lake, report_files.PROMOTIONS)
     return list(document["promotions"]) if document else []
 
 
@@ -122,7 +122,7 @@ def complete_promotion(registry: Registry, lake: Lake) -> None:
     except CorruptArtefactError:  # rebuild it from the tags of the versions
         entries = [entry for version in registry.versions() for entry in _tag_values(version)]
         past = sorted(entries, key=lambda entry: (entry["at"], entry["version"]))
-        lake.write_json(reports.PROMOTIONS, {"promotions": past})
+        lake.write_json(report_files.PROMOTIONS, {"promotions": past})
     if entry is not None and not _is_logged(entry, past):
         _complete_move(registry, lake, entry)
 
@@ -147,7 +147,7 @@ def _complete_move(registry: Registry, lake: Lake, entry: dict[str, Any]) -> Non
             registry.remove_alias(PREVIOUS)
     elif entry["replaced"] is not None:
         registry.set_alias(PREVIOUS, entry["replaced"])
-    lake.write_json(reports.PROMOTIONS, {"promotions": [*history(lake), entry]})
+    lake.write_json(report_files.PROMOTIONS, {"promotions": [*history(lake), entry]})
 
 
 def _is_logged(entry: dict[str, Any], past: list[dict[str, Any]]) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 import dagster as dg
 import pandas as pd
 
-from features.io import reports
+from features.io import report_files
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from features.matches import Status
@@ -37,7 +37,7 @@ def evaluate_candidate(
         return _no_newer_version(production, policy, as_of)
     matches, rows = lake_tables.matches(lake), lake_tables.read_weeks(lake, "shadow_forecasts")
     shadows = settled_shadows(lake, rows, matches, as_of)
-    week = reports.latest_drift_week(lake)
+    week = report_files.latest_drift_week(lake)
     return evaluate(
         Evidence(
             candidate=candidate.version,
@@ -48,8 +48,8 @@ def evaluate_candidate(
             if production
             else None,
             checks=checks,
-            drift=reports.drift_summary(lake, week) if week else None,
-            review=lake_tables.read_report(lake, reports.drift_review_path(week)) if week else None,
+            drift=report_files.drift_summary(lake, week) if week else None,
+            review=lake_tables.read_report(lake, report_files.drift_review_path(week)) if week else None,
             as_of=as_of,
             policy=policy,
             approval=approval_of(candidate),

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from features.errors import CorruptArtefactError
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
@@ -30,9 +30,9 @@ def publish_gate_report(
     if verdict is None:
         why = _reason_nothing_is_staged(registry.versions())
         report = no_candidate_document(production, settings.promotion_policy, clock.as_of(), previous, why)
-        lake.write_json(reports.PROMOTION_GATE, report)
+        lake.write_json(report_files.PROMOTION_GATE, report)
         return {"passed": False, "why": why}
-    lake.write_json(reports.PROMOTION_GATE, to_dict(verdict, datetime.now(UTC), _last_report(lake), previous))
+    lake.write_json(report_files.PROMOTION_GATE, to_dict(verdict, datetime.now(UTC), _last_report(lake), previous))
     return gate_metadata(verdict)
 
 
@@ -77,6 +77,6 @@ def _reason_nothing_is_staged(versions: Sequence[ModelVersion]) -> str:
 def _last_report(lake: Lake) -> dict[str, Any] | None:
     """The decision published last; None if it cannot be read, since it is about to be replaced."""
     try:
-        return lake_tables.read_report(lake, reports.PROMOTION_GATE)
+        return lake_tables.read_report(lake, report_files.PROMOTION_GATE)
     except CorruptArtefactError:
         return None

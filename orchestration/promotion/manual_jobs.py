@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from features.errors import TouchlineError
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.store import Lake
@@ -70,7 +70,7 @@ def approve_candidate(
     verdict = evaluate_candidate(lake, registry, clock.as_of(), settings.promotion_policy, checks)
     if verdict is None:
         raise dg.Failure("no version is staged, so there is nothing to approve; run the job train_model first")
-    reviewed = config.evidence or (lake_tables.read_report(lake, reports.PROMOTION_GATE) or {}).get("evidence")
+    reviewed = config.evidence or (lake_tables.read_report(lake, report_files.PROMOTION_GATE) or {}).get("evidence")
     if reviewed is None:
         raise dg.Failure("no gate report has been published yet; run the job evaluate_candidate first")
     try:
@@ -118,14 +118,14 @@ def record_review(config: ReviewForm, lake: dg.ResourceParam[Lake], clock: dg.Re
     from monitoring.drift import review
 
     _require_filled(config)
-    summary = lake_tables.read_report(lake, reports.drift_summary_path(config.week))
+    summary = lake_tables.read_report(lake, report_files.drift_summary_path(config.week))
     if summary is None:
-        latest = reports.latest_drift_week(lake)
+        latest = report_files.latest_drift_week(lake)
         known = f"the newest is that of {latest}" if latest else "there is none yet; run the job report_drift first"
         raise dg.Failure(f"there is no drift report for the week of {config.week}; {known}")
     try:
         lake.write_json(
-            reports.drift_review_path(config.week), review(summary, config.name, config.note, clock.as_of())
+            report_files.drift_review_path(config.week), review(summary, config.name, config.note, clock.as_of())
         )
     except TouchlineError as error:
         raise dg.Failure(str(error)) from error

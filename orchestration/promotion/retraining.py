@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from features.io import reports
+from features.io import report_files
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake
 from monitoring.gate import blocks_replacement
@@ -23,4 +23,4 @@ def staging_busy(registry: Registry, lake: Lake, as_of: datetime) -> str | None:
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     if candidate is None or production is None or candidate.version == production.version:
         return None
-    return blocks_replacement(lake_tables.read_report(lake, reports.PROMOTION_GATE), candidate.version, as_of)
+    return blocks_replacement(lake_tables.read_report(lake, report_files.PROMOTION_GATE), candidate.version, as_of)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import ModelVersion
 from features.io.sources import SourceResult, bundled
@@ -135,7 +135,7 @@ def test_alarm_does_not_displace_a_candidate_in_evaluation(settings, tick: Tick,
     ask = partial(tick, *WAITING, sensor={"drift": drift_alarm_sensor, "performance": performance_alarm_sensor}[name])
     assert "still being evaluated" in ask().skip_message
     refused = {"candidate": 2, "matches": 120, "conditions": [{"name": "calibrated", "open": False}]}
-    lake.write_json(reports.PROMOTION_GATE, refused)
+    lake.write_json(report_files.PROMOTION_GATE, refused)
     assert isinstance(ask(), dg.RunRequest)
 
 
@@ -204,7 +204,7 @@ def test_candidate_stays_staged_until_its_evidence_fails(settings) -> None:
         conditions = [{"name": name, "open": False} for name in shut]
         since = (AS_OF - timedelta(days=days_ago)).isoformat() if matches >= 100 else None
         lake.write_json(
-            reports.PROMOTION_GATE,
+            report_files.PROMOTION_GATE,
             {"candidate": candidate, "matches": matches, "conditions": conditions, "judged_since": since},
         )
         return retrain()

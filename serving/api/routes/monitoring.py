@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from features.errors import CorruptArtefactError, NotPublishedError, TouchlineError
-from features.io import reports
+from features.io import report_files
 from features.io.store import Lake
 from serving.api.dependencies import DispatcherDep, LakeDep, RequestId, problems
 from serving.api.problem_details import to_problem
@@ -80,7 +80,7 @@ async def workers(_: NoQuery, dispatcher: DispatcherDep) -> Workers:
 def drift_weeks(_: NoQuery, lake: LakeDep) -> DriftWeeks:
     """Drift summaries of all weeks, newest first. Unreadable ones are left out."""
     items = []
-    for week in reversed(reports.drift_weeks(lake)):
+    for week in reversed(report_files.drift_weeks(lake)):
         try:
             items.append(_drift_summary(lake, week))
         except (NotPublishedError, CorruptArtefactError):
@@ -99,20 +99,20 @@ def drift_week(week: Week, _: NoQuery, lake: LakeDep) -> DriftSummary:
 def drift_report(week: Week, _: NoQuery, lake: LakeDep) -> HTMLResponse:
     """The drift report of a week as an HTML page."""
     with _suggesting_weeks(lake, week):
-        return HTMLResponse(lake.read_bytes(reports.drift_page_path(week)))
+        return HTMLResponse(lake.read_bytes(report_files.drift_page_path(week)))
 
 
 @router.get("/performance", responses=problems(401, 404, 422, 503))
 def performance(_: NoQuery, lake: LakeDep) -> Performance:
     """Scores of the settled forecasts, compared with the baselines."""
-    report = lake.read_json(reports.PERFORMANCE)
-    with _checking_format(reports.PERFORMANCE):
+    report = lake.read_json(report_files.PERFORMANCE)
+    with _checking_format(report_files.PERFORMANCE):
         return Performance.model_validate(report)
 
 
 def _drift_summary(lake: Lake, week: str) -> DriftSummary:
-    summary: dict[str, Any] = {"week": week, **reports.drift_summary(lake, week)}
-    with _checking_format(reports.drift_summary_path(week)):
+    summary: dict[str, Any] = {"week": week, **report_files.drift_summary(lake, week)}
+    with _checking_format(report_files.drift_summary_path(week)):
         return DriftSummary.model_validate(summary)
 
 
@@ -133,7 +133,7 @@ def _suggesting_weeks(lake: Lake, week: str) -> Iterator[None]:
     try:
         yield
     except NotPublishedError as error:
-        weeks = [other for other in reports.drift_weeks(lake) if other != week]
+        weeks = [other for other in report_files.drift_weeks(lake) if other != week]
         before, after = [other for other in weeks if other < week][-2:], [other for other in weeks if other > week][:2]
         nearest = f"nearest: {', '.join([*before, *after])}" if weeks else "there are no drift reports yet"
         raise NotPublishedError(f"there is no drift report for the week of {week}; {nearest}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from features.errors import PromotionBlockedError
-from features.io import reports
+from features.io import report_files
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
@@ -201,7 +201,7 @@ def test_approval_of_other_evidence_is_not_the_reason(registry: FakeRegistry, la
 def test_damaged_history_is_rebuilt_from_the_versions(registry: FakeRegistry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     before = aliases.history(lake)
-    lake.write_bytes(reports.PROMOTIONS, b"{")
+    lake.write_bytes(report_files.PROMOTIONS, b"{")
     assert aliases.has_incomplete_promotion(registry, lake)
     aliases.complete_promotion(registry, lake)
     assert aliases.history(lake) == before

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from dagster._core.remote_representation.external_data import active_presets_from_job_def
 
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
@@ -78,32 +78,32 @@ def approve(home: Any) -> str | None:
 
 
 def test_approval_needs_a_published_gate_report(waiting: Any) -> None:
-    (waiting.settings.home / "lake" / reports.PROMOTION_GATE).unlink()
+    (waiting.settings.home / "lake" / report_files.PROMOTION_GATE).unlink()
     assert "job evaluate_candidate" in str(approve(waiting))
 
 
 def test_approval_is_of_the_published_evidence(waiting: Any) -> None:
     """Approval is refused if the evidence has changed since publication. The tag on the version quotes the evidence."""
-    report = waiting.lake.read_json(reports.PROMOTION_GATE)
-    waiting.lake.write_json(reports.PROMOTION_GATE, report | {"evidence": "older"})
+    report = waiting.lake.read_json(report_files.PROMOTION_GATE)
+    waiting.lake.write_json(report_files.PROMOTION_GATE, report | {"evidence": "older"})
     assert "the evidence has changed" in str(approve(waiting))
-    waiting.lake.write_json(reports.PROMOTION_GATE, report)
+    waiting.lake.write_json(report_files.PROMOTION_GATE, report)
     assert approve(waiting) is None
     assert waiting.registry.by_alias(STAGING).tags["approved_evidence"] == report["evidence"]
 
 
 def test_gate_forgets_the_version_that_was_rolled_back(resources: dict[str, Any]) -> None:
-    resources["lake"].write_json(reports.PROMOTION_GATE, to_dict(WAITS, NOW))
+    resources["lake"].write_json(report_files.PROMOTION_GATE, to_dict(WAITS, NOW))
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([promotion_gate], instance=instance, resources=resources).success
-    document = resources["lake"].read_json(reports.PROMOTION_GATE)
+    document = resources["lake"].read_json(report_files.PROMOTION_GATE)
     assert (document["candidate"], document["open"], document["waiting_since"]) == (None, False, None)
 
 
 def test_damaged_gate_report_is_replaced(waiting: Any) -> None:
-    waiting.lake.write_bytes(reports.PROMOTION_GATE, b"{")
+    waiting.lake.write_bytes(report_files.PROMOTION_GATE, b"{")
     assert run(waiting, "evaluate_candidate").success
-    assert waiting.lake.read_json(reports.PROMOTION_GATE)["candidate"] == 2
+    assert waiting.lake.read_json(report_files.PROMOTION_GATE)["candidate"] == 2
 
 
 def test_each_condition_is_a_line_with_its_reason() -> None:
@@ -119,14 +119,14 @@ def test_each_condition_is_a_line_with_its_reason() -> None:
 
 def test_review_publishes_a_new_gate_report(waiting: Any) -> None:
     """Only new results update the gate automatically, so a decision has to publish the report itself."""
-    report = waiting.lake.read_json(reports.PROMOTION_GATE)
-    week = reports.drift_weeks(waiting.lake)[-1]
+    report = waiting.lake.read_json(report_files.PROMOTION_GATE)
+    week = report_files.drift_weeks(waiting.lake)[-1]
     summary = waiting.lake.read_json(f"reports/drift/week={week}/summary.json")
     waiting.lake.write_json(f"reports/drift/week={week}/summary.json", summary | {"state": "drift"})
     assert run(waiting, "review_drift", "record_review", week=week, name="Ada", note="newcomers").success
-    conditions = {line["name"]: line for line in waiting.lake.read_json(reports.PROMOTION_GATE)["conditions"]}
+    conditions = {line["name"]: line for line in waiting.lake.read_json(report_files.PROMOTION_GATE)["conditions"]}
     assert conditions["drift_reviewed"]["why"] == "reviewed by Ada: newcomers"
-    assert waiting.lake.read_json(reports.PROMOTION_GATE)["evidence"] != report["evidence"]
+    assert waiting.lake.read_json(report_files.PROMOTION_GATE)["evidence"] != report["evidence"]
     with waiting.instance() as instance:
         assert instance.get_latest_materialization_event(dg.AssetKey("promotion_gate")) is not None
 
@@ -135,7 +135,7 @@ def test_rollback_publishes_a_new_gate_report(waiting: Any) -> None:
     waiting.registry.set_alias(PREVIOUS, 1)
     waiting.registry.set_alias(PRODUCTION, 2)
     assert run(waiting, "rollback_production", "restore_previous", name="Ada", reason="odd draws").success
-    report = waiting.lake.read_json(reports.PROMOTION_GATE)
+    report = waiting.lake.read_json(report_files.PROMOTION_GATE)
     assert (report["production"], report["candidate"]) == (1, None)
     assert "version 2 was rolled back by Ada" in report["conditions"][0]["why"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from features.io import reports
+from features.io import report_files
 from features.io.registry import PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Policy
@@ -56,7 +56,7 @@ def test_change_interrupted_after_the_alias_is_completed(tmp_path, monkeypatch) 
     with dg.DagsterInstance.ephemeral() as instance:
         assert tick(settings, instance).tags == {sensors.REQUEST_TAG: "finish the change to version 3"}
         entry = {"action": "promote", "version": 3, "at": NOW.isoformat()}
-        Lake(settings.lake_root).write_json(reports.PROMOTIONS, {"promotions": [entry]})
+        Lake(settings.lake_root).write_json(report_files.PROMOTIONS, {"promotions": [entry]})
         assert tick(settings, instance).skip_message == "no version is staged"
 
 

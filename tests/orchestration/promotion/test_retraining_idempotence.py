@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from features.io import reports
+from features.io import report_files
 from features.io.clock import Clock
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion
 from features.io.sources import bundled
@@ -154,4 +154,4 @@ def test_gate_says_why_the_last_version_is_not_staged(resources: dict[str, Any])
         run = dg.materialize([promotion_gate], instance=instance, resources=resources)
     why = "no version is staged; version 2 was rolled back by Ada on 2026-03-13 (odd draws)"
     assert run.asset_materializations_for_node("promotion_gate")[0].metadata["why"].value == why
-    assert resources["lake"].read_json(reports.PROMOTION_GATE)["conditions"][0]["why"] == why
+    assert resources["lake"].read_json(report_files.PROMOTION_GATE)["conditions"][0]["why"] == why

@@ -9,7 +9,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from features.io import reports
+from features.io import report_files
 from features.io.registry import PRODUCTION, STAGING
 from features.io.sources.bundled import COMPETITION
 from features.io.store import week_of
@@ -47,7 +47,9 @@ def judged(home: Any) -> dict[str, dict[str, Any]]:
     run(home, "report_drift", partition_key=week_of(home.settings.as_of - timedelta(weeks=1)))
     form = {"week": week_of(home.settings.as_of - timedelta(weeks=1)), "name": "Ada", "note": "looked at"}
     run(home, "review_drift", run_config={"ops": {"record_review": {"config": form}}})
-    return {condition["name"]: condition for condition in home.lake.read_json(reports.PROMOTION_GATE)["conditions"]}
+    return {
+        condition["name"]: condition for condition in home.lake.read_json(report_files.PROMOTION_GATE)["conditions"]
+    }
 
 
 def test_candidate_gathers_evidence_week_by_week(fresh) -> None:
@@ -77,7 +79,7 @@ def test_candidate_gathers_evidence_week_by_week(fresh) -> None:
     assert (shadows["published_at"] < shadows["kick_off"]).all()
     assert (shadows["features_as_of"] < shadows["kick_off"]).all()
     assert [name for name, condition in conditions.items() if not condition["open"]] == []
-    assert isinstance(home.lake.read_json(reports.PROMOTION_GATE)["judged_since"], str)
+    assert isinstance(home.lake.read_json(report_files.PROMOTION_GATE)["judged_since"], str)
     run(home, "promote_model")
     assert home.registry.by_alias(PRODUCTION).version == 2
     with home.instance() as instance:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.fixtures import add_missing_fixtures, is_complete
 from features.matches import SCHEMA, Status, as_known_at
+from features.missing_fixtures import add_missing_fixtures, is_complete
 from features.season import simulate
 
 MOMENT = datetime(2026, 3, 9, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Documents below `reports/` in the lake: their paths, and how to read them.
+"""Documents below `reports/` in the lake: the paths of all, and how to read drift summaries.
 
 Orchestration writes them. The API and the Prometheus exporter read them.
 """

@@ -1,4 +1,4 @@
-"""Fixtures of a season that a source does not list yet."""
+"""Fixtures of a season that a source does not list yet: adds them, and tells whether any is missing."""
 
 from __future__ import annotations
 

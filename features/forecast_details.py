@@ -39,7 +39,9 @@ FIELDS = (
 """Columns added to a published forecast; null in rows that were published by an older release."""
 
 
-def insights(model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home: Floats, away: Floats) -> pd.DataFrame:
+def forecast_details(
+    model: Any, x: Floats, neutral: NDArray[np.bool_], p: Floats, home: Floats, away: Floats
+) -> pd.DataFrame:
     """Compute the columns `FIELDS` of n forecasts, except those of the odds.
 
     Parameters
