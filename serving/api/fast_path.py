@@ -16,7 +16,7 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import TouchlineError
-from serving.api.catalogue.fixture_cache import PairRequest
+from serving.api.catalogue.resolved_fixture_cache import PairRequest
 from serving.api.dependencies import catalogue, client_request, dispatcher
 from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher

@@ -29,8 +29,9 @@ from features.matches import build_match_id
 from features.rating_history import STATES
 from features.schemas import FORECASTS
 from features.teams import suggest
-from serving.api.catalogue.fixture_cache import FixtureCache
-from serving.api.catalogue.lake_rows import (
+from serving.api.catalogue.match_index import MatchIndex, MatchRow
+from serving.api.catalogue.resolved_fixture_cache import ResolvedFixtureCache
+from serving.api.catalogue.row_builders import (
     MATCHES,
     SETTLED,
     Club,
@@ -40,7 +41,6 @@ from serving.api.catalogue.lake_rows import (
     match_rows,
     next_fixtures,
 )
-from serving.api.catalogue.match_index import MatchIndex, MatchRow
 from serving.api.catalogue.weekly_table_index import WeeklyTableIndex
 from serving.errors import InvalidFieldError
 from serving.wire.fixtures import Fixture, to_iso_utc
@@ -62,7 +62,7 @@ class Snapshot:
     clubs: Mapping[str, Mapping[str, Club]] = field(default_factory=dict)
     """Clubs that can be forecast, by competition and case-folded name."""
     competitions: tuple[str, ...] = ()
-    fixture_cache: FixtureCache = field(default_factory=FixtureCache)
+    fixture_cache: ResolvedFixtureCache = field(default_factory=ResolvedFixtureCache)
     """Results of `Catalogue.resolve_fixture`; dropped with the snapshot."""
 
     @property

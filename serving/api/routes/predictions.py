@@ -11,7 +11,7 @@ from fastapi import Header
 
 from features.errors import TouchlineError
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.catalogue.fixture_cache import PairRequest
+from serving.api.catalogue.resolved_fixture_cache import PairRequest
 from serving.api.dependencies import CatalogueDep, ClientRequestDep, DispatcherDep, MatchId, Principal, problems
 from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher

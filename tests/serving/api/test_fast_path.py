@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from monitoring.metrics import PROCESS_REGISTRY
 from serving.api.app import create_app
-from serving.api.catalogue.fixture_cache import FixtureCache, PairRequest
+from serving.api.catalogue.resolved_fixture_cache import PairRequest, ResolvedFixtureCache
 from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.fast_path import FastPathMiddleware, FastRoute, PairBatch
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
@@ -38,7 +38,7 @@ def ask(
 ) -> Mapping[str, Any]:
     """Send a request through the fast path and return what each handler got and what was sent back."""
     record: dict[str, Any] = {}
-    fixtures = FixtureCache()
+    fixtures = ResolvedFixtureCache()
     fixtures.add(None, "Arsenal", "Chelsea", FIXTURE)
     state = SimpleNamespace(
         catalogue=SimpleNamespace(snapshot=SimpleNamespace(fixture_cache=fixtures)), dispatcher=None

@@ -22,7 +22,7 @@ from features.io.store import Fingerprint, Lake
 from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.catalogue.fixture_cache import PairRequest
+from serving.api.catalogue.resolved_fixture_cache import PairRequest
 from serving.api.serializers import serialize_forecast
 from serving.errors import InvalidFieldError
 from serving.wire.fixtures import to_iso_utc
@@ -130,7 +130,7 @@ def test_a_pair_is_cached_by_its_spelling(world: World) -> None:
 
 
 def test_pairs_that_are_remembered_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.api.catalogue.fixture_cache.MAX_CACHED_PAIRS", 2)
+    monkeypatch.setattr("serving.api.catalogue.resolved_fixture_cache.MAX_CACHED_PAIRS", 2)
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     cache = catalogue.snapshot.fixture_cache

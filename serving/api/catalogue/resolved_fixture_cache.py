@@ -1,4 +1,4 @@
-"""Cache of fixtures by the club names of earlier requests. The fast path uses nothing else."""
+"""Cache of the fixtures that earlier requests were resolved to. The fast path uses nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PairRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     competition: str | None = None
 
 
-class FixtureCache:
+class ResolvedFixtureCache:
     """Fixtures by competition, home team and away team, all three as clients spelled them."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Tables of the lake as the API keeps them in memory: matches, clubs, and the next fixture of each pair of clubs."""
+"""Builds the rows that the API keeps in memory from tables: matches, clubs, the next fixture of each pair of clubs."""
 
 from __future__ import annotations
 
