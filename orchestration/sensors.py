@@ -27,7 +27,7 @@ from orchestration.promotion.retraining_triggers import (
     performance_alarm,
 )
 from orchestration.settings import PipelineSettings
-from orchestration.steps import lake_tables
+from orchestration.steps import input_fingerprints, lake_tables
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
@@ -102,7 +102,7 @@ def first_training_sensor(
     """Requests the first training, if so configured, when every competition has ratings."""
     if not settings.run_first_pipeline:
         return dg.SkipReason("TOUCHLINE_RUN_FIRST_PIPELINE is off")
-    if not all(lake_tables.ratings_current(lake, name) for name in settings.competitions):
+    if not all(input_fingerprints.ratings_current(lake, name) for name in settings.competitions):
         return dg.SkipReason("not every competition has ratings yet")
     if registry.versions():
         return dg.SkipReason("a model has been trained")
@@ -194,7 +194,7 @@ def new_results_sensor(
     outdated = [
         name
         for name in lake.partitions("matches")
-        if name in registered and not lake_tables.ratings_current(lake, name)
+        if name in registered and not input_fingerprints.ratings_current(lake, name)
     ]
     busy_countries = {
         country_of(run.tags.get(PARTITION, ""))
@@ -209,7 +209,9 @@ def new_results_sensor(
 
 def _inputs_hash(lake: Lake, competition: str) -> str:
     """A hash of the match tables that a competition's ratings are computed from."""
-    return hashlib.sha256(json.dumps(lake_tables.country_fingerprints(lake, competition)).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(input_fingerprints.country_fingerprints(lake, competition)).encode()).hexdigest()[
+        :16
+    ]
 
 
 @dg.run_status_sensor(

@@ -16,7 +16,7 @@ from orchestration import checks
 from orchestration.automation import EAGER_ALL_WEEKS
 from orchestration.partitions import weeks
 from orchestration.settings import PipelineSettings
-from orchestration.steps import lake_tables, rendering
+from orchestration.steps import input_fingerprints, lake_tables, rendering
 from orchestration.steps.weekly_forecasts import forecasts_of_week, monday
 
 METADATA_COLUMNS = ["kick_off", "home_team", "away_team", "home", "draw", "away", "model_version"]
@@ -52,7 +52,7 @@ def forecasts(
     production = registry.by_alias(PRODUCTION)
     if production is None:
         raise dg.Failure("no version is in production; run the job train_model first")
-    inputs = lake_tables.match_fingerprints(lake, lake.partitions("matches"))
+    inputs = input_fingerprints.match_fingerprints(lake, lake.partitions("matches"))
     model, table, as_of = registry.load(production), lake_tables.matches(lake, inputs), clock.as_of()
     last = week_of(as_of + timedelta(weeks=settings.forecast_horizon_weeks))
     before = {week: lake_tables.read_week(lake, "forecasts", week) for week in context.partition_keys}
@@ -76,7 +76,7 @@ def forecasts(
         metadata = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
         metadata |= rendering.of_table(frame, frame[METADATA_COLUMNS])
         context.add_asset_metadata(metadata, partition_key=week)
-    lake_tables.record_forecast_inputs(lake, [week for week in frames if week <= last], week_of(as_of), inputs)
+    input_fingerprints.record_forecast_inputs(lake, [week for week in frames if week <= last], week_of(as_of), inputs)
     yield dg.MaterializeResult()
 
 

@@ -13,7 +13,7 @@ from features.rating_history import STATES, compute_ratings
 from monitoring.checks.suites import Suite
 from orchestration import checks
 from orchestration.partitions import competitions
-from orchestration.steps import lake_tables, rendering
+from orchestration.steps import input_fingerprints, lake_tables, rendering
 from orchestration.steps.training import content_hash
 
 _ALL_MATCHES = dg.AssetDep("matches", partition_mapping=dg.AllPartitionMapping())
@@ -53,7 +53,7 @@ def ratings(
     whether an earlier pass could be continued.
     """
     competition = context.partition_key
-    inputs = lake_tables.country_fingerprints(lake, competition)
+    inputs = input_fingerprints.country_fingerprints(lake, competition)
     table = lake_tables.matches(lake, inputs)
     history = compute_ratings(table)
     frame, states = feature_frame(table, history.home, history.away), history.team_states
@@ -61,7 +61,7 @@ def ratings(
     yield from checks.verify({Suite.FEATURES: frame, Suite.STATES: states}, clock.as_of())
     lake.write_table("match_features", competition, frame)
     lake.write_table("team_states", competition, states, STATES)
-    lake_tables.record_rating_inputs(lake, competition, inputs)
+    input_fingerprints.record_rating_inputs(lake, competition, inputs)
     yield _feature_metadata(frame)
     yield _state_metadata(states)
 

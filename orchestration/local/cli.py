@@ -97,7 +97,7 @@ def _up() -> int:
 
 
 def _dev() -> int:
-    from orchestration.local.dev import dev
+    from orchestration.local.dev_reload import dev
     from orchestration.local.services import LocalSettings
 
     return dev(LocalSettings(), echo)

@@ -36,7 +36,7 @@ from orchestration.partitions import RANGE_END, RANGE_START, register_competitio
 from orchestration.promotion.retraining import FIRST_TRAINING_REASON
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
-from orchestration.steps import lake_tables
+from orchestration.steps import input_fingerprints, lake_tables
 from orchestration.steps.baselines import plain_elo
 
 
@@ -66,7 +66,7 @@ class Pipeline:
             if self._source_differs(competition, as_of):
                 self._job("refresh_matches", f"matches of {competition}", partition_key=competition)
         for competition in self._settings.competitions:  # after all refreshes, as a country's tiers are rated together
-            if not lake_tables.ratings_current(self._lake, competition):
+            if not input_fingerprints.ratings_current(self._lake, competition):
                 self._job("update_ratings", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
             first = {"ops": {"outcome_model": {"config": {"reason": FIRST_TRAINING_REASON}}}}
@@ -110,8 +110,8 @@ class Pipeline:
         production = self._registry.by_alias(PRODUCTION)
         if production is None:
             return None
-        published, inputs = set(self._lake.partitions("forecasts")), lake_tables.forecast_inputs(self._lake)
-        current = lake_tables.match_fingerprints(self._lake, self._lake.partitions("matches"))
+        published, inputs = set(self._lake.partitions("forecasts")), input_fingerprints.forecast_inputs(self._lake)
+        current = input_fingerprints.match_fingerprints(self._lake, self._lake.partitions("matches"))
         first = max(self._first, week_of(production.trained_through + timedelta(weeks=1)))
         last = week_of(as_of + timedelta(weeks=self._settings.forecast_horizon_weeks))
         weeks = [week_of(day) for day in pd.date_range(first, last, freq="7D").date]

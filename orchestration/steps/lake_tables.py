@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from features import forecasts
-from features.competitions import country_of
 from features.errors import NotPublishedError
 from features.io.store import Lake
 from features.matches import SCHEMA, conform
-from features.matrix import FEATURES
 from monitoring import settlement
-
-_FORECAST_INPUTS = "made_from/forecasts.json"
 
 
 def matches(lake: Lake, competitions: Iterable[str] | None = None) -> pd.DataFrame:
@@ -69,43 +64,3 @@ def read_report(lake: Lake, path: str) -> dict[str, Any] | None:
         return lake.read_json(path)
     except NotPublishedError:
         return None
-
-
-def competitions_of_country(lake: Lake, competition: str) -> list[str]:
-    """The published tiers of a competition's country, which are rated together since clubs move between them."""
-    return [name for name in lake.partitions("matches") if country_of(name) == country_of(competition)]
-
-
-def match_fingerprints(lake: Lake, competitions: Iterable[str]) -> dict[str, list[Any]]:
-    """Fingerprints of the competitions' match tables. Compare them for equality only: times on S3 are whole seconds."""
-    stamps = {name: lake.table_fingerprint("matches", name) for name in competitions}
-    return {name: list(astuple(stamp)) for name, stamp in stamps.items() if stamp is not None}
-
-
-def country_fingerprints(lake: Lake, competition: str) -> dict[str, list[Any]]:
-    """Fingerprints of the match tables that a competition's ratings are computed from."""
-    return match_fingerprints(lake, competitions_of_country(lake, competition))
-
-
-def record_rating_inputs(lake: Lake, competition: str, inputs: Mapping[str, list[Any]]) -> None:
-    """Record the inputs of a competition's ratings (fingerprints) and the names of the features made from them."""
-    lake.write_json(f"ratings/{competition}.json", {"made_from": dict(inputs), "features": list(FEATURES)})
-
-
-def ratings_current(lake: Lake, competition: str) -> bool:
-    """Whether the ratings of a competition come from the current matches of its country and cover every feature."""
-    if any(lake.table_fingerprint(table, competition) is None for table in ("match_features", "team_states")):
-        return False
-    recorded = read_report(lake, f"ratings/{competition}.json")
-    return recorded == {"made_from": country_fingerprints(lake, competition), "features": list(FEATURES)}
-
-
-def record_forecast_inputs(lake: Lake, weeks: Iterable[str], since: str, inputs: Mapping[str, list[Any]]) -> None:
-    """Record the fingerprints that the weeks' forecasts were made from. Weeks before `since` are final and left out."""
-    recorded = {**forecast_inputs(lake), **{week: dict(inputs) for week in weeks}}
-    lake.write_json(_FORECAST_INPUTS, {week: recorded[week] for week in recorded if week >= since})
-
-
-def forecast_inputs(lake: Lake) -> dict[str, dict[str, list[Any]]]:
-    """The fingerprints that the forecasts of the current and later weeks were made from, by week."""
-    return read_report(lake, _FORECAST_INPUTS) or {}

@@ -15,7 +15,8 @@ from features.matches import OUTCOMES, with_match_ids
 from features.matrix import GOAL_FEATURES
 from features.rating_history import STATE_COLUMNS
 from orchestration.resources import MatchSource
-from orchestration.steps.lake_tables import competitions_of_country, empty_table, matches
+from orchestration.steps.input_fingerprints import competitions_of_country
+from orchestration.steps.lake_tables import empty_table, matches
 from orchestration.steps.weekly_forecasts import forecasts_of_week
 from tests.support.fakes import EloModel
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import SCHEMA
-from orchestration.steps import lake_tables
+from orchestration.steps import input_fingerprints
 
 
 def test_ratings_with_fewer_features_are_outdated(tmp_path: Path) -> None:
@@ -15,12 +15,12 @@ def test_ratings_with_fewer_features_are_outdated(tmp_path: Path) -> None:
     lake.write_table("matches", league, table, SCHEMA)
     for noun in ("match_features", "team_states"):
         lake.write_table(noun, league, table)
-    assert not lake_tables.ratings_current(lake, league)
-    lake_tables.record_rating_inputs(lake, league, lake_tables.country_fingerprints(lake, league))
-    assert lake_tables.ratings_current(lake, league)
+    assert not input_fingerprints.ratings_current(lake, league)
+    input_fingerprints.record_rating_inputs(lake, league, input_fingerprints.country_fingerprints(lake, league))
+    assert input_fingerprints.ratings_current(lake, league)
     note = lake.read_json(f"ratings/{league}.json")
     lake.write_json(f"ratings/{league}.json", {**note, "features": note["features"][:-2]})
-    assert not lake_tables.ratings_current(lake, league)
+    assert not input_fingerprints.ratings_current(lake, league)
     del note["features"]
     lake.write_json(f"ratings/{league}.json", note)
-    assert not lake_tables.ratings_current(lake, league)
+    assert not input_fingerprints.ratings_current(lake, league)

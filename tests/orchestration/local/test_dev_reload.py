@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from orchestration.local.cli import main
-from orchestration.local.dev import WATCHED, dev_commands
+from orchestration.local.dev_reload import WATCHED, dev_commands
 from orchestration.local.services import LocalSettings
 from tests.support.local_stack import processes_of
 from tests.support.service_harness import World, build, wait_until
