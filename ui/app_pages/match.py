@@ -6,7 +6,7 @@ from itertools import islice
 
 import streamlit as st
 
-from ui import cards, charts, form, formatting, insights
+from ui import cards, charts, formatting, insights, recent_results
 from ui.api_client import ApiError, NotFoundError
 from ui.api_models import Forecast, Match
 from ui.notices import notice
@@ -91,7 +91,7 @@ def recent_form(match: Match) -> None:
         with column:
             st.markdown(f"**{club}**")
             if results:
-                st.html(form.form_table(club, results, formatting.browser_timezone()))
+                st.html(recent_results.results_table(club, results, formatting.browser_timezone()))
             else:
                 st.caption("No earlier results in the data.")
 
@@ -122,7 +122,9 @@ def earlier_meetings(match: Match) -> None:
     results = api().results(match.home_team, match.competition, match.kick_off)
     meetings = [result for result in results if {result.home_team, result.away_team} == clubs]
     if meetings:
-        st.html(form.meetings_table(match.home_team, match.away_team, meetings, formatting.browser_timezone()))
+        st.html(
+            recent_results.meetings_table(match.home_team, match.away_team, meetings, formatting.browser_timezone())
+        )
     else:
         st.caption("No earlier meetings in the data.")
 

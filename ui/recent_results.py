@@ -21,7 +21,7 @@ def result_letter(club: str, match: Match) -> str:
     return "W" if (outcome == "home") == (match.home_team == club) else "L"
 
 
-def form_table(club: str, results: list[Match], timezone: tzinfo) -> str:
+def results_table(club: str, results: list[Match], timezone: tzinfo) -> str:
     """List the club's results in the given order, each with W, D or L."""
     rows = "".join(
         f'<tr><td><span class="tl-chip tl-chip-{result_letter(club, match)}">{result_letter(club, match)}</span></td>'
