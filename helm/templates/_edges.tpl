@@ -33,6 +33,7 @@
 - {from: {{ $client }}, to: "outside:kubernetesApi"}
 {{- end }}
 {{- range $client := list "dagster-code" "dagster-run" }}
+- {from: {{ $client }}, to: "outside:kubernetesApi"}
 - {from: {{ $client }}, to: "{{ $database }}", ports: [5432]}
 - {from: {{ $client }}, to: mlflow, ports: [5000]}
 {{- if $s3 }}
@@ -42,7 +43,6 @@
 - {from: {{ $client }}, to: "outside:sources"}
 {{- end }}
 {{- end }}
-- {from: dagster-run, to: "outside:kubernetesApi"}
 {{- if ne $v.rabbitmq.mode "external" }}
 - {from: rabbitmq, to: rabbitmq, ports: [4369, 25672]}
 - {from: "namespace:{{ $v.networkPolicy.kedaNamespace }}", to: rabbitmq, ports: [5672]}

@@ -14,8 +14,8 @@ from serving.wire.limits import CALL_TIME_LIMIT_SECONDS
 Thing = dict[str, Any]
 Rule = Callable[[list[Thing]], list[str]]
 WORKLOADS = {"Deployment", "StatefulSet", "Job", "Pod"}
-LAUNCHER_PODS = {"dagster-webserver", "dagster-daemon", "dagster-run", "dagster-migration"}
-"""Pods that load Dagster's run launcher, which does not start without a token."""
+LAUNCHER_PODS = {"dagster-webserver", "dagster-daemon", "dagster-code", "dagster-run", "dagster-migration"}
+"""Pods that load Dagster's run launcher, which does not start without a token; the code server asks it about pods."""
 # The volume types that the chart uses, all allowed by the restricted profile.
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 
