@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit code."""
-    command = _parser().parse_args(arguments)
+    command = build_parser().parse_args(arguments)
     # An unknown setting would be ignored, and an invalid one would stop a process halfway through the start.
     if problems := unknown_variables() or invalid_settings():
         for problem in problems:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="touchline", description="Calibrated football forecasts, on this machine.")
     commands = parser.add_subparsers(dest="name", required=True)
     commands.add_parser("up", help="start every service on this machine; Ctrl-C stops them")

@@ -32,10 +32,7 @@ EDGES = {
 }
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
 STARTERS = {  # who starts pods
-    (client, f"outside:{cidr}", port)
-    for client in ("dagster-webserver", "dagster-daemon", "dagster-run")
-    for cidr in PRIVATE
-    for port in (443, 6443)
+    (client, f"outside:{cidr}", port) for client in PIPELINE for cidr in PRIVATE for port in (443, 6443)
 }
 SCRAPED = {("ns:monitoring", "api", 8000), ("ns:monitoring", "worker", 9808)}
 KEDA = ("ns:keda", "rabbitmq", 5672)
@@ -200,7 +197,7 @@ def test_only_dagster_reaches_the_kubernetes_api(chart: Any, profile: str) -> No
     """Only dagster reaches the kubernetes api and nobody the metadata service."""
     policies = policies_of(chart, profile=profile)
     reach = {part for part in PARTS if any(port == 6443 for _, port in outside(policies, part))}
-    assert reach == {"dagster-webserver", "dagster-daemon", "dagster-run"}
+    assert reach == set(PIPELINE)
     blocks = [
         peer["ipBlock"]
         for policy in policies

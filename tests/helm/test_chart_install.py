@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestration.definitions import build
+from orchestration.local.cli import build_parser
 from orchestration.settings import PipelineSettings
 from serving.api.app import create_app
 from serving.settings import ServingSettings
@@ -152,11 +153,14 @@ def test_the_notes_name_what_exists(chart: Any) -> None:
     assert {name for name, _, _ in forwards} == forwarded
     assert all(("service", name) in things for name, _, _ in forwards)
     assert all(("deployment", name) in things for name in re.findall(r"deployment/(\S+)", told))
-    definitions = build(PipelineSettings())
-    known = {one.name for one in definitions.schedules or []} | {one.name for one in definitions.jobs or []}
-    named_ones = set(re.findall(r"(?:Schedule|Job) (\w+)", told))
-    assert len(named_ones) == 3
-    assert named_ones <= known
+    jobs = {job.name for job in build(PipelineSettings()).jobs or []}
+    launched = re.findall(r"touchline launch (.+)", told)
+    assert [command.split()[0] for command in launched] == ["refresh_matches", "train_model"]
+    assert {command.split()[0] for command in launched} <= jobs
+    assert {build_parser().parse_args(["launch", *command.split(" #")[0].split()]).dagster for command in launched} == {
+        "http://127.0.0.1:3000"
+    }
+    assert "touchline launch" not in notes(chart, "dagster.runFirstPipeline=true")
 
 
 def test_the_notes_open_the_hosts_of_the_ingress(chart: Any) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,7 +206,8 @@ def test_the_scaler_looks_at_the_queue_that_the_code_uses(chart: Any) -> None:
     assert scaled["spec"]["triggers"][0]["metadata"]["queueName"] == QUEUE
 
 
-def test_the_probes_look_at_the_files_that_the_worker_renews(chart: Any) -> None:
+def test_the_probes_name_the_file_that_the_worker_does_not_renew(chart: Any, tmp_path: Path) -> None:
+    """The rendered commands are run on the files of a worker."""
     from serving.worker import heartbeat
 
     folder = environment(chart, "worker")["TOUCHLINE_HEARTBEAT_DIR"]
@@ -211,9 +215,32 @@ def test_the_probes_look_at_the_files_that_the_worker_renews(chart: Any) -> None
         one for one in chart.render() if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-worker"
     )
     container = worker["spec"]["template"]["spec"]["containers"][0]
-    live, ready = (" ".join(container[f"{name}Probe"]["exec"]["command"]) for name in ("liveness", "readiness"))
-    assert f"{folder}/{heartbeat.ALIVE} " in live
-    assert all(f"{folder}/{name} " in ready for name in (heartbeat.CONNECTED, heartbeat.MODEL))
+    commands = {
+        name: [part.replace(folder, str(tmp_path)) for part in container[f"{name}Probe"]["exec"]["command"]]
+        for name in ("startup", "liveness", "readiness")
+    }
+
+    def output(name: str) -> str:
+        """What a probe prints; nothing if it succeeds."""
+        probe = subprocess.run(commands[name], capture_output=True, text=True, timeout=10)
+        assert not probe.stderr
+        assert (probe.returncode == 0) is (probe.stdout == "")
+        return probe.stdout
+
+    assert [output(name) for name in commands] == [
+        "the worker has not started yet\n",
+        "the worker's main process has not renewed its file for two minutes\n",
+        "not connected to the broker\n",
+    ]
+    heartbeat.renew(tmp_path, heartbeat.ALIVE)
+    heartbeat.renew(tmp_path, heartbeat.CONNECTED)
+    assert [output(name) for name in commands] == ["", "", "no model loaded: is there a version in production yet?\n"]
+    heartbeat.renew(tmp_path, heartbeat.MODEL)
+    assert [output(name) for name in commands] == ["", "", ""]
+    for file in tmp_path.iterdir():
+        os.utime(file, (time.time() - 130, time.time() - 130))
+    assert output("liveness")
+    assert output("readiness") == "not connected to the broker\n"
     assert heartbeat.INTERVAL_SECONDS * 2 < 30
 
 
