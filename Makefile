@@ -63,6 +63,9 @@ backtest: .venv/.ready  ## forecast quality: every figure with N, standard error
 build-images: .venv/.ready  ## build all images and run them hardened; needs root, buildah, podman, runc
 	@$(BIN)/python .ci/fetch-helm && .ci/smoke-test-images && $(BIN)/python -m pytest tests/helm/test_chart_played.py
 
+cluster: .venv/.ready  ## install, upgrade, roll under load, break and reinstall on the cluster of KUBECONFIG; IMAGES=registry/prefix
+	@$(BIN)/python -m tests.cluster.walk $(if $(IMAGES),--images $(IMAGES)) $(WALK)
+
 lock:  ## add what pyproject.toml asks for to the lock, with hashes; UPGRADE=1 resolves everything anew
 	@cp requirements.lock requirements.lock.new
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev \

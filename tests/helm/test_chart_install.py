@@ -13,6 +13,7 @@ from orchestration.local.cli import build_parser
 from orchestration.settings import PipelineSettings
 from serving.api.app import create_app
 from serving.settings import ServingSettings
+from tests.support.chart import EXTERNAL
 
 CHART = Path(__file__).resolve().parents[2] / "helm"
 Thing = dict[str, Any]
@@ -88,6 +89,21 @@ def test_what_is_history_outlives_the_release(chart: Any) -> None:
     for name in ("touchline-postgresql", "touchline-rabbitmq"):
         kept = named(things, "StatefulSet", name)["spec"]["persistentVolumeClaimRetentionPolicy"]
         assert set(kept.values()) == {"Retain"}
+
+
+def test_the_credentials_of_kept_data_are_kept(chart: Any) -> None:
+    """Otherwise a second installation would generate others, and the data of the first would refuse them."""
+
+    def policies(*values: str) -> dict[str, str | None]:
+        secrets = [thing["metadata"] for thing in chart.render(values=values) if thing["kind"] == "Secret"]
+        return {secret["name"]: (secret.get("annotations") or {}).get("helm.sh/resource-policy") for secret in secrets}
+
+    bundled = policies()
+    assert set(bundled) == {
+        f"touchline-{name}" for name in ("broker", "results", "postgresql", "dagster-database", "mlflow-database")
+    }
+    assert set(bundled.values()) == {"keep"}
+    assert set(policies(*EXTERNAL).values()) == {None}
 
 
 HOSTS = ",".join(f'"{part}":{{"host":"{part}.example"}}' for part in ("api", "ui", "dagster", "mlflow"))

@@ -28,6 +28,12 @@ labels:
   {{- include "touchline.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* Annotations of what an uninstallation leaves behind: volumes, and the generated credentials of the data on them. */}}
+{{- define "touchline.keep" -}}
+annotations:
+  helm.sh/resource-policy: keep
+{{- end }}
+
 {{/* (list $ "serving"): the image of one Dockerfile target. */}}
 {{- define "touchline.image" -}}
 {{- $image := ((index . 0).Values.global).image | default dict -}}

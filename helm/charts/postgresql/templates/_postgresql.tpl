@@ -25,6 +25,9 @@ apiVersion: v1
 kind: Secret
 metadata:
   {{- include "touchline.metadata" (list $root (printf "%s-database" $use)) | nindent 2 }}
+  {{- if ne $root.Values.mode "external" }}
+  {{- include "touchline.keep" $root | nindent 2 }}
+  {{- end }}
 type: kubernetes.io/basic-auth
 stringData:
   host: {{ $host | quote }}
