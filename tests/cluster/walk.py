@@ -29,6 +29,8 @@ import httpx
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 RELEASE = "touchline"
+SERVICES = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component!=dagster-run"
+"""Selector of the release's own pods; those of runs are Dagster's and stay for a day."""
 FIRST_FORECAST_SECONDS = 180
 
 
@@ -198,8 +200,13 @@ class Dagster:
 def first_forecast(cluster: Cluster, seconds: float) -> None:
     """Forecasts are computed and published ones are listed, without a command after the installation."""
     deadline = time.monotonic() + seconds
+
+    def ready() -> bool:
+        return bool(cluster.resource("deployment", f"{RELEASE}-api")["status"].get("availableReplicas"))
+
+    _wait(ready, seconds, "the API to be ready")  # a port-forward to a pod that does not listen yet would end
     with cluster.forwarded("api", 8000) as api, httpx.Client(base_url=api, timeout=10) as client:
-        _wait(lambda: client.post("/predict", json=PAIR).status_code == 200, seconds, "POST /predict")
+        _wait(lambda: client.post("/predict", json=PAIR).status_code == 200, 30, "POST /predict")
         _say("  POST /predict is answered")
 
         def published() -> bool:
@@ -213,8 +220,11 @@ def all_pods_run(cluster: Cluster) -> None:
     """Every container of the release has started; API and worker become ready later, with a model."""
 
     def run() -> bool:
-        pods = cluster.resource("pods", "-l", f"app.kubernetes.io/instance={RELEASE}")["items"]
-        return len(pods) >= 8 and all(pod["status"]["phase"] in {"Running", "Succeeded"} for pod in pods)
+        pods = cluster.resource("pods", "-l", SERVICES)["items"]
+        started = [all(container["started"] for container in pod["status"].get("containerStatuses", ())) for pod in pods
+                   if pod["status"]["phase"] == "Running"]  # fmt: skip
+        finished = [pod for pod in pods if pod["status"]["phase"] == "Succeeded"]
+        return len(started) >= 8 and all(started) and len(started) + len(finished) == len(pods)
 
     _wait(run, 300, "all pods to run")
 
@@ -276,7 +286,7 @@ def unplaceable_run(dagster: Dagster) -> None:
 def uninstalled(cluster: Cluster) -> None:
     """No pod is left; volumes and their credentials are."""
     cluster.helm("uninstall", RELEASE, "--wait")
-    _wait(lambda: not cluster.resource("pods", "-l", f"app.kubernetes.io/instance={RELEASE}")["items"], 200, "no pods")
+    _wait(lambda: not cluster.resource("pods", "-l", SERVICES)["items"], 200, "no pods")
     _check(bool(cluster.resource("pvc")["items"]), "the volumes are gone")
 
 

@@ -18,9 +18,13 @@ from typing import Any
 import psycopg2
 import pytest
 import redis
+from alembic.command import downgrade, upgrade
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from psycopg2 import extensions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from sqlalchemy import create_engine
 
 from tests.support.ports import free_port
 from tests.support.rabbitmq_server import SERVER as RABBITMQ
@@ -160,6 +164,10 @@ def databases(postgres: extensions.connection) -> Iterator[dict[str, str]]:
             cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+REVISIONS_BACK = 3
+"""How many migrations an older database lacks."""
+
+
 def columns(database: str) -> list[tuple[str, ...]]:
     """Every column of every table, and the revision that the migrations came to."""
     with contextlib.closing(psycopg2.connect(**{**SERVER, "dbname": database})) as connection:
@@ -184,6 +192,69 @@ def _service_account(pod_spec: Thing, folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder), "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "9"}
 
 
+class Migration:
+    """The migration Job of one database, as rendered, run on this machine's PostgreSQL."""
+
+    def __init__(self, things: list[Thing], use: str, database: str, folder: Path) -> None:
+        pod_spec = named(things, "Job", f"{use}-migration")["spec"]["template"]["spec"]
+        (container,) = pod_spec["containers"]
+        (folder / "dagster.yaml").write_text(named(things, "ConfigMap", "dagster-instance")["data"]["dagster.yaml"])
+        self.uri = f"postgresql+psycopg2://postgres@127.0.0.1:5432/{database}"
+        connection = {"host": "127.0.0.1", "port": "5432", "dbname": database, "username": "postgres"}
+        connection |= {"password": "unused", "uri": self.uri}
+        variables = {
+            variable["name"]: connection[variable["valueFrom"]["secretKeyRef"]["key"]]
+            if "valueFrom" in variable
+            else variable["value"]
+            for variable in container["env"]
+        }
+        self._command = [
+            part.replace("$(MLFLOW_BACKEND_STORE_URI)", self.uri)
+            for part in [*container.get("command", ["mlflow"]), *container["args"]]
+        ]
+        self._environment = {
+            **os.environ,
+            **variables,
+            **_service_account(pod_spec, folder),
+            "DAGSTER_HOME": str(folder),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        self._database, self._folder = database, folder
+
+    def run(self) -> list[tuple[str, ...]]:
+        """Run the Job's command; returns the columns of the database."""
+        done = subprocess.run(
+            self._command, env=self._environment, cwd=self._folder, capture_output=True, text=True, timeout=200
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return columns(self._database)
+
+
+def _make_older(use: str, uri: str) -> None:
+    """Bring a database to the state of an earlier release of its owner."""
+    engine = create_engine(uri)
+    config = Config()
+    if use == "mlflow":  # its migrations go forward only, from the tables of its first release
+        import mlflow.store.db_migrations as migrations
+        from mlflow.store.tracking.dbmodels.initial_models import Base
+
+        Base.metadata.create_all(engine)
+        config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent))
+        config.set_main_option("sqlalchemy.url", uri)
+    else:
+        import dagster._core.storage.alembic as scripts
+
+        config.set_main_option("script_location", str(Path(scripts.__path__[0])))
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        if use == "mlflow":
+            upgrade(config, revisions[REVISIONS_BACK])
+        else:
+            downgrade(config, revisions[REVISIONS_BACK])
+    engine.dispose()
+
+
 @pytest.mark.slow
 @pytest.mark.service
 @pytest.mark.parametrize("use", ["mlflow", "dagster"])
@@ -191,40 +262,28 @@ def test_the_migrations_of_an_upgrade_run_and_run_again(
     chart: Any, databases: dict[str, str], tmp_path: Path, use: str
 ) -> None:
     """The command and the variables of the rendered Job, on an empty database and on one that is up to date."""
-    things = chart.render(upgrade=True)
-    pod_spec = named(things, "Job", f"{use}-migration")["spec"]["template"]["spec"]
-    (container,) = pod_spec["containers"]
-    (tmp_path / "dagster.yaml").write_text(named(things, "ConfigMap", "dagster-instance")["data"]["dagster.yaml"])
-    reach = {
-        "host": "127.0.0.1",
-        "port": "5432",
-        "dbname": databases[use],
-        "username": "postgres",
-        "password": "unused",
-    }
-    reach["uri"] = f"postgresql+psycopg2://postgres@127.0.0.1:5432/{databases[use]}"
-    told = {
-        one["name"]: reach[one["valueFrom"]["secretKeyRef"]["key"]] if "valueFrom" in one else one["value"]
-        for one in container["env"]
-    }
-    command = [
-        one.replace("$(MLFLOW_BACKEND_STORE_URI)", reach["uri"])
-        for one in [*container.get("command", ["mlflow"]), *container["args"]]
-    ]
-    environment = {
-        **os.environ,
-        **told,
-        **_service_account(pod_spec, tmp_path),
-        "DAGSTER_HOME": str(tmp_path),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    found = []
-    for _ in range(2):
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=200)
-        assert done.returncode == 0, done.stderr[-2000:]
-        found.append(columns(databases[use]))
-    assert found[0] == found[1]
-    assert {"mlflow": "registered_models", "dagster": "runs"}[use] in {table for table, *_ in found[0]}
+    migration = Migration(chart.render(upgrade=True), use, databases[use], tmp_path)
+    first, second = migration.run(), migration.run()
+    assert first == second
+    assert {"mlflow": "registered_models", "dagster": "runs"}[use] in {table for table, *_ in first}
+
+
+@pytest.mark.slow
+@pytest.mark.service
+@pytest.mark.parametrize("use", ["mlflow", "dagster"])
+def test_the_migrations_of_an_upgrade_bring_an_older_database_up_to_date(
+    chart: Any, databases: dict[str, str], tmp_path: Path, use: str, postgres: extensions.connection
+) -> None:
+    """It ends with the columns of a new one."""
+    migration = Migration(chart.render(upgrade=True), use, databases[use], tmp_path)
+    current = migration.run()
+    if use == "mlflow":
+        with postgres.cursor() as cursor:
+            cursor.execute(f'DROP DATABASE "{databases[use]}" WITH (FORCE)')
+            cursor.execute(f'CREATE DATABASE "{databases[use]}"')
+    _make_older(use, migration.uri)
+    assert columns(databases[use]) != current
+    assert migration.run() == current
 
 
 def test_the_result_store_starts_as_told_and_wants_its_password(chart: Any, tmp_path: Path) -> None:
