@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.competitions import tier_of
-from features.leakage import check_leakage
+from features.leak_alarm import check_leakage
 from features.matches import ODDS, outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
 from features.metrics import base_rate, rps, summary
@@ -192,7 +192,7 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
     Raises
     ------
     LeakageError
-        If a model scores implausibly well: see `features.leakage`.
+        If a model scores implausibly well: see `features.leak_alarm`.
     """
     table = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
     probabilities = _forecasts(table, first)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from features.blend import RatingBlend
 from features.errors import InvalidInputError
-from features.leakage import check_leakage
+from features.leak_alarm import check_leakage
 from features.matches import OUTCOMES, outcomes
 from features.matrix import ODDS_FEATURES, SYSTEMS
 from features.metrics import base_rate
@@ -93,7 +93,7 @@ def walk_forward_forecasts(
     Raises
     ------
     LeakageError
-        If the model scores implausibly well: see `features.leakage`.
+        If the model scores implausibly well: see `features.leak_alarm`.
     InvalidInputError
         If no forecast season has earlier seasons to learn from.
     """

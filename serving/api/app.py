@@ -27,12 +27,12 @@ from monitoring.metrics import registry
 from serving.api import problem_details
 from serving.api.api_keys import ApiKeys
 from serving.api.catalogue.catalogue import Catalogue
+from serving.api.connection_limits import BoundedHttpProtocol
 from serving.api.dispatch.broker import create_broker
 from serving.api.dispatch.dispatcher import Dispatcher
 from serving.api.dispatch.result_store import ResultStore
 from serving.api.draining import DrainState, remove_leftover
 from serving.api.fast_path import FastPathMiddleware
-from serving.api.http_limits import BoundedHttpProtocol
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
 from serving.api.openapi import document
 from serving.api.routes import health, insights, matches, models, monitoring, predictions, ratings

@@ -13,8 +13,8 @@ from features.errors import InvalidInputError
 from features.io.store import Lake
 from features.matches import parse_match_id
 from serving.api.catalogue.catalogue import Catalogue
-from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
+from serving.api.dispatch.requests import ClientRequest
 from serving.api.draining import DrainState
 from serving.api.middleware import route_of
 

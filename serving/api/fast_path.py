@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from features.errors import TouchlineError
 from serving.api.catalogue.resolved_fixture_cache import PairRequest
 from serving.api.dependencies import catalogue, client_request, dispatcher
-from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
+from serving.api.dispatch.requests import ClientRequest
 from serving.api.middleware import prepend_message
 from serving.api.problem_details import error_response
 from serving.wire.fixtures import Fixture

@@ -9,7 +9,7 @@ import orjson
 
 from serving.errors import from_wire, to_wire
 
-STORE_FIRST_AND_PUBLISH = """
+STORE_FIRST_AND_ANNOUNCE = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
     redis.call('PUBLISH', KEYS[1], ARGV[1])
 else

@@ -16,8 +16,8 @@ from serving.telemetry import memory, tracing
 from serving.telemetry.logging import configure_logging
 from serving.wire.queue import QUEUE, QUEUE_ARGUMENTS
 from serving.worker import heartbeat
+from serving.worker.background_refresh import deregister, start_refreshing
 from serving.worker.dependencies import get_redis, get_settings, preload
-from serving.worker.lifecycle import deregister, start_refreshing
 from serving.worker.metrics import observe_batch, serve_metrics
 
 

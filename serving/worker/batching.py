@@ -23,7 +23,7 @@ from redis import RedisError
 from monitoring.metrics import Mode
 from serving.errors import TaskFailedError
 from serving.wire.limits import CALL_TIME_LIMIT_SECONDS, MAX_MATCHES_PER_CALL, MAX_WORKER_CRASHES
-from serving.wire.results import STORE_FIRST_AND_PUBLISH, encode_result, result_key
+from serving.wire.results import STORE_FIRST_AND_ANNOUNCE, encode_result, result_key
 from serving.wire.tasks import PREDICT_ASYNC
 from serving.worker.execution import BatchReport, TaskInvocation, count_matches, execute_batch_in_child
 
@@ -132,7 +132,7 @@ class Batcher:
                 return False
             error = TaskFailedError(f"{crashes} worker processes crashed while they ran this task")
             document, ttl_seconds = encode_result(request.id, error), self._app.conf.touchline_result_ttl_seconds
-            client.eval(STORE_FIRST_AND_PUBLISH, 1, result_key(request.id), document, ttl_seconds)
+            client.eval(STORE_FIRST_AND_ANNOUNCE, 1, result_key(request.id), document, ttl_seconds)
         except (RedisError, OSError) as store_error:
             log.warning("crashes of task %s not counted: %s", request.id, store_error)
             return False

@@ -19,7 +19,7 @@ from serving.telemetry import tracing
 from serving.wire.columns import FixtureBatch, ForecastBatch, concat, split
 from serving.wire.fixtures import Fixture
 from serving.wire.forecast_json import EncodedForecasts, encode_forecast
-from serving.wire.results import STORE_FIRST_AND_PUBLISH, accepted_key, encode_result, result_key
+from serving.wire.results import STORE_FIRST_AND_ANNOUNCE, accepted_key, encode_result, result_key
 from serving.wire.tasks import PREDICT_ASYNC
 from serving.worker.dependencies import get_predictor, get_redis, get_settings
 
@@ -179,7 +179,7 @@ class ResultWriter:
 
         def write(pipe: Any) -> None:
             for key, document in documents.items():
-                pipe.eval(STORE_FIRST_AND_PUBLISH, 1, key, document, self._ttl_seconds)
+                pipe.eval(STORE_FIRST_AND_ANNOUNCE, 1, key, document, self._ttl_seconds)
 
         self._write_with_retry(write)
 

@@ -22,7 +22,7 @@ from features.io.store import Lake
 from serving.settings import ServingSettings
 from serving.wire.columns import FixtureBatch
 from serving.worker import heartbeat
-from serving.worker.lifecycle import start_background_refresh
+from serving.worker.background_refresh import start_background_refresh
 from serving.worker.predictor import RETRY_AFTER_SECONDS, Predictor
 from tests.support.fakes import FakeClock, OneVersionRegistry
 from tests.support.load_generator import Outcome, opened

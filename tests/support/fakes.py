@@ -92,7 +92,7 @@ class FakeResultStore:
     def new_task_id(self) -> str:
         return f"task-{len(self.futures)}"
 
-    def subscribe(self, task_id: str) -> asyncio.Future[bytes]:
+    def expect(self, task_id: str) -> asyncio.Future[bytes]:
         self.futures[task_id] = asyncio.get_running_loop().create_future()
         return self.futures[task_id]
 

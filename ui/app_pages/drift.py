@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import charts, formatting, tables
+from ui import charts, formatting, score_and_drift_tables
 from ui.api_models import DateRange, DriftSummary
 from ui.notices import notice
 from ui.resources import api, settings
@@ -25,7 +25,7 @@ ADVICE = {
 def latest_verdict(summary: DriftSummary) -> None:
     """Show the verdict of the latest week and what to do about it."""
     state = charts.DRIFT_STATES.get(summary.state, summary.state)
-    drifted = [tables.column_label(column.column) for column in summary.columns if column.drifted]
+    drifted = [score_and_drift_tables.column_label(column.column) for column in summary.columns if column.drifted]
     verdict, columns, matches = st.columns(3)
     verdict.metric("Latest verdict", state, help=f"Week of {summary.week}")
     columns.metric("Drifted columns", f"{len(drifted)} of {len(summary.columns)}", help=", ".join(drifted) or None)
@@ -43,7 +43,7 @@ def comparison(summary: DriftSummary) -> None:
     window, reference = date_range(summary.window), date_range(summary.reference)
     if window and reference:
         st.caption(f"{summary.matches} matches ({window}) compared with the reference ({reference}).")
-    st.html(tables.drift_table(summary.columns))
+    st.html(score_and_drift_tables.drift_table(summary.columns))
     calibration = summary.threshold_calibration
     if calibration.false_alarm_rate is not None:
         st.caption(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import charts, formatting, tables
+from ui import charts, formatting, score_and_drift_tables
 from ui.api_client import NotFoundError, NotReadyError
 from ui.api_models import ModelInfo, Performance, PerformanceGroup
 from ui.notices import notice
@@ -92,7 +92,7 @@ def baseline_comparison(group: PerformanceGroup) -> None:
     st.altair_chart(charts.rps_differences(group.against), width="stretch")
     st.caption("Each line is the 95% interval of the difference on the same matches.")
     scores = {label: group.scores.get(name) for name, label in charts.FORECASTERS.items()}
-    st.html(tables.score_table({label: score for label, score in scores.items() if score is not None}))
+    st.html(score_and_drift_tables.score_table({label: score for label, score in scores.items() if score is not None}))
 
 
 def calibration(group: PerformanceGroup) -> None:

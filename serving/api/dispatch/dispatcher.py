@@ -14,8 +14,9 @@ from features.errors import TouchlineError
 from monitoring.metrics import Mode
 from serving.api.dispatch.admission import Admission, LoadEstimator
 from serving.api.dispatch.broker import Broker, QueueStats
-from serving.api.dispatch.coalescing import ClientRequest, PendingRequest, RequestCoalescer
+from serving.api.dispatch.coalescing import RequestCoalescer
 from serving.api.dispatch.in_flight import InFlightTasks
+from serving.api.dispatch.requests import ClientRequest, PendingRequest
 from serving.api.dispatch.result_store import ResultStore
 from serving.api.dispatch.revocation import Revoker
 from serving.errors import BrokerUnavailableError

@@ -20,7 +20,7 @@ from features.errors import TouchlineError
 from monitoring.metrics import TIMEOUTS, Mode
 from serving.api.dispatch.admission import LoadEstimator
 from serving.api.dispatch.broker import Broker
-from serving.api.dispatch.coalescing import PendingRequest
+from serving.api.dispatch.requests import PendingRequest
 from serving.api.dispatch.result_store import ResultStore
 from serving.errors import (
     ClientDisconnectedError,
@@ -100,7 +100,7 @@ class InFlightTasks:
         task_id = self._results.new_task_id()
         timeout_seconds = self._timeout_seconds - (self._clock() - requests[0].enqueued_at)
         try:
-            result = self._results.subscribe(task_id)
+            result = self._results.expect(task_id)
         except TouchlineError as error:
             return _fail_all(requests, error)
         try:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from features.errors import TouchlineError
 from serving.errors import ResultsUnavailableError
-from serving.wire.results import STORE_FIRST_AND_PUBLISH, accepted_key, encode_result, result_key
+from serving.wire.results import STORE_FIRST_AND_ANNOUNCE, accepted_key, encode_result, result_key
 from serving.wire.worker_status import WORKER_REGISTRY_KEY, WORKER_TTL, WorkerStatus, decode_status
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ class ResultStore:
                 await self._listener
         await self._redis.aclose()
 
-    def subscribe(self, task_id: str) -> asyncio.Future[bytes]:
+    def expect(self, task_id: str) -> asyncio.Future[bytes]:
         """The future of a stored result; call this before the task is published. Raises ResultsUnavailableError."""
         if not self._subscribed.is_set():
             raise ResultsUnavailableError("the result store cannot be reached")
@@ -89,7 +89,7 @@ class ResultStore:
         """Store the error of a task that no worker can finish, unless the task has a result."""
         document = encode_result(task_id, error)
         key = result_key(task_id)
-        await self._call(self._redis.eval(STORE_FIRST_AND_PUBLISH, 1, key, document, self._ttl_seconds))
+        await self._call(self._redis.eval(STORE_FIRST_AND_ANNOUNCE, 1, key, document, self._ttl_seconds))
 
     async def status(self, task_id: str) -> tuple[bytes | None, bytes | None]:
         """The stored result, and the state of an accepted task: `queued`, `started`, or None if it is unknown."""

@@ -13,8 +13,8 @@ from features.errors import TouchlineError
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.catalogue.resolved_fixture_cache import PairRequest
 from serving.api.dependencies import CatalogueDep, ClientRequestDep, DispatcherDep, MatchId, Principal, problems
-from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
+from serving.api.dispatch.requests import ClientRequest
 from serving.api.fast_path import FastRoute, PairBatch
 from serving.api.problem_details import to_problem
 from serving.api.query_params import NoQuery

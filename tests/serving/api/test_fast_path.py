@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from monitoring.metrics import PROCESS_REGISTRY
 from serving.api.app import create_app
 from serving.api.catalogue.resolved_fixture_cache import PairRequest, ResolvedFixtureCache
-from serving.api.dispatch.coalescing import ClientRequest
+from serving.api.dispatch.requests import ClientRequest
 from serving.api.fast_path import FastPathMiddleware, FastRoute, PairBatch
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
 from serving.api.routes import predictions

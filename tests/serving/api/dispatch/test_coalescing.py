@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from monitoring.metrics import Mode
-from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
+from serving.api.dispatch.requests import ClientRequest
 from serving.errors import (
     BrokerUnavailableError,
     ClientDisconnectedError,

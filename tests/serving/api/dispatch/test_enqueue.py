@@ -19,8 +19,8 @@ from features.errors import TouchlineError
 from serving.api.api_keys import create
 from serving.api.app import create_app
 from serving.api.dispatch.broker import RabbitMQBroker
-from serving.api.dispatch.coalescing import ClientRequest
 from serving.api.dispatch.dispatcher import Dispatcher
+from serving.api.dispatch.requests import ClientRequest
 from serving.api.dispatch.result_store import ResultStore
 from serving.errors import (
     BrokerUnavailableError,
@@ -242,10 +242,10 @@ async def test_results_missed_by_the_subscription_are_fetched(
     results.start()
     try:
         with pytest.raises(ResultsUnavailableError):
-            results.subscribe(results.new_task_id())
+            results.expect(results.new_task_id())
         await _soon(results.ping)
         task_id = results.new_task_id()
-        future = results.subscribe(task_id)
+        future = results.expect(task_id)
         server.kill()
         await asyncio.sleep(0.3)
         server.start()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from features.errors import LeakageError
-from features.leakage import leakage_warning
+from features.leak_alarm import leakage_warning
 from features.matches import outcomes
 from features.matrix import FEATURES, RATING_FEATURES, REFERENCE_FEATURE, model_input
 from features.models import walk_forward_forecasts
