@@ -64,7 +64,7 @@
 {{- end }}
 {{- if $v.ingress.enabled }}
 {{- range $part, $port := dict "api" 8000 "ui" 8501 "dagster" 3000 "mlflow" 5000 }}
-{{- if (index $v.ingress $part).host }}
+{{- if include "touchline.ingressHost" (list $ $part) }}
 - {from: "namespace:{{ $v.networkPolicy.ingressNamespace }}", to: {{ eq $part "dagster" | ternary "dagster-webserver" $part }}, ports: [{{ $port }}]}
 {{- end }}
 {{- end }}
@@ -141,4 +141,10 @@ cnpg.io/cluster: {{ include "touchline.name" . }}
 {{- range uniq $all }}
 - {port: {{ . }}, protocol: TCP}
 {{- end }}
+{{- end }}
+
+{{/* (list $ "api"): the host of a part's Ingress; empty if it is not exposed. */}}
+{{- define "touchline.ingressHost" -}}
+{{- $root := index . 0 -}}
+{{- if eq (index . 1) "mlflow" }}{{ $root.Values.mlflow.ingressHost }}{{ else }}{{ (index $root.Values.ingress (index . 1)).host }}{{ end -}}
 {{- end }}

@@ -106,8 +106,8 @@ def test_the_credentials_of_kept_data_are_kept(chart: Any) -> None:
     assert set(policies(*EXTERNAL).values()) == {None}
 
 
-HOSTS = ",".join(f'"{part}":{{"host":"{part}.example"}}' for part in ("api", "ui", "dagster", "mlflow"))
-MLFLOW_HOST = 'mlflow={"allowedHosts":["mlflow.example"]}'
+HOSTS = ",".join(f'"{part}":{{"host":"{part}.example"}}' for part in ("api", "ui", "dagster"))
+MLFLOW_HOST = 'mlflow={"ingressHost":"mlflow.example"}'
 INGRESS = (f'ingress={{"enabled":true,{HOSTS}}}', MLFLOW_HOST)
 
 

@@ -159,7 +159,7 @@ def test_a_part_of_a_map_may_be_set_alone(chart: Any, cpu: str | int) -> None:
         (('postgresql={"mode":"external"}',), "postgresql.databases"),
         (('global={"lake":{"mode":"s3"}}',), "global.lake.url"),
         (('mlflow={"replicas":2}',), "mlflow.artifacts.destination"),
-        (('ingress={"enabled":true,"mlflow":{"host":"m.example"}}',), "add ingress.mlflow.host (m.example)"),
+        (('ingress={"enabled":true,"mlflow":{"host":"m.example"}}',), "/ingress/mlflow"),  # it is mlflow.ingressHost
         (('global={"existingSecrets":{"apiKeys":"keys"}}',), "global.existingSecrets.uiApiKey"),
     ],
 )
@@ -177,13 +177,14 @@ def test_a_missing_value_is_named(chart: Any, values: tuple[str, ...], names: st
         ("touchline-mlflow.football.svc.cluster.local:5000", True),
         ("m.example", True),
         ("localhost.evil.example", False),
+        ("ingress.example", True),
         ("evil.example:5000", False),
     ],
 )
 def test_mlflow_answers_its_own_hosts_and_no_others(chart: Any, host: str, is_allowed: bool) -> None:
     from mlflow.server.security_utils import is_allowed_host_header
 
-    things = chart.render(values=('mlflow={"allowedHosts":["m.example"]}',))
+    things = chart.render(values=('mlflow={"allowedHosts":["m.example"],"ingressHost":"ingress.example"}',))
     server = next(
         one for one in things if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-mlflow"
     )

@@ -86,8 +86,8 @@ VARIANTS = {
     "external": EXTERNAL,
     "ingress": (
         'ingress={"enabled":true,"className":"nginx","tls":[{"hosts":["a.example"],"secretName":"tls"}],'
-        '"api":{"host":"api.example"},"ui":{"host":"a.example"},"dagster":{"host":"d.example"},"mlflow":{"host":"m.example"}}',
-        'mlflow={"allowedHosts":["m.example"]}',
+        '"api":{"host":"api.example"},"ui":{"host":"a.example"},"dagster":{"host":"d.example"}}',
+        'mlflow={"ingressHost":"m.example"}',
     ),
     "hpa": ('worker={"autoscaling":{"mode":"hpa"}}',),
     "no scaler": ('worker={"autoscaling":{"mode":"none"}}', 'api={"autoscaling":{"enabled":false}}'),

@@ -17,6 +17,7 @@
 {{- $hosts := list $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) (printf "%s.%s.svc.%s" $name .Release.Namespace ((.Values.global).clusterDomain | default "cluster.local")) -}}
 {{- /* A port-forward may listen on any local port. */ -}}
 {{- $all := list "localhost" "localhost:*" "127.0.0.1" "127.0.0.1:*" "[[]::1]" "[[]::1]:*" -}}
+{{- with .Values.ingressHost }}{{ $hosts = append $hosts . }}{{ end -}}
 {{- range concat $hosts .Values.allowedHosts }}{{ $all = append (append $all .) (printf "%s:5000" .) }}{{ end -}}
 {{- join "," (uniq $all) -}}
 {{- end }}
