@@ -37,10 +37,11 @@ FIRST_FORECAST_SECONDS = 180
 class Cluster:
     """One namespace of a cluster, and the release in it."""
 
-    def __init__(self, namespace: str, images: str, values: str) -> None:
+    def __init__(self, namespace: str, images: str, values: str, settings: list[str]) -> None:
         self.namespace = namespace
         self._chart = [str(REPOSITORY / "helm"), "-f", str(REPOSITORY / "helm" / values)]
-        self._chart += ["--set", f"global.image.repository={images}"]
+        for setting in (f"global.image.repository={images}", *settings):
+            self._chart += ["--set", setting]
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace; returns what it prints."""
@@ -376,6 +377,7 @@ def main() -> None:
     parser.add_argument("--namespace", default="touchline-walk")
     parser.add_argument("--images", default="localhost/touchline", help="registry and prefix of the images")
     parser.add_argument("--values", default="values-dev.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a value of the chart")
     parser.add_argument("--rate", type=int, default=200, help="requests a second under load")
     parser.add_argument("--seconds", type=int, default=180, help="duration of the load; at least 100")
     parser.add_argument("--keep", action="store_true", help="keep the namespace at the end")
@@ -386,7 +388,8 @@ def main() -> None:
     try:
         level = "pod-security.kubernetes.io/enforce=restricted"
         _run(["kubectl", "label", "namespace", options.namespace, level])
-        walk(Cluster(options.namespace, options.images, options.values), options.rate, options.seconds)
+        cluster = Cluster(options.namespace, options.images, options.values, options.set)
+        walk(cluster, options.rate, options.seconds)
         _say("everything held")
     finally:
         if not options.keep:
