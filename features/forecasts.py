@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from features.errors import LeakageError, UnknownTeamError
 from features.forecast_details import FIELDS, forecast_details
+from features.forecast_schemas import FORECASTS
 from features.matches import ODDS, OUTCOMES
 from features.matrix import FEATURES, ODDS_FEATURES, model_input, swap_sides
 from features.odds import bookmaker_log_odds
 from features.pool import has_odds
 from features.rating_history import STATE_COLUMNS
-from features.schemas import FORECASTS
 from features.teams import suggest
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from features.matches import RESULT_COLUMNS, Status, outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, log_rates, model_input
 from features.models import outcome_model
 from features.rating_history import STATE_COLUMNS, compute_ratings
-from features.season import simulate
+from features.season_simulation import simulate
 from features.splits import after_burn_in, season_starts
 
 Floats = NDArray[np.float64]

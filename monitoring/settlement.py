@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from features import metrics
 from features.errors import InvalidInputError
+from features.forecast_schemas import FORECASTS, SCORES
 from features.io.store import week_of
 from features.matches import OUTCOMES, Status, as_known_at, outcomes
-from features.schemas import FORECASTS, SCORES
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from features.matrix import log_rates
 from features.missing_fixtures import add_missing_fixtures, is_complete
 from features.odds import bookmaker_log_odds
 from features.rating_history import STATE_COLUMNS
-from features.season import simulate
+from features.season_simulation import simulate
 from orchestration.partitions import competitions
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering

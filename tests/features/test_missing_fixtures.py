@@ -8,7 +8,7 @@ import pytest
 
 from features.matches import SCHEMA, Status, as_known_at
 from features.missing_fixtures import add_missing_fixtures, is_complete
-from features.season import simulate
+from features.season_simulation import simulate
 
 MOMENT = datetime(2026, 3, 9, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ import pytest
 from features.competitions import competition as named
 from features.io.sources import football_data
 from features.league_rules import Tiebreaker, rules_of
-from features.season import simulate
+from features.season_simulation import simulate
 from features.standings import standings
 
 

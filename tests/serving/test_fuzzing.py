@@ -30,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
 
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.matches import Status, as_known_at
-from features.season import simulate
+from features.season_simulation import simulate
 from serving.api.api_keys import create
 from serving.api.app import create_app
 from serving.settings import ServingSettings

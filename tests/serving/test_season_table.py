@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from features.io.sources.bundled import REPLAY_AS_OF, load
 from features.io.store import Lake
 from features.matches import SCHEMA, Status, as_known_at
-from features.season import simulate
+from features.season_simulation import simulate
 from serving.api.app import create_app
 from serving.api.schemas.season import SeasonTable
 from serving.settings import ServingSettings

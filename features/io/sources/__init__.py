@@ -15,7 +15,7 @@ from features.io.sources import bundled, files
 from features.io.sources.archive import FileArchive, is_backdated
 from features.io.sources.club_aliases import load_aliases, similar_names
 from features.io.sources.merge import merge
-from features.io.sources.rows import season_window
+from features.io.sources.row_parsing import season_window
 from features.io.sources.source_result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
 from features.io.store import Lake
 from features.teams import suggest

@@ -14,7 +14,7 @@ import pandas as pd
 from features.errors import SourceError, UnknownTeamError
 from features.io.sources.archive import FileArchive, Version, is_backdated
 from features.io.sources.club_aliases import ClubAliases, load_aliases
-from features.io.sources.rows import BadRowError, FileParse, kick_off, parse_count, parse_date, parse_odds
+from features.io.sources.row_parsing import BadRowError, FileParse, kick_off, parse_count, parse_date, parse_odds
 from features.io.sources.source_result import Defect
 from features.matches import RESULT_COLUMNS, Status, with_match_ids
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from features.errors import SourceError, UnknownTeamError
 from features.io.sources.club_aliases import ClubAliases, load_aliases
-from features.io.sources.rows import (
+from features.io.sources.row_parsing import (
     BadRowError,
     FileParse,
     kick_off,

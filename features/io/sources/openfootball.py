@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.errors import SourceError, UnknownTeamError
 from features.io.sources.club_aliases import ClubAliases, load_aliases
-from features.io.sources.rows import BadRowError, FileParse, kick_off, parse_count, parse_date, season_window
+from features.io.sources.row_parsing import BadRowError, FileParse, kick_off, parse_count, parse_date, season_window
 from features.io.sources.source_result import Defect
 from features.matches import Status
 

@@ -23,11 +23,11 @@ from features.errors import (
     StorageUnavailableError,
     UnknownCompetitionError,
 )
+from features.forecast_schemas import FORECASTS
 from features.io.clock import Clock
 from features.io.store import Fingerprint, Lake
 from features.matches import build_match_id
 from features.rating_history import STATES
-from features.schemas import FORECASTS
 from features.teams import suggest
 from serving.api.catalogue.match_index import MatchIndex, MatchRow
 from serving.api.catalogue.resolved_fixture_cache import ResolvedFixtureCache

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from features.errors import CorruptArtefactError
+from features.forecast_schemas import FORECASTS, SCORES
 from features.matches import SCHEMA
-from features.schemas import FORECASTS, SCORES
 from serving.api.catalogue.match_index import MatchRow
 
 

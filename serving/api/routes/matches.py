@@ -11,7 +11,7 @@ from fastapi import Path
 
 from features.errors import UnknownMatchError
 from features.league_rules import TableZone, has_rules, rules_of
-from features.season import MADE_FROM
+from features.season_simulation import MADE_FROM
 from serving.api.catalogue.catalogue import competition_name
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import MatchQuery, NoQuery, Order, TeamQuery

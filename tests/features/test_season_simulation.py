@@ -12,7 +12,7 @@ from features import season_backtest
 from features.errors import InvalidInputError
 from features.league_rules import rules_of
 from features.matches import Status, as_known_at
-from features.season import COLUMNS, simulate
+from features.season_simulation import COLUMNS, simulate
 
 EPL = "eng-premier-league"
 
