@@ -120,10 +120,10 @@ def test_odds_are_monitored_through_the_forecasts(lake: Lake, monkeypatch: pytes
 
 
 def test_report_is_linked_if_the_api_address_is_set(lake: Lake) -> None:
-    seen, _ = watch(lake, api_url="https://api.example/")
+    seen, _ = watch(lake, public_api_url="https://api.example/")
     assert isinstance(seen["report"], dg.UrlMetadataValue)
     assert seen["report"].value == f"https://api.example/monitoring/drift/{WEEK}/report"
-    unknown, _ = watch(lake, api_url="")
+    unknown, _ = watch(lake, public_api_url="")
     assert unknown["report"].value == f"GET /monitoring/drift/{WEEK}/report of the API"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -69,10 +70,12 @@ def end(started: subprocess.Popen[bytes]) -> None:
     """End a process and everything it has started."""
     mine = [psutil.Process(started.pid), *psutil.Process(started.pid).children(recursive=True)]
     for child in mine:
-        child.terminate()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended since
+            child.terminate()
     _, alive = psutil.wait_procs(mine, 20)
     for child in alive:
-        child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def daemon(here: Any, repository: Path) -> Any:
