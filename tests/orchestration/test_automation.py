@@ -284,6 +284,7 @@ def here(settings, monkeypatch) -> Iterator[Installation]:
         yield installation
 
 
+@pytest.mark.slow
 def test_only_countries_with_new_results_are_rated_again(here) -> None:
     assert here.rate() == set(), "nothing is there yet"
     here.refresh(*LEAGUES)

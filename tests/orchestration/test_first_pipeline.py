@@ -60,7 +60,7 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
         yield Daemon(settings, instance)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("daemon", [True], indirect=True)
 def test_an_empty_installation_is_refreshed_rated_and_trained_once(daemon: Daemon) -> None:
     assert daemon.first_trainings() == []

@@ -15,6 +15,7 @@ from tests.support.service_harness import Service, World, wait_until
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 
 
+@pytest.mark.slow
 def test_a_task_of_a_worker_that_was_killed_in_the_middle_of_it_is_answered_by_the_next(
     master: World, redis: str, tmp_path: Path
 ) -> None:

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.service_harness import Service, World
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 
 
+@pytest.mark.slow
 def test_a_request_that_meets_a_worker_of_another_version_waits_for_one_of_its_own(
     master: World, brokers: Callable[[int], tuple[str, str]], tmp_path: Path
 ) -> None:
