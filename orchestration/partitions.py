@@ -41,5 +41,8 @@ def with_weeks(assets: Iterable[Any], first: str) -> list[Any]:
 
 
 def register_competitions(instance: dg.DagsterInstance, names: tuple[str, ...]) -> None:
-    """Add the followed competitions to Dagster's partitions. Existing ones stay."""
-    instance.add_dynamic_partitions(competitions.name or "competition", list(names))
+    """Add the followed competitions to Dagster's partitions. Existing ones stay; a sensor calls this at every tick."""
+    dimension = competitions.name or "competition"
+    registered = instance.get_dynamic_partitions(dimension)
+    if missing := [name for name in names if name not in registered]:
+        instance.add_dynamic_partitions(dimension, missing)

@@ -18,7 +18,7 @@ from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competit
 from orchestration.promotion.aliases import has_incomplete_promotion
 from orchestration.promotion.evidence import approval_of
 from orchestration.promotion.manual_jobs import rollback_production
-from orchestration.promotion.retraining import FIRST_TRAINING_REASON, retraining_config, staging_busy
+from orchestration.promotion.retraining import FIRST_TRAINING_CONFIG, retraining_config, staging_busy
 from orchestration.promotion.retraining_triggers import (
     ALARM,
     Alarm,
@@ -102,12 +102,11 @@ def first_training_sensor(
     """Requests the first training, if so configured, when every competition has ratings."""
     if not settings.run_first_pipeline:
         return dg.SkipReason("TOUCHLINE_RUN_FIRST_PIPELINE is off")
-    if not all(input_fingerprints.ratings_current(lake, name) for name in settings.competitions):
-        return dg.SkipReason("not every competition has ratings yet")
     if registry.versions():
         return dg.SkipReason("a model has been trained")
-    config: dict[str, object] = {"ops": {"outcome_model": {"config": {"reason": FIRST_TRAINING_REASON}}}}
-    return request_once(context.instance, "first training", TRAINING_RETRY_DELAY, config)
+    if not all(input_fingerprints.ratings_current(lake, name) for name in settings.competitions):
+        return dg.SkipReason("not every competition has ratings yet")
+    return request_once(context.instance, "first training", TRAINING_RETRY_DELAY, FIRST_TRAINING_CONFIG)
 
 
 def request_once(
@@ -209,9 +208,8 @@ def new_results_sensor(
 
 def _inputs_hash(lake: Lake, competition: str) -> str:
     """A hash of the match tables that a competition's ratings are computed from."""
-    return hashlib.sha256(json.dumps(input_fingerprints.country_fingerprints(lake, competition)).encode()).hexdigest()[
-        :16
-    ]
+    fingerprints = json.dumps(input_fingerprints.country_fingerprints(lake, competition))
+    return hashlib.sha256(fingerprints.encode()).hexdigest()[:16]
 
 
 @dg.run_status_sensor(

@@ -33,7 +33,7 @@ from orchestration._dagster_internals import RUN_LOCATION
 from orchestration.definitions import build
 from orchestration.local.instance import prepare_instance
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions, weeks_from
-from orchestration.promotion.retraining import FIRST_TRAINING_REASON
+from orchestration.promotion.retraining import FIRST_TRAINING_CONFIG
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
 from orchestration.steps import input_fingerprints, lake_tables
@@ -69,8 +69,7 @@ class Pipeline:
             if not input_fingerprints.ratings_current(self._lake, competition):
                 self._job("update_ratings", f"ratings of {competition}", partition_key=competition)
         if self._registry.by_alias(PRODUCTION) is None:
-            first = {"ops": {"outcome_model": {"config": {"reason": FIRST_TRAINING_REASON}}}}
-            self._job("train_model", "first model, trained and evaluated", run_config=first)
+            self._job("train_model", "first model, trained and evaluated", run_config=FIRST_TRAINING_CONFIG)
         self._weekly("publish_forecasts", "forecasts", self._first_stale_week(as_of))
         for competition in self._settings.competitions:
             if self._ran or self._lake.table_fingerprint("season_forecast", competition) is None:

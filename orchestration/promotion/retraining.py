@@ -10,7 +10,10 @@ from features.io.store import Lake
 from monitoring.gate import blocks_replacement
 from orchestration.steps import lake_tables
 
-FIRST_TRAINING_REASON = "no version is in production yet"
+FIRST_TRAINING_CONFIG: dict[str, object] = {
+    "ops": {"outcome_model": {"config": {"reason": "no version is in production yet"}}}
+}
+"""Run configuration of an installation's first training, on complete seasons only."""
 
 
 def retraining_config(reason: str) -> dict[str, object]:
