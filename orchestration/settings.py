@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from features.io.store import week_of
 from features.matrix import FeatureGroup
@@ -45,7 +45,9 @@ class PipelineSettings(InstanceSettings):
         4, ge=0, description="Maximum number of retrainings that alarms start within 90 days."
     )
     public_api_url: str = Field(
-        "http://127.0.0.1:8000", description="Address of the REST API as browsers reach it, for links; empty: no links."
+        "http://127.0.0.1:8000",
+        validation_alias=AliasChoices("TOUCHLINE_PUBLIC_API_URL", "TOUCHLINE_API_URL"),  # the latter up to version 0.1
+        description="Address of the REST API as browsers reach it, for links; empty: no links.",
     )
     run_first_pipeline: bool = Field(
         False, description="Launch the first refresh of every competition and the first training automatically."

@@ -97,7 +97,6 @@ def child_environment(settings: LocalSettings) -> dict[str, str]:
         "TOUCHLINE_HOME": str(home),
         "TOUCHLINE_MLFLOW_TRACKING_URI": settings.mlflow_address,
         "TOUCHLINE_API_URL": f"http://127.0.0.1:{settings.api_port}",
-        "TOUCHLINE_PUBLIC_API_URL": f"http://127.0.0.1:{settings.api_port}",
         "TOUCHLINE_DAGSTER_URL": f"http://127.0.0.1:{settings.dagster_port}",
         "TOUCHLINE_MLFLOW_URL": settings.mlflow_address,
         "TOUCHLINE_BROKER_URL": settings.broker_url or f"{broker}/0",
