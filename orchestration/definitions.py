@@ -49,7 +49,7 @@ def build(settings: PipelineSettings) -> dg.Definitions:
         assets=with_weeks([*dg.load_assets_from_modules(OTHERS), *weekly], first),
         jobs=[*ASSET_JOBS, *MANUAL_JOBS, train_model, one_run_per_week.resolve_job_def(backfill_weeks.name)],
         schedules=SCHEDULES,
-        sensors=[*SENSORS, pending_pods_sensor] if settings.k8s_explain_pending else SENSORS,
+        sensors=[*SENSORS, pending_pods_sensor],
         resources=wired,
         # A step takes seconds; a separate process would take longer to start than the step takes to run.
         executor=dg.in_process_executor,

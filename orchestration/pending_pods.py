@@ -1,4 +1,7 @@
-"""Why a run's pod does not start, reported in the run's own events. Kubernetes only."""
+"""Why a run's pod does not start, reported in the run's own events.
+
+Where runs are not pods, the launcher has nothing to tell, and nothing is reported.
+"""
 
 import hashlib
 import json

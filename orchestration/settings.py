@@ -53,9 +53,6 @@ class PipelineSettings(InstanceSettings):
         False, description="Launch the first refresh of every competition and the first training automatically."
     )
     k8s_step_pods: bool = Field(False, description="Run each step of a training in its own pod (Kubernetes only).")
-    k8s_explain_pending: bool = Field(
-        False, description="Report in a run's events why its pod does not start (Kubernetes only)."
-    )
 
     @property
     def first_published(self) -> str:

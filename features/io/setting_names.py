@@ -14,8 +14,8 @@ aliases as_of competitions files files_columns first_season football_data_url ho
 openfootball_url s3_endpoint seed source
 """
 _PIPELINE = """
-dagster_storage_url evaluation_first_season features first_published_week forecast_horizon_weeks k8s_explain_pending
-k8s_step_pods max_alarm_retrainings promotion_policy public_api_url retraining_cool_down_days run_first_pipeline
+dagster_storage_url evaluation_first_season features first_published_week forecast_horizon_weeks k8s_step_pods
+max_alarm_retrainings promotion_policy public_api_url retraining_cool_down_days run_first_pipeline
 """
 _LOCAL = "api_port broker_url dagster_port dagster_storage_url mlflow_port result_backend_url ui_port"
 _SERVING = """

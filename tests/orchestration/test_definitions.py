@@ -124,17 +124,10 @@ def test_what_happens_by_itself_is_switched_on(definitions: dg.Definitions) -> N
     assert {sensor.name for sensor in repository.sensor_defs} == {
         *("new_results_sensor", "promotion_sensor", "drift_alarm_sensor", "performance_alarm_sensor"),
         *("production_changed_sensor", "automation_sensor", "first_refresh_sensor", "first_training_sensor"),
+        "pending_pods_sensor",
     }
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
-
-
-def test_pending_pods_are_explained_where_runs_are_pods(tmp_path: Path) -> None:
-    def sensors(in_cluster: bool) -> set[str]:
-        settings = PipelineSettings(home=tmp_path, k8s_explain_pending=in_cluster)
-        return {sensor.name for sensor in build(settings).get_repository_def().sensor_defs}
-
-    assert sensors(in_cluster=True) - sensors(in_cluster=False) == {"pending_pods_sensor"}
 
 
 def test_unless_somebody_says_otherwise_a_person_approves() -> None:

@@ -62,3 +62,10 @@ def test_a_run_that_has_started_is_not_asked_about(instance: dg.DagsterInstance)
     instance.run_launcher.reasons[run.run_id] = "out of date"
     assert report_pending(instance, {run.run_id: "0"}, datetime.now(UTC) + timedelta(hours=1)) == {}
     assert _reported(instance, run) == []
+
+
+def test_where_runs_are_not_pods_nothing_is_reported() -> None:
+    with dg.instance_for_test() as instance:
+        run = instance.create_run_for_job(refresh, status=dg.DagsterRunStatus.STARTING)
+        assert set(report_pending(instance, {}, datetime.now(UTC) + timedelta(hours=1))) == {run.run_id}
+        assert _reported(instance, run) == []

@@ -18,8 +18,6 @@
   value: {{ .Values.runFirstPipeline | quote }}
 - name: TOUCHLINE_K8S_STEP_PODS
   value: {{ .Values.runs.stepPods | quote }}
-- name: TOUCHLINE_K8S_EXPLAIN_PENDING
-  value: "true"
 {{- include "touchline.settings" .Values.settings }}
 {{- end }}
 
