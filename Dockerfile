@@ -46,7 +46,7 @@ redis.asyncio, skops.io, sklearn.linear_model, sklearn.calibration, structlog, u
 FROM build AS build-orchestration
 RUN UV_COMPILE_BYTECODE=1 /opt/uv/bin/uv pip install --require-hashes -r pyproject.toml --extra orchestration -c requirements.lock \
  && find /opt/venv -depth -type d \( -name tests -o -name include \) -path '*/site-packages/*' ! -path '*/evidently/*' -exec rm -rf {} + \
- && /opt/venv/bin/python -c "import dagster._cli, dagster_k8s, dagster_postgres, dagster_webserver.cli, evidently.presets, \
+ && /opt/venv/bin/python -c "import boto3, dagster._cli, dagster_k8s, dagster_postgres, dagster_webserver.cli, evidently.presets, \
 great_expectations.expectations, httpx, matplotlib.pyplot, mlflow.sklearn, numba, prometheus_client, psycopg2, \
 pyarrow.parquet, rapidfuzz, skops.io, sklearn.calibration, sklearn.linear_model"
 

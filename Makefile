@@ -1,6 +1,8 @@
 # `make up` and `make test` need Python 3.11 or newer, make and a C library; everything else comes from the hashed lock.
 SHELL := /bin/bash
 PYTHON ?= python3
+# Containers often set it; then each of our many processes would compile its libraries again, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 DISK_NEEDED_MB := 4000
 # Test processes: three on two cores, because much of the time is waiting for services. A file stays in one process.
@@ -56,6 +58,9 @@ soak: .venv/.ready  ## minutes of faults under load; needs an otherwise idle mac
 load-test: .venv/.ready  ## a minute of mixed users on a running service (TOUCHLINE_API_URL), then its objectives
 	@$(BIN)/locust -f tests/load/locustfile.py --headless --only-summary --users 20 --spawn-rate 10 --run-time 60s \
 	  --host $${TOUCHLINE_API_URL:-http://127.0.0.1:8000}
+
+load-test-costly: .venv/.ready  ## ordinary requests beside one costly caller of each kind (TOUCHLINE_API_URL), and a verdict
+	@$(BIN)/python -m tests.load.costly_callers
 
 backtest: .venv/.ready  ## forecast quality: every figure with N, standard error and paired differences
 	$(BIN)/python -m features.io.backtest_cli $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)

@@ -11,14 +11,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.competitions import tier_of
+from features.honest_forecasts import honest_forecasts
 from features.leak_alarm import check_leakage
-from features.matches import ODDS, outcomes
-from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, REFERENCE_FEATURE, FeatureGroup, model_input
+from features.matches import ODDS, decided_on_pitch, outcomes
+from features.matrix import (
+    FEATURE_GROUPS,
+    FEATURES,
+    GOAL_FEATURES,
+    RATING_FEATURES,
+    REFERENCE_FEATURE,
+    FeatureGroup,
+    model_input,
+)
 from features.metrics import base_rate, rps, summary
 from features.models import Classifier, outcome_model, reference_model
 from features.odds import CLOSING_ODDS, bookmaker_log_odds, shin
 from features.rating_history import compute_ratings
 from features.ratings import dixon_coles
+from features.scrambled_results import check_features
 from features.splits import by_month, season_starts, walk_forward
 
 Floats = NDArray[np.float64]
@@ -194,7 +204,8 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
     LeakageError
         If a model scores implausibly well: see `features.leak_alarm`.
     """
-    table = matches[season_starts(matches["season"]) <= last].reset_index(drop=True)
+    in_time = season_starts(matches["season"]) <= last
+    table = matches[in_time & decided_on_pitch(matches)].reset_index(drop=True)
     probabilities = _forecasts(table, first)
     forecast = top_tier(table) & (season_starts(table["season"]) >= first)
     result = Forecasts(
@@ -202,16 +213,29 @@ def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
         outcomes(table[forecast]),
         {name: p[forecast] for name, p in probabilities.items()},
     )
+    honest = honest_forecasts(table, first)
+    _check(result, honest[forecast] if honest is not None else None)
+    return result
+
+
+def _check(result: Forecasts, honest: Floats | None) -> None:
+    """Stop if a model scores implausibly well."""
+    closing, odds = result.probabilities.get(CLOSING), shin(result.matches[list(ODDS)].to_numpy(float))
     for name, p in result.probabilities.items():
         if name.startswith("model"):
             known = ~np.isnan(p).any(axis=1)
-            odds = result.probabilities.get(CLOSING)
-            check_leakage(p[known], result.outcomes[known], odds[known] if odds is not None else None)
-    return result
+            references = (rows[known] if rows is not None else None for rows in (closing, honest, odds))
+            check_leakage(p[known], result.outcomes[known], *references)
+
+
+def _rating_features(table: pd.DataFrame) -> Floats:
+    run = compute_ratings(table)
+    return model_input(run.home, run.away, table["neutral"].to_numpy(bool))[:, : len(RATING_FEATURES)]
 
 
 def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
     """Return the probabilities (n, 3) by name of the forecaster; NaN for matches without its forecast."""
+    check_features(table, _rating_features, RATING_FEATURES)
     run, top = compute_ratings(table), top_tier(table)
     x = model_input(run.home, run.away, table["neutral"].to_numpy(bool), bookmaker_log_odds(table))
     goals, shots, odds = (

@@ -37,6 +37,8 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     members_ : fitted pipelines of scaler and ordered logit, one for each group.
     """
 
+    n_features_in_: int
+
     def __init__(self, groups: Sequence[Sequence[int]] | None = None, C: float = 0.1) -> None:
         self.groups = groups
         self.C = C
@@ -52,6 +54,28 @@ class RatingBlend(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
             for group in groups
         ]
         self.classes_ = self.members_[0].classes_
+        return self
+
+    def fit_towards(self, prior: RatingBlend, X: ArrayLike, y: ArrayLike, C: float) -> Self:
+        """Fit all members towards those of `prior`, see `features.ordinal.OrderedLogit.fit_towards`.
+
+        Columns are standardised as those of `prior`: the spread of few rows is unreliable.
+
+        Parameters
+        ----------
+        prior : fitted with the same groups on other data.
+        X, y : finite input (n, n_features) and labels (n,); n may be 0.
+        C : inverse strength of the pull.
+        """
+        x = np.asarray(X, float).reshape(-1, prior.n_features_in_)
+        self.groups, self.n_features_in_ = prior.groups, prior.n_features_in_
+        self.members_ = []
+        for member, group in zip(prior.members_, self._columns(x.shape[1]), strict=True):
+            scale, logit = member["scale"], member["logit"]
+            standardised = (x[:, group] - scale.mean_) / scale.scale_
+            fitted = OrderedLogit(self.C, own_direction=True).fit_towards(logit, standardised, y, C)
+            self.members_.append(Pipeline([("scale", scale), ("logit", fitted)]))
+        self.classes_ = prior.classes_
         return self
 
     def predict_proba(self, X: ArrayLike) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rapidfuzz import process
@@ -32,6 +33,8 @@ class Competition:
     meetings: int | None = 1
 
 
+_ARGENTINA = "America/Argentina/Buenos_Aires"
+
 COMPETITIONS: tuple[Competition, ...] = (
     Competition("eng-premier-league", "Premier League", "eng", 1, "Europe/London", "E0", "en.1"),
     Competition("eng-championship", "Championship", "eng", 2, "Europe/London", "E1", "en.2"),
@@ -55,7 +58,22 @@ COMPETITIONS: tuple[Competition, ...] = (
     Competition("sco-championship", "Championship", "sco", 2, "Europe/London", "SC1", meetings=2),
     Competition("sco-league-one", "League One", "sco", 3, "Europe/London", "SC2", meetings=2),
     Competition("sco-league-two", "League Two", "sco", 4, "Europe/London", "SC3", meetings=2),
+    Competition("arg-primera-division", "Primera División", "arg", 1, _ARGENTINA, "new/ARG", meetings=None),
+    Competition("aut-bundesliga", "Bundesliga", "aut", 1, "Europe/Vienna", "new/AUT", meetings=None),
     Competition("bra-serie-a", "Série A", "bra", 1, "America/Sao_Paulo", "new/BRA"),
+    Competition("chn-super-league", "Super League", "chn", 1, "Asia/Shanghai", "new/CHN", meetings=None),
+    Competition("den-superliga", "Superliga", "den", 1, "Europe/Copenhagen", "new/DNK", meetings=None),
+    Competition("fin-veikkausliiga", "Veikkausliiga", "fin", 1, "Europe/Helsinki", "new/FIN", meetings=None),
+    Competition("irl-premier-division", "Premier Division", "irl", 1, "Europe/Dublin", "new/IRL", meetings=None),
+    Competition("jpn-j1-league", "J1 League", "jpn", 1, "Asia/Tokyo", "new/JPN", meetings=None),
+    Competition("mex-liga-mx", "Liga MX", "mex", 1, "America/Mexico_City", "new/MEX", meetings=None),
+    Competition("nor-eliteserien", "Eliteserien", "nor", 1, "Europe/Oslo", "new/NOR", meetings=None),
+    Competition("pol-ekstraklasa", "Ekstraklasa", "pol", 1, "Europe/Warsaw", "new/POL", meetings=None),
+    Competition("rou-superliga", "Superliga", "rou", 1, "Europe/Bucharest", "new/ROU", meetings=None),
+    Competition("rus-premier-league", "Premier League", "rus", 1, "Europe/Moscow", "new/RUS", meetings=None),
+    Competition("sui-super-league", "Super League", "sui", 1, "Europe/Zurich", "new/SWZ", meetings=None),
+    Competition("swe-allsvenskan", "Allsvenskan", "swe", 1, "Europe/Stockholm", "new/SWE", meetings=None),
+    Competition("usa-mls", "Major League Soccer", "usa", 1, "America/New_York", "new/USA", meetings=None),
 )
 
 _BY_SLUG = {competition.slug: competition for competition in COMPETITIONS}
@@ -67,6 +85,16 @@ def competition(slug: str) -> Competition:
         near = [name for name, _, _ in process.extract(slug, list(_BY_SLUG), limit=3)]
         raise UnknownCompetitionError(f"competition {slug!r} is unknown; nearest: {', '.join(near)}", suggestions=near)
     return _BY_SLUG[slug]
+
+
+def find(slug: str) -> Competition | None:
+    """Return a competition by slug; None if it is not in the catalogue."""
+    return _BY_SLUG.get(slug)
+
+
+def is_slug(text: str) -> bool:
+    """Whether a text has the form of a competition's slug, such as `eng-premier-league`."""
+    return re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text) is not None
 
 
 def country_of(slug: str) -> str:

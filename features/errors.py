@@ -7,7 +7,7 @@ classes to HTTP statuses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 
@@ -41,9 +41,17 @@ class UnknownCompetitionError(InvalidInputError):
 
     code: ClassVar[str] = "unknown-competition"
 
-    def __init__(self, message: str, *, suggestions: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, suggestions: Sequence[str] | Callable[[], Sequence[str]] = ()) -> None:
+        """`suggestions` may be a function, because a search for similar names takes longer than all else."""
         super().__init__(message)
-        self.suggestions = list(suggestions)
+        self._suggestions = suggestions
+
+    @property
+    def suggestions(self) -> list[str]:
+        """The known slugs that are most similar; looked up when first asked for."""
+        if callable(self._suggestions):
+            self._suggestions = self._suggestions()
+        return list(self._suggestions)
 
 
 class SourceError(TouchlineError):

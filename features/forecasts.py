@@ -82,7 +82,9 @@ def predict(model: Model, x: Floats, neutral: NDArray[np.bool_]) -> Floats:
     p = model.predict_proba(x[:, columns])
     if neutral.any():
         swapped = model.predict_proba(swap_sides(x[neutral])[:, columns])[:, ::-1]
-        pooled = np.sqrt(p[neutral] * swapped)  # mean of the log-odds, so that explanations still add up
+        # Mean of the log-odds, so that explanations still add up. The bound is for a model that excludes one outcome in
+        # one order and the others in the other: nothing would be left to divide by.
+        pooled = np.sqrt(np.maximum(p[neutral] * swapped, np.finfo(float).tiny))
         p[neutral] = pooled / pooled.sum(axis=1, keepdims=True)
     return p
 

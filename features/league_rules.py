@@ -1,110 +1,28 @@
-"""Rules of league tables: what the places mean, and how clubs level on points are ranked."""
+"""The rules of each competition's table by season."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import replace
+from datetime import datetime
 
+import pandas as pd
 
-class ZoneKind(StrEnum):
-    """Meaning of a place in the final table."""
+from features.competitions import country_of, meetings_of
+from features.curtailed_seasons import CurtailedSeason, curtailed_season, is_over
+from features.table_rules import (
+    Group,
+    LeagueRules,
+    Split,
+    TableZone,
+    Tiebreaker,
+    ZoneKind,
+    promotion,
+    relegation,
+    title,
+)
 
-    TITLE = "title"
-    EUROPE_OR_TOP = "top"
-    PROMOTION = "promotion"
-    PLAY_OFF = "play_off"
-    RELEGATION = "relegation"
-
-
-class Tiebreaker(StrEnum):
-    """Criterion for clubs level on points: over the whole season, or in the matches between them (`direct`)."""
-
-    POINTS = "points"
-    DIFFERENCE = "difference"
-    GOALS = "goals"
-    AWAY_GOALS = "away_goals"
-    WINS = "wins"
-    DIRECT_POINTS = "direct_points"
-    DIRECT_DIFFERENCE = "direct_difference"
-    DIRECT_AWAY_GOALS = "direct_away_goals"
-
-    @property
-    def direct(self) -> bool:
-        """Whether only the matches between the clubs in question count."""
-        return self.value.startswith("direct_")
-
-    @property
-    def counts(self) -> Tiebreaker:
-        """The criterion without the prefix `direct_`."""
-        return Tiebreaker(self.value.removeprefix("direct_"))
-
-
-@dataclass(frozen=True)
-class PointsAdjustment:
-    """Points awarded or deducted (negative) off the pitch.
-
-    Attributes
-    ----------
-    decided : date of the decision, midnight UTC.
-    """
-
-    club: str
-    points: int
-    decided: datetime
-
-
-@dataclass(frozen=True)
-class TableZone:
-    """Places `first` to `last` of a table; negative places count from the bottom, -1 is the last."""
-
-    name: str
-    kind: ZoneKind
-    first: int
-    last: int
-
-    def from_top(self, clubs: int) -> TableZone:
-        """Convert both places to counts from the top, for a table of `clubs` clubs."""
-        first, last = (place if place > 0 else clubs + 1 + place for place in (self.first, self.last))
-        return TableZone(self.name, self.kind, max(first, 1), min(last, clubs))
-
-
-@dataclass(frozen=True)
-class LeagueRules:
-    """How a table is ranked and what its places mean.
-
-    European places are those by league position alone; places of cup winners and extra places that UEFA grants for a
-    season are not included. Clubs that are still level after all `ties` are ranked by lot: the data has no cards, and
-    the result of a play-off is about as random.
-
-    Attributes
-    ----------
-    places : zones of the final table; they may overlap.
-    ties : criteria for clubs level on points, in order.
-    """
-
-    places: tuple[TableZone, ...]
-    ties: tuple[Tiebreaker, ...] = (Tiebreaker.DIFFERENCE, Tiebreaker.GOALS)
-
-    @property
-    def relegated(self) -> int:
-        """Number of clubs that are relegated without a play-off."""
-        return sum(zone.last - zone.first + 1 for zone in self.places if zone.kind is ZoneKind.RELEGATION)
-
-
-def _title() -> TableZone:
-    return TableZone("Title", ZoneKind.TITLE, 1, 1)
-
-
-def _down(clubs: int, play_off: int = 0) -> tuple[TableZone, ...]:
-    """Relegate the last `clubs`; the `play_off` clubs above them enter a relegation play-off."""
-    relegation = TableZone("Relegation", ZoneKind.RELEGATION, -clubs, -1)
-    return (
-        (TableZone("Relegation play-off", ZoneKind.PLAY_OFF, -clubs - play_off, -clubs - 1), relegation)
-        if play_off
-        else (relegation,)
-    )
+__all__ = ["LeagueRules", "TableZone", "Tiebreaker", "ZoneKind", "has_rules", "rules_at", "rules_of"]
 
 
 def _first_tier(europe: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker, ...]) -> LeagueRules:
@@ -112,16 +30,12 @@ def _first_tier(europe: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker
         TableZone("Champions League", ZoneKind.EUROPE_OR_TOP, 1, 4),
         TableZone("Europe", ZoneKind.EUROPE_OR_TOP, 1, europe),
     )
-    return LeagueRules((_title(), *places, *down), ties)
+    return LeagueRules((title(), *places, *down), ties)
 
 
 def _lower_tier(up: int, play_off: int, down: tuple[TableZone, ...], ties: tuple[Tiebreaker, ...]) -> LeagueRules:
     """Promote the first `up` clubs; the next ones, down to place `play_off`, enter a promotion play-off."""
-    places = (
-        TableZone("Promotion", ZoneKind.PROMOTION, 1, up),
-        TableZone("Promotion play-off", ZoneKind.PLAY_OFF, up + 1, play_off),
-    )
-    return LeagueRules((_title(), *places, *down), ties)
+    return LeagueRules((title(), *promotion(up, play_off), *down), ties)
 
 
 _SEASON = (Tiebreaker.DIFFERENCE, Tiebreaker.GOALS)
@@ -130,21 +44,34 @@ _ENGLAND = (*_SEASON, Tiebreaker.DIRECT_POINTS, Tiebreaker.DIRECT_AWAY_GOALS)
 _GERMANY = (*_SEASON, Tiebreaker.DIRECT_DIFFERENCE, Tiebreaker.DIRECT_AWAY_GOALS, Tiebreaker.AWAY_GOALS)
 _SPAIN = _ITALY = (*_DIRECT, *_SEASON)
 _FRANCE = (Tiebreaker.DIFFERENCE, *_DIRECT, Tiebreaker.GOALS, Tiebreaker.WINS)
+_BRAZIL = (Tiebreaker.WINS, *_SEASON, Tiebreaker.DIRECT_POINTS)
 
 _RULES = {
-    "eng-premier-league": _first_tier(5, _down(3), _ENGLAND),
-    "eng-championship": _lower_tier(2, 6, _down(3), _ENGLAND),
-    "eng-league-one": _lower_tier(2, 6, _down(4), _ENGLAND),
-    "eng-league-two": _lower_tier(3, 7, _down(2), _ENGLAND),
-    "eng-national-league": _lower_tier(1, 7, _down(4), _ENGLAND),
-    "ger-bundesliga": _first_tier(6, _down(2, play_off=1), _GERMANY),
-    "ger-2-bundesliga": _lower_tier(2, 3, _down(2, play_off=1), _GERMANY),
-    "esp-la-liga": _first_tier(6, _down(3), _SPAIN),
-    "esp-segunda": _lower_tier(2, 6, _down(4), _SPAIN),
-    "ita-serie-a": _first_tier(6, _down(3), _ITALY),
-    "ita-serie-b": _lower_tier(2, 8, _down(3, play_off=2), _ITALY),
-    "fra-ligue-1": _first_tier(6, _down(2, play_off=1), _FRANCE),
-    "fra-ligue-2": _lower_tier(2, 5, _down(2, play_off=1), _FRANCE),
+    "eng-premier-league": _first_tier(5, relegation(3), _ENGLAND),
+    "eng-championship": _lower_tier(2, 6, relegation(3), _ENGLAND),
+    "eng-league-one": _lower_tier(2, 6, relegation(4), _ENGLAND),
+    "eng-league-two": _lower_tier(3, 7, relegation(2), _ENGLAND),
+    "eng-national-league": _lower_tier(1, 7, relegation(4), _ENGLAND),
+    "ger-bundesliga": _first_tier(6, relegation(2, play_off=1), _GERMANY),
+    "ger-2-bundesliga": _lower_tier(2, 3, relegation(2, play_off=1), _GERMANY),
+    "esp-la-liga": _first_tier(6, relegation(3), _SPAIN),
+    "esp-segunda": _lower_tier(2, 6, relegation(4), _SPAIN),
+    "ita-serie-a": _first_tier(6, relegation(3), _ITALY),
+    "ita-serie-b": _lower_tier(2, 8, relegation(3, play_off=2), _ITALY),
+    "fra-ligue-1": _first_tier(6, relegation(2, play_off=1), _FRANCE),
+    "fra-ligue-2": _lower_tier(2, 5, relegation(2, play_off=1), _FRANCE),
+    "ned-eredivisie": LeagueRules((title(), *relegation(2, play_off=1)), _SEASON),
+    "por-primeira-liga": LeagueRules(
+        (title(), *relegation(2, play_off=1)), (*_DIRECT, Tiebreaker.DIFFERENCE, Tiebreaker.WINS, Tiebreaker.GOALS)
+    ),
+    "sco-premiership": LeagueRules((title(), *relegation(1, play_off=1)), _SEASON),
+    "sco-championship": _lower_tier(1, 4, relegation(1, play_off=1), _SEASON),
+    "sco-league-one": _lower_tier(1, 4, relegation(1, play_off=1), _SEASON),
+    "sco-league-two": _lower_tier(1, 4, relegation(0, play_off=1), _SEASON),
+    "bra-serie-a": LeagueRules((title(), *relegation(4)), _BRAZIL),
+    "jpn-j1-league": LeagueRules((title(), *relegation(3)), _SEASON),
+    "nor-eliteserien": LeagueRules((title(), *relegation(2, play_off=1)), _SEASON),
+    "swe-allsvenskan": LeagueRules((title(), *relegation(2, play_off=1)), _SEASON),
 }
 """Rules as of 2025/26. Exceptions for a single season, such as a cancelled play-off, are not included."""
 
@@ -158,66 +85,152 @@ _FRANCE_BEFORE = (
 _OLD_TIES = {"fra-ligue-1": ("2025-26", _FRANCE_BEFORE), "fra-ligue-2": ("2025-26", _FRANCE_BEFORE)}
 """Tiebreakers before a rule change: the first season of the new rules, and the old order."""
 
-
-def _adjustment(club: str, points: int, year: int, month: int, day: int) -> PointsAdjustment:
-    return PointsAdjustment(club, points, datetime(year, month, day, tzinfo=UTC))
-
-
-_POINTS_ADJUSTMENTS: Mapping[tuple[str, str], tuple[PointsAdjustment, ...]] = {
-    ("eng-premier-league", "2009-10"): (_adjustment("Portsmouth", -9, 2010, 3, 17),),
-    ("eng-premier-league", "2023-24"): (
-        _adjustment("Everton", -10, 2023, 11, 17),
-        _adjustment("Everton", 4, 2024, 2, 26),
-        _adjustment("Nottingham Forest", -4, 2024, 3, 18),
-        _adjustment("Everton", -2, 2024, 4, 8),
+_OTHER_RELEGATION: Mapping[str, tuple[tuple[str, str, tuple[TableZone, ...]], ...]] = {
+    "fra-ligue-1": (("2022-23", "2022-23", relegation(4)), ("1997-98", "2015-16", relegation(3))),
+    "fra-ligue-2": (("2022-23", "2022-23", relegation(4)),),
+    "ger-bundesliga": (("1992-93", "2007-08", relegation(3)),),
+    "jpn-j1-league": (
+        ("2018", "2019", relegation(2, play_off=1)),
+        ("2020", "2020", ()),
+        ("2021", "2021", relegation(4)),
+        ("2022", "2022", relegation(2, play_off=1)),
+        ("2023", "2023", relegation(1)),
     ),
-    ("ita-serie-a", "2018-19"): (_adjustment("Chievo Verona", -3, 2018, 9, 13),),
-    ("ita-serie-a", "2020-21"): (  # Verona and Roma drew, and the match was awarded to Verona
-        _adjustment("Hellas Verona", 2, 2020, 9, 22),
-        _adjustment("AS Roma", -1, 2020, 9, 22),
+    "ned-eredivisie": (("2005-06", "2018-19", relegation(1, play_off=2)),),
+    "por-primeira-liga": (
+        ("2014-15", "2017-18", relegation(2)),
+        ("2018-19", "2018-19", relegation(3)),
+        ("2019-20", "2019-20", relegation(2)),
     ),
-    ("ita-serie-a", "2022-23"): (
-        _adjustment("Juventus", -15, 2023, 1, 20),
-        _adjustment("Juventus", 15, 2023, 4, 20),
-        _adjustment("Juventus", -10, 2023, 5, 22),
-    ),
-    ("fra-ligue-1", "2021-22"): (
-        _adjustment("OGC Nice", -1, 2021, 9, 8),
-        _adjustment("Olympique Lyonnais", -1, 2021, 12, 8),
-    ),
-    ("fra-ligue-1", "2023-24"): (_adjustment("Montpellier HSC", -1, 2023, 11, 8),),
+    "sco-premiership": (("1998-99", "2012-13", relegation(1)),),
 }
-"""Adjustments in the seasons that the back-test evaluates, and the only earlier one of the Premier League."""
+"""Relegation in earlier seasons: the first and the last of them, and their zones."""
+
+_OPEN = "9999"
+"""Last season of rules that still hold."""
+_HALVES = 0.5
+_TOP_SIX = (Group(6), Group(None))
+_SPLITS: Mapping[str, tuple[tuple[str, str, Split], ...]] = {
+    "sco-premiership": (("2000-01", _OPEN, Split(33, _TOP_SIX, 38)),),
+    "gre-super-league": (("2019-20", "2023-24", Split(26, _TOP_SIX)),),
+    "bel-pro-league": (
+        ("2010-11", "2018-19", Split(30, (Group(6, _HALVES), Group(None, counts=False)))),
+        ("2020-21", "2022-23", Split(34, (Group(4, _HALVES), Group(4, _HALVES), Group(None, counts=False)))),
+        ("2023-24", "2025-26", Split(30, (Group(6, _HALVES), Group(6, _HALVES), Group(None)))),
+    ),
+}
+"""Splits: the first and the last season of each, and its form."""
+
+_OTHER_MEETINGS: Mapping[str, tuple[tuple[str, str, int], ...]] = {
+    "sco-premiership": (("1994-95", "1999-00", 2),),
+    "gre-super-league": (("", "2018-19", 1),),  # the play-off for European places came after it
+    "jpn-j1-league": (("2012", "2025", 1),),
+    "nor-eliteserien": (("2012", _OPEN, 1),),
+    "swe-allsvenskan": (("2012", _OPEN, 1),),
+}
+"""Meetings of each pair at each ground in seasons of another format: the first and the last season."""
+
+_NOTES = {
+    "gre-super-league": "The play-off of places 2 to 5, up to 2018/19, is not part of the table.",
+    "bel-pro-league": "Clubs outside the title and Europe groups keep the order before the split.",
+}
+
+_THREE_POINTS_SINCE = {"eng": 1981, "fra": 1994, "ita": 1994, "sco": 1994} | dict.fromkeys(
+    ("bel", "esp", "ger", "ned", "por"), 1995
+)
+"""Year of the first season in which a win gave three points, not two."""
+
+_TOP_AND_BOTTOM = (
+    title(),
+    TableZone("Top four (assumed)", ZoneKind.EUROPE_OR_TOP, 1, 4),
+    TableZone("Last three (assumed)", ZoneKind.RELEGATION, -3, -1),
+)
 
 
 def has_rules(competition: str) -> bool:
-    """Whether the rules of a competition are listed."""
+    """Whether the places of a competition's table are listed."""
     return competition in _RULES
 
 
-def rules_of(competition: str, season: str | None = None) -> LeagueRules:
+def rules_of(competition: str, season: str | None = None, own: Mapping[str, LeagueRules] | None = None) -> LeagueRules:
     """Return the rules of a competition.
 
-    A competition without listed rules gets the zones title, top four and last three.
+    A competition without listed rules gets the zones title, top four and last three; their names say that they are
+    assumed.
 
     Parameters
     ----------
     competition : slug.
     season : such as "2025-26"; None for the current rules.
+    own : rules by slug that take precedence, as a user has entered them.
     """
-    default = LeagueRules(
-        (
-            _title(),
-            TableZone("Top four", ZoneKind.EUROPE_OR_TOP, 1, 4),
-            TableZone("Last three", ZoneKind.RELEGATION, -3, -1),
-        )
-    )
-    rules = _RULES.get(competition, default)
+    if own is not None and competition in own:
+        return own[competition]
+    known = competition in _RULES
+    rules = _RULES.get(competition, LeagueRules(_TOP_AND_BOTTOM))
+    rules = replace(rules, meetings=meetings_of(competition), places_known=known, note=_NOTES.get(competition, ""))
+    return _of_season(rules, competition, season or _OPEN)
+
+
+def _of_season(rules: LeagueRules, competition: str, season: str) -> LeagueRules:
+    """Apply the rules that were different in one season."""
     first_season, old_ties = _OLD_TIES.get(competition, ("", ()))
-    return replace(rules, ties=old_ties) if season is not None and season < first_season else rules
+    if season < first_season:
+        rules = replace(rules, ties=old_ties)
+    for first, last, zones in _OTHER_RELEGATION.get(competition, ()):
+        if first <= season <= last:
+            rules = replace(rules, places=(*(zone for zone in rules.places if zone.first > 0), *zones))
+    meetings = [n for first, last, n in _OTHER_MEETINGS.get(competition, ()) if first <= season <= last]
+    win = 2 if int(season[:4]) < _THREE_POINTS_SINCE.get(country_of(competition), 0) else 3
+    return replace(
+        rules,
+        meetings=meetings[0] if meetings else rules.meetings,
+        split=_split(competition, season),
+        points_for_win=win,
+    )
 
 
-def points_adjustments(competition: str, season: str, as_of: datetime) -> tuple[PointsAdjustment, ...]:
-    """List the points adjustments of a season that had been decided by `as_of`."""
-    adjustments = _POINTS_ADJUSTMENTS.get((competition, season), ())
-    return tuple(adjustment for adjustment in adjustments if adjustment.decided <= as_of)
+def rules_at(
+    season: pd.DataFrame, as_of: datetime | None = None, own: Mapping[str, LeagueRules] | None = None
+) -> LeagueRules:
+    """Return the rules of a season as known at `as_of`: those of an early end, if the season was ended by then.
+
+    Parameters
+    ----------
+    season : all known matches of one competition and season.
+    as_of : None for the time after the last result.
+    own : as in `rules_of`.
+    """
+    competition, year = str(season["competition"].iloc[0]), str(season["season"].iloc[0])
+    rules = rules_of(competition, year, own)
+    return _ended_early(rules, competition, year) if is_over(season, as_of) else rules
+
+
+def _ended_early(rules: LeagueRules, competition: str, season: str) -> LeagueRules:
+    """Return the rules by which the table of a season that its league ended early was ranked."""
+    known = curtailed_season(competition, season)
+    if known is None:
+        return rules
+    kept = [zone for zone in rules.places if zone.kind in (ZoneKind.EUROPE_OR_TOP, ZoneKind.PROMOTION)]
+    return replace(
+        rules,
+        places=(title(), *kept, *relegation(known.relegated)) if known.champion else (),
+        split=None,
+        per_match=known.per_match,
+        note=_early_end(known),
+    )
+
+
+def _early_end(known: CurtailedSeason) -> str:
+    """Say when a season was ended and what that means for its table."""
+    ranking = "The table is ranked by points per match." if known.per_match else "The table is as it stood then."
+    without = "" if known.champion else " No champion was declared and no club was promoted or relegated."
+    day = f"{known.last_match.day} {known.last_match:%B %Y}"
+    return f"The league ended this season early, after {day}. {ranking}{without}"
+
+
+def _split(competition: str, season: str) -> Split | None:
+    for first, last, split in _SPLITS.get(competition, ()):
+        if first <= season <= last:
+            return split
+    return None

@@ -7,10 +7,11 @@ that are not played are missing (NaN / NA), never zero.
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import InvalidInputError
+from features.slugs import club_slugs, slug, slugs_of
 
 RESULT_DELAY = timedelta(hours=3)
 """Time from kick-off until the result counts as known: two halves, the break, stoppage time and the feed's delay."""
@@ -69,6 +71,9 @@ RESULT_COLUMNS = (
 ODDS = ("odds_home", "odds_draw", "odds_away")
 """Columns of the odds before the match."""
 
+ORIGIN = "origin"
+"""Column in which readers carry the file and row of a match; it never enters the lake."""
+
 PAIR = ["competition", "season", "home_team", "away_team"]
 """Columns that identify a match if a pair meets once at each ground."""
 
@@ -102,17 +107,34 @@ class MatchRef:
     clubs: str
 
 
-def slug(name: str) -> str:
-    """Convert a name to lower-case ASCII for ids: "Brighton & Hove Albion" becomes "brighton-and-hove-albion"."""
-    plain = unicodedata.normalize("NFKD", name.replace("&", " and ").replace("ß", "ss").replace("ø", "o"))
-    ascii_only = plain.encode("ascii", "ignore").decode().lower().replace("'", "")
-    return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")
+def build_match_id(
+    competition: str,
+    season: str,
+    home_team: str,
+    away_team: str,
+    meeting: int = 1,
+    slugs: Mapping[str, str] | None = None,
+) -> str:
+    """Build the id of a match.
 
-
-def build_match_id(competition: str, season: str, home_team: str, away_team: str, meeting: int = 1) -> str:
-    """Build the id of a match. `meeting` counts the meetings at this ground in this season, from 1."""
+    Parameters
+    ----------
+    meeting : counts the meetings at this ground in this season, from 1.
+    slugs : `club_slugs` of the competition, which are needed if two of its clubs are spelt almost alike.
+    """
+    home, away = ((slugs or {}).get(name) or slug(name) for name in (home_team, away_team))
     suffix = f"-{meeting}" if meeting > 1 else ""
-    return f"{competition}-{season}-{slug(home_team)}-{slug(away_team)}{suffix}"
+    return f"{competition}-{season}-{home}-{away}{suffix}"
+
+
+def is_id_of(match_id: str, competition: str, season: str, home_team: str, away_team: str) -> bool:
+    """Whether a match_id is that of a meeting of two clubs, also if an earlier version built it."""
+    first = build_match_id(competition, season, home_team, away_team)
+    if match_id == first or match_id.removeprefix(first).removeprefix("-").isdigit():
+        return True
+    pairs = product(slugs_of(home_team), slugs_of(away_team))
+    ids = (f"{competition}-{season}-{home}-{away}" for home, away in pairs)
+    return any(match_id == text or match_id.removeprefix(f"{text}-").isdigit() for text in ids)
 
 
 _MATCH_ID = re.compile(
@@ -146,8 +168,10 @@ def with_match_ids(matches: pd.DataFrame) -> pd.DataFrame:
     ordered = matches.sort_values(["kick_off", "home_team", "away_team"], kind="stable").reset_index(drop=True)
     counted = ordered.sort_values("matchday", kind="stable") if "matchday" in ordered else ordered
     meeting = (counted.groupby(PAIR, sort=False).cumcount() + 1).sort_index()
+    groups, sides = ordered.groupby("competition", sort=False), ["home_team", "away_team"]
+    slugs = {str(competition): club_slugs(games[sides].to_numpy().ravel()) for competition, games in groups}
     ids = [
-        build_match_id(competition, season, home, away, n)
+        build_match_id(competition, season, home, away, n, slugs[competition])
         for (competition, season, home, away), n in zip(
             ordered[PAIR].itertuples(index=False, name=None), meeting, strict=True
         )
@@ -162,6 +186,15 @@ def outcomes(matches: pd.DataFrame) -> NDArray[np.int64]:
         row = matches.iloc[int(np.isnan(difference).argmax())]
         raise InvalidInputError(f"match {row.match_id} has no score, so it has no outcome")
     return np.asarray(1 - np.sign(difference), dtype=np.int64)
+
+
+def decided_on_pitch(matches: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return a mask (n,) of the results that say something about the clubs' strength: played and not awarded.
+
+    An awarded result counts in the table. It enters neither ratings nor training nor evaluation, as it may stand for a
+    match that was never played, and not every source has the score as played.
+    """
+    return np.asarray((matches["status"] == Status.PLAYED) & ~matches["awarded"].astype(bool))
 
 
 def is_known(matches: pd.DataFrame, as_of: datetime) -> pd.Series:
@@ -202,6 +235,7 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
     """Order columns as in `SCHEMA`, add missing optional ones as empty, and give each its pandas type.
 
     Counts become float64 (NaN if missing) so that every library downstream supports them.
+    The column `ORIGIN` of the readers stays, last.
 
     Raises
     ------
@@ -227,4 +261,6 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
             out[field.name] = column.astype("str")
         else:
             out[field.name] = pd.to_numeric(column).astype("float64")
+    if ORIGIN in matches:
+        out[ORIGIN] = matches[ORIGIN].reset_index(drop=True)
     return out

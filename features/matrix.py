@@ -9,7 +9,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.odds import bookmaker_log_odds
-from features.ratings.rating_state import ATTACK, ELO, ELO_PLAIN, LEVEL, PI_AWAY, PI_HOME, POISSON_STATISTICS
+from features.ratings.rating_state import (
+    ATTACK,
+    ELO,
+    ELO_PLAIN,
+    LEVEL,
+    MARKET,
+    MATCHES_WITH_SHOTS,
+    PI_AWAY,
+    PI_HOME,
+    VARIANCE_MARKET,
+)
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +32,12 @@ REFERENCE_FEATURE = "elo_plain"
 SHOT_FEATURES = ("log_home_on_target", "log_away_on_target", "log_home_shots", "log_away_shots")
 """Features that need shots and shots on target."""
 
+MARKET_FEATURES = ("log_home_market", "log_away_market")
+"""Log-odds of home and away win against a draw by the market ratings, from the odds of earlier matches."""
+
+COVERAGE_FEATURES = ("matches_with_shots", "variance_market")
+"""Whether the shot and the market ratings mean anything: the lower number of recent matches with shots of both clubs,
+and the sum of the variances of their market ratings. They choose the columns that a model uses, and act on no side."""
 
 ODDS_FEATURES = ("log_home_odds", "log_away_odds")
 """Log-odds of the bookmakers (`features.odds.bookmaker_log_odds`); the only features that may be missing."""
@@ -44,7 +60,7 @@ FEATURE_GROUPS = {
 }
 """Columns of each group."""
 
-RATING_FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, REFERENCE_FEATURE)
+RATING_FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, *MARKET_FEATURES, *COVERAGE_FEATURES, REFERENCE_FEATURE)
 """Columns that every match has."""
 
 FEATURES = (*RATING_FEATURES, *ODDS_FEATURES)
@@ -52,9 +68,11 @@ FEATURES = (*RATING_FEATURES, *ODDS_FEATURES)
 
 _PAIRS = [
     (FEATURES.index(f"log_home_{quantity}"), FEATURES.index(f"log_away_{quantity}"))
-    for quantity in ("goals", "on_target", "shots", "odds")
+    for quantity in ("goals", "on_target", "shots", "market", "odds")
 ]
-"""Columns of the home and the away side; every other feature is a difference between both sides."""
+"""Columns of the home and the away side; every other feature but `COVERAGE_FEATURES` is a difference between them."""
+
+_COVERAGE = [FEATURES.index(name) for name in COVERAGE_FEATURES]
 
 SYSTEMS = {
     "elo": ("elo",),
@@ -62,6 +80,7 @@ SYSTEMS = {
     "goals": ("log_home_goals", "log_away_goals"),
     "shots on target": ("log_home_on_target", "log_away_on_target"),
     "shots": ("log_home_shots", "log_away_shots"),
+    "market": MARKET_FEATURES,
 }
 """Features of each rating system."""
 
@@ -91,12 +110,14 @@ def model_input(home: Floats, away: Floats, neutral: NDArray[np.bool_], odds_log
     if neutral.any():  # without a home side, use the mean of a club's two ratings
         means = [_expected_goals((side[:, PI_HOME] + side[:, PI_AWAY]) / 2) for side in (home, away)]
         pi, pi_reverse = (np.where(neutral, means[0] - means[1], difference) for difference in (pi, pi_reverse))
-    rates = [
-        rate for statistic in range(POISSON_STATISTICS) for rate in log_rates(home, away, home_indicator, statistic)
+    rates = [rate for statistic in range(MARKET + 1) for rate in log_rates(home, away, home_indicator, statistic)]
+    coverage = [
+        np.minimum(home[:, MATCHES_WITH_SHOTS], away[:, MATCHES_WITH_SHOTS]),
+        home[:, VARIANCE_MARKET] + away[:, VARIANCE_MARKET],
     ]
     plain = (home[:, ELO_PLAIN] + home_indicator * ELO_HOME_ADVANTAGE - away[:, ELO_PLAIN]) / 400.0
     odds = np.full((len(home), 2), np.nan) if odds_log_odds is None else odds_log_odds
-    return np.column_stack([elo, pi, pi_reverse, *rates, plain, odds])
+    return np.column_stack([elo, pi, pi_reverse, *rates, *coverage, plain, odds])
 
 
 def swap_sides(x: Floats) -> Floats:
@@ -104,11 +125,15 @@ def swap_sides(x: Floats) -> Floats:
     out = -x
     for home_column, away_column in _PAIRS:
         out[:, [home_column, away_column]] = x[:, [away_column, home_column]]
+    out[:, _COVERAGE] = x[:, _COVERAGE]
     return out
 
 
 def log_rates(home: Floats, away: Floats, home_indicator: Floats, statistic: int = 0) -> tuple[Floats, Floats]:
-    """Compute the log expected counts (n,) of both sides: goals (statistic 0), shots on target (1) or shots (2)."""
+    """Compute the log expected counts (n,) of both sides: goals (statistic 0), shots on target (1) or shots (2).
+
+    With statistic `MARKET`: their log-odds against a draw by the market ratings.
+    """
     attack, level = ATTACK + 2 * statistic, LEVEL + 2 * statistic
     return (
         home[:, level] + home_indicator * home[:, level + 1] + home[:, attack] - away[:, attack + 1],

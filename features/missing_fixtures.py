@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 import pandas as pd
 
-from features.competitions import meetings_of
+from features.curtailed_seasons import is_over
+from features.league_rules import LeagueRules, rules_at
 from features.matches import Status, build_match_id, conform
+from features.slugs import club_slugs
+from features.table_matches import in_table
 
 
-def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
+def add_missing_fixtures(
+    season: pd.DataFrame, as_of: datetime | None = None, own: Mapping[str, LeagueRules] | None = None
+) -> pd.DataFrame:
     """Add the matches that the competition's format requires and the source has not announced yet.
+
+    A season that ended early gets none, and loses the fixtures that were never played.
 
     Parameters
     ----------
     season : all known matches of one competition and season; returned unchanged if the format is unknown.
+    as_of : None for the time after the last result.
+    own : rules by slug that take precedence over the listed ones.
 
     Returns
     -------
     DataFrame: the matches table, followed by the added fixtures. Their days are unknown, so they get the latest
     kick-off of the season.
     """
+    if is_over(season, as_of):
+        played = season["status"] == Status.PLAYED
+        return season if played.all() else season[played].reset_index(drop=True)
     competition, year = str(season["competition"].iloc[0]), str(season["season"].iloc[0])
-    meetings = meetings_of(competition)
-    if meetings is None:
+    rules = rules_at(season, as_of, own)
+    if rules.meetings is None or rules.split is not None:
         return season
-    counts = _meetings(season)
-    missing = [(pair, n) for pair, known in counts.items() for n in range(known + 1, meetings + 1)]
+    counts = _meetings(season[in_table(season, rules)])
+    missing = [(pair, n) for pair, known in counts.items() for n in range(known + 1, rules.meetings + 1)]
     if not missing:
         return season
+    slugs = club_slugs(season[["home_team", "away_team"]].to_numpy().ravel())
     added = pd.DataFrame(
         [
             {
-                "match_id": build_match_id(competition, year, home, away, n),
+                "match_id": build_match_id(competition, year, home, away, n, slugs),
                 "competition": competition,
                 "season": year,
                 "kick_off": season["kick_off"].max(),
@@ -49,9 +65,22 @@ def add_missing_fixtures(season: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([season, conform(added)], ignore_index=True)
 
 
-def is_complete(season: pd.DataFrame) -> bool:
-    """Whether every club meets every other equally often at each ground, so that no match is missing."""
-    counts = _meetings(season)
+def is_complete(
+    season: pd.DataFrame, as_of: datetime | None = None, own: Mapping[str, LeagueRules] | None = None
+) -> bool:
+    """Whether no match of the table is missing.
+
+    Every club meets every other equally often at each ground, or has all matches of a season with a split, or the
+    season ended early.
+    """
+    if is_over(season, as_of):
+        return True
+    rules = rules_at(season, as_of, own)
+    table = season[in_table(season, rules)]
+    if rules.split is not None:
+        total = pd.concat([table["home_team"], table["away_team"]]).value_counts()
+        return rules.split.total is not None and bool((total == rules.split.total).all())
+    counts = _meetings(table)
     return len(set(counts.values())) == 1 and 0 not in counts.values()
 
 

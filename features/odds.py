@@ -38,6 +38,17 @@ def _share(implied: Floats, book: Floats, z: Floats) -> Floats:
     return np.asarray((np.sqrt(z**2 + 4 * (1 - z) * implied**2 / book) - z) / (2 * (1 - z)))
 
 
+def last_odds(matches: pd.DataFrame) -> Floats:
+    """Return the last known odds (n, 3) of each match: closing odds, else those before the match; NaN without either.
+
+    They are known once the match is over, whenever they became known, so only the ratings of later matches may use
+    them.
+    """
+    closing = matches[list(CLOSING_ODDS)].to_numpy(float)
+    has_closing = np.isfinite(closing).all(axis=1, keepdims=True)
+    return np.where(has_closing, closing, matches[list(ODDS)].to_numpy(float))
+
+
 def bookmaker_log_odds(matches: pd.DataFrame, moment: datetime | None = None) -> Floats:
     """Compute the bookmakers' log-odds (n, 2), log(P(home) / P(draw)) and log(P(away) / P(draw)); NaN without odds.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,25 +48,59 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         Raises
         ------
         ValueError
-            If `y` has fewer than two classes, or the input is not valid.
+            If `y` has fewer than two classes, `C` is not a finite number above 0, or the input is not valid.
         """
+        if not (np.isfinite(self.C) and self.C > 0):
+            raise ValueError(f"OrderedLogit needs a finite C above 0, but C is {self.C!r}")
         x, labels = validate_data(self, X, y)
         check_classification_targets(labels)
         self.classes_, index = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"OrderedLogit needs at least two classes, but y has one class: {self.classes_[0]!r}")
         share = np.cumsum(np.bincount(index))[:-1] / len(index)
-        thresholds = np.log(share / (1 - share))
-        start = np.concatenate([[thresholds[0]], np.log(np.diff(thresholds)), np.zeros(x.shape[1])])
-        cuts = len(thresholds)
+        start = np.concatenate([_raw(np.log(share / (1 - share))), np.zeros(x.shape[1])])
+        # higher values favour the first class
+        positive = (x - x.mean(axis=0)).T @ (index - index.mean()) <= 0 if self.own_direction else None
+        return self._minimise(x, index, start, positive, _Penalty(np.zeros(x.shape[1]), self.C))
+
+    def fit_towards(self, prior: OrderedLogit, X: ArrayLike, y: ArrayLike, C: float) -> Self:
+        """Fit with a penalty that pulls thresholds and coefficients towards those of `prior`, instead of to zero.
+
+        This is the maximum a posteriori estimate under a normal prior around `prior` with variance C. The fewer rows
+        there are, the closer the result is to `prior`; without rows, it is equal to it.
+
+        Parameters
+        ----------
+        prior : fitted on other data, with the same columns; its classes include all of `y`.
+        X, y : finite input (n, n_features) in the units of the prior's input, and labels (n,); n may be 0.
+        C : inverse strength of the pull.
+
+        Raises
+        ------
+        ValueError
+            If `X` has other columns than the prior, or `y` a class that the prior does not know.
+        """
+        x, labels = np.asarray(X, float).reshape(-1, len(prior.coef_)), np.asarray(y)
+        if not np.isin(labels, prior.classes_).all():
+            raise ValueError(f"the prior knows the classes {prior.classes_.tolist()} only")
+        self.classes_, self.n_features_in_ = prior.classes_, x.shape[1]
+        index = np.searchsorted(self.classes_, labels)
+        cuts = _raw(prior.thresholds_)
+        start = np.concatenate([cuts, prior.coef_])
+        positive = prior.coef_ >= 0 if self.own_direction else None
+        return self._minimise(x, index, start, positive, _Penalty(prior.coef_, C, cuts))
+
+    def _minimise(
+        self, x: Floats, index: NDArray[np.int64], start: Floats, positive: NDArray[np.bool_] | None, penalty: _Penalty
+    ) -> Self:
+        cuts = len(start) - x.shape[1]
         limits: list[tuple[float, float]] = [(-np.inf, np.inf)] * len(start)
-        if self.own_direction:
-            positive = (x - x.mean(axis=0)).T @ (index - index.mean()) <= 0  # higher values favour the first class
+        if positive is not None:
             limits[cuts:] = [(0.0, np.inf) if is_positive else (-np.inf, 0.0) for is_positive in positive]
         result = minimize(
             _loss,
             start,
-            args=(x, index, self.C),
+            args=(x, index, penalty),
             jac=True,
             method="L-BFGS-B",
             bounds=limits,
@@ -100,15 +134,29 @@ class OrderedLogit(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return tags
 
 
+class _Penalty(NamedTuple):
+    """Normal prior of the coefficients around `centre` with variance `c`, and of the raw thresholds around `cuts`."""
+
+    centre: Floats
+    c: float
+    cuts: Floats | None = None
+
+
+def _raw(thresholds: Floats) -> Floats:
+    """Compute the first threshold and the logs of the gaps, the inverse of `_ascending`."""
+    return np.concatenate([thresholds[:1], np.log(np.diff(thresholds))])
+
+
 def _ascending(raw: Floats) -> Floats:
     """Compute the thresholds from the first threshold and the logs of the gaps."""
     return np.asarray(np.cumsum(np.concatenate([raw[:1], np.exp(raw[1:])])))
 
 
-def _loss(raw: Floats, x: Floats, index: NDArray[np.int64], c: float) -> tuple[float, Floats]:
+def _loss(raw: Floats, x: Floats, index: NDArray[np.int64], penalty: _Penalty) -> tuple[float, Floats]:
     """Compute the penalised negative log likelihood and its gradient (first threshold, log gaps, coefficients)."""
     n_cuts = len(raw) - x.shape[1]
     thresholds, coef = _ascending(raw[:n_cuts]), raw[n_cuts:]
+    shift = coef - penalty.centre
     padded = np.concatenate([[-np.inf], thresholds, [np.inf]])
     score = x @ coef
     upper, lower = expit(padded[index + 1] + score), expit(padded[index] + score)
@@ -122,7 +170,12 @@ def _loss(raw: Floats, x: Floats, index: NDArray[np.int64], c: float) -> tuple[f
         [
             [by_cut.sum()],
             [by_cut[k:].sum() * np.exp(raw[k]) for k in range(1, n_cuts)],
-            x.T @ (slope_lower - slope_upper) + coef / c,
+            x.T @ (slope_lower - slope_upper) + shift / penalty.c,
         ]
     )
-    return float(-np.log(p).sum() + coef @ coef / (2 * c)), gradient
+    loss = float(-np.log(p).sum() + shift @ shift / (2 * penalty.c))
+    if penalty.cuts is not None:
+        cut_shift = raw[:n_cuts] - penalty.cuts
+        loss += float(cut_shift @ cut_shift) / (2 * penalty.c)
+        gradient[:n_cuts] += cut_shift / penalty.c
+    return loss, gradient

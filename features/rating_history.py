@@ -4,8 +4,10 @@ A *state* is a row of `STATE_COLUMNS`: the ratings of one club in one division. 
 both clubs before each match (for training and the back-test) and each club's state after the last known result
 (`team_states`, for batch forecasts and online predictions). Both become model input in `features.matrix.model_input`.
 
-A match never uses results of the same calendar day, not even of earlier kick-offs. Clubs are rated per country: a
-promoted club keeps the rating that it earned in the tier below, if that tier is in the data.
+A match never uses results of the same calendar day, not even of earlier kick-offs. Awarded results change no rating.
+
+Clubs are rated per country: a promoted club keeps the rating that it earned in the tier below, if that tier is in the
+data.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from numpy.typing import NDArray
 
 from features.competitions import country_of, tier_of
 from features.errors import InvalidInputError
-from features.matches import Status
+from features.matches import decided_on_pitch
+from features.odds import last_odds
 from features.ratings.params import MULTI_TIER, SINGLE_TIER, RatingParams
 from features.ratings.rating_state import STATE_COLUMNS, RatingCoefficients, RatingState
 from features.splits import season_starts
@@ -113,7 +116,7 @@ def compute_ratings(
         raise InvalidInputError(
             f"match {table['match_id'].iloc[0]} is not later than the checkpoint: recompute all ratings"
         )
-    known = (table["status"] == Status.PLAYED).to_numpy()
+    known = decided_on_pitch(table)
     competition_codes, slugs = pd.factorize(table["competition"])
     earlier = since.params if since else {}
     params_of = {**earlier, **_choose_params([str(slug) for slug in slugs], earlier, params)}
@@ -129,12 +132,13 @@ def compute_ratings(
     from features.ratings.rating_update import MatchArrays, update_ratings
 
     arrays = MatchArrays(
-        day=day,
+        day=day // int(pd.Timedelta(days=1) / pd.Timedelta(1, table["kick_off"].dt.unit)),
         division=division[competition_codes].astype(np.int64),
         season=season_starts(table["season"]),
         home=home,
         away=away,
         counts=np.stack([table[list(pair)].to_numpy(float) for pair in _COUNTS], axis=1),
+        odds=last_odds(table),
         neutral=table["neutral"].to_numpy(bool),
         known=known,
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from features.forecasts import states_of
 from features.league_rules import rules_of
-from features.matches import RESULT_COLUMNS, Status, outcomes
+from features.matches import RESULT_COLUMNS, Status, decided_on_pitch, outcomes
 from features.matrix import FEATURES, GOAL_FEATURES, log_rates, model_input
 from features.models import outcome_model
 from features.rating_history import STATE_COLUMNS, compute_ratings
@@ -66,7 +66,8 @@ def _forecast_season(
     run = compute_ratings(known)
     x = model_input(run.home, run.away, known["neutral"].to_numpy(bool))
     x = x[:, [FEATURES.index(name) for name in GOAL_FEATURES]]
-    train = after_burn_in(known) & (known["season"] < season["season"].iloc[0]).to_numpy()
+    earlier = (known["season"] < season["season"].iloc[0]).to_numpy()
+    train = after_burn_in(known) & earlier & decided_on_pitch(known)
     model = outcome_model(features=GOAL_FEATURES).fit(x[train], outcomes(known[train]))
     mid_season = known[known["match_id"].isin(season["match_id"])].reset_index(drop=True)
     remaining = mid_season[mid_season["status"] != Status.PLAYED].reset_index(drop=True)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import InvalidInputError
-from features.league_rules import LeagueRules, points_adjustments, rules_of
+from features.league_rules import LeagueRules, rules_at
 from features.matches import OUTCOMES, Status
+from features.rulings import Ruling, rulings_of
 from features.scorelines import MAX_GOALS, scorelines
-from features.standings import standings
+from features.season_standings import final_standings
+from features.table_matches import in_table
 
 Ints = NDArray[np.int64]
 
@@ -25,7 +30,10 @@ MADE_FROM = pa.schema(
         pa.field("features_as_of", pa.timestamp("us", tz="UTC"), nullable=False),
     ]
 )
-"""Further columns of the published table `season_forecast`: season, model version, time of the newest result in use."""
+"""Further columns of the published table `season_forecast`: season, model version, time of the newest result in use.
+
+Newer versions add `complete`, `places_known`, and as JSON `places` (zones of the table) and `caveats` (sentences).
+"""
 
 
 def simulate(
@@ -35,8 +43,12 @@ def simulate(
     rules: LeagueRules | None = None,
     runs: int = 10_000,
     seed: int = 0,
+    as_of: datetime | None = None,
+    rulings: Sequence[Ruling] = (),
 ) -> pd.DataFrame:
     """Simulate the remaining matches of one season many times and rank the clubs by the competition's rules.
+
+    Matches beyond the competition's format, such as play-offs, do not count.
 
     Parameters
     ----------
@@ -47,6 +59,8 @@ def simulate(
     rules : order of the table and relegation; None for the rules of the competition and season.
     runs : number of simulated seasons.
     seed : seed of the random scores and of the lots drawn between level clubs.
+    as_of : rulings decided by then count; None for the time of the last result.
+    rulings : points off the pitch that a user has entered.
 
     Returns
     -------
@@ -59,7 +73,8 @@ def simulate(
     """
     if season[["competition", "season"]].drop_duplicates().shape[0] != 1:
         raise InvalidInputError("simulate needs the matches of exactly one competition and season")
-    rules = rules or rules_of(str(season["competition"].iloc[0]), str(season["season"].iloc[0]))
+    rules = rules or rules_at(season, as_of)
+    season = season[in_table(season, rules)]
     clubs = pd.Index(sorted(set(season["home_team"]) | set(season["away_team"])))
     played = (season["status"] == Status.PLAYED).to_numpy()
     remaining = season[~played]
@@ -68,30 +83,41 @@ def simulate(
         raise InvalidInputError(
             f"match {remaining['match_id'].iloc[int((order < 0).argmax())]} is not played yet and has no forecast"
         )
-    home, away = (clubs.get_indexer(pd.Index(season[side])) for side in ("home_team", "away_team"))
     scores = season.loc[played, ["home_goals", "away_goals"]].to_numpy(float).astype(np.int64)
     simulated = _draw(forecasts[list(OUTCOMES)].to_numpy(float)[order], log_rates[order], runs, seed)
     goals = np.empty((runs, len(season), 2), dtype=np.int64)
     goals[:, played], goals[:, ~played] = scores, simulated
-    adjustments = _adjustments(season, played, clubs)
-    points, position = standings(home, away, goals, rules.ties, adjustments, seed)
-    points_so_far, _ = standings(home[played], away[played], scores[None], (), adjustments)
+    adjustments = _adjustments(season, played, clubs, as_of, rulings)
+    points, position = final_standings(season, clubs, goals, rules, adjustments, seed)
+    points_so_far, _ = final_standings(season[played], clubs, scores[None], rules, adjustments, seed)
+    return _table(season[played], clubs, points, position, points_so_far[0], rules)
+
+
+def _table(
+    played: pd.DataFrame, clubs: pd.Index[str], points: Ints, position: Ints, points_so_far: Ints, rules: LeagueRules
+) -> pd.DataFrame:
+    """Sum up the simulated points and positions, both (runs, n_clubs), for each club."""
     share = np.stack([(position == place).mean(axis=0) for place in range(len(clubs))], axis=1)
-    matches_played = np.bincount(home[played], minlength=len(clubs)) + np.bincount(away[played], minlength=len(clubs))
+    home, away = (clubs.get_indexer(pd.Index(played[side])) for side in ("home_team", "away_team"))
     table = pd.DataFrame(
         {
             "team": clubs,
-            "played": matches_played,
-            "points": points_so_far[0],
+            "played": np.bincount(home, minlength=len(clubs)) + np.bincount(away, minlength=len(clubs)),
+            "points": points_so_far,
             "expected_points": points.mean(axis=0),
-            "p_title": share[:, 0],
+            "p_title": share[:, 0] if rules.has_champion else 0.0,
             "p_top_four": share[:, :4].sum(axis=1),
             "p_relegation": share[:, max(len(clubs) - rules.relegated, 0) :].sum(axis=1),
         }
     )
     places = pd.DataFrame(share, columns=[f"position_{place + 1}" for place in range(len(clubs))])
     full = pd.concat([table, places], axis=1)
-    return full.sort_values(["expected_points", "team"], ascending=[False, True], ignore_index=True)
+    expected_place = share @ np.arange(len(clubs))  # decides where points do not: after a split, or per match
+    by_place = rules.split is not None or rules.per_match
+    order = pd.DataFrame({"points": points.mean(axis=0), "place": expected_place, "team": clubs})
+    keys = ["place", "points", "team"] if by_place else ["points", "team"]
+    rows = order.sort_values(keys, ascending=[key != "points" for key in keys]).index
+    return full.loc[rows].reset_index(drop=True)
 
 
 def _draw(p: NDArray[np.float64], log_rates: NDArray[np.float64], runs: int, seed: int) -> Ints:
@@ -106,12 +132,19 @@ def _draw(p: NDArray[np.float64], log_rates: NDArray[np.float64], runs: int, see
     return np.stack([cell // (MAX_GOALS + 1), cell % (MAX_GOALS + 1)], axis=2)
 
 
-def _adjustments(season: pd.DataFrame, played: NDArray[np.bool_], clubs: pd.Index[str]) -> Ints:
-    """Sum up the points (n_clubs,) awarded or deducted off the pitch, if decided by the kick-off of the last result."""
+def _adjustments(
+    season: pd.DataFrame,
+    played: NDArray[np.bool_],
+    clubs: pd.Index[str],
+    as_of: datetime | None,
+    rulings: Sequence[Ruling],
+) -> Ints:
+    """Sum up the points (n_clubs,) off the pitch decided by `as_of`, or by the kick-off of the last result."""
     points = np.zeros(len(clubs), dtype=np.int64)
-    if played.any():
-        last_kick_off = season.loc[played, "kick_off"].max().to_pydatetime()
+    if as_of is None and played.any():
+        as_of = season.loc[played, "kick_off"].max().to_pydatetime()
+    if as_of is not None and len(season):
         competition, year = str(season["competition"].iloc[0]), str(season["season"].iloc[0])
-        for adjustment in points_adjustments(competition, year, last_kick_off):
-            points[clubs == adjustment.club] += adjustment.points
+        for ruling in rulings_of(competition, year, as_of, rulings):
+            points[clubs == ruling.club] += ruling.points
     return points

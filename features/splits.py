@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.matches import Status, decided_on_pitch
+
 
 def season_starts(seasons: pd.Series) -> NDArray[np.int64]:
     """Return the calendar year in which each season begins: "2025-26" gives 2025."""
@@ -18,6 +20,25 @@ def after_burn_in(matches: pd.DataFrame) -> NDArray[np.bool_]:
     """Return a mask (n,) of the training rows: all but each competition's first season, in which ratings converge."""
     start = pd.Series(season_starts(matches["season"]), index=matches.index)
     return np.asarray(start > start.groupby(matches["competition"]).transform("min"))
+
+
+def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> NDArray[np.bool_]:
+    """Return a mask (n,) of the rows to train on: played matches of complete seasons, optionally of the current one.
+
+    Awarded matches are left out.
+
+    A season is complete when all its matches are played or the next season has begun. A model of complete seasons may
+    forecast every week of the current season; one that was trained on the current season may forecast later weeks only.
+    """
+    played = (matches["status"] == Status.PLAYED).to_numpy()
+    on_pitch = decided_on_pitch(matches)
+    if include_running_season:
+        return on_pitch
+    keys = matches["competition"] + "/" + matches["season"]
+    latest = matches["competition"].map(matches[played].groupby("competition")["season"].max()).fillna("").astype("str")
+    open_seasons = set(keys[~played])
+    complete = (matches["season"] < latest).to_numpy() | ~keys.isin(open_seasons).to_numpy()
+    return np.asarray(on_pitch & complete)
 
 
 def walk_forward(matches: pd.DataFrame, first: int) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.competitions import tier_of
-from features.matches import outcomes
+from features.matches import decided_on_pitch, outcomes
 from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, FeatureGroup, model_input
 from features.metrics import log_loss
 from features.models import REGULARISATION, outcome_model
@@ -166,7 +166,7 @@ def losses(
     x = model_input(run.home, run.away, matches["neutral"].to_numpy(bool))[
         :, [FEATURES.index(name) for name in columns]
     ]
-    top = matches["competition"].map(tier_of).eq(1).to_numpy()
+    top = matches["competition"].map(tier_of).eq(1).to_numpy() & decided_on_pitch(matches)
     x, table = x[top], matches[top]
     y = outcomes(table)
     scores = [

@@ -20,12 +20,9 @@ from numpy.typing import NDArray
 from features import metrics
 from monitoring.calibration import calibration_limit
 from monitoring.performance import Difference, paired_difference, probability_columns
+from monitoring.sample_size import MIN_MATCHES
 
 Floats = NDArray[np.float64]
-
-MIN_MATCHES = 100
-"""Minimum number of settled matches. With fewer, the interval of a paired RPS difference is wider than the
-difference between models."""
 
 NON_INFERIORITY_MARGIN = 0.001
 """Largest RPS difference by which a candidate may be worse than production, at the upper end of the 95 % interval.
@@ -77,6 +74,7 @@ class Evidence:
     policy, approval : whether a person must approve, and the approval if there is one.
     shadow_forecasts : number of matches with a shadow forecast by the candidate, settled or not.
     upcoming_matches : number of known fixtures that have not kicked off.
+    candidate_run : id of the training run, a random number, so that the digest cannot be computed elsewhere.
     """
 
     candidate: int
@@ -92,6 +90,7 @@ class Evidence:
     approval: Approval | None = None
     shadow_forecasts: int = 0
     upcoming_matches: int = 0
+    candidate_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -330,5 +329,6 @@ def format_difference(difference: Difference) -> str:
 
 def compute_evidence_digest(evidence: Evidence, conditions: Sequence[Condition]) -> str:
     """Compute the hash that an approval refers to; it changes whenever a line of the decision changes."""
-    facts = [evidence.candidate, evidence.production, [condition.to_dict() for condition in conditions]]
+    facts: list[Any] = [evidence.candidate, evidence.production, [condition.to_dict() for condition in conditions]]
+    facts += [evidence.candidate_run] if evidence.candidate_run else []
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

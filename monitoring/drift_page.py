@@ -55,7 +55,9 @@ def _preface(summary: dict[str, Any]) -> str:
     if calibration["false_alarm_rate"] is None:
         lines.append(f"<p>Not measured: there are fewer than {MIN_SEASONS} past seasons with a complete reference.</p>")
     else:
-        alarms = ", ".join(f"{season}: {share:.0%}" for season, share in calibration["false_alarms"].items())
+        alarms = ", ".join(
+            f"{html.escape(season)}: {share:.0%}" for season, share in calibration["false_alarms"].items()
+        )
         power = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.0%}</td></tr>" for k, v in calibration["power"].items())
         lines += [
             f"<p>False alarms: {calibration['false_alarm_rate']:.1%} of {calibration['windows']} windows of past "
@@ -72,7 +74,7 @@ def _row(column: dict[str, Any]) -> str:
     figures = [column["mean_reference"], column["mean_window"], column["p_value"], column["threshold"]]
     cells = [
         html.escape(column["column"]),
-        column["kind"],
+        html.escape(column["kind"]),
         *("–" if value is None else f"{value:.2g}" for value in figures),
         f"missing in {column['missing']:.0%}" if missing else "drifted" if column["drifted"] else "no drift",
     ]

@@ -59,7 +59,7 @@ class ReportCollector(Collector):
                 continue
             except StorageUnavailableError:
                 storage_down = True
-            except (CorruptArtefactError, KeyError, TypeError, ValueError, AttributeError):
+            except Exception:  # a report of any other shape
                 readable.add_metric([report], 0)
                 continue
             readable.add_metric([report], float(not storage_down))
@@ -99,8 +99,8 @@ Rows = Iterable[tuple[tuple[str, ...], float | None]]
 def _gauge(name: str, documentation: str, labels: tuple[str, ...], rows: Rows) -> Metric:
     family = GaugeMetricFamily(name, documentation, labels=labels)
     for values, value in rows:
-        if value is not None:
-            family.add_metric(values, value)
+        if value is not None:  # what cannot be exposed must fail here, where it concerns one report only
+            family.add_metric([label.encode().decode() for label in values], float(value))
     return family
 
 
@@ -210,6 +210,10 @@ def _gate(document: dict[str, Any]) -> Iterator[Metric]:
     field_of_alias = {"staging": "candidate", "production": "production", "previous": "previous"}
     aliases = [((alias,), document.get(field)) for alias, field in field_of_alias.items()]
     yield _gauge("touchline_alias_version", "Registry version with the alias.", ("alias",), aliases)
+    if "undecided_production" in document:  # reports of earlier releases do not have it
+        undecided = float(document["undecided_production"] is not None)
+        help_text = "1 if no decision stands behind the version in production."
+        yield _gauge("touchline_production_undecided", help_text, (), [((), undecided)])
     waiting = _unix_time(document["waiting_since"])
     help_text = "Time since which only a person's approval is missing."
     yield _gauge("touchline_promotion_waiting_timestamp_seconds", help_text, (), [((), waiting)])

@@ -13,7 +13,6 @@ from typing import Any
 
 from features.errors import PromotionBlockedError
 from monitoring.conditions import (
-    MIN_MATCHES,
     Approval,
     Condition,
     Evidence,
@@ -21,9 +20,8 @@ from monitoring.conditions import (
     approved,
     compute_evidence_digest,
     evaluate_conditions,
-    format_difference,
 )
-from monitoring.performance import Difference
+from monitoring.sample_size import MIN_MATCHES
 from monitoring.settlement import require_unique
 
 QUALITY_CONDITIONS = (
@@ -100,29 +98,6 @@ def evaluate(evidence: Evidence) -> GateDecision:
     )
 
 
-def first_version_rejection(to_base_rate: Difference, to_plain_elo: Difference) -> str | None:
-    """Explain why the very first version may not go into production; None if it may.
-
-    The first version has no shadow forecasts and no predecessor, so its walk-forward evaluation decides: there, every
-    season is forecast by a model trained on earlier seasons. It must be significantly better than the base rate: the
-    whole 95 % interval of the paired RPS difference lies below zero, which a small sample cannot achieve. It must not
-    be significantly worse than plain Elo: the interval must not lie above zero. Unlike a successor, it need not be
-    better than plain Elo: on seven seasons, good models do not differ significantly from plain Elo, and without a first
-    version there are no forecasts at all.
-
-    Parameters
-    ----------
-    to_base_rate, to_plain_elo : paired RPS differences, model minus baseline, on the same matches.
-    """
-    if min(to_base_rate.n, to_plain_elo.n) < MIN_MATCHES:
-        return f"only {to_base_rate.n} evaluated matches, {MIN_MATCHES} are needed"
-    if to_base_rate.high is None or not to_base_rate.high < 0:
-        return f"not significantly better than the base rate: RPS difference {format_difference(to_base_rate)}"
-    if to_plain_elo.low is None or not to_plain_elo.low <= 0:
-        return f"significantly worse than plain Elo: RPS difference {format_difference(to_plain_elo)}"
-    return None
-
-
 def approve(
     decision: GateDecision, version: int, by: str, reason: str, at: datetime, seen_digest: str | None = None
 ) -> Approval:
@@ -160,7 +135,10 @@ def approve(
 
 
 def to_dict(
-    decision: GateDecision, now: datetime, before: Mapping[str, Any] | None = None, previous: int | None = None
+    decision: GateDecision,
+    now: datetime,
+    before: Mapping[str, Any] | None = None,
+    previous: int | None = None,
 ) -> dict[str, Any]:
     """Build the document `reports/gate.json`.
 

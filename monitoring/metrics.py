@@ -124,6 +124,20 @@ MODEL_VERSION = Gauge(
     multiprocess_mode="mostrecent",
     registry=PROCESS_REGISTRY,
 )
+UNREADABLE_TABLES = Gauge(
+    "touchline_unreadable_tables",
+    "Parts of a table of the lake (weeks, competitions) that the API could not read; it uses their last good versions.",
+    ["table"],
+    multiprocess_mode="mostrecent",
+    registry=PROCESS_REGISTRY,
+)
+CLOCK_SKEW = Gauge(
+    "touchline_clock_skew_seconds",
+    "Largest difference of a process's clock from the result store's, by kind of process; positive if it is ahead.",
+    ["process"],
+    multiprocess_mode="mostrecent",
+    registry=PROCESS_REGISTRY,
+)
 STAGE_DURATION = Histogram(
     "touchline_stage_duration_seconds",
     "Time of a prediction in the queue, computing features, and in the model.",
@@ -139,6 +153,18 @@ MODEL_RELOADS = Counter(
     "touchline_model_reloads",
     "Attempts to load a model version, by result; each poll of an unavailable registry counts as a failure.",
     ["result"],
+    registry=PROCESS_REGISTRY,
+)
+REFUSED_MESSAGES = Counter(
+    "touchline_refused_messages",
+    "Messages on the queue that no worker can run, by what is wrong with them.",
+    ["kind"],
+    registry=PROCESS_REGISTRY,
+)
+INVALID_RESULTS = Counter(
+    "touchline_invalid_results",
+    "Documents in the result store that are no results of ours, by kind of document.",
+    ["kind"],
     registry=PROCESS_REGISTRY,
 )
 SHED_REQUESTS = Counter(
@@ -166,6 +192,11 @@ def observe_model(model: str, version: int) -> None:
     """Record the version that the workers have in memory."""
     MODEL_LOADED.labels(model).set(1)
     MODEL_VERSION.labels(model).set(version)
+
+
+def observe_clock_skew(process: str, skews_seconds: Iterable[float]) -> None:
+    """Record the largest clock skew of the processes of a kind, `api` or `worker`; 0 if there is none."""
+    CLOCK_SKEW.labels(process).set(max(skews_seconds, key=abs, default=0.0))
 
 
 def observe_no_model(model: str) -> None:

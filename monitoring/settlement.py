@@ -26,7 +26,7 @@ from features import metrics
 from features.errors import InvalidInputError
 from features.forecast_schemas import FORECASTS, SCORES
 from features.io.store import week_of
-from features.matches import OUTCOMES, Status, as_known_at, outcomes
+from features.matches import OUTCOMES, Status, as_known_at, decided_on_pitch, outcomes
 
 Floats = NDArray[np.float64]
 
@@ -184,7 +184,7 @@ def base_rates(matches: pd.DataFrame, rows: pd.DataFrame) -> Floats:
     -------
     Shares in each row's competition; 1/3 each if it had no result by then.
     """
-    played = matches[matches["status"] == Status.PLAYED]
+    played = matches[decided_on_pitch(matches)]
     rates = np.full((len(rows), 3), 1 / 3)
     for (competition, through), group in rows.groupby(["competition", "trained_through"]):
         before = played[(played["competition"] == competition) & (played["kick_off"] <= through)]

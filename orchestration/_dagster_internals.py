@@ -3,13 +3,35 @@
 `tests/orchestration/test_dagster_internals.py` fails when Dagster changes any of it.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
+__all__ = [
+    "LAUNCHED",
+    "RUN_LOCATION",
+    "CheckRunHealthResult",
+    "WorkerStatus",
+    "check_history",
+    "free_pool_slots",
+    "processes_of_run",
+]
 
 RUN_LOCATION = {".dagster/repository": "__repository__@touchline"}
 """Tag of runs that were not launched through the code location of workspace.yaml.
 
 The page of a job lists only runs with this tag; Dagster sets it itself on the runs that it launches.
 """
+
+
+LAUNCHED = ".dagster/grpc_info"
+"""Tag of runs that the code server executes in processes of its own; Dagster's launcher sets it."""
+
+
+def free_pool_slots(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Free the places in pools that a run holds; the daemon does this too, but only minutes later."""
+    instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 def check_history(instance: dg.DagsterInstance, key: dg.AssetCheckKey, limit: int) -> list[tuple[str, bool]]:
@@ -20,3 +42,11 @@ def check_history(instance: dg.DagsterInstance, key: dg.AssetCheckKey, limit: in
     """
     records = instance.event_log_storage.get_asset_check_execution_history(key, limit)
     return [(record.run_id, record.status.value == "SUCCEEDED") for record in records]
+
+
+def processes_of_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[int, float]]:
+    """Number of each process that has worked on a run, and a Unix time at which it was alive."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        pid = entry.get_dagster_event().engine_event_data.metadata.get("pid")
+        if pid is not None:
+            yield int(str(pid.value)), entry.timestamp

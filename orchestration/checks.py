@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pandas as pd
 
+from monitoring.checks.result import describe_rows, with_origins
 from monitoring.checks.spec import Severity
 from monitoring.checks.suites import Suite, check_specs
 from orchestration.steps import rendering
@@ -54,17 +55,22 @@ CRITICAL = [spec.key for asset in SUITES for spec in specs(asset) if spec.blocki
 """Checks that must have passed for a promotion."""
 
 
-def verify(tables: Mapping[Suite, pd.DataFrame], as_of: datetime) -> Iterator[dg.AssetCheckResult]:
-    """Yield the result of every check, then raise dg.Failure if a critical one failed, so that nothing is published."""
+def verify(
+    tables: Mapping[Suite, pd.DataFrame], as_of: datetime, origins: Mapping[str, str] | None = None
+) -> Iterator[dg.AssetCheckResult]:
+    """Yield the result of every check, then raise dg.Failure if a critical one failed, so that nothing is published.
+
+    `origins` names the file and row of a match, by match_id.
+    """
     # Great Expectations takes seconds to import; only runs that publish tables need it.
     from monitoring.expectations import validate
 
     failed: list[str] = []
     for suite, table in tables.items():
-        for result in validate(suite, table, as_of):
+        for result in with_origins(validate(suite, table, as_of), origins or {}):
             yield _check_result(_ASSET_OF[suite], result)
             if result.blocks:
-                failed.append(f"{result.description} ({result.error or result.observed})")
+                failed.append(f"{result.description} ({describe_rows(result, 3)})")
     if failed:
         raise dg.Failure(f"not published; the previous table remains in use. Failed checks: {'; '.join(failed)}")
 

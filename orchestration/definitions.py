@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from features.io.environment import prepare_environment
 from orchestration.assets import (
     drift_report,
     forecasts,
@@ -56,6 +57,7 @@ def build(settings: PipelineSettings) -> dg.Definitions:
     )
 
 
-# The settings are read when this module is imported, because Dagster loads a code location by importing a module and
+# The environment is read when this module is imported, because Dagster loads a code location by importing a module and
 # looking for its `defs`: this import is the entry point.
+prepare_environment()
 defs = build(PipelineSettings())

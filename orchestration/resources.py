@@ -7,6 +7,7 @@ from typing import Any
 
 from features.io import sources
 from features.io.clock import Clock
+from features.io.installed_recipes import InstalledRecipes
 from features.io.registry import Registry
 from features.io.settings import Settings
 from features.io.sources import SourceResult
@@ -30,7 +31,7 @@ def resources(settings: PipelineSettings) -> dict[str, Any]:
     return {
         "settings": settings,
         "lake": Lake(settings.lake_root),
-        "registry": Registry(settings.mlflow_tracking_uri),
+        "registry": Registry(settings.mlflow_tracking_uri, InstalledRecipes(settings.recipes)),
         "clock": Clock(settings),
         "source": MatchSource(settings),
     }

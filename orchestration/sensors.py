@@ -18,6 +18,7 @@ from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, competit
 from orchestration.promotion.aliases import has_incomplete_promotion
 from orchestration.promotion.evidence import approval_of
 from orchestration.promotion.manual_jobs import rollback_production
+from orchestration.promotion.production_report import undecided_production
 from orchestration.promotion.retraining import FIRST_TRAINING_CONFIG, retraining_config, staging_busy
 from orchestration.promotion.retraining_triggers import (
     ALARM,
@@ -51,15 +52,21 @@ def promotion_sensor(
 ) -> dg.RunRequest | dg.SkipReason:
     """Requests a promotion when every condition of the published gate report has passed.
 
-    The run evaluates the gate again before it moves an alias.
+    The run evaluates the gate again before it moves an alias. A run is also requested after the alias `production` was
+    moved in MLflow, so that the gate report says so.
     """
     production, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
     if production is not None and has_incomplete_promotion(registry, lake):
         purpose = f"finish the change to version {production.version}"
         return request_once(context.instance, purpose, PROMOTION_RETRY_DELAY)
+    report = lake_tables.read_report(lake, report_files.PROMOTION_GATE)
+    undecided = undecided_production(registry, lake)
+    if report is not None and report.get("undecided_production") != undecided:
+        number = "no version" if production is None else f"version {production.version}"
+        purpose = f"report {number} in production, {'decided' if undecided is None else 'without a decision'}"
+        return request_once(context.instance, purpose, PROMOTION_RETRY_DELAY)
     if candidate is None:
         return dg.SkipReason("no version is staged")
-    report = lake_tables.read_report(lake, report_files.PROMOTION_GATE)
     if production is not None and production.version == candidate.version:
         return dg.SkipReason(f"version {candidate.version} is in production already")
     if report is None or report["candidate"] != candidate.version:

@@ -7,24 +7,19 @@ from datetime import date
 from pydantic import AliasChoices, Field
 
 from features.io.store import week_of
-from features.matrix import FeatureGroup
 from monitoring.conditions import Policy
 from orchestration.dagster_instance_settings import InstanceSettings
+from orchestration.evaluation_settings import EvaluationSettings
 from orchestration.partitions import FIRST_WEEK, WEEKS_AHEAD
 
 SEASON_START_MONTH = 7
 
 
-class PipelineSettings(InstanceSettings):
+class PipelineSettings(InstanceSettings, EvaluationSettings):
     """Settings of the pipeline, beside the shared ones."""
 
     promotion_policy: Policy = Field(
         Policy.MANUAL, description="manual: a person approves each promotion; auto: no approval is needed."
-    )
-    features: FeatureGroup = Field(
-        FeatureGroup.GOALS,
-        description="Model inputs: goals; shots (goals, shots and shots on target); or either with the "
-        "odds before the match, goals+odds or shots+odds. A change takes effect at the next training.",
     )
     forecast_horizon_weeks: int = Field(
         4, ge=0, le=WEEKS_AHEAD, description="Number of weeks to forecast after the current one."
@@ -33,10 +28,6 @@ class PipelineSettings(InstanceSettings):
         None,
         description="A day in the first week to forecast and score. Default: 2025-06-30; with TOUCHLINE_AS_OF in an "
         "earlier season, that season's first week. Past weeks are forecast only when TOUCHLINE_AS_OF is in the past.",
-    )
-    evaluation_first_season: int = Field(
-        2018,  # of the bundled data, three seasons after burn-in are left for training, and seven for evaluation
-        description="First season (its starting year) of the walk-forward evaluation.",
     )
     retraining_cool_down_days: int = Field(
         14, ge=0, description="Minimum number of days between two retrainings that alarms start."

@@ -6,7 +6,7 @@ Imports no web framework. A class may be renamed, because clients and stored res
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -72,16 +72,40 @@ class RequestTimeoutError(TouchlineError):
     code: ClassVar[str] = "too-slow"
 
 
+class UnsupportedMediaTypeError(TouchlineError):
+    """A request body in a media type or a content coding that the API does not read."""
+
+    code: ClassVar[str] = "unsupported-media-type"
+
+
 class UnauthorizedError(TouchlineError):
     """A missing or unknown API key."""
 
     code: ClassVar[str] = "unauthorised"
 
 
+class ForeignOriginError(TouchlineError):
+    """A request that may change something, sent by a web page of another origin."""
+
+    code: ClassVar[str] = "foreign-origin"
+
+
 class TaskFailedError(TouchlineError):
     """A task that no worker can finish, or that was revoked."""
 
     code: ClassVar[str] = "task-given-up"
+
+
+class MalformedMessageError(TaskFailedError):
+    """A message on the queue that is not one of our tasks. Its text names the part that is wrong."""
+
+    code: ClassVar[str] = "malformed-message"
+
+
+class InvalidResultError(TouchlineError):
+    """A stored result that is no result of ours. Its text names the part that is wrong."""
+
+    code: ClassVar[str] = "invalid-result"
 
 
 class IncompatibleWorkerError(TouchlineError):
@@ -95,10 +119,35 @@ class InvalidFieldError(TouchlineError):
 
     code: ClassVar[str] = "bad-field"
 
-    def __init__(self, message: str, field: str = "", suggestions: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, field: str = "", suggestions: Sequence[str] | Callable[[], Sequence[str]] = ()
+    ) -> None:
+        """`suggestions` may be a function, because a search for similar names takes longer than all else."""
         super().__init__(message)
         self.field = field
-        self.suggestions = list(suggestions)
+        self._suggestions = suggestions
+        self._joined: Sequence[InvalidFieldError] = ()
+
+    @property
+    def fields(self) -> Sequence[InvalidFieldError]:
+        """This error, or those of the fields that it joins."""
+        return self._joined or (self,)  # not an attribute: an error that refers to itself is garbage to collect
+
+    @property
+    def suggestions(self) -> list[str]:
+        """The known values that are most similar; looked up when first asked for."""
+        if callable(self._suggestions):
+            self._suggestions = self._suggestions()
+        return list(self._suggestions)
+
+    @classmethod
+    def joined(cls, errors: Sequence[InvalidFieldError]) -> InvalidFieldError:
+        """Return one error about all fields; the first error itself if it is the only one."""
+        if len(errors) == 1:
+            return errors[0]
+        error = cls("; ".join(str(each) for each in errors), errors[0].field, lambda: errors[0].suggestions)
+        error._joined = list(errors)
+        return error
 
 
 @dataclass(frozen=True)
@@ -124,7 +173,9 @@ _SPECS: Mapping[type[TouchlineError], ErrorSpec] = {
     UnknownTaskError: ErrorSpec(HTTPStatus.NOT_FOUND, ErrorKind.NOT_FOUND),
     PayloadTooLargeError: ErrorSpec(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ErrorKind.TOO_LARGE),
     RequestTimeoutError: ErrorSpec(HTTPStatus.REQUEST_TIMEOUT, ErrorKind.INVALID_INPUT),
+    UnsupportedMediaTypeError: ErrorSpec(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ErrorKind.INVALID_INPUT),
     UnauthorizedError: ErrorSpec(HTTPStatus.UNAUTHORIZED, ErrorKind.UNAUTHORISED),
+    ForeignOriginError: ErrorSpec(HTTPStatus.FORBIDDEN, ErrorKind.UNAUTHORISED),
     OverloadedError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.SHED),
     NoWorkersAvailableError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
     ClientDisconnectedError: ErrorSpec(HTTPStatus.REQUEST_TIMEOUT, ErrorKind.CLIENT_DISCONNECTED),
@@ -133,6 +184,8 @@ _SPECS: Mapping[type[TouchlineError], ErrorSpec] = {
     PredictionTimeoutError: ErrorSpec(HTTPStatus.GATEWAY_TIMEOUT, ErrorKind.TIMEOUT),
     IncompatibleWorkerError: ErrorSpec(HTTPStatus.SERVICE_UNAVAILABLE, ErrorKind.NO_WORKER),
     TaskFailedError: ErrorSpec(HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
+    MalformedMessageError: ErrorSpec(HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
+    InvalidResultError: ErrorSpec(HTTPStatus.INTERNAL_SERVER_ERROR, ErrorKind.INTERNAL),
 }
 _BY_CODE = {error_class.code: error_class for error_class in _SPECS}
 _CELERY_FAILURES = {"TaskRevokedError", "WorkerLostError", "TimeLimitExceeded"}

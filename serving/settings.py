@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsError
 
-from features.io.settings import Settings
+from features.errors import InvalidInputError
+from features.io.environment import prepare_environment
+from features.io.settings import Settings, split_list, validation_messages
+from serving.addresses import Address, parse_address
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\](:\d+)?|[^/?#@\s\[\]\"']+)/?", re.IGNORECASE)
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 class ServingSettings(Settings):
@@ -20,14 +30,26 @@ class ServingSettings(Settings):
     )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, description="Port the API listens on.")
+    api_root_path: str = Field(
+        "",
+        description="Path under which a reverse proxy publishes the API, such as /touchline. The proxy removes it from "
+        "requests; documents and links of the API contain it.",
+    )
     api_keys_file: Path | None = Field(None, description="File of `name:sha256` lines; default: no keys required.")
     api_processes: int = Field(1, gt=0, description="API processes that share the port.")
     max_connections: int = Field(900, gt=0, description="Maximum number of open connections of one API process.")
+    keep_alive_seconds: int = Field(
+        75,
+        gt=0,
+        description="Seconds for which an idle connection is kept: longer than the balancer in front keeps its own.",
+    )
     drain_file: Path | None = Field(
         None, description="While this file exists, the API is not ready and asks clients to reconnect; default: none."
     )
-    cors_origins: tuple[str, ...] = Field(
-        (), description="Origins that browsers may call the API from, as a JSON list."
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins of web pages that may call the API from a browser, separated by commas: "
+        "https://app.example,http://localhost:3000; * allows every page. Default: none.",
     )
     sync_timeout_seconds: float = Field(
         30.0, gt=0, description="Seconds that a synchronous request waits for its forecast."
@@ -69,24 +91,61 @@ class ServingSettings(Settings):
         description="OTLP/HTTP collector; default: no tracing.",
     )
 
-    @property
-    def results_url(self) -> str:
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, origins: object) -> object:
+        return split_list(origins)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what no browser sends as an origin: it would allow nothing, without notice."""
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin; expected origins separated by commas, such as "
+                    "https://app.example,http://localhost:3000, or *"
+                )
+        return tuple(origin.rstrip("/").lower() for origin in origins)
+
+    @field_validator("api_root_path")
+    @classmethod
+    def _check_root_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if path and not _ROOT_PATH.fullmatch(path):
+            raise ValueError("expected a path that begins with /, such as /touchline")
+        return path
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        _ = self.broker, self.results
+        return self
+
+    @cached_property
+    def broker(self) -> Address:
+        """Where the queue is."""
+        return parse_address("TOUCHLINE_BROKER_URL", self.broker_url)
+
+    @cached_property
+    def results(self) -> Address:
         """Where results are kept and announced."""
         if self.result_backend_url:
-            return redis_scheme(self.result_backend_url)
-        return self.celery_broker_url if not self.broker_is_amqp else "redis://127.0.0.1:6379/0"
-
-    @property
-    def broker_is_amqp(self) -> bool:
-        """True for RabbitMQ, False for Redis and Valkey."""
-        return self.broker_url.startswith(("amqp://", "amqps://", "pyamqp://"))
-
-    @property
-    def celery_broker_url(self) -> str:
-        """The broker's address in a scheme that kombu knows."""
-        return self.broker_url if self.broker_is_amqp else redis_scheme(self.broker_url)
+            address = parse_address("TOUCHLINE_RESULT_BACKEND_URL", self.result_backend_url)
+            if address.is_amqp:
+                raise InvalidInputError("setting TOUCHLINE_RESULT_BACKEND_URL: it must be a Valkey or a Redis")
+            return address
+        return Address(is_amqp=False, port=6379) if self.broker.is_amqp else self.broker
 
 
-def redis_scheme(url: str) -> str:
-    """The address with the scheme of Redis, whose protocol Valkey speaks."""
-    return url.replace("valkey://", "redis://", 1).replace("valkeys://", "rediss://", 1)
+def read_settings() -> ServingSettings:
+    """The settings of this process, whose environment is cleared of the variables of other projects.
+
+    If a setting or a variable cannot be used, the process ends with a sentence about each.
+    """
+    try:
+        prepare_environment()
+        return ServingSettings()
+    except InvalidInputError as error:
+        raise SystemExit(str(error)) from None
+    except (ValidationError, SettingsError) as error:
+        raise SystemExit("\n".join(validation_messages(error))) from None

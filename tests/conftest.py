@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from tests.support import ports
 
@@ -49,6 +51,29 @@ def require_or_skip(condition: object, reason: str) -> None:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"under CI this must not be skipped: {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _events_go_to_the_present_standard_error() -> Iterator[None]:
+    """Loggers kept from one test would write to what pytest captured for it, which is closed in the next one."""
+
+    def configure(**options: Any) -> None:
+        options |= {"cache_logger_on_first_use": False, "logger_factory": lambda *_: structlog.PrintLogger(sys.stderr)}
+        original(**options)
+
+    original = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", configure)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _files_are_readable_as_before() -> Iterator[None]:
+    """`touchline up`, called in the process of a test, makes new files readable for their owner only."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")
@@ -119,11 +144,15 @@ class Site:
     Files by path; `failures` answers that many requests with 503 first; `asked` records each request's status.
 
     `modified` makes it a site that knows no ETags but when its files changed; `drip` seconds lie before each byte.
+
+    `failure_headers` are sent with each 503; `answers` are sent as they are, by path: status, headers and body.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
         self.failures = 0
+        self.failure_headers: dict[str, str] = {}
         self.drip = 0.0
         self.modified = ""
         self.asked: list[tuple[str, int]] = []
@@ -154,11 +183,15 @@ def site() -> Iterator[Site]:
         def do_GET(self) -> None:
             asked = "If-Modified-Since" if state.modified else "If-None-Match"
             status, body = state.answer(self.path, self.headers.get(asked))
+            headers = state.failure_headers if status == 503 else {}
+            if status in (200, 304):
+                headers = dict([state.condition(self.path)])
+            if self.path in state.answers:
+                status, headers, body = state.answers[self.path]
             state.asked.append((self.path, status))
             self.send_response(status)
-            if status in (200, 304):
-                self.send_header(*state.condition(self.path))
-            self.send_header("Content-Length", str(len(body)))
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
             self.end_headers()
             try:
                 for byte in [body[i : i + 1] for i in range(len(body))] if state.drip else [body]:

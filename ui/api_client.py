@@ -63,6 +63,10 @@ class UnexpectedResponseError(ApiError):
     """The API failed with an undocumented error (any other 5xx), or its response does not match the models here."""
 
 
+_NO_PROXY_ON_LOOPBACK: dict[str, httpx.BaseTransport | None] = {
+    f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")
+}
+"""A proxy of the environment does not know the services of this machine."""
 _ERROR_OF_STATUS: dict[int, type[ApiError]] = {
     401: UnauthorizedError,
     403: UnauthorizedError,
@@ -80,7 +84,9 @@ class ApiClient:
         headers = {"X-API-Key": api_key} if api_key else {}
         self.base_url = base_url
         self.timeout = timeout
-        self._http = httpx.Client(base_url=base_url, timeout=timeout, headers=headers, follow_redirects=True)
+        self._http = httpx.Client(
+            base_url=base_url, timeout=timeout, headers=headers, follow_redirects=True, mounts=_NO_PROXY_ON_LOOPBACK
+        )
 
     def matches(
         self,

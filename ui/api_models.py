@@ -67,11 +67,17 @@ class Match(ApiModel):
     season: str
     matchday: int | None = None
     kick_off: datetime
+    kick_off_precision: str = "time"  # "day": the time is a placeholder
     home_team: str
     away_team: str
     status: str
     score: Score | None = None
     forecast: Forecast | None = None
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the time of the kick-off is known, and not only its day."""
+        return self.kick_off_precision == "time"
 
     @property
     def favourite_won(self) -> bool | None:
@@ -254,8 +260,17 @@ class SeasonTable(ApiModel):
     features_as_of: datetime
     complete: bool = True
     places_known: bool = True
+    caveats: list[str] = Field(default_factory=list)
     places: list[Zone] = []
     items: list[TableRow]
+
+
+class ProvisionalModel(ApiModel):
+    """Why the version in production is provisional, and how many matches it was judged by and still needs."""
+
+    reason: str
+    matches: int
+    missing: int
 
 
 class ModelInfo(ApiModel):
@@ -269,6 +284,7 @@ class ModelInfo(ApiModel):
     features: list[str] = []
     tags: dict[str, str] = {}
     workers: int | None = None
+    provisional: ProvisionalModel | None = None
     other_versions: list[int] = []
 
 

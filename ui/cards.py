@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from ui import formatting
 from ui.api_models import OUTCOMES, Forecast, Match, Probabilities
+from ui.markdown_text import as_text
 
 LEGEND = (
     '<div class="tl-legend"><span class="tl-key tl-key-home">home win</span>'
@@ -88,10 +89,12 @@ def match_row(match: Match, timezone: tzinfo) -> str:
         if match.forecast
         else f'<span class="tl-none">{"no forecast" if match.score else "no forecast yet"}</span>'
     )
+    hint, time = formatting.utc_date_and_time(match.kick_off), formatting.time_of_day(match.kick_off, timezone)
+    if not match.has_time:
+        hint, time = "The time of the kick-off is unknown", ""
     return (
         f'<a class="tl-match" href="{escape(match_url(match))}" target="_self">'
-        f'<span class="tl-time" title="{formatting.utc_date_and_time(match.kick_off)}">'
-        f"{formatting.time_of_day(match.kick_off, timezone)}</span>"
+        f'<span class="tl-time" title="{hint}">{time}</span>'
         f'<span class="tl-club tl-club-home{" tl-won" if outcome == "home" else ""}">{escape(match.home_team)}</span>'
         f'<span class="tl-score{"" if match.score else " tl-score-none"}">{score}</span>'
         f'<span class="tl-club{" tl-won" if outcome == "away" else ""}">{escape(match.away_team)}</span>'
@@ -123,10 +126,11 @@ def _rows(matches: list[Match], timezone: tzinfo) -> str:
 def headline_card(match: Match, timezone: tzinfo) -> str:
     """Draw the heading of the match page: both clubs with the score or the kick-off time between them."""
     time = formatting.time_of_day(match.kick_off, timezone)
-    middle = f"{match.score.home} – {match.score.away}" if match.score else time
+    middle = f"{match.score.home} – {match.score.away}" if match.score else time if match.has_time else "v"
     below = "full time" if match.score else {"scheduled": "kick-off"}.get(match.status, match.status)
-    parts = [formatting.long_date(match.kick_off, timezone), f"{time} {formatting.timezone_name(timezone)}"]
-    if not formatting.equals_utc(timezone, [match.kick_off]):
+    parts = [formatting.long_date(match.kick_off, timezone)]
+    parts.append(f"{time} {formatting.timezone_name(timezone)}" if match.has_time else "time unknown")
+    if match.has_time and not formatting.equals_utc(timezone, [match.kick_off]):
         parts.append(formatting.utc_date_and_time(match.kick_off))
     if match.matchday:
         parts.append(f"matchday {match.matchday}")
@@ -143,7 +147,11 @@ def forecast_sentence(match: Match) -> str:
     if match.forecast is None:
         return ""
     percents = whole_percents(match.forecast.probabilities)
-    names = {"home": f"{match.home_team} to win", "draw": "a draw", "away": f"{match.away_team} to win"}
+    names = {
+        "home": f"{as_text(match.home_team)} to win",
+        "draw": "a draw",
+        "away": f"{as_text(match.away_team)} to win",
+    }
     favourite = match.forecast.predicted_outcome
     sentence = f"Most likely: **{names[favourite]}**, {percents[OUTCOMES.index(favourite)]}%."
     if match.score is None:
@@ -158,7 +166,7 @@ def forecast_sentence(match: Match) -> str:
 def provenance(forecast: Forecast, timezone: tzinfo) -> str:
     """Name the model, the last match it was trained on, the last result it used and the date of publication."""
     parts = [
-        f"{forecast.model.name} version {forecast.model.version}",
+        f"{as_text(forecast.model.name)} version {forecast.model.version}",
         f"trained on matches up to {formatting.short_date(forecast.model.trained_through, timezone)}",
         f"uses results up to {formatting.short_date(forecast.features_as_of, timezone)}",
     ]

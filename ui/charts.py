@@ -1,4 +1,7 @@
-"""Altair charts. Home, draw and away have the colours of style.css."""
+"""Altair charts. Home, draw and away have the colours of style.css.
+
+The description of a chart is its name for a screen reader.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,9 @@ def reliability(curve: list[CurvePoint], title: str, colour: str) -> alt.LayerCh
     dots = base.mark_circle(opacity=1).encode(
         y=happened, size=alt.Size("n:Q", legend=None, scale=alt.Scale(range=[40, 260]))
     )
-    chart: alt.LayerChart = alt.LayerChart(layer=[diagonal, bars, dots]).properties(height=250, title=title)
+    chart: alt.LayerChart = alt.LayerChart(layer=[diagonal, bars, dots]).properties(
+        height=250, title=title, description=f"Calibration of {title}: forecast and observed frequency"
+    )
     return chart
 
 
@@ -81,7 +86,7 @@ def score_trend(weeks: list[PerformanceWeek]) -> alt.Chart:
                 alt.Tooltip("rps:Q", title="mean RPS so far", format=".4f"),
             ],
         )
-        .properties(height=300)
+        .properties(height=300, description="Mean RPS so far by week and forecaster; lower is better")
     )
     return chart
 
@@ -110,7 +115,11 @@ def rps_differences(against: dict[str, Comparison]) -> alt.LayerChart:
         x2="high:Q",
     )
     mean = base.mark_circle(size=130, color=MODEL, opacity=1).encode(x="mean:Q")
-    chart: alt.LayerChart = alt.LayerChart(layer=[zero, interval, mean], height=50 + 42 * len(rows))
+    chart: alt.LayerChart = alt.LayerChart(
+        layer=[zero, interval, mean],
+        height=50 + 42 * len(rows),
+        description="RPS difference to each baseline with its 95% interval; below zero Touchline is better",
+    )
     return chart
 
 
@@ -135,7 +144,7 @@ def rating_history(history: list[Rating], home: str, away: str) -> alt.Chart:
                 alt.Tooltip("elo:Q", format=".0f"),
             ],
         )
-        .properties(height=260)
+        .properties(height=260, description=f"Elo of {home} and {away} before each of their matches")
     )
     return chart
 
@@ -175,6 +184,6 @@ def drift_trend(weeks: list[DriftSummary]) -> alt.Chart:
                 "matches:Q",
             ],
         )
-        .properties(height=260)
+        .properties(height=260, description="Share of drifted columns by week")
     )
     return chart

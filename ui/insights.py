@@ -6,6 +6,7 @@ from html import escape
 from math import exp
 
 from ui.api_models import Explanation, Insight, Match
+from ui.markdown_text import as_text
 
 RATINGS = {
     "elo": ("Results", "Elo ratings: every result counts, clear wins more, adjusted for the opponent"),
@@ -87,8 +88,10 @@ def sparse_history_warning(insight: Insight, match: Match) -> str:
     if not insight.sparse_history_clubs:
         return ""
     clubs = ((match.home_team, insight.matches_rated.home), (match.away_team, insight.matches_rated.away))
-    counts = " and ".join(f"{count or 'no'} {'match' if count == 1 else 'matches'} of {club}" for club, count in clubs)
-    rated_as_promoted = " and ".join(insight.sparse_history_clubs)
+    counts = " and ".join(
+        f"{count or 'no'} {'match' if count == 1 else 'matches'} of {as_text(club)}" for club, count in clubs
+    )
+    rated_as_promoted = " and ".join(map(as_text, insight.sparse_history_clubs))
     return (
         f"**Little data.** When this forecast was made, the data had {counts}. The forecast treats {rated_as_promoted} "
         "like a typical promoted club, so it is rough and the first results will change it quickly."

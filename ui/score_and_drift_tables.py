@@ -33,7 +33,7 @@ def column_label(column: str) -> str:
 def score_table(scores: Mapping[str, Scores]) -> str:
     """One row per forecaster with its mean scores."""
     head = (
-        '<tr><th></th><th class="tl-num tl-wide">Matches</th>'
+        '<tr><th>Forecaster</th><th class="tl-num tl-wide">Matches</th>'
         '<th class="tl-num" title="Ranked probability score; 0 is perfect">RPS</th>'
         '<th class="tl-num" title="0 is perfect">Log loss</th>'
         '<th class="tl-num" title="Brier score; 0 is perfect">Brier</th>'
@@ -51,7 +51,7 @@ def score_table(scores: Mapping[str, Scores]) -> str:
 def drift_table(columns: list[DriftColumn]) -> str:
     """One row per compared column, grouped into model inputs and forecasts."""
     head = (
-        '<tr><th></th><th class="tl-num" title="Mean of the reference">Reference</th>'
+        '<tr><th>Column</th><th class="tl-num" title="Mean of the reference">Reference</th>'
         '<th class="tl-num" title="Mean of the window">Window</th>'
         '<th class="tl-num" title="Probability of a difference at least this large by chance alone">p-value</th>'
         '<th class="tl-num tl-wide" title="Below this p-value the column counts as drifted">Threshold</th>'

@@ -9,11 +9,12 @@ from ui.formatting import percentage
 
 
 def season_table(forecast: SeasonTable) -> str:
-    """One row per club, ordered by expected points, with a column for each zone of this competition's table."""
-    rows = sorted(forecast.items, key=lambda row: -row.expected_points)
+    """One row per club in the order of the API, with a column for each zone of this competition's table."""
+    rows = forecast.items
     edges = {zone.last if zone.first == 1 else zone.first - 1 for zone in forecast.places if zone.kind != "title"}
     head = (
-        '<tr><th></th><th>Club</th><th class="tl-num tl-wide" title="matches played">Played</th>'
+        '<tr><th title="place in the simulated table">#</th><th>Club</th>'
+        '<th class="tl-num tl-wide" title="matches played">Played</th>'
         '<th class="tl-num tl-wide" title="points so far">Points</th>'
         '<th class="tl-num" title="final points, mean of the simulations">Expected</th>'
         f"{''.join(_heading(zone, len(rows)) for zone in forecast.places)}"

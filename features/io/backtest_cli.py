@@ -128,8 +128,8 @@ def read(folder: Path, competitions: Sequence[str] | None = None) -> pd.DataFram
             years = path.stem.split("_")[1]
             season = f"{'19' if years > '80' else '20'}{years[:2]}-{years[2:]}"
             division = str(competition.football_data)
-            table, _, _ = football_data.parse(path.read_bytes(), path.name, competition.slug, season, division)
-            tables.append(table)
+            parsed = football_data.parse(path.read_bytes(), path.name, competition.slug, season, division)
+            tables.append(parsed.matches)
     return pd.concat(tables, ignore_index=True).sort_values(["kick_off", "match_id"], ignore_index=True)
 
 

@@ -9,13 +9,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.errors import ModelUnavailableError
+from features.errors import InvalidInputError, ModelUnavailableError
+from features.io import model_artefact
+from features.io.environment import remove_foreign_variables
+from features.io.installed_recipes import InstalledRecipes
+
+if TYPE_CHECKING:
+    from features.recipes import Recipe
 
 MODEL_NAME = "match-outcome"
 STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
@@ -47,8 +53,24 @@ class ModelVersion:
 
     @property
     def trained_through(self) -> datetime:
-        """Kick-off of the last match that the model was fitted on."""
-        return datetime.fromisoformat(self.tags["trained_through"])
+        """Kick-off of the last match that the model was fitted on.
+
+        Raises
+        ------
+        ModelUnavailableError
+            If the tag is missing or no timestamp with a time zone: training did not register this version.
+        """
+        tag = self.tags.get("trained_through", "")
+        try:
+            through = datetime.fromisoformat(tag)
+        except ValueError:
+            through = None
+        if through is None or through.tzinfo is None:
+            raise ModelUnavailableError(
+                f"version {self.version} of {self.name} cannot be used: its tag trained_through is {tag!r}, not a "
+                "timezone-aware timestamp; the job train_model sets it"
+            )
+        return through
 
 
 @dataclass(frozen=True)
@@ -91,6 +113,7 @@ class TrainingRun:
     dataset_source : where they come from.
     tags : tags of the run and of the version.
     documents : texts by path of the artefact.
+    trusted_types : import paths of the types inside the estimator that its recipe trusts.
     """
 
     estimator: Any
@@ -101,16 +124,26 @@ class TrainingRun:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     documents: Mapping[str, str] = field(default_factory=dict)
+    summary: str = "training"
+    """What the run is, in a few words; its name is the version and this."""
+    trusted_types: tuple[str, ...] = ()
 
 
 class Registry:
     """Versions of the model `match-outcome` on a tracking server or in a database file.
 
     Every method raises `ModelUnavailableError` if the registry does not respond.
+
+    Parameters
+    ----------
+    recipes : recipes of this process; a version that was made by another one is not loaded. Default: those that are
+        built in or installed as entry points.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, recipes: InstalledRecipes | None = None) -> None:
+        remove_foreign_variables()  # `MLFLOW_RUN_ID`, for example, would log our training to a run of another project
         self.tracking_uri = tracking_uri
+        self._recipes = recipes or InstalledRecipes()
 
     def register(self, training: TrainingRun, experiment: str = MODEL_NAME) -> ModelVersion:
         """Log a training run, register its model and give the new version the alias `staging`."""
@@ -123,13 +156,14 @@ class Registry:
         def log() -> ModelVersion:
             mlflow.set_tracking_uri(self.tracking_uri)
             self._select_experiment(experiment)
-            with mlflow.start_run(tags=dict(training.tags)) as run:
+            with mlflow.start_run(run_name=training.summary, tags=dict(training.tags)) as run:
                 mlflow.log_params(dict(training.params))
                 mlflow.log_metrics(dict(training.metrics))
                 for path, text in training.documents.items():
                     mlflow.log_text(text, path)
-                data = from_pandas(training.dataset, source=training.dataset_source, name="match_features")
-                mlflow.log_input(data, context="training")
+                if len(training.dataset):  # MLflow cannot describe a table without rows
+                    data = from_pandas(training.dataset, source=training.dataset_source, name="match_features")
+                    mlflow.log_input(data, context="training")
                 with tempfile.TemporaryDirectory() as folder:  # a copy: the table is overwritten every day
                     training.dataset.to_parquet(Path(folder, DATASET), compression="zstd", index=False)
                     mlflow.log_artifact(str(Path(folder, DATASET)))
@@ -142,13 +176,11 @@ class Registry:
                     pyfunc_predict_fn="predict_proba",
                     registered_model_name=MODEL_NAME,
                     pip_requirements=["scikit-learn", "skops", "numpy", "pandas"],
-                    skops_trusted_types=list(TRUSTED_TYPES),
+                    skops_trusted_types=[*TRUSTED_TYPES, *training.trusted_types],
                 )
                 version = int(info.registered_model_version)
-                client = self._client()
-                for key, value in {**training.tags, "run_id": run.info.run_id}.items():
-                    client.set_model_version_tag(MODEL_NAME, str(version), key, value)
-                client.set_registered_model_alias(MODEL_NAME, STAGING, str(version))
+                mlflow.set_tag("mlflow.runName", f"version {version}: {training.summary}")
+                self._stage(version, {**training.tags, "run_id": run.info.run_id})
             registered = self.version(version)
             if registered is None:
                 raise ModelUnavailableError(
@@ -157,6 +189,28 @@ class Registry:
             return registered
 
         return self._call_server(log)
+
+    def _stage(self, version: int, tags: Mapping[str, str]) -> None:
+        """Give a new version its tags and the alias; if that fails, for example on a full disk, remove the version.
+
+        A version without its tags could be neither compared nor loaded, but every list of versions would have it.
+        """
+        client = self._client()
+        try:
+            for key, value in {**tags, model_artefact.DIGEST_TAG: self._file_digest(version)}.items():
+                client.set_model_version_tag(MODEL_NAME, str(version), key, value)
+            client.set_registered_model_alias(MODEL_NAME, STAGING, str(version))
+        except BaseException:
+            client.delete_model_version(MODEL_NAME, str(version))
+            raise
+
+    @staticmethod
+    def _file_digest(version: int) -> str:
+        import mlflow.artifacts
+
+        uri = f"models:/{MODEL_NAME}/{version}/{model_artefact.FILE}"
+        with tempfile.TemporaryDirectory(prefix="touchline-model-") as folder:
+            return model_artefact.digest(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
 
     def by_alias(self, alias: str) -> ModelVersion | None:
         """Return the version with an alias; None if no version has it."""
@@ -201,26 +255,50 @@ class Registry:
         return self._call_server(search)
 
     def load(self, version: ModelVersion) -> LoadedModel:
-        """Load a version's estimator and the column order of its signature."""
+        """Load a version's estimator and the column order of its signature.
+
+        Nothing but types of this package, or of the installed recipe that made the version, is loaded, whatever the
+        artefact says: see `features.io.model_artefact`.
+        """
 
         def fetch() -> LoadedModel:
-            import mlflow.artifacts
-            import mlflow.sklearn
-
-            mlflow.set_tracking_uri(self.tracking_uri)
-            uri = f"models:/{MODEL_NAME}/{version.version}"
             # Without a folder of our own, MLflow downloads the model twice and keeps both copies.
             with tempfile.TemporaryDirectory(prefix="touchline-model-") as folder:
-                path = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
-                columns = tuple(mlflow.models.get_model_info(path).signature.inputs.input_names())
-                return LoadedModel(version, mlflow.sklearn.load_model(path), columns)
+                columns, file = self._download(version, folder)
+                recipe = self._recipe_of(version)
+                estimator = model_artefact.load(file, version.tags.get(model_artefact.DIGEST_TAG), recipe)
+                return LoadedModel(version, estimator, columns)
 
-        return self._call_server(fetch)
+        try:
+            return self._call_server(fetch)
+        except ModelUnavailableError as error:
+            raise ModelUnavailableError(f"version {version.version} of {MODEL_NAME} was not loaded: {error}") from error
+
+    def _recipe_of(self, version: ModelVersion) -> Recipe | None:
+        """Return the recipe that made a version, None if it is the platform's own model."""
+        name = version.tags.get(model_artefact.RECIPE_TAG)
+        try:
+            return self._recipes.get(name) if name else None
+        except InvalidInputError as error:
+            raise ModelUnavailableError(f"the code that made it is missing or broken here: {error}") from error
+
+    def _download(self, version: ModelVersion, folder: str) -> tuple[tuple[str, ...], Path]:
+        """Download a version's columns and file, after a look at their sizes; nothing is loaded yet."""
+        import mlflow.artifacts
+
+        mlflow.set_tracking_uri(self.tracking_uri)
+        uri = f"models:/{MODEL_NAME}/{version.version}"
+        files = {Path(file.path).name: file.file_size for file in mlflow.artifacts.list_artifacts(artifact_uri=uri)}
+        for size in files.values():
+            model_artefact.check_size(size)
+        columns = _read_description(mlflow.artifacts.download_artifacts(f"{uri}/MLmodel", dst_path=folder))
+        file = mlflow.artifacts.download_artifacts(f"{uri}/{model_artefact.FILE}", dst_path=folder)
+        return columns, Path(file)
 
     @staticmethod
     def preload() -> None:
         """Import the modules that `load` needs, so that processes forked afterwards load in a fraction of the time."""
-        for module in ("mlflow.sklearn", "skops.io", "features.models"):
+        for module in ("mlflow.artifacts", "mlflow.models", "skops.io", "features.models"):
             importlib.import_module(module)
 
     def set_alias(self, alias: str, version: int) -> None:
@@ -280,6 +358,19 @@ class Registry:
                 _close_connections()
                 reason = f"something other than MLflow's API answered; its connection was closed: {reason}"
             raise ModelUnavailableError(f"model registry at {self.tracking_uri}: {reason}") from error
+
+
+def _read_description(path: str) -> tuple[str, ...]:
+    """Return the columns of a model from MLflow's description of it, if the model is stored in our format."""
+    from mlflow.models import Model
+
+    try:
+        description = Model.load(path)
+        columns = tuple(description.signature.inputs.input_names())
+    except Exception as error:  # whatever an unusable document leads to
+        raise ModelUnavailableError(f"its description is unusable: {error!r}"[:300]) from error
+    model_artefact.check_format(description.flavors)
+    return columns
 
 
 class _ForeignResponseError(Exception):

@@ -10,19 +10,19 @@ from features.teams import suggest
 PREFIX = "TOUCHLINE_"
 
 _SHARED = """
-aliases as_of competitions files files_columns first_season football_data_url home lake mlflow_tracking_uri
-openfootball_url s3_endpoint seed source
+aliases as_of competitions files files_columns first_season football_data_url formats home lake mlflow_tracking_uri
+openfootball_url recipes require_promotion_decision rulings s3_endpoint seed source
 """
 _PIPELINE = """
 dagster_storage_url evaluation_first_season features first_published_week forecast_horizon_weeks k8s_step_pods
 max_alarm_retrainings promotion_policy public_api_url retraining_cool_down_days run_first_pipeline
 """
-_LOCAL = "api_port broker_url dagster_port dagster_storage_url mlflow_port result_backend_url ui_port"
+_LOCAL = "api_port broker_url dagster_port dagster_storage_url mlflow_port result_backend_url ui_host ui_port"
 _SERVING = """
-api_host api_keys_file api_port api_processes broker_url catalogue_refresh_seconds cors_origins drain_file heartbeat_dir
-http_io_timeout_seconds log_level max_body_bytes max_connections max_queue_length model_poll_seconds otlp_endpoint
-result_backend_url result_ttl_seconds shed_above_wait_seconds sync_timeout_seconds visibility_timeout_seconds
-worker_batch_size worker_concurrency worker_metrics_port
+api_host api_keys_file api_port api_processes api_root_path broker_url catalogue_refresh_seconds cors_origins
+drain_file heartbeat_dir http_io_timeout_seconds keep_alive_seconds log_level max_body_bytes max_connections
+max_queue_length model_poll_seconds otlp_endpoint result_backend_url result_ttl_seconds shed_above_wait_seconds
+sync_timeout_seconds visibility_timeout_seconds worker_batch_size worker_concurrency worker_metrics_port
 """
 _UI = "api_key api_timeout_seconds api_url dagster_url grafana_url mlflow_url predict_timeout_seconds"
 SETTINGS_CLASSES = {

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from features.errors import InvalidInputError
+from features.io.installed_recipes import REFERENCE
 from features.io.setting_names import PREFIX, renamed_variables
 
 
@@ -51,13 +52,25 @@ class Settings(BaseSettings):
         description="openfootball/football.json or a mirror.",
     )
     files: Path | None = Field(None, description="Your own matches: a CSV or parquet file, or a folder of them.")
-    files_columns: dict[str, str] = Field(
-        {}, description='The names of your columns, as JSON: {"home_team": "Home", "kick_off": "Date"}.'
+    files_columns: dict[str, str | dict[str, str]] = Field(
+        {},
+        description="The names of your columns, or constants after =, as JSON, also for some files alone: "
+        '{"home_team": "Home", "season": "=2024-25", "ARG*.csv": {"competition": "=arg-superliga"}}.',
     )
     aliases: Path | None = Field(
         None,
         description="Your own aliases of clubs, in addition to the known ones: a CSV with the columns country (or "
         "competition), alias, canonical.",
+    )
+    rulings: Path | None = Field(
+        None,
+        description="Points deductions and other rulings, in addition to the known ones: a CSV with the columns "
+        "competition, season, club, points, decided, reason.",
+    )
+    formats: str | None = Field(
+        None,
+        description="Formats of your own competitions, as JSON by slug or the path of a JSON file: "
+        '{"atl-island-league": {"meetings": 1, "down": 2}}.',
     )
     competitions: Annotated[tuple[str, ...], NoDecode] = Field(
         ("eng-premier-league",), description="Competitions to follow, separated by commas."
@@ -66,6 +79,16 @@ class Settings(BaseSettings):
         None, description="Time to forecast from; default: now, or a time within 2025/26 with the bundled data."
     )
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking server and model registry.")
+    require_promotion_decision: bool = Field(
+        False,
+        description="Forecast only with versions that the promotion gate or a rollback put into production. If the "
+        "alias was moved in MLflow, the version of the last decision is used.",
+    )
+    recipes: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Models of your own that can be trained, as package.module:factory, separated by commas. Pipeline "
+        "and workers need their code.",
+    )
     seed: int = Field(20140816, description="Seed of everything random.")
 
     @model_validator(mode="before")
@@ -75,10 +98,17 @@ class Settings(BaseSettings):
             raise InvalidInputError("; ".join(sentences))
         return values
 
-    @field_validator("competitions", mode="before")
+    @field_validator("competitions", "recipes", mode="before")
     @classmethod
     def _split(cls, names: object) -> object:
-        return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names
+        return split_list(names)
+
+    @field_validator("recipes")
+    @classmethod
+    def _check_references(cls, references: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [reference for reference in references if not REFERENCE.fullmatch(reference)]:
+            raise ValueError(f"expected package.module:factory, got {wrong[0]!r}")
+        return references
 
     @field_validator("as_of")
     @classmethod
@@ -98,15 +128,25 @@ class Settings(BaseSettings):
         return f"{root}{'&' if '?' in root else '?'}endpoint_override={quote(host)}&scheme={scheme}"
 
 
+def split_list(setting: object) -> object:
+    """Split a text at its commas, without blanks and repetitions; any other value stays for pydantic to check."""
+    if not isinstance(setting, str):
+        return setting
+    return tuple(dict.fromkeys(part.strip() for part in setting.split(",") if part.strip()))
+
+
 def validation_messages(error: ValidationError | SettingsError) -> list[str]:
     """Return one sentence for each setting that failed validation."""
     if isinstance(error, SettingsError):  # raised for malformed JSON; it names the field only in its text
         field = str(error).partition('"')[2].partition('"')[0]
         return [f"setting {PREFIX}{field.upper()}={os.environ.get(PREFIX + field.upper())!r}: expected JSON"]
-    return [
-        f"setting {PREFIX}{'_'.join(map(str, detail['loc'])).upper()}={detail['input']!r}: {_expectation(detail)}"
-        for detail in error.errors()
-    ]
+    sentences: dict[str, str] = {}
+    for detail in error.errors():
+        field, *place = map(str, detail["loc"])
+        inside = f" (in {place[0]!r})" if place else ""
+        sentence = f"setting {PREFIX}{field.upper()}={detail['input']!r}{inside}: {_expectation(detail)}"
+        sentences.setdefault(field, sentence)
+    return list(sentences.values())
 
 
 def _expectation(detail: ErrorDetails) -> str:
@@ -121,6 +161,16 @@ def apply_defaults(settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         if name.startswith(PREFIX):
             os.environ.setdefault(name, value)
+
+
+def use_home_for_compiled_code(home: Path) -> None:
+    """Keep numba's compiled functions in the home of a run if the folder of the code is read-only.
+
+    Otherwise numba writes below HOME, and fails if it may not. An environment that names a folder keeps it.
+    """
+    code = Path(__file__).resolve().parents[1] / "ratings"
+    if not os.access(code, os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(home.absolute() / "numba"))
 
 
 def is_set(fields: Iterable[str]) -> bool:

@@ -7,26 +7,32 @@ flushed next to the old one, then renamed over it. On S3, an object appears when
 from __future__ import annotations
 
 import contextlib
-import io
+import fcntl
 import json
 import os
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs
 
 from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
+from features.io import parquet_files
+from features.io.s3_objects import S3Objects
 
 ABANDONED_AFTER = 3600
 """Seconds after which an unfinished file is considered abandoned by its writer."""
+
+_LOCK = ".lock"
+"""File in a table's folder that a process locks while it replaces a partition; it is not listed, and never deleted."""
+_ATTEMPTS = 20
+"""How often a change is made again because another writer was faster, before the storage is considered broken."""
 
 
 def week_of(moment: datetime | date) -> str:
@@ -64,10 +70,33 @@ class Lake:
 
     def write_table(self, name: str, partition: str, frame: pd.DataFrame, schema: pa.Schema | None = None) -> None:
         """Publish one partition of a table, atomically."""
-        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-        sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd")
-        self.write_bytes(self._table_path(name, partition), sink.getvalue())
+        self.write_bytes(self._table_path(name, partition), _encode(frame, schema))
+
+    def update_table(
+        self,
+        name: str,
+        partition: str,
+        change: Callable[[pd.DataFrame], pd.DataFrame | None],
+        schema: pa.Schema,
+        read_schema: pa.Schema | None = None,
+    ) -> None:
+        """Replace one partition by what `change` makes of it; no write of another process in between is lost.
+
+        Parameters
+        ----------
+        change : called with the published partition, empty if there is none; None leaves it as it is. It is called
+            again if another process published meanwhile.
+        schema : of the partition that is written.
+        read_schema : columns that the published partition must have; default: `schema`.
+        """
+        path, required = self._table_path(name, partition), read_schema or schema
+
+        def rewrite(content: bytes | None) -> bytes | None:
+            published = required.empty_table() if content is None else self._decode(path, content, schema=required)
+            frame = change(self._to_pandas(path, published))
+            return None if frame is None else _encode(frame, schema)
+
+        self.update_bytes(path, rewrite)
 
     def read_table(
         self, name: str, partition: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
@@ -81,20 +110,31 @@ class Lake:
         CorruptArtefactError
             If it cannot be read, or lacks a column of `schema`.
         """
-        frame: pd.DataFrame = self.read_arrow(name, partition, columns, schema).to_pandas()
-        return frame
+        table = self.read_arrow(name, partition, columns, schema)
+        return self._to_pandas(self._table_path(name, partition), table)
 
     def read_arrow(
         self, name: str, partition: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
     ) -> pa.Table:
         """Read one partition as an Arrow table, with a fraction of the memory of `read_table` and the same errors."""
         path = self._table_path(name, partition)
-        raw = self.read_bytes(path)
+        return self._decode(path, self.read_bytes(path), columns, schema)
+
+    def _decode(
+        self, path: str, content: bytes, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+    ) -> pa.Table:
         try:
-            table = pq.read_table(io.BytesIO(raw), columns=list(columns) if columns else None)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise CorruptArtefactError(f"{self.root}/{path} is not readable as parquet: {error}") from error
+            table = parquet_files.decode(content, columns)
+        except CorruptArtefactError as error:
+            raise CorruptArtefactError(f"{self.root}/{path}: {error}") from error
         return table if schema is None else self._cast_to_schema(table, schema, path, whole=columns is None)
+
+    def _to_pandas(self, path: str, table: pa.Table) -> pd.DataFrame:
+        try:
+            frame: pd.DataFrame = table.to_pandas()
+        except Exception as error:  # damaged types and metadata raise KeyError, TypeError and others
+            raise CorruptArtefactError(f"{self.root}/{path} is not readable as a table: {error}") from error
+        return frame
 
     def _cast_to_schema(self, table: pa.Table, schema: pa.Schema, path: str, whole: bool) -> pa.Table:
         """Cast a table to the schema; raises CorruptArtefactError if a column is missing or cannot be cast."""
@@ -106,7 +146,7 @@ class Lake:
                 if table.schema.field(name).type != schema.field(name).type:
                     column = table[name].cast(schema.field(name).type)
                     table = table.set_column(table.column_names.index(name), schema.field(name), column)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, ValueError, KeyError) as error:  # KeyError: the name occurs twice
             raise CorruptArtefactError(
                 f"{self.root}/{path}: column {name!r} has another type ({error}); {advice}"
             ) from error
@@ -135,17 +175,51 @@ class Lake:
         target = Path(self._base, path)
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(target)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = target.with_name(f".{target.name}.{uuid4().hex}")
         try:
-            with os.fdopen(handle, "wb") as sink:
+            with temporary.open("xb") as sink:
                 sink.write(content)
                 sink.flush()
                 os.fsync(sink.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            reason = f"{error.strerror}: {self.root}/{path} was not published; what was published before is unchanged"
+            raise OSError(error.errno, reason) from error
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
+
+    def update_bytes(self, path: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Replace one object by what `change` makes of its content; no write of another process in between is lost.
+
+        `change` gets None if the object does not exist, and returns None to leave it as it is. In a folder, writers
+        wait for each other. On S3, `change` is called again if another writer was faster.
+        """
+        if self._local:
+            with self._locked_folder(path):
+                content = change(self.read_bytes(path) if self.fingerprint(path) else None)
+                if content is not None:
+                    self.write_bytes(path, content)
+            return
+        objects = S3Objects(self.root, self._fs.region)
+        for _ in range(_ATTEMPTS):
+            before, etag = objects.read(path)
+            content = change(before)
+            if content is None or objects.replace(path, content, etag):
+                return
+        raise StorageUnavailableError(
+            f"{self.root}/{path} was changed by others {_ATTEMPTS} times while it was written"
+        )
+
+    @contextlib.contextmanager
+    def _locked_folder(self, path: str) -> Iterator[None]:
+        """Hold the lock of an object's folder, which ends with the process."""
+        lock = Path(self._base, path).parent / _LOCK
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     def read_bytes(self, path: str) -> bytes:
         """Read one object. Raises NotPublishedError if it is absent, StorageUnavailableError if storage fails."""
@@ -161,10 +235,16 @@ class Lake:
 
     def read_json(self, path: str) -> dict[str, Any]:
         """Read a JSON document; raises NotPublishedError or CorruptArtefactError."""
+        content = self.read_bytes(path)
         try:
-            return dict(json.loads(self.read_bytes(path)))
-        except ValueError as error:
+            document = json.loads(content)
+        except (ValueError, RecursionError) as error:
             raise CorruptArtefactError(f"{self.root}/{path} is not readable as JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise CorruptArtefactError(
+                f"{self.root}/{path} is not a report: expected a JSON object, not {type(document).__name__}"
+            )
+        return document
 
     def fingerprint(self, path: str) -> Fingerprint | None:
         """Return the fingerprint of an object without reading it; None if it does not exist."""
@@ -205,6 +285,10 @@ class Lake:
     def _table_path(name: str, partition: str) -> str:
         weekly = len(partition) == 10 and partition[4] == "-" and partition[:4].isdigit()
         return f"{name}/{'week=' if weekly else ''}{partition}.parquet"
+
+
+def _encode(frame: pd.DataFrame, schema: pa.Schema | None) -> bytes:
+    return parquet_files.encode(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
 
 
 def _remove_abandoned(target: Path) -> None:

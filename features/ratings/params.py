@@ -57,6 +57,29 @@ class PoissonParams(NamedTuple):
     mean_reversion: float = 0.0
 
 
+class MarketParams(NamedTuple):
+    """Parameters of the market ratings, on the scale of log-odds (see `features.ratings.market`).
+
+    `noise` is the variance of the odds around what the ratings expect. The variance of a club's ratings starts at
+    `start_variance` in a division's first season; later, a newcomer starts at the division's mean rating plus
+    `promoted_offset`, and its mean variance plus `newcomer_variance`. Variances grow by `daily_growth` and, each
+    summer, by `summer_growth`, up to `max_variance`. Each summer, ratings move to the division's mean by the share
+    `mean_reversion`. `level` and `home` of a division begin as given and move by `division_learning_rate`.
+    """
+
+    noise: float = 0.007
+    daily_growth: float = 0.0002
+    summer_growth: float = 0.08
+    newcomer_variance: float = 0.1
+    start_variance: float = 0.5
+    max_variance: float = 1.0
+    promoted_offset: float = -0.1
+    mean_reversion: float = 0.2
+    division_learning_rate: float = 0.01
+    level: float = -0.1
+    home: float = 0.5
+
+
 class GainParams(NamedTuple):
     """How much faster ratings move while little is known about a club.
 
@@ -80,6 +103,7 @@ class RatingParams:
     shots_on_target: PoissonParams
     shots: PoissonParams
     gain: GainParams
+    market: MarketParams = field(default_factory=MarketParams)
     elo_plain: EloParams = field(default_factory=plain_elo)
 
 

@@ -22,26 +22,39 @@ STATE_COLUMNS = (
     "defence_on_target",
     "attack_shots",
     "defence_shots",
+    "attack_market",
+    "defence_market",
+    "variance_market",  # of the two ratings above: high without recent odds
     "elo_plain",  # K=20 without goal difference: the baseline, never a feature of the model
     "gain",  # factor on all steps, above 1 after a summer or a promotion, when little is known
     "played",  # matches of this club in the data so far
+    "matches_with_shots",  # of the last `SHOTS_DAYS`, at most `MIN_MATCHES_WITH_SHOTS`
     "level",  # of the division: log goals of an average side away from home
     "home_advantage",  # of the division: log factor on the home side's goals
     "level_on_target",
     "home_advantage_on_target",
     "level_shots",
     "home_advantage_shots",
+    "level_market",  # of the division: log-odds of an average side away from home against a draw
+    "home_advantage_market",
 )
 ELO, PI_HOME, PI_AWAY, ATTACK, DEFENCE = range(5)
-ELO_PLAIN, GAIN, PLAYED, LEVEL, HOME = 9, 10, 11, 12, 13
+ATTACK_MARKET, DEFENCE_MARKET, VARIANCE_MARKET, ELO_PLAIN, GAIN, PLAYED, MATCHES_WITH_SHOTS, LEVEL, HOME = range(9, 18)
 N_POOLED_COLUMNS = ELO_PLAIN
 """Number of leading columns that revert to the mean of the division's clubs in summer; the others do not."""
-CLUB_COLUMNS = PLAYED + 1
+CLUB_COLUMNS = MATCHES_WITH_SHOTS + 1
 DIVISION_COLUMNS = len(STATE_COLUMNS) - CLUB_COLUMNS
 POISSON_STATISTICS = 3
 """Number of statistics with Poisson ratings: goals, shots on target, shots. Each has two columns of clubs and two of
-divisions."""
+divisions; the market ratings follow as the next ones."""
+MARKET = POISSON_STATISTICS
 
+MIN_MATCHES_WITH_SHOTS = 6
+"""Matches with shots that a club needs, before the model uses its shot ratings."""
+SHOTS_DAYS = 500
+"""Days before the club's last match in which `MIN_MATCHES_WITH_SHOTS` are counted: this season and the last one."""
+NO_DAY = -(2**31)
+"""Day of a match that there was not."""
 
 STEP_DTYPE = np.dtype(
     [
@@ -58,6 +71,11 @@ STEP_DTYPE = np.dtype(
         ("gain_decay", float),
         ("learning_rate", float, (POISSON_STATISTICS,)),
         ("division_learning_rate", float, (POISSON_STATISTICS,)),
+        ("market_noise", float),
+        ("market_daily_growth", float),
+        ("market_summer_growth", float),
+        ("market_max_variance", float),
+        ("market_division_learning_rate", float),
     ]
 )
 """The coefficients that every match needs, as one record: passing arrays to the compiled functions costs more."""
@@ -83,22 +101,28 @@ class RatingCoefficients(NamedTuple):
 
 def _coefficients_of(params: RatingParams, tier: int) -> tuple[Any, ...]:
     """Return one division's row of each field of `RatingCoefficients`."""
-    elo, plain, pi, gain = params.elo, params.elo_plain, params.pi, params.gain
+    elo, plain, pi, gain, market = params.elo, params.elo_plain, params.pi, params.gain, params.market
     statistics = (params.poisson, params.shots_on_target, params.shots)
     step = (
         *(elo.k, elo.gamma, elo.home_advantage, plain.k, plain.gamma, plain.home_advantage, pi.learning_rate, pi.carry),
         *(gain.after_summer, gain.after_absence, gain.decay),
         [statistic.learning_rate for statistic in statistics],
         [statistic.division_learning_rate for statistic in statistics],
+        *(market.noise, market.daily_growth, market.summer_growth, market.max_variance),
+        market.division_learning_rate,
     )
     return (
         step,
-        [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0] + [0.0] * (2 * POISSON_STATISTICS),
+        [elo.start - elo.tier_step * (tier - 1), 0.0, 0.0]
+        + [0.0] * (2 * POISSON_STATISTICS + 2)
+        + [market.start_variance],
         [elo.promoted_offset, pi.promoted_offset, pi.promoted_offset]
-        + [statistic.promoted_offset for statistic in statistics for _ in ("attack", "defence")],
+        + [statistic.promoted_offset for statistic in statistics for _ in ("attack", "defence")]
+        + [market.promoted_offset, market.promoted_offset, market.newcomer_variance],
         [elo.mean_reversion, 0.0, 0.0]
-        + [statistic.mean_reversion for statistic in statistics for _ in ("attack", "defence")],
-        [value for statistic in statistics for value in (statistic.level, statistic.home)],
+        + [statistic.mean_reversion for statistic in statistics for _ in ("attack", "defence")]
+        + [market.mean_reversion, market.mean_reversion, 0.0],
+        [value for system in (*statistics, market) for value in (system.level, system.home)],
     )
 
 
@@ -108,6 +132,8 @@ class RatingState(NamedTuple):
     clubs: Floats  # (clubs, CLUB_COLUMNS)
     club_season: Ints  # (clubs,) last season of the club, -1 before its first match
     club_division: Ints  # (clubs,) division of the club's last match
+    club_day: Ints  # (clubs,) day of the club's last result, NO_DAY before it
+    shots_days: Ints  # (clubs, MIN_MATCHES_WITH_SHOTS) days of its last results with shots, newest first
     divisions: Floats  # (divisions, DIVISION_COLUMNS)
     division_season: Ints  # (divisions,)
     total: Floats  # (divisions, N_POOLED_COLUMNS) sum of the ratings of this season's clubs
@@ -123,6 +149,8 @@ class RatingState(NamedTuple):
             np.zeros((0, CLUB_COLUMNS)),
             no_ints,
             no_ints,
+            no_ints,
+            np.zeros((0, MIN_MATCHES_WITH_SHOTS), np.int64),
             np.zeros((0, DIVISION_COLUMNS)),
             no_ints,
             np.zeros((0, N_POOLED_COLUMNS)),
@@ -141,6 +169,8 @@ class RatingState(NamedTuple):
             np.vstack([self.clubs, new_clubs]),
             np.append(self.club_season, np.full(len(new_clubs), -1)),
             np.append(self.club_division, np.full(len(new_clubs), -1)),
+            np.append(self.club_day, np.full(len(new_clubs), NO_DAY)),
+            np.vstack([self.shots_days, np.full((len(new_clubs), MIN_MATCHES_WITH_SHOTS), NO_DAY)]),
             np.vstack([self.divisions, coefficients.opening[new_divisions]]),
             np.append(self.division_season, np.full(n_new, -1)),
             np.vstack([self.total, np.zeros((n_new, N_POOLED_COLUMNS))]),

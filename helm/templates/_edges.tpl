@@ -9,7 +9,6 @@
 {{- range $client := list "api" "worker" }}
 - {from: {{ $client }}, to: "{{ $broker }}", ports: [5672]}
 - {from: {{ $client }}, to: "{{ $results }}", ports: [6379]}
-- {from: {{ $client }}, to: mlflow, ports: [5000]}
 {{- if $s3 }}
 - {from: {{ $client }}, to: "outside:objectStorage"}
 {{- end }}
@@ -20,6 +19,7 @@
 {{- if $v.ui.enabled }}
 - {from: ui, to: api, ports: [8000]}
 {{- end }}
+- {from: worker, to: mlflow, ports: [5000]}
 - {from: test, to: api, ports: [8000]}
 - {from: mlflow, to: "{{ $database }}", ports: [5432]}
 - {from: mlflow-migration, to: "{{ $database }}", ports: [5432]}

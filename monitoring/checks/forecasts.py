@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.forecasts import SCHEMA
+from features.forecast_schemas import FORECASTS as SCHEMA
 from features.matches import OUTCOMES
 from monitoring.checks.spec import MIN_ROWS, DerivedColumn, columns, critical, hours, unique, warning
 

@@ -13,6 +13,12 @@ from features.matrix import FEATURES, GOAL_FEATURES, RATING_FEATURES
 from features.ratings.rating_state import STATE_COLUMNS
 from monitoring.checks.spec import MIN_ROWS, DerivedColumn, columns, critical, hours, unique, warning
 
+MOST = 100
+"""Largest rating or feature, except Elo, that is a number one can compute with: beyond it, a system has diverged."""
+
+USUAL = 10
+"""Largest rating or feature, except Elo, of ordinary leagues. Very unequal opponents may exceed it."""
+
 FEATURE_CHECKS = (
     columns(["match_id", "competition", "season", "kick_off", "home_team", "away_team", *FEATURES]),
     critical("features_exist", "there is at least one match", "ExpectTableRowCountToBeBetween", 0, min_value=1),
@@ -24,11 +30,22 @@ FEATURE_CHECKS = (
     *(
         critical(
             f"{name}_is_plausible",
-            "the feature lies between -10 and 10",
+            f"the feature lies between -{MOST} and {MOST}",
             "ExpectColumnValuesToBeBetween",
             column=name,
-            min_value=-10,
-            max_value=10,
+            min_value=-MOST,
+            max_value=MOST,
+        )
+        for name in FEATURES
+    ),
+    *(
+        warning(
+            f"{name}_is_usual",
+            f"the feature lies between -{USUAL} and {USUAL}",
+            "ExpectColumnValuesToBeBetween",
+            column=name,
+            min_value=-USUAL,
+            max_value=USUAL,
         )
         for name in FEATURES
     ),
@@ -67,9 +84,17 @@ STATE_CHECKS = (
     ),
     critical(
         "ratings_are_plausible",
-        "Elo lies between 0 and 4,000, matches played are not negative, every other rating lies between -10 and 10",
+        "Elo lies between -10,000 and 10,000, matches played are not negative, "
+        f"every other rating lies between -{MOST} and {MOST}",
         "ExpectColumnValuesToBeInSet",
         column="_implausible",
+        value_set=[""],
+    ),
+    warning(
+        "ratings_are_usual",
+        f"Elo lies between 0 and 4,000, every other rating lies between -{USUAL} and {USUAL}",
+        "ExpectColumnValuesToBeInSet",
+        column="_unusual",
         value_set=[""],
     ),
     critical(
@@ -92,12 +117,12 @@ def _unknown(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
     return _column_names(ratings.isna() | ratings.isin([np.inf, -np.inf]))
 
 
-def _implausible(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
+def _outside(frame: pd.DataFrame, elo: tuple[float, float], limit: float) -> pd.Series[Any]:
     """List the names of ratings that are out of bounds; another check finds unknown ratings."""
     ratings = frame[list(STATE_COLUMNS)]
-    invalid = ratings.abs() > 10
+    invalid = ratings.abs() > limit
     for name in ("elo", "elo_plain"):
-        invalid[name] = (ratings[name] < 0) | (ratings[name] > 4000)
+        invalid[name] = (ratings[name] < elo[0]) | (ratings[name] > elo[1])
     invalid["played"] = ratings["played"] < 0
     return _column_names(invalid)
 
@@ -105,6 +130,7 @@ def _implausible(frame: pd.DataFrame, _: datetime) -> pd.Series[Any]:
 STATE_DERIVED: Mapping[str, DerivedColumn] = {
     "_club": lambda frame, _: frame["competition"] + "/" + frame["team"],
     "_unknown": _unknown,
-    "_implausible": _implausible,
+    "_implausible": lambda frame, _: _outside(frame, (-10_000, 10_000), MOST),
+    "_unusual": lambda frame, _: _outside(frame, (0, 4_000), USUAL),
     "_hours_since_features_as_of": lambda frame, as_of: hours(pd.Timestamp(as_of), frame["features_as_of"]),
 }

@@ -4,11 +4,13 @@ from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from features.io import report_files
 from features.io.clock import Clock
-from features.io.registry import PRODUCTION, LoadedModel, Registry
+from features.io.promotion_log import version_to_serve
+from features.io.registry import LoadedModel, Registry
 from features.io.store import Lake, week_of
 from features.matches import OUTCOMES, Status
 from features.matrix import ODDS_FEATURES
@@ -27,9 +29,9 @@ def monitored_columns(lake: Lake, model: LoadedModel) -> pd.DataFrame:
     """
     frame = lake_tables.features(lake)
     frame = frame[frame["status"] == Status.PLAYED].reset_index(drop=True)
-    forecasts = pd.DataFrame(
-        model.predict_proba(frame[list(model.features)].to_numpy(float)), frame["match_id"], list(OUTCOMES)
-    )
+    x = frame[list(model.features)].to_numpy(float)
+    p = model.predict_proba(x) if len(x) else np.zeros((0, len(OUTCOMES)))  # before the first round of a new league
+    forecasts = pd.DataFrame(p, frame["match_id"], list(OUTCOMES))
     rows = lake_tables.read_weeks(lake, "forecasts")
     by_model = rows[rows["model_version"] == model.version.version].sort_values("published_at")
     published = by_model.drop_duplicates("match_id", keep="last").set_index("match_id")[list(OUTCOMES)]
@@ -70,7 +72,7 @@ def drift_report(
     the report (job `review_drift`) before the next promotion. A run for several weeks writes the same reports as one
     run per week.
     """
-    production = registry.by_alias(PRODUCTION)
+    production, _ = version_to_serve(registry, lake, settings.require_promotion_decision)
     if production is None:
         raise dg.Failure(
             "no version is in production, so there are no forecasts to report on; run the job train_model first"
@@ -105,6 +107,7 @@ def _metadata(summary: dict[str, Any], lake: Lake, api: str) -> dict[str, Any]:
         "state": summary["state"],
         "share": summary["share"] if summary["share"] is not None else "no verdict",
         "matches": summary["matches"],
+        "evidence": summary["digest"],
         "columns": dg.MetadataValue.md(rendering.markdown(pd.DataFrame(summary["columns"]))),
         "report": _link(api, f"/monitoring/drift/{week}/report"),
         "in_the_lake": dg.MetadataValue.path(f"{lake.root}/{report_files.drift_page_path(week)}"),

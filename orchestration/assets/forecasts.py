@@ -1,14 +1,15 @@
 """Weekly forecasts: published ones by the version in production, and shadow ones by the candidate."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 import pandas as pd
 
 from features.errors import LeakageError
-from features.forecasts import PUBLISHED, SCHEMA
+from features.forecasts import SCHEMA
 from features.io.clock import Clock
+from features.io.promotion_log import version_to_serve
 from features.io.registry import PRODUCTION, STAGING, LoadedModel, Registry
 from features.io.store import Lake, week_of
 from monitoring.checks.suites import Suite
@@ -17,6 +18,7 @@ from orchestration.automation import EAGER_ALL_WEEKS
 from orchestration.partitions import weeks
 from orchestration.settings import PipelineSettings
 from orchestration.steps import input_fingerprints, lake_tables, rendering
+from orchestration.steps.publication import ForecastRun
 from orchestration.steps.weekly_forecasts import forecasts_of_week, monday
 
 METADATA_COLUMNS = ["kick_off", "home_team", "away_team", "home", "draw", "away", "model_version"]
@@ -33,6 +35,7 @@ _DEPS: list[dg.AssetDep] = [
     automation_condition=EAGER_ALL_WEEKS,
     check_specs=checks.specs("forecasts"),
     group_name="forecasts",
+    pool="publication",  # a week has one writer; the table is read again when it is written, for any other
     kinds={"parquet"},
 )
 def forecasts(
@@ -49,9 +52,11 @@ def forecasts(
     Weeks beyond `TOUCHLINE_FORECAST_HORIZON_WEEKS` are empty.
     A run covers any number of weeks, because new results require all of them every day.
     """
-    production = registry.by_alias(PRODUCTION)
+    production, notice = version_to_serve(registry, lake, settings.require_promotion_decision)
     if production is None:
         raise dg.Failure("no version is in production; run the job train_model first")
+    if notice is not None:
+        context.log.warning(notice)
     inputs = input_fingerprints.match_fingerprints(lake, lake.partitions("matches"))
     model, table, as_of = registry.load(production), lake_tables.matches(lake, inputs), clock.as_of()
     last = week_of(as_of + timedelta(weeks=settings.forecast_horizon_weeks))
@@ -67,12 +72,21 @@ def forecasts(
             raise dg.Failure(f"week {week}: {error}") from error
     yield from checks.verify({Suite.FORECASTS: _latest_rows(frames)}, as_of)
     written = set(lake.partitions("forecasts"))
+
+    def is_superseded() -> bool:
+        current, _ = version_to_serve(registry, lake, settings.require_promotion_decision)
+        if current is None or current.version == production.version:
+            return False
+        context.log.warning(f"version {current.version} went into production during this run; its forecasts stay")
+        return True
+
+    run = ForecastRun(production.version, as_of, table, clock.as_of, is_superseded)
     for week, frame in frames.items():
         # A write waits for the disk, so weeks that cannot have changed are skipped: past ones and those beyond the
         # horizon.
         final = week > last or (week in written and week < week_of(as_of))
         if not (final and frame[SCHEMA.names].equals(before[week][SCHEMA.names])):
-            lake.write_table("forecasts", week, frame.reindex(columns=PUBLISHED.names), schema=PUBLISHED)
+            frame = run.publish(lake, week, frame)
         metadata = {"kept": int((frame["kick_off"] <= as_of).sum()), "as_of": dg.MetadataValue.timestamp(as_of)}
         metadata |= rendering.of_table(frame, frame[METADATA_COLUMNS])
         context.add_asset_metadata(metadata, partition_key=week)
@@ -92,6 +106,7 @@ def _latest_rows(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
     deps=_DEPS,
     automation_condition=EAGER_ALL_WEEKS,
     group_name="forecasts",
+    pool="shadow",
     kinds={"parquet"},
 )
 def shadow_forecasts(
@@ -107,28 +122,25 @@ def shadow_forecasts(
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     is_new = candidate is not None and (production is None or candidate.version != production.version)
     model = registry.load(candidate) if candidate is not None and is_new else None
-    table = lake_tables.matches(lake)
+    table, as_of = lake_tables.matches(lake), clock.as_of()
     for week in context.partition_keys:
-        before = lake_tables.read_week(lake, "shadow_forecasts", week)
-        frame = before if model is None else _with_shadow(model, table, week, clock, before)
-        if not frame[SCHEMA.names].equals(before[SCHEMA.names]):
-            lake.write_table("shadow_forecasts", week, frame, schema=SCHEMA)
+        frame = lake_tables.read_week(lake, "shadow_forecasts", week)
+        if model is not None:
+            rows = _by_candidate(model, table, week, as_of, clock.replaying, frame)
+            run = ForecastRun(model.version.version, as_of, table, clock.as_of, lambda: False)
+            frame = run.publish_shadow(lake, week, rows)
         versions = sorted(int(version) for version in frame["model_version"].unique())
         metadata = {**rendering.of_table(frame, frame[METADATA_COLUMNS]), "versions": str(versions)}
         context.add_asset_metadata(metadata, partition_key=week)
 
 
-def _with_shadow(
-    model: LoadedModel, matches: pd.DataFrame, week: str, clock: Clock, before: pd.DataFrame
+def _by_candidate(
+    model: LoadedModel, matches: pd.DataFrame, week: str, as_of: datetime, replaying: bool, before: pd.DataFrame
 ) -> pd.DataFrame:
-    """The week's shadow table with the candidate's rows updated.
+    """The candidate's rows of a week.
 
     A candidate that was trained on the current season cannot forecast weeks before its last training match.
     """
-    by_candidate = before["model_version"] == model.version.version
-    backdated = clock.replaying and monday(week) > model.version.trained_through
-    rows = forecasts_of_week(
-        model, matches, week, clock.as_of(), backdated, before[by_candidate].reset_index(drop=True)
-    )
-    filled = [part for part in (before[~by_candidate], rows) if not part.empty]
-    return pd.concat(filled, ignore_index=True) if filled else lake_tables.empty_table(SCHEMA)
+    own = before[before["model_version"] == model.version.version].reset_index(drop=True)
+    backdated = replaying and monday(week) > model.version.trained_through
+    return forecasts_of_week(model, matches, week, as_of, backdated, own)

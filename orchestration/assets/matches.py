@@ -3,21 +3,17 @@
 from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 from pydantic import Field
 
-from features.errors import CorruptArtefactError, NotPublishedError
 from features.io.clock import Clock
 from features.io.sources import QUARANTINE_SCHEMA, names
 from features.io.store import Lake
-from features.matches import SCHEMA, Status, as_known_at, conform
-from monitoring.checks.matches import fixtures_of, published_results, results_of
-from monitoring.checks.suites import Suite
+from features.matches import SCHEMA, Status, as_known_at
 from orchestration import checks
 from orchestration.partitions import competitions
 from orchestration.resources import MatchSource
 from orchestration.settings import PipelineSettings
-from orchestration.steps import lake_tables, rendering
+from orchestration.steps import lake_tables, match_checks, rendering
 from orchestration.steps.training import content_hash
 
 METADATA_COLUMNS = ["kick_off", "home_team", "away_team", "home_goals", "away_goals"]
@@ -49,20 +45,19 @@ def matches(
     """
     competition, as_of = context.partition_key, clock.as_of()
     loaded = source.load(competition, context.log.info)
+    for finding in ("unusable", "stale", "crowded"):
+        for text in loaded.report.get(finding, []):
+            context.log.warning(f"{finding}: {text}")
     for pair in loaded.report.get("alike", []):
         context.log.warning(f"possibly the same club: {pair}; if so, map one to the other in TOUCHLINE_ALIASES")
+    for pair in loaded.report.get("listed_twice", []):
+        context.log.warning(f"possibly one match listed twice: {pair}; TOUCHLINE_FORMATS tells how often pairs meet")
     table = as_known_at(loaded.matches, as_of)
-    published = _published(lake, competition)
+    published = match_checks.published_matches(lake, competition)
     before = lake_tables.empty_table(SCHEMA) if config.accept_lost_results else published
-    before = as_known_at(before[before["season"].str[:4] >= str(settings.first_season)], as_of)
-    # A replay hides the results of later matches on purpose. Live, such results are errors that the checks must see.
-    results = results_of(table if clock.replaying else loaded.matches)
-    tables = {
-        Suite.RESULTS: results,
-        Suite.PUBLISHED: published_results(before, table, names(settings)),
-        Suite.FIXTURES: fixtures_of(table),
-    }
-    yield from checks.verify(tables, as_of)
+    before = before[before["season"].str[:4] >= str(settings.first_season)]
+    tables = match_checks.tables_to_check(loaded.matches, before, names(settings), as_of, clock.replaying)
+    yield from checks.verify(tables, as_of, loaded.origins)
     lake.write_table("quarantine", competition, loaded.quarantine, schema=QUARANTINE_SCHEMA)
     changed = not published.equals(table)
     if changed:  # every write makes downstream assets outdated
@@ -83,10 +78,3 @@ def matches(
         },
         data_version=dg.DataVersion(content_hash(table)),
     )
-
-
-def _published(lake: Lake, competition: str) -> pd.DataFrame:
-    try:
-        return conform(lake.read_table("matches", competition, schema=SCHEMA))
-    except (NotPublishedError, CorruptArtefactError):  # no published results that could be lost
-        return lake_tables.empty_table(SCHEMA)

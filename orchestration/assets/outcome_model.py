@@ -6,17 +6,20 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from features.errors import InvalidInputError
 from features.io import report_files
 from features.io.clock import Clock
+from features.io.installed_recipes import InstalledRecipes
 from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, Registry, TrainingRun
 from features.io.store import Lake
 from features.matrix import FEATURE_GROUPS
 from features.models import REGULARISATION
+from features.recipes import Recipe
 from orchestration.promotion.evidence import APPROVAL_TAGS
 from orchestration.promotion.gate_report import describe_role
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
-from orchestration.steps.training import IDENTITY, Recipe, first_version_rejection, train
+from orchestration.steps.training import IDENTITY, TrainingOptions, first_version_verdict, train
 
 DEFAULT_REASON = "requested by a person"
 
@@ -27,13 +30,15 @@ AUTOMATIC_RUN_TAGS = {"dagster/schedule_name", "dagster/sensor_name"}
 class TrainingConfig(dg.Config):
     """How to train. The defaults give a model that may forecast every week of the current season.
 
-    With `blend`, each rating system gets its own model, and the models are pooled with equal weights. If the same
-    training has been done before and its version is no longer staged, a `reason` stages that version again.
+    With `blend`, each rating system gets its own model, and the models are pooled with equal weights. `recipe` is the
+    name of an installed recipe; its model is trained instead of the platform's own. If the same training has been done
+    before and its version is no longer staged, a `reason` stages that version again.
     """
 
     regularisation: float = REGULARISATION
     include_running_season: bool = False
     blend: bool = False
+    recipe: str = ""
     reason: str = DEFAULT_REASON
 
 
@@ -51,16 +56,10 @@ def outcome_model(
     It is trained on complete seasons and evaluated walk-forward: each season is forecast by a model that was trained on
     the seasons before it, on the same matches as the base rate and plain Elo.
     """
-    recipe = Recipe(
-        seed=settings.seed,
-        evaluate_from=settings.evaluation_first_season,
-        regularisation=config.regularisation,
-        include_running_season=config.include_running_season,
-        features=FEATURE_GROUPS[settings.features],
-        blend=config.blend,
-    )
+    recipe = InstalledRecipes(settings.recipes).get(config.recipe) if config.recipe else None
+    options = _options(config, settings, recipe)
     table, features = lake_tables.matches(lake), lake_tables.features(lake)
-    training = train(table, features, recipe, clock.as_of(), f"{lake.root}/match_features", config.reason)
+    training = train(table, features, options, clock.as_of(), f"{lake.root}/match_features", config.reason, recipe)
     identical = _find_identical_version(registry, training)
     if identical is not None:
         automatic = bool(AUTOMATIC_RUN_TAGS & set(context.run.tags))
@@ -89,7 +88,9 @@ def outcome_model(
             "scores": rendering.scores_table(scores["scores"]),
             "rps_by_season": dg.MetadataValue.md(rendering.markdown(pd.DataFrame(scores["rps_by_season"]))),
             "differences": dg.MetadataValue.md(rendering.markdown(_differences(scores))),
-            "may_be_the_first": first_version_rejection(scores) or "yes",
+            "may_be_the_first": _role_as_the_first(scores),
+            "recipe": config.recipe or "the platform's own",
+            "shrunk_towards": training.tags["shrunk_towards"],
             "calibration": rendering.reliability_plot(scores["reliability"]),
             "mlflow_run": dg.MetadataValue.url(f"{registry.tracking_uri}/#/runs/{version.run_id}"),
             "data_digest": training.tags["data_digest"],
@@ -97,6 +98,31 @@ def outcome_model(
         },
         data_version=dg.DataVersion(str(version.version)),
     )
+
+
+def _options(config: TrainingConfig, settings: PipelineSettings, recipe: Recipe | None) -> TrainingOptions:
+    """The options of a training; those of the platform's own model cannot be combined with a recipe."""
+    options = TrainingOptions(
+        seed=settings.seed,
+        evaluate_from=settings.evaluation_first_season,
+        regularisation=config.regularisation,
+        include_running_season=config.include_running_season,
+        features=FEATURE_GROUPS[settings.features],
+        blend=config.blend,
+    )
+    if recipe is None:
+        return options
+    if config.blend or config.regularisation != REGULARISATION:
+        raise InvalidInputError("regularisation and blend are options of the platform's own model, not of a recipe")
+    return options.with_recipe(config.recipe, recipe)
+
+
+def _role_as_the_first(scores: dict[str, Any]) -> str:
+    """Whether the version may be the first in production, and whether it is provisional there."""
+    verdict = first_version_verdict(scores)
+    if verdict.rejection:
+        return f"no: {verdict.rejection}"
+    return f"yes, provisional: {verdict.provisional.reason}" if verdict.provisional else "yes"
 
 
 def _differences(scores: dict[str, Any]) -> pd.DataFrame:

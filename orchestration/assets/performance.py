@@ -8,12 +8,14 @@ import pandas as pd
 from features.errors import NotPublishedError
 from features.io import report_files
 from features.io.clock import Clock
-from features.io.registry import PRODUCTION, Registry
+from features.io.promotion_log import version_to_serve
+from features.io.registry import Registry
 from features.io.sources import QUARANTINE_SCHEMA
 from features.io.store import Lake
 from monitoring.freshness import freshness_report
 from monitoring.performance import performance_report
 from orchestration.automation import EAGER_WITH_MISSING
+from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
 from orchestration.steps.training import reliability
 
@@ -61,10 +63,13 @@ def _week_rows(document: dict[str, Any]) -> pd.DataFrame:
     kinds={"json"},
 )
 def freshness(
-    lake: dg.ResourceParam[Lake], registry: dg.ResourceParam[Registry], clock: dg.ResourceParam[Clock]
+    lake: dg.ResourceParam[Lake],
+    registry: dg.ResourceParam[Registry],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[PipelineSettings],
 ) -> dg.MaterializeResult[None]:
     """Counts of available, overdue and missing data in the lake: the figures behind the alerts on stale data."""
-    production = registry.by_alias(PRODUCTION)
+    production, _ = version_to_serve(registry, lake, settings.require_promotion_decision)
     document = freshness_report(
         lake_tables.matches(lake),
         lake_tables.read_weeks(lake, "forecasts"),

@@ -3,17 +3,18 @@
 import dagster as dg
 
 from features.errors import NotPublishedError
-from features.io import report_files
+from features.io import promotion_log, report_files
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
+from monitoring.first_version import Provisional
 from orchestration.checks import CRITICAL
 from orchestration.promotion import aliases
 from orchestration.promotion.evidence import critical_checks, evaluate_candidate
 from orchestration.promotion.gate_report import gate_metadata, publish_gate_report
 from orchestration.promotion.production_report import production_metadata, production_version
 from orchestration.settings import PipelineSettings
-from orchestration.steps.training import first_version_rejection
+from orchestration.steps.training import first_version_verdict
 
 
 @dg.asset(deps=["outcome_model", "promotion_gate"], group_name="promotion", kinds={"mlflow"}, pool="promotion")
@@ -26,18 +27,17 @@ def production_model(
 ) -> dg.MaterializeResult[None]:
     """The version that makes the published forecasts, and the history of promotions.
 
-    The first version goes into production automatically if it is significantly better than the base rate and not
-    significantly worse than plain Elo. A later version is promoted if every condition of the promotion gate passes
-    during the run; otherwise nothing changes.
+    The first version goes into production automatically unless it is significantly worse than the base rate or plain
+    Elo. It is provisional until enough matches show that it is better than the base rate. A later version is promoted
+    if every condition of the promotion gate passes during the run; otherwise nothing changes.
     """
     verdict = None
-    current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
-    if current is None and candidate is None:
-        raise dg.Failure("no version is registered yet; run the job train_model first")
     aliases.complete_promotion(registry, lake)
-    if current is None and candidate is not None:
-        _require_good_evaluation(candidate, lake)
-        aliases.promote_first(registry, lake, candidate, clock.as_of())
+    current, candidate = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
+    if current is None and candidate is None and not promotion_log.history(lake):
+        raise dg.Failure("no version is registered yet; run the job train_model first")
+    if current is None and candidate is not None and _is_first(candidate, lake):
+        aliases.promote_first(registry, lake, candidate, clock.as_of(), _judge_first(candidate, lake))
     else:
         checks = critical_checks(context.instance, CRITICAL)
         verdict = evaluate_candidate(lake, registry, clock.as_of(), settings.promotion_policy, checks)
@@ -52,10 +52,22 @@ def production_model(
     )
 
 
-def _require_good_evaluation(candidate: ModelVersion, lake: Lake) -> None:
+def _is_first(candidate: ModelVersion, lake: Lake) -> bool:
+    """Whether no version of this registry was in production before.
+
+    Otherwise, whoever deletes the version in production would let the candidate past the gate. If the registry itself
+    was replaced, the log names versions that are not older than its first candidate.
+    """
+    return not any(entry["version"] < candidate.version for entry in promotion_log.history(lake))
+
+
+def _judge_first(candidate: ModelVersion, lake: Lake) -> Provisional | None:
+    """Why the first version is provisional, None if it is not; raises dg.Failure if it may not go into production."""
     try:
         scores = lake.read_json(report_files.evaluation_path(candidate.version))
     except NotPublishedError as error:
         raise dg.Failure(f"version {candidate.version} has no evaluation: {error}") from error
-    if reason := first_version_rejection(scores):
-        raise dg.Failure(f"version {candidate.version} was not promoted: {reason}")
+    verdict = first_version_verdict(scores)
+    if verdict.rejection:
+        raise dg.Failure(f"version {candidate.version} was not promoted: {verdict.rejection}")
+    return verdict.provisional

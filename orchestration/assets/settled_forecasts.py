@@ -55,7 +55,7 @@ def settled_forecasts(
     written = set(lake.partitions("settled_forecasts"))
     for week, frame in frames.items():
         if not frame.equals(before[week]) or (week not in written and week <= week_of(clock.as_of())):
-            lake.write_table("settled_forecasts", week, frame, schema=SCHEMA)
+            frame = _publish(lake, week, frame)
         announced = set(lake_tables.read_week(lake, "forecasts", week)["match_id"])
         unsettled = now.unsettled[now.unsettled["match_id"].isin(announced - set(frame["match_id"]))]
         metadata = {**rendering.of_table(frame, frame[METADATA_COLUMNS]), "not_scored": _reasons(unsettled)}
@@ -63,6 +63,20 @@ def settled_forecasts(
             metadata["rps"] = float(frame["rps"].mean())
         context.add_asset_metadata(metadata, partition_key=week)
     yield dg.MaterializeResult()
+
+
+def _publish(lake: Lake, week: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Publish a week and return it as it is published now; a match that is settled already stays as it is."""
+    written = frame
+
+    def change(published: pd.DataFrame) -> pd.DataFrame:
+        nonlocal written
+        rows = _concat([published, frame]).drop_duplicates("match_id", keep="first")
+        written = rows.sort_values(["kick_off", "match_id"], ignore_index=True)
+        return written
+
+    lake.update_table("settled_forecasts", week, change, SCHEMA)
+    return written
 
 
 def _concat(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from features.errors import TouchlineError
+from features.io.environment import prepare_environment
 from features.io.setting_names import SETTINGS_CLASSES, unknown_variables
-from features.io.settings import is_set, validation_messages
+from features.io.settings import Settings, is_set, use_home_for_compiled_code, validation_messages
 
 if TYPE_CHECKING:
     from orchestration.local.services import LocalSettings
@@ -28,13 +30,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in problems:
             echo(f"touchline: {problem}")
         return 2
+    settings = Settings()
+    use_home_for_compiled_code(settings.home)  # before anything imports numba
     try:
+        ignored = prepare_environment()
+        if ignored and command.name in {"up", "dev"}:
+            echo(f"touchline: ignored {', '.join(ignored)}: only settings named TOUCHLINE_* apply")
         if command.name == "inspect":
             return _inspect(command.competitions)
         if command.name == "launch":
+            if command.list_fields:
+                return _list_fields(command.job, command.dagster)
             return _launch(command.job, command.fields, command.partition, command.dagster)
         if command.name == "dev":
             return _dev()
+        if command.name == "down":
+            return _down(settings.home)
         return _up() if command.name == "up" else _advance(command.weeks)
     except TouchlineError as error:
         echo(f"touchline: {error}")
@@ -45,14 +56,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="touchline", description="Calibrated football forecasts, on this machine.")
     commands = parser.add_subparsers(dest="name", required=True)
     commands.add_parser("up", help="start every service on this machine; Ctrl-C stops them")
+    commands.add_parser("down", help="stop the run of this home, and end what a killed one has left")
     commands.add_parser("dev", help="API, worker and viewer that restart when code is saved; run `up` once before")
     advance = commands.add_parser("advance", help="move the clock of the replayed season forward while `up` is running")
     advance.add_argument("--weeks", type=int, default=1, help="number of weeks (default 1)")
     launch = commands.add_parser("launch", help="launch a Dagster job and wait for its outcome")
     launch.add_argument("job", help="for example train_model, approve_promotion, rollback_production, review_drift")
     launch.add_argument(
-        "fields", nargs="*", metavar="FIELD=VALUE", help="run configuration fields, or the whole configuration as JSON"
+        "fields",
+        nargs="*",
+        metavar="FIELD=VALUE",
+        help="optional: run configuration fields, or the whole configuration as JSON",
     )
+    launch.add_argument("--fields", action="store_true", dest="list_fields", help="list the job's fields and stop")
     launch.add_argument("--partition", help="competition, or Monday of the week, if the job is partitioned")
     launch.add_argument(
         "--dagster",
@@ -96,6 +112,12 @@ def _up() -> int:
     return up(LocalSettings(), echo)
 
 
+def _down(home: Path) -> int:
+    from orchestration.local.run import down
+
+    return down(home, echo)
+
+
 def _dev() -> int:
     from orchestration.local.dev_reload import dev
     from orchestration.local.services import LocalSettings
@@ -104,18 +126,18 @@ def _dev() -> int:
 
 
 def _inspect(competitions: Sequence[str]) -> int:
-    from features.io.settings import Settings
-    from features.io.sources.inspection import inspect_source
+    from orchestration.evaluation_settings import EvaluationSettings
+    from orchestration.local.inspection import inspect
 
     # Progress goes to stderr, so that the report can be piped.
-    report = inspect_source(Settings(), competitions, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - for a terminal
+    report = inspect(EvaluationSettings(), competitions, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - for a terminal
     echo(report.text)
     return 1 if report.unusable else 0
 
 
 def _settings_of_running_stack() -> LocalSettings:
     """The settings of the `up` that is running in this home; this command's own environment takes precedence."""
-    from features.io.settings import Settings, apply_defaults
+    from features.io.settings import apply_defaults
     from orchestration.local.preflight import read_run_settings
     from orchestration.local.services import LocalSettings
 
@@ -124,17 +146,33 @@ def _settings_of_running_stack() -> LocalSettings:
 
 
 def _launch(job: str, fields: Sequence[str], partition: str | None, dagster: str | None) -> int:
-    address = dagster.rstrip("/") if dagster else _settings_of_running_stack().addresses["Dagster"][0]
     from orchestration.local.dagster_client import launch
 
-    launch(job, fields, partition, address, echo)
+    launch(job, fields, partition, _dagster_address(dagster), echo)
     return 0
 
 
+def _list_fields(job: str, dagster: str | None) -> int:
+    from orchestration.local.dagster_client import field_names
+
+    names = field_names(job, _dagster_address(dagster))
+    echo(f"{job} takes {', '.join(f'{name}=…' for name in names)}" if names else f"{job} takes no FIELD=VALUE")
+    return 0
+
+
+def _dagster_address(dagster: str | None) -> str:
+    return dagster.rstrip("/") if dagster else _settings_of_running_stack().addresses["Dagster"][0]
+
+
 def _advance(weeks: int) -> int:
+    from orchestration.local.preflight import secure_home
+    from orchestration.local.service_logs import rotate
+
     local = _settings_of_running_stack()  # first, so that nothing is created if no `up` is running
+    secure_home(local.home, local.lake)
     (local.home / "logs").mkdir(exist_ok=True)
     # Dagster, MLflow and their libraries log every step to stderr; the terminal shows the steps of the pipeline only.
+    rotate(local.home / "logs" / "advance.log")
     with (local.home / "logs" / "advance.log").open("w") as log, contextlib.redirect_stderr(log):
         from orchestration.local.advance import advance
         from orchestration.settings import PipelineSettings

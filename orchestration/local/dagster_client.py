@@ -11,11 +11,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 import httpx
 
 from features.errors import InvalidInputError, TouchlineError
+from features.io.store import week_of
 from orchestration.partitions import PARTITION
 
 RUN_CONFIG_STEPS = {
@@ -31,6 +33,9 @@ LOCATION = {"repositoryLocationName": "touchline", "repositoryName": "__reposito
 FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 CODE_SERVER_TIMEOUT_SECONDS, RETRY_DELAY_SECONDS = 45.0, 5.0
 """How long and how often to retry while Dagster restarts its code server."""
+FIRST_REPORT_SECONDS = 10.0
+"""After how long `launch` says for the first time what it waits for."""
+MAX_REPORT_INTERVAL_SECONDS = 30.0
 
 _JOBS = """
 query($location: RepositorySelector!) { repositoryOrError(repositorySelector: $location) {
@@ -47,7 +52,17 @@ mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   ... on RunConfigValidationInvalid { errors { message } }
   ... on Error { message }
 } }"""
+_VALIDATE = """
+query($job: PipelineSelector!, $config: RunConfigData) {
+  isPipelineConfigValid(pipeline: $job, mode: "default", runConfigData: $config) {
+    ... on RunConfigValidationInvalid { errors { message } }
+  }
+}"""
 _STATUS = "query($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+_IN_PROGRESS = """
+query { runsOrError(filter: {statuses: [STARTED, STARTING, CANCELING]}) { ... on Runs {
+  results { runId jobName status }
+} } }"""
 _EVENTS = """
 query($run: ID!, $after: String) { logsForRun(runId: $run, afterCursor: $after) { ... on EventConnection {
   cursor hasMore
@@ -108,7 +123,7 @@ def run_config(job: str, arguments: Sequence[str]) -> dict[str, Any]:
         name, equals, value = argument.partition("=")
         if not equals or not name:
             raise InvalidInputError(f"{argument!r} is neither FIELD=VALUE nor a run configuration as JSON")
-        fields[name] = _parse_value(value)
+        fields[name] = value if name == "evidence" else _parse_value(value)  # a digest may look like a number
     if fields and job not in RUN_CONFIG_STEPS:
         raise InvalidInputError(f"{job} takes no FIELD=VALUE; the jobs that do are {', '.join(RUN_CONFIG_STEPS)}")
     return {"ops": {RUN_CONFIG_STEPS[job]: {"config": fields}}} if fields else {}
@@ -130,8 +145,7 @@ def _run(
     page = f"{dagster}/runs/{run}"
     on_progress(f"{job} was launched: {page}")
     try:
-        while (status := _query(dagster, _STATUS, run=run)["runOrError"].get("status")) not in FINISHED:
-            time.sleep(0.5)
+        status = _wait_until_finished(dagster, run, job, on_progress)
     except KeyboardInterrupt as error:
         raise TouchlineError(f"stopped waiting for {job}; its run continues: {page}") from error
     events = _events(dagster, run)
@@ -148,11 +162,43 @@ def _run(
     raise TouchlineError(f"{job} {outcome}; see {page}")
 
 
+def _wait_until_finished(dagster: str, run: str, job: str, on_progress: Callable[[str], None]) -> str:
+    """Wait for the end of a run, and say what it waits for: after 10 s, then twice as late, at least twice a minute."""
+    started_at, next_report = time.monotonic(), FIRST_REPORT_SECONDS
+    while (status := _query(dagster, _STATUS, run=run)["runOrError"].get("status")) not in FINISHED:
+        if status is None:
+            raise TouchlineError(f"Dagster no longer knows the run of {job}; was it deleted?")
+        waited = time.monotonic() - started_at
+        if waited >= next_report:
+            on_progress(
+                f"{_waiting_for(dagster, run, job, status)} ({waited:.0f} s); Ctrl-C stops waiting, not the run"
+            )
+            next_report = min(2 * waited, waited + MAX_REPORT_INTERVAL_SECONDS)
+        time.sleep(0.5)
+    return str(status)
+
+
+def _waiting_for(dagster: str, run: str, job: str, status: str) -> str:
+    """What a run that has not finished is waiting for."""
+    if status in {"STARTED", "STARTING", "CANCELING"}:
+        return f"{job} is {status.lower()}" if status != "STARTED" else f"{job} is still running"
+    others = _query(dagster, _IN_PROGRESS)["runsOrError"].get("results", [])
+    names = [f"{other['jobName']} ({other['status'].lower()})" for other in others if other["runId"] != run]
+    if not names:
+        return f"{job} waits in Dagster's queue, and nothing runs before it: is Dagster's daemon alive?"
+    return f"{job} waits in Dagster's queue behind {', '.join(names[:5])}"
+
+
 def _launch_run(dagster: str, job: str, config: dict[str, Any], partition: str | None) -> str:
     """Launch a run; returns its id."""
     pipeline = _query(dagster, _PARTITIONS, job={**LOCATION, "pipelineName": job})["pipelineOrError"]
     keys = pipeline.get("partitionKeysOrError", {}).get("partitionKeys") or []
     if keys and partition not in keys:  # Dagster would start a run that fails
+        if partition and (monday := _monday_of(partition)) in keys:
+            raise InvalidInputError(
+                f"{job} was not launched: its partitions are weeks, named after their Monday; the week of {partition} "
+                f"is --partition {monday}"
+            )
         span = ", ".join(keys) if len(keys) < 5 else f"{keys[0]} to {keys[-1]}"
         raise InvalidInputError(f"{job} was not launched: it needs one partition; give --partition ({span})")
     tags = [{"key": PARTITION, "value": partition}] if partition else []
@@ -162,8 +208,7 @@ def _launch_run(dagster: str, job: str, config: dict[str, Any], partition: str |
         case "LaunchRunSuccess":
             return str(answer["run"]["runId"])
         case "RunConfigValidationInvalid":
-            # Dagster appends the whole schema, which fills a page.
-            errors = [re.split(r" Expected: | You must | Example ", error["message"])[0] for error in answer["errors"]]
+            errors = [_config_error(error["message"]) for error in answer["errors"]]
             raise InvalidInputError(f"{job} was not launched: {' '.join(errors)}")
         case "PipelineNotFoundError":
             jobs = _query(dagster, _JOBS, location=LOCATION)["repositoryOrError"].get("jobs")
@@ -172,6 +217,44 @@ def _launch_run(dagster: str, job: str, config: dict[str, Any], partition: str |
             names = sorted(known["name"] for known in jobs if not known["name"].startswith("__"))
             raise InvalidInputError(f"there is no job {job!r}; the jobs are {', '.join(names)}")
     raise _to_error(answer["message"])
+
+
+def _monday_of(day: str) -> str | None:
+    """The Monday of the week of a day; None if the text is no day."""
+    try:
+        return week_of(date.fromisoformat(day))
+    except ValueError:
+        return None
+
+
+def _config_error(message: str) -> str:
+    """An error of a run configuration, with the names of the fields instead of the whole schema, which fills a page."""
+    sentence = re.split(r" Expected: | You must | Example ", message)[0]
+    fields = _field_names(message) if ":config." in message else []
+    return f"{sentence} The fields are {', '.join(fields)}." if fields else sentence
+
+
+def _field_names(message: str) -> list[str]:
+    """The names in the schema that Dagster's error about an unknown field ends with."""
+    schema = message.partition("Expected: ")[2].replace("{ env: String }", "")
+    return re.findall(r"(\w+)\??: ", schema)
+
+
+def field_names(job: str, dagster: str) -> list[str]:
+    """The fields of a job that `FIELD=VALUE` sets, as this Dagster knows them.
+
+    Raises
+    ------
+    TouchlineError
+        If Dagster does not answer.
+    """
+    if job not in RUN_CONFIG_STEPS:
+        return []
+    config = {"ops": {RUN_CONFIG_STEPS[job]: {"config": {"": None}}}}  # an unknown field: the error has the schema
+    answer = _query(dagster, _VALIDATE, job={**LOCATION, "pipelineName": job}, config=config)
+    return [
+        name for error in answer["isPipelineConfigValid"].get("errors", []) for name in _field_names(error["message"])
+    ]
 
 
 def _to_error(message: str) -> TouchlineError:

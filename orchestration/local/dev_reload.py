@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import threading
 from collections.abc import Callable
@@ -11,14 +12,17 @@ from pathlib import Path
 from features.io.setting_names import PREFIX
 from features.io.store import Lake
 from orchestration.local.preflight import (
+    SUPERVISOR_PID,
     CannotStartError,
     check_answers,
     check_disk,
+    check_host,
     check_ports,
+    secure_home,
     single_instance_lock,
     write_run_settings,
 )
-from orchestration.local.run import GRACE_SECONDS
+from orchestration.local.run import GRACE_SECONDS, end_leftovers
 from orchestration.local.services import ROOT, LocalSettings, child_environment, prepare, services_of
 from orchestration.local.smoke import wait_for
 from orchestration.local.supervisor import Supervisor
@@ -58,9 +62,12 @@ def dev(settings: LocalSettings, echo: Callable[[str], None]) -> int:
         raise CannotStartError(
             f"{settings.lake_root} holds no forecasts yet; run `make up` once, stop it, then run `make dev`"
         )
+    secure_home(settings.home, settings.lake)
     check_disk(settings.home)
     with single_instance_lock(settings.home):
+        end_leftovers(settings.home, echo)
         check_ports({name: port for name, port in settings.ports.items() if name != "TOUCHLINE_DAGSTER_PORT"})
+        check_host("TOUCHLINE_UI_HOST", settings.ui_host)
         check_answers(settings.external_services)
         prepare(settings)
         return _run(settings, echo)
@@ -69,7 +76,7 @@ def dev(settings: LocalSettings, echo: Callable[[str], None]) -> int:
 def _run(settings: LocalSettings, echo: Callable[[str], None]) -> int:
     environment = child_environment(settings)
     own = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
-    write_run_settings(settings.home, own)  # `touchline advance` reads them
+    write_run_settings(settings.home, {**own, SUPERVISOR_PID: str(os.getpid())})  # `touchline advance` reads them
     logs = settings.home.absolute() / "logs"
     supervisor = Supervisor(dev_commands(settings), environment, ROOT, logs, GRACE_SECONDS)
     stopping = threading.Event()
@@ -85,7 +92,7 @@ def _run(settings: LocalSettings, echo: Callable[[str], None]) -> int:
     with supervisor.stopped_by_signals():
         exited = supervisor.run(start_threads, stopping.set)
     if exited is not None:
-        echo(f"touchline: {exited.name} stopped by itself (exit code {exited.exit_code}); see {logs}/{exited.name}.log")
+        echo(f"touchline: {exited.name} fails again and again: {exited.reason}; see {logs}/{exited.name}.log")
         return 1
     return 0
 

@@ -1,6 +1,6 @@
 """Run the whole pipeline once, in this process, on the Dagster instance of a local run.
 
-Command: `python -m orchestration.local.pipeline`.
+Command: `python -m orchestration.local.pipeline`. An argument is the time before which no process of this home lived.
 
 A job runs only if its inputs have changed. On the bundled data, a second start therefore takes 3 s of CPU time; running
 every job except the training would take 43 s. A weekly job covers every week that exists, so that Dagster's own
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from pydantic_settings import SettingsError
 from features.errors import CorruptArtefactError, InvalidInputError, NotPublishedError, TouchlineError
 from features.io import report_files
 from features.io.clock import Clock
+from features.io.installed_recipes import InstalledRecipes
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.settings import validation_messages
 from features.io.store import Lake, week_of
@@ -32,6 +33,7 @@ from monitoring.settlement import settle
 from orchestration._dagster_internals import RUN_LOCATION
 from orchestration.definitions import build
 from orchestration.local.instance import prepare_instance
+from orchestration.local.lost_runs import end_lost_runs
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions, weeks_from
 from orchestration.promotion.retraining import FIRST_TRAINING_CONFIG
 from orchestration.resources import MatchSource
@@ -48,7 +50,8 @@ class Pipeline:
     ) -> None:
         self._settings, self._instance, self._on_progress = settings, instance, on_progress
         self._lake, self._clock = Lake(settings.lake_root), Clock(settings)
-        self._registry, self._source = Registry(settings.mlflow_tracking_uri), MatchSource(settings)
+        self._registry = Registry(settings.mlflow_tracking_uri, InstalledRecipes(settings.recipes))
+        self._source = MatchSource(settings)
         self._definitions, self._first = build(settings), settings.first_published
         self._ran = False
 
@@ -190,22 +193,34 @@ def _root_message(error: object) -> str:
     return str(getattr(error, "message", "no reason given")).strip().splitlines()[0]
 
 
-def run_pipeline(settings: PipelineSettings, on_progress: Callable[[str], None]) -> None:
-    """Run the pipeline on the Dagster instance under `settings.home`, whose UI shows the runs."""
+def run_pipeline(
+    settings: PipelineSettings, on_progress: Callable[[str], None], lost_before: datetime | None = None
+) -> None:
+    """Run the pipeline on the Dagster instance under `settings.home`, whose UI shows the runs.
+
+    `lost_before` is the time before which no process lived: runs in progress from then are ended first.
+    """
     with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
+        if lost_before is not None and not settings.dagster_storage_url:  # others may share a database
+            for job in end_lost_runs(instance, lost_before):
+                on_progress(f"a run of {job} was ended: its process is gone")
         Pipeline(settings, instance, on_progress).run()
 
 
-def main() -> int:
-    """Run the pipeline and print its progress; 0 when everything is up to date."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run the pipeline and print its progress; 0 when everything is up to date.
+
+    The only argument, an ISO time, is optional: runs in progress from before it are ended, because no process lived.
+    """
 
     def echo(line: str) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
     started_at = time.monotonic()
+    lost_before = datetime.fromisoformat(arguments[0]) if arguments else None
     try:
-        run_pipeline(PipelineSettings(), echo)
+        run_pipeline(PipelineSettings(), echo, lost_before)
     except TouchlineError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -217,4 +232,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

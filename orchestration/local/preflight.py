@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
+import re
 import shutil
 import socket
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +28,21 @@ class CannotStartError(TouchlineError):
     """A local run cannot start on this machine."""
 
 
+def secure_home(home: Path, lake: str | None) -> None:
+    """Create the home folder for its owner only, or take it from other users; it holds databases and settings.
+
+    Files of this process and its children are for their owner only, unless the lake is elsewhere: others may read it.
+    A folder of somebody else, or a shared one such as /tmp, keeps its permissions.
+    """
+    if lake is None:
+        os.umask(0o077)
+    with contextlib.suppress(OSError):  # `check_disk` says what is wrong with the folder
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = home.stat()
+        if status.st_uid == os.getuid() and not status.st_mode & stat.S_ISVTX:
+            home.chmod(0o700)
+
+
 def check_ports(ports: Mapping[str, int]) -> None:
     """Require every port to be free; `ports` maps the name of the setting to its value."""
     by_port: dict[int, str] = {}
@@ -40,6 +58,19 @@ def check_ports(ports: Mapping[str, int]) -> None:
                 raise CannotStartError(
                     f"port {port} is in use; stop its process or set {setting} to a free port ({error.strerror})"
                 ) from error
+
+
+def check_host(setting: str, host: str) -> None:
+    """Require an address to be one of this machine, so that a service can listen on it."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except OSError as error:
+        raise CannotStartError(
+            f"{setting} is {host!r}, which is no address of this machine ({error.strerror}); set it to 127.0.0.1, or "
+            "to 0.0.0.0 for every device in the network"
+        ) from error
 
 
 def check_answers(services: Mapping[str, str]) -> None:
@@ -61,7 +92,16 @@ def check_answers(services: Mapping[str, str]) -> None:
 
 
 def check_disk(home: Path) -> None:
-    """Require the home folder to be writable, and its disk to have room."""
+    """Require the home folder to be writable, its disk to have room, and its path to be usable in an address.
+
+    The address of a SQLite database ends at a question mark: Dagster's databases and MLflow's would be one file, beside
+    the folder. MLflow decodes percent signs and would put its models into another folder.
+    """
+    if reserved := re.search(r"\?|%[0-9A-Fa-f]{2}", str(home.absolute())):
+        raise CannotStartError(
+            f"{home} contains {reserved[0]!r}, which addresses of databases cannot contain; "
+            "set TOUCHLINE_HOME to another folder"
+        )
     try:
         home.mkdir(parents=True, exist_ok=True)
         probe = home / ".writable"
@@ -80,6 +120,8 @@ def check_disk(home: Path) -> None:
 
 
 LOCK = "up.lock"
+SUPERVISOR_PID = "SUPERVISOR_PID"
+"""Key of the run's process id beside its settings."""
 
 
 @contextlib.contextmanager
@@ -92,7 +134,7 @@ def single_instance_lock(home: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CannotStartError(
-                f"Touchline is already running in {home}; stop it, or set TOUCHLINE_HOME for a second one"
+                f"Touchline is already running in {home}; `touchline down` stops it; TOUCHLINE_HOME starts another"
             ) from error
         try:
             yield

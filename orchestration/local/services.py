@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -28,11 +29,29 @@ TELEMETRY_OFF = {
     "OMP_NUM_THREADS": "1",  # one-row model calls are slower on a thread pool
 }
 
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+"""Addresses that stand for every network of a machine, with the one that the machine itself uses instead."""
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def own_network_address() -> str:
+    """This machine's address in its network, or its name if it has none. Sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # reserved for documentation: only the route is looked up
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
+
 
 class LocalSettings(InstanceSettings):
     """Ports of a local run, and the services that replace its embedded ones."""
 
     api_port: int = Field(8000, ge=1, le=65535, description="REST API.")
+    ui_host: str = Field(
+        "127.0.0.1",
+        description="Address that the match viewer listens on; 0.0.0.0 shows it to every device in the network.",
+    )
     ui_port: int = Field(8501, ge=1, le=65535, description="Streamlit match viewer.")
     dagster_port: int = Field(3000, ge=1, le=65535, description="Dagster UI.")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow tracking server and registry.")
@@ -72,10 +91,24 @@ class LocalSettings(InstanceSettings):
         return {name: address for name, address in addresses.items() if address}
 
     @property
+    def _ui_address(self) -> str:
+        """Host part of the viewer's address on this machine."""
+        host = _ANY_ADDRESS.get(self.ui_host, self.ui_host)
+        return f"[{host}]" if ":" in host else host
+
+    @property
+    def ui_address_in_network(self) -> str | None:
+        """Address of the match viewer for other devices; None if it listens for this machine only."""
+        if self.ui_host in _LOOPBACK:
+            return None
+        host = own_network_address() if self.ui_host in _ANY_ADDRESS else self._ui_address
+        return f"http://{host}:{self.ui_port}"
+
+    @property
     def addresses(self) -> dict[str, tuple[str, str]]:
         """Name, address and health path of every service that a person can visit."""
         return {
-            "Matches (UI)": (f"http://127.0.0.1:{self.ui_port}", "/_stcore/health"),
+            "Matches (UI)": (f"http://{self._ui_address}:{self.ui_port}", "/_stcore/health"),
             "REST API": (f"http://127.0.0.1:{self.api_port}", "/healthcheck/ready"),
             "Dagster": (f"http://127.0.0.1:{self.dagster_port}", "/server_info"),
             "MLflow": (self.mlflow_address, "/health"),
@@ -89,6 +122,7 @@ def child_environment(settings: LocalSettings) -> dict[str, str]:
     broker = f"redis://127.0.0.1:{valkey}"
     return {
         **TELEMETRY_OFF,
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "localhost,localhost:*,127.0.0.1,127.0.0.1:*,[[]::1],[[]::1]:*",
         "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow/mlflow.db",
         "MLFLOW_ARTIFACTS_DESTINATION": str(home / "mlflow" / "artifacts"),
         **os.environ,
@@ -102,6 +136,7 @@ def child_environment(settings: LocalSettings) -> dict[str, str]:
         "TOUCHLINE_BROKER_URL": settings.broker_url or f"{broker}/0",
         "TOUCHLINE_RESULT_BACKEND_URL": settings.result_backend_url or f"{broker}/1",
         **{name: str(port) for name, port in settings.ports.items()},
+        "TOUCHLINE_UI_HOST": settings.ui_host,
         # A private function, but the only way to find the bundled binary: the public class starts a server with its own
         # settings and log, outside the Procfile.
         "VALKEY_SERVER": str(get_binary_path()),

@@ -1,4 +1,4 @@
-"""Starts the services of a Procfile, and stops all of them on request or when one exits."""
+"""Starts the services of a Procfile, starts those again that fail, and stops all of them on request."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from uuid import uuid4
 
 import psutil
 
+from orchestration.local import leftovers
+from orchestration.local.health import HealthMonitor
+from orchestration.local.leftovers import marked
+from orchestration.local.service_logs import LogFile, LogPipes, rotate
+
 POLL_SECONDS = 0.1
 TAIL_LINES = 12
+BACKOFF_SECONDS = 0.5
+"""Base of the delay before a service is started again: at once, then after 0.5, 1.5, 3.5 and 7.5 s."""
+MAX_RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
+"""After so many within this time, a service is given up."""
 
 _PROCFILE_LINE = re.compile(r"^(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>.+)$")
 
@@ -29,16 +40,20 @@ def parse_procfile(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ServiceExit:
-    """A service that exited without a request to stop."""
+    """A service that was given up: it ended, or stopped answering, again and again."""
 
     name: str
-    exit_code: int
+    exit_code: int | None
+    """None if the process was still there but did not answer."""
+    reason: str = ""
 
 
 class Supervisor:
     """Runs each service in its own session, which a Ctrl-C in the terminal does not reach.
 
-    A service writes its output straight into `logs/<name>.log`; the supervisor writes to `logs/system.log`.
+    A service that ends or stops answering is started again, with growing delays; after five times within a minute, the
+    run ends. Its output goes through a pipe into `logs/<name>.log`; the supervisor writes to `logs/system.log`. If the
+    supervisor itself is killed, a guard process ends the services.
     """
 
     def __init__(
@@ -48,31 +63,47 @@ class Supervisor:
         folder: Path,
         logs: Path,
         grace_seconds: float,
+        health: HealthMonitor | None = None,
+        on_restart: Callable[[str, str], None] | None = None,
+        backoff_seconds: float = BACKOFF_SECONDS,
     ) -> None:
+        """`on_restart` gets the name of a service that is about to be started again, and the reason."""
         self._services, self._environment, self._folder, self._logs = services, environment, folder, logs
-        self._grace_seconds = grace_seconds
+        self._home, self.run_id = logs.parent, uuid4().hex
+        self._grace_seconds, self._backoff_seconds = grace_seconds, backoff_seconds
+        self._on_restart = on_restart
+        self._health = health or HealthMonitor({})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._restarted_at: dict[str, list[float]] = {name: [] for name in services}
+        self._due: dict[str, float] = {}
         self._stop_requested = False
+        self._pipes: LogPipes | None = None
         self.signalled = False
         self.killed: list[str] = []
         logs.mkdir(parents=True, exist_ok=True)
         for name in (*services, "system"):  # every service has a log, even one that has written nothing yet
-            (logs / f"{name}.log").write_bytes(b"")
+            rotate(logs / f"{name}.log")
+        self._log_files = {name: LogFile(logs / f"{name}.log") for name in (*services, "system")}
 
     def run(self, on_started: Callable[[], None], on_stopping: Callable[[], None]) -> ServiceExit | None:
-        """Start all services and stop them after `stop` or when one exits; returns the service that exited, if any.
+        """Start all services and keep them running until `stop`; returns the service that was given up, if any.
 
         `killed` lists the processes that had to be killed.
         """
+        self._pipes, guard = LogPipes(), self._start_guard()
         try:
-            self._start()
+            self._start_all()
             if not self._stop_requested:
                 on_started()
-            exited = self._wait()
+            self._health.start()
+            given_up = self._watch()
             on_stopping()
         finally:
+            self._health.stop()
             self.killed = self._stop_all()
-        return exited
+            self._pipes.close()
+            guard.communicate()
+        return given_up
 
     def stop(self) -> None:
         """Make `run` stop everything and return. May be called repeatedly, from any thread or signal handler."""
@@ -98,31 +129,68 @@ class Supervisor:
         lines = (self._logs / f"{name}.log").read_text(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
 
-    def _start(self) -> None:
-        for name, command in self._services.items():
+    def _start_all(self) -> None:
+        for name in self._services:
             if self._stop_requested:
                 return
-            with (self._logs / f"{name}.log").open("ab") as log:
-                self._processes[name] = subprocess.Popen(  # noqa: S603 - the Procfile is part of this repository
-                    ["/bin/sh", "-c", command],
-                    cwd=self._folder,
-                    env=dict(self._environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            self._log(f"{name} started (pid {self._processes[name].pid})")
+            self._start(name)
 
-    def _wait(self) -> ServiceExit | None:
+    def _start(self, name: str) -> None:
+        assert self._pipes is not None
+        output = self._pipes.open(self._log_files[name])
+        try:
+            self._processes[name] = subprocess.Popen(  # noqa: S603 - the Procfile is part of this repository
+                ["/bin/sh", "-c", self._services[name]],
+                cwd=self._folder,
+                env=marked(self._environment, self._home, self.run_id, name),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        finally:
+            os.close(output)
+        self._log(f"{name} started (pid {self._processes[name].pid})")
+
+    def _start_guard(self) -> subprocess.Popen[bytes]:
+        """Start the process that ends the services if this one is killed: its input then closes."""
+        arguments = [str(self._home), self.run_id, str(self._grace_seconds)]
+        return subprocess.Popen(  # noqa: S603 - this module's own interpreter
+            [sys.executable, "-P", leftovers.__file__, *arguments], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def _watch(self) -> ServiceExit | None:
         # Polled, so that a signal handler only sets a flag: waking a condition from a handler can deadlock.
         while not self._stop_requested:
-            for name, process in self._processes.items():
-                if (code := process.poll()) is not None:
-                    self._log(f"{name} stopped by itself (exit code {code})")
-                    return ServiceExit(name, code)
+            if (given_up := self._plan_restarts()) is not None:
+                return given_up
+            for name in [name for name, due in self._due.items() if due <= time.monotonic()]:
+                del self._due[name]
+                self._health.forget(name)
+                self._start(name)
             time.sleep(POLL_SECONDS)
         self._log("a stop was requested")
+        return None
+
+    def _plan_restarts(self) -> ServiceExit | None:
+        """Plan to start again what has ended or does not answer; returns a service that did so too often."""
+        unhealthy = self._health.unhealthy()
+        for name, process in self._processes.items():
+            code = process.poll()
+            if name in self._due or (code is None and name not in unhealthy):
+                continue
+            reason = unhealthy[name] if code is None else f"it stopped by itself (exit code {code})"
+            self._log(f"{name}: {reason}")
+            now = time.monotonic()
+            recent = [at for at in self._restarted_at[name] if now - at < RESTART_WINDOW_SECONDS]
+            if len(recent) >= MAX_RESTARTS:
+                return ServiceExit(name, code, reason)
+            self._restarted_at[name] = [*recent, now]
+            # What is left of it would keep its port.
+            leftovers.end(leftovers.processes_of(self._home, self.run_id, name), min(self._grace_seconds, 5))
+            if self._on_restart is not None:
+                self._on_restart(name, reason)
+            self._due[name] = time.monotonic() + self._backoff_seconds * (2 ** len(recent) - 1)
         return None
 
     def _stop_all(self) -> list[str]:
@@ -131,7 +199,7 @@ class Supervisor:
         Descendants are listed before the first signal, because one that has left its service's process group does not
         receive a signal to the group.
         """
-        descendants = _descendants(self._processes.values())
+        descendants = list({*_descendants(self._processes.values()), *leftovers.processes_of(self._home, self.run_id)})
         self._signal_groups(signal.SIGTERM)
         deadline = time.monotonic() + self._grace_seconds
         while time.monotonic() < deadline and (self._running() or _alive(descendants)):
@@ -141,9 +209,9 @@ class Supervisor:
         for process in self._processes.values():
             process.wait()
         time.sleep(POLL_SECONDS)
-        leftovers = _alive(descendants)
-        killed += _kill(leftovers)
-        psutil.wait_procs(leftovers, timeout=5)
+        alive = _alive(descendants)
+        killed += _kill(alive)
+        psutil.wait_procs(alive, timeout=5)
         for text in killed:
             self._log(f"killed {text}")
         return killed
@@ -158,8 +226,7 @@ class Supervisor:
                 self._log(f"{number.name} to {name}")
 
     def _log(self, text: str) -> None:
-        with (self._logs / "system.log").open("a") as log:
-            log.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+        self._log_files["system"].write(f"{time.strftime('%H:%M:%S')} {text}\n".encode())
 
 
 def _kill(processes: Iterable[psutil.Process]) -> list[str]:

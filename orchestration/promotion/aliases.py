@@ -8,27 +8,26 @@ between, `complete_promotion` makes up for it.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from features.errors import CorruptArtefactError, PromotionBlockedError
+from features.errors import CorruptArtefactError, ModelUnavailableError, PromotionBlockedError
 from features.io import report_files
+from features.io.promotion_log import (
+    Decision,
+    decision,
+    history,
+    is_logged,
+    restorable_versions,
+    tag_names,
+    tagged_decisions,
+    why_in_production,
+)
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.conditions import Approval
+from monitoring.first_version import Provisional
 from monitoring.gate import GateDecision
 from orchestration.promotion.evidence import APPROVAL_TAGS, approval_of
-from orchestration.steps import lake_tables
-
-PREFIX = {"rollback": "restored", "promote": "promoted"}
-"""Prefix of the tags that say why a version is in production; a later promotion removes the `restored` ones."""
-
-FIELDS = ("by", "because", "at", "evidence", "instead_of")
-
-
-def history(lake: Lake) -> list[dict[str, Any]]:
-    """Every change of the version in production, oldest first."""
-    document = lake_tables.read_report(lake, report_files.PROMOTIONS)
-    return list(document["promotions"]) if document else []
+from orchestration.promotion.provisional import tags_of
 
 
 def record_approval(registry: Registry, approval: Approval) -> None:
@@ -37,10 +36,15 @@ def record_approval(registry: Registry, approval: Approval) -> None:
     registry.set_tags(approval.version, dict(zip(APPROVAL_TAGS, values, strict=True)))
 
 
-def promote_first(registry: Registry, lake: Lake, candidate: ModelVersion, at: datetime) -> None:
-    """Put the very first version into production."""
+def promote_first(
+    registry: Registry, lake: Lake, candidate: ModelVersion, at: datetime, provisional: Provisional | None = None
+) -> None:
+    """Put the very first version into production; `provisional` says why it is so, None if it is not."""
     reason = "first version; better than the base rate, not worse than plain Elo"
-    _move(registry, lake, _history_entry("promote", candidate.version, None, "touchline", reason, at, ""))
+    if provisional:
+        reason = f"first version, provisional: {provisional.reason}"
+        registry.set_tags(candidate.version, tags_of(provisional))
+    _move(registry, lake, decision("promote", candidate.version, None, "touchline", reason, at, ""))
 
 
 def promote(registry: Registry, lake: Lake, verdict: GateDecision) -> None:
@@ -71,29 +75,37 @@ def promote(registry: Registry, lake: Lake, verdict: GateDecision) -> None:
     # an approval of older evidence does not count
     if approval is not None and approval.evidence_digest == verdict.evidence_digest:
         by, reason = approval.by, approval.reason
-    registry.remove_tags(verdict.candidate, _tags("restored"))
-    entry = _history_entry(
+    registry.remove_tags(verdict.candidate, tag_names("rollback"))
+    entry = decision(
         "promote", verdict.candidate, verdict.production, by, reason, verdict.as_of, verdict.evidence_digest
     )
     _move(registry, lake, entry)
 
 
 def rollback(registry: Registry, lake: Lake, by: str, reason: str, at: datetime) -> int:
-    """Put `previous` back into production; returns its version.
+    """Put the last version that was decided on back into production; returns its number.
 
-    The version that is replaced loses `staging` and its approval, so that no sensor promotes it again at once.
+    That is usually `previous`. If the alias was moved in MLflow, or its version deleted, it is the version of the last
+    decision. The version that is replaced loses `staging` and its approval, so no sensor promotes it again at once.
 
     Raises
     ------
     PromotionBlockedError
-        If name or reason is empty, or there is no previous version.
+        If name or reason is empty, there is no version to go back to, or it cannot be loaded.
     """
     if not by.strip() or not reason.strip():
         raise PromotionBlockedError("a rollback requires your name and a reason")
     complete_promotion(registry, lake)
-    previous, current, staged = (registry.by_alias(alias) for alias in (PREVIOUS, PRODUCTION, STAGING))
-    if previous is None:
+    current, staged = registry.by_alias(PRODUCTION), registry.by_alias(STAGING)
+    restored = version_to_restore(registry, lake)
+    if restored is None:
         raise PromotionBlockedError("there is no previous version to go back to")
+    try:
+        registry.load(restored)
+    except ModelUnavailableError as error:
+        raise PromotionBlockedError(
+            f"{error}; delete version {restored.version} in MLflow to go back to the one before it"
+        ) from error
     if current is not None:
         rollback_tags = {"rolled_back_by": by, "rolled_back_because": reason, "rolled_back_at": at.isoformat()}
         registry.set_tags(current.version, rollback_tags)
@@ -101,15 +113,20 @@ def rollback(registry: Registry, lake: Lake, by: str, reason: str, at: datetime)
         if staged is not None and staged.version == current.version:
             registry.remove_alias(STAGING)
     replaced = current.version if current else None
-    _move(registry, lake, _history_entry("rollback", previous.version, replaced, by, reason, at, ""))
-    return previous.version
+    _move(registry, lake, decision("rollback", restored.version, replaced, by, reason, at, ""))
+    return restored.version
+
+
+def version_to_restore(registry: Registry, lake: Lake) -> ModelVersion | None:
+    """The version that a rollback would put back into production; None if there is none."""
+    return next(iter(restorable_versions(registry, history(lake))), None)
 
 
 def has_incomplete_promotion(registry: Registry, lake: Lake) -> bool:
     """Whether the last change of production is missing from the history, or the history cannot be read."""
     entry = why_in_production(registry.by_alias(PRODUCTION))
     try:
-        return entry is not None and not _is_logged(entry, history(lake))
+        return entry is not None and not is_logged(entry, history(lake))
     except CorruptArtefactError:
         return True
 
@@ -120,67 +137,27 @@ def complete_promotion(registry: Registry, lake: Lake) -> None:
     try:
         past = history(lake)
     except CorruptArtefactError:  # rebuild it from the tags of the versions
-        entries = [entry for version in registry.versions() for entry in _tag_values(version)]
+        entries = [entry for version in registry.versions() for entry in tagged_decisions(version)]
         past = sorted(entries, key=lambda entry: (entry["at"], entry["version"]))
         lake.write_json(report_files.PROMOTIONS, {"promotions": past})
-    if entry is not None and not _is_logged(entry, past):
+    if entry is not None and not is_logged(entry, past):
         _complete_move(registry, lake, entry)
 
 
-def why_in_production(version: ModelVersion | None) -> dict[str, Any] | None:
-    """The history entry of the change that put a version into production, read from the version's tags."""
-    return next(iter(_tag_values(version)), None) if version else None
-
-
-def _move(registry: Registry, lake: Lake, entry: dict[str, Any]) -> None:
+def _move(registry: Registry, lake: Lake, entry: Decision) -> None:
     replaced = "" if entry["replaced"] is None else str(entry["replaced"])
     values = (entry["by"], entry["reason"], entry["at"], entry["evidence"], replaced)
-    registry.set_tags(entry["version"], dict(zip(_tags(PREFIX[entry["action"]]), values, strict=True)))
+    registry.set_tags(entry["version"], dict(zip(tag_names(entry["action"]), values, strict=True)))
     registry.set_alias(PRODUCTION, entry["version"])
     _complete_move(registry, lake, entry)
 
 
-def _complete_move(registry: Registry, lake: Lake, entry: dict[str, Any]) -> None:
+def _complete_move(registry: Registry, lake: Lake, entry: Decision) -> None:
     """Update `previous` and the history after the alias has moved. Safe to repeat."""
     if entry["action"] == "rollback":
-        if registry.by_alias(PREVIOUS) is not None:
+        previous = registry.by_alias(PREVIOUS)
+        if previous is not None and previous.version == entry["version"]:
             registry.remove_alias(PREVIOUS)
-    elif entry["replaced"] is not None:
+    elif entry["replaced"] is not None and registry.version(entry["replaced"]) is not None:  # it may have been deleted
         registry.set_alias(PREVIOUS, entry["replaced"])
     lake.write_json(report_files.PROMOTIONS, {"promotions": [*history(lake), entry]})
-
-
-def _is_logged(entry: dict[str, Any], past: list[dict[str, Any]]) -> bool:
-    key = ("action", "version", "at")
-    return any(all(logged[field] == entry[field] for field in key) for logged in past)
-
-
-def _history_entry(
-    action: str, version: int, replaced: int | None, by: str, reason: str, at: datetime, evidence: str
-) -> dict[str, Any]:
-    return {
-        "action": action,
-        "version": version,
-        "replaced": replaced,
-        "by": by,
-        "reason": reason,
-        "at": at.isoformat(),
-        "evidence": evidence,
-    }
-
-
-def _tags(prefix: str) -> list[str]:
-    return [f"{prefix}_{field}" for field in FIELDS]
-
-
-def _tag_values(version: ModelVersion) -> list[dict[str, Any]]:
-    """The history entries recorded in a version's tags, the newest first."""
-    tags, entries = version.tags, []
-    for action, prefix in PREFIX.items():
-        if f"{prefix}_at" in tags:
-            by, reason, at, evidence, replaced = (tags.get(name, "") for name in _tags(prefix))
-            instead_of = int(replaced) if replaced else None
-            entries.append(
-                _history_entry(action, version.version, instead_of, by, reason, datetime.fromisoformat(at), evidence)
-            )
-    return entries

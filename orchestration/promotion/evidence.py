@@ -8,6 +8,7 @@ from datetime import datetime
 import dagster as dg
 import pandas as pd
 
+from features.errors import ModelUnavailableError
 from features.io import report_files
 from features.io.registry import PRODUCTION, STAGING, ModelVersion, Registry
 from features.io.store import Lake
@@ -22,6 +23,12 @@ from orchestration.steps.baselines import plain_elo
 
 APPROVAL_TAGS = ("approved_by", "approved_because", "approved_evidence", "approved_at")
 
+CANDIDATE_REQUIRED = {
+    "candidate_waiting": "a version that is not in production",
+    "trained_by_touchline": "a version with the tags of the job train_model",
+}
+"""What is required of a candidate before it is compared, by condition."""
+
 _MAX_CHECK_RESULTS = 200
 """Results to read per check: enough for every week of a season, or for a few competitions over years."""
 
@@ -34,14 +41,20 @@ def evaluate_candidate(
     if candidate is None:
         return None
     if production is not None and candidate.version == production.version:
-        return _no_newer_version(production, policy, as_of)
+        why = f"version {production.version} is in production already; nothing newer is staged"
+        return _single_failure("candidate_waiting", production, production, why, as_of, policy)
+    try:
+        trained_through = candidate.trained_through
+    except ModelUnavailableError as error:
+        return _single_failure("trained_by_touchline", candidate, production, str(error), as_of, policy)
     matches, rows = lake_tables.matches(lake), lake_tables.read_weeks(lake, "shadow_forecasts")
     shadows = settled_shadows(lake, rows, matches, as_of)
     week = report_files.latest_drift_week(lake)
     return evaluate(
         Evidence(
             candidate=candidate.version,
-            trained_through=candidate.trained_through,
+            candidate_run=candidate.run_id,
+            trained_through=trained_through,
             settled=shadows[shadows["model_version"] == candidate.version].reset_index(drop=True),
             production=production.version if production else None,
             production_settled=_of_production(lake_tables.settled_forecasts(lake), shadows, production.version)
@@ -83,12 +96,13 @@ def approval_of(version: ModelVersion) -> Approval | None:
     return Approval(version.version, tags["approved_by"], tags["approved_because"], tags["approved_evidence"], at)
 
 
-def _no_newer_version(production: ModelVersion, policy: Policy, as_of: datetime) -> GateDecision:
-    why = f"version {production.version} is in production already; nothing newer is staged"
-    condition = Condition(
-        "candidate_waiting", False, f"version {production.version}", "a version that is not in production", why
-    )
-    return GateDecision(production.version, production.version, policy, as_of, 0, (condition,))
+def _single_failure(
+    name: str, candidate: ModelVersion, production: ModelVersion | None, why: str, as_of: datetime, policy: Policy
+) -> GateDecision:
+    """The decision on a version that cannot be compared, whatever its forecasts are."""
+    condition = Condition(name, False, f"version {candidate.version}", CANDIDATE_REQUIRED[name], why)
+    in_production = production.version if production else None
+    return GateDecision(candidate.version, in_production, policy, as_of, 0, (condition,))
 
 
 def critical_checks(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]) -> dict[str, bool]:

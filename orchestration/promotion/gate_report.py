@@ -14,8 +14,10 @@ from features.io.store import Lake
 from monitoring.gate import GateDecision, no_candidate_document, to_dict
 from orchestration.checks import CRITICAL
 from orchestration.promotion.evidence import critical_checks, evaluate_candidate
+from orchestration.promotion.production_report import undecided_production
+from orchestration.promotion.provisional import update_provisional
 from orchestration.settings import PipelineSettings
-from orchestration.steps import lake_tables
+from orchestration.steps import lake_tables, rendering
 
 
 def publish_gate_report(
@@ -27,13 +29,21 @@ def publish_gate_report(
     production, previous = (
         version.version if (version := registry.by_alias(alias)) else None for alias in (PRODUCTION, PREVIOUS)
     )
+    provisional = update_provisional(registry, lake)
+    shown = {"provisional": rendering.as_text(provisional.reason)} if provisional else {}
     if verdict is None:
         why = _reason_nothing_is_staged(registry.versions())
         report = no_candidate_document(production, settings.promotion_policy, clock.as_of(), previous, why)
-        lake.write_json(report_files.PROMOTION_GATE, report)
-        return {"passed": False, "why": why}
-    lake.write_json(report_files.PROMOTION_GATE, to_dict(verdict, datetime.now(UTC), _last_report(lake), previous))
-    return gate_metadata(verdict)
+        metadata: dict[str, Any] = {"passed": False, "why": why, "production": _number(production)}
+    else:
+        report = to_dict(verdict, datetime.now(UTC), _last_report(lake), previous)
+        metadata = gate_metadata(verdict)
+    undecided = undecided_production(registry, lake)
+    report["provisional"] = provisional.to_dict() if provisional else None
+    report["undecided_production"] = undecided
+    lake.write_json(report_files.PROMOTION_GATE, report)
+    notices = {} if undecided is None else {"production_without_decision": rendering.as_text(undecided)}
+    return {**notices, **metadata, **shown}
 
 
 def gate_metadata(verdict: GateDecision) -> dict[str, Any]:
@@ -42,18 +52,22 @@ def gate_metadata(verdict: GateDecision) -> dict[str, Any]:
     The conditions are a list, because Dagster would cut off the last column of a table, the reason.
     """
     lines = [
-        f"- **{'passed' if condition.passed else 'FAILED'}** `{condition.name}`: {condition.why} "
-        f"({condition.value}; required: {condition.threshold})"
+        f"- **{'passed' if condition.passed else 'FAILED'}** `{condition.name}`: {rendering.as_text(condition.why)} "
+        f"({rendering.as_text(condition.value)}; required: {rendering.as_text(condition.threshold)})"
         for condition in verdict.conditions
     ]
     return {
         "passed": verdict.passed,
         "candidate": verdict.candidate,
-        "production": verdict.production if verdict.production is not None else "none",
+        "production": _number(verdict.production),
         "conditions": dg.MetadataValue.md("\n".join(lines)),
         "evidence": verdict.evidence_digest or "none",
         "waits_for_a_person": verdict.waiting_for_approval,
     }
+
+
+def _number(version: int | None) -> int | str:
+    return "none" if version is None else version
 
 
 def describe_role(version: ModelVersion) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from features.errors import ModelUnavailableError
 from features.io import report_files
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake
@@ -25,5 +26,9 @@ def staging_busy(registry: Registry, lake: Lake, as_of: datetime) -> str | None:
     """Why no new version may replace the one in `staging` now; None if it may."""
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)
     if candidate is None or production is None or candidate.version == production.version:
+        return None
+    try:
+        _ = candidate.trained_through
+    except ModelUnavailableError:  # staged in MLflow; the gate can never evaluate it
         return None
     return blocks_replacement(lake_tables.read_report(lake, report_files.PROMOTION_GATE), candidate.version, as_of)

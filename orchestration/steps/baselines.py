@@ -7,8 +7,7 @@ import pandas as pd
 from features.matches import OUTCOMES, outcomes
 from features.matrix import REFERENCE_FEATURE
 from features.models import outcome_model
-from features.splits import after_burn_in, season_starts
-from orchestration.steps.training import trainable
+from features.splits import after_burn_in, season_starts, trainable
 
 REGULARISATION = 1.0
 

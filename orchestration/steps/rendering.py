@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
 
+from features.data_dictionary import describe_column
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def of_table(frame: pd.DataFrame, sample: pd.DataFrame | None = None) -> dict[str, Any]:
-    """Row count, columns with types, and a sample of rows."""
+    """Row count, columns with types and meanings, and a sample of rows of one partition.
+
+    The count is that of the partition. As `dagster/row_count`, Dagster would show the count of the newest partition as
+    that of the whole asset: 0, since the newest weeks lie ahead.
+    """
     rows = frame.tail(5) if sample is None else sample
     return {
-        "dagster/row_count": len(frame),
+        "dagster/partition_row_count": len(frame),
         "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(str(name), str(dtype)) for name, dtype in frame.dtypes.items()]
+            columns=[
+                dg.TableColumn(str(name), str(dtype), description=describe_column(str(name)))
+                for name, dtype in frame.dtypes.items()
+            ]
         ),
         "sample": dg.MetadataValue.md(markdown(rows)),
     }
@@ -30,7 +40,7 @@ def markdown(frame: pd.DataFrame) -> str:
     """A small frame as a markdown table: floats with four digits, times to the minute."""
     if frame.empty:
         return "*no rows*"
-    header = [str(name) for name in frame.columns]
+    header = [as_text(name) for name in frame.columns]
     rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False, name=None)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, ["---"] * len(header), *rows])
 
@@ -40,7 +50,20 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d %H:%M")
-    return f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:.4f}" if isinstance(value, float) else as_text(value)
+
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|$~^&]")
+_LINKED = re.compile(r"(:)(?=//)|(\bwww)(?=\.)|(@)(?=\w)|(mailto|javascript)(?=:)", re.IGNORECASE)
+
+
+def as_text(value: object) -> str:
+    """Return Markdown that shows a text in one line, as it is: no link, image, formula or HTML.
+
+    Addresses become links after the Markdown has been parsed, unless an invisible joiner divides them.
+    """
+    line = _SPECIAL.sub(r"\\\g<0>", " ".join(str(value).split()))
+    return _LINKED.sub(lambda found: found[0] + "\u2060", line)
 
 
 def scores_table(scores: Mapping[str, Mapping[str, float]]) -> dg.MarkdownMetadataValue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,16 +15,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.blend import RatingBlend
 from features.errors import InvalidInputError
+from features.io.model_artefact import RECIPE_TAG, untrusted_types
 from features.io.registry import TrainingRun
-from features.matches import OUTCOMES, Status, outcomes
-from features.matrix import GOAL_FEATURES, ODDS_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
+from features.io.sources import bundled
+from features.io.store import week_of
+from features.matches import OUTCOMES, outcomes
+from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, ODDS_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
 from features.metrics import rps, summary
-from features.models import REGULARISATION, Classifier, outcome_model, walk_forward_forecasts
-from features.pool import MIN_MATCHES_WITH_ODDS
-from features.splits import after_burn_in
-from monitoring import gate
+from features.models import REGULARISATION, fit_model, outcome_model, walk_forward_forecasts
+from features.pool import MIN_MATCHES_WITH_ODDS, OddsPool
+from features.prior_head import FEW_MATCHES, Prior, PriorHeads
+from features.recipes import Recipe
+from features.splits import after_burn_in, trainable
 from monitoring.calibration import reliability_curve
+from monitoring.first_version import FirstVersionVerdict, judge
 from monitoring.performance import Difference, paired_difference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +48,7 @@ FORECASTERS = ("model", "elo", "base")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingOptions:
     """Settings that, together with the data, determine a model bit for bit."""
 
     seed: int
@@ -51,77 +57,143 @@ class Recipe:
     include_running_season: bool = False
     features: tuple[str, ...] = GOAL_FEATURES
     blend: bool = False
+    model_recipe: str | None = None
+    model_recipe_revision: str | None = None
 
-    def build_model(self) -> Classifier:
-        """The unfitted model."""
+    def __str__(self) -> str:
+        """What differs between recipes that are in use, for the name of a run."""
+        if self.model_recipe is not None:
+            return ", ".join([self.model_recipe, *["with the running season"] * self.include_running_season])
+        group = next((name for name, columns in FEATURE_GROUPS.items() if columns == self.features), "own features")
+        parts = [str(group), *["blend"] * self.blend, f"regularisation {self.regularisation:g}"]
+        return ", ".join([*parts, *["with the running season"] * self.include_running_season])
+
+    def with_recipe(self, name: str, recipe: Recipe) -> TrainingOptions:
+        """The same options for the recipe of this name and its columns."""
+        return replace(self, features=recipe.columns, model_recipe=name, model_recipe_revision=recipe.revision())
+
+    def build_model(self) -> RatingBlend | OddsPool:
+        """The platform's own unfitted model."""
         return outcome_model(self.regularisation, self.seed, self.features, self.blend)
 
 
-def trainable(matches: pd.DataFrame, include_running_season: bool = False) -> NDArray[np.bool_]:
-    """Mask of the rows to train on: played matches of complete seasons, optionally of the current one too.
-
-    A season is complete when all its matches are played or the next season has begun. A model of complete seasons may
-    forecast every week of the current season; one that was trained on the current season may forecast later weeks only.
-    """
-    played = (matches["status"] == Status.PLAYED).to_numpy()
-    if include_running_season:
-        return np.asarray(played)
-    keys = matches["competition"] + "/" + matches["season"]
-    latest = matches["competition"].map(matches[played].groupby("competition")["season"].max())
-    open_seasons = set(keys[~played])
-    complete = (matches["season"] < latest).to_numpy() | ~keys.isin(open_seasons).to_numpy()
-    return np.asarray(played & complete)
-
-
 def train(
-    matches: pd.DataFrame, features: pd.DataFrame, recipe: Recipe, as_of: datetime, source: str, reason: str = ""
+    matches: pd.DataFrame,
+    features: pd.DataFrame,
+    options: TrainingOptions,
+    as_of: datetime,
+    source: str,
+    reason: str = "",
+    recipe: Recipe | None = None,
 ) -> TrainingRun:
     """Fit the model, evaluate it walk-forward against both baselines, and describe the result.
 
-    `features` has one row per match; `matches` provides the outcomes. Rows are joined by match_id. Raises
-    InvalidInputError if there is too little to train on.
+    `features` has one row per match; `matches` provides the outcomes. Rows are joined by match_id. With few matches,
+    the model is shrunk towards one of the bundled league, and without any it is that one. Raises InvalidInputError if
+    there is too little to train on even so. With a `recipe`, its model is trained without shrinkage and evaluated in
+    the same way; `options` are then those of `TrainingOptions.with_recipe`.
     """
-    rows = matches[trainable(matches, recipe.include_running_season)]
-    if set(recipe.features) & set(SHOT_FEATURES):
+    build_model = options.build_model if recipe is None else recipe.build
+    rows = matches[trainable(matches, options.include_running_season)]
+    if set(options.features) & set(SHOT_FEATURES):
         _need_shots(rows)
     table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
     usable = table[after_burn_in(table)]
-    if usable.empty:
+    priors = _Priors(options)
+    known_from = min(matches["kick_off"].min(), pd.Timestamp(as_of)) if usable.empty else usable["kick_off"].max()
+    prior = priors.before(len(usable), known_from)
+    if prior is None and usable.empty:
         raise InvalidInputError(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
-    if set(recipe.features) & set(ODDS_FEATURES):
+    if set(options.features) & set(ODDS_FEATURES):
         _need_odds(usable)
-    x = table[[*recipe.features, REFERENCE_FEATURE]].to_numpy(float)
-    reference = len(recipe.features)
-    forecasts = walk_forward_forecasts(table, x, reference, recipe.evaluate_from, recipe.build_model)
+    x = table[[*options.features, REFERENCE_FEATURE]].to_numpy(float)
+    reference = len(options.features)
+    forecasts = walk_forward_forecasts(
+        table, x, reference, options.evaluate_from, build_model, lambda n, at: _head(priors.before(n, at))
+    )
     scores = evaluation(forecasts)
-    estimator = recipe.build_model().fit(usable[list(recipe.features)].to_numpy(float), outcomes(usable))
+    learnt = usable[list(options.features)].to_numpy(float)
+    estimator = fit_model(build_model(), learnt, outcomes(usable), _head(prior))
+    if recipe is not None:
+        _check_loadable(recipe, estimator, learnt)
+    examples = usable if len(usable) else features
+    digest = content_hash(usable[["match_id", *options.features]].assign(outcome=outcomes(usable)))
     return TrainingRun(
         estimator=estimator,
-        input_example=usable[list(recipe.features)].tail(3).reset_index(drop=True),
-        dataset=usable[["match_id", "season", *recipe.features]].assign(outcome=outcomes(usable)),
+        input_example=examples[list(options.features)].tail(3).reset_index(drop=True),
+        dataset=usable[["match_id", "season", *options.features]].assign(outcome=outcomes(usable)),
         dataset_source=source,
         params={
-            "regularisation": recipe.regularisation,
-            "seed": recipe.seed,
-            "include_running_season": recipe.include_running_season,
-            "evaluate_from": recipe.evaluate_from,
-            "features": ",".join(recipe.features),
-            "blend": recipe.blend,
+            "regularisation": options.regularisation,
+            "seed": options.seed,
+            "include_running_season": options.include_running_season,
+            "evaluate_from": options.evaluate_from,
+            "features": ",".join(options.features),
+            "blend": options.blend,
         },
         metrics=_flat(scores),
         tags={
-            "trained_through": usable["kick_off"].max().isoformat(),
+            "trained_through": _trained_through(usable, prior).isoformat(),
             "trained_as_of": as_of.isoformat(),
             "training_matches": str(len(usable)),
-            "seasons": f"{usable['season'].min()} to {usable['season'].max()}",
-            "competitions": ",".join(sorted(usable["competition"].unique())),
-            "data_digest": content_hash(usable[["match_id", *recipe.features]].assign(outcome=outcomes(usable))),
+            "seasons": f"{usable['season'].min()} to {usable['season'].max()}" if len(usable) else "none",
+            "competitions": ",".join(sorted(matches["competition"].unique())),
+            "shrunk_towards": "none" if prior is None else str(prior),
+            "data_digest": digest if prior is None else hashlib.sha256(f"{digest} {prior}".encode()).hexdigest()[:16],
             "code_revision": code_revision(),
-            "recipe": json.dumps(asdict(recipe), sort_keys=True),
+            "recipe": json.dumps(asdict(options), sort_keys=True),
             "trained_because": reason,
+            **({RECIPE_TAG: options.model_recipe} if options.model_recipe else {}),
         },
         documents={"evaluation.json": json.dumps(scores, indent=2)},
+        summary=f"{options}, week {week_of(as_of)}",
+        trusted_types=recipe.all_trusted_types() if recipe else (),
     )
+
+
+def _check_loadable(recipe: Recipe, estimator: Any, x: NDArray[np.float64]) -> None:
+    """Raise InvalidInputError if workers could not load a fitted model or forecast with it."""
+    recipe.check_fitted(estimator, x)
+    if untrusted := untrusted_types(estimator, recipe.all_trusted_types()):
+        raise InvalidInputError(
+            f"the recipe's model contains {', '.join(untrusted)}; no process would load these types unless the recipe "
+            "names them in trusted_types"
+        )
+
+
+class _Priors:
+    """Heads of the bundled league for models of few matches; the league is rated when the first one is needed."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self._options = options
+        self._heads: PriorHeads | None = None
+
+    def before(self, training_matches: int, moment: pd.Timestamp) -> Prior | None:
+        """The head of the seasons that ended before a moment; None with enough matches.
+
+        It is also None for a recipe, and with other inputs than goals.
+        """
+        own_model = self._options.model_recipe is None and self._options.features == GOAL_FEATURES
+        if training_matches >= FEW_MATCHES or not own_model:
+            return None
+        if self._heads is None:
+            self._heads = PriorHeads(bundled.load(), self._build_head)
+        return self._heads.before(moment)
+
+    def _build_head(self) -> RatingBlend:
+        model = self._options.build_model()
+        assert isinstance(model, RatingBlend)  # the features have no odds
+        return model
+
+
+def _head(prior: Prior | None) -> RatingBlend | None:
+    return prior.head if prior else None
+
+
+def _trained_through(usable: pd.DataFrame, prior: Prior | None) -> pd.Timestamp:
+    """The last kick-off that the model knows, of its own matches or of the prior's."""
+    last = usable["kick_off"].max()
+    return last if prior is None else max(prior.trained_through, last) if len(usable) else prior.trained_through
 
 
 def _need_shots(matches: pd.DataFrame) -> None:
@@ -150,7 +222,10 @@ def _model_columns(features: pd.DataFrame) -> list[str]:
 
 
 def evaluation(forecasts: pd.DataFrame) -> dict[str, Any]:
-    """Scores of the model and the baselines on the same out-of-sample matches, overall and by season."""
+    """Scores of the model and the baselines on the same out-of-sample matches, overall and by season.
+
+    Without such matches, there are no scores, and the differences have n=0.
+    """
     y = forecasts["outcome"].to_numpy()
     probabilities = {
         name: forecasts[[f"{name}_{outcome}" for outcome in OUTCOMES]].to_numpy(float) for name in FORECASTERS
@@ -159,6 +234,16 @@ def evaluation(forecasts: pd.DataFrame) -> dict[str, Any]:
     differences = {
         name: asdict(paired_difference(rps_by_forecaster["model"], rps_by_forecaster[name])) for name in FORECASTERS[1:]
     }
+    if not len(y):
+        return {
+            "matches": 0,
+            "seasons": [],
+            "scores": {},
+            "difference_to": differences,
+            "skill": None,
+            "rps_by_season": [],
+            "reliability": [],
+        }
     per_match = pd.DataFrame({"season": forecasts["season"], **rps_by_forecaster})
     return {
         "matches": len(y),
@@ -176,18 +261,21 @@ def reliability(p: NDArray[np.float64], y: NDArray[np.int64]) -> list[dict[str, 
     return reliability_curve(p.ravel(), np.eye(3, dtype=np.int64)[y].ravel())
 
 
-def first_version_rejection(scores: dict[str, Any]) -> str | None:
-    """Why a version with this evaluation may not be the first in production; None if it may."""
+def first_version_verdict(scores: dict[str, Any]) -> FirstVersionVerdict:
+    """Whether a version with this evaluation may be the first in production, and whether it is provisional there."""
     base, elo = (Difference(**scores["difference_to"][name]) for name in ("base", "elo"))
-    return gate.first_version_rejection(base, elo)
+    return judge(base, elo)
 
 
 def _flat(scores: dict[str, Any]) -> dict[str, float]:
+    if not scores["matches"]:
+        return {}
     metrics = dict(scores["scores"]["model"])
     for name in FORECASTERS[1:]:
         metrics |= {f"{name}_{metric}": value for metric, value in scores["scores"][name].items() if metric != "n"}
         difference = scores["difference_to"][name]
-        metrics |= {f"rps_vs_{name}{'' if bound == 'mean' else f'_{bound}'}": difference[bound] for bound in BOUNDS}
+        known = [bound for bound in BOUNDS if difference[bound] is not None]  # one match has no interval
+        metrics |= {f"rps_vs_{name}{'' if bound == 'mean' else f'_{bound}'}": difference[bound] for bound in known}
     return {**metrics, "skill": scores["skill"]}
 
 

@@ -30,9 +30,9 @@ class ApiKeys:
         """Read the file; raises InvalidInputError with the number of an invalid line."""
         hashes = []
         try:
-            lines = file.read_text().splitlines()
-        except OSError as error:
-            raise InvalidInputError(f"cannot read the file of API keys: {error}") from error
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInputError(f"cannot read the file of API keys {file}: {error}") from error
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("#"):
                 continue

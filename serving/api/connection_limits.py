@@ -1,6 +1,13 @@
 """Limits per HTTP connection: size and duration of the request head, and time to read the response.
 
-They stop slow clients from holding connections open (slowloris). Behind an ingress with such limits they are optional.
+Idle connections are kept for longer than load balancers keep theirs, so that the balancer ends them: a request that is
+sent while the server closes its connection is lost. Their number is bounded instead. Above a share of the maximum every
+response ends its connection (`Connection: close`), and at the maximum the longest idle connection makes room for a new
+one. If none is idle, connections beyond the maximum are for probes: they get an answer only on the health paths, so
+that a busy server is still found alive.
+
+The limits stop slow clients from holding connections open (slowloris); behind an ingress with such limits they are
+optional.
 A head that arrives in one piece, as nearly all do, costs two comparisons; only the others start a timer.
 """
 
@@ -13,15 +20,23 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from monitoring.metrics import ERRORS, ErrorKind
 from serving.api.problem_details import MEDIA_TYPE
 from serving.api.schemas.problems import Problem
+from serving.api.upgrade_offers import UpgradeIgnoringProtocol
 
 MAX_HEAD_BYTES = 32_768
 """Maximum size of the request line and all headers together."""
 MAX_HEADERS = 100
+CLOSING_SHARE = 0.9
+"""Share of the maximum number of connections above which every response ends its connection."""
+MIN_IDLE_SECONDS = 5.0
+"""A connection that has idled for less makes no room for a new one: its client may be about to send a request."""
+PROBE_PLACES = 32
+"""Connections beyond the maximum. When all are taken, the oldest that has asked for nothing gives way."""
+_PROBE_PATHS = (b"/healthcheck",)
 _ERROR_KINDS = {
     HTTPStatus.BAD_REQUEST: ErrorKind.INVALID_INPUT,
     HTTPStatus.REQUEST_TIMEOUT: ErrorKind.INVALID_INPUT,
@@ -31,24 +46,28 @@ _ERROR_KINDS = {
 log = structlog.get_logger(__name__)
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
+class BoundedHttpProtocol(UpgradeIgnoringProtocol):
     """One connection. Overrides private parts of uvicorn's protocol, which must be checked when uvicorn is upgraded."""
 
     def __init__(self, *args: Any, timeout_seconds: float, max_connections: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timeout = timeout_seconds
         self._max_connections = max_connections
+        self._closing_above = CLOSING_SHARE * max_connections
         self._in_head = False
         self._received = 0  # bytes since the last head or body ended
         self._head_timer: TimerHandle | None = None
         self._write_timer: TimerHandle | None = None
         self._rejected = False
+        self._is_surplus = False
+        self._connected_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._start_head_timer()
-        if len(self.connections) > self._max_connections:
-            self._reject(HTTPStatus.SERVICE_UNAVAILABLE, f"all {self._max_connections} connections are in use")
+        if len(self.connections) > self._max_connections and not self._close_longest_idle():
+            self._is_surplus, self._connected_at = True, self.loop.time()
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
@@ -79,8 +98,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._received = 0
         if size > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
             self._reject_head()
+        elif self._is_surplus and not self.url.startswith(_PROBE_PATHS):
+            self._reject_surplus()
         elif not self._rejected:
             super().on_headers_complete()
+            if self._is_surplus or len(self.connections) > self._closing_above:
+                self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         if not self._rejected:
@@ -138,10 +161,42 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_timer = None
         if self.cycle is not None and not self.cycle.response_complete:  # the previous request is still in progress
             self._start_head_timer()
+        elif self._is_surplus:
+            self._reject_surplus()
         elif self._in_head:
             self._reject(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {self._timeout:g} s")
         else:
             self.transport.close()
+
+    # -- places -----------------------------------------------------------------------------------------------------
+
+    def _close_longest_idle(self) -> bool:
+        """Close the connection that has idled longest; false if none has idled for MIN_IDLE_SECONDS."""
+        connections = (each for each in self.connections if isinstance(each, BoundedHttpProtocol))
+        longest = max(connections, key=lambda connection: connection._idle_seconds)
+        if longest._idle_seconds < MIN_IDLE_SECONDS:
+            return False
+        longest.transport.close()
+        return True
+
+    @property
+    def _idle_seconds(self) -> float:
+        """Seconds since the last response; 0 before the first and while there is a request or the end has begun."""
+        timer = self.timeout_keep_alive_task
+        if timer is None or self._in_head or self.transport.is_closing():
+            return 0.0
+        return float(self.loop.time() - (timer.when() - self.timeout_keep_alive))
+
+    def _make_room(self) -> None:
+        """Reject the oldest surplus connection that has asked for nothing, if the places for probes are full."""
+        surplus = [one for one in self.connections if isinstance(one, BoundedHttpProtocol) and one._is_surplus]
+        if len(surplus) <= PROBE_PLACES:
+            return
+        waiting = [one for one in surplus if one is not self and one.cycle is None]
+        min(waiting, key=lambda one: one._connected_at, default=self)._reject_surplus()
+
+    def _reject_surplus(self) -> None:
+        self._reject(HTTPStatus.SERVICE_UNAVAILABLE, f"all {self._max_connections} connections are in use")
 
     def _reject_head(self) -> None:
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -163,6 +218,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             "content-length": str(len(body)),
             "x-request-id": request_id,
             "connection": "close",
+            "x-content-type-options": "nosniff",
             **({"retry-after": "2"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}),
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"

@@ -54,6 +54,11 @@ async def principal(request: Request) -> str | None:
     return cast("str | None", request.scope.get("principal"))
 
 
+async def keys_required(request: Request) -> bool:
+    """Return whether the API requires keys."""
+    return request.app.state.keys is not None
+
+
 def _check_match_id(text: str) -> str:
     try:
         parse_match_id(text)
@@ -78,15 +83,18 @@ DrainStateDep = Annotated[DrainState, Depends(drain_state)]
 LakeDep = Annotated[Lake, Depends(lake)]
 MetricsDep = Annotated[CollectorRegistry, Depends(metrics_registry)]
 ClientRequestDep = Annotated[ClientRequest, Depends(client_request)]
+KeysRequired = Annotated[bool, Depends(keys_required)]
 Principal = Annotated[str | None, Depends(principal)]
 RequestId = Annotated[str, Depends(request_id)]
 
 _DESCRIPTIONS = {
     400: "Malformed HTTP request.",
     401: "The API key is missing or unknown.",
+    403: "A web page of an origin that is not allowed sent the request.",
     404: "Not found.",
     408: "The headers or the body did not arrive in time.",
     413: "The body is too large.",
+    415: "The body is not JSON by its Content-Type, or is compressed.",
     422: "Invalid request; the problem document names the fields and suggests known values.",
     431: "The headers are too large or too many.",
     500: "The task failed, or an unexpected error occurred.",

@@ -15,7 +15,13 @@ from starlette.exceptions import HTTPException
 from features.errors import LeakageError, TouchlineError, UnknownCompetitionError, UnknownMatchError
 from monitoring.metrics import ERRORS, ErrorKind
 from serving.api.schemas.problems import FieldError, Problem
-from serving.errors import InvalidFieldError, OverloadedError, UnknownTaskError, spec_of
+from serving.errors import (
+    InvalidFieldError,
+    OverloadedError,
+    UnknownTaskError,
+    UnsupportedMediaTypeError,
+    spec_of,
+)
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER = "2"
@@ -31,6 +37,7 @@ _FIELDS: Mapping[type[Exception], str] = {
     UnknownCompetitionError: "competition",
     UnknownTaskError: "task_id",
     LeakageError: "kick_off",
+    UnsupportedMediaTypeError: "Content-Type",
 }
 """The request field that each domain error refers to."""
 _TIMESTAMP_FORMAT = "expected ISO 8601 with a time zone, for example 2026-03-14T15:00:00Z"
@@ -40,12 +47,17 @@ _EXPECTED = {
     "timezone_": _TIMESTAMP_FORMAT,
 }
 """Formats to add to pydantic's errors, by the prefix of the error type."""
+_MAX_LOGGED_DETAIL = 300
+"""Characters of a problem's detail in the log; it repeats what the client sent."""
 log = structlog.get_logger(__name__)
 
 
-def to_problem(error: Exception, request_id: str | None = None) -> tuple[Problem, ErrorKind]:
+def to_problem(
+    error: Exception, request_id: str | None = None, with_suggestions: bool = True
+) -> tuple[Problem, ErrorKind]:
     """Convert an error to a problem document and the kind that metrics count.
 
+    `with_suggestions=False` saves the search for similar names, which takes longer than all else.
     Messages of third-party exceptions are not exposed: they may contain internal details.
     """
     spec = spec_of(error)
@@ -58,9 +70,12 @@ def to_problem(error: Exception, request_id: str | None = None) -> tuple[Problem
         ), ErrorKind.INTERNAL
     fields = []
     if isinstance(error, InvalidFieldError):
-        fields = [FieldError(field=error.field, message=str(error), suggestions=error.suggestions)]
+        fields = [
+            FieldError(field=each.field, message=str(each), suggestions=each.suggestions if with_suggestions else [])
+            for each in error.fields
+        ]
     elif type(error) in _FIELDS:
-        suggestions = error.suggestions if isinstance(error, UnknownCompetitionError) else []
+        suggestions = error.suggestions if with_suggestions and isinstance(error, UnknownCompetitionError) else []
         fields = [FieldError(field=_FIELDS[type(error)], message=str(error), suggestions=suggestions)]
     return Problem(
         type=f"urn:touchline:problem:{error.code}",
@@ -81,7 +96,8 @@ def internal_error_response(error: Exception, request_id: str | None) -> Respons
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Build the response of a problem document."""
+    """Build the response of a problem document, which the log line of its request will name."""
+    structlog.contextvars.bind_contextvars(problem=problem.type, detail=problem.detail[:_MAX_LOGGED_DETAIL])
     extra = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         extra.setdefault("retry-after", _RETRY_AFTER)
@@ -111,13 +127,10 @@ def install(app: FastAPI) -> None:
 
     async def validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
+        if reason := _unsupported_media_type(request, error):
+            return await error_response(request, UnsupportedMediaTypeError(reason))
         ERRORS.labels(ErrorKind.INVALID_INPUT).inc()
-        errors = error.errors()
-        if isinstance(error.body, bytes) and error.body:  # FastAPI did not parse it as JSON
-            content_type = request.headers.get("content-type", "")
-            actual = f"the header was {content_type[:100]}" if content_type else "the header was missing"
-            errors = [{**_UNREADABLE, "type": "content_type", "msg": f"{JSON_HINT}; {actual}"}]
-        return problem_response(validation_problem(errors, request.scope.get("request_id")))
+        return problem_response(validation_problem(error.errors(), request.scope.get("request_id")))
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -130,11 +143,26 @@ def install(app: FastAPI) -> None:
         problem = Problem(
             title=title, status=error.status_code, detail=detail, request_id=request.scope.get("request_id")
         )
-        return problem_response(problem, error.headers)
+        headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"  # `HeadMiddleware` answers it
+        return problem_response(problem, headers)
 
     app.add_exception_handler(TouchlineError, error_response)
     app.add_exception_handler(RequestValidationError, validation_error)
     app.add_exception_handler(HTTPException, http_error)
+
+
+def _unsupported_media_type(request: Request, error: RequestValidationError) -> str | None:
+    """Say why the body was not read, if it is not plain JSON by its headers."""
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        return f"{JSON_HINT}, without a Content-Encoding; it was {coding[:100]}"
+    if isinstance(error.body, bytes) and error.body:  # FastAPI did not parse it as JSON
+        content_type = request.headers.get("content-type", "")
+        actual = f"the header was {content_type[:100]}" if content_type else "the header was missing"
+        return f"{JSON_HINT}; {actual}"
+    return None
 
 
 def validation_problem(errors: Sequence[Any], request_id: str | None) -> Problem:
@@ -147,10 +175,17 @@ def validation_problem(errors: Sequence[Any], request_id: str | None) -> Problem
         type="urn:touchline:problem:invalid-request",
         title="Invalid request",
         status=422,
-        detail="; ".join(summary[:MAX_ERRORS_IN_SUMMARY]) + more,
+        detail="; ".join(summary[:MAX_ERRORS_IN_SUMMARY]) + more + _unchecked(errors),
         request_id=request_id,
         errors=fields,
     )
+
+
+def _unchecked(errors: Sequence[Any]) -> str:
+    """Say that the matches of a batch after the first invalid one were not looked at."""
+    location = tuple(errors[0]["loc"]) if errors else ()
+    in_item = location[:2] == ("body", "matches") and len(location) > 2
+    return f"; the matches after number {location[2]} were not checked" if in_item else ""
 
 
 def _field_error(error: Any) -> FieldError:

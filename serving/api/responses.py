@@ -18,4 +18,8 @@ class OrjsonResponse(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return content if isinstance(content, bytes) else orjson.dumps(content, option=orjson.OPT_UTC_Z)
+        return (
+            content
+            if isinstance(content, bytes)
+            else orjson.dumps(content, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+        )

@@ -47,6 +47,7 @@ def serialize_match(catalogue: Catalogue, row: MatchRow) -> dict[str, Any]:
         "season": row.season,
         "matchday": row.matchday,
         "kick_off": row.kick_off,
+        "kick_off_precision": "time" if row.kick_off_exact else "day",
         "home_team": row.home_team,
         "away_team": row.away_team,
         "status": row.status,

@@ -10,14 +10,45 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.errors import MalformedMessageError
 from serving.wire.fixtures import CLUB_IDS, FIXTURE_DTYPE, Fixture
+from serving.wire.limits import MAX_CLUB_NAME_LENGTH, MAX_MATCHES_PER_TASK
 
 _NUMBER_COLUMNS = FIXTURE_DTYPE.names or ()
+
+
+_Name = Annotated[str, msgspec.Meta(max_length=MAX_CLUB_NAME_LENGTH)]
+
+
+class _Columns(msgspec.Struct):
+    """The argument of task `PREDICT_COLUMNS`, before its number columns are read."""
+
+    matches: Annotated[int, msgspec.Meta(ge=0, le=MAX_MATCHES_PER_TASK)]
+    clubs: Annotated[list[tuple[_Name, _Name]], msgspec.Meta(max_length=2 * MAX_MATCHES_PER_TASK)]
+    match: str
+    home: str
+    away: str
+    neutral: str
+    kick_off: str
+
+
+def _read_column(name: str, text: str, matches: int) -> NDArray[Any]:
+    dtype = FIXTURE_DTYPE[name]
+    try:
+        content = b64decode(text, validate=True)
+    except ValueError as error:
+        raise MalformedMessageError(f"argument: column {name} is not base64: {error}") from error
+    if len(content) != matches * dtype.itemsize:
+        raise MalformedMessageError(
+            f"argument: column {name} has {len(content)} bytes; {matches} matches need {matches * dtype.itemsize}"
+        )
+    return np.frombuffer(content, dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +93,16 @@ class FixtureBatch:
 
     @classmethod
     def from_wire(cls, arguments: Mapping[str, Any]) -> FixtureBatch:
-        """Read the argument of task `PREDICT_COLUMNS`."""
-        columns = {name: np.frombuffer(b64decode(arguments[name]), FIXTURE_DTYPE[name]) for name in _NUMBER_COLUMNS}
-        return cls(clubs=[(competition, club) for competition, club in arguments["clubs"]], **columns)
+        """Read the argument of task `PREDICT_COLUMNS`; raises MalformedMessageError, which names the wrong column."""
+        try:
+            columns = msgspec.convert(arguments, _Columns)
+        except msgspec.ValidationError as error:
+            raise MalformedMessageError(f"argument: {error}") from error
+        numbers = {name: _read_column(name, getattr(columns, name), columns.matches) for name in _NUMBER_COLUMNS}
+        batch = cls(clubs=columns.clubs, **numbers)
+        if len(batch) and max(batch.home.max(), batch.away.max()) >= len(columns.clubs):
+            raise MalformedMessageError(f"argument: home or away is not one of the {len(columns.clubs)} clubs")
+        return batch
 
 
 MatchErrors = list[tuple[int, dict[str, Any]]]

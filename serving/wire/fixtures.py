@@ -9,8 +9,12 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
+
+from serving.errors import MalformedMessageError
+from serving.wire.limits import MAX_CLUB_NAME_LENGTH
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -46,8 +50,8 @@ def match_key(match_id: str) -> int:
 
 
 def to_iso_utc(timestamp: datetime) -> str:
-    """A timestamp in the format of responses: ISO 8601, with Z for UTC."""
-    return timestamp.isoformat().replace("+00:00", "Z")
+    """A timestamp in the format of responses: ISO 8601 in UTC, with Z."""
+    return timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Fixture:
     neutral: bool
     in_lake: bool = True
     """Whether the lake has this match. Without it there are no odds."""
+    listed_kick_off: str | None = None
+    """The kick-off that the lake has, if the caller named another; like `kick_off`."""
 
     def to_wire(self) -> dict[str, Any]:
         """The argument of task `PREDICT_ASYNC`. A task may outlive an upgrade, so every new field needs a default."""
@@ -72,14 +78,30 @@ class Fixture:
 
     @classmethod
     def from_wire(cls, arguments: Mapping[str, Any]) -> Fixture:
-        """Read the argument of task `PREDICT_ASYNC`, without fields that another release may have added."""
+        """Read the argument of task `PREDICT_ASYNC`, without fields that another release may have added.
+
+        Raises MalformedMessageError, which names the wrong field.
+        """
         known = {field.name: arguments[field.name] for field in fields(cls) if field.name in arguments}
-        return cls(**{"in_lake": arguments.get("listed", True), **known})  # named `listed` up to version 0.1
+        known = {"in_lake": arguments.get("listed", True), **known}  # named `listed` up to version 0.1
+        try:
+            fixture = msgspec.convert(known, cls)
+            if max(map(len, (fixture.competition, fixture.home_team, fixture.away_team))) > MAX_CLUB_NAME_LENGTH:
+                raise ValueError(f"a name has more than {MAX_CLUB_NAME_LENGTH} characters")
+            if fixture.kick_off is not None and datetime.fromisoformat(fixture.kick_off).tzinfo is None:
+                raise ValueError("kick_off has no time zone")
+            fixture.match_id.encode(), fixture.packed
+        except (msgspec.ValidationError, ValueError, OverflowError) as error:
+            raise MalformedMessageError(f"argument: {error}") from error
+        return fixture
 
     @cached_property
     def json_prefix(self) -> bytes:
         """The part of a forecast's JSON that is the same for every forecast of this match."""
-        text = orjson.dumps({name: getattr(self, name) for name in _FORECAST_FIELDS})
+        values = {name: getattr(self, name) for name in _FORECAST_FIELDS}
+        if self.listed_kick_off is not None:
+            values["listed_kick_off"] = self.listed_kick_off
+        text = orjson.dumps(values)
         return text[:-1] + b',"probabilities":{"home":'
 
     @cached_property

@@ -45,16 +45,19 @@ def build_message(
     ttl_seconds: float,
     request_ids: Sequence[str],
     trace_contexts: Sequence[Mapping[str, str]] = (),
+    now: float | None = None,
 ) -> Message:
     """Build the message of a task that answers the requests `request_ids`.
 
-    A task of mode ASYNC is marked as started in the result store when a worker begins with it.
+    A task of mode ASYNC is marked as started in the result store when a worker begins with it. `now` is Unix time by
+    the result store's clock, which API and workers share; without it, this machine's clock is used.
     """
-    headers: dict[str, Any] = {"mode": mode, "request_ids": list(request_ids), "sent_at": time.time()}
+    now = time.time() if now is None else now
+    headers: dict[str, Any] = {"mode": mode, "request_ids": list(request_ids), "sent_at": now}
     traceparents = [context["traceparent"] for context in trace_contexts if "traceparent" in context]
     if traceparents:
         headers["traceparents"] = traceparents
     if mode is Mode.ASYNC:
         headers["track_started"] = True
-    expires = datetime.now(UTC) + timedelta(seconds=ttl_seconds)
+    expires = datetime.fromtimestamp(now, UTC) + timedelta(seconds=ttl_seconds)
     return Message(task_id, task, args, expires.isoformat(), headers)

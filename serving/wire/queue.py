@@ -15,3 +15,6 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-dead-letter-routing-key": DEAD_LETTERS,
 }
 """Arguments for RabbitMQ, which refuses a declaration that differs from the existing queue."""
+DEAD_LETTER_ARGUMENTS: dict[str, Any] = {"x-queue-type": "quorum"}
+MAX_DEAD_LETTERS = 1000
+"""Letters that Redis keeps while no API reads them; the newest ones."""

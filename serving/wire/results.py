@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from serving.errors import from_wire, to_wire
+from serving.errors import to_wire
 
 STORE_FIRST_AND_ANNOUNCE = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
@@ -35,20 +35,23 @@ def accepted_key(task_id: str) -> str:
 def encode_result(task_id: str, result: Any) -> bytes:
     """Celery's stored document of a task; `result` is JSON-compatible, or the exception that the task ended with."""
     failed = isinstance(result, Exception)
+    return _encode(task_id, "FAILURE" if failed else "SUCCESS", to_wire(result) if failed else result)
+
+
+def encode_revoked(task_id: str) -> bytes:
+    """The document of a task that had expired or was revoked before a worker began with it."""
+    error = {"exc_type": "TaskRevokedError", "exc_message": ["expired"], "exc_module": "celery.exceptions"}
+    return _encode(task_id, "REVOKED", error)
+
+
+def _encode(task_id: str, status: str, result: Any) -> bytes:
     return orjson.dumps(
         {
-            "status": "FAILURE" if failed else "SUCCESS",
-            "result": to_wire(result) if failed else result,
+            "status": status,
+            "result": result,
             "traceback": None,
             "children": [],
             "date_done": datetime.now(UTC).isoformat(),
             "task_id": task_id,
         }
     )
-
-
-def parse_result(stored: dict[str, Any]) -> Any:
-    """The result in a stored document; raises the error if the task failed."""
-    if stored["status"] == "SUCCESS":
-        return stored["result"]
-    raise from_wire(stored["result"])

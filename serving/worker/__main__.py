@@ -1,5 +1,9 @@
 """`python -m serving.worker` starts a Celery worker."""
 
-from serving.worker.app import main
+from serving.worker.environment import remove_library_variables
 
-main()
+ignored = remove_library_variables()
+
+from serving.worker.app import main  # noqa: E402 - some variables take effect when Celery is imported
+
+main(ignored)

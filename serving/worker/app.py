@@ -3,33 +3,65 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+import kombu.compression
+import kombu.transport
 import kombu.utils.json
 import orjson
+import structlog
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 from kombu.serialization import register
+from redis import RedisError
 
+from serving.errors import MalformedMessageError
+from serving.sockets import CONNECT_SECONDS, WORKER_HEARTBEAT_SECONDS, kombu_encryption, kombu_options
 from serving.telemetry import memory, tracing
 from serving.telemetry.logging import configure_logging
 from serving.wire.queue import QUEUE, QUEUE_ARGUMENTS
 from serving.worker import heartbeat
+from serving.worker.amqp_frames import tolerant_frame_handler
 from serving.worker.background_refresh import deregister, start_refreshing
-from serving.worker.dependencies import get_redis, get_settings, preload
+from serving.worker.consumer_report import start_reporting, synchronise
+from serving.worker.dependencies import (
+    get_consumption,
+    get_redis,
+    get_redis_of_main_process,
+    get_settings,
+    get_store_clock,
+    preload,
+)
+from serving.worker.environment import remove_library_variables
 from serving.worker.metrics import observe_batch, serve_metrics
+
+log = structlog.get_logger(__name__)
+BROKER_ANSWER_SECONDS = 5.0
+"""Longest time that the event loop waits for an answer of the broker."""
+_stopping = threading.Event()
+_exit_codes: list[int] = []
+"""How the worker ended. Celery's `worker_main` does not return it."""
 
 
 def configuration() -> dict[str, Any]:
     """Celery's settings. Built when the app is first used, not on import."""
     settings = get_settings()
-    amqp = settings.broker_is_amqp
+    broker, amqp = settings.broker, settings.broker.is_amqp
     exchange = Exchange(QUEUE, type="topic" if amqp else "direct")
-    transport = {"socket_timeout": 10, "socket_connect_timeout": 5, "socket_keepalive": True}
+    special = (
+        {"frame_handler": tolerant_frame_handler}
+        if amqp
+        else {"visibility_timeout": settings.visibility_timeout_seconds, "health_check_interval": 5}
+    )
     return {
-        "broker_url": settings.celery_broker_url,
-        "result_backend": settings.results_url,
+        "broker_url": broker.url,
+        "broker_use_ssl": kombu_encryption(broker),
+        "broker_connection_timeout": CONNECT_SECONDS,
+        "result_backend": "serving.worker.result_backend:ResultBackend",
         "task_queues": [Queue(QUEUE, exchange, routing_key=QUEUE, queue_arguments=QUEUE_ARGUMENTS if amqp else None)],
         "task_default_queue": QUEUE,
         "task_default_exchange": QUEUE,
@@ -49,25 +81,29 @@ def configuration() -> dict[str, Any]:
         "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "result_expires": settings.result_ttl_seconds,
-        "result_backend_always_retry": True,
-        "redis_socket_timeout": transport["socket_timeout"],
-        "redis_socket_connect_timeout": transport["socket_connect_timeout"],
-        "redis_socket_keepalive": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_heartbeat": 10,
+        "broker_heartbeat": WORKER_HEARTBEAT_SECONDS,
         "worker_consumer": "serving.worker.consumer:GracefulConsumer",
-        "broker_transport_options": {"confirm_publish": True}
-        if amqp
-        else {**transport, "socket_timeout": 30, "visibility_timeout": settings.visibility_timeout_seconds},
+        "broker_channel_error_retry": True,  # a queue of the wrong type must not end the worker
+        "broker_transport_options": kombu_options(broker, answer_seconds=BROKER_ANSWER_SECONDS) | special,
         "touchline_batch_size": settings.worker_batch_size,
         "touchline_result_ttl_seconds": settings.result_ttl_seconds,
         "touchline_on_report": observe_batch,  # read by `serving.worker.batching.strategy`, like the batch size
     }
 
 
+def _refuse(_: bytes) -> bytes:
+    raise MalformedMessageError("compressed messages are refused")
+
+
 # kombu's own decoder takes four times as long for a batch, and deserialises types that our tasks do not use.
 register("json", kombu.utils.json.dumps, orjson.loads, content_type="application/json", content_encoding="utf-8")
+for (
+    compression
+) in kombu.compression.encoders():  # a few bytes could become gigabytes, and our messages are not compressed
+    kombu.compression.register(kombu.compression.get_encoder(compression)[0], _refuse, compression)
+kombu.transport.TRANSPORT_ALIASES["redis"] = "serving.worker.redis_transport:Transport"
 app = Celery("touchline", include=["serving.worker.tasks"])
 app.add_defaults(configuration)
 app.steps["worker"].add(heartbeat.ConnectedStep)
@@ -81,7 +117,9 @@ def _set_up_logging(**_: Any) -> None:
 @signals.celeryd_init.connect
 def _start_heartbeat(**_: Any) -> None:
     heartbeat.ConnectedStep.folder = get_settings().heartbeat_dir
-    heartbeat.start(heartbeat.ConnectedStep.folder)
+    consumption = get_consumption()
+    heartbeat.ConnectedStep.is_ready = staticmethod(lambda: consumption.is_ready)
+    heartbeat.start(heartbeat.ConnectedStep.folder, lambda: consumption.is_stuck)
 
 
 @signals.worker_ready.connect
@@ -97,6 +135,20 @@ def _preload(**_: Any) -> None:
     preload()
     memory.use_system_allocator()
     memory.freeze_heap()
+    with suppress(RedisError, OSError):  # if the store is away, its time is not known yet
+        synchronise(get_store_clock(), get_redis_of_main_process())
+
+
+@signals.worker_ready.connect
+def _report_consumer(**_: Any) -> None:
+    name = f"{os.uname().nodename}/{os.getpid()}"
+    start_reporting(name, get_consumption(), get_store_clock(), get_redis_of_main_process, _stopping)
+
+
+@signals.worker_shutdown.connect
+def _stop_reporting(sender: Any, **_: Any) -> None:
+    _stopping.set()
+    _exit_codes.append(sender.exitcode or 0)
 
 
 @signals.worker_process_init.connect
@@ -112,8 +164,14 @@ def stop_child(**_: Any) -> None:
     tracing.shutdown()
 
 
-def main() -> None:
-    """Start a worker with the process pool, which survives a crash of the model."""
+def main(ignored: Sequence[str] = ()) -> None:
+    """Start a worker with the process pool, which survives a crash of the model.
+
+    `ignored` are the environment variables that were removed before Celery was imported.
+    """
+    configure_logging(get_settings().log_level)
+    for name in [*ignored, *remove_library_variables()]:
+        log.warning("variable.ignored", name=name, reason="the settings TOUCHLINE_* decide, not Celery's variables")
     app.worker_main(
         [
             "worker",
@@ -126,3 +184,4 @@ def main() -> None:
             f"ml-{os.getpid()}@%h",
         ]
     )
+    sys.exit(max(_exit_codes, default=1))

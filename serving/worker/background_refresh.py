@@ -17,7 +17,8 @@ from serving.settings import ServingSettings
 from serving.telemetry import memory
 from serving.wire.worker_status import WORKER_REGISTRY_KEY, WorkerStatus, encode_status
 from serving.worker import heartbeat
-from serving.worker.dependencies import get_predictor, get_redis, get_settings
+from serving.worker.consumer_report import synchronise
+from serving.worker.dependencies import get_predictor, get_redis, get_settings, get_store_clock
 
 if TYPE_CHECKING:
     from serving.worker.predictor import Predictor
@@ -78,7 +79,20 @@ def worker_id() -> str:
 
 def publish_status(predictor: Predictor, results: Redis) -> None:
     """Write the status of this process to the worker registry."""
-    status = WorkerStatus(name=worker_id(), pid=os.getpid(), seen_at=datetime.now(UTC), error=predictor.error)
+    clock = get_store_clock()
+    try:
+        synchronise(clock, results)
+    except (RedisError, OSError) as error:
+        log.warning("worker.status_not_published", error=str(error))
+        return
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    status = WorkerStatus(
+        name=worker_id(),
+        pid=os.getpid(),
+        seen_at=now,
+        worker=f"{os.uname().nodename}/{os.getppid()}",
+        error=predictor.error,
+    )
     if (active := predictor.active) is not None:
         version = active.model.version
         status = msgspec.structs.replace(

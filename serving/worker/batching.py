@@ -22,6 +22,7 @@ from redis import RedisError
 
 from monitoring.metrics import Mode
 from serving.errors import TaskFailedError
+from serving.wire.dead_letters import RefusalKind
 from serving.wire.limits import CALL_TIME_LIMIT_SECONDS, MAX_MATCHES_PER_CALL, MAX_WORKER_CRASHES
 from serving.wire.results import STORE_FIRST_AND_ANNOUNCE, encode_result, result_key
 from serving.wire.tasks import PREDICT_ASYNC
@@ -34,7 +35,16 @@ _CRASH_COUNT_TTL_SECONDS = 3600
 class Batcher:
     """Tasks that wait for a child of the pool."""
 
-    def __init__(self, app: Celery, pool: BasePool, max_tasks: int, on_report: Callable[[BatchReport], None]) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        pool: BasePool,
+        max_tasks: int,
+        on_report: Callable[[BatchReport], None],
+        refuse: Callable[[Any, RefusalKind, str], None] | None = None,
+    ) -> None:
+        """`refuse` moves a message to the dead letters, with the kind of its fault and the reason."""
+        self._refuse = refuse
         self._app = app
         self._pool = pool
         self._max_tasks = max_tasks
@@ -85,9 +95,14 @@ class Batcher:
 
         def on_success(report: BatchReport) -> None:
             self._running -= 1
-            for request in batch:
+            for index, request in enumerate(batch):
                 state.task_ready(request, successful=True)
-                request.acknowledge()
+                if index not in report.refused:
+                    request.acknowledge()
+                elif self._refuse is None:
+                    request.reject(requeue=False)
+                else:
+                    self._refuse(request.message, RefusalKind.ARGUMENTS, report.refused[index])
             self.flush()
             self._on_report(report)
 
@@ -168,7 +183,13 @@ def strategy(task: Any, app: Celery, consumer: Any, **_: Any) -> Callable[..., N
     """
     batcher: Batcher | None = getattr(consumer, "touchline_batcher", None)
     if batcher is None or consumer.touchline_connection is not consumer.connection:
-        batcher = Batcher(app, consumer.pool, app.conf.touchline_batch_size, app.conf.touchline_on_report)
+        batcher = Batcher(
+            app,
+            consumer.pool,
+            app.conf.touchline_batch_size,
+            app.conf.touchline_on_report,
+            consumer.dead_letters.take,
+        )
         consumer.touchline_batcher, consumer.touchline_connection = batcher, consumer.connection
     revoked = consumer.controller.state.revoked
 
@@ -181,10 +202,11 @@ def strategy(task: Any, app: Celery, consumer: Any, **_: Any) -> Callable[..., N
             hostname=consumer.hostname,
             eventer=consumer.event_dispatcher,
             task=task,
-            connection_errors=consumer.connection_errors,
+            # A Redis that is full or read-only refuses to settle a message: it is redelivered, and the worker runs on.
+            connection_errors=consumer.connection_errors + consumer.channel_errors,
             body=message.body,
             headers=message.headers,
-            decoded=False,
+            decoded=True,  # `serving.worker.consumer` has checked and decoded it
         )
         if (request.expires or request.id in revoked) and request.revoked():
             return

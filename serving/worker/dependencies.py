@@ -7,8 +7,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
-from serving.settings import ServingSettings
+from serving.settings import ServingSettings, read_settings
+from serving.sockets import redis_options
+from serving.wire.store_clock import StoreClock
+from serving.worker.consumption import Consumption
 
 if TYPE_CHECKING:
     from serving.worker.predictor import Predictor
@@ -17,15 +23,37 @@ if TYPE_CHECKING:
 @cache
 def get_settings() -> ServingSettings:
     """The settings. Built in the main process and inherited by its children."""
-    return ServingSettings()
+    return read_settings()
 
 
 @cache
 def get_redis() -> Redis:
     """The connection of a child process to the result store."""
-    return Redis.from_url(
-        get_settings().results_url, socket_timeout=5, socket_connect_timeout=5, health_check_interval=30
-    )
+    return _client(5)
+
+
+@cache
+def get_consumption() -> Consumption:
+    """What the main process's event loop reports about itself."""
+    return Consumption()
+
+
+@cache
+def get_store_clock() -> StoreClock:
+    """The result store's time. Synchronised in the main process and, later, in each child."""
+    return StoreClock()
+
+
+@cache
+def get_redis_of_main_process() -> Redis:
+    """The main process's connection to the result store. Its event loop waits for it, so it is impatient."""
+    return _client(1)
+
+
+def _client(answer_seconds: float) -> Redis:
+    # One retry, at once: the first command after the store was restarted meets a connection that is closed.
+    options = redis_options(get_settings().results, answer_seconds=answer_seconds)
+    return Redis(**options, retry=Retry(NoBackoff(), 1, (RedisConnectionError,)))
 
 
 _building_predictor = threading.Lock()
@@ -39,11 +67,15 @@ def get_predictor() -> Predictor:
 
 @cache
 def _build_predictor() -> Predictor:
+    from features.io.installed_recipes import InstalledRecipes
     from features.io.registry import Registry
     from features.io.store import Lake
     from serving.worker.predictor import Predictor
 
-    return Predictor(Registry(get_settings().mlflow_tracking_uri), Lake(get_settings().lake_root))
+    settings = get_settings()
+    registry = Registry(settings.mlflow_tracking_uri, InstalledRecipes(settings.recipes))
+    lake = Lake(settings.lake_root)
+    return Predictor(registry, lake, require_decision=settings.require_promotion_decision)
 
 
 def preload() -> None:

@@ -14,14 +14,14 @@ from redis import Redis, RedisError
 
 from features.errors import TouchlineError
 from monitoring.metrics import Mode
-from serving.errors import from_wire, kind_of
+from serving.errors import MalformedMessageError, TaskFailedError, from_wire, kind_of
 from serving.telemetry import tracing
 from serving.wire.columns import FixtureBatch, ForecastBatch, concat, split
 from serving.wire.fixtures import Fixture
 from serving.wire.forecast_json import EncodedForecasts, encode_forecast
 from serving.wire.results import STORE_FIRST_AND_ANNOUNCE, accepted_key, encode_result, result_key
 from serving.wire.tasks import PREDICT_ASYNC
-from serving.worker.dependencies import get_predictor, get_redis, get_settings
+from serving.worker.dependencies import get_predictor, get_redis, get_settings, get_store_clock
 
 if TYPE_CHECKING:
     from serving.worker.predictor import Prediction, Predictor
@@ -41,7 +41,7 @@ class TaskInvocation:
     request_ids: tuple[str, ...] = ()
     traceparents: tuple[str, ...] = ()
     sent_at: float | None = None
-    """Unix time at which the API published the task."""
+    """Unix time, by the result store's clock, at which the API published the task."""
     track: bool = False
     """Whether clients may ask for the status of the task."""
 
@@ -60,6 +60,8 @@ class BatchReport:
     model_seconds: float = 0.0
     version: int | None = None
     reloads: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Why the argument of a task cannot be read, by the task's position in the batch."""
 
 
 def execute_batch_in_child(invocations: list[TaskInvocation]) -> BatchReport:
@@ -70,7 +72,7 @@ def execute_batch_in_child(invocations: list[TaskInvocation]) -> BatchReport:
 
 def execute_batch(invocations: list[TaskInvocation], predictor: Predictor, results: ResultWriter) -> BatchReport:
     """Forecast the matches of all tasks at once and store all results at once."""
-    started = time.time()
+    started = get_store_clock().now()
     results.mark_started([invocation.task_id for invocation in invocations if invocation.track])
     with tracing.task_spans(invocations) as set_outcomes:
         outputs, prediction = _predict(invocations, predictor)
@@ -92,7 +94,11 @@ def execute_batch(invocations: list[TaskInvocation], predictor: Predictor, resul
         elif invocation.track:
             errors[kind_of(output)] += 1
     return BatchReport(
-        matches=sum(count_matches(invocation.task, invocation.args) for invocation in invocations),
+        matches=sum(
+            count_matches(invocation.task, invocation.args)
+            for invocation, output in zip(invocations, outputs, strict=True)
+            if not isinstance(output, MalformedMessageError)
+        ),
         outcomes=outcomes,
         errors=errors,
         queue_seconds=tuple(max(0.0, started - task.sent_at) for task in invocations if task.sent_at),
@@ -100,13 +106,15 @@ def execute_batch(invocations: list[TaskInvocation], predictor: Predictor, resul
         model_seconds=prediction.model_seconds if prediction else 0.0,
         version=prediction.version if prediction else None,
         reloads=predictor.pop_reload_counts(),
+        refused={
+            index: str(output) for index, output in enumerate(outputs) if isinstance(output, MalformedMessageError)
+        },
     )
 
 
 def count_matches(task: str, args: Any) -> int:
-    """How many matches a task has; 1 if its arguments cannot be read."""
-    columns = args[0] if task != PREDICT_ASYNC and args else None
-    return int(columns["matches"]) if isinstance(columns, dict) and "matches" in columns else 1
+    """How many matches a task has, by arguments that `serving.wire.received_messages` has checked."""
+    return 1 if task == PREDICT_ASYNC else int(args[0]["matches"])
 
 
 def _count_outcomes(forecasts: ForecastBatch) -> Counter[str]:
@@ -121,18 +129,38 @@ def _count_outcomes(forecasts: ForecastBatch) -> Counter[str]:
 def _predict(
     invocations: list[TaskInvocation], predictor: Predictor
 ) -> tuple[list[ForecastBatch | Exception], Prediction | None]:
-    """One output per task: its forecasts, or an exception.
+    """One output per task: its forecasts, or an exception."""
+    batches = [_read_fixtures(invocation) for invocation in invocations]
+    readable = [index for index, batch in enumerate(batches) if not isinstance(batch, Exception)]
+    outputs: list[ForecastBatch | Exception] = [
+        batch if isinstance(batch, Exception) else TaskFailedError("not run") for batch in batches
+    ]
+    if not readable:
+        return outputs, None
+    good = [batch for batch in batches if not isinstance(batch, Exception)]
+    results, prediction = _predict_batches([invocations[index] for index in readable], good, predictor)
+    for index, result in zip(readable, results, strict=True):
+        outputs[index] = result
+    return outputs, prediction
+
+
+def _predict_batches(
+    invocations: list[TaskInvocation], batches: list[FixtureBatch], predictor: Predictor
+) -> tuple[list[ForecastBatch | Exception], Prediction | None]:
+    """One output per task.
 
     A failed match of a PREDICT_ASYNC task is returned as an exception too, because the task has only that match.
     """
     try:
-        batches = [_read_fixtures(invocation) for invocation in invocations]
         prediction = predictor.predict(concat(batches))
     except TouchlineError as error:
         return [error] * len(invocations), None
     except Exception as error:
         if len(invocations) > 1:  # one by one, to find the task that failed
-            attempts = [_predict([invocation], predictor) for invocation in invocations]
+            attempts = [
+                _predict_batches([invocation], [batch], predictor)
+                for invocation, batch in zip(invocations, batches, strict=True)
+            ]
             first = next((prediction for _, prediction in attempts if prediction), None)
             return [outputs[0] for outputs, _ in attempts], first
         task = invocations[0]
@@ -146,10 +174,13 @@ def _predict(
     return outputs, prediction
 
 
-def _read_fixtures(invocation: TaskInvocation) -> FixtureBatch:
-    if invocation.task == PREDICT_ASYNC:
-        return FixtureBatch.from_fixtures([Fixture.from_wire(invocation.args[0])])
-    return FixtureBatch.from_wire(invocation.args[0])
+def _read_fixtures(invocation: TaskInvocation) -> FixtureBatch | MalformedMessageError:
+    try:
+        if invocation.task == PREDICT_ASYNC:
+            return FixtureBatch.from_fixtures([Fixture.from_wire(invocation.args[0])])
+        return FixtureBatch.from_wire(invocation.args[0])
+    except MalformedMessageError as error:
+        return error
 
 
 def _result(invocation: TaskInvocation, output: ForecastBatch | Exception) -> Any:
@@ -168,10 +199,16 @@ class ResultWriter:
         self._ttl_seconds = ttl_seconds
 
     def mark_started(self, task_ids: Sequence[str]) -> None:
-        """Mark accepted tasks as started."""
+        """Mark accepted tasks as started, also those of which the store knows nothing any more."""
         if task_ids:
             keys = [accepted_key(task_id) for task_id in task_ids]
-            self._write_with_retry(lambda pipe: [pipe.set(key, "started", xx=True, keepttl=True) for key in keys])
+
+            def write(pipe: Any) -> None:
+                for key in keys:
+                    pipe.set(key, "started", xx=True, keepttl=True)
+                    pipe.set(key, "started", nx=True, ex=2 * self._ttl_seconds)  # the store has lost it
+
+            self._write_with_retry(write)
 
     def store(self, results: Mapping[str, Any]) -> None:
         """Store results by task id and announce them. If a task already has a result, that one is announced instead."""

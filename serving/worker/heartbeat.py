@@ -1,14 +1,16 @@
 """Heartbeat files for liveness and readiness probes, which check the age of the files.
 
 A thread of the main process renews `alive`, even without a broker, because a worker that waits for its broker must not
-be restarted. The event loop renews `connected`; it stops without a broker. Each child that has loaded a model renews
-`model`. The worker is ready only if `connected` and `model` are both fresh.
+be restarted; it stops if the worker holds tasks and ends none. The event loop renews `connected`; it stops without a
+broker, and if the worker does not take tasks from our queue or does not end them. Each child that has loaded a model
+renews `model`. The worker is ready only if `connected` and `model` are both fresh.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +27,15 @@ def renew(folder: Path | None, name: str) -> None:
         (folder / name).touch()
 
 
-def start(folder: Path | None) -> None:
-    """Renew `alive` until the process ends."""
+def start(folder: Path | None, is_stuck: Callable[[], bool] = lambda: False) -> None:
+    """Renew `alive` until the process ends or is stuck."""
     if folder is None:
         return
 
     def run() -> None:
         while True:
-            renew(folder, ALIVE)
+            if not is_stuck():
+                renew(folder, ALIVE)
             time.sleep(INTERVAL_SECONDS)
 
     threading.Thread(target=run, name="heartbeat", daemon=True).start()
@@ -43,7 +46,8 @@ class ConnectedStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ha
 
     requires = ("celery.worker.components:Timer",)
     folder: Path | None = None
-    """Set before the worker is built."""
+    """Set before the worker is built, like `is_ready`."""
+    is_ready: Callable[[], bool] = staticmethod(lambda: True)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
@@ -51,9 +55,13 @@ class ConnectedStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ha
 
     def start(self, parent: Any) -> None:
         """Start with the event loop."""
-        self._timer_entry = parent.timer.call_repeatedly(INTERVAL_SECONDS, renew, (self.folder, CONNECTED), priority=10)
+        self._timer_entry = parent.timer.call_repeatedly(INTERVAL_SECONDS, self._renew, (), priority=10)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery passes it
         """Stop with the event loop."""
         if self._timer_entry is not None:
             self._timer_entry.cancel()
+
+    def _renew(self) -> None:
+        if self.is_ready():
+            renew(self.folder, CONNECTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitoring import metrics
+from serving.wire.dead_letters import RefusalKind
 from serving.worker.execution import BatchReport
 
 
@@ -26,4 +27,6 @@ def serve_metrics(port: int) -> None:
     """Expose the metrics from a thread of the main process."""
     from prometheus_client import start_http_server
 
+    for kind in RefusalKind:  # from zero, so that an alert sees the first one, too
+        metrics.REFUSED_MESSAGES.labels(kind)
     start_http_server(port, registry=metrics.registry())

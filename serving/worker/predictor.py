@@ -1,8 +1,8 @@
 """Forecasts on demand, from the production model and the clubs' rating states in memory.
 
 Imports neither HTTP nor the broker. The model is loaded on first use, once per process. `refresh_model` follows the
-`production` alias: it loads the new version, replaces the old one, then drops it. While the registry is down, the
-loaded version stays in use.
+`production` alias: it loads the new version, replaces the old one, then drops it. While the registry is down or the new
+version cannot be used, the loaded one stays in use; a process that has none then loads the one before.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from features.errors import (
     TouchlineError,
 )
 from features.forecasts import probabilities, uses_odds
+from features.io.promotion_log import history, restorable_versions, version_to_serve
 from features.io.registry import MODEL_NAME, PRODUCTION, LoadedModel, ModelVersion
 from features.io.store import Fingerprint, Lake
 from features.matches import OUTCOMES
@@ -43,6 +44,8 @@ from serving.worker.team_states import TeamStates
 
 RETRY_AFTER_SECONDS = 2.0
 """Minimum interval between attempts to load the model after a failure."""
+MAX_SUBSTITUTES = 3
+"""How many earlier versions a process tries at its start if the one in production cannot be used."""
 FIRST_LOAD_TIMEOUT_SECONDS = 10.0
 """How long a request waits for the first load, so that a registry that hangs does not use up the request's timeout."""
 
@@ -92,14 +95,26 @@ class ModelSource(Protocol):
 
     def by_alias(self, alias: str, /) -> ModelVersion | None: ...
 
+    def versions(self) -> Sequence[ModelVersion]: ...
+
     def load(self, version: ModelVersion, /) -> LoadedModel: ...
 
 
 class Predictor:
-    """Makes the forecasts of one child process."""
+    """Makes the forecasts of one child process.
 
-    def __init__(self, registry: ModelSource, lake: Lake, clock: Callable[[], float] = time.monotonic) -> None:
+    With `require_decision`, it uses only versions that the promotion gate or a rollback put into production.
+    """
+
+    def __init__(
+        self,
+        registry: ModelSource,
+        lake: Lake,
+        clock: Callable[[], float] = time.monotonic,
+        require_decision: bool = False,
+    ) -> None:
         self._registry = registry
+        self._require_decision = require_decision
         self._lake = lake
         self._clock = clock
         self._active: ActiveModel | None = None
@@ -208,24 +223,47 @@ class Predictor:
 
     def _load(self) -> bool:
         try:
-            version = self._registry.by_alias(PRODUCTION)
+            version, notice = version_to_serve(self._registry, self._lake, self._require_decision)
+        except Exception as error:
+            raise self._failure(error) from error
+        try:
             if version is None:
-                if self._active is not None:
-                    return False
                 raise ModelUnavailableError(f"no version of {MODEL_NAME} is in {PRODUCTION} yet")
             if self._active is not None and self._active.version == version.version:
-                self.model_error = None
+                if self._active.model.version.tags != version.tags:  # such as a provisional version that is confirmed
+                    self._active = replace(self._active, model=replace(self._active.model, version=version))
+                self.model_error = notice
                 return False
             active = _smoke_test(self._registry.load(version))
         except Exception as error:
-            is_explained = isinstance(error, TouchlineError)
-            self.model_error = str(error) if is_explained else f"the version cannot be used: {error!r}"
-            self._failed_at = self._clock()
-            self._reload_counts["failure"] += 1
-            raise ModelUnavailableError(self.model_error) from error
-        self._active, self.model_error = active, None
+            if self._active is None:
+                self._active = self._load_substitute()
+            raise self._failure(error) from error
+        self._active, self.model_error = active, notice
         self._reload_counts["success"] += 1
         return True
+
+    def _failure(self, error: Exception) -> ModelUnavailableError:
+        """Record a failed load; returns the error to raise, which says what is used meanwhile."""
+        reason = str(error) if isinstance(error, TouchlineError) else f"the version cannot be used: {error!r}"
+        self.model_error = reason if self._active is None else f"{reason}; version {self._active.version} is used"
+        self._failed_at = self._clock()
+        self._reload_counts["failure"] += 1
+        return ModelUnavailableError(self.model_error)
+
+    def _load_substitute(self) -> ActiveModel | None:
+        """The last good version before the one in production, which a process that has just started cannot load.
+
+        Processes that loaded it earlier still use it.
+        """
+        try:
+            restorable = restorable_versions(self._registry, history(self._lake))
+        except TouchlineError:
+            return None
+        for version in restorable[:MAX_SUBSTITUTES]:
+            with contextlib.suppress(Exception):  # it is as unusable as the one in production
+                return _smoke_test(self._registry.load(version))
+        return None
 
     def pop_reload_counts(self) -> dict[str, int]:
         """Attempts to load a version since the last call, by result."""
@@ -237,8 +275,7 @@ def _smoke_test(model: LoadedModel) -> ActiveModel:
     """Try out a version with a prediction; raises ModelUnavailableError if it must not be used."""
     active = ActiveModel(model, datetime.now(UTC))
     summary = f"version {active.version} cannot be used"
-    if "trained_through" not in model.version.tags or active.trained_through.tzinfo is None:
-        raise ModelUnavailableError(f"{summary}: tag trained_through is not a timezone-aware timestamp")
+    _ = active.trained_through  # a version without it cannot tell which matches it may forecast
     if unknown := sorted(set(model.features) - set(FEATURES)):
         raise ModelUnavailableError(f"{summary}: it requires unknown features {unknown}")
     states = np.zeros((2, len(STATE_COLUMNS)))

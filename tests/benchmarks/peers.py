@@ -177,6 +177,9 @@ class _PeerRegistry:
     def by_alias(self, alias: str) -> ModelVersion | None:
         return self._registry.by_alias(alias)
 
+    def versions(self) -> list[ModelVersion]:
+        return self._registry.versions()
+
     def load(self, version: ModelVersion) -> LoadedModel:
         return replace(self._registry.load(version), estimator=self._peer)
 

@@ -5,8 +5,10 @@ a namespace of its own under the restricted pod security standard and deletes it
 seconds, and stops at the first that fails.
 
 Steps: installation, first forecast without a further command, `helm test`, an upgrade without a change, an upgrade to
-two replicas, API and worker rolled, deleted and evicted under load, a run pod killed midway, PostgreSQL replaced, a run
-pod that fits on no node, uninstallation and a second installation on the volumes that stayed.
+two replicas, an upgrade that is refused, an autoscaler switched on and off, API and worker rolled, deleted and evicted
+under load, a run pod killed midway, PostgreSQL replaced, a run pod that fits on no node, uninstallation and a second
+installation on the volumes that stayed. Two steps depend on the cluster: with `--set networkPolicy.enabled=true` its
+network plug-in must enforce network policies, and `--drain` drains a node, which also cordons it for a while.
 """
 
 from __future__ import annotations
@@ -31,7 +33,24 @@ PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 RELEASE = "touchline"
 SERVICES = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component!=dagster-run"
 """Selector of the release's own pods; those of runs are Dagster's and stay for a day."""
-FIRST_FORECAST_SECONDS = 180
+REACHABLE = {"stranger": set(), "test": {"api"}, "mlflow-migration": {"postgresql"}}
+"""Ports that a pod without labels, and pods with the labels of a component, may reach."""
+PORTS = {"api": 8000, "ui": 8501, "mlflow": 5000, "dagster-webserver": 3000, "dagster-code": 3030, "valkey": 6379}
+PORTS |= {"rabbitmq": 5672, "postgresql": 5432}
+TRY_PORTS = """
+import json, socket, sys
+reached = []
+for name, port in json.loads(sys.argv[1]).items():
+    try:
+        socket.create_connection((name, port), timeout=3).close()
+        reached.append(name)
+    except ConnectionRefusedError:
+        reached.append(f"{name}, where nothing listens")
+    except TimeoutError:
+        pass
+print(json.dumps(reached))
+"""
+"""Tries each port; a network policy drops packets, so the connection times out. A name that does not resolve fails."""
 
 
 class Cluster:
@@ -60,6 +79,13 @@ class Cluster:
 
     def upgrade(self, *settings: str) -> None:
         self.helm("upgrade", RELEASE, *self._chart, *(part for setting in settings for part in ("--set", setting)))
+
+    def refused(self, *settings: str) -> str:
+        """Try an upgrade that must fail; returns what helm says."""
+        values = [part for setting in settings for part in ("--set", setting)]
+        done = _try(["helm", "-n", self.namespace, "upgrade", RELEASE, *self._chart, *values])
+        _check(done.returncode != 0, f"the upgrade with {settings} succeeded")
+        return done.stderr
 
     def pods(self, component: str) -> list[dict[str, Any]]:
         selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={component}"
@@ -103,46 +129,67 @@ class Cluster:
     def load(self, rate: int, seconds: int) -> Iterator[dict[str, Any]]:
         """Send requests to the API's Service from a pod; the report is filled in when the pod has ended."""
         source = (Path(__file__).parent / "load_client.py").read_text()
-        image = self.resource("deployment", f"{RELEASE}-api")["spec"]["template"]["spec"]["containers"][0]["image"]
-        self.kubectl("delete", "pod,configmap", "load", "--ignore-not-found")
-        arguments = ["python", "/load/load_client.py", f"{RELEASE}-api", str(rate), str(seconds), "32"]
-        security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "load"},
-            "spec": {
-                "restartPolicy": "Never",
-                "securityContext": {
-                    "runAsNonRoot": True,
-                    "runAsUser": 10001,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [
-                    {
-                        "name": "load",
-                        "image": image,
-                        "command": arguments,
-                        "securityContext": security,
-                        "volumeMounts": [{"name": "load", "mountPath": "/load"}],
-                    }
-                ],
-                "volumes": [{"name": "load", "configMap": {"name": "load"}}],
-            },
-        }
         settings = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": "load"},
             "data": {"load_client.py": source},
         }
-        objects = {"apiVersion": "v1", "kind": "List", "items": [settings, pod]}
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(objects))
+        arguments = ["python", "/load/load_client.py", f"{RELEASE}-api", str(rate), str(seconds), "32"]
+        pod = self._pod("load", "test", arguments)
+        pod["spec"]["volumes"] = [{"name": "load", "configMap": {"name": "load"}}]
+        pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "load", "mountPath": "/load"}]
+        self._create(settings, pod)
         _wait(lambda: self._phase("load") == "Running", 60, "the load to start")
         report: dict[str, Any] = {}
         yield report
-        _wait(lambda: self._phase("load") in {"Succeeded", "Failed"}, seconds + 120, "the end of the load")
-        report.update(json.loads(self.kubectl("logs", "load").splitlines()[-1]))
+        report.update(json.loads(self._output("load", seconds + 120)))
+
+    def reached(self, component: str) -> set[str]:
+        """Which ports of the release a pod with the labels of a component reaches; without labels for `stranger`."""
+        ports = {f"{RELEASE}-{name}": port for name, port in PORTS.items() if self._exists("service", name)}
+        self._create(self._pod(component, component, ["python", "-c", TRY_PORTS, json.dumps(ports)]))
+        return {name.removeprefix(f"{RELEASE}-") for name in json.loads(self._output(component, 90))}
+
+    def _pod(self, name: str, component: str, command: list[str]) -> dict[str, Any]:
+        """A pod of the serving image under the restricted standard; network policies know pods by their labels."""
+        image = self.resource("deployment", f"{RELEASE}-api")["spec"]["template"]["spec"]["containers"][0]["image"]
+        security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        labels = {"name": "touchline", "instance": RELEASE, "component": component}
+        named = {f"app.kubernetes.io/{key}": value for key, value in labels.items()}
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {} if component == "stranger" else named},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 10001,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [{"name": name, "image": image, "command": command, "securityContext": security}],
+            },
+        }
+
+    def _create(self, *objects: dict[str, Any]) -> None:
+        """Create objects, in place of those that an earlier attempt left."""
+        listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=listed)
+        self.kubectl("create", "-f", "-", stdin=listed)
+
+    def _output(self, pod: str, seconds: float) -> str:
+        """Last line that a pod prints; it is deleted afterwards."""
+        _wait(lambda: self._phase(pod) in {"Succeeded", "Failed"}, seconds, f"the end of the pod {pod}")
+        lines = self.kubectl("logs", pod).splitlines()
+        _check(self._phase(pod) == "Succeeded", f"the pod {pod} failed: {lines[-1:]}")
+        self.kubectl("delete", "pod", pod)
+        return lines[-1]
+
+    def _exists(self, kind: str, name: str) -> bool:
+        return bool(self.kubectl("get", kind, f"{RELEASE}-{name}", "--ignore-not-found", "-o", "name"))
 
     def _phase(self, pod: str) -> str:
         return str(self.resource("pod", pod)["status"]["phase"])
@@ -230,6 +277,57 @@ def all_pods_run(cluster: Cluster) -> None:
     _wait(run, 300, "all pods to run")
 
 
+def policies_hold(cluster: Cluster) -> None:
+    """Each pod reaches what its labels allow, and a pod without labels reaches nothing."""
+    for component, allowed in REACHABLE.items():
+        reached = cluster.reached(component)
+        _say(f"  {component} reaches {sorted(reached) or 'nothing'}")
+        _check(
+            reached == allowed, f"{component} may reach {sorted(allowed)}; does the network plug-in enforce policies?"
+        )
+
+
+def refused_before_anything_changes(cluster: Cluster) -> None:
+    """A size that a volume cannot take is refused, and neither a pod nor the release changes."""
+
+    def state() -> tuple[list[str], str]:
+        uids = [pod["metadata"]["uid"] for pod in cluster.resource("pods", "-l", SERVICES)["items"]]
+        return sorted(uids), cluster.helm("history", RELEASE, "-o", "json")
+
+    before = state()
+    said = cluster.refused("postgresql.persistence.size=77Gi")
+    _check("postgresql.persistence.size" in said, f"the refusal does not name the value: {said}")
+    _check(state() == before, "a refused upgrade changed the release")
+
+
+def autoscaled(cluster: Cluster, replicas: tuple[str, ...]) -> None:
+    """Whether replicas are fixed or an autoscaler sets them: switching ends no pod."""
+
+    def names() -> set[str]:
+        return {pod["metadata"]["name"] for component in ("api", "worker") for pod in cluster.pods(component)}
+
+    before = names()
+    for settings in (("api.autoscaling.enabled=true", "worker.autoscaling.mode=hpa"), replicas):
+        cluster.upgrade(*replicas, *settings)
+        for _ in range(10):  # a Deployment scaled down to one ends its pods within a second
+            _check(before <= names(), f"upgrading to {settings} ended {sorted(before - names())}")
+            time.sleep(1)
+
+
+def drained(cluster: Cluster, patience: float) -> None:
+    """Draining the node of the API comes to an end, and the release runs again afterwards."""
+    node = cluster.pods("api")[0]["spec"]["nodeName"]
+    budgets = ["--delete-emptydir-data", "--ignore-daemonsets", "--timeout=300s"]
+    try:
+        cluster.kubectl("drain", node, f"--pod-selector={SERVICES}", *budgets)
+        _say(f"  {node} is drained")
+    finally:
+        cluster.kubectl("uncordon", node)
+    all_pods_run(cluster)
+    cluster.rolled_out("api", "worker")
+    first_forecast(cluster, patience)
+
+
 def roll_under_load(cluster: Cluster, rate: int, seconds: int) -> None:
     """Rolls, deletions and evictions of API and workers lose no request of a plain client."""
     with cluster.load(rate, seconds) as report:
@@ -294,8 +392,12 @@ def uninstalled(cluster: Cluster) -> None:
 # -- helpers -----------------------------------------------------------------------------------------------------------
 
 
+def _try(command: list[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=600)
+
+
 def _run(command: list[str], stdin: str | None = None) -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=600)
+    done = _try(command, stdin)
     if done.returncode:
         errors = "\n".join(line for line in done.stderr.splitlines() if "level=INFO" not in line)
         sys.exit(f"{' '.join(command)} failed:\n{errors}")
@@ -336,23 +438,30 @@ def _step(name: str) -> Iterator[None]:
     _say(f"{name}: {time.monotonic() - started_at:.0f} s")
 
 
-def walk(cluster: Cluster, rate: int, seconds: int) -> None:
+def walk(cluster: Cluster, rate: int, seconds: int, patience: float, drain: bool) -> None:
     """Every step, in order."""
     installed_at = time.monotonic()
     with _step("installation, until all pods run"):
         cluster.install()
         all_pods_run(cluster)
     with _step("first forecasts, from then"):
-        first_forecast(cluster, FIRST_FORECAST_SECONDS - (time.monotonic() - installed_at))
+        first_forecast(cluster, patience - (time.monotonic() - installed_at))
     _say(f"from the installation to published forecasts: {time.monotonic() - installed_at:.0f} s")
     with _step("helm test"):
         cluster.helm("test", RELEASE)
+    if cluster.resource("networkpolicies")["items"]:
+        with _step("network policies"):
+            policies_hold(cluster)
     with _step("upgrade without a change"):
         cluster.upgrade()
     replicas = ("api.replicas=2", "worker.replicas=2")
     with _step("upgrade to two replicas"):
         cluster.upgrade(*replicas)
         cluster.rolled_out("api", "worker")
+    with _step("an upgrade that is refused"):
+        refused_before_anything_changes(cluster)
+    with _step("autoscaling on and off"):
+        autoscaled(cluster, replicas)
     with _step(f"rolls, deletions and evictions at {rate} requests a second"):
         roll_under_load(cluster, rate, seconds)
     with cluster.forwarded("dagster-webserver", 3000) as address:
@@ -363,12 +472,15 @@ def walk(cluster: Cluster, rate: int, seconds: int) -> None:
             postgresql_replaced(cluster, dagster)
         with _step("a run that fits on no node"):
             unplaceable_run(dagster)
+    if drain:
+        with _step("drained node, until forecasts are served again"):
+            drained(cluster, patience)
     with _step("uninstallation"):
         uninstalled(cluster)
     with _step("second installation on the volumes that stayed"):
         cluster.install()
         all_pods_run(cluster)
-        first_forecast(cluster, FIRST_FORECAST_SECONDS)
+        first_forecast(cluster, patience)
 
 
 def main() -> None:
@@ -380,6 +492,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a value of the chart")
     parser.add_argument("--rate", type=int, default=200, help="requests a second under load")
     parser.add_argument("--seconds", type=int, default=180, help="duration of the load; at least 100")
+    parser.add_argument("--patience", type=float, default=180, help="seconds until forecasts must be served")
+    parser.add_argument("--drain", action="store_true", help="drain a node; needs as many nodes as RabbitMQ has")
     parser.add_argument("--keep", action="store_true", help="keep the namespace at the end")
     options = parser.parse_args()
     if not re.fullmatch(r"[a-z0-9-]+", options.namespace) or "KUBECONFIG" not in os.environ:
@@ -389,7 +503,7 @@ def main() -> None:
         level = "pod-security.kubernetes.io/enforce=restricted"
         _run(["kubectl", "label", "namespace", options.namespace, level])
         cluster = Cluster(options.namespace, options.images, options.values, options.set)
-        walk(cluster, options.rate, options.seconds)
+        walk(cluster, options.rate, options.seconds, options.patience, options.drain)
         _say("everything held")
     finally:
         if not options.keep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,10 @@ def modules(repository: Path) -> list[str]:
     ]
 
 
+INHERITED = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"}
+"""Variables that tests in the same process do not set: what is set already would be no effect."""
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_importing_a_module_has_no_effect(repository: Path) -> None:
@@ -44,6 +49,7 @@ def test_importing_a_module_has_no_effect(repository: Path) -> None:
         [sys.executable, "-m", "tests.support.import_spy"],
         input=json.dumps(modules(repository)),
         cwd=repository,
+        env={name: value for name, value in os.environ.items() if name in INHERITED},
         capture_output=True,
         text=True,
         check=False,

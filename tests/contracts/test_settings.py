@@ -29,6 +29,7 @@ def test_the_settings_of_every_process_are_known_by_name() -> None:
         ("FILES_COLUMNS", "Home", "expected JSON"),
         ("FEATURES", "shot", "expected goals, shots, goals+odds or shots+odds"),
         ("PROMOTION_POLICY", "never", "expected manual or auto"),
+        ("RECIPES", "acme.models", "Value error, expected package.module:factory, got 'acme.models'"),
         ("API_PORT", "abc", "Input should be a valid integer, unable to parse string as an integer"),
         ("SYNC_TIMEOUT_SECONDS", "0", "Input should be greater than 0"),
         ("PREDICT_TIMEOUT_SECONDS", "long", "Input should be a valid number, unable to parse string as a number"),

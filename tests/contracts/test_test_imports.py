@@ -20,8 +20,9 @@ def imported_from_tests(source: str) -> set[str]:
 
 
 def test_tests_import_from_support_alone(repository: Path) -> None:
-    """Benchmarks are programs, not tests; they may import each other."""
-    allowed = {"": ("tests.support",), "benchmarks": ("tests.support", "tests.benchmarks")}
+    """Benchmarks and load generators are programs, not tests; they may be imported beside them."""
+    programs = {folder: ("tests.support", f"tests.{folder}") for folder in ("benchmarks", "load")}
+    allowed = {"": ("tests.support",), **programs}
     wrong = [
         f"{path.relative_to(repository)}: {name}"
         for path in sorted((repository / "tests").rglob("*.py"))

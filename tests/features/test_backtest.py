@@ -43,6 +43,7 @@ def test_the_premier_league_is_forecast_as_well_as_was_asked_for(premier_league:
 
 @pytest.mark.slow
 @pytest.mark.shared
+@pytest.mark.timeout(900)
 def test_the_top_five_leagues_are_forecast_as_well_as_was_asked_for(shared_data: Path) -> None:
     forecasts = evaluate(read(shared_data / "footballdata"), 2019, 2023)
     scores = {name: forecasts.line(name, "base rate") for name in forecasts.probabilities}

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import skellam
 
 from features.errors import LeakageError
+from features.honest_forecasts import honest_forecasts
 from features.leak_alarm import leakage_warning
 from features.matches import outcomes
 from features.matrix import FEATURES, RATING_FEATURES, REFERENCE_FEATURE, model_input
@@ -84,6 +86,74 @@ def test_an_evaluation_better_than_the_closing_odds_it_was_given_is_stopped(prem
         walk_forward_forecasts(blunt, x, ELO, 2021)
 
 
+def made_league(spread: float, seed: int, seasons: int = 8, clubs: int = 20) -> tuple[pd.DataFrame, np.ndarray]:
+    """An honest league, goals drawn from Poisson laws, and the true probabilities that nobody can beat."""
+    rng = np.random.default_rng(seed)
+    strength = rng.normal(0, spread, clubs)
+    pairs = np.array([(home, away) for home in range(clubs) for away in range(clubs) if home != away])
+    both = np.concatenate([rng.permutation(pairs) for _ in range(seasons)])
+    start = np.repeat(np.arange(2015, 2015 + seasons), len(pairs))
+    gap = strength[both[:, 0]] - strength[both[:, 1]]
+    rates = np.column_stack([1.5 * np.exp(gap), 1.15 * np.exp(-gap)])
+    goals = rng.poisson(rates)
+    day = pd.to_timedelta(np.tile(np.arange(len(pairs)) * 280 // len(pairs), seasons), "D")
+    matches = pd.DataFrame(
+        {
+            "match_id": [str(i) for i in range(len(both))],
+            "competition": "hib-premier",
+            "season": [f"{year}-{(year + 1) % 100:02d}" for year in start],
+            "kick_off": pd.to_datetime([f"{year}-08-08" for year in start], utc=True) + day,
+            "home_team": [f"Club {home}" for home in both[:, 0]],
+            "away_team": [f"Club {away}" for away in both[:, 1]],
+            "neutral": False,
+            "status": "played",
+            "home_goals": goals[:, 0].astype(float),
+            "away_goals": goals[:, 1].astype(float),
+        }
+    )
+    win, draw = 1 - skellam.cdf(0, *rates.T), skellam.pmf(0, *rates.T)
+    return matches, np.column_stack([win, draw, np.maximum(1 - win - draw, 0)])
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0])
+def test_the_truth_about_an_unequal_league_is_no_leak(spread: float) -> None:
+    """Where strong clubs meet weak ones, even true probabilities score far better than closing odds do elsewhere."""
+    for seed in range(2):
+        matches, truth = made_league(spread, seed)
+        honest = honest_forecasts(matches, 2018)
+        assert honest is not None
+        rows = ~np.isnan(honest).any(axis=1)
+        assert leakage_warning(truth[rows], outcomes(matches)[rows], honest=honest[rows]) is None
+
+
+@pytest.mark.parametrize(
+    ("plant", "spread"),
+    [
+        *((_unshifted_goals, spread) for spread in (0.0, 0.15, 0.3, 0.6)),
+        *((_final_table, spread) for spread in (0.0, 0.15, 0.3)),
+    ],
+)
+def test_a_planted_leak_is_found_in_a_made_league(plant: Callable[[pd.DataFrame], np.ndarray], spread: float) -> None:
+    """In level leagues too, where a leak scores no better than closing odds do in the Premier League.
+
+    The more unequal the clubs, the less a leak improves the score: of a final table alone, earlier results tell as much
+    at a spread of 0.6. `test_scrambled_results` finds it there too.
+    """
+    matches, _ = made_league(spread, 0)
+    with pytest.raises(LeakageError, match="ratings from earlier results only"):
+        walk_forward_forecasts(matches, np.column_stack([plant(matches), np.zeros(len(matches))]), 1, 2018)
+
+
+def test_results_of_31_0_raise_no_alarm() -> None:
+    """National teams: a few strong sides, and results that no league knows."""
+    matches, truth = made_league(1.3, 1, seasons=6)
+    assert max(matches["home_goals"].max(), matches["away_goals"].max()) > 30
+    honest = honest_forecasts(matches, 2018)
+    assert honest is not None
+    rows = ~np.isnan(honest).any(axis=1)
+    assert leakage_warning(truth[rows], outcomes(matches)[rows], honest=honest[rows]) is None
+
+
 def test_better_than_the_closing_odds_of_the_same_matches_is_an_alarm() -> None:
     rng = np.random.default_rng(0)
     closing = np.tile([0.45, 0.27, 0.28], (2000, 1))
@@ -96,3 +166,29 @@ def test_better_than_the_closing_odds_of_the_same_matches_is_an_alarm() -> None:
 def test_a_lucky_month_is_no_leak() -> None:
     p = np.tile([0.6, 0.2, 0.2], (20, 1))
     assert leakage_warning(p, np.repeat([0, 1, 2], [14, 3, 3])) is None
+
+
+@pytest.mark.parametrize(("right", "is_alarm"), [(52, False), (64, True)])
+def test_few_matches_may_pass_the_limit_by_four_standard_errors(right: int, is_alarm: bool) -> None:
+    """Leaning to the result in 52 of 100 matches and away from it in the others passes it by about 3, in 64 by 5.4."""
+    closing, y = np.tile([0.45, 0.27, 0.28], (100, 1)), np.arange(100) % 3
+    leaning = np.where(np.arange(100) < right, y, (y + 1) % 3)
+    assert (leakage_warning(0.9 * closing + 0.1 * np.eye(3)[leaning], y, closing) is not None) == is_alarm
+
+
+def test_a_model_that_learns_from_odds_may_be_as_good_as_they() -> None:
+    """Odds know more than results: where they are the source of the skill, they are the limit, unless they are poor."""
+    matches, truth = made_league(0.15, 7)
+    honest = honest_forecasts(matches, 2018)
+    assert honest is not None
+    labels, rows = outcomes(matches), ~np.isnan(honest).any(axis=1)
+    informed = 0.75 * truth + 0.25 * np.eye(3)[labels]  # odds that know injuries and line-ups
+    score = informed[rows], labels[rows], None, honest[rows]
+    assert leakage_warning(*score) is not None, "results alone do not explain that skill"
+    assert leakage_warning(*score, informed[rows]) is None
+    poor = np.tile([0.4, 0.3, 0.3], (len(labels), 1))
+    assert leakage_warning(truth[rows], labels[rows], None, honest[rows], poor[rows]) is None
+    leaked = 0.5 * truth + 0.5 * np.eye(3)[labels]
+    assert "the odds before the matches" in str(
+        leakage_warning(leaked[rows], labels[rows], None, honest[rows], informed[rows])
+    )

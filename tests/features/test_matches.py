@@ -19,9 +19,9 @@ from features.matches import (
     is_known,
     outcomes,
     parse_match_id,
-    slug,
     with_match_ids,
 )
+from features.slugs import slug
 
 
 def test_a_match_id_is_made_of_slugs_and_has_no_date() -> None:

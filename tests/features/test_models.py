@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from features.blend import RatingBlend
+from features.errors import InvalidInputError
 from features.explanations import explain
 from features.forecasts import forecast
 from features.io.registry import LoadedModel, ModelVersion
@@ -16,6 +17,7 @@ from features.matrix import GOAL_FEATURES, log_rates, model_input
 from features.metrics import base_rate
 from features.models import outcome_model
 from features.odds import shin
+from features.ordinal import OrderedLogit
 from features.rating_history import RatingHistory, compute_ratings
 from features.ratings.params import SINGLE_TIER
 from features.ratings.rating_state import ATTACK, DEFENCE, ELO, PI_AWAY, PI_HOME, PLAYED
@@ -150,3 +152,12 @@ def test_other_parameters_give_other_ratings_and_are_not_mixed_up(
     other = compute_ratings(premier_league, replace(SINGLE_TIER, elo=SINGLE_TIER.elo._replace(k=20)))
     assert not np.allclose(other.home[:, ELO], run.home[:, ELO])
     np.testing.assert_array_equal(other.home[:, ATTACK], run.home[:, ATTACK])
+
+
+@pytest.mark.parametrize("regularisation", [-1.0, 0.0, float("nan"), float("inf")])
+def test_regularisation_must_be_above_zero(regularisation: float) -> None:
+    """A negative penalty would reward large coefficients, and the fit would still end."""
+    with pytest.raises(InvalidInputError, match="must be a finite number above 0"):
+        outcome_model(regularisation)
+    with pytest.raises(ValueError, match="finite C above 0"):
+        OrderedLogit(regularisation).fit([[0.0], [1.0], [2.0]], [0, 1, 2])

@@ -57,6 +57,23 @@ def test_leaving_out_or_adding_later_matches_changes_no_earlier_feature(premier_
     np.testing.assert_array_equal(_features(start), _features(premier_league)[:2000])
 
 
+def test_awarded_results_change_no_rating(premier_league: pd.DataFrame) -> None:
+    """Ratings after an awarded match are those of a season without it, and its clubs have not played it."""
+    season = premier_league[premier_league["season"] == "2015-16"].reset_index(drop=True)
+    row = int(np.flatnonzero((season["home_team"] == "Chelsea").to_numpy())[3])
+    forfeit = season.assign(awarded=season.index == row)
+    forfeit.loc[row, ["home_goals", "away_goals"]] = [0.0, 3.0]
+    postponed = season.copy()
+    postponed.loc[row, "status"] = Status.POSTPONED
+    postponed.loc[row, ["home_goals", "away_goals"]] = np.nan
+    awarded, without, played = (
+        compute_ratings(matches).team_states.set_index("team") for matches in (forfeit, postponed, season)
+    )
+    pd.testing.assert_frame_equal(awarded, without)
+    assert awarded.loc["Chelsea", "elo"] != played.loc["Chelsea", "elo"]
+    assert awarded.loc["Chelsea", "played"] == 37
+
+
 def test_matches_of_one_day_do_not_see_each_others_results(premier_league: pd.DataFrame) -> None:
     day = premier_league["kick_off"].dt.floor("D")
     busy = day.value_counts().idxmax()

@@ -24,7 +24,7 @@ EDGES = {
     ("test", "api", 8000),
     *((client, "rabbitmq", 5672) for client in ("api", "worker")),
     *((client, "valkey", 6379) for client in ("api", "worker")),
-    *((client, "mlflow", 5000) for client in ("api", "worker", "dagster-code", "dagster-run")),
+    *((client, "mlflow", 5000) for client in ("worker", "dagster-code", "dagster-run")),
     *((client, "postgresql", 5432) for client in ("mlflow", "mlflow-migration", "dagster-migration", *PIPELINE)),
     *((f"dagster-{client}", "dagster-code", 3030) for client in ("webserver", "daemon")),
     ("rabbitmq", "rabbitmq", 4369),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +46,21 @@ def test_default_numbers_of_pods(chart: Any) -> None:
     assert named(things, "StatefulSet", "touchline-rabbitmq")["spec"]["replicas"] == 3
     settings = named(things, "ConfigMap", "touchline-rabbitmq")["data"]["rabbitmq.conf"]
     assert "default_queue_type = quorum" in settings
+
+
+@pytest.mark.parametrize("mode", ["statefulset", "operator"])
+def test_queues_get_a_member_on_every_node_of_the_broker(chart: Any, mode: str) -> None:
+    """Also a queue that was declared when a single node was up, and after more nodes were added."""
+    things = chart.render(values=(f'rabbitmq={{"mode":"{mode}","replicas":5}}',))
+    if mode == "statefulset":
+        conf = named(things, "ConfigMap", "touchline-rabbitmq")["data"]["rabbitmq.conf"]
+    else:
+        conf = named(things, "RabbitmqCluster", "touchline-rabbitmq")["spec"]["rabbitmq"]["additionalConfig"]
+    settings = dict(line.split(" = ") for line in conf.splitlines() if " = " in line)
+    reconciliation = "quorum_queue.continuous_membership_reconciliation"
+    assert settings[f"{reconciliation}.enabled"] == "true"
+    assert settings[f"{reconciliation}.target_group_size"] == "5"
+    assert int(settings[f"{reconciliation}.interval"]) <= 60_000, "milliseconds"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +148,21 @@ def test_an_ingress_leads_each_host_to_its_service(chart: Any) -> None:
         "dagster.example": {"touchline-dagster-webserver"},
         "mlflow.example": {"touchline-mlflow"},
     }
-    assert not [one for one in chart.render(values=('ingress={"enabled":true}',)) if one["kind"] == "Ingress"]
+    assert not [thing for thing in chart.render() if thing["kind"] == "Ingress"]
+
+
+@pytest.mark.parametrize("value", ['ingress.api.host="a.example"', 'mlflow.ingressHost="a.example"'])
+def test_a_host_alone_makes_an_ingress(chart: Any, value: str) -> None:
+    """Its network edge too; `ingress.enabled=false` keeps hosts for later."""
+
+    def exposed(*values: str) -> int:
+        things = chart.render(values=values)
+        controllers = str([thing for thing in things if thing["kind"] == "NetworkPolicy"]).count("ingress-nginx")
+        assert controllers == len([thing for thing in things if thing["kind"] == "Ingress"])
+        return controllers
+
+    assert exposed(value) == 1
+    assert exposed(value, "ingress.enabled=false") == 0
 
 
 def test_a_login_can_be_put_before_one_host_alone(chart: Any) -> None:
@@ -185,6 +219,13 @@ def test_the_notes_open_the_hosts_of_the_ingress(chart: Any) -> None:
         assert f"https://{part}.example" in told
 
 
+def test_the_notes_name_hosts_that_no_ingress_serves(chart: Any) -> None:
+    told = notes(chart, f'ingress={{"enabled":false,{HOSTS}}}', MLFLOW_HOST)
+    for name in ("ingress.api.host", "ingress.ui.host", "ingress.dagster.host", "mlflow.ingressHost"):
+        assert re.search(rf"^{name} is .*\.example, but ingress.enabled is false", told, re.MULTILINE), told
+    assert "ingress.enabled" not in notes(chart, "ingress.enabled=false")
+
+
 def test_pods_of_the_operators_run_where_all_others_do(chart: Any) -> None:
     given = '{"nodeSelector":{"pool":"data"},"imagePullSecrets":[{"name":"registry"}],"priorityClassName":"high"}'
     things = chart.render(
@@ -221,8 +262,37 @@ def test_broker_grace_period_is_that_of_the_values(chart: Any) -> None:
     """A node of the broker gets the time that it waits for a majority and no week."""
     pod = named(chart.render(), "StatefulSet", "touchline-rabbitmq")["spec"]["template"]["spec"]
     command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]
-    (wait,) = re.findall(r"await_online_quorum_plus_one -t (\d+);", command)
+    (wait,) = re.findall(r"await_online_quorum_plus_one -t (\d+) ", command)
     assert int(wait) < pod["terminationGracePeriodSeconds"] <= 3600
+
+
+@pytest.mark.parametrize(("waits_seconds", "service_exists"), [(1, True), (60, False)])
+def test_a_terminating_broker_node_waits_for_the_others_unless_the_release_is_gone(
+    chart: Any, tmp_path: Path, waits_seconds: int, service_exists: bool
+) -> None:
+    """With the programs of the image replaced: the node drains when the majority is there, or the Service is not."""
+    pod = named(chart.render(), "StatefulSet", "touchline-rabbitmq")["spec"]["template"]["spec"]
+    service = named(chart.render(), "Service", "touchline-rabbitmq-nodes")["metadata"]["name"]
+    programs = {
+        "rabbitmq-upgrade": f"case $1 in await*) exec sleep {waits_seconds};; *) echo $1 >>{tmp_path}/called;; esac",
+        "getent": f'[ "$1 $2" = "hosts {service}" ] && {str(service_exists).lower()} || exit 2',
+    }
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    started_at = time.monotonic()
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    output = subprocess.PIPE  # as for the kubelet, the hook ends when nothing holds its output
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=output, stderr=output)
+    try:
+        process.communicate(timeout=20)
+        assert process.returncode == 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # the wait that an uninstallation leaves behind
+    assert (tmp_path / "called").read_text() == "drain\n"
+    assert time.monotonic() - started_at >= min(waits_seconds, 1)
 
 
 def test_another_cluster_domain_and_name_server_are_used_everywhere(chart: Any) -> None:

@@ -6,18 +6,22 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support.chart_commands import IN_IMAGES, JobRun, pod_spec
 from tests.support.chart_pods import PARTS, PROBES, Thing, adapt, addresses, container_of, deployments, forecast, passes
+from tests.support.kubernetes_server import kubernetes_server
+from tests.support.migrations import columns, make_older
 from tests.support.mlflow_server import Tracking
 from tests.support.ports import free_port
 from tests.support.redis_server import Store
@@ -102,24 +106,35 @@ READY = {(part, "readinessProbe") for part in PARTS}
 
 @dataclass(frozen=True)
 class Image:
-    """The image of API and worker, built from this checkout, and what it stands on."""
+    """An image built from this checkout, and what it stands on."""
 
     name: str
     base: str
 
 
 @pytest.fixture(scope="module")
-def image(repository: Path, require: Callable[[object, str], None]) -> Iterator[Image]:
-    """Built, or taken from the layers of an earlier build."""
+def built(repository: Path, require: Callable[[object, str], None]) -> Iterator[Callable[[str], Image]]:
+    """Builds the image of a target, or takes it from the layers of an earlier build."""
     require(os.geteuid() == 0, "building and running images here takes root")
     missing = [tool for tool in TOOLS if shutil.which(tool, path=SEARCHED) is None]
     require(not missing, f"no {' and no '.join(missing)} on this machine (Debian: apt install {' '.join(missing)})")
-    made = subprocess.run([str(repository / ".ci" / "build-image"), "serving"], capture_output=True, text=True)
-    require(made.returncode != NO_BASE, made.stderr.strip().rpartition("\n")[2])
-    assert made.returncode == 0, made.stderr
+
+    @cache
+    def build_image(target: str) -> Image:
+        made = subprocess.run([str(repository / ".ci" / "build-image"), target], capture_output=True, text=True)
+        require(made.returncode != NO_BASE, made.stderr.strip().rpartition("\n")[2])
+        assert made.returncode == 0, made.stderr
+        return Image(f"localhost/touchline-{target}:0.1.0", made.stdout.strip())
+
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CONTAINERS_CONF", str(repository / ".ci" / "containers.conf"))
-        yield Image("localhost/touchline-serving:0.1.0", made.stdout.strip())
+        yield build_image
+
+
+@pytest.fixture(scope="module")
+def image(built: Callable[[str], Image]) -> Image:
+    """That of API and worker."""
+    return built("serving")
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +194,73 @@ def test_without_the_broker_the_pods_are_unready_and_not_killed_and_come_back(pl
     played.broker.start()
     played.become(EVERY)
     assert forecast(played.api)["model"]["version"] == 1
+
+
+def job(things: list[Thing], name: str) -> Thing:
+    """The pod of a Job or hook of helm."""
+    (found,) = [thing for thing in things if thing["kind"] in {"Job", "Pod"}
+                and thing["metadata"]["name"].endswith(f"-{name}")]  # fmt: skip
+    return pod_spec(found)
+
+
+MIGRATIONS = {"mlflow-migration": "mlflow", "dagster-migration": "orchestration"}
+
+
+@pytest.mark.parametrize("age", ["empty", "older"])
+@pytest.mark.parametrize("name", MIGRATIONS)
+def test_a_migration_runs_in_its_image(
+    built: Callable[[str], Image], chart: Any, databases: dict[str, str], tmp_path: Path, name: str, age: str
+) -> None:
+    """As the rendered Job says, with the account's token as a file; it brings any database to the newest revision."""
+    built(MIGRATIONS[name])
+    use, things = name.partition("-")[0], chart.render(upgrade=True)
+    database = databases[use]
+    uri = f"postgresql+psycopg2://postgres@127.0.0.1:5432/{database}"
+    secrets = {"host": "127.0.0.1", "port": "5432", "dbname": database, "username": "postgres", "password": "p"}
+    with kubernetes_server(tmp_path) as kubernetes:
+        run = JobRun(things, job(things, name), tmp_path).arguments(secrets | {"uri": uri}, kubernetes)
+        if age == "older":
+            if use == "dagster":  # its migrations also go back, from the newest revision
+                podman(*run)
+            make_older(use, uri)
+            before = columns(database)
+        podman(*run)
+    after = columns(database)
+    assert {"mlflow": "registered_models", "dagster": "runs"}[use] in {table for table, *_ in after}
+    if age == "older":
+        assert after != before
+
+
+def test_the_test_of_helm_passes_on_a_ready_api_alone(played: Played, chart: Any, tmp_path: Path) -> None:
+    """The pod of `helm test`, in its image, against the API; without an answer there it fails."""
+    played.become(EVERY)
+    things = chart.render("values-dev.yaml", release=played.release)
+    arguments = JobRun(things, job(things, "test"), tmp_path).arguments({})
+    address = f"http://{played.release}-api:8000"
+    assert address in arguments[-1]
+    told = podman(*arguments[:-1], arguments[-1].replace(address, played.api))
+    assert json.loads(told)["status"] == "ready"
+    nowhere = arguments[-1].replace(address, f"http://127.0.0.1:{free_port()}")
+    assert podman(*arguments[:-1], nowhere, good=False) == ""
+
+
+def test_the_hook_before_the_end_of_the_api_drains_it(played: Played) -> None:
+    """While the hook runs, the API is unready and answers; it takes as long as the values say."""
+    played.become(EVERY)
+    hook = container_of(played.rendered["api"])["lifecycle"]["preStop"]["exec"]["command"]
+    began = time.monotonic()
+    with subprocess.Popen(played.command_inside("api", hook)) as running:
+        wait_until(lambda: ("api", "readinessProbe") not in played.passing(), 20, 0.2)
+        assert forecast(played.api)["model"]["version"] == 1
+        assert running.wait(60) == 0
+    assert time.monotonic() - began >= 10
+    played.inside("api", "rm", "/tmp/draining")
+    played.become(EVERY)
+
+
+def test_every_command_for_our_images_was_run_here() -> None:
+    """What `IN_IMAGES` promises to the test that compares it with the chart."""
+    assert {*MIGRATIONS, "test", "api preStop"} == IN_IMAGES
 
 
 @pytest.mark.parametrize("part", PARTS)

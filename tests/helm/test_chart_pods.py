@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.chart import PROFILES, Thing
+from tests.support.chart_commands import IN_IMAGES, ON_SERVICES, command_names
 from tests.support.chart_pods import PARTS, PROBES, adapt, addresses, container_of, deployments, forecast, passes
 from tests.support.ports import free_port
 from tests.support.service_harness import build
@@ -32,7 +34,7 @@ EDITS = {
         *(f"{POD}.containers.api.{field}Probe" for field in ("startup", "readiness", "liveness")),
         *(
             f"{POD}.containers.api.env.TOUCHLINE_{name}"
-            for name in ("BROKER_URL", "RESULT_BACKEND_URL", "MLFLOW_TRACKING_URI", "API_HOST", "API_PORT")
+            for name in ("BROKER_URL", "RESULT_BACKEND_URL", "API_HOST", "API_PORT")
         ),
         f"{POD}.volumes.lake",
         f"{POD}.volumes.tmp.emptyDir",
@@ -40,7 +42,7 @@ EDITS = {
 }
 EDITS["worker"] = {
     path.replace(".api", ".worker") for path in EDITS["api"] if not path.endswith(("API_HOST", "API_PORT"))
-}
+} | {f"{POD}.containers.worker.env.TOUCHLINE_MLFLOW_TRACKING_URI"}
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -69,6 +71,42 @@ def test_the_pods_for_podman_differ_from_the_chart_only_as_listed(chart: Any, pa
     }
     assert unlisted == set()
     assert used == EDITS[part], "an edit is listed that is not made"
+
+
+def test_every_command_that_the_chart_runs_once_is_run_in_a_test(chart: Any) -> None:
+    """A new Job, hook or init container is added to the list of those that run it, and run there."""
+    found: set[str] = set()
+    for profile in PROFILES:
+        found |= command_names(chart.render(profile, upgrade=True))
+    assert found == IN_IMAGES | ON_SERVICES
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        ({"kind": "Job", "spec": {"template": {"spec": {"containers": [{}]}}}}, "new"),
+        ({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [{}]}}}}}}, "new"),
+        ({"kind": "Pod", "spec": {"containers": [{}]}}, "new"),
+        (
+            {
+                "kind": "Deployment",
+                "spec": {"template": {"spec": {"initContainers": [{"name": "wait"}], "containers": []}}},
+            },
+            "new wait",
+        ),
+        (
+            {
+                "kind": "Deployment",
+                "spec": {"template": {"spec": {"containers": [{"lifecycle": {"postStart": {"exec": {}}}}]}}},
+            },
+            "new postStart",
+        ),
+    ],
+    ids=str,
+)
+def test_a_new_command_is_found(thing: Thing, name: str) -> None:
+    """Whatever kind of object runs it."""
+    assert command_names([{**thing, "metadata": {"name": "touchline-new"}}]) == {name}
 
 
 @pytest.mark.slow

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,16 @@ from typing import Any
 import psycopg2
 import pytest
 import redis
-from alembic.command import downgrade, upgrade
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg2 import extensions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy import create_engine
 
+from tests.support.migrations import SERVER, columns, make_older
 from tests.support.ports import free_port
 from tests.support.rabbitmq_server import SERVER as RABBITMQ
 from tests.support.rabbitmq_server import Rabbit
 
 Thing = dict[str, Any]
-SERVER = {"host": "127.0.0.1", "port": "5432", "user": "postgres", "dbname": "postgres", "connect_timeout": 3}
 NOBODY = 65534
 NEWER = ("default_queue_type", "quorum_queue.")
 
@@ -46,22 +42,35 @@ def pod(things: list[Thing], name: str) -> Thing:
     return dict(named(things, "StatefulSet", name)["spec"]["template"]["spec"])
 
 
+def nobodys(parent: Path) -> tuple[Path, dict[str, Any]]:
+    """A folder of a user without capabilities, and the arguments that run a process as this user."""
+    home = parent / "home"
+    home.mkdir()
+    if os.geteuid() != 0:
+        return home, {}
+    os.chown(home, NOBODY, NOBODY)
+    shared = Path(tempfile.gettempdir())
+    for folder in takewhile(lambda folder: folder != shared, (parent, *parent.parents)):
+        folder.chmod(0o755)
+    return home, {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+def before_the_end(things: list[Thing], name: str) -> list[str]:
+    """The command that a pod of a StatefulSet runs before it is stopped."""
+    return list(pod(things, name)["containers"][0]["lifecycle"]["preStop"]["exec"]["command"])
+
+
 def test_a_node_of_rabbitmq_gets_its_cookie_at_every_start(chart: Any, tmp_path: Path) -> None:
     """As a user without capabilities: a file that nobody may write is in the way at the second start."""
     (command,) = [one["command"] for one in pod(chart.render(), "rabbitmq")["initContainers"]]
-    home, secret = tmp_path / "home", tmp_path / "secret"
-    home.mkdir()
+    secret = tmp_path / "secret"
     secret.mkdir()
+    secret.chmod(0o755)
+    home, user = nobodys(tmp_path)
     script = command[-1].replace("/var/lib/rabbitmq", str(home)).replace("/cookie/", f"{secret}/")
-    user: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        os.chown(home, NOBODY, NOBODY)
-        shared = Path(tempfile.gettempdir())
-        for folder in takewhile(lambda folder: folder != shared, (tmp_path, *tmp_path.parents)):
-            folder.chmod(0o755)
     for cookie in ("first", "second"):
         (secret / "erlang-cookie").write_text(cookie)
+        (secret / "erlang-cookie").chmod(0o644)
         subprocess.run([*command[:-1], script], check=True, timeout=20, **user)
         kept = home / ".erlang.cookie"
         assert (kept.read_text(), kept.stat().st_mode & 0o777) == (cookie, 0o400)
@@ -81,6 +90,56 @@ def test_a_node_of_rabbitmq_knows_the_memory_of_its_pod(chart: Any, limit: str, 
 
 
 @pytest.mark.rabbitmq
+@pytest.mark.slow
+@pytest.mark.service
+def test_a_node_of_rabbitmq_drains_before_it_ends(
+    chart: Any, require: Callable[[object, str], None], tmp_path: Path
+) -> None:
+    """A node alone has no majority to wait for; it takes no more connections, and the hook succeeds."""
+    require(RABBITMQ.exists(), "RabbitMQ is not installed")
+    node = Rabbit(tmp_path)
+    try:
+        node.start()
+        path = f"{RABBITMQ.parent}:{os.environ['PATH']}"
+        hook = before_the_end(chart.render(), "rabbitmq")
+        subprocess.run(hook, env={**node.environment, "PATH": path}, check=True, timeout=100, capture_output=True)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", node.port), 5)
+    finally:
+        node.stop()
+
+
+POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@pytest.mark.service
+def test_postgresql_ends_although_clients_stay(
+    chart: Any, require: Callable[[object, str], None], tmp_path: Path
+) -> None:
+    """SIGTERM alone would wait for them; the hook ends the server, which then starts without a recovery."""
+    require(POSTGRESQL, "PostgreSQL is not installed")
+    home, user = nobodys(tmp_path)
+    port = free_port()
+    environment = {"PATH": f"{POSTGRESQL[-1]}:{os.environ['PATH']}", "PGDATA": str(home / "pgdata"), "LANG": "C"}
+    run: dict[str, Any] = {
+        "env": environment,
+        "cwd": home,
+        "check": True,
+        "timeout": 60,
+        "capture_output": True,
+        **user,
+    }
+    subprocess.run(["initdb", "-A", "trust", "-U", "postgres", "--no-sync"], **run)
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home}"
+    subprocess.run(["pg_ctl", "start", "-w", "-s", "-l", str(home / "log"), "-o", options], **run)
+    with contextlib.closing(psycopg2.connect(**{**SERVER, "port": port})) as client:
+        subprocess.run(before_the_end(chart.render(), "postgresql"), **run)
+        with pytest.raises(psycopg2.OperationalError):
+            client.cursor().execute("SELECT 1")
+    assert "database system is shut down" in (home / "log").read_text()
+
+
+@pytest.mark.rabbitmq
 @pytest.mark.service
 def test_a_node_of_rabbitmq_stops_taking_messages_before_its_pod_is_full(
     chart: Any, require: Callable[[object, str], None], tmp_path: Path
@@ -97,21 +156,6 @@ def test_a_node_of_rabbitmq_stops_taking_messages_before_its_pod_is_full(
         assert int(node.evaluate("rabbit_disk_monitor:get_disk_free_limit().")) == 10**9
     finally:
         node.stop()
-
-
-@pytest.fixture
-def postgres(require: Callable[[object, str], None]) -> Iterator[extensions.connection]:
-    """A connection of the superuser."""
-    try:
-        made = psycopg2.connect(**SERVER)
-    except psycopg2.OperationalError:
-        made = None
-    require(made, "no PostgreSQL on 127.0.0.1:5432 that trusts the user postgres")
-    assert made is not None
-    require(shutil.which("psql"), "no psql (Debian: apt install postgresql-client)")
-    made.autocommit = True
-    yield made
-    made.close()
 
 
 def test_a_new_postgresql_makes_a_database_and_an_owner_for_each_of_its_clients(
@@ -150,33 +194,6 @@ def test_a_new_postgresql_makes_a_database_and_an_owner_for_each_of_its_clients(
             for name in names.values():
                 cursor.execute(f"DROP DATABASE IF EXISTS {extensions.quote_ident(name, postgres)}")
                 cursor.execute(f"DROP ROLE IF EXISTS {extensions.quote_ident(name, postgres)}")
-
-
-@pytest.fixture
-def databases(postgres: extensions.connection) -> Iterator[dict[str, str]]:
-    """An empty database for each of PostgreSQL's clients."""
-    names = {use: f"touchline-{uuid.uuid4().hex[:8]}-{use}" for use in ("mlflow", "dagster")}
-    with postgres.cursor() as cursor:
-        for name in names.values():
-            cursor.execute(f'CREATE DATABASE "{name}"')
-        yield names
-        for name in names.values():
-            cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-REVISIONS_BACK = 3
-"""How many migrations an older database lacks."""
-
-
-def columns(database: str) -> list[tuple[str, ...]]:
-    """Every column of every table, and the revision that the migrations came to."""
-    with contextlib.closing(psycopg2.connect(**{**SERVER, "dbname": database})) as connection:
-        cursor = connection.cursor()
-        cursor.execute(
-            "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' "
-            "UNION SELECT 'revision', version_num, '' FROM alembic_version ORDER BY 1, 2"
-        )
-        return cursor.fetchall()
 
 
 def _service_account(pod_spec: Thing, folder: Path) -> dict[str, str]:
@@ -230,31 +247,6 @@ class Migration:
         return columns(self._database)
 
 
-def _make_older(use: str, uri: str) -> None:
-    """Bring a database to the state of an earlier release of its owner."""
-    engine = create_engine(uri)
-    config = Config()
-    if use == "mlflow":  # its migrations go forward only, from the tables of its first release
-        import mlflow.store.db_migrations as migrations
-        from mlflow.store.tracking.dbmodels.initial_models import Base
-
-        Base.metadata.create_all(engine)
-        config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent))
-        config.set_main_option("sqlalchemy.url", uri)
-    else:
-        import dagster._core.storage.alembic as scripts
-
-        config.set_main_option("script_location", str(Path(scripts.__path__[0])))
-    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        if use == "mlflow":
-            upgrade(config, revisions[REVISIONS_BACK])
-        else:
-            downgrade(config, revisions[REVISIONS_BACK])
-    engine.dispose()
-
-
 @pytest.mark.slow
 @pytest.mark.service
 @pytest.mark.parametrize("use", ["mlflow", "dagster"])
@@ -281,7 +273,7 @@ def test_the_migrations_of_an_upgrade_bring_an_older_database_up_to_date(
         with postgres.cursor() as cursor:
             cursor.execute(f'DROP DATABASE "{databases[use]}" WITH (FORCE)')
             cursor.execute(f'CREATE DATABASE "{databases[use]}"')
-    _make_older(use, migration.uri)
+    make_older(use, migration.uri)
     assert columns(databases[use]) != current
     assert migration.run() == current
 

@@ -158,7 +158,7 @@ def test_every_setting_is_described_in_the_schema() -> None:
 def test_values_under_settings_arrive_as_the_code_reads_them(chart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     things = chart.render(
         values=(
-            'api={"settings":{"maxBodyBytes":2000000,"shedAboveWaitSeconds":2.5,"corsOrigins":["https://a.example"]}}',
+            'api={"settings":{"maxBodyBytes":2000000,"shedAboveWaitSeconds":2.5,"corsOrigins":["https://a.example","https://b.example"]}}',
         )
     )
     api = next(one for one in things if one["kind"] == "Deployment" and one["metadata"]["name"] == "touchline-api")
@@ -167,7 +167,7 @@ def test_values_under_settings_arrive_as_the_code_reads_them(chart: Any, monkeyp
             monkeypatch.setenv(one["name"], one["value"])
     settings = ServingSettings()
     assert (settings.max_body_bytes, settings.shed_above_wait_seconds) == (2_000_000, 2.5)
-    assert settings.cors_origins == ("https://a.example",)
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
     assert (settings.api_host, settings.api_port) == ("0.0.0.0", 8000)
     assert settings.competitions == ("eng-premier-league",)
     assert settings.lake_root == "/lake"

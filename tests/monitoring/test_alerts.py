@@ -188,6 +188,27 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         "25m",
         {},
     ),
+    "TouchlineMessagesRefused": (
+        [{'touchline_refused_messages_total{kind="body"}': "0 0 3x60"}],
+        [
+            {'touchline_refused_messages_total{kind="unknown_task"}': "0+1x60"},
+            {'touchline_refused_messages_total{kind="body"}': constant(3)},
+        ],
+        "10m",
+        {"kind": "body"},
+    ),
+    "TouchlineResultsInvalid": (
+        [{'touchline_invalid_results_total{kind="forecast"}': "0 0 1x60"}],
+        [{'touchline_invalid_results_total{kind="forecast"}': constant(1)}],
+        "10m",
+        {"kind": "forecast"},
+    ),
+    "TouchlineClockSkew": (
+        [{'touchline_clock_skew_seconds{process="worker"}': constant(-35)}],
+        [{'touchline_clock_skew_seconds{process="worker"}': constant(0.4)}],
+        "15m",
+        {"process": "worker"},
+    ),
     "TouchlineDrift": (
         [{'touchline_drift_state{state="drift"}': constant(1)}],
         [
@@ -247,6 +268,12 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         "25h",
         {},
     ),
+    "TouchlineProductionUndecided": (
+        [{"touchline_production_undecided": constant(1)}],
+        [{"touchline_production_undecided": constant(0)}, {}],
+        "10m",
+        {},
+    ),
     "TouchlinePipelineStalled": (
         [{"touchline_pipeline_run_timestamp_seconds": constant(0)}, {PROBES: constant(1)}],
         [{"touchline_pipeline_run_timestamp_seconds": constant(86400), PROBES: constant(1)}, {}],
@@ -284,6 +311,12 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         [{'touchline_report_readable{report="gate"}': constant(1)}],
         "1h",
         {"report": "gate"},
+    ),
+    "TouchlineTableUnreadable": (
+        [{'touchline_unreadable_tables{table="forecasts"}': constant(1)}],
+        [{'touchline_unreadable_tables{table="forecasts"}': constant(0)}],
+        "1h",
+        {"table": "forecasts"},
     ),
 }
 
@@ -352,8 +385,10 @@ def test_there_is_an_alert_for_each_way_to_go_wrong() -> None:
     batch = {
         *("SourceStale", "ForecastsStale", "Drift", "DriftReportStale", "BelowBaseRate", "BelowPlainElo"),
         *("Miscalibrated", "PromotionWaiting", "PipelineStalled", "RowsQuarantined", "ReportUnreadable"),
+        *("TableUnreadable", "ProductionUndecided"),
     }
     service = {"ModelNotLoaded", "NoWorkers", "QueueStuck", "TargetsDown", "LoadShedding", "ModelReloadFailing"}
+    service |= {"MessagesRefused", "ResultsInvalid", "ClockSkew"}
     assert {f"Touchline{name}" for name in burning | batch | service} == set(rules())
     for name in burning:
         windows = set(re.findall(r"ratio_rate(\w+)", rules()[f"Touchline{name}"]["expr"]))

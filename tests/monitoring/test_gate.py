@@ -22,11 +22,9 @@ from monitoring.gate import (
     approve,
     blocks_replacement,
     evaluate,
-    first_version_rejection,
     no_candidate_document,
     to_dict,
 )
-from monitoring.performance import Difference, paired_difference, probability_columns
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 THROUGH = datetime(2025, 5, 25, 15, tzinfo=UTC)
@@ -192,32 +190,6 @@ def test_better_than_the_base_rate_by_luck_is_not_enough() -> None:
             evidence(settled=settled(noise / noise.sum(1, keepdims=True), truth, y, 8))
         )
     assert passed <= 3
-
-
-def first(model: np.ndarray, truth: np.ndarray, y: np.ndarray) -> str | None:
-    """Why a first version with these walk-forward forecasts is rejected, or None."""
-    rows = settled(model, truth, y, 1)
-    ours, references = metrics.rps(model, y), (probability_columns(rows, "base"), probability_columns(rows, "elo"))
-    return first_version_rejection(*(paired_difference(ours, metrics.rps(reference, y)) for reference in references))
-
-
-def test_first_version_is_compared_with_both_baselines() -> None:
-    """The first version must be better than the base rate and not worse than plain Elo."""
-    truth, y = season(2600)
-    elo = probability_columns(settled(truth, truth, y, 1), "elo")
-    assert first(truth, truth, y) is None
-    assert first(0.5 * truth + 0.5 * elo, truth, y) is None, "a first version may be as good as plain Elo"
-    assert "worse than plain Elo" in (first(towards_thirds(truth, 0.8), truth, y) or "")
-    assert "base rate" in (first(np.tile(truth.mean(axis=0), (len(y), 1)), truth, y) or "")
-
-
-def test_first_version_needs_enough_matches() -> None:
-    """The first version is rejected on a sample that is too small to show anything."""
-    truth, y = season(2600)
-    assert "only 0 evaluated matches" in (first(truth[:0], truth[:0], y[:0]) or "")
-    assert "only 99 evaluated matches" in (first(truth[:99], truth[:99], y[:99]) or "")
-    perhaps, same = Difference(120, -0.02, -0.045, 0.005), Difference(120, -0.001, -0.02, 0.02)
-    assert "not significantly better than the base rate" in (first_version_rejection(perhaps, same) or "")
 
 
 def test_an_empty_sample_shuts_everything_that_rests_on_it() -> None:

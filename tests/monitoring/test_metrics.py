@@ -27,11 +27,15 @@ m.PREDICTIONS.labels(m.Mode.SYNC, "home").inc(2)
 m.QUEUE_LENGTH.labels("ml").set(7)
 m.ACTIVE_WORKERS.labels("ml").set(3)
 m.observe_model("match-outcome", 12)
+m.UNREADABLE_TABLES.labels("forecasts").set(2)
 m.STAGE_DURATION.labels(m.Stage.MODEL).observe(0.0003)
 m.MATCHES_PER_CALL.observe(16)
 m.TIMEOUTS.labels("/predict").inc()
 m.MODEL_RELOADS.labels("success").inc()
 m.SHED_REQUESTS.labels("/predict").inc()
+m.REFUSED_MESSAGES.labels("body").inc()
+m.INVALID_RESULTS.labels("forecast").inc()
+m.observe_clock_skew("worker", [1.0, -35.0])
 """
 
 
@@ -64,11 +68,15 @@ EXPECTED = {
     ("touchline_active_workers", (("queue", "ml"),)): 3.0,
     ("touchline_model_loaded", (("model", "match-outcome"),)): 1.0,
     ("touchline_model_version", (("model", "match-outcome"),)): 12.0,
+    ("touchline_unreadable_tables", (("table", "forecasts"),)): 2.0,
     ("touchline_stage_duration_seconds_count", (("stage", "model"),)): 1.0,
     ("touchline_batch_size_matches_sum", ()): 16.0,
     ("touchline_timeouts_total", (("route", "/predict"),)): 1.0,
     ("touchline_model_reloads_total", (("result", "success"),)): 1.0,
     ("touchline_shed_requests_total", (("route", "/predict"),)): 1.0,
+    ("touchline_refused_messages_total", (("kind", "body"),)): 1.0,
+    ("touchline_invalid_results_total", (("kind", "forecast"),)): 1.0,
+    ("touchline_clock_skew_seconds", (("process", "worker"),)): -35.0,
 }
 
 

@@ -191,7 +191,7 @@ def test_weekly_schedules_train_and_report_drift(settings) -> None:
 
 
 WAITING = (
-    ModelVersion(2, "run", AS_OF, aliases=("staging",)),
+    ModelVersion(2, "run", AS_OF, tags={"trained_through": AS_OF.isoformat()}, aliases=("staging",)),
     ModelVersion(1, "run", AS_OF, aliases=("production",)),
 )
 

@@ -97,7 +97,7 @@ def test_broken_feed_leaves_the_published_table(tmp_path, season: pd.DataFrame) 
         before = published(lake)
 
         broken = season.copy()
-        broken.loc[7, "home_goals"] = 99
+        broken.loc[7, "home_goals"] = 999
         bad = refresh(lake, broken, instance)
         assert not bad.success
         failed = {

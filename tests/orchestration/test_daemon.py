@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from features.io.promotion_log import history
 from features.io.registry import PREVIOUS, PRODUCTION
-from orchestration.promotion.aliases import history
 from tests.support.dagster_daemon import PATIENCE, daemon, environment, log_of
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]

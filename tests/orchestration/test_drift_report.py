@@ -97,7 +97,7 @@ def test_what_the_model_uses_is_watched_and_shown(lake: Lake) -> None:
     assert summary["state"] == seen["state"].value == "stable"
     assert seen["share"].value == 0
     assert seen["matches"].value == WINDOW
-    assert all(f"| {name} |" in seen["columns"].value for name in (*SHOTS, *OUTCOMES))
+    assert all(f"| {name} |" in seen["columns"].value.replace("\\", "") for name in (*SHOTS, *OUTCOMES))
     assert seen["in_the_lake"].value == f"{lake.root}/reports/drift/week={WEEK}/report.html"
     page = lake.read_bytes(f"reports/drift/week={WEEK}/report.html").decode()
     assert f"Drift, week of {WEEK}: no drift" in page

@@ -22,8 +22,8 @@ COMPETITION, WEEK = "eng-premier-league", "2026-02-02"
 SUCCEEDS = "evaluate_candidate"
 """This job needs no data: it reports that no version is staged."""
 FORMS: dict[str, dict[str, Any]] = {
-    "approve_promotion": {"approve_candidate": {"version": 1, "name": "a", "reason": "b"}},
-    "review_drift": {"record_review": {"week": WEEK, "name": "a", "note": "b"}},
+    "approve_promotion": {"approve_candidate": {"version": 1, "name": "a", "reason": "b", "evidence": "c"}},
+    "review_drift": {"record_review": {"week": WEEK, "name": "a", "note": "b", "evidence": "c"}},
 }
 JOBS = sorted({job.name for job in ASSET_JOBS} - {refresh_matches.name} | {TRAIN_MODEL, *FORMS, "backfill_weeks"})
 

@@ -16,6 +16,7 @@ from features.io.store import Lake
 from orchestration.definitions import build
 from orchestration.partitions import register_competitions
 from orchestration.settings import PipelineSettings
+from tests.support.archiving import fetch_and_keep
 
 pytestmark = pytest.mark.medium
 
@@ -73,7 +74,7 @@ def test_standing_in_the_past_it_publishes_what_was_known_then(site, tmp_path: P
     for week, score in enumerate(("2,1", "3,1")):  # the score is corrected a week later
         site.files["/mmz4281/2526/E0.csv"] = f"{HEADER}E0,16/08/2025,Arsenal,Chelsea,{score}\n".encode()
         with Client(FileArchive(Lake(settings.lake_root))) as client:
-            client.get(f"{site.url}/mmz4281/2526/E0.csv", settings.as_of + timedelta(weeks=week))
+            fetch_and_keep(client, f"{site.url}/mmz4281/2526/E0.csv", settings.as_of + timedelta(weeks=week))
     site.files.clear()
     goals = []
     for week in (0, 1, 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,30 @@ def test_odds_that_are_known_move_the_table(known_matches, tmp_path, monkeypatch
     without, with_odds = (simulated(tmp_path / str(i), matches)[0] for i, matches in enumerate((known_matches, priced)))
     points = [table.set_index("team")["expected_points"]["Everton"] for table in (without, with_odds)]
     assert points[1] > points[0] + 2
+
+
+def test_own_formats_and_rulings_make_the_table(known_matches, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A league of one's own gets its zones, its missing fixtures and its deductions, and says what it assumes."""
+    rulings = tmp_path / "rulings.csv"
+    rulings.write_text(
+        "competition,season,club,points,decided,reason\natl-island-league,2025-26,Arsenal,-6,2026-01-01,late accounts\n"
+    )
+    matches = without_far_fixtures(known_matches.assign(competition="atl-island-league"))
+    assumed, before = simulated(tmp_path / "assumed", matches)
+    assert not assumed["places_known"].any()
+    assert any("are assumed" in sentence for sentence in before["caveats"])
+    assert any("is not known: only the listed ones were simulated" in sentence for sentence in before["caveats"])
+    monkeypatch.setenv("TOUCHLINE_RULINGS", str(rulings))
+    monkeypatch.setenv("TOUCHLINE_FORMATS", '{"atl-island-league": {"meetings": 1, "down": 1, "down_play_off": 2}}')
+    entered, after = simulated(tmp_path / "entered", matches)
+    assert entered["complete"].all()
+    assert entered["p_relegation"].sum() == pytest.approx(1)
+    points = [table.set_index("team")["points"]["Arsenal"] for table in (assumed, entered)]
+    assert points[0] - points[1] == 6
+    assert json.loads(entered["caveats"].iloc[0]) == after["caveats"]
+    assert after["caveats"][0] == "Points off the pitch that are included: Arsenal -6."
+    zones = {zone["name"]: (zone["first"], zone["last"]) for zone in json.loads(entered["places"].iloc[0])}
+    assert zones == {"Title": (1, 1), "Relegation play-off": (-3, -2), "Relegation": (-1, -1)}
 
 
 def test_a_season_that_is_over_is_its_table(tmp_path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from uuid import uuid4
 
@@ -20,6 +22,7 @@ from tests.support.service_harness import Service, World, wait_until
 
 PAIR = {"home_team": "Arsenal", "away_team": "Chelsea"}
 SETTLED = "eng-premier-league-2025-26-arsenal-chelsea"
+_OFFSET = re.compile(r"T?\d\d:\d\d(:\d\d)?(\.\d+)?[+-]\d\d:?\d\d")
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,8 @@ def test_an_asynchronous_task_ends_in_its_forecast(api: httpx.Client) -> None:
     assert accepted.status_code == 202
     assert accepted.json()["status"] == "queued"
     task_id = accepted.json()["task_id"]
+    assert accepted.headers["location"] == f"/monitoring/task_status/{task_id}"
+    assert api.get(accepted.headers["location"]).json()["task_id"] == task_id
     status = wait_until(lambda: _ended(api, task_id))
     assert status["status"] == "success"
     assert sum(status["result"]["probabilities"].values()) == pytest.approx(1)
@@ -154,7 +159,6 @@ def test_cached_pairs_get_the_same_response_as_new_ones(api: httpx.Client, body:
     [
         ({"home_team": "Arsnal", "away_team": "Chelsea"}, "home_team", "Arsenal"),
         ({"home_team": "Arsenal", "away_team": "arsenal"}, "away_team", None),
-        ({**PAIR, "competition": "eng-premier-leauge"}, "competition", "eng-premier-league"),
         ({"home_team": "Arsenal"}, "away_team", None),
         ({"home_team": 7, "away_team": "Chelsea"}, "home_team", None),
         ({**PAIR, "kick_off": "2026-03-15T16:30:00"}, "kick_off", None),
@@ -171,12 +175,60 @@ def test_an_unusable_value_is_named_with_suggestions(
     assert near is None or near in error["suggestions"]
 
 
-@pytest.mark.parametrize("path", ["/matches?competition=eng-premier-leag", "/competitions/eng-premier-leag/table"])
-def test_an_unknown_competition_is_named_with_suggestions(api: httpx.Client, path: str) -> None:
-    answer = api.get(path)
-    assert answer.status_code == 404
-    (error,) = answer.json()["errors"]
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/matches?competition=eng-premier-leag", None),
+        ("GET", "/teams?competition=eng-premier-leag", None),
+        ("GET", "/competitions/eng-premier-leag/table", None),
+        ("POST", "/predict", {**PAIR, "competition": "eng-premier-leag"}),
+        ("POST", "/predict/async/", {**PAIR, "competition": "eng-premier-leag"}),
+        ("POST", "/predict/batch", {"matches": [PAIR, {**PAIR, "competition": "eng-premier-leag"}]}),
+    ],
+)
+def test_an_unknown_competition_has_one_error_everywhere(
+    api: httpx.Client, method: str, path: str, body: object
+) -> None:
+    answer = api.request(method, path, json=body)
+    is_batch = path == "/predict/batch"
+    problem = answer.json()["items"][1]["error"] if is_batch else answer.json()
+    assert answer.status_code == (200 if is_batch else 404)
+    assert (problem["status"], problem["type"]) == (404, "urn:touchline:problem:unknown-competition")
+    (error,) = problem["errors"]
     assert (error["field"], error["suggestions"]) == ("competition", ["eng-premier-league"])
+
+
+def test_times_are_in_utc_whatever_the_offset_of_the_request(api: httpx.Client) -> None:
+    match = {"home_team": "Arsenal", "away_team": "Everton"}
+    due = api.post("/predict", json=match).json()["kick_off"]
+    local = datetime.fromisoformat(due).astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
+    assert local.endswith("+05:30")
+    body = {**match, "kick_off": local}
+    task_id = api.post("/predict/async/", json=body).json()["task_id"]
+    batch = api.post("/predict/batch", json={"matches": [body]}).json()
+    forecasts = [api.post("/predict", json=body).json(), batch["items"][0]["forecast"]]
+    forecasts.append(wait_until(lambda: _ended(api, task_id))["result"])
+    assert [forecast["kick_off"] for forecast in forecasts] == [due] * 3
+    wrong = datetime.fromisoformat(local) + timedelta(days=200)  # of the next season
+    refused = api.post("/predict", json={**match, "kick_off": wrong.isoformat()})
+    assert refused.status_code == 422
+    assert not _OFFSET.search(refused.text), refused.text
+    for kick_off in ("0001-01-01T00:00:00+02:00", "9999-12-31T23:30:00-02:00"):  # no such time exists in UTC
+        (error,) = api.post("/predict", json={**match, "kick_off": kick_off}).json()["errors"]
+        assert error["field"] == "kick_off"
+
+
+def test_every_time_of_every_response_ends_in_z(api: httpx.Client) -> None:
+    """Times of reports, of the model's tags and of problems too."""
+    document = api.get("/openapi.json").json()
+    values = {"match_id": SETTLED, "competition": "eng-premier-league", "week": "2026-03-09", "task_id": str(uuid4())}
+    paths = [path.format(**values) for path, methods in document["paths"].items() if "get" in methods]
+    times = 0
+    for path in paths:
+        text = api.get(path).text
+        assert not _OFFSET.search(text), (path, _OFFSET.search(text))
+        times += len(re.findall(r"\d\d:\d\d:\d\d(?:\.\d+)?Z", text))
+    assert times > 50
 
 
 def test_a_kick_off_before_what_the_model_has_seen_is_refused(api: httpx.Client) -> None:
@@ -187,14 +239,28 @@ def test_a_kick_off_before_what_the_model_has_seen_is_refused(api: httpx.Client)
     assert (problem["title"], problem["errors"][0]["field"]) == ("Kick-off too early", "kick_off")
 
 
-def test_a_body_that_is_not_said_to_be_json_is_told_to_be(api: httpx.Client) -> None:
+def test_a_body_that_is_not_said_to_be_json_is_told_to_be(api: httpx.Client, service: Service) -> None:
     body = b'{"home_team": "Arsenal", "away_team": "Everton"}'
-    for kind in ({}, {"content-type": "application/x-www-form-urlencoded"}):
-        answer = api.post("/predict", content=body, headers=kind)
-        assert answer.status_code == 422
-        (error,) = answer.json()["errors"]
-        assert error["field"] == "body"
-        assert "Content-Type: application/json" in error["message"]
+    for path in ("/predict", "/predict/batch", "/predict/async/"):
+        for kind in ({}, {"content-type": "application/x-www-form-urlencoded"}, {"content-type": "text/plain"}):
+            answer = documented(service.url, path, api.post(path, content=body, headers=kind))
+            assert answer.status_code == 415
+            assert answer.json()["type"] == "urn:touchline:problem:unsupported-media-type"
+            (error,) = answer.json()["errors"]
+            assert error["field"] == "Content-Type"
+            assert "Content-Type: application/json" in error["message"]
+
+
+def test_a_compressed_body_is_told_not_to_be(api: httpx.Client) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = api.post("/predict", content=gzip.compress(json.dumps(PAIR).encode()), headers=headers)
+    assert answer.status_code == 415
+    assert "without a Content-Encoding; it was gzip" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "APPLICATION/JSON; charset=UTF-8", "application/ld+json"])
+def test_every_kind_of_json_is_read(api: httpx.Client, kind: str) -> None:
+    assert api.post("/predict", content=json.dumps(PAIR), headers={"content-type": kind}).status_code == 200
 
 
 def test_a_malformed_timestamp_gets_the_expected_format(api: httpx.Client) -> None:
@@ -283,6 +349,30 @@ def test_clubs_competitions_queues_workers_and_model_are_listed(api: httpx.Clien
     assert (info["name"], info["version"], info["other_versions"]) == ("match-outcome", 1, [])
 
 
+def test_a_provisional_version_is_marked_until_it_is_confirmed(api: httpx.Client, service: Service) -> None:
+    """The workers follow the tags of their version without loading it again."""
+
+    def provisional() -> object:
+        return api.get("/predict/model/info").json()["provisional"]
+
+    assert provisional() is None
+    tags = {"provisional_because": "judged by 90 matches", "provisional_matches": "90", "provisional_missing": "10"}
+    try:
+        service.world.registry.set_tags(1, tags)
+        wait_until(lambda: provisional() is not None, 30)
+        assert provisional() == {"reason": "judged by 90 matches", "matches": 90, "missing": 10}
+    finally:
+        service.world.registry.remove_tags(1, tags)
+    wait_until(lambda: provisional() is None, 30)
+
+
+def test_matches_say_whether_their_time_is_known(api: httpx.Client) -> None:
+    """The bundled seasons up to 2018-19 have days only."""
+    for season, precision in (("2018-19", "day"), ("2025-26", "time")):
+        items = api.get("/matches", params={"season": season, "limit": 5}).json()["items"]
+        assert {item["kick_off_precision"] for item in items} == {precision}
+
+
 def test_unpublished_reports_are_404_and_their_lists_empty(api: httpx.Client) -> None:
     assert api.get("/monitoring/drift").json() == {"items": []}
     for path in ("/monitoring/drift/2026-03-09", "/monitoring/drift/2026-03-09/report", "/monitoring/performance"):
@@ -325,7 +415,8 @@ def test_unchecked_responses_have_the_shape_of_their_schema(api: httpx.Client) -
         (MatchPage, api.get("/matches?limit=200")),
         (MatchPage, api.get("/matches?limit=200&order=desc")),
     ):
-        assert schema.model_validate_json(response.content).model_dump(mode="json") == response.json(), schema
+        read = schema.model_validate_json(response.content)
+        assert read.model_dump(mode="json", exclude_unset=True) == response.json(), schema
 
 
 @pytest.mark.parametrize(

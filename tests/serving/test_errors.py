@@ -61,6 +61,7 @@ def test_public_codes_are_those_that_clients_know() -> None:
         *("invalid-input", "leakage-error", "too-large", "too-slow", "unauthorised", "overloaded", "no-worker"),
         *("caller-gone", "broker-unavailable", "results-unavailable", "model-unavailable", "damaged-artefact"),
         *("storage-unavailable", "no-answer-in-time", "other-version", "task-given-up"),
+        *("foreign-origin", "malformed-message", "invalid-result", "unsupported-media-type"),
     }
 
 

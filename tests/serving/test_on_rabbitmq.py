@@ -13,6 +13,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from serving.addresses import parse_address
 from serving.api.dispatch.result_store import ResultStore
 from serving.wire.queue import DEAD_LETTERS, QUEUE
 from serving.wire.results import accepted_key
@@ -69,7 +70,7 @@ def test_requests_that_come_together_with_one_idempotency_key_are_one_task(on_ra
 
 def test_a_task_that_was_started_stays_so_when_its_request_comes_again(valkey: str) -> None:
     async def twice() -> None:
-        results = ResultStore(f"{valkey}/14", 60)
+        results = ResultStore(parse_address("RESULTS", f"{valkey}/14"), 60)
         await results.mark_accepted("again")
         store.set(accepted_key("again"), "started", xx=True, keepttl=True)
         await results.mark_accepted("again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,32 @@ def test_the_table_tells_its_season_its_model_and_what_that_knew(client: TestCli
         "features_as_of": "2026-03-05T20:00:00Z",
     }
     assert SeasonTable.model_validate(table).features_as_of == MADE_FROM["features_as_of"]
+
+
+def test_zones_and_caveats_are_those_that_the_table_was_made_with(tmp_path: Path) -> None:
+    """A competition with a format of its own has its zones and caveats in the published table, in its order."""
+    clubs = ["Reef", "Lagoon", "Atoll"]
+    final = pd.DataFrame({"team": clubs, "played": 4, "points": [5, 6, 1], "expected_points": [5.0, 6.0, 1.0]})
+    final = final.assign(p_title=[1.0, 0.0, 0.0], p_top_four=1.0, p_relegation=[0.0, 0.0, 1.0])
+    final[["position_1", "position_2", "position_3"]] = np.eye(3)
+    zone = {"name": "Relegation", "kind": "relegation", "first": -1, "last": -1}
+    home = Lake(str(tmp_path / "lake"))
+    matches = load().head(380).assign(competition="atl-island-league")
+    home.write_table("matches", "atl-island-league", matches, SCHEMA)
+    made_with: dict[str, Any] = {
+        "complete": True,
+        "places_known": True,
+        "places": json.dumps([zone]),
+        "caveats": json.dumps(["Why."]),
+    }
+    home.write_table("season_forecast", "atl-island-league", final.assign(**MADE_FROM, **made_with))
+    app = create_app(ServingSettings(home=tmp_path, lake=str(tmp_path / "lake")))
+    app.state.catalogue.refresh()
+    table = TestClient(app).get("/competitions/atl-island-league/table").json()
+    assert [row["team"] for row in table["items"]] == clubs
+    assert table["places"] == [zone | {"first": 3, "last": 3}]
+    assert (table["places_known"], table["caveats"]) == (True, ["Why."])
+    assert [row["chances"] for row in table["items"]] == [[0], [0], [1]]
 
 
 def test_a_table_that_is_not_published_is_404(client: TestClient) -> None:

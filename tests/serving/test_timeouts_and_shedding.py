@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -92,52 +91,45 @@ def test_a_client_that_hangs_up_is_not_computed_for(impatient: Service, stopped:
     assert "hung-up" not in _answered(service)
 
 
-@pytest.fixture
-def slow(impatient: Service) -> Iterator[None]:
-    """The worker's child runs a fifth of the time; its pauses exceed the wait above which requests are shed."""
-    child, over = _child(impatient), threading.Event()
-
-    def hinder() -> None:
-        while not over.wait(0.25):
-            child.suspend()
-            over.wait(1.0)
-            child.resume()
-
-    thread = threading.Thread(target=hinder)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
+CLIENTS = 20
+PAUSE_SECONDS = 1.0
+"""How long the worker computes nothing: longer than the wait above which requests are shed."""
 
 
-@pytest.mark.usefixtures("slow")
 @pytest.mark.exclusive
 def test_under_more_than_can_be_answered_who_is_let_in_is_answered_in_time(impatient: Service) -> None:
+    """Clients that always ask again, a worker that pauses, and a request late in every pause."""
     whole = {"matches": [PAIR] * 1000}
-    started = time.monotonic()
-    assert httpx.post(f"{impatient.url}/predict/batch", json=whole, timeout=20).status_code == 200
-    # What the first clients ask for, before any rate is known, must be answerable in half of the timeout.
-    first_clients = min(150, max(8, int(PATIENCE / 2 / (time.monotonic() - started))))
+    child = _child(impatient)
 
     async def flood() -> tuple[Counter[int], set[str]]:
         statuses: Counter[int] = Counter()
         retry: set[str] = set()
         until = time.monotonic() + 15
 
-        async def client() -> None:
-            async with httpx.AsyncClient(base_url=impatient.url, timeout=30) as asking:
-                while time.monotonic() < until:
-                    answer = await asking.post("/predict/batch", json=whole)
-                    statuses[answer.status_code] += 1
-                    if answer.status_code == 503:
-                        retry.add(answer.headers["retry-after"])
-                        await asyncio.sleep(0.2)
+        async def ask(client: httpx.AsyncClient) -> None:
+            answer = await client.post("/predict/batch", json=whole)
+            statuses[answer.status_code] += 1
+            if answer.status_code == 503:
+                retry.add(answer.headers["retry-after"])
+                await asyncio.sleep(0.2)
 
-        clients = [asyncio.create_task(client()) for _ in range(first_clients)]
-        while time.monotonic() < until - 5 and not statuses[503] and len(clients) < 400:  # a fast machine takes more
-            await asyncio.sleep(1.5)
-            clients += [asyncio.create_task(client()) for _ in range(max(40, len(clients) // 2))]
-        await asyncio.gather(*clients)
+        async def keep_asking(client: httpx.AsyncClient) -> None:
+            while time.monotonic() < until:
+                await ask(client)
+
+        async def pause_worker(client: httpx.AsyncClient) -> None:
+            while time.monotonic() < until:
+                child.suspend()
+                await asyncio.sleep(PAUSE_SECONDS)
+                late = asyncio.create_task(ask(client))
+                await asyncio.sleep(0.2)
+                child.resume()
+                await late
+                await asyncio.sleep(0.25)
+
+        async with httpx.AsyncClient(base_url=impatient.url, timeout=30) as client:
+            await asyncio.gather(pause_worker(client), *(keep_asking(client) for _ in range(CLIENTS)))
         return statuses, retry
 
     statuses, retry = asyncio.run(flood())

@@ -226,28 +226,36 @@ def one_scaler(things: list[Thing]) -> list[str]:
 
 
 def budgets(things: list[Thing]) -> list[str]:
-    """Only workloads with several pods have a disruption budget: with a single pod, it would block every drain."""
+    """Workloads with several pods have a disruption budget. Others have none, because it would block every drain.
+
+    So would one of pods that an affinity holds on the node of the others, which an evicted pod finds nowhere else.
+    """
     violations = []
+    for thing, replicas in _fewest(things):
+        name = thing["metadata"]["name"]
+        has = any(budget["metadata"]["name"] == name for budget in of(things, "PodDisruptionBudget"))
+        affinity = thing["spec"].get("template", {}).get("spec", {}).get("affinity", {}).get("podAffinity", {})
+        may_move = "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
+        if has is not (replicas > 1 and may_move):
+            violations.append(f"{name}: {replicas} replicas, budget: {has}")
+    return violations
+
+
+def _fewest(things: list[Thing]) -> Iterator[tuple[Thing, int]]:
+    """Everything that has pods, with the smallest number of them; CloudNativePG looks after its own."""
     least = {
         scaler["spec"]["scaleTargetRef"]["name"]: scaler["spec"].get("minReplicas") or scaler["spec"]["minReplicaCount"]
         for scaler in of(things, "HorizontalPodAutoscaler", "ScaledObject")
     }
-    for thing in of(things, "Deployment", "StatefulSet", "RabbitmqCluster"):  # CloudNativePG makes its own
-        name = thing["metadata"]["name"]
-        replicas = thing["spec"].get("replicas") or least[name]
-        has = any(budget["metadata"]["name"] == name for budget in of(things, "PodDisruptionBudget"))
-        if has is not (replicas > 1):
-            violations.append(f"{name}: {replicas} replicas, budget: {has}")
-    return violations
+    for thing in of(things, "Deployment", "StatefulSet", "RabbitmqCluster"):
+        yield thing, thing["spec"].get("replicas") or least[thing["metadata"]["name"]]
 
 
 def spread(things: list[Thing]) -> list[str]:
     """Workloads with several pods spread them over nodes and zones."""
     violations = []
-    for thing in of(things, "PodDisruptionBudget"):
-        owner = next((workload for workload in of(things, "Deployment", "StatefulSet")
-                      if workload["metadata"]["name"] == thing["metadata"]["name"]), None)  # fmt: skip
-        if owner is None:  # the pods belong to an operator, which spreads them
+    for owner, replicas in _fewest(things):
+        if replicas < 2 or owner["kind"] == "RabbitmqCluster":  # whose operator spreads them
             continue
         constraints = owner["spec"]["template"]["spec"].get("topologySpreadConstraints", [])
         keys = {constraint["topologyKey"] for constraint in constraints}

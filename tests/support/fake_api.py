@@ -40,9 +40,10 @@ class FakeApi:
     def __init__(self, rows: list[dict[str, Any]], performance_report: dict[str, Any]) -> None:
         self.mode = "ok"
         self.away_matches = 380
-        self.table_flags = {"complete": True, "places_known": True}
+        self.table_flags: dict[str, Any] = {"complete": True, "places_known": True}
         self.clock = {"as_of": bundled.REPLAY_AS_OF.isoformat(), "clock": "replay"}
         self.rows = rows
+        self.provisional: dict[str, Any] | None = None
         self.polls: dict[str, int] = {}
         self.drift_weeks = [
             drift_week("2026-03-09", "drift", 0.01, {"pi": 1e-5}),
@@ -188,6 +189,7 @@ class FakeApi:
             "features": ["elo", "pi", "pi_reverse", "log_rate_home", "log_rate_away"],
             "tags": {"promoted_because": "first version that beats the base rate and plain Elo"},
             "workers": 1,
+            "provisional": self.provisional,
             "other_versions": [],
         }
 
@@ -241,7 +243,7 @@ class FakeApiServer:
     def __init__(self, api: FakeApi) -> None:
         self.api = api
         self.port = free_port()
-        config = uvicorn.Config(api.app, host="127.0.0.1", port=self.port, log_level="warning")
+        config = uvicorn.Config(api.app, host="127.0.0.1", port=self.port, log_config=None, log_level="warning")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
 

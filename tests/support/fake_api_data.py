@@ -47,6 +47,7 @@ def season(as_of: Any = bundled.REPLAY_AS_OF) -> list[dict[str, Any]]:
         match = {k: row[k] for k in ("match_id", "competition", "season", "home_team", "away_team", "status")}
         match["matchday"] = int(row["matchday"])
         match["kick_off"] = row["kick_off"].isoformat().replace("+00:00", "Z")
+        match["kick_off_precision"] = "time" if row["kick_off_exact"] else "day"
         played = row["status"] == "played"
         match["score"] = {"home": int(row["home_goals"]), "away": int(row["away_goals"])} if played else None
         match["forecast"] = published_forecast(match) if row["season"] == "2025-26" else None

@@ -12,8 +12,10 @@ import numpy as np
 from features.errors import TouchlineError
 from features.io.registry import LoadedModel, ModelVersion
 from serving.api.dispatch.broker import QueueStats
+from serving.wire.consumer_status import ConsumerStatus
 from serving.wire.messages import Message
 from serving.wire.queue import QUEUE
+from serving.wire.store_clock import StoreClock
 from serving.wire.tasks import PREDICT_ASYNC, PREDICT_COLUMNS
 from serving.wire.worker_status import WorkerStatus
 from serving.worker.execution import BatchReport
@@ -41,6 +43,10 @@ class OneVersionRegistry(ModelSource):
         """Return the version."""
         return self.model.version
 
+    def versions(self) -> list[ModelVersion]:
+        """Return the version alone."""
+        return [self.model.version]
+
     def load(self, version: ModelVersion, /) -> LoadedModel:
         """Return the model."""
         return self.model
@@ -65,6 +71,7 @@ class FakeBroker:
         self.confirm.set()
         self.error = error
         self.consumers: int | None = 1
+        self.broker_id: str | None = None
 
     async def publish(self, message: Message) -> None:
         self.published.append(message)
@@ -88,6 +95,11 @@ class FakeResultStore:
     def __init__(self) -> None:
         self.futures: dict[str, asyncio.Future[bytes]] = {}
         self.stored: dict[str, bytes] = {}
+        self.clock = StoreClock()
+        self.problem: str | None = None
+
+    async def poll(self) -> None:
+        """Nothing to find out."""
 
     def new_task_id(self) -> str:
         return f"task-{len(self.futures)}"
@@ -100,6 +112,9 @@ class FakeResultStore:
         return self.stored.get(task_id), None
 
     async def workers(self) -> list[WorkerStatus]:
+        return []
+
+    async def consumers(self) -> list[ConsumerStatus]:
         return []
 
 

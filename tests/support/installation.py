@@ -15,6 +15,7 @@ from features.io.registry import PRODUCTION, Registry
 from features.io.store import Lake
 from monitoring.conditions import Policy
 from orchestration.definitions import build
+from orchestration.local.instance import prepare_instance
 from orchestration.local.pipeline import run_pipeline
 from orchestration.partitions import RANGE_END, RANGE_START
 from orchestration.settings import PipelineSettings
@@ -36,7 +37,7 @@ class Installation:
         return Registry(self.settings.mlflow_tracking_uri)
 
     def instance(self) -> dg.DagsterInstance:
-        return dg.DagsterInstance.from_config(str(self.settings.home / "dagster"))
+        return dg.DagsterInstance.from_config(str(prepare_instance(self.settings)))
 
     def run(self) -> list[str]:
         """Run the pipeline; return the lines that a user sees."""

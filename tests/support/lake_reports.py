@@ -82,5 +82,6 @@ def write_reports(lake: Lake) -> None:
         as_of=AS_OF,
     )
     gate = to_dict(evaluate(evidence), evidence.as_of)
-    lake.write_json("reports/gate.json", gate | {"waiting_since": (AS_OF - timedelta(days=1)).isoformat()})
+    gate |= {"waiting_since": (AS_OF - timedelta(days=1)).isoformat(), "undecided_production": None}
+    lake.write_json("reports/gate.json", gate)
     lake.write_json("reports/promotions.json", {"promotions": [{"action": "promote", "at": AS_OF.isoformat()}]})

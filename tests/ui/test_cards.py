@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ui.api_models import Match, Probabilities, TableRow
-from ui.cards import match_list, match_row, probability_bar, whole_percents
+from ui.cards import headline_card, match_list, match_row, probability_bar, whole_percents
 from ui.formatting import percentage
 
 MATCH = {
@@ -58,3 +58,15 @@ def test_matches_of_several_competitions_have_headings() -> None:
     html = match_list([x, y, x], UTC, {"x": "The X"})
     assert [part.split("<")[0] for part in html.split('"tl-league">')[1:]] == ["The X", "y"]
     assert html.count('class="tl-match"') == 3
+
+
+def test_a_match_whose_time_is_unknown_shows_its_day_alone() -> None:
+    """The API's time is then a placeholder, which must not look like a fact."""
+    day = Match.model_validate(MATCH | {"kick_off_precision": "day"})
+    timed = Match.model_validate(MATCH)
+    assert "15:00" in match_list([timed], UTC, {})
+    assert "15:00" in headline_card(timed, UTC)
+    for html in (match_list([day], UTC, {}), headline_card(day, UTC)):
+        assert "14 March 2026" in html
+        assert "15:00" not in html
+    assert "time unknown" in headline_card(day, UTC)

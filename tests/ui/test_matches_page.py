@@ -22,7 +22,7 @@ def test_results_show_scores_and_verdicts(api: FakeApi, open_page: OpenPage, tex
     assert "✓ right" in page_text
     assert "✗ wrong" in page_text
     assert "tl-actual" in page_text
-    assert "Favourite won: **" in page_text
+    assert "Favourite won **" in page_text
 
 
 def test_link_can_select_a_club(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
@@ -82,3 +82,39 @@ def test_unreachable_api_names_its_address(
     assert "The API is not reachable" in text(app)
     assert "http://127.0.0.1:1" in text(app)
     assert "TOUCHLINE_API_URL" in text(app)
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "value"),
+    [
+        ("matches", "team", "Atlantis"),
+        ("matches", "competition", "atl-premier"),
+        ("matches", "show", "Everything"),
+        ("matches", "season", "1999-00"),
+        ("table", "league", "atl-premier"),
+        ("model", "window", "Yesterday"),
+    ],
+)
+def test_unknown_choices_of_an_address_are_reported(
+    api: FakeApi, open_page: OpenPage, text: PageText, page: str, name: str, value: str
+) -> None:
+    """The page shows its default instead, and says so."""
+    app = open_page(page, **{name: value})
+    assert not app.exception
+    (warning,) = app.warning
+    assert f"ignored: `{name}={value}`" in warning.value.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("matches", {"team": "Arsenal", "show": "Results"}),
+        ("matches", {"competition": "eng-premier-league", "day": "2026-03-01"}),
+        ("table", {"league": "eng-premier-league"}),
+        ("model", {"window": "All matches", "of": "all"}),
+    ],
+)
+def test_known_choices_of_an_address_bring_no_warning(
+    api: FakeApi, open_page: OpenPage, page: str, query: dict[str, str]
+) -> None:
+    assert not open_page(page, **query).warning

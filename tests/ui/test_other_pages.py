@@ -49,9 +49,17 @@ def test_table_says_what_is_unknown(api: FakeApi, open_page: OpenPage, text: Pag
     api.table_flags = {"complete": False, "places_known": False}
     page_text = text(open_page("table"))
     assert "This is not the whole season" in page_text
-    assert "The promotion, European and relegation places of this competition are unknown" in page_text
+    assert "What the places of this competition bring, such as promotion or relegation, is unknown" in page_text
     api.table_flags = {"complete": True, "places_known": True}
     assert "unknown" not in text(open_page("table"))
+
+
+def test_table_shows_the_caveats_of_the_api(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
+    """What the table leaves out is said in the sentences of the API, and not twice."""
+    api.table_flags |= {"complete": False, "caveats": ["Points off the pitch that are included: Derby County -21."]}
+    page_text = text(open_page("table"))
+    assert "Points off the pitch that are included: Derby County -21." in page_text
+    assert "This is not the whole season" not in page_text
 
 
 def test_model_page_shows_baselines_and_calibration(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
@@ -63,6 +71,16 @@ def test_model_page_shows_baselines_and_calibration(api: FakeApi, open_page: Ope
     assert ">Accuracy</th>" in page_text
     assert len(app.get("vega_lite_chart")) == 5
     assert app.metric[0].value == "version 3"
+
+
+def test_model_page_says_that_the_version_is_provisional(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
+    assert "provisional" not in text(open_page("model"))
+    api.provisional = {"reason": "judged by 90 matches", "matches": 90, "missing": 10}
+    page_text = text(open_page("model"))
+    assert "**Version 3 is provisional.**" in page_text
+    assert "judged by 90 matches: 10 more are needed" in page_text
+    api.provisional = {"reason": "not better than the base rate", "matches": 120, "missing": 0}
+    assert "judged by 120 matches, which did not confirm it: not better" in text(open_page("model"))
 
 
 def test_drift_page_advises_and_shows_the_report(api: FakeApi, open_page: OpenPage, text: PageText) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from ui import charts, formatting, score_and_drift_tables
 from ui.api_models import DateRange, DriftSummary
+from ui.markdown_text import as_text
 from ui.notices import notice
 from ui.resources import api, settings
 
@@ -27,12 +28,14 @@ def latest_verdict(summary: DriftSummary) -> None:
     state = charts.DRIFT_STATES.get(summary.state, summary.state)
     drifted = [score_and_drift_tables.column_label(column.column) for column in summary.columns if column.drifted]
     verdict, columns, matches = st.columns(3)
-    verdict.metric("Latest verdict", state, help=f"Week of {summary.week}")
-    columns.metric("Drifted columns", f"{len(drifted)} of {len(summary.columns)}", help=", ".join(drifted) or None)
+    verdict.metric("Latest verdict", state, help=f"Week of {as_text(summary.week)}")
+    columns.metric(
+        "Drifted columns", f"{len(drifted)} of {len(summary.columns)}", help=as_text(", ".join(drifted)) or None
+    )
     matches.metric("Matches in the window", summary.matches, help=f"A verdict needs {summary.minimum}.")
     advice = ADVICE.get(summary.state, "")
     if summary.state == "drift":
-        names = f"**Drifted: {', '.join(drifted)}.** " if drifted else ""
+        names = f"**Drifted: {as_text(', '.join(drifted))}.** " if drifted else ""
         st.warning(names + advice, icon=":material/warning:")
     else:
         st.markdown(advice)

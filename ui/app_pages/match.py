@@ -9,6 +9,7 @@ import streamlit as st
 from ui import cards, charts, formatting, insights, recent_results
 from ui.api_client import ApiError, NotFoundError
 from ui.api_models import Forecast, Match
+from ui.markdown_text import as_text
 from ui.notices import notice
 from ui.prediction import predict_now
 from ui.resources import api
@@ -89,7 +90,7 @@ def recent_form(match: Match) -> None:
     for column, club in zip(st.columns(2, gap="large"), (match.home_team, match.away_team), strict=True):
         results = list(islice(api().results(club, match.competition, match.kick_off), FORM_MATCHES))
         with column:
-            st.markdown(f"**{club}**")
+            st.markdown(f"**{as_text(club)}**")
             if results:
                 st.html(recent_results.results_table(club, results, formatting.browser_timezone()))
             else:
@@ -109,7 +110,8 @@ def rating_history(match: Match) -> None:
     st.subheader("Rating history")
     if home and away:
         st.markdown(
-            f"Elo before this match: {match.home_team} **{home:.0f}**, {match.away_team} **{away:.0f}**.",
+            f"Elo before this match: {as_text(match.home_team)} **{home:.0f}**, "
+            f"{as_text(match.away_team)} **{away:.0f}**.",
             help="On neutral ground, a club that is 100 points ahead is expected to take about 64% of the points. "
             "Ratings change with every result; clear wins change them more.",
         )
@@ -138,7 +140,7 @@ def page() -> None:
     try:
         match = api().match(match_id)
     except NotFoundError as error:
-        notice("Match not found.", f"{error} Open one from the list of matches.")
+        notice("Match not found.", f"{as_text(error)} Open one from the list of matches.")
         return
     st.set_page_config(page_title=f"{match.home_team} v {match.away_team} · Touchline")
     st.html(cards.headline_card(match, formatting.browser_timezone()))

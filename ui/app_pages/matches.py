@@ -61,14 +61,16 @@ def summary(matches: list[Match]) -> str:
     settled = [match.favourite_won for match in matches if match.favourite_won is not None]
     if not settled:
         return ""
-    return f"Favourite won: **{sum(settled)} of {len(settled)}** ({sum(settled) / len(settled):.0%})"
+    share = f"{sum(settled)} of the {len(settled)}"
+    return f"Favourite won **{share}** matches shown here ({sum(settled) / len(settled):.0%})"
 
 
 def legend(matches: list[Match]) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.html(cards.LEGEND, width="content")
         if line := summary(matches):
-            hint = "Of the listed matches with a forecast and a result. For a good model it is about 53%."
+            hint = "Of the matches on this page with a forecast and a result; Model has the scores of all matches. "
+            "In leagues with clear favourites it is more often than in even ones."
             st.markdown(line, help=hint, width="content")
         with st.popover("How to read this", icon=":material/help:", type="tertiary"):
             st.markdown(cards.HOW_TO_READ)
@@ -100,6 +102,14 @@ def show_more(key: str) -> None:
 
 def page() -> None:
     st.title("Matches")
+    filters.report_unknown_choices(
+        {
+            "show": STATUS,
+            "competition": filters.competition_choices,
+            "team": filters.club_choices,
+            "day": None,
+        }
+    )
     selection = select_filters()
     key = f"pages:{selection}"
     matches, has_more = load_matches(selection, st.session_state.get(key, 1))

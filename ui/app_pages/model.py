@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import streamlit as st
 
-from ui import charts, formatting, score_and_drift_tables
+from ui import charts, filters, formatting, score_and_drift_tables
 from ui.api_client import NotFoundError, NotReadyError
-from ui.api_models import ModelInfo, Performance, PerformanceGroup
+from ui.api_models import ModelInfo, Performance, PerformanceGroup, ProvisionalModel
+from ui.markdown_text import as_text
 from ui.notices import notice
 from ui.resources import api, settings
 
@@ -19,29 +22,42 @@ def production_model() -> None:
     try:
         info = api().model_info()
     except NotReadyError as error:
-        notice("No model is available.", f"{error} Published forecasts and their scores can still be read.")
+        notice("No model is available.", f"{as_text(error)} Published forecasts and their scores can still be read.")
         return
     model_metrics(info)
+    if info.provisional:
+        st.warning(
+            f"**Version {info.version} is provisional.** It is the first version of this installation and was "
+            f"{_judged_by(info.provisional)}"
+        )
     if info.other_versions:
         versions = ", ".join(map(str, info.other_versions))
         st.info(f"Some workers still use version {versions}. They switch within seconds.")
     if settings().mlflow_url:
-        url = f"{settings().mlflow_url.rstrip('/')}/#/models/{info.name}/versions/{info.version}"
+        url = f"{settings().mlflow_url.rstrip('/')}/#/models/{quote(info.name, safe='')}/versions/{info.version}"
         st.markdown(f"[Training run, data and evaluation in MLflow :material/open_in_new:]({url})")
     if info.tags:
         with st.expander("Tags in the model registry"):
-            st.table({"tag": list(info.tags), "value": list(info.tags.values())})
+            st.table({"tag": list(map(as_text, info.tags)), "value": list(map(as_text, info.tags.values()))})
+
+
+def _judged_by(provisional: ProvisionalModel) -> str:
+    """Finish the sentence on what a provisional version was judged by, and what is missing."""
+    if provisional.missing:
+        counts = f"judged by {provisional.matches} matches: {provisional.missing} more are needed to confirm it."
+        return counts.replace(" 1 matches", " 1 match")
+    return f"judged by {provisional.matches} matches, which did not confirm it: {as_text(provisional.reason)}."
 
 
 def model_metrics(info: ModelInfo) -> None:
     timezone = formatting.browser_timezone()
     version, trained, loaded, inputs = st.columns(4)
-    version.metric("In production", f"version {info.version}", help=f"Registered model `{info.name}`")
+    version.metric("In production", f"version {info.version}", help=f"Registered model {as_text(info.name)}")
     trained.metric("Trained on matches up to", formatting.short_date(info.trained_through, timezone))
     if info.loaded_at:
         workers = f"{info.workers or 0} worker {'process' if info.workers == 1 else 'processes'}"
         loaded.metric("Loaded", formatting.date_and_time(info.loaded_at, timezone), help=f"By {workers}")
-    inputs.metric("Model inputs", len(info.features), help=", ".join(info.features))
+    inputs.metric("Model inputs", len(info.features), help=as_text(", ".join(info.features)))
 
 
 def select_group(report: Performance) -> PerformanceGroup | None:
@@ -88,7 +104,9 @@ def baseline_comparison(group: PerformanceGroup) -> None:
         better = "Better" if (comparison.mean or 0) < 0 else "Worse"
         chance = "is more than chance" if is_significant else f"could be chance with {comparison.n} matches"
         skill = f"{comparison.skill:+.1%}".replace("-", "−")
-        st.markdown(f"- **{better} than {BASELINES.get(name, name)}** (skill {skill}). The difference {chance}.")
+        st.markdown(
+            f"- **{better} than {as_text(BASELINES.get(name, name))}** (skill {skill}). The difference {chance}."
+        )
     st.altair_chart(charts.rps_differences(group.against), width="stretch")
     st.caption("Each line is the 95% interval of the difference on the same matches.")
     scores = {label: group.scores.get(name) for name, label in charts.FORECASTERS.items()}
@@ -115,6 +133,7 @@ def calibration(group: PerformanceGroup) -> None:
 
 def page() -> None:
     st.title("Model")
+    filters.report_unknown_choices({"of": None, "window": WINDOWS.values()})
     production_model()
     try:
         report = api().performance()
@@ -123,8 +142,7 @@ def page() -> None:
     if not report.groups:
         notice(
             "No scores yet.",
-            "They appear once matches with a published forecast have been played. With the bundled data, "
-            "`touchline advance` moves the clock forward one week.",
+            "They appear once matches with a published forecast have been played.",
         )
         return
     st.header("Scores of the published forecasts", divider="gray")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from ui import cards, filters, formatting
 from ui.api_models import Forecast
+from ui.markdown_text import as_text
 from ui.notices import notice
 from ui.prediction import predict_now
 from ui.resources import api
@@ -33,7 +34,8 @@ def verbalise_ratings(home: str, away: str, competition: str | None) -> str:
     clubs = {club.name: club for club in api().teams().items if competition in (None, club.competition)}
     home_club, away_club = clubs[home], clubs[away]
     ratings = " and ".join(
-        f"{club.name} **{club.elo:.0f}** (from {club.matches_played} matches)" for club in (home_club, away_club)
+        f"{as_text(club.name)} **{club.elo:.0f}** (from {club.matches_played} matches)"
+        for club in (home_club, away_club)
     )
     gap = abs(home_club.elo - away_club.elo)
     return f"Elo ratings: {ratings}, {gap:.0f} points apart. The forecast adds home advantage."

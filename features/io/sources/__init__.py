@@ -10,14 +10,20 @@ import pandas as pd
 
 from features.competitions import COMPETITIONS
 from features.errors import InvalidInputError, SourceError
+from features.io.formats import load_formats
 from features.io.settings import Settings
 from features.io.sources import bundled, files
+from features.io.sources.alike_names import similar_names
 from features.io.sources.archive import FileArchive, is_backdated
-from features.io.sources.club_aliases import load_aliases, similar_names
+from features.io.sources.club_aliases import load_aliases
+from features.io.sources.column_map import ColumnSetting
+from features.io.sources.crowded_days import crowded_days
 from features.io.sources.merge import merge
-from features.io.sources.row_parsing import season_window
+from features.io.sources.repeated_listings import single_listings
 from features.io.sources.source_result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
 from features.io.store import Lake
+from features.matches import ORIGIN
+from features.seasons import season_window
 from features.teams import suggest
 
 __all__ = ["QUARANTINE_SCHEMA", "SourceResult", "competitions", "load", "names"]
@@ -48,7 +54,7 @@ def competitions(settings: Settings) -> tuple[str, ...]:
         if name == "bundled":
             offered[bundled.COMPETITION] = None
         elif name == "files":
-            offered |= dict.fromkeys(files.competitions(settings.files, settings.files_columns))
+            offered |= dict.fromkeys(files.competitions(settings.files, _columns(settings), settings.aliases))
         else:
             offered |= dict.fromkeys(league.slug for league in COMPETITIONS if getattr(league, name) is not None)
     return tuple(offered)
@@ -80,14 +86,20 @@ def load(
     """
     if competition not in (offered := competitions(settings)):
         close = suggest(competition, offered) or offered[:3]
-        raise InvalidInputError(
-            f"source {settings.source!r} does not offer {competition!r}; nearest: {', '.join(close)}"
-        )
+        offer = f"it offers {', '.join(close)}: set TOUCHLINE_COMPETITIONS" if close else "it has no rows"
+        raise InvalidInputError(f"source {settings.source!r} does not offer {competition!r}; {offer}")
     clock = datetime.now(UTC)
     as_of = now or settings.as_of or clock
     tables, defects, reports = [], [], []
+    doubts: list[str] = []
+    own_rules = load_formats(settings.formats)
     for name in names(settings):
         table, source_defects, report = _load_source(name, settings, competition, as_of, clock, on_progress)
+        if not table.empty:
+            table = _with_origins(table)
+            table, repeated, unclear = single_listings(table, own_rules)
+            source_defects = [*source_defects, *repeated]
+            doubts += unclear
         tables.append(table)
         defects += source_defects
         reports.append(report)
@@ -97,10 +109,28 @@ def load(
         matches = matches[begun].reset_index(drop=True)
     if matches.empty:
         raise SourceError(f"source {settings.source!r} has no match of {competition!r} by {as_of:%Y-%m-%d}")
-    report = _report(reports, defects, matches, disagreements)
-    if not load_aliases(settings.aliases).is_exhaustive(competition):
+    report = _report(reports, defects, matches, disagreements) | {"listed_twice": doubts}
+    aliases = load_aliases(settings.aliases)
+    report["aliases"] = aliases.notes(competition, offered)
+    if not aliases.is_exhaustive(competition):
         report["alike"] = [f"{name} / {other}" for name, other in similar_names(matches)]
-    return SourceResult(matches, quarantine_table(defects), report)
+    known = matches[matches[ORIGIN].notna()] if ORIGIN in matches else matches.iloc[:0].assign(**{ORIGIN: ""})
+    origins = dict(zip(known["match_id"], known[ORIGIN], strict=True))
+    matches = matches.drop(columns=ORIGIN, errors="ignore")
+    return SourceResult(matches, quarantine_table(defects), report, origins, defects)
+
+
+def _columns(settings: Settings) -> ColumnSetting:
+    """Return the setting of the columns; messages suggest the competition that the user follows, if it is one."""
+    named = settings.competitions if "competitions" in settings.model_fields_set else ()
+    return ColumnSetting.parse(settings.files_columns, named[0] if len(named) == 1 else None)
+
+
+def _with_origins(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the file and row of each match in words, where the reader knows them."""
+    if not {"file", "row"} <= set(table.columns):
+        return table
+    return table.assign(**{ORIGIN: table["file"].astype("str") + " row " + table["row"].astype("str")})
 
 
 def _load_source(
@@ -111,11 +141,18 @@ def _load_source(
         table = bundled.load() if competition == bundled.COMPETITION else pd.DataFrame()
         return table, [], {"source": name, "files": 1, "rows": len(table)}
     if name == "files":
-        contents = files.contents(settings.files, FileArchive(Lake(settings.lake_root)), now, clock)
-        table, defects, rows = files.parse_all(
-            contents, competition, settings.files_columns, load_aliases(settings.aliases)
-        )
-        return table, defects, {"source": name, "files": len(contents), "rows": rows}
+        contents = files.contents(settings.files, FileArchive(Lake(settings.lake_root)), now, clock, settings.aliases)
+        parsed = files.parse_all(contents, competition, _columns(settings), load_aliases(settings.aliases))
+        passed_over = files.list_files(settings.files).passed_over
+        report = {
+            "source": name,
+            "files": len(contents) - len(parsed.unusable),
+            "rows": parsed.rows,
+            "other_rows": parsed.other_rows,
+            "notes": [*(f"passed over {sentence}" for sentence in passed_over), *parsed.notes],
+            "unusable": parsed.unusable,
+        }
+        return parsed.matches, parsed.defects, report
     from features.io.sources import remote  # imported here: the other sources do not need httpx
 
     return remote.load(name, settings, competition, now, clock, on_progress)
@@ -125,17 +162,26 @@ def _report(
     reports: list[dict[str, Any]], defects: list[Defect], matches: pd.DataFrame, disagreements: pd.DataFrame
 ) -> dict[str, Any]:
     """Sum up the reports of the sources."""
-    repaired = sum(defect.repaired for defect in defects)
+    repaired, skipped = (sum(getattr(defect, kind) for defect in defects) for kind in ("repaired", "skipped"))
+    rows, quarantined = sum(source["rows"] for source in reports), len(defects) - repaired
     return {
         "source": ", ".join(source["source"] for source in reports),
         "files": sum(source["files"] for source in reports),
-        "rows": sum(source["rows"] for source in reports),
+        "rows": rows,
+        "other_rows": sum(source.get("other_rows", 0) for source in reports),
+        "accepted": rows - quarantined,
         "matches": len(matches),
-        "quarantined": len(defects) - repaired,
+        "quarantined": quarantined,
+        "rejected": quarantined - skipped,
+        "skipped": skipped,
         "repaired": repaired,
         "disagreements": disagreements.to_dict("records"),
+        "crowded": crowded_days(matches),
         "alike": [],
+        "aliases": [],
         "stale": [text for source in reports for text in source.get("stale", [])],
         "missing": [text for source in reports for text in source.get("missing", [])],
+        "unusable": [text for source in reports for text in source.get("unusable", [])],
+        "notes": [text for source in reports for text in source.get("notes", [])],
         "changed": [text for source in reports for text in source.get("changed", [])],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,12 +47,17 @@ class FileArchive:
         SourceError
             If the archive cannot be read.
         """
+        return next(self.versions(url, moment), None)
+
+    def versions(self, url: str, moment: datetime | None = None) -> Iterator[Version]:
+        """Read all versions, or those fetched by `moment`, the newest first; raises SourceError as `last` does."""
         latest = None if moment is None else _name(moment)
         names = [name for name in self._lake.list(_folder(url)) if name.endswith(".json")]
-        known = [name for name in names if latest is None or name <= latest]
-        if not known:
-            return None
-        path = f"{_folder(url)}/{known[-1]}"
+        for name in reversed(names):
+            if latest is None or name <= latest:
+                yield self._read(f"{_folder(url)}/{name}")
+
+    def _read(self, path: str) -> Version:
         try:
             document = self._lake.read_json(path)
             return Version(**{**document, "fetched_at": datetime.fromisoformat(document["fetched_at"])})

@@ -1,23 +1,18 @@
-"""HTTP client of all sources: retries, conditional requests, and an archive of all fetched files in the lake."""
+"""HTTP client of all sources: conditional requests, and an archive of all usable files in the lake."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 
-import httpx
-
-from features.errors import SourceError
 from features.io.sources.archive import FileArchive, Version
+from features.io.sources.download import MAX_FETCH_SECONDS, MAX_FILE_BYTES, Downloader
+from features.io.sources.download_errors import RefusedError, UnreachableError
 
-RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-MAX_FILE_BYTES = 50_000_000
-"""A hundred times the size of the largest real file."""
-MAX_FETCH_SECONDS = 180.0
-"""For one file, including all attempts; real files take a second or two."""
+MAX_HEADER = 1000
+"""Longest validator that is stored; real ones have up to a hundred characters."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +23,7 @@ class Fetched:
     ----------
     changed : whether it differs from the last archived version.
     stale : why the last archived version is returned instead of a fresh one; empty if it is fresh.
+    etag, last_modified : validators that the server sent with it; empty for archived versions.
     """
 
     url: str
@@ -35,26 +31,20 @@ class Fetched:
     fetched_at: datetime
     changed: bool
     stale: str = ""
-
-
-@dataclass(frozen=True)
-class _Response:
-    status: int
-    headers: httpx.Headers
-    content: bytes
+    etag: str = ""
+    last_modified: str = ""
 
 
 class Client:
-    """Fetches files and archives each new version, so that the state at any past time can be read again.
+    """Fetches files and archives versions of them, so that the state at any past time can be read again.
+
+    What is fetched is not archived by itself: a server may send an error page in place of a file. The caller parses
+    it first, and then calls `keep`.
 
     Parameters
     ----------
     versions : archive of fetched files.
-    timeout : seconds without data after which a request fails.
-    retries : attempts after the first, with doubling pauses.
-    pause : seconds before the first retry.
-    largest : maximum size of a file in bytes.
-    longest : maximum seconds for a file, including all attempts.
+    timeout, retries, pause, largest, longest : limits, see `Downloader`.
     on_progress : called with a line for each file.
     """
 
@@ -69,81 +59,65 @@ class Client:
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._archive = versions
-        self._retries, self._pause = retries, pause
-        self._largest, self._longest = largest, longest
+        self._downloader = Downloader(timeout, retries, pause, largest, longest)
         self._on_progress = on_progress
-        self._http = httpx.Client(timeout=timeout, follow_redirects=True, headers={"User-Agent": "touchline"})
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self._downloader.close()
 
-    def get(self, url: str, now: datetime) -> Fetched | None:
+    def fetch(self, url: str, now: datetime) -> Fetched | None:
         """Fetch `url`; None if the server has no such file and it is not archived.
 
-        If the file was fetched before, a 404 returns the archived version as stale, like a network failure.
+        If the file was archived before, a 404 returns the archived version as stale, like a network failure.
 
         Raises
         ------
         SourceError
-            If it cannot be fetched and is not archived.
+            If it cannot be fetched and is not archived (`UnreachableError`, `RefusedError`), or the archive is damaged.
         """
         last = self._archive.last(url)
-        try:
-            response = self._request(url, last)
-        except (httpx.HTTPError, SourceError) as error:
-            if last is None:
-                raise SourceError(f"{url} cannot be fetched: {error}") from error
-            return self._stored(last, f"{type(error).__name__}: {error}")
-        if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            return self._stored(last, f"the server answered {response.status}") if last else None
-        if last is not None and response.status == HTTPStatus.NOT_MODIFIED:
-            return self._stored(last)
-        etag, modified = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
-        version = Version.of(url, response.content, now, etag, modified)
-        if last is not None and last.sha256 == version.sha256:
-            return self._stored(last)
-        self._archive.keep(version, response.content)
-        return Fetched(url, response.content, now, changed=True)
-
-    def known_at(self, url: str, moment: datetime) -> Fetched | None:
-        """Read the newest version fetched by `moment` from the archive; None if there is none."""
-        version = self._archive.last(url, moment)
-        return self._stored(version) if version else None
-
-    def _request(self, url: str, last: Version | None) -> _Response:
-        conditions = {"If-None-Match": last.etag, "If-Modified-Since": last.last_modified} if last else {}
-        headers = {name: value for name, value in conditions.items() if value}
-        deadline = time.monotonic() + self._longest
         self._on_progress(f"fetching {url}")
-        for attempt in range(self._retries + 1):
-            try:
-                response = self._attempt(url, headers, deadline)
-            except httpx.TransportError:
-                if attempt == self._retries:
-                    raise
-            else:
-                if response.status not in RETRY_STATUSES or attempt == self._retries:
-                    break
-            time.sleep(min(self._pause * 2**attempt, max(deadline - time.monotonic(), 0)))
-        if response.status not in (200, 304, 404, 410):
-            raise SourceError(f"the server answered {response.status} {httpx.codes.get_reason_phrase(response.status)}")
-        return response
+        try:
+            response = self._downloader.get(url, _conditions(last), now)
+        except (UnreachableError, RefusedError) as error:
+            if last is None:
+                raise type(error)(f"{url} cannot be fetched: {error}") from error
+            return self._stored(last, str(error))
+        if response.status == HTTPStatus.OK:
+            etag, modified = (_validator(response.headers.get(name, "")) for name in ("ETag", "Last-Modified"))
+            changed = last is None or last.sha256 != Version.of(url, response.content, now).sha256
+            fetched_at = now if last is None or changed else last.fetched_at
+            return Fetched(url, response.content, fetched_at, changed, "", etag, modified)
+        if last is None:
+            return None
+        unchanged = response.status == HTTPStatus.NOT_MODIFIED
+        return self._stored(last, "" if unchanged else f"the server answered {response.status}")
 
-    def _attempt(self, url: str, headers: dict[str, str], deadline: float) -> _Response:
-        """Send one request; it is aborted if the file is too large or takes too long."""
-        content = bytearray()
-        with self._http.stream("GET", url, headers=headers) as response:
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > self._largest:
-                    raise SourceError(f"the file has more than {self._largest} bytes")
-                if time.monotonic() > deadline:
-                    raise SourceError(f"the download was not complete after {self._longest:.0f} seconds")
-        return _Response(response.status_code, response.headers, bytes(content))
+    def keep(self, fetched: Fetched) -> Fetched:
+        """Archive what was fetched, if it is new; returns it."""
+        if fetched.changed:
+            version = Version.of(fetched.url, fetched.content, fetched.fetched_at, fetched.etag, fetched.last_modified)
+            self._archive.keep(version, fetched.content)
+        return fetched
+
+    def archived(self, url: str, moment: datetime | None = None) -> Iterator[Fetched]:
+        """Read the archived versions that were fetched by `moment` (default: all), the newest first."""
+        return (self._stored(version) for version in self._archive.versions(url, moment))
 
     def _stored(self, version: Version, stale: str = "") -> Fetched:
         content = self._archive.content(version)
         return Fetched(version.url, content, version.fetched_at, changed=False, stale=stale)
+
+
+def _conditions(last: Version | None) -> dict[str, str]:
+    """Return the headers that ask for a file only if it differs from the last version."""
+    headers = {"If-None-Match": last.etag, "If-Modified-Since": last.last_modified} if last else {}
+    return {name: _validator(value) for name, value in headers.items() if _validator(value)}
+
+
+def _validator(value: str) -> str:
+    """Return a validator that can be sent back; empty if it cannot."""
+    return value if value.isascii() and value.isprintable() and len(value) <= MAX_HEADER else ""

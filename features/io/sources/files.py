@@ -1,205 +1,207 @@
-"""Matches from CSV or parquet files of the user, with a mapping of column names."""
+"""Matches from CSV or parquet files of the user; the columns are mapped, recognised or constant."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from features.errors import SourceError, UnknownTeamError
+from features.errors import SourceError
 from features.io.sources.archive import FileArchive, Version, is_backdated
 from features.io.sources.club_aliases import ClubAliases, load_aliases
-from features.io.sources.row_parsing import BadRowError, FileParse, kick_off, parse_count, parse_date, parse_odds
+from features.io.sources.column_map import SETTING, ColumnSetting
+from features.io.sources.file_listing import list_files, read_file
+from features.io.sources.own_match import read_matches
+from features.io.sources.own_table import OwnTable, competition_of, no_slug, read_own_tables
+from features.io.sources.row_parsing import FileParse
 from features.io.sources.source_result import Defect
-from features.matches import RESULT_COLUMNS, Status, with_match_ids
+from features.matches import conform
 
 SOURCE = "files"
-NEEDED = ("competition", "season", "kick_off", "home_team", "away_team")
-_COUNTS = tuple(name for name in RESULT_COLUMNS if not name.startswith("closing"))
-_ODDS = ("odds_home", "odds_draw", "odds_away", "closing_home", "closing_draw", "closing_away")
-_DATES = ("%Y-%m-%d", "%d/%m/%Y", "%d/%m/%y", "%d.%m.%Y")
+MAX_EARLIER = 20
+"""Earlier contents of an unusable file that are tried; each takes up to a second to parse."""
+
+__all__ = ["Content", "FilesParse", "competitions", "contents", "list_files", "parse_all"]
 
 
 class Content(NamedTuple):
-    """Content of a file, and when it was first read."""
+    """Content of a file, when it was first read, and its earlier contents, the newest first."""
 
     data: bytes
     seen_at: datetime
+    earlier: Callable[[], Iterable[tuple[bytes, datetime]]] = tuple
 
 
-def paths(setting: Path | None) -> list[Path]:
-    """List the files that the setting TOUCHLINE_FILES names, sorted.
+class FilesParse(NamedTuple):
+    """Matches of one competition from all files, defects, row counts, and sentences about the files.
+
+    `rows` counts those of the competition and those that name none, `other_rows` those of other competitions.
+    `unusable` names the files that cannot be used, with the reason and what is used instead.
+    """
+
+    matches: pd.DataFrame
+    defects: list[Defect]
+    rows: int
+    other_rows: int
+    notes: list[str]
+    unusable: list[str]
+
+
+def contents(
+    setting: Path | None, versions: FileArchive, now: datetime, clock: datetime, aliases: Path | None = None
+) -> dict[str, Content]:
+    """Read each file but the alias table as it was at `now`, by name, and archive new content.
+
+    `clock` is the real time.
+    """
+    by_name = {}
+    for name, path in _matches_files(setting, aliases).items():
+        content = read_file(path)
+        current, last = Version.of(f"files:{name}", content, clock), versions.last(f"files:{name}")
+        if last is None or last.sha256 != current.sha256:
+            versions.keep(current, content)
+            last = current
+        past = now if is_backdated(now, clock) else None
+        archived = versions.last(current.url, past) if past else None
+        by_name[name] = Content(
+            versions.content(archived) if archived else content,
+            (archived or last).fetched_at,
+            partial(_earlier, versions, current.url, past),
+        )
+    return by_name
+
+
+def _matches_files(setting: Path | None, aliases: Path | None) -> dict[str, Path]:
+    files = list_files(setting).files
+    own = {name: path for name, path in files.items() if aliases is None or path.resolve() != aliases.resolve()}
+    return own or files
+
+
+def _earlier(versions: FileArchive, url: str, moment: datetime | None) -> Iterator[tuple[bytes, datetime]]:
+    """Yield the archived contents of a file before its current one, at most `MAX_EARLIER`."""
+    for version in islice(versions.versions(url, moment), 1, 1 + MAX_EARLIER):
+        yield versions.content(version), version.fetched_at
+
+
+def competitions(setting: Path | None, columns: ColumnSetting, aliases: Path | None = None) -> tuple[str, ...]:
+    """List the slugs of the competitions in the files.
 
     Raises
     ------
     SourceError
-        If the setting is missing or leads to no CSV or parquet file.
+        If no file can be read, or none of their rows names a competition.
     """
-    if setting is None:
-        raise SourceError("source `files` needs TOUCHLINE_FILES: a CSV or parquet file, or a folder of them")
-    if setting.is_dir():
-        files = sorted(path for path in setting.glob("*") if path.suffix in (".csv", ".parquet"))
-    else:
-        files = [setting]
-    if not files or not all(path.is_file() for path in files):
-        raise SourceError(f"{setting} is neither a CSV or parquet file nor a folder with one")
-    return files
-
-
-def contents(setting: Path | None, versions: FileArchive, now: datetime, clock: datetime) -> dict[str, Content]:
-    """Read each file as it was at `now`, by name, and archive new content; `clock` is the real time."""
-    by_name = {}
-    for path in paths(setting):
-        content = _read(path)
-        current, last = Version.of(f"files:{path.name}", content, clock), versions.last(f"files:{path.name}")
-        if last is None or last.sha256 != current.sha256:
-            versions.keep(current, content)
-            last = current
-        archived = versions.last(current.url, now) if is_backdated(now, clock) else None
-        by_name[path.name] = Content(versions.content(archived) if archived else content, (archived or last).fetched_at)
-    return by_name
-
-
-def competitions(setting: Path | None, columns: Mapping[str, str]) -> tuple[str, ...]:
-    """List the slugs of the competitions in the files."""
-    slugs = {str(slug) for path in paths(setting) for slug in _table(path.name, _read(path), columns)["competition"]}
-    return tuple(sorted(slug for slug in slugs if is_slug(slug)))
+    slugs: set[str] = set()
+    reasons: list[str] = []
+    for name, path in _matches_files(setting, aliases).items():
+        try:
+            tables, _ = read_own_tables(name, read_file(path), columns, datetime.max.replace(tzinfo=UTC))
+        except SourceError as error:
+            reasons.append(str(error))
+            continue
+        for table in tables:
+            cells = dict.fromkeys(cells["competition"] for _, cells in table.rows)
+            slugs |= {found for cell in cells if (found := competition_of(cell))}
+            unclear = [no_slug(cell, columns.competition) for cell in cells if not competition_of(cell)]
+            reasons += [f"{table.file}: {sentence}" for sentence in unclear]
+    if reasons and not slugs:
+        raise SourceError(reasons[0])
+    return tuple(sorted(slugs))
 
 
 def parse_all(
-    contents: Mapping[str, Content], competition: str, columns: Mapping[str, str], known: ClubAliases | None = None
-) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Parse all files: the matches of one competition without duplicates, the defects and the number of its rows."""
-    first_rows: dict[tuple[object, ...], str] = {}
-    parsed = [
-        _parse(name, content, competition, columns, first_rows, known or load_aliases())
-        for name, content in contents.items()
-    ]
-    tables = [table for table, _, _ in parsed if len(table)]
-    # meetings of a pair may be in different files, so they are numbered again over all files
-    matches = with_match_ids(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
-    return matches, [defect for _, defects, _ in parsed for defect in defects], sum(rows for _, _, rows in parsed)
+    contents: Mapping[str, Content], competition: str, columns: ColumnSetting, known: ClubAliases | None = None
+) -> FilesParse:
+    """Parse all files: the matches of one competition without duplicates, and an account of every row.
+
+    A file that cannot be used takes nothing else with it: its last usable content is used, or it is left out.
+
+    Raises
+    ------
+    SourceError
+        If no file can be used.
+    """
+    tables: list[OwnTable] = []
+    notes: list[str] = []
+    unusable: list[str] = []
+    for name, content in contents.items():
+        own, passed_over = _usable_tables(name, content, columns, unusable)
+        tables += own
+        notes += [f"passed over {sentence}" for sentence in passed_over]
+    if unusable and not tables:
+        raise SourceError(unusable[0])
+    unused = columns.unused([*contents, *(table.file for table in tables)])
+    notes += [f"{SETTING} has columns for {pattern!r}, which is the name of no file" for pattern in unused]
+    parses = [FileParse(SOURCE, table.file, known or load_aliases()) for table in tables]
+    others: Counter[str] = Counter()
+    for table, parsed in zip(tables, parses, strict=True):
+        notes += _select(table, parsed, competition, others, columns.competition)
+    notes += read_matches(competition, tables, parses, unusable)
+    good = [{**match, "file": parsed.file} for parsed in parses for match in parsed.good]
+    rows = sum(parsed.rows for parsed in parses)
+    if others:
+        notes.append(
+            f"rows of other competitions: {', '.join(f'{name} {count}' for name, count in others.most_common(5))}"
+        )
+    defects = [defect for parsed in parses for defect in parsed.defects]
+    return FilesParse(_table(good), defects, rows, others.total(), notes, unusable)
 
 
-def _parse(
-    file: str,
-    content: Content,
-    competition: str,
-    columns: Mapping[str, str],
-    first_rows: dict[tuple[object, ...], str],
-    known: ClubAliases,
-) -> tuple[pd.DataFrame, list[Defect], int]:
-    """Parse one file. `first_rows` maps each match to its first row; the matches of this file are added."""
-    parsed = FileParse(SOURCE, file, known)
-    for row, cells in enumerate(_table(file, content.data, columns).to_dict("records"), start=2):
-        if cells["competition"] != competition:
-            continue
-        parsed.rows += 1
-        named = {str(name): str(value).strip() for name, value in cells.items()}
+def _usable_tables(
+    name: str, content: Content, columns: ColumnSetting, unusable: list[str]
+) -> tuple[list[OwnTable], list[str]]:
+    """Read the newest content of a file that can be read; the reason against newer ones is added to `unusable`."""
+    try:
+        return read_own_tables(name, content.data, columns, content.seen_at)
+    except SourceError as error:
+        reason = str(error)
+    for data, seen_at in content.earlier():
         try:
-            match = _match(named, competition, f"{file} row {row}", known, content.seen_at)
-        except (BadRowError, UnknownTeamError) as error:
-            parsed.reject(row, str(error), named)
+            own = read_own_tables(name, data, columns, seen_at)
+        except SourceError:
             continue
-        key = (match["season"], match["home_team"], match["away_team"], match["kick_off"])
-        if key in first_rows:
-            parsed.skip(row, f"duplicate of {first_rows[key]}", named)
-            continue
-        first_rows[key] = f"{file} row {row}"
-        parsed.good.append(match)
-    if parsed.rows == parsed.not_played:  # no row of this competition, or only duplicates of other files
-        return pd.DataFrame(), parsed.defects, parsed.rows
-    return parsed.matches(), parsed.defects, parsed.rows
+        unusable.append(f"{reason}; the content of {seen_at:%Y-%m-%d %H:%M} is used")
+        return own
+    unusable.append(reason)
+    return [], []
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+def _table(good: list[dict[str, object]]) -> pd.DataFrame:
+    """Return the matches with the file and row of each; they get their ids when repeated listings are left out."""
+    if not good:
+        return pd.DataFrame()
+    table = pd.DataFrame(good)
+    return conform(table.assign(match_id="")).assign(file=table["file"], row=table["row"])
 
 
-def _table(file: str, content: bytes, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Read all cells as text, under the standard column names."""
-    raw = io.BytesIO(content)
-    try:
-        table = (
-            pd.read_parquet(raw) if file.endswith(".parquet") else pd.read_csv(raw, dtype="str", encoding="utf-8-sig")
-        )
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{file} cannot be read: {error}") from error
-    table = table.rename(columns={column: name for name, column in columns.items()})
-    if missing := [name for name in NEEDED if name not in table]:
-        raise SourceError(
-            f"{file} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
-            "Name them in TOUCHLINE_FILES_COLUMNS"
-        )
-    return table.astype("str").where(table.notna(), "")
-
-
-def is_slug(text: str) -> bool:
-    """Whether a text has the form of a competition's slug, such as `eng-premier-league`."""
-    return re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text) is not None
-
-
-def _match(
-    cells: Mapping[str, str], competition: str, where: str, known: ClubAliases, seen_at: datetime
-) -> dict[str, object]:
-    if not is_slug(competition):
-        raise BadRowError(f"competition {competition!r} is not a slug such as eng-premier-league")
-    if not re.fullmatch(r"\d{4}(-\d{2})?", cells["season"]):
-        raise BadRowError(f"season {cells['season']!r} is not of the form 2025-26 or 2025")
-    moment, exact = _kick_off(cells["kick_off"])
-    home, away = (known.canonical(cells[side], competition, where) for side in ("home_team", "away_team"))
-    if home == away or not home or not away:
-        raise BadRowError(f"home_team and away_team must be two clubs, not {home!r} and {away!r}")
-    counts = {name: parse_count(cells[name], name, 100) for name in _COUNTS if cells.get(name)}
-    odds = {name: parse_odds(cells[name]) for name in _ODDS if cells.get(name)}
-    played = "home_goals" in counts and "away_goals" in counts
-    if odds and cells.get("odds_known_at"):
-        odds_known_at = _moment(cells["odds_known_at"], "odds_known_at")
-    else:  # for a played match the time is unknown, but it was before kick-off
-        odds_known_at = moment if played else seen_at
-    return {
-        "competition": competition,
-        "season": cells["season"],
-        "kick_off": moment,
-        "kick_off_exact": exact,
-        "home_team": home,
-        "away_team": away,
-        "neutral": cells.get("neutral", "").lower() in ("1", "true", "yes"),
-        "status": (Status.PLAYED if played else Status.SCHEDULED).value,
-        "awarded": cells.get("awarded", "").lower() in ("1", "true", "yes"),
-        "source": SOURCE,
-        **counts,
-        **odds,
-        **({"odds_known_at": odds_known_at} if odds else {}),
-    }
-
-
-def _kick_off(text: str) -> tuple[datetime, bool]:
-    """Parse a timestamp with timezone, or a date. Returns the kick-off and whether its time of day is known."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        day: date = parse_date(text, _DATES)
-        return kick_off(day, "", "UTC")
-    if len(text) <= len("2025-08-16") or (moment.tzinfo is None and moment.time() == datetime.min.time()):
-        return kick_off(moment.date(), "", "UTC")
-    return _moment(text, "kick_off"), True
-
-
-def _moment(text: str, column: str) -> datetime:
-    """Parse a timestamp with timezone to UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRowError(f"{column} {text!r} is not a timestamp such as 2025-08-16T14:00+00:00") from None
-    if moment.tzinfo is None:
-        raise BadRowError(f"{column} {text!r} has no timezone; write for example {text}+00:00")
-    return pd.Timestamp(moment).tz_convert("UTC").to_pydatetime()
+def _select(
+    table: OwnTable, parsed: FileParse, competition: str, others: Counter[str], example: str | None
+) -> list[str]:
+    """Keep the rows of one competition, count the others, and reject those that name none."""
+    notes = [f"{table.file}: {described}" for described in [table.column_map.describe()] if described]
+    for broken in table.broken:
+        parsed.rows += 1
+        parsed.reject(broken.line, broken.reason, broken.text)
+    table.dates = [cells["kick_off"] for _, cells in table.rows]
+    renamed: dict[str, None] = {}
+    kept = []
+    for line, cells in table.rows:
+        cell = cells["competition"]
+        found = competition_of(cell)
+        if found == competition:
+            kept.append((line, cells))
+            if cell != competition:
+                renamed[cell] = None
+        elif found is None:
+            parsed.rows += 1
+            parsed.reject(line, no_slug(cell, example), cells)
+        else:
+            others[found] += 1
+    table.rows = kept
+    return [*notes, *(f"{table.file}: competition {cell!r} is read as {competition}" for cell in renamed)]

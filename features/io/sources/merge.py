@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.matches import PAIR, SCHEMA, Status, build_match_id, conform
+from features.slugs import club_slugs
 
 DISAGREEMENT_COLUMNS = ("match_id", "field", "source", "value", "other_source", "other_value", "kept")
 
@@ -54,6 +55,9 @@ def _with_shared_ids(merged: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     if repeated.empty:
         return table
     ids = table["match_id"].copy()
+    slugs = club_slugs(
+        pd.concat([merged, table]).sort_values("kick_off")[["home_team", "away_team"]].to_numpy().ravel()
+    )
     for competition, season, home, away in repeated.itertuples(index=False, name=None):
         pair = (competition, season, home, away)
         meetings, known = (
@@ -67,7 +71,7 @@ def _with_shared_ids(merged: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         free_ids = [
             match_id
             for n in range(1, n_meetings + 1)
-            if (match_id := build_match_id(competition, season, home, away, n)) not in set(shared)
+            if (match_id := build_match_id(competition, season, home, away, n, slugs)) not in set(shared)
         ]
         ids[meetings.index] = [free_ids.pop(0) if pd.isna(match_id) else match_id for match_id in shared]
     return table.assign(match_id=ids)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import pandas as pd
-
-from features.errors import SourceError, UnknownTeamError
+from features.errors import UnknownTeamError
+from features.io.sources.calendar_day import parse_day
+from features.io.sources.cells import BadRowError
+from features.io.sources.clock_time import kick_off
 from features.io.sources.club_aliases import ClubAliases, load_aliases
-from features.io.sources.row_parsing import BadRowError, FileParse, kick_off, parse_count, parse_date, season_window
-from features.io.sources.source_result import Defect
+from features.io.sources.match_status import Standing, standing_of
+from features.io.sources.openfootball_document import RepeatedKeys, entries_of
+from features.io.sources.openfootball_score import score_of
+from features.io.sources.row_parsing import FileParse, ParsedFile
 from features.matches import Status
+from features.seasons import season_window
 
 SOURCE = "openfootball"
-NEVER_PLAYED = ("cancelled", "abandoned")
 LATE_ROUND, EARLY_ROUND = 10, 3
 """A match after round 10 cannot be played before the first three rounds."""
+MOST_ROUNDS = 99
+"""No league has more; a higher number is something else, such as a year."""
+_NO_DAY = ("", "null", "none", "tbd", "tba", "?", "-")
 
 
 def address(base: str, league: str, season: str) -> str:
@@ -28,7 +34,7 @@ def address(base: str, league: str, season: str) -> str:
 
 def parse(
     content: bytes, file: str, competition: str, season: str, timezone: str, known: ClubAliases | None = None
-) -> tuple[pd.DataFrame, list[Defect], int]:
+) -> ParsedFile:
     """Parse one file: matches, defects and the number of entries; `row` of a defect counts entries from 1.
 
     Raises
@@ -37,64 +43,91 @@ def parse(
         If the file as a whole is unusable.
     """
     parsed = FileParse(SOURCE, file, known or load_aliases())
-    entries = _entries(content, file)
-    begin = _first_day(entries)
+    entries = entries_of(content, file)
+    begin = _first_day([entry for entry in entries if isinstance(entry, dict)])
+    single_final = sum(_is_final(entry) for entry in entries) == 1  # a final of two legs is played at home and away
     for row, entry in enumerate(entries, start=1):
         parsed.rows += 1
-        if entry.get("status") in NEVER_PLAYED:
-            parsed.skip(row, f"the match was {entry['status']}", entry)
-            continue
         try:
+            if reason := _reason_to_skip(entry):
+                parsed.skip(row, reason, entry)
+                continue
             match = _match(entry, row, parsed, competition, season, timezone, begin)
         except (BadRowError, UnknownTeamError) as error:
             parsed.reject(row, str(error), entry)
             continue
-        parsed.accept(row, match, entry)
-    return parsed.matches(), parsed.defects, parsed.rows
+        parsed.accept(row, match | {"neutral": single_final and _is_final(entry)}, entry)
+    return parsed.result()
 
 
-def _entries(content: bytes, file: str) -> list[dict[str, Any]]:
-    try:
-        document = json.loads(content)
-        entries = document["matches"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{file} is not a JSON document with `matches`: {error}") from error
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise SourceError(f"{file}: `matches` is not a list of objects")
-    return entries
+def _reason_to_skip(entry: object) -> str:
+    """Return why a match is left out although its entry has no error; empty if it is not."""
+    if not isinstance(entry, dict):
+        raise BadRowError("the entry is not an object")
+    for part in (entry, entry.get("score")):
+        if isinstance(part, RepeatedKeys):
+            raise BadRowError(f"{', '.join(map(repr, part.repeated))} stands twice with different values")
+    if standing_of(entry.get("status")) is Standing.VOID:
+        return f"the match was {entry['status'].casefold()}"
+    if str(entry.get("date") or "").strip().casefold() in _NO_DAY:
+        if score_of(entry) is not None:
+            raise BadRowError("the match has a score but no day")
+        return "the match has no day yet"
+    return ""
 
 
-def _round(entry: dict[str, Any]) -> int | None:
+def _is_final(entry: object) -> bool:
+    return isinstance(entry, dict) and str(entry.get("round")).strip().casefold() == "final"
+
+
+def _round(entry: Mapping[str, Any]) -> int | None:
     number = re.search(r"\d+", str(entry.get("round", "")))
-    return int(number[0]) if number else None
+    return int(number[0]) if number and len(number[0]) <= len(str(MOST_ROUNDS)) else None
 
 
-def _first_day(entries: list[dict[str, Any]]) -> str | None:
+def _first_day(entries: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the earliest date of the early rounds."""
-    days = [str(entry["date"]) for entry in entries if (_round(entry) or 99) <= EARLY_ROUND and entry.get("date")]
-    return min(days, default=None)
+    days = [str(entry.get("date")) for entry in entries if (_round(entry) or MOST_ROUNDS) <= EARLY_ROUND]
+    return min((day for day in days if re.fullmatch(r"\d{4}-\d{2}-\d{2}", day)), default=None)
+
+
+def _club(entry: Mapping[str, Any], side: str, parsed: FileParse, competition: str, where: str) -> str:
+    value = entry.get(side)
+    name = value.get("name") if isinstance(value, dict) else value
+    if not name:
+        raise BadRowError("a club is missing")
+    if not isinstance(name, str) or not name.isprintable():
+        raise BadRowError(f"{side} {str(name)[:40]!r} is not a club's name")
+    return parsed.aliases.canonical(name, competition, where)
 
 
 def _match(
-    entry: dict[str, Any], row: int, parsed: FileParse, competition: str, season: str, timezone: str, begin: str | None
+    entry: Mapping[str, Any],
+    row: int,
+    parsed: FileParse,
+    competition: str,
+    season: str,
+    timezone: str,
+    begin: str | None,
 ) -> dict[str, object]:
-    status, number = str(entry.get("status", "")), _round(entry)
+    standing, number = standing_of(entry.get("status")), _round(entry)
     where = f"{parsed.file} row {row}"
-    names = []
-    for side in ("team1", "team2"):
-        value = entry.get(side)
-        name = value.get("name", "") if isinstance(value, dict) else value
-        if not name:
-            raise BadRowError("a club is missing")
-        names.append(parsed.aliases.canonical(str(name), competition, where))
+    names = [_club(entry, side, parsed, competition, where) for side in ("team1", "team2")]
     if names[0] == names[1]:
         raise BadRowError(f"home and away club are both {names[0]}")
     day = _day(entry, row, parsed, season, number, begin)
-    moment, exact = kick_off(day, str(entry.get("time", "")), timezone)
-    score = _score(entry)
-    played = score is not None and status != "postponed"
-    home_goals, away_goals = score if score is not None and played else (None, None)
-    state = Status.PLAYED if played else Status.POSTPONED if status == "postponed" else Status.SCHEDULED
+    clock = str(entry.get("time") or "").strip()
+    moment, exact = kick_off(day, clock, timezone)
+    if clock and not exact:
+        parsed.fix(row, f"the time {clock[:40]!r} is not readable: only the day is used", entry)
+    score = score_of(entry)
+    if standing is Standing.AWARDED and score is None:
+        raise BadRowError("the match was awarded, but there is no score")
+    if standing in (Standing.UNFINISHED, Standing.POSTPONED) and score is not None:
+        parsed.fix(row, f"the match is {entry['status']}, so the score {score[0]}-{score[1]} is ignored", entry)
+        score = None
+    home_goals, away_goals = score or (None, None)
+    state = Status.PLAYED if score else Status.POSTPONED if standing is Standing.POSTPONED else Status.SCHEDULED
     return {
         "competition": competition,
         "season": season,
@@ -105,7 +138,7 @@ def _match(
         "away_team": names[1],
         "neutral": False,
         "status": state.value,
-        "awarded": status == "awarded",
+        "awarded": standing is Standing.AWARDED,
         "home_goals": home_goals,
         "away_goals": away_goals,
         "source": SOURCE,
@@ -113,10 +146,10 @@ def _match(
 
 
 def _day(
-    entry: dict[str, Any], row: int, parsed: FileParse, season: str, number: int | None, begin: str | None
+    entry: Mapping[str, Any], row: int, parsed: FileParse, season: str, number: int | None, begin: str | None
 ) -> date:
     """Parse the day of a match. A day that is a year too early is corrected, because the result would leak."""
-    day = parse_date(str(entry.get("date", "")), ("%Y-%m-%d",))
+    day = parse_day(str(entry.get("date", "")))
     first, last = season_window(season)
     early = day < first or (
         begin is not None and number is not None and number > LATE_ROUND and day.isoformat() < begin
@@ -129,14 +162,3 @@ def _day(
     if not first <= day <= last:
         raise BadRowError(f"{day} is not in the season {season}")
     return day
-
-
-def _score(entry: dict[str, Any]) -> tuple[int, int] | None:
-    """Return the goals after 90 minutes; None without a score."""
-    score = entry.get("score")
-    final = score.get("ft") if isinstance(score, dict) else score
-    if not final:
-        return None
-    if not isinstance(final, list) or len(final) != 2:
-        raise BadRowError(f"the score {final!r} is not two numbers")
-    return parse_count(str(final[0]), "the score"), parse_count(str(final[1]), "the score")

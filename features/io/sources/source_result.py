@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ QUARANTINE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Defect:
-    """Problem in one row of a file."""
+    """Problem in one row of a file; `skipped`: no error, but it counts for nothing, such as an annulled match."""
 
     source: str
     file: str
@@ -31,6 +31,7 @@ class Defect:
     reason: str
     content: str
     repaired: bool = False
+    skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,18 @@ class SourceResult:
     ----------
     matches : table with the columns of `features.matches.SCHEMA`.
     quarantine : table with the columns of `QUARANTINE_SCHEMA`, one row for each rejected or repaired row.
-    report : counts and findings for a person: files, rows, quarantined, repaired, disagreements.
+    report : counts and findings for a person. `rows` are those of the competition: each is `accepted`, `rejected` or
+        `skipped`; `quarantined` are the last two together, `repaired` are accepted. `stale`, `unusable` and `missing`
+        list files, `crowded` days on which a club plays more than once.
+    origins : file and row of each match, by match_id: "mine.csv row 17". Sources without files have none.
+    defects : the rows of `quarantine`, and which of them are no errors.
     """
 
     matches: pd.DataFrame
     quarantine: pd.DataFrame
     report: dict[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    defects: Sequence[Defect] = ()
 
 
 def quarantine_table(defects: Sequence[Defect]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from features.slugs import club_slugs
 from serving.errors import InvalidFieldError
 
 
@@ -26,6 +27,8 @@ class MatchRow(NamedTuple):
     status: str
     home_goals: int | None
     away_goals: int | None
+    kick_off_exact: bool = True
+    """False if only the day is known; the time of `kick_off` is then a placeholder."""
 
 
 class MatchIndex:
@@ -33,14 +36,14 @@ class MatchIndex:
 
     def __init__(self, rows: Iterable[MatchRow] = ()) -> None:
         self.rows = tuple(sorted(rows))
-        self.club_names: dict[str, str] = {}
-        """Canonical club names by their case-folded form."""
+        self.club_names: dict[str, None] = {}
+        """Names of all clubs, in the order of their first matches."""
         self.seasons: dict[str, dict[str, int]] = {}
         """Number of matches by competition and season."""
+        self._slugs: dict[str, Mapping[str, str]] = {}
         self._rows_by_value: dict[tuple[str, str], list[MatchRow]] = {}
         for row in self.rows:
-            for name in (row.home_team, row.away_team):
-                self.club_names[name.casefold()] = name
+            self.club_names[row.home_team] = self.club_names[row.away_team] = None
             counts = self.seasons.setdefault(row.competition, {})
             counts[row.season] = counts.get(row.season, 0) + 1
             for key in (
@@ -88,6 +91,18 @@ class MatchIndex:
             (self._rows_by_value.get(item, ()) for item in filters.items()), key=len, default=self.rows
         )
         return rows
+
+    def last_match(self, club: str, competition: str | None = None) -> MatchRow | None:
+        """Return the last match of a club, in any competition or in this one; None without a match."""
+        rows = self._rows_by_value.get(("team", club), ())
+        return next((row for row in reversed(rows) if competition in (None, row.competition)), None)
+
+    def slugs(self, competition: str) -> Mapping[str, str]:
+        """Return the slugs of the clubs of a competition, as its matches have them in their ids."""
+        if competition not in self._slugs:
+            rows = self._rows_by_value.get(("competition", competition), ())
+            self._slugs[competition] = club_slugs(name for row in rows for name in (row.home_team, row.away_team))
+        return self._slugs[competition]
 
 
 def _matches_filter(row: MatchRow, filters: Mapping[str, str]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from features.errors import CorruptArtefactError
+from features.errors import CorruptArtefactError, TouchlineError
 from features.forecast_schemas import FORECASTS, SCORES
 from features.matches import SCHEMA
 from serving.api.catalogue.match_index import MatchRow
@@ -51,6 +51,11 @@ def build_rows(make: Callable[[pd.DataFrame], Any], table: pd.DataFrame, schema:
         return make(table)
     except (AttributeError, TypeError, ValueError) as error:
         raise CorruptArtefactError(f"another release wrote the file: {error}") from error
+
+
+def failure_reason(error: Exception) -> str:
+    """Return why a table could not be read: one of our sentences, or what another library raised."""
+    return str(error) if isinstance(error, TouchlineError) else f"it cannot be used: {error!r}"[:300]
 
 
 def match_rows(table: pd.DataFrame) -> list[MatchRow]:
@@ -98,7 +103,7 @@ def next_fixtures(
         if row.status == "played":
             continue
         members = clubs.get(row.competition, {})
-        pair = [members[name.casefold()] for name in (row.home_team, row.away_team) if name.casefold() in members]
+        pair = [members[name] for name in (row.home_team, row.away_team) if name in members]
         is_due = row.status == "scheduled" and all(
             club.features_as_of is None or row.kick_off > club.features_as_of for club in pair
         )

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import structlog
 from numpy.typing import NDArray
 
-from features.errors import CorruptArtefactError, NotPublishedError, StorageUnavailableError
+from features.errors import CorruptArtefactError
 from features.io.store import Fingerprint, Lake
-from features.matches import build_match_id
+from features.matches import is_id_of
+from serving.api.catalogue.row_builders import failure_reason
 
 log = structlog.get_logger(__name__)
 
@@ -91,10 +92,11 @@ class WeeklyTableIndex:
                 self._weeks[week] = _build_week(fingerprint, table.select(self._schema.names), self._schema)
             self.unreadable_weeks.pop(week, None)
             return changed
-        except (NotPublishedError, CorruptArtefactError, StorageUnavailableError) as error:
-            if self.unreadable_weeks.get(week) != str(error):
-                log.warning("forecast_week.read_failed", table=self._table, week=week, error=str(error))
-            self.unreadable_weeks[week] = str(error)
+        except Exception as error:  # of any class: a damaged week must not keep others from being read
+            reason = failure_reason(error)
+            if self.unreadable_weeks.get(week) != reason:
+                log.warning("forecast_week.read_failed", table=self._table, week=week, error=reason)
+            self.unreadable_weeks[week] = reason
             return False
 
 
@@ -132,5 +134,4 @@ def _build_index(weeks: dict[str, _Week]) -> _Index:
 
 def _is_row_of(row: dict[str, Any], match_id: str) -> bool:
     """Whether a row has this match_id, since hashes can collide. The table holds the parts of the id, not the id."""
-    first = build_match_id(row["competition"], row["season"], row["home_team"], row["away_team"])
-    return match_id == first or match_id.removeprefix(first).removeprefix("-").isdigit()
+    return is_id_of(match_id, row["competition"], row["season"], row["home_team"], row["away_team"])

@@ -19,9 +19,11 @@ from serving.api.dispatch.in_flight import InFlightTasks
 from serving.api.dispatch.requests import ClientRequest, PendingRequest
 from serving.api.dispatch.result_store import ResultStore
 from serving.api.dispatch.revocation import Revoker
+from serving.api.dispatch.worker_health import worker_problem
 from serving.errors import BrokerUnavailableError
 from serving.settings import ServingSettings
 from serving.telemetry import tracing
+from serving.wire.consumer_status import ConsumerStatus
 from serving.wire.fixtures import Fixture
 from serving.wire.forecast_json import EncodedForecasts, encode_forecast
 from serving.wire.messages import build_message
@@ -53,6 +55,10 @@ class Dispatcher:
         self.queues: list[QueueStats] = []
         self.broker_error: str | None = None
         """Why the broker did not answer when it was last polled."""
+        self.consumers: list[ConsumerStatus] = []
+        """Last reports of the workers' main processes."""
+        self.worker_problem: str | None = None
+        """Why no worker ended tasks when the broker was last polled; None if one did."""
         self._load = LoadEstimator()
         self._admission = Admission(settings, self._load, clock)
         self._in_flight = InFlightTasks(broker, results, self._load, settings.sync_timeout_seconds, clock)
@@ -99,6 +105,7 @@ class Dispatcher:
                     ttl_seconds=self._settings.result_ttl_seconds,
                     request_ids=[context.request_id],
                     trace_contexts=trace_contexts,
+                    now=self.results.clock.now(),
                 )
                 await self._broker.publish(message)
         except BrokerUnavailableError:
@@ -136,27 +143,38 @@ class Dispatcher:
                 self.queues, self.broker_error = await self._broker.queue_stats(), None
             except BrokerUnavailableError as error:
                 self.queues, self.broker_error = [], str(error)
-            self._admission.update_workers(any_alive=not await self._has_no_workers())
+            await self.results.poll()
+            if self.results.problem is not None:  # workers cannot report; the last judgement stands
+                return
+            with contextlib.suppress(TouchlineError):
+                self.consumers = await self.results.consumers()
+                self.worker_problem = await self._judge_workers()
+            self._admission.update_workers(any_alive=self.worker_problem is None)
+
+    async def refresh(self) -> None:
+        """Poll the broker, unless it or the store is away: then supervision asks them every second, with patience."""
+        if self.broker_error is None and self.results.problem is None:
+            await self.poll_broker()
 
     @property
     def no_workers(self) -> bool:
-        """Whether no worker took tasks when the broker was last polled."""
+        """Whether no worker took and ended tasks when the broker was last polled."""
         return self._admission.no_workers
 
     def _queue_length(self) -> int:
         return next((queue.messages for queue in self.queues if queue.name == QUEUE), 0)
 
-    async def _has_no_workers(self) -> bool:
-        """Whether neither broker nor result store knows of a worker; False if they do not answer."""
+    async def _judge_workers(self) -> str | None:
+        """Why no worker ends tasks; None if one does, or if that is unknown because the broker does not answer."""
         if self.broker_error is not None:
-            return False
-        consumers = next((queue.consumers for queue in self.queues if queue.name == QUEUE), None)
-        if consumers is not None:
-            return consumers == 0
-        try:
-            return not await self.results.workers()
-        except TouchlineError:
-            return False
+            return None
+        older_workers = sum(worker.worker is None for worker in await self.results.workers())
+        return worker_problem(
+            queue_consumers=next((queue.consumers for queue in self.queues if queue.name == QUEUE), None),
+            broker_id=self._broker.broker_id,
+            consumers=self.consumers,
+            older_workers=older_workers,
+        )
 
     async def _drain_dead_letters(self) -> None:
         if any(queue.messages for queue in self.queues if queue.name == DEAD_LETTERS):

@@ -14,10 +14,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import structlog
 
 from features.errors import TouchlineError
-from monitoring.metrics import TIMEOUTS, Mode
+from monitoring.metrics import INVALID_RESULTS, TIMEOUTS, Mode
 from serving.api.dispatch.admission import LoadEstimator
 from serving.api.dispatch.broker import Broker
 from serving.api.dispatch.requests import PendingRequest
@@ -25,16 +25,17 @@ from serving.api.dispatch.result_store import ResultStore
 from serving.errors import (
     ClientDisconnectedError,
     IncompatibleWorkerError,
+    InvalidResultError,
     PredictionTimeoutError,
     TaskFailedError,
 )
 from serving.telemetry import tracing
 from serving.wire.columns import FixtureBatch
-from serving.wire.forecast_json import EncodedForecasts
 from serving.wire.messages import build_message
-from serving.wire.results import parse_result
+from serving.wire.stored_results import read_forecasts, read_stored
 from serving.wire.tasks import PREDICT_COLUMNS
 
+log = structlog.get_logger(__name__)
 RESEND_DELAY_SECONDS = 0.2
 """Delay before a task that a worker of another version refused is published again."""
 DISCONNECT_CHECK_AFTER_SECONDS = 1.0
@@ -115,6 +116,7 @@ class InFlightTasks:
                     ttl_seconds=timeout_seconds,
                     request_ids=[request.context.request_id for request in requests],
                     trace_contexts=trace_contexts,
+                    now=self._results.clock.now(),
                 )
                 await self._broker.publish(message)
         except BaseException as error:
@@ -134,19 +136,41 @@ class InFlightTasks:
         def on_result(result: asyncio.Future[bytes]) -> None:
             timer.cancel()
             self._tasks.pop(task.task_id, None)
-            if not result.cancelled():
-                self._deliver(task, orjson.loads(result.result()))
+            if result.cancelled():
+                return
+            try:
+                document = result.result()
+            except TouchlineError as error:  # the result store can no longer hold it
+                self._abandoned.append(task.task_id)
+                _fail_all(task.requests, error)
+            else:
+                self._deliver_or_fail(task, document)
 
         task.result.add_done_callback(on_result)
 
-    def _deliver(self, task: InFlightTask, stored: dict[str, Any]) -> None:
-        requests = task.requests
-        if stored["status"] == "REVOKED":  # it expired in the queue, a moment before the timer here
-            self._fail_timed_out(requests)
-            return
-        self._load.count_answered(task.matches)
+    def _deliver_or_fail(self, task: InFlightTask, document: bytes) -> None:
+        """Deliver a result. The timer of the task is off by now, so whatever happens must end its requests."""
         try:
-            forecasts = parse_result(stored)
+            self._deliver(task, document)
+        except Exception as error:
+            log.error("result.invalid", task_id=task.task_id, error=str(error), exc_info=error)
+            INVALID_RESULTS.labels("forecasts").inc()
+            _fail_all(task.requests, InvalidResultError("the stored result cannot be read"))
+
+    def _deliver(self, task: InFlightTask, document: bytes) -> None:
+        requests = task.requests
+        try:
+            stored = read_stored(document)
+            if stored.status == "REVOKED":  # it expired in the queue, a moment before the timer here
+                self._fail_timed_out(requests)
+                return
+            self._load.count_answered(task.matches)
+            forecasts = read_forecasts(stored, task.matches)
+        except InvalidResultError as error:
+            log.error("result.invalid", task_id=task.task_id, error=str(error))
+            INVALID_RESULTS.labels("forecasts").inc()
+            _fail_all(requests, error)
+            return
         except TaskFailedError as error:
             if len(requests) == 1:
                 _fail_all(requests, error)
@@ -161,7 +185,7 @@ class InFlightTasks:
             _fail_all(requests, error)
             return
         sizes = [len(request.fixtures) for request in requests]
-        for request, own in zip(requests, EncodedForecasts.from_wire(forecasts).split(sizes), strict=True):
+        for request, own in zip(requests, forecasts.split(sizes), strict=True):
             if not request.future.done():
                 request.future.set_result(own)
 

@@ -27,9 +27,14 @@ _HEADERS = {
         "required": True,
         "schema": {"type": "integer"},
     },
+    "Location": {
+        "description": "Path of the task's status.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "WWW-Authenticate": {"description": "The authentication scheme.", "required": True, "schema": {"type": "string"}},
 }
-STATUS_HEADERS = {"401": ("WWW-Authenticate",), "503": ("Retry-After",)}
+STATUS_HEADERS = {"202": ("Location",), "401": ("WWW-Authenticate",), "503": ("Retry-After",)}
 COMMON_STATUSES = (400, 408, 431, 500, 503)
 """Statuses that every endpoint may respond with."""
 
@@ -43,6 +48,7 @@ def build(app: FastAPI, keys_needed: bool) -> dict[str, Any]:
         "ValidationError",
     ):  # FastAPI's error schemas; this API responds with problem documents
         components["schemas"].pop(name, None)
+    _drop_field_titles(components["schemas"])
     components["securitySchemes"] = _SCHEMES
     components["headers"] = _HEADERS
     for name, example in EXAMPLES.items():
@@ -61,6 +67,17 @@ def build(app: FastAPI, keys_needed: bool) -> dict[str, Any]:
         for status, response in responses.items():
             _add_examples_and_headers(response, status)
     return document
+
+
+def _drop_field_titles(schemas: dict[str, Any]) -> None:
+    """Drop the titles that pydantic derives from field names.
+
+    Generators of clients name the class of a nested schema by its title: the states of a task and of readiness, both
+    of a field `status`, would be one class.
+    """
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            field.pop("title", None)
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

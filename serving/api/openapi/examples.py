@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from features.errors import UnknownMatchError
-from serving.api.problem_details import to_problem
+from serving.api.problem_details import JSON_HINT, to_problem
 from serving.api.schemas.forecasts import FORECAST_EXAMPLE
 from serving.api.schemas.problems import Problem
 from serving.errors import (
+    ForeignOriginError,
     InvalidFieldError,
     NoWorkersAvailableError,
     PayloadTooLargeError,
     PredictionTimeoutError,
     RequestTimeoutError,
     UnauthorizedError,
+    UnsupportedMediaTypeError,
 )
 
 _REQUEST_ID = "3f0c8a52-7d43-4a57-9f0e-1c2b7a9d5e60"
@@ -25,9 +27,13 @@ _PAIR = {"home_team": "Arsenal", "away_team": "Everton"}
 _PROBABILITIES = FORECAST_EXAMPLE["probabilities"]
 _ERRORS: dict[int, Exception] = {
     401: UnauthorizedError("send a valid API key in the header X-API-Key or Authorization: Bearer"),
+    403: ForeignOriginError(
+        "a page of 'https://other.example' may not call this API; add its origin to TOUCHLINE_CORS_ORIGINS"
+    ),
     404: UnknownMatchError("match 'eng-premier-league-2025-26-arsenal-atlantis' is unknown"),
     408: RequestTimeoutError("the body did not arrive within 10 s"),
     413: PayloadTooLargeError("the body has 5000000 bytes; the limit is 1000000"),
+    415: UnsupportedMediaTypeError(f"{JSON_HINT}; the header was text/plain"),
     422: InvalidFieldError("club 'Arsnal' is unknown", "home_team", ["Arsenal"]),
     500: RuntimeError(),
     503: NoWorkersAvailableError("no worker is running; the task was not queued"),
@@ -56,6 +62,7 @@ _FORECAST_OF_MATCH = {
 _MATCH = {
     **{key: FORECAST_EXAMPLE[key] for key in ("match_id", "competition", "season", "kick_off")},
     **_PAIR,
+    "kick_off_precision": "time",
     "matchday": 29,
     "status": "scheduled",
     "score": None,
@@ -187,6 +194,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "features": ["elo_difference"],
         "tags": {"source": "bundled"},
         "workers": 2,
+        "provisional": None,
         "other_versions": [],
     },
     "Performance": _PERFORMANCE,
@@ -221,6 +229,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "competition": "eng-premier-league",
         "complete": True,
         "places_known": True,
+        "caveats": ["Points deductions are included only if they are listed or entered in TOUCHLINE_RULINGS."],
         "places": [{"name": "Champions", "kind": "title", "first": 1, "last": 1}],
         "items": [
             {

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from features.errors import NotPublishedError
+from features.forecast_schemas import FORECASTS
 from features.io.store import week_of
 from features.matches import OUTCOMES
 from features.teams import MIN_RATED_MATCHES
+from serving.api.artefact_formats import expected_format
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import NoQuery
 from serving.api.routes.slash_router import SlashRouter
@@ -36,11 +38,13 @@ def match_insight(match_id: MatchId, _: NoQuery, catalogue: CatalogueDep, lake: 
     forecast = catalogue.forecasts.get(match_id)
     if forecast is None:
         raise not_published_error(catalogue, match_id)
-    week = lake.read_table("forecasts", week_of(forecast["kick_off"]))
-    rows = week[week["match_id"] == match_id]
+    week = week_of(forecast["kick_off"])
+    table = lake.read_table("forecasts", week, schema=FORECASTS)
+    rows = table[table["match_id"] == match_id]
     if rows.empty or "scorelines" not in rows or rows["scorelines"].iloc[0] is None:
         raise NotPublishedError(f"the forecast of {match_id!r} was published without details")
-    return _insight(rows.iloc[0])
+    with expected_format(f"the row of {match_id!r} in forecasts/week={week}.parquet"):
+        return _insight(rows.iloc[0])
 
 
 def _insight(row: pd.Series) -> Insight:

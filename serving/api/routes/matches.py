@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import UTC, datetime, time
 from typing import Annotated, Any
 
@@ -10,8 +12,9 @@ import pandas as pd
 from fastapi import Path
 
 from features.errors import UnknownMatchError
-from features.league_rules import TableZone, has_rules, rules_of
+from features.league_rules import TableZone, ZoneKind, has_rules, rules_of
 from features.season_simulation import MADE_FROM
+from serving.api.artefact_formats import expected_format
 from serving.api.catalogue.catalogue import competition_name
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import MatchQuery, NoQuery, Order, TeamQuery
@@ -25,6 +28,8 @@ from serving.errors import InvalidFieldError
 
 router = SlashRouter(tags=["matches"])
 _READ = problems(401, 404, 422)
+MATCHES_PER_TURN = 50
+"""Matches of a page that are converted before other requests get their turn: a few milliseconds."""
 
 
 @router.get("/matches", response_model=MatchPage, responses=_READ)
@@ -46,7 +51,11 @@ async def list_matches(query: MatchQuery, catalogue: CatalogueDep) -> OrjsonResp
         query.cursor,
         query.order is Order.DESCENDING,
     )
-    items = [serialize_match(catalogue, row) for row in rows]
+    items = []
+    for number, row in enumerate(rows):
+        if number % MATCHES_PER_TURN == 0:
+            await asyncio.sleep(0)  # other requests are answered in between
+        items.append(serialize_match(catalogue, row))
     return OrjsonResponse({"items": items, "next_cursor": next_cursor, **clock_info(catalogue)})
 
 
@@ -109,13 +118,20 @@ def season_table(
     """The simulated final table: title, European places or promotion, relegation, and every position."""
     catalogue.check_competition(competition)
     table = lake.read_table("season_forecast", competition, schema=MADE_FROM)
-    places = [place.from_top(len(table)) for place in rules_of(competition).places]
+    with expected_format(f"season_forecast/{competition}.parquet"):
+        return _season_table(competition, table)
+
+
+def _season_table(competition: str, table: pd.DataFrame) -> SeasonTable:
+    zones = _zones(table, competition)
+    places = [place.from_top(len(table)) for place in zones]
     return SeasonTable.model_validate(
         {
             "competition": competition,
             **{name: column.tolist()[0] for name, column in table[MADE_FROM.names].items()},
             "complete": "complete" not in table or bool(table["complete"].all()),  # earlier versions did not write it
-            "places_known": has_rules(competition),
+            "places_known": bool(table["places_known"].all()) if "places_known" in table else has_rules(competition),
+            "caveats": json.loads(str(table["caveats"].iloc[0])) if "caveats" in table else [],
             "places": places,
             "items": _table_rows(table, places),
         },
@@ -123,18 +139,27 @@ def season_table(
     )
 
 
+def _zones(table: pd.DataFrame, competition: str) -> tuple[TableZone, ...]:
+    """Zones by which the table was made; earlier versions did not write them."""
+    if "places" not in table:
+        return rules_of(competition).places
+    return tuple(
+        TableZone(zone["name"], ZoneKind(zone["kind"]), zone["first"], zone["last"])
+        for zone in json.loads(str(table["places"].iloc[0]))
+    )
+
+
 def _table_rows(table: pd.DataFrame, places: list[TableZone]) -> list[dict[str, Any]]:
     positions = sorted((c for c in table.columns if c.startswith("position_")), key=lambda c: int(c.split("_")[1]))
     columns = ["team", "played", "points", "expected_points", "p_title", "p_top_four", "p_relegation"]
-    ordered = table.sort_values("expected_points", ascending=False)
-    by_position = ordered[positions].to_numpy(float)
+    by_position = table[positions].to_numpy(float)
     by_place = [
         np.minimum(by_position[:, place.first - 1 : place.last].sum(axis=1), 1.0) for place in places
     ]  # sums of rounded shares may exceed 1
-    chances = np.column_stack(by_place).tolist()
+    chances = np.column_stack(by_place).tolist() if places else [[] for _ in range(len(table))]
     return [
         {**{str(key): value for key, value in row.items()}, "positions": club_positions, "chances": club_chances}
         for row, club_positions, club_chances in zip(
-            ordered[columns].to_dict("records"), by_position.tolist(), chances, strict=True
+            table[columns].to_dict("records"), by_position.tolist(), chances, strict=True
         )
     ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
 
 from features.errors import ModelUnavailableError
 from serving.api.dependencies import DispatcherDep, problems
 from serving.api.query_params import NoQuery
 from serving.api.routes.slash_router import SlashRouter
-from serving.api.schemas.operations import ModelInfo
+from serving.api.schemas.operations import ModelInfo, ProvisionalModel
+from serving.wire.fixtures import to_iso_utc
 
 router = SlashRouter(tags=["model"])
 
@@ -30,7 +33,25 @@ async def model_info(_: NoQuery, dispatcher: DispatcherDep) -> ModelInfo:
         created_at=newest.created_at,
         loaded_at=newest.loaded_at,
         features=newest.features,
-        tags=newest.tags,
+        tags={name: _in_utc(value) for name, value in newest.tags.items()},
+        provisional=_provisional(newest.tags),
         workers=counts[newest.model_version],
         other_versions=sorted(version for version in counts if version not in (None, newest.model_version)),
     )
+
+
+def _provisional(tags: Mapping[str, str]) -> ProvisionalModel | None:
+    """Why a version is provisional, from the tags that promotion wrote; None if it is not."""
+    reason, matches, missing = (tags.get(f"provisional_{name}", "") for name in ("because", "matches", "missing"))
+    if not (reason and matches.isdecimal() and missing.isdecimal()):
+        return None
+    return ProvisionalModel(reason=reason, matches=int(matches), missing=int(missing))
+
+
+def _in_utc(tag: str) -> str:
+    """Write a tag that is a timestamp with a time zone as every other timestamp of the API."""
+    try:
+        timestamp = datetime.fromisoformat(tag)
+        return tag if timestamp.tzinfo is None else to_iso_utc(timestamp)
+    except (ValueError, OverflowError):
+        return tag

@@ -8,6 +8,7 @@ import pandas as pd
 
 from features.errors import UnknownMatchError
 from features.io.store import Lake
+from serving.api.artefact_formats import expected_format
 from serving.api.catalogue.match_index import MatchRow
 from serving.api.dependencies import CatalogueDep, LakeDep, MatchId, problems
 from serving.api.query_params import NoQuery
@@ -25,7 +26,8 @@ def match_ratings(match_id: MatchId, _: NoQuery, catalogue: CatalogueDep, lake: 
     row = catalogue.snapshot.by_id.get(match_id)
     if row is None:
         raise UnknownMatchError(f"match {match_id!r} is unknown")
-    return RatingHistory(items=history(lake, row))
+    with expected_format(f"match_features/{row.competition}.parquet"):
+        return RatingHistory(items=history(lake, row))
 
 
 def history(lake: Lake, row: MatchRow) -> list[Rating]:

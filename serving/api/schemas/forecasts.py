@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
+from features.data_dictionary import COLUMNS
 from serving.api.schemas.problems import Problem
+from serving.api.schemas.timestamps import RequestedDatetime, UtcDatetime
 from serving.wire.limits import MAX_BATCH_SIZE
 
 ClubName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
@@ -37,38 +39,58 @@ class Outcome(StrEnum):
     AWAY = "away"
 
 
-class PredictRequest(BaseModel):
+MAX_UNKNOWN_FIELDS = 20
+
+
+class RequestBody(BaseModel):
+    """Base of request bodies. Unknown fields are errors, one each up to `MAX_UNKNOWN_FIELDS`; more are one error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_field_count(cls, values: Any) -> Any:
+        if isinstance(values, dict) and len(values) > len(cls.model_fields) + MAX_UNKNOWN_FIELDS:
+            raise PydanticCustomError(
+                "too_many_fields",
+                "has {count} fields; expected {names}",
+                {"count": len(values), "names": ", ".join(cls.model_fields)},
+            )
+        return values
+
+
+class PredictRequest(RequestBody):
     """The two clubs of a match. `competition` is needed only if both clubs play in several competitions.
 
-    Club names may also be common short names. `kick_off` defaults to that of the clubs' next fixture; one that differs
-    from it by more than a week is an error.
+    Club names may also be common short names. `kick_off` defaults to that of the clubs' next fixture. Another day of
+    the same season is taken, since matches are moved: the forecast then also has `listed_kick_off`.
     """
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"home_team": "Arsenal", "away_team": "Everton"}]},
     )
 
     home_team: ClubName
     away_team: ClubName
     competition: Slug | None = None
-    kick_off: AwareDatetime | None = None
+    kick_off: RequestedDatetime | None = None
 
 
-class BatchRequest(BaseModel):
-    """Up to 1,000 matches. An item that cannot be forecast gets an error of its own; the others get forecasts."""
+class BatchRequest(RequestBody):
+    """Up to 1,000 matches. An item that cannot be forecast gets an error of its own; the others get forecasts.
 
-    model_config = ConfigDict(extra="forbid")
+    An item that does not match the schema ends validation: the error names it, and later items are not checked.
+    """
 
-    matches: Annotated[list[PredictRequest], Field(min_length=1, max_length=MAX_BATCH_SIZE)]
+    matches: Annotated[list[PredictRequest], Field(min_length=1, max_length=MAX_BATCH_SIZE, fail_fast=True)]
 
 
 class Probabilities(BaseModel):
     """Probabilities of home win, draw and away win. They sum to one."""
 
-    home: Probability
-    draw: Probability
-    away: Probability
+    home: Probability = Field(description=COLUMNS["home"])
+    draw: Probability = Field(description=COLUMNS["draw"])
+    away: Probability = Field(description=COLUMNS["away"])
 
 
 class ModelReference(BaseModel):
@@ -76,28 +98,37 @@ class ModelReference(BaseModel):
 
     name: str
     version: int
-    trained_through: datetime = Field(description="Kick-off of the last match in the training data.")
+    trained_through: UtcDatetime = Field(description=COLUMNS["trained_through"])
 
 
-class Forecast(BaseModel):
+class ForecastFields(BaseModel):
+    """What every forecast has."""
+
+    match_id: str = Field(description=COLUMNS["match_id"])
+    competition: str = Field(description=COLUMNS["competition"])
+    season: str = Field(description=COLUMNS["season"])
+    kick_off: UtcDatetime | None = Field(description=COLUMNS["kick_off"])
+    home_team: str = Field(description=COLUMNS["home_team"])
+    away_team: str = Field(description=COLUMNS["away_team"])
+    probabilities: Probabilities
+    predicted_outcome: Outcome = Field(description=COLUMNS["predicted_outcome"])
+    model: ModelReference
+    features_as_of: UtcDatetime = Field(description=COLUMNS["features_as_of"])
+
+
+class Forecast(ForecastFields):
     """A forecast of one match.
 
-    If no such match is scheduled, `kick_off` is the one of the request or null, and `match_id` is the id that the next
-    meeting of the clubs at this ground would have: with the suffix `-2` if they have already met there this season.
+    If no such match is scheduled, `kick_off` is the one of the request or null, and `match_id` and `season` are those
+    that the next meeting of the clubs at this ground would have: in the next season if the format of the competition
+    has no further one in this season. An id with the suffix `-2` is of a second meeting in one season.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [FORECAST_EXAMPLE]})
 
-    match_id: str
-    competition: str
-    season: str
-    kick_off: datetime | None
-    home_team: str
-    away_team: str
-    probabilities: Probabilities
-    predicted_outcome: Outcome = Field(description="The most probable outcome.")
-    model: ModelReference
-    features_as_of: datetime = Field(description="Time of the latest result or odds that went into the forecast.")
+    listed_kick_off: UtcDatetime | None = Field(
+        None, description="The kick-off that the list of matches has; only if the request named another one."
+    )
 
 
 class Score(BaseModel):
@@ -108,19 +139,19 @@ class Score(BaseModel):
 
 
 class Settlement(BaseModel):
-    """The result of a match, and how the published forecast scored. Lower scores are better."""
+    """The result of a match, and how the published forecast scored."""
 
     score: Score
     outcome: Outcome
-    rps: float = Field(description="Ranked probability score.")
-    log_loss: float
-    brier: float = Field(description="Brier score.")
+    rps: float = Field(description=COLUMNS["rps"])
+    log_loss: float = Field(description=COLUMNS["log_loss"])
+    brier: float = Field(description=COLUMNS["brier"])
 
 
-class PublishedForecast(Forecast):
+class PublishedForecast(ForecastFields):
     """A forecast that was published before kick-off, and how it scored once the match is settled."""
 
-    published_at: datetime
+    published_at: UtcDatetime = Field(description=COLUMNS["published_at"])
     settled: Settlement | None = Field(description="Null until the match is played and scored.")
 
 

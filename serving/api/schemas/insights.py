@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import BaseModel, Field
 
 from serving.api.schemas.forecasts import Probabilities, Probability
+from serving.api.schemas.timestamps import UtcDatetime
 
 
 class Rating(BaseModel):
@@ -14,7 +13,7 @@ class Rating(BaseModel):
 
     team: str
     match_id: str
-    kick_off: datetime
+    kick_off: UtcDatetime
     elo: float
 
 
@@ -67,7 +66,7 @@ class Odds(BaseModel):
     home: float
     draw: float
     away: float
-    known_at: datetime = Field(description="When the odds were published.")
+    known_at: UtcDatetime = Field(description="When the odds were published.")
 
 
 class Insight(BaseModel):
@@ -75,7 +74,7 @@ class Insight(BaseModel):
 
     match_id: str
     probabilities: Probabilities
-    published_at: datetime
+    published_at: UtcDatetime
     expected_goals: ExpectedGoals
     scorelines: list[Scoreline] = Field(description="The most probable final scores, most probable first.")
     explanation: Explanation | None = Field(description="Null for models that cannot be split into contributions.")

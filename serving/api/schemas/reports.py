@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.api.schemas.timestamps import UtcDatetime
 
 Monday = Annotated[str, Field(description="Monday of the week, YYYY-MM-DD.")]
 
 
-class Period(BaseModel):
+class Report(BaseModel):
+    """Part of a report. A figure that is not a number would become null, which the schema does not promise."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Period(Report):
     """Kick-offs of the first and the last match; null if there are none."""
 
-    since: datetime | None = Field(alias="from")
-    until: datetime | None = Field(alias="to")
+    since: UtcDatetime | None = Field(alias="from")
+    until: UtcDatetime | None = Field(alias="to")
 
 
 class DriftReference(Period):
@@ -24,14 +31,14 @@ class DriftReference(Period):
     seasons: list[str]
 
 
-class ExcludedCompetition(BaseModel):
+class ExcludedCompetition(Report):
     """Number of matches of a competition that has too few for a drift test."""
 
     matches: int = Field(description="Matches of the current season.")
     reference: int = Field(description="Matches of the reference seasons.")
 
 
-class DriftCalibration(BaseModel):
+class DriftCalibration(Report):
     """Thresholds of the drift test, and its error rates as measured on past seasons."""
 
     thresholds: dict[str, float] = Field(description="p-value below which a column counts as drifted.")
@@ -44,7 +51,7 @@ class DriftCalibration(BaseModel):
     )
 
 
-class DriftColumn(BaseModel):
+class DriftColumn(Report):
     """Drift test of one feature or prediction."""
 
     column: str
@@ -57,7 +64,7 @@ class DriftColumn(BaseModel):
     mean_window: float | None
 
 
-class DriftSummary(BaseModel):
+class DriftSummary(Report):
     """The drift report of one week."""
 
     week: Monday
@@ -79,16 +86,16 @@ class DriftSummary(BaseModel):
     digest: str = Field(description="Content hash of the report; a review refers to it.")
 
 
-class DriftWeeks(BaseModel):
+class DriftWeeks(Report):
     """Drift summaries by week, newest first."""
 
     items: list[DriftSummary]
 
 
-class MeanScores(BaseModel):
+class MeanScores(Report):
     """Mean scores over the matches."""
 
-    n: float
+    n: int
     rps: float
     log_loss: float
     brier: float
@@ -96,7 +103,7 @@ class MeanScores(BaseModel):
     ece: float = Field(description="Expected calibration error.")
 
 
-class Comparison(BaseModel):
+class Comparison(Report):
     """The model against a baseline on the same matches: skill, and the paired RPS difference with its interval."""
 
     skill: float
@@ -106,7 +113,7 @@ class Comparison(BaseModel):
     high: float | None
 
 
-class CurveBin(BaseModel):
+class CurveBin(Report):
     """Forecast and observed share of one outcome, with the 95 % interval of the observed share."""
 
     since: float = Field(alias="from")
@@ -119,7 +126,7 @@ class CurveBin(BaseModel):
     consistent: bool
 
 
-class Calibration(BaseModel):
+class Calibration(Report):
     """Calibration error, the limit that a perfectly calibrated model meets 19 times in 20, and a curve per outcome."""
 
     error: float
@@ -128,21 +135,21 @@ class Calibration(BaseModel):
     curves: dict[str, list[CurveBin]]
 
 
-class PerformanceGroup(BaseModel):
+class PerformanceGroup(Report):
     """Scores of the settled forecasts of one competition, window and model version."""
 
     competition: str
     window: str = Field(description="all, season, or last_100.")
     model_version: str = Field(description="A version number, or all.")
     matches: int
-    since: datetime = Field(alias="from")
-    until: datetime = Field(alias="to")
+    since: UtcDatetime = Field(alias="from")
+    until: UtcDatetime = Field(alias="to")
     scores: dict[str, MeanScores | None] = Field(description="By forecaster: the model and each baseline.")
     against: dict[str, Comparison] = Field(description="By baseline.")
     calibration: Calibration
 
 
-class PerformanceWeek(BaseModel):
+class PerformanceWeek(Report):
     """Mean RPS by forecaster, for the week and for all matches so far."""
 
     week: Monday
@@ -151,10 +158,10 @@ class PerformanceWeek(BaseModel):
     rps_so_far: dict[str, float | None]
 
 
-class Performance(BaseModel):
+class Performance(Report):
     """Scores of the settled forecasts, compared with the baselines."""
 
-    as_of: datetime
+    as_of: UtcDatetime
     matches: int
     groups: list[PerformanceGroup]
     weeks: list[PerformanceWeek]

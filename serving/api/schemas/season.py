@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import BaseModel, Field
 
 from features.league_rules import ZoneKind
 from serving.api.schemas.forecasts import Probability
+from serving.api.schemas.timestamps import UtcDatetime
 
 
 class TableRow(BaseModel):
@@ -15,7 +14,7 @@ class TableRow(BaseModel):
 
     team: str
     played: int
-    points: float = Field(description="Points so far.")
+    points: int = Field(description="Points so far.")
     expected_points: float = Field(description="Mean of the final points over all simulations.")
     p_title: Probability
     p_top_four: Probability
@@ -39,12 +38,15 @@ class SeasonTable(BaseModel):
     competition: str
     season: str
     model_version: int
-    features_as_of: datetime = Field(description="Time of the latest result or odds that went into the forecasts.")
+    features_as_of: UtcDatetime = Field(description="Time of the latest result or odds that went into the forecasts.")
     complete: bool = Field(
         description="False if the fixture list may be incomplete: only listed matches are simulated."
     )
     places_known: bool = Field(
-        description="False if the rules of the competition are unknown: `places` then assumes top four and bottom 3."
+        description="False if the rules of the competition are unknown: `places` are then assumed, as their names say."
+    )
+    caveats: list[str] = Field(
+        default_factory=list, description="What the table does not know or leaves out, in sentences."
     )
     places: list[TablePlace]
     items: list[TableRow]

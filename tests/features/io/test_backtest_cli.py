@@ -25,7 +25,7 @@ def test_a_planted_leak_stops_the_command_with_an_explanation(
 ) -> None:
     recent = bundled.load().tail(5 * 380).reset_index(drop=True)
 
-    def leaky(home: np.ndarray, away: np.ndarray, neutral: np.ndarray, market: np.ndarray) -> np.ndarray:
+    def leaky(home: np.ndarray, away: np.ndarray, neutral: np.ndarray, market: np.ndarray | None = None) -> np.ndarray:
         x = model_input(home, away, neutral, market)
         x[:, 0] += 0.3 * (1 - outcomes(recent))
         return x

@@ -37,6 +37,7 @@ def training(seed: int = 0) -> TrainingRun:
         metrics={"rps": 0.2},
         tags={"trained_through": "2025-05-25T15:00:00+00:00"},
         documents={"evaluation.json": "{}"},
+        summary=f"goals, seed {seed}",
     )
 
 
@@ -54,6 +55,14 @@ def test_a_new_version_is_staged_with_its_story(registry: Registry, versions: li
     assert newest.trained_through.isoformat() == "2025-05-25T15:00:00+00:00"
     assert run_metrics(registry, newest) == {"rps": 0.2}
     assert [version.version for version in registry.versions()] == [2, 1]
+
+
+def test_runs_are_named_by_their_version_and_recipe(registry: Registry, versions: list[int]) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(registry.tracking_uri)
+    runs = [client.get_run(version.run_id).info.run_name for version in registry.versions()]
+    assert runs == ["version 2: goals, seed 2", "version 1: goals, seed 1"]
 
 
 def test_a_loaded_version_forecasts_like_the_estimator_and_knows_its_columns(
@@ -113,3 +122,20 @@ def test_valid_input_skips_the_checks_of_scikit_learn(monkeypatch: pytest.Monkey
     np.testing.assert_array_equal(model.predict_proba(x), expected)
     with pytest.raises(pytest.fail.Exception, match="checked"):
         model.predict_proba(x * np.nan)
+
+
+def test_version_that_cannot_be_staged_is_not_registered(
+    registry: Registry, versions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full after MLflow has stored the model; the next training works again."""
+    before = registry.versions()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.set_registered_model_alias", full)
+        with pytest.raises(ModelUnavailableError, match="No space left on device"):
+            registry.register(training(3))
+    assert registry.versions() == before
+    assert registry.register(training(3)).version not in versions

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -15,7 +17,7 @@ from features.errors import InvalidInputError, TouchlineError
 from orchestration.definitions import build
 from orchestration.local import dagster_client
 from orchestration.local.cli import main
-from orchestration.local.dagster_client import RUN_CONFIG_STEPS, launch, run_config
+from orchestration.local.dagster_client import RUN_CONFIG_STEPS, field_names, launch, run_config
 from orchestration.local.preflight import single_instance_lock, write_run_settings
 from orchestration.settings import PipelineSettings
 from tests.support.dagster_daemon import daemon, pages
@@ -45,7 +47,10 @@ class Dagster:
         self, *launches: dict[str, Any], status: str = "SUCCESS", events: Any = (), partitions: Any = ()
     ) -> None:
         self.launches, self.status, self.events = list(launches), status, [list(events)]
+        self.earlier_statuses: list[str | None] = []
+        self.in_progress: list[dict[str, str]] = []
         self.partitions = list(partitions)
+        self.errors: list[dict[str, str]] = []
         self.launched: list[dict[str, Any]] = []
 
     def post(self, address: str, json: dict[str, Any], timeout: float) -> httpx.Response:
@@ -55,10 +60,15 @@ class Dagster:
             self.launched.append(json["variables"]["params"])
             data = {"launchRun": self.launches.pop(0)}
         elif "runOrError" in json["query"]:
-            data = {"runOrError": {"status": self.status}}
+            status = self.earlier_statuses.pop(0) if self.earlier_statuses else self.status
+            data = {"runOrError": {"status": status}}
+        elif "runsOrError" in json["query"]:
+            data = {"runsOrError": {"results": self.in_progress}}
         elif "logsForRun" in json["query"]:
             events = self.events.pop(0) if len(self.events) > 1 else self.events[0]
             data = {"logsForRun": {"cursor": "1", "hasMore": False, "events": events}}
+        elif "isPipelineConfigValid" in json["query"]:
+            data = {"isPipelineConfigValid": {"errors": self.errors}}
         elif "pipelineOrError" in json["query"]:
             data = {"pipelineOrError": {"partitionKeysOrError": {"partitionKeys": self.partitions}}}
         else:
@@ -131,6 +141,50 @@ def test_partitioned_job_needs_a_partition(printed_by) -> None:
         assert dagster.launched == []
 
 
+@pytest.mark.parametrize(
+    ("job", "fields"),
+    [
+        ("train_model", {"blend", "include_running_season", "reason", "recipe", "regularisation"}),
+        ("refresh_matches", {"accept_lost_results"}),
+        ("approve_promotion", {"version", "name", "reason", "evidence"}),
+    ],
+)
+def test_unknown_field_is_answered_with_the_fields(printed_by, tmp_path: Path, job: str, fields: set[str]) -> None:
+    """The names are read from Dagster's own message, which has the whole schema."""
+    settings = PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
+    config = run_config(job, ["regularization=1"])
+    with pytest.raises(dg.DagsterInvalidConfigError) as refused:
+        dg.validate_run_config(build(settings).resolve_job_def(job), config)
+    errors = [{"message": error.message} for error in refused.value.errors]
+    dagster = Dagster({"__typename": "RunConfigValidationInvalid", "errors": errors})
+    with pytest.raises(InvalidInputError) as failure:
+        printed_by(dagster, job, "regularization=1")
+    listed = str(failure.value).partition("The fields are ")[2].partition(".")[0]
+    assert set(listed.split(", ")) == fields
+    dagster.errors = errors
+    assert set(field_names(job, "http://dagster.example")) == fields
+
+
+@pytest.mark.parametrize("day", ["2026-03-10", "2026-03-15"])
+def test_day_inside_a_week_is_answered_with_its_monday(printed_by, day: str) -> None:
+    dagster = Dagster(partitions=[f"2026-03-{day:02}" for day in range(2, 31, 7)])
+    with pytest.raises(InvalidInputError, match=f"the week of {day} is --partition 2026-03-09"):
+        printed_by(dagster, "publish_forecasts", partition=day)
+    assert dagster.launched == []
+
+
+def test_long_wait_is_reported_twice_a_minute(printed_by, monkeypatch) -> None:
+    """Behind a queue, minutes of silence look like a hang."""
+    seconds = iter(range(0, 100_000, 5))
+    clock = SimpleNamespace(monotonic=lambda: float(next(seconds)), sleep=lambda _: None)
+    monkeypatch.setattr(dagster_client, "time", clock)
+    dagster = Dagster(STARTED)
+    dagster.earlier_statuses = ["QUEUED"] * 60
+    waits = [int(line.rpartition("(")[2].split()[0]) for line in printed_by(dagster) if "waits in" in line]
+    assert waits[-1] > 240
+    assert max(later - earlier for earlier, later in itertools.pairwise(waits)) <= 35
+
+
 def test_restart_of_the_code_server_is_waited_for(printed_by, monkeypatch) -> None:
     """After the machine has slept, the launch is refused or the run fails before its first step."""
     gone = {"__typename": "PythonError", "message": GONE}
@@ -153,6 +207,39 @@ def test_restart_of_the_code_server_is_waited_for(printed_by, monkeypatch) -> No
     )
     dagster.events.append([FAILED])
     with pytest.raises(TouchlineError, match="version 9 is not the candidate"):
+        printed_by(dagster)
+
+
+@pytest.mark.parametrize(
+    ("status", "in_progress", "expected"),
+    [
+        (
+            "QUEUED",
+            [],
+            "waits in Dagster's queue, and nothing runs before it: is Dagster's daemon alive?",
+        ),
+        ("QUEUED", ["train_model"], "waits in Dagster's queue behind train_model (started)"),
+        ("STARTING", [], "is starting"),
+        ("STARTED", ["train_model"], "is still running"),
+    ],
+)
+def test_launch_says_what_it_waits_for(
+    printed_by, monkeypatch, status: str, in_progress: list[str], expected: str
+) -> None:
+    """It says for how long, too."""
+    monkeypatch.setattr(dagster_client, "FIRST_REPORT_SECONDS", 0)
+    dagster = Dagster(STARTED)
+    dagster.earlier_statuses = [status]
+    dagster.in_progress = [{"runId": job, "jobName": job, "status": "STARTED"} for job in in_progress]
+    _, waiting, _ = printed_by(dagster)
+    assert waiting == f"approve_promotion {expected} (0 s); Ctrl-C stops waiting, not the run"
+
+
+def test_run_that_was_deleted_is_not_waited_for(printed_by) -> None:
+    """Dagster does not know its status any more."""
+    dagster = Dagster(STARTED)
+    dagster.earlier_statuses = [None]
+    with pytest.raises(TouchlineError, match="no longer knows the run of approve_promotion"):
         printed_by(dagster)
 
 
@@ -230,7 +317,9 @@ def test_launch_on_a_real_dagster(
         write_run_settings(home, {"TOUCHLINE_DAGSTER_PORT": str(port)})
         assert main(["launch", "evaluate_candidate"]) == 0
         assert "evaluate_candidate succeeded after" in capsys.readouterr().out
-        assert main(["launch", "approve_promotion", "version=9", "name=Ada", "reason=good"]) == 1
+        assert main(["launch", "train_model", "--fields"]) == 0
+        assert "regularisation=…" in capsys.readouterr().out
+        assert main(["launch", "approve_promotion", "version=9", "name=Ada", "reason=good", "evidence=0123"]) == 1
     failed = capsys.readouterr().out.splitlines()[-1]
     reason = "version 9 is not the candidate; the candidate is 2"
     assert failed.startswith(f"touchline: approve_promotion failed: {reason}; see ")

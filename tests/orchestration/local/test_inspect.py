@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ def test_the_report_goes_out_and_the_progress_beside_it(environment, capsys) -> 
     assert main(["inspect", "eng-premier-league", "eng-championship"]) == 1, "one of them cannot be loaded"
     captured = capsys.readouterr()
     assert captured.out.startswith("source: football_data, as of 2026-03-13 00:00 UTC\n\neng-premier-league\n")
-    assert "\n  1 matches from 1 files, 2 rows; 1 rejected" in captured.out
+    assert "\n  1 matches from 1 files; 2 rows: 1 accepted, 1 rejected, 0 skipped" in captured.out
     assert "rejected: mmz4281/2526/E0.csv row 3: club 'Arsenl'" in captured.out
     assert "eng-championship\n  cannot be loaded" in captured.out
     assert f"fetching {environment.url}/mmz4281/2526/E0.csv" in captured.err
@@ -47,3 +49,11 @@ def test_a_source_that_nobody_knows_is_one_sentence(environment, capsys, monkeyp
     monkeypatch.setenv("TOUCHLINE_SOURCE", "teletext")
     assert main(["inspect"]) == 1
     assert capsys.readouterr().out.startswith("touchline: unknown source 'teletext'")
+
+
+def test_a_report_needs_no_library_of_models_or_runs() -> None:
+    """Their imports would take longer than the report of some thousand rows."""
+    heavy = "{'dagster', 'mlflow', 'numba', 'scipy', 'sklearn'}"
+    code = f"import sys, orchestration.local.inspection; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "[]\n"

@@ -24,7 +24,7 @@ from monitoring.settlement import SCHEMA as SETTLED
 from orchestration._dagster_internals import RUN_LOCATION
 from orchestration.local.pipeline import Pipeline
 from orchestration.steps import lake_tables
-from orchestration.steps.training import IDENTITY, Recipe, content_hash, train
+from orchestration.steps.training import IDENTITY, TrainingOptions, content_hash, train
 from tests.support.installation import copy_of
 from tests.support.mlflow_runs import run_metrics, training_rows
 
@@ -82,7 +82,7 @@ def test_first_good_version_is_in_production_with_a_reason(installed) -> None:
 def test_registered_model_can_be_reproduced_from_its_tags(installed) -> None:
     version = installed.registry.by_alias(PRODUCTION)
     tables = lake_tables.matches(installed.lake), lake_tables.features(installed.lake)
-    recipe = Recipe(**json.loads(version.tags["recipe"]))
+    recipe = TrainingOptions(**json.loads(version.tags["recipe"]))
     again = train(*tables, recipe, datetime.fromisoformat(version.tags["trained_as_of"]), "lake")
     assert {name: again.tags[name] for name in IDENTITY} == {name: version.tags[name] for name in IDENTITY}
     x = again.dataset[list(recipe.features)].to_numpy(float)
@@ -93,7 +93,7 @@ def test_registered_model_can_be_reproduced_from_its_tags(installed) -> None:
 def test_version_can_be_refitted_without_the_lake(installed) -> None:
     """The lake's tables are overwritten every day, but the registry keeps the rows that a model learnt from."""
     version = installed.registry.by_alias(PRODUCTION)
-    recipe, dataset = Recipe(**json.loads(version.tags["recipe"])), training_rows(installed.registry, version)
+    recipe, dataset = TrainingOptions(**json.loads(version.tags["recipe"])), training_rows(installed.registry, version)
     assert content_hash(dataset.drop(columns="season")) == version.tags["data_digest"]
     x = dataset[list(recipe.features)].to_numpy(float)
     registered = installed.registry.load(version).predict_proba(x)
@@ -123,7 +123,7 @@ def test_the_runs_are_seen_in_the_dagster_ui(installed) -> None:
         weeks = instance.get_materialized_partitions(dg.AssetKey("forecasts"))
         assert {"2025-08-11", "2026-03-09", "2026-04-06"} <= weeks
         metadata = instance.get_latest_materialization_event(dg.AssetKey("forecasts")).asset_materialization.metadata
-        assert {"dagster/row_count", "dagster/column_schema", "sample"} <= set(metadata)
+        assert {"dagster/partition_row_count", "dagster/column_schema", "sample"} <= set(metadata)
 
 
 def test_match_that_cannot_be_scored_does_not_rerun_settlement(installed, tmp_path) -> None:

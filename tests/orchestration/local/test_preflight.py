@@ -5,22 +5,72 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from features.io.store import Lake
+from orchestration.dagster_instance_settings import InstanceSettings
+from orchestration.local.instance import prepare_instance
 from orchestration.local.preflight import (
     LOCK,
     CannotStartError,
     check_answers,
     check_disk,
+    check_host,
     check_ports,
     read_run_settings,
+    secure_home,
     single_instance_lock,
     write_run_settings,
 )
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """What the test sets ends with it."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("umask")
+def test_home_is_for_its_owner_only(tmp_path: Path) -> None:
+    """So are an existing home and whatever this process and its children write."""
+    new, old = tmp_path / "new" / "home", tmp_path / "old"
+    old.mkdir(mode=0o755)
+    for home in (new, old):
+        secure_home(home, None)
+        assert mode(home) == 0o700
+    subprocess.run(["touch", str(new / "mlflow.db")], check=True)
+    Lake(str(new / "lake")).write_bytes("reports/x.json", b"{}")
+    assert [mode(new / "mlflow.db"), mode(new / "lake/reports/x.json"), mode(new / "lake")] == [0o600, 0o600, 0o700]
+
+
+@pytest.mark.usefixtures("umask")
+def test_lake_elsewhere_stays_readable_for_others(tmp_path: Path) -> None:
+    """Another user's API may read it."""
+    secure_home(tmp_path / "home", str(tmp_path / "lake"))
+    Lake(str(tmp_path / "lake")).write_bytes("reports/x.json", b"{}")
+    assert mode(tmp_path / "home") == 0o700
+    assert mode(tmp_path / "lake/reports/x.json") == 0o644
+
+
+@pytest.mark.usefixtures("umask")
+def test_shared_folder_keeps_its_permissions(tmp_path: Path) -> None:
+    """A home such as /tmp belongs to everybody."""
+    tmp_path.chmod(0o1777)
+    secure_home(tmp_path, None)
+    assert mode(tmp_path) == 0o1777
 
 
 def test_a_taken_port_is_named_with_its_setting() -> None:
@@ -35,6 +85,13 @@ def test_a_taken_port_is_named_with_its_setting() -> None:
 def test_two_services_on_one_port_are_refused() -> None:
     with pytest.raises(CannotStartError, match="TOUCHLINE_B and TOUCHLINE_A are both 16001"):
         check_ports({"TOUCHLINE_A": 16001, "TOUCHLINE_B": 16001})
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "no.such.host.invalid"])
+def test_address_of_another_machine_is_refused(host: str) -> None:
+    check_host("TOUCHLINE_UI_HOST", "127.0.0.1")
+    with pytest.raises(CannotStartError, match=f"TOUCHLINE_UI_HOST is '{host}', which is no address of this machine"):
+        check_host("TOUCHLINE_UI_HOST", host)
 
 
 def test_external_service_that_does_not_answer_is_named() -> None:
@@ -168,3 +225,21 @@ def test_invalid_pipeline_setting_is_one_sentence(
     assert main() == 2
     errors = capsys.readouterr().err
     assert errors == "setting TOUCHLINE_FEATURES='odds': expected goals, shots, goals+odds or shots+odds\n"
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b"])
+def test_a_home_that_no_address_can_name_is_refused(tmp_path: Path, name: str) -> None:
+    """Nothing is created there."""
+    with pytest.raises(CannotStartError, match="set TOUCHLINE_HOME to another folder"):
+        check_disk(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["two words", "a#b", "100%", "a:b", "Süd"])
+def test_a_home_may_have_other_reserved_characters(tmp_path: Path, name: str) -> None:
+    check_disk(tmp_path / name)
+    (home := tmp_path / name / "dagster").mkdir()
+    prepare_instance(InstanceSettings(home=tmp_path / name))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert instance.get_runs() == []
+    assert [path.name for path in tmp_path.iterdir()] == [name]

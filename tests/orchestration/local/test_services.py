@@ -39,7 +39,28 @@ def test_everything_is_embedded_by_default(tmp_path: Path) -> None:
     assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == f"{tmp_path}/mlflow/artifacts"
     prepare(settings)
     assert (tmp_path / "lake").is_dir()
-    assert "storage" not in yaml.safe_load((tmp_path / "dagster" / "dagster.yaml").read_text())
+    dagster = yaml.safe_load((tmp_path / "dagster" / "dagster.yaml").read_text())
+    assert dagster["storage"]["custom"]["config"] == {"base_dir": f"{tmp_path}/dagster"}
+
+
+@pytest.mark.parametrize(
+    ("host", "own_address", "is_open"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8600", False),
+        ("::1", "http://[::1]:8600", False),
+        ("0.0.0.0", "http://127.0.0.1:8600", True),
+        ("::", "http://[::1]:8600", True),
+    ],
+)
+def test_viewer_listens_where_the_setting_says(tmp_path: Path, host: str, own_address: str, is_open: bool) -> None:
+    """A phone reaches the viewer on an address of the network, which is printed."""
+    settings = LocalSettings(home=tmp_path, ui_host=host, ui_port=8600)
+    assert settings.addresses["Matches (UI)"][0] == own_address
+    assert child_environment(settings)["TOUCHLINE_UI_HOST"] == host
+    assert '--server.address "$TOUCHLINE_UI_HOST"' in services_of(settings)["ui"]
+    in_network = settings.ui_address_in_network
+    assert (in_network is not None) is is_open
+    assert in_network is None or in_network.endswith(":8600")
 
 
 def test_external_services_replace_embedded_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,4 +106,21 @@ def test_dagster_storage_follows_the_settings(tmp_path: Path, monkeypatch: pytes
     ):
         prepare(settings)
         config, _ = dagster_instance_config(str(tmp_path / "dagster"))
-        assert ("storage" in config) is outside
+        assert list(config["storage"]) == ["postgres" if outside else "custom"]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_allowed"),
+    [
+        ("127.0.0.1:5000", True),
+        ("localhost:5001", True),
+        ("10.evil.example", False),
+        ("192.168.evil.example:5000", False),
+    ],
+)
+def test_local_mlflow_answers_to_this_machine_alone(tmp_path: Path, host: str, is_allowed: bool) -> None:
+    """A name of another site that points here is refused; MLflow's own default takes every name that begins with 10."""
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    environment = child_environment(LocalSettings(home=tmp_path))
+    assert is_allowed_host_header(environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(","), host) is is_allowed

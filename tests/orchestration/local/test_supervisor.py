@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from orchestration.local import leftovers
+from orchestration.local.health import HealthMonitor
 from orchestration.local.supervisor import Supervisor, parse_procfile
 
 pytestmark = pytest.mark.medium
@@ -21,8 +25,9 @@ STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
 """A service that ignores the request to stop."""
 
 
-def supervisor(folder: Path, services: dict[str, str], grace_seconds: float = 10) -> Supervisor:
-    return Supervisor(services, dict(os.environ), folder, folder / "logs", grace_seconds)
+def supervisor(folder: Path, services: dict[str, str], grace_seconds: float = 10, **options: Any) -> Supervisor:
+    options = {"backoff_seconds": 0.01, **options}
+    return Supervisor(services, dict(os.environ), folder, folder / "logs", grace_seconds, **options)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -45,7 +50,16 @@ def run(services: Supervisor, when: Callable[[], object] = lambda: True) -> None
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    """Processes below this one, without the guard, which ends with the supervisor."""
+    return [child for child in psutil.Process().children(recursive=True) if "leftovers.py" not in command(child)]
+
+
+def command(process: psutil.Process) -> str:
+    """The command line; empty for a process that ends."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def test_procfile_of_the_repository_is_read(repository: Path) -> None:
@@ -70,12 +84,105 @@ def test_tail_is_the_last_lines(tmp_path: Path) -> None:
     assert services.tail("long").splitlines() == [f"    {number}" for number in range(89, 101)]
 
 
-def test_end_of_one_service_ends_all(tmp_path: Path) -> None:
-    services = supervisor(tmp_path, {"long": "exec sleep 60", "short": "exit 3"})
+def test_service_that_ends_again_and_again_ends_all(tmp_path: Path) -> None:
+    """It is started six times: once, and five times again."""
+    restarts: list[tuple[str, str]] = []
+    services = supervisor(
+        tmp_path,
+        {"long": "exec sleep 60", "short": "echo started; exit 3"},
+        on_restart=lambda *restart: restarts.append(restart),
+    )
     exited = services.run(lambda: None, lambda: None)
     assert exited is not None
     assert (exited.name, exited.exit_code) == ("short", 3)
+    assert restarts == [("short", "it stopped by itself (exit code 3)")] * 5
+    assert (tmp_path / "logs" / "short.log").read_text().splitlines() == ["started"] * 6
     assert children() == []
+
+
+def test_killed_service_is_started_again(tmp_path: Path) -> None:
+    """All others go on, and what the dead one left is ended, since it would keep the port."""
+    services = supervisor(tmp_path, {"other": "exec sleep 60", "broken": "sleep 61 & echo ready; wait"})
+
+    def sleepers() -> list[psutil.Process]:
+        return [process for process in children() if command(process) == "sleep 61"]
+
+    def kill_and_wait() -> None:
+        until(lambda: "ready" in services.tail("broken") and sleepers())
+        (first,) = sleepers()
+        parent = first.parent()
+        assert parent is not None
+        parent.kill()
+        until(lambda: sleepers() and first not in sleepers() and services.tail("broken").count("ready") == 2)
+        services.stop()
+
+    with services.stopped_by_signals():
+        assert services.run(threading.Thread(target=kill_and_wait).start, lambda: None) is None
+    assert (tmp_path / "logs" / "broken.log").read_text() == "ready\n" * 2
+    assert (tmp_path / "logs" / "system.log").read_text().count("other started") == 1
+
+
+def test_service_that_does_not_answer_is_started_again(tmp_path: Path) -> None:
+    """Its process is alive, but the child that does the work is gone."""
+    starts, restarts, answered = tmp_path / "starts", list[tuple[str, str]](), list[bool]()
+
+    def check() -> str | None:
+        answered.append(True)
+        return None if len(answered) == 1 else "it does not answer"
+
+    services = supervisor(
+        tmp_path,
+        {"deaf": f"echo >> {starts}; exec sleep 60"},
+        health=HealthMonitor({"deaf": check}, check_seconds=0.01, unhealthy_seconds=0.1),
+        on_restart=lambda *restart: restarts.append(restart),
+    )
+    run(services, lambda: starts.exists() and len(starts.read_text()) >= 2)
+    assert restarts[0] == ("deaf", "it does not answer")
+
+
+KILLED_SUPERVISOR = """
+import os, sys
+from pathlib import Path
+from orchestration.local.supervisor import Supervisor
+
+folder = Path(sys.argv[1])
+services = {"group": "sleep 71 & sleep 72 & wait", "other": "setsid sleep 73 & exec sleep 74"}
+run = Supervisor(services, dict(os.environ), folder, folder / "logs", 5)
+run.run(lambda: print("started", flush=True), lambda: None)
+"""
+
+
+@pytest.mark.parametrize("survivor", ["guard", "down"])
+def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, repository: Path, survivor: str) -> None:
+    """The guard ends every process of the run; if it was killed too, the next start or `touchline down` does."""
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_SUPERVISOR, str(tmp_path)], stdout=subprocess.PIPE, env=environment
+    ) as killed:
+        assert killed.stdout is not None
+        killed.stdout.readline()
+        until(lambda: len(leftovers.processes_of(tmp_path)) >= 5)
+        guards = [child for child in psutil.Process(killed.pid).children() if "leftovers.py" in command(child)]
+        assert len(guards) == 1
+        if survivor == "down":
+            guards[0].kill()
+        killed.kill()
+    if survivor == "down":
+        assert len(leftovers.end(leftovers.processes_of(tmp_path), 5)) >= 5
+    until(lambda: not leftovers.processes_of(tmp_path))
+
+
+def test_earlier_logs_are_kept(tmp_path: Path) -> None:
+    """The log of a run that failed is not emptied by the next start; three are kept."""
+    for number in range(5):
+        run(supervisor(tmp_path, {"first": f"echo {number}; exec sleep 60"}), lambda: tail(tmp_path))
+    logs = [tmp_path / "logs" / f"first.log{end}" for end in ("", ".1", ".2", ".3")]
+    assert [log.read_text() for log in logs] == ["4\n", "3\n", "2\n", "1\n"]
+    assert not (tmp_path / "logs" / "first.log.4").exists()
+
+
+def tail(folder: Path) -> str:
+    return (folder / "logs" / "first.log").read_text()
 
 
 def test_whole_process_group_is_stopped(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from features.errors import PromotionBlockedError
-from features.io import report_files
-from features.io.registry import PREVIOUS, PRODUCTION, STAGING, ModelVersion, Registry
+from features.errors import ModelUnavailableError, PromotionBlockedError
+from features.io import promotion_log, report_files
+from features.io.registry import PREVIOUS, PRODUCTION, STAGING, LoadedModel, ModelVersion, Registry
 from features.io.store import Lake
 from monitoring.conditions import Approval, Policy
 from monitoring.gate import GateDecision
@@ -34,6 +34,12 @@ class FakeRegistry(Registry):
         self.tags: dict[int, dict[str, str]] = {1: {}, 2: {}, 3: {}}
         self.aliases: dict[str, int] = {STAGING: staged}
         self.changes_left = 10**6
+        self.damaged: set[int] = set()
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        if version.version in self.damaged:
+            raise ModelUnavailableError(f"version {version.version} was not loaded: its artefact is damaged")
+        return LoadedModel(version, None, ())
 
     def _change(self) -> None:
         if self.changes_left == 0:
@@ -101,7 +107,7 @@ def lake(tmp_path: Path, registry: FakeRegistry) -> Lake:
 
 
 def versions(lake: Lake) -> list[tuple[str, int, int | None]]:
-    return [(entry["action"], entry["version"], entry["replaced"]) for entry in aliases.history(lake)]
+    return [(entry["action"], entry["version"], entry["replaced"]) for entry in promotion_log.history(lake)]
 
 
 @pytest.mark.parametrize("changes", range(9))
@@ -126,7 +132,7 @@ def test_interrupted_promotion_is_completed_by_the_next_run(registry: FakeRegist
     assert versions(lake) == [("promote", 1, None), ("promote", 2, 1)]
     assert not aliases.has_incomplete_promotion(registry, lake)
     aliases.complete_promotion(registry, lake)
-    assert len(aliases.history(lake)) == 2, "no change is recorded twice"
+    assert len(promotion_log.history(lake)) == 2, "no change is recorded twice"
 
 
 @pytest.mark.parametrize("changes", range(13))
@@ -173,9 +179,9 @@ def test_history_shows_who_promoted_what_when_and_why(registry: FakeRegistry, la
 
 def test_who_comes_second_to_promote_a_version_finds_it_done(registry: FakeRegistry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
-    before = aliases.history(lake)
+    before = promotion_log.history(lake)
     aliases.promote(registry, lake, judged(2, 1))
-    assert aliases.history(lake) == before
+    assert promotion_log.history(lake) == before
     with pytest.raises(PromotionBlockedError, match="aliases moved"):
         aliases.promote(registry, lake, judged(3, 1))
 
@@ -200,18 +206,53 @@ def test_approval_of_other_evidence_is_not_the_reason(registry: FakeRegistry, la
 
 def test_damaged_history_is_rebuilt_from_the_versions(registry: FakeRegistry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
-    before = aliases.history(lake)
+    before = promotion_log.history(lake)
     lake.write_bytes(report_files.PROMOTIONS, b"{")
     assert aliases.has_incomplete_promotion(registry, lake)
     aliases.complete_promotion(registry, lake)
-    assert aliases.history(lake) == before
+    assert promotion_log.history(lake) == before
 
 
 def test_alias_moved_by_hand_adds_no_history(registry: FakeRegistry, lake: Lake) -> None:
     aliases.promote(registry, lake, judged(2, 1))
     registry.aliases[PRODUCTION] = 1
     aliases.complete_promotion(registry, lake)
-    assert len(aliases.history(lake)) == 2
+    assert len(promotion_log.history(lake)) == 2
     registry.aliases[PRODUCTION] = 3
     aliases.complete_promotion(registry, lake)
-    assert len(aliases.history(lake)) == 2
+    assert len(promotion_log.history(lake)) == 2
+
+
+def test_rollback_ends_a_move_by_hand(registry: FakeRegistry, lake: Lake) -> None:
+    """The version of the last decision returns, although no alias `previous` points to it."""
+    registry.aliases[PRODUCTION] = 3
+    seen = production_metadata(registry, lake)
+    assert seen["version"].value == "3"
+    assert "version 3 is in production without a decision" in seen["because"].value
+    assert aliases.rollback(registry, lake, "Ada", "moved by mistake", NOW) == 1
+    assert (registry.aliases[PRODUCTION], versions(lake)[-1]) == (1, ("rollback", 1, 3))
+    assert registry.tags[3]["rolled_back_by"] == "Ada"
+
+
+def test_rollback_after_a_move_by_hand_keeps_previous(registry: FakeRegistry, lake: Lake) -> None:
+    aliases.promote(registry, lake, judged(2, 1))
+    registry.aliases[PRODUCTION] = 3
+    assert aliases.rollback(registry, lake, "Ada", "moved by mistake", NOW) == 2
+    assert registry.aliases == {STAGING: 2, PRODUCTION: 2, PREVIOUS: 1}
+    assert aliases.rollback(registry, lake, "Ada", "odd draws", NOW) == 1
+
+
+def test_rollback_replaces_a_version_that_was_deleted(registry: FakeRegistry, lake: Lake) -> None:
+    """MLflow removes the aliases of a version that it deletes."""
+    aliases.promote(registry, lake, judged(2, 1))
+    del registry.tags[2], registry.aliases[PRODUCTION], registry.aliases[STAGING], registry.aliases[PREVIOUS]
+    assert aliases.rollback(registry, lake, "Ada", "deleted by mistake", NOW) == 1
+    assert versions(lake)[-1] == ("rollback", 1, None)
+
+
+def test_rollback_to_a_version_that_cannot_be_loaded_is_refused(registry: FakeRegistry, lake: Lake) -> None:
+    aliases.promote(registry, lake, judged(2, 1))
+    registry.damaged = {1}
+    with pytest.raises(PromotionBlockedError, match="version 1 was not loaded: its artefact is damaged; delete"):
+        aliases.rollback(registry, lake, "Ada", "odd draws", NOW)
+    assert registry.aliases[PRODUCTION] == 2

@@ -12,13 +12,15 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from features.io import promotion_log, report_files
 from features.io.registry import PREVIOUS, PRODUCTION, STAGING
 from monitoring.conditions import Policy
 from monitoring.settlement import SCHEMA as SETTLED
 from orchestration.definitions import build
 from orchestration.partitions import RANGE_END, RANGE_START
-from orchestration.promotion import aliases
+from orchestration.promotion.production_report import rollback_evidence
 from orchestration.sensors import promotion_sensor
+from orchestration.steps import lake_tables
 
 pytestmark = pytest.mark.timeout(900)  # the first test sets up a whole installation
 
@@ -56,9 +58,10 @@ class Life:
                 run_config=config or {}, instance=instance, raise_on_error=False, **options
             )
 
-    def stage(self, regularisation: float) -> int:
+    def stage(self, regularisation: float | None = None, recipe: str = "") -> int:
         """Train a candidate and return its version."""
-        config = {"ops": {"outcome_model": {"config": {"regularisation": regularisation, "reason": "test"}}}}
+        how = {"recipe": recipe} if regularisation is None else {"regularisation": regularisation}
+        config = {"ops": {"outcome_model": {"config": {**how, "reason": "test"}}}}
         assert self.run("train_model", config).success
         return self.home.registry.by_alias(STAGING).version
 
@@ -73,7 +76,18 @@ class Life:
         return [condition["name"] for condition in document["conditions"] if not condition["open"]], document
 
     def decide(self, job: str, op: str, **form: Any) -> Any:
-        return self.run(job, {"ops": {op: {"config": form}}})
+        """Run a decision with the evidence that Dagster shows, unless the form has its own."""
+        return self.run(job, {"ops": {op: {"config": {"evidence": self.evidence(job, form.get("week")), **form}}}})
+
+    def evidence(self, job: str, week: str | None) -> str:
+        """What a decision must quote."""
+        if job == "rollback_production":
+            return rollback_evidence(self.home.registry, self.home.lake)
+        if week is None:
+            return str(self.home.lake.read_json(report_files.PROMOTION_GATE)["evidence"])
+        return str(
+            (lake_tables.read_report(self.home.lake, report_files.drift_summary_path(week)) or {}).get("digest", "-")
+        )
 
     def tick(self, policy: Policy = Policy.MANUAL) -> dg.RunRequest | dg.SkipReason:
         settings = self.home.settings.model_copy(update={"promotion_policy": policy})
@@ -157,7 +171,7 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     tags = life.home.registry.by_alias(PRODUCTION).tags
     assert (tags["promoted_by"], tags["promoted_because"]) == ("Ada", "as good, newer")
     assert tags["promoted_evidence"] == verdict["evidence"]
-    assert [entry["version"] for entry in aliases.history(life.home.lake)] == [1, 2]
+    assert [entry["version"] for entry in promotion_log.history(life.home.lake)] == [1, 2]
     assert isinstance(life.tick(), dg.SkipReason)
 
     # A worse successor is refused, even where nobody needs to approve.
@@ -195,15 +209,36 @@ def test_the_whole_life_of_a_model(life: Life) -> None:
     assert isinstance(life.tick(Policy.AUTO), dg.SkipReason)
     assert life.run("promote_model", policy=Policy.AUTO).success
     assert life.bearer(PRODUCTION) == 2
-    assert [entry["action"] for entry in aliases.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
+    assert [entry["action"] for entry in promotion_log.history(life.home.lake)] == ["promote"] * 3 + ["rollback"]
 
     # The same training by hand, with a reason, stages it again; its shadow forecasts are still there.
     assert "version 4 was rolled back by Ada" in life.judge()[1]["conditions"][0]["why"]
     assert life.stage(BETTER) == 4
     assert life.judge()[0] == ["approved"]
+
+    # A second rollback goes back to the decision before; the version that was rolled back does not return.
+    assert life.decide("rollback_production", "restore_previous", name="Ada", reason="again").success
+    assert life.bearer(PRODUCTION) == 1
     assert "no previous version" in failure(
-        life.decide("rollback_production", "restore_previous", name="Ada", reason="again")
+        life.decide("rollback_production", "restore_previous", name="Ada", reason="once more")
     )
+
+
+@pytest.mark.slow
+def test_recipe_is_trained_shadowed_and_judged_like_our_model(life: Life) -> None:
+    """It has settled shadow forecasts, and the gate compares it with production on the same matches."""
+    version = life.home.registry.version(life.stage(recipe="dixon_coles"))
+    assert version.tags["model_recipe"] == "dixon_coles"
+    assert life.home.registry.load(version).features == ("log_home_goals", "log_away_goals")
+    life.shadow()
+    shut, verdict = life.judge()
+    assert verdict["candidate"] == version.version
+    assert "approved" in shut
+    assert "enough_matches" not in shut
+    compared = next(
+        condition for condition in verdict["conditions"] if condition["name"] == "not_worse_than_production"
+    )
+    assert float(compared["value"].split()[0]) != 0
 
 
 def test_match_in_two_settled_weeks_is_not_scored_twice(life: Life) -> None:

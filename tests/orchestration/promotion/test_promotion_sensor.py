@@ -13,6 +13,7 @@ from features.io.registry import PRODUCTION, STAGING, ModelVersion
 from features.io.store import Lake
 from monitoring.conditions import Policy
 from orchestration import sensors
+from orchestration.promotion.production_report import undecided_production
 from orchestration.settings import PipelineSettings
 
 NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
@@ -21,8 +22,11 @@ NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 class Staged:
     """A registry whose only version is staged."""
 
-    def by_alias(self, alias: str) -> ModelVersion | None:
+    def by_alias(self, alias: str, /) -> ModelVersion | None:
         return ModelVersion(2, "run", NOW, aliases=(STAGING,)) if alias == STAGING else None
+
+    def versions(self) -> list[ModelVersion]:
+        return [ModelVersion(2, "run", NOW, aliases=(STAGING,))]
 
 
 def tick(settings: PipelineSettings, instance: dg.DagsterInstance) -> Any:
@@ -57,6 +61,26 @@ def test_change_interrupted_after_the_alias_is_completed(tmp_path, monkeypatch) 
         assert tick(settings, instance).tags == {sensors.REQUEST_TAG: "finish the change to version 3"}
         entry = {"action": "promote", "version": 3, "at": NOW.isoformat()}
         Lake(settings.lake_root).write_json(report_files.PROMOTIONS, {"promotions": [entry]})
+        assert tick(settings, instance).skip_message == "no version is staged"
+
+
+def test_move_by_hand_is_reported_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run publishes the gate report, and the report then agrees with the registry."""
+    moved = ModelVersion(7, "run", NOW, aliases=(PRODUCTION,))
+    monkeypatch.setattr(Staged, "by_alias", lambda _, alias: moved if alias == PRODUCTION else None)
+    settings = PipelineSettings(home=tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
+    lake = Lake(settings.lake_root)
+    report: dict[str, Any] = {"candidate": None, "production": 3, "conditions": []}
+    lake.write_json(report_files.PROMOTION_GATE, report)
+    entry = {"action": "promote", "version": 3, "at": NOW.isoformat(), "by": "Ada", "reason": "better"}
+    lake.write_json(report_files.PROMOTIONS, {"promotions": [entry]})
+    with dg.DagsterInstance.ephemeral() as instance:
+        purpose = tick(settings, instance).tags[sensors.REQUEST_TAG]
+        assert purpose == "report version 7 in production, without a decision"
+        sentence = undecided_production(Staged(), lake)
+        assert sentence is not None
+        assert "version 7" in sentence
+        lake.write_json(report_files.PROMOTION_GATE, {**report, "undecided_production": sentence})
         assert tick(settings, instance).skip_message == "no version is staged"
 
 

@@ -21,7 +21,7 @@ from features.rating_history import compute_ratings
 from orchestration.assets.outcome_model import outcome_model
 from orchestration.assets.promotion_gate import promotion_gate
 from orchestration.settings import PipelineSettings
-from orchestration.steps.training import IDENTITY, Recipe, train
+from orchestration.steps.training import IDENTITY, TrainingOptions, train
 
 pytestmark = pytest.mark.medium
 
@@ -76,7 +76,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
 def identity(settings: PipelineSettings) -> dict[str, str]:
     """The tags that identify the version that a training in that home produces."""
     lake = Lake(settings.lake_root)
-    recipe = Recipe(settings.seed, settings.evaluation_first_season, features=FEATURE_GROUPS[settings.features])
+    recipe = TrainingOptions(
+        settings.seed, settings.evaluation_first_season, features=FEATURE_GROUPS[settings.features]
+    )
     matches = lake.read_table("matches", COMPETITION, schema=SCHEMA)
     training = train(matches, lake.read_table("match_features", COMPETITION), recipe, NOW, "lake")
     return {name: training.tags[name] for name in IDENTITY}

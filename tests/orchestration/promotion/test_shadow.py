@@ -45,7 +45,9 @@ def week_passes(home: Any) -> None:
 def judged(home: Any) -> dict[str, dict[str, Any]]:
     run(home, "settle_forecasts", tags={RANGE_START: FIRST_WEEK, RANGE_END: weeks.get_last_partition_key()})
     run(home, "report_drift", partition_key=week_of(home.settings.as_of - timedelta(weeks=1)))
-    form = {"week": week_of(home.settings.as_of - timedelta(weeks=1)), "name": "Ada", "note": "looked at"}
+    week = week_of(home.settings.as_of - timedelta(weeks=1))
+    digest = report_files.drift_summary(home.lake, week)["digest"]
+    form = {"week": week, "name": "Ada", "note": "looked at", "evidence": digest}
     run(home, "review_drift", run_config={"ops": {"record_review": {"config": form}}})
     return {
         condition["name"]: condition for condition in home.lake.read_json(report_files.PROMOTION_GATE)["conditions"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from scipy.stats import binomtest
 
+from orchestration.steps import rendering
 from orchestration.steps.rendering import reliability_figure, reliability_plot
 from orchestration.steps.training import reliability
 
@@ -37,3 +40,22 @@ def test_calibration_plot_shows_the_interval_of_every_bin(few_and_many) -> None:
 def test_the_calibration_plot_is_a_picture_inside_its_text(few_and_many) -> None:
     picture = reliability_plot(reliability(*few_and_many)).value.partition("base64,")[2].rstrip(")")
     assert base64.b64decode(picture).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![x](http://evil.example/x.png)",
+        "<img src=x onerror=alert(1)>",
+        "[a](javascript:alert(1))",
+        "www.evil.example me@evil.example",
+        "a | b\n| --- | --- |",
+        "$x$ `code` *loud*",
+    ],
+)
+def test_texts_of_data_are_text_in_dagster(text: str) -> None:
+    """Neither a link, an image nor HTML, in a table of one line per row."""
+    table = rendering.markdown(pd.DataFrame({"team": [text]}))
+    assert len(table.splitlines()) == 3
+    assert not re.search(r"(?<!\\)[\[<`*$]|://|javascript:|www\.|me@e", table)
+    assert re.sub(r"\\(.)", r"\1", rendering.as_text(text)).replace("\u2060", "") == " ".join(text.split())

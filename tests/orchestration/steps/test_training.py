@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,24 +13,29 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import Pipeline
 
+from features.boosting import OrdinalBoosting
 from features.errors import InvalidInputError
 from features.forecasts import forecast, probabilities, states_of
 from features.io.registry import LoadedModel, ModelVersion, TrainingRun
 from features.io.sources import bundled
 from features.io.sources.football_data import parse
-from features.matches import OUTCOMES, Status, as_known_at
-from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
+from features.matches import OUTCOMES, Status, as_known_at, outcomes
+from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, FeatureGroup, feature_frame
+from features.metrics import base_rate, rps
 from features.odds import bookmaker_log_odds
 from features.rating_history import STATE_COLUMNS, compute_ratings
+from features.recipes import BUILT_IN
+from features.splits import trainable
 from orchestration.steps import training as training_module
-from orchestration.steps.training import Recipe, code_revision, first_version_rejection, train, trainable
+from orchestration.steps.training import TrainingOptions, code_revision, first_version_verdict, train
 
 pytestmark = pytest.mark.medium
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 SHOTS = FEATURE_GROUPS[FeatureGroup.SHOTS]
-RECIPE = Recipe(seed=7, evaluate_from=2018)
+RECIPE = TrainingOptions(seed=7, evaluate_from=2018)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,12 @@ def features(matches: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def trained(matches: pd.DataFrame, features: pd.DataFrame) -> TrainingRun:
     return train(matches, features, RECIPE, AS_OF, "lake")
+
+
+def test_a_run_is_named_by_its_recipe_and_week(trained: TrainingRun) -> None:
+    assert trained.summary == "goals, regularisation 0.01, week 2026-03-09"
+    other = replace(RECIPE, features=SHOTS, blend=True, include_running_season=True)
+    assert str(other) == "shots, blend, regularisation 0.01, with the running season"
 
 
 def test_same_data_and_seed_give_the_same_bytes(
@@ -66,7 +77,7 @@ def from_records(tags: Mapping[str, str]) -> TrainingRun:
     as_of = datetime.fromisoformat(tags["trained_as_of"])
     matches = as_known_at(bundled.load(), as_of)
     states = compute_ratings(matches)
-    recipe = Recipe(**json.loads(tags["recipe"]))
+    recipe = TrainingOptions(**json.loads(tags["recipe"]))
     return train(matches, feature_frame(matches, states.home, states.away), recipe, as_of, "lake")
 
 
@@ -93,6 +104,38 @@ def test_a_blend_is_trained_judged_and_recorded_as_one(
     assert json.loads(blended.tags["recipe"])["blend"]
     again = from_records(blended.tags)
     assert pickle.dumps(again.estimator) == pickle.dumps(blended.estimator)
+
+
+def test_recipe_is_trained_and_evaluated_on_the_same_matches(
+    matches: pd.DataFrame, features: pd.DataFrame, trained: TrainingRun
+) -> None:
+    recipe = BUILT_IN["multinomial_logit"]
+    options = RECIPE.with_recipe("multinomial_logit", recipe)
+    by_recipe = train(matches, features, options, AS_OF, "lake", recipe=recipe)
+    assert isinstance(by_recipe.estimator, Pipeline)
+    assert by_recipe.tags["model_recipe"] == "multinomial_logit"
+    assert "model_recipe" not in trained.tags
+    assert json.loads(by_recipe.tags["recipe"])["model_recipe_revision"] == recipe.revision()
+    assert by_recipe.metrics["n"] == trained.metrics["n"]
+    assert by_recipe.metrics["elo_rps"] == trained.metrics["elo_rps"]
+    assert trained.metrics["rps"] < by_recipe.metrics["rps"] < trained.metrics["base_rps"]
+
+
+def test_recipe_of_few_matches_is_not_shrunk(matches: pd.DataFrame) -> None:
+    """The bundled head is one of our model; its own model is trained, or refused."""
+    recipe = BUILT_IN["multinomial_logit"]
+    options = RECIPE.with_recipe("multinomial_logit", recipe)
+    few, features = renamed(matches, {"2022-23", "2023-24", "2024-25"})
+    assert train(few, features, options, AS_OF, "lake", recipe=recipe).tags["shrunk_towards"] == "none"
+    few, features = renamed(matches, {"2025-26"})
+    with pytest.raises(InvalidInputError, match="not enough to train on"):
+        train(few, features, options, AS_OF, "lake", recipe=recipe)
+
+
+def test_recipe_whose_types_no_worker_would_load_is_refused(matches: pd.DataFrame, features: pd.DataFrame) -> None:
+    recipe = replace(BUILT_IN["gradient_boosting"], build=lambda: OrdinalBoosting(max_iter=2), trusted_types=())
+    with pytest.raises(InvalidInputError, match=r"contains .*TreePredictor; .* trusted_types"):
+        train(matches, features, RECIPE.with_recipe("boosting", recipe), AS_OF, "lake", recipe=recipe)
 
 
 def test_changed_data_changes_the_digest(matches: pd.DataFrame, features: pd.DataFrame, trained: TrainingRun) -> None:
@@ -126,7 +169,8 @@ def test_model_and_references_are_judged_on_the_same_matches(trained: TrainingRu
     scores = json.loads(trained.documents["evaluation.json"])
     assert {scores_of_forecaster["n"] for scores_of_forecaster in scores["scores"].values()} == {scores["matches"]}
     assert scores["matches"] == 7 * 380
-    assert first_version_rejection(scores) is None
+    verdict = first_version_verdict(scores)
+    assert (verdict.rejection, verdict.provisional) == (None, None)
     assert scores["difference_to"]["base"]["high"] < 0
     assert trained.metrics["rps"] < trained.metrics["elo_rps"] < trained.metrics["base_rps"]
     assert 0.12 < trained.metrics["skill"] < 0.166, (
@@ -134,7 +178,41 @@ def test_model_and_references_are_judged_on_the_same_matches(trained: TrainingRu
     )
 
 
-def test_one_season_is_not_enough(matches: pd.DataFrame, features: pd.DataFrame) -> None:
+def renamed(matches: pd.DataFrame, seasons: Collection[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Some seasons as those of a league that the bundled data does not know, with their features."""
+    few = matches[matches["season"].isin(seasons)].assign(competition="atl-premier").reset_index(drop=True)
+    states = compute_ratings(few)
+    return few, feature_frame(few, states.home, states.away)
+
+
+def test_a_league_of_one_season_is_forecast_by_the_bundled_head(matches: pd.DataFrame) -> None:
+    """It has nothing to be judged by, so it is provisional, and it knows no match from after the season's start."""
+    few, features = renamed(matches, {"2025-26"})
+    trained = train(few, features, RECIPE, AS_OF, "lake")
+    assert trained.tags["training_matches"] == "0"
+    assert trained.tags["shrunk_towards"] == "eng-premier-league 2015-16 to 2024-25"
+    assert datetime.fromisoformat(trained.tags["trained_through"]) < few["kick_off"].min()
+    verdict = first_version_verdict(json.loads(trained.documents["evaluation.json"]))
+    assert verdict.rejection is None
+    assert verdict.provisional is not None
+    assert verdict.provisional.missing == 100
+    played = few["status"] == Status.PLAYED
+    p = trained.estimator.predict_proba(features.loc[played, list(GOAL_FEATURES)].to_numpy(float))
+    y = outcomes(few[played])
+    difference = rps(p, y) - rps(np.tile(base_rate(y), (len(y), 1)), y)
+    assert difference.mean() < difference.std() / np.sqrt(len(y)), "not worse than the base rate by a standard error"
+
+
+def test_few_matches_are_shrunk_and_many_are_not(matches: pd.DataFrame, trained: TrainingRun) -> None:
+    few, features = renamed(matches, {"2022-23", "2023-24", "2024-25"})
+    shrunk = train(few, features, RECIPE, AS_OF, "lake")
+    assert shrunk.tags["shrunk_towards"] == "eng-premier-league 2015-16 to 2023-24"
+    assert shrunk.tags["trained_through"] == "2025-05-25T15:00:00+00:00"
+    assert json.loads(shrunk.documents["evaluation.json"])["matches"] == 380
+    assert trained.tags["shrunk_towards"] == "none"
+
+
+def test_one_season_before_all_that_is_bundled_is_not_enough(matches: pd.DataFrame, features: pd.DataFrame) -> None:
     few = matches[matches["season"] <= "2015-16"]
     with pytest.raises(InvalidInputError):
         train(few[few["season"] == "2014-15"], features, RECIPE, AS_OF, "lake")

@@ -17,8 +17,10 @@ from starlette.types import Message, Receive, Scope, Send
 from monitoring.metrics import PROCESS_REGISTRY
 from serving.api.app import create_app
 from serving.api.catalogue.resolved_fixture_cache import PairRequest, ResolvedFixtureCache
+from serving.api.compression import CompressionMiddleware
 from serving.api.dispatch.requests import ClientRequest
 from serving.api.fast_path import FastPathMiddleware, FastRoute, PairBatch
+from serving.api.head_requests import HeadMiddleware
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
 from serving.api.routes import predictions
 from serving.errors import OverloadedError
@@ -137,6 +139,8 @@ def test_the_api_takes_it_behind_its_guard_for_routes_that_it_has(
         ErrorMiddleware,
         RequestGuardMiddleware,
         FastPathMiddleware,
+        CompressionMiddleware,
+        HeadMiddleware,
     ]
     routes = {
         route.path for route in predictions.router.routes if isinstance(route, APIRoute) and "POST" in route.methods

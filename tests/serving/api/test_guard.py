@@ -31,7 +31,7 @@ def guarded(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory
         "TOUCHLINE_MAX_BODY_BYTES": "5000",
         "TOUCHLINE_HTTP_IO_TIMEOUT_SECONDS": "1",
         "TOUCHLINE_MAX_QUEUE_LENGTH": "8",
-        "TOUCHLINE_CORS_ORIGINS": '["https://example.org"]',
+        "TOUCHLINE_CORS_ORIGINS": "https://example.org",
     }
     service = Service(master, f"{valkey}/2", f"{valkey}/3", folder, extra)
     service.start_api()
@@ -95,6 +95,49 @@ def test_the_file_of_keys_holds_no_key(guarded: tuple[Service, str]) -> None:
     assert key not in text
     assert ApiKeys.read(service.folder / "keys").authenticate(key) == "tester"
     assert ApiKeys.read(service.folder / "keys").authenticate(key + "x") is None
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+def test_the_scheme_of_a_key_may_be_in_any_case(guarded: tuple[Service, str], scheme: str) -> None:
+    service, key = guarded
+    assert httpx.get(f"{service.url}/teams", headers={"Authorization": f"{scheme} {key}"}).status_code == 200
+
+
+def test_readiness_tells_addresses_to_callers_with_a_key_alone(guarded: tuple[Service, str]) -> None:
+    """Without a key, it tells which part is down but not why, since reasons contain addresses."""
+    service, key = guarded
+    parts = httpx.get(f"{service.url}/healthcheck/ready").json()["parts"]
+    assert {part["detail"] for part in parts.values()} <= {"ok", "not available; send an API key to read the reason"}
+    assert not parts["model"]["ok"]
+    known = httpx.get(f"{service.url}/healthcheck/ready", headers={"X-API-Key": key}).json()["parts"]
+    assert {name: part["ok"] for name, part in known.items()} == {name: part["ok"] for name, part in parts.items()}
+    assert "clubs" in known["lake"]["detail"]
+
+
+def test_foreign_pages_may_change_nothing(client: httpx.Client) -> None:
+    """The refusal is documented and counted; a page of an allowed origin may call."""
+    for path in ("/predict", "/predict/batch", "/predict/async/"):
+        answer = client.post(path, json=PAIR, headers={"Origin": "https://evil.example"})
+        assert (answer.status_code, answer.json()["title"]) == (403, "Foreign origin")
+        documented(str(client.base_url), path, answer)
+    assert client.post("/predict", json={}, headers={"Origin": "https://example.org"}).status_code == 422
+
+
+def test_no_answer_is_taken_for_another_type(guarded: tuple[Service, str], client: httpx.Client) -> None:
+    for path in ("/teams", "/nowhere", "/metrics", "/healthcheck/"):
+        assert client.get(path).headers["x-content-type-options"] == "nosniff"
+    assert httpx.get(f"{guarded[0].url}/teams").headers["x-content-type-options"] == "nosniff"
+
+
+def test_report_page_runs_apart_from_the_api(guarded: tuple[Service, str], client: httpx.Client) -> None:
+    """Its scripts get no origin, load nothing from elsewhere, and no other page may frame it."""
+    guarded[0].world.lake.write_bytes("reports/drift/week=2026-01-05/report.html", b"<html></html>")
+    headers = client.get("/monitoring/drift/2026-01-05/report").headers
+    policy = {part.split()[0]: part.split()[1:] for part in headers["content-security-policy"].split(";")}
+    assert policy["sandbox"] == ["allow-scripts", "allow-popups"]
+    assert (policy["default-src"], policy["frame-ancestors"]) == (["'none'"], ["'none'"])
+    assert not any("http" in source or source == "*" for sources in policy.values() for source in sources)
+    assert (headers["x-frame-options"], headers["x-content-type-options"]) == ("DENY", "nosniff")
 
 
 def test_without_a_worker_nobody_is_kept_waiting(client: httpx.Client) -> None:

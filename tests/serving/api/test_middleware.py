@@ -19,7 +19,7 @@ ORIGIN = "https://example.org"
 @pytest.fixture(scope="module")
 def crashing(master: World, valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An API without workers, one of whose endpoints crashes."""
-    extra = {"TOUCHLINE_CORS_ORIGINS": json.dumps([ORIGIN])}
+    extra = {"TOUCHLINE_CORS_ORIGINS": ORIGIN}
     service = Service(master, f"{valkey}/8", f"{valkey}/9", tmp_path_factory.mktemp("crashing"), extra)
     service.start("api", "tests.support.crashing_api")
     wait_until(lambda: httpx.get(f"{service.url}/teams").json()["items"])
@@ -51,6 +51,28 @@ def test_a_failed_request_is_logged_under_its_id(crashing: Service) -> None:
     (line,) = _logged(crashing, answer.headers["x-request-id"])
     assert (line["event"], line["level"], line["status"]) == ("request.failed", "warning", 503)
     assert line["error"] == answer.json()["detail"]
+
+
+REFUSED = {
+    "unknown club": ("POST", "/predict", {"home_team": "Arsenal", "away_team": "Atlantis"}),
+    "unknown field": ("POST", "/predict", {"home": "Arsenal"}),
+    "unknown path": ("GET", "/no/such/path", None),
+    "unknown match": ("GET", "/matches/eng-premier-league-1888-89-a-b", None),
+    "wrong method": ("DELETE", "/predict", None),
+    "large body": ("POST", "/predict", {"home_team": "A" * 1_100_000}),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refused_request_is_logged_under_its_id(crashing: Service, case: str) -> None:
+    """The runbook looks up the request id of a problem document in the logs."""
+    method, path, body = REFUSED[case]
+    answer = httpx.request(method, f"{crashing.url}{path}", json=body)
+    assert 400 <= answer.status_code < 500
+    (line,) = wait_until(lambda: _logged(crashing, answer.json()["request_id"]))
+    assert (line["event"], line["level"], line["status"]) == ("request.refused", "info", answer.status_code)
+    assert (line["method"], line["path"], line["problem"]) == (method, path, answer.json().get("type", "about:blank"))
+    assert line["detail"] == answer.json()["detail"][:300]
 
 
 def _logged(service: Service, request_id: str) -> list[dict[str, Any]]:

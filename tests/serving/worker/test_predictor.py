@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from features.errors import LeakageError, ModelUnavailableError, TouchlineError, UnknownTeamError
-from features.io.registry import LoadedModel, ModelVersion
+from features.io import report_files
+from features.io.registry import PRODUCTION, LoadedModel, ModelVersion
 from features.io.sources.bundled import COMPETITION
 from features.matrix import RATING_FEATURES
 from serving.api.schemas.forecasts import Forecast, Probabilities
@@ -53,9 +54,30 @@ class Registry:
         self.answering.wait()
         return self.model.version
 
+    def versions(self) -> list[ModelVersion]:
+        return [self.model.version]
+
     def load(self, version: ModelVersion) -> LoadedModel:
         assert version == self.model.version
         return self.model
+
+
+class HandledRegistry:
+    """A registry whose alias `production` anybody moves; a version may be unusable or deleted."""
+
+    def __init__(self, *models: LoadedModel) -> None:
+        self.models = {model.version.version: model for model in models}
+        self.production: int | None = None
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        model = self.models.get(self.production or 0) if alias == PRODUCTION else None
+        return model.version if model else None
+
+    def versions(self) -> list[ModelVersion]:
+        return [model.version for model in self.models.values()]
+
+    def load(self, version: ModelVersion) -> LoadedModel:
+        return self.models[version.version]
 
 
 def model(
@@ -95,6 +117,75 @@ def test_a_version_that_cannot_answer_never_takes_over_and_the_next_good_one_doe
     registry.model = model(3)
     assert predictor.refresh_model()
     assert (predictor.predict(BATCH).version, predictor.error) == (3, None)
+
+
+def test_changed_tags_are_reported_without_a_reload(master: World) -> None:
+    """A provisional version is confirmed by removing its tags."""
+    provisional = model(1, tags={**THROUGH, "provisional_because": "judged by 90 matches"})
+    registry = Registry(provisional)
+    predictor = Predictor(registry, master.lake)
+    predictor.predict(BATCH)
+    loaded = predictor.active
+    registry.model = replace(provisional, version=replace(provisional.version, tags=THROUGH))
+    assert not predictor.refresh_model()
+    assert loaded is not None
+    assert predictor.active is not None
+    assert predictor.active.model.version.tags == THROUGH
+    assert (predictor.active.loaded_at, predictor.active.model.estimator) == (loaded.loaded_at, provisional.estimator)
+
+
+def decided(world: World, *versions: int) -> None:
+    """Log that these versions went into production by a decision, one after the other."""
+    at = "2026-03-13T12:00:00+00:00"
+    entries = [{"action": "promote", "version": version, "at": at} for version in versions]
+    world.lake.write_json(report_files.PROMOTIONS, {"promotions": entries})
+
+
+def test_a_version_deleted_in_the_registry_is_named_while_it_is_used(world: World) -> None:
+    """A process that starts after the deletion uses the version of the decision before."""
+    registry = HandledRegistry(model(1), model(2))
+    registry.production = 2
+    decided(world, 1, 2)
+    predictor = Predictor(registry, world.lake)
+    assert (predictor.predict(BATCH).version, predictor.error) == (2, None)
+    del registry.models[2]
+    for running, used in ((predictor, 2), (Predictor(registry, world.lake), 1)):
+        with pytest.raises(ModelUnavailableError, match="no version of match-outcome is in production"):
+            running.refresh_model()
+        assert running.predict(BATCH).version == used
+        assert running.error is not None
+        assert running.error.endswith(f"version {used} is used")
+
+
+def test_a_process_that_starts_without_a_usable_version_uses_the_one_before(world: World) -> None:
+    registry = HandledRegistry(model(1), model(2), model(3, columns=[0.6, 0.4]))
+    registry.production = 3
+    decided(world, 1, 2)
+    predictor = Predictor(registry, world.lake)
+    assert predictor.predict(BATCH).version == 2
+    assert predictor.error is not None
+    assert "version 3 cannot be used" in predictor.error
+    registry.production = 1
+    assert predictor.refresh_model()
+    assert predictor.predict(BATCH).version == 1
+    error = predictor.error
+    assert error is None
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_a_version_without_decision_is_used_unless_decisions_are_required(world: World, required: bool) -> None:
+    registry = HandledRegistry(model(1), model(2))
+    registry.production = 1
+    decided(world, 1)
+    predictor = Predictor(registry, world.lake, require_decision=required)
+    assert predictor.predict(BATCH).version == 1
+    registry.production = 2
+    assert predictor.refresh_model() is not required
+    assert predictor.predict(BATCH).version == (1 if required else 2)
+    assert ("version 2 is in production without a decision" in (predictor.error or "")) is required
+    decided(world, 1, 2)
+    predictor.refresh_model()
+    assert (predictor.predict(BATCH).version, predictor.error) == (2, None)
 
 
 def test_callers_of_a_registry_that_hangs_are_told_so_and_served_once_it_answers(

@@ -11,6 +11,7 @@
 {{/* Environment of the code server and every run pod. */}}
 {{- define "dagster.env.code" -}}
 {{- include "touchline.env.shared" . }}
+{{ include "touchline.env.registry" . }}
 {{- include "dagster.env.database" . }}
 - name: TOUCHLINE_PUBLIC_API_URL
   value: {{ .Values.links.api | quote }}

@@ -40,7 +40,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Environment of every process that uses the lake or the registry. */}}
+{{/* Environment of every process that uses the lake. */}}
 {{- define "touchline.env.shared" -}}
 {{- $global := .Values.global | default dict -}}
 - name: TOUCHLINE_HOME
@@ -55,14 +55,20 @@
 - name: TOUCHLINE_AS_OF
   value: {{ . | quote }}
 {{- end }}
-- name: TOUCHLINE_MLFLOW_TRACKING_URI
-  value: {{ include "touchline.mlflow.url" . | quote }}
 {{- if not (include "touchline.lake.onVolume" .) }}
 {{- include "touchline.env.s3" . }}
 {{- end }}
 {{- with $global.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* Environment of every process that uses the registry, which the API does not. */}}
+{{- define "touchline.env.registry" -}}
+- name: TOUCHLINE_MLFLOW_TRACKING_URI
+  value: {{ include "touchline.mlflow.url" . | quote }}
+- name: TOUCHLINE_REQUIRE_PROMOTION_DECISION
+  value: {{ (.Values.global | default dict).requirePromotionDecision | default false | quote }}
 {{- end }}
 
 {{- define "touchline.env.broker" -}}
@@ -100,6 +106,12 @@
 {{- if and (include "touchline.lake.onVolume" .) (eq (((.Values.global).lake).accessMode | default "ReadWriteOnce") "ReadWriteOnce") -}}
 touchline/lake: {{ .Release.Name }}
 {{- end }}
+{{- end }}
+
+{{/* (list $ "component" replicas): a budget of pods that use the lake. Where its volume holds them on one node there is none:
+     an evicted pod finds no other node before all of them have left, so a budget would block every drain. */}}
+{{- define "touchline.lake.pdb" -}}
+{{- if not (include "touchline.lake.label" (index . 0)) }}{{ include "touchline.pdb" . }}{{ end -}}
 {{- end }}
 
 {{- define "touchline.lake.affinity" -}}

@@ -13,9 +13,14 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{- define "touchline.labels" -}}
+{{/* Labels without a version: those of pods that keep state, so that a new version of the chart alone does not restart them. */}}
+{{- define "touchline.stableLabels" -}}
 {{ include "touchline.selector" . }}
 app.kubernetes.io/part-of: touchline
+{{- end }}
+
+{{- define "touchline.labels" -}}
+{{ include "touchline.stableLabels" . }}
 app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version }}

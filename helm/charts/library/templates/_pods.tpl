@@ -62,7 +62,8 @@ topologySpreadConstraints:
   {{- end }}
 {{- end }}
 
-{{/* (list $ "component" replicas): only with more than one replica, so that one pod can stay. */}}
+{{/* (list $ "component" replicas): only with more than one replica, so that one pod can stay. Pods that a volume holds on
+     one node have none, see touchline.lake.pdb. */}}
 {{- define "touchline.pdb" -}}
 {{- if gt (int (index . 2)) 1 }}
 apiVersion: policy/v1
@@ -76,6 +77,23 @@ spec:
     matchLabels:
       {{- include "touchline.selector" . | nindent 6 }}
 {{- end }}
+{{- end }}
+
+{{/* (list $ "component"): the replicas of a Deployment that an autoscaler scales. None, except where they would otherwise fall
+     to one when the values leave fixed replicas to the autoscaler: then those that run, until it has set a number. Helm 4
+     takes a field away only if it alone has set it; Helm 3 if the manifest before had it, so there they always stay. */}}
+{{- define "touchline.runningReplicas" -}}
+{{- with lookup "apps/v1" "Deployment" (index . 0).Release.Namespace (include "touchline.name" .) -}}
+{{- $applied := false -}}
+{{- $scaled := false -}}
+{{- range .metadata.managedFields -}}
+{{- if and (eq .operation "Apply") (not .subresource) }}{{ $applied = true }}{{ end -}}
+{{- if and (eq (.subresource | default "") "scale") (hasKey (get .fieldsV1 "f:spec" | default dict) "f:replicas") }}{{ $scaled = true }}{{ end -}}
+{{- end -}}
+{{- if not (and $applied $scaled) -}}
+replicas: {{ .spec.replicas }}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* (list $ "component" autoscaling): an HPA on CPU that scales down slowly. */}}
@@ -108,15 +126,4 @@ spec:
         - type: Pods
           value: 1
           periodSeconds: 60
-{{- end }}
-
-{{/* Claims outlive the release: neither Helm nor scaling down deletes them. (list size class) */}}
-{{- define "touchline.claim" -}}
-accessModes: [ReadWriteOnce]
-{{- with index . 1 }}
-storageClassName: {{ . }}
-{{- end }}
-resources:
-  requests:
-    storage: {{ index . 0 }}
 {{- end }}

@@ -1,9 +1,9 @@
-{{/* A map of settings in camelCase as TOUCHLINE_ variables; lists as JSON, whole numbers without an exponent. */}}
+{{/* A map of settings in camelCase as TOUCHLINE_ variables; lists with commas, whole numbers without an exponent. */}}
 {{- define "touchline.settings" -}}
 {{- range $key, $value := . }}
 - name: TOUCHLINE_{{ snakecase $key | upper }}
   {{- if kindIs "slice" $value }}
-  value: {{ toJson $value | quote }}
+  value: {{ join "," $value | quote }}
   {{- else if and (kindIs "float64" $value) (eq (floor $value) $value) }}
   value: {{ int64 $value | quote }}
   {{- else }}

@@ -21,3 +21,10 @@
 {{- range concat $hosts .Values.allowedHosts }}{{ $all = append (append $all .) (printf "%s:5000" .) }}{{ end -}}
 {{- join "," (uniq $all) -}}
 {{- end }}
+
+{{/* Pages that may change something: MLflow's own behind an Ingress. Without it, MLflow refuses them as foreign. */}}
+{{- define "mlflow.origins" -}}
+{{- $origins := list -}}
+{{- range compact (append .Values.allowedHosts .Values.ingressHost) }}{{ $origins = append $origins (printf "https://%s" .) }}{{ end -}}
+{{- join "," (uniq $origins) -}}
+{{- end }}

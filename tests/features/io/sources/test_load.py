@@ -20,6 +20,7 @@ from features.io.sources.merge import merge
 from features.io.store import Lake
 from features.matches import SCHEMA, as_known_at, conform, with_match_ids
 from features.rating_history import compute_ratings
+from tests.support.archiving import fetch_and_keep
 from tests.support.fakes import EloModel
 
 pytestmark = pytest.mark.medium
@@ -39,7 +40,7 @@ def test_the_bundled_source_has_the_premier_league_and_quarantines_nothing() -> 
 
 
 def test_a_competition_that_the_source_does_not_have_is_an_error() -> None:
-    with pytest.raises(InvalidInputError, match=r"eng-championship.*nearest: eng-premier-league"):
+    with pytest.raises(InvalidInputError, match=r"does not offer 'eng-championship'; it offers eng-premier-league"):
         load(Settings(source="bundled"), "eng-championship")
 
 
@@ -56,7 +57,7 @@ def _fetch(settings: Settings, site, fetched_at: datetime) -> None:
     """Fetch the current files of the site, as of a time."""
     with Client(FileArchive(Lake(settings.lake_root))) as client:
         for path in site.files:
-            client.get(f"{site.url}{path}", fetched_at)
+            fetch_and_keep(client, f"{site.url}{path}", fetched_at)
 
 
 def test_results_and_fixtures_of_the_running_season_come_together(site, tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_a_second_meeting_at_one_ground_that_is_still_to_come_is_a_match_of_its_
     as_of = datetime(2020, 2, 20, tzinfo=UTC)
     _fetch(settings, site, as_of)
     loaded = load(settings, "sco-premiership", now=as_of).matches
-    whole, _, _ = parse("\n".join([header, *rows]).encode(), "SC0.csv", "sco-premiership", "2019-20", "SC0")
+    whole = parse("\n".join([header, *rows]).encode(), "SC0.csv", "sco-premiership", "2019-20", "SC0").matches
     assert sorted(loaded["match_id"]) == sorted(whole["match_id"])
     assert loaded.set_index("match_id")["kick_off"].to_dict() == whole.set_index("match_id")["kick_off"].to_dict()
     assert (loaded["status"] == "played").sum() == 150
@@ -210,6 +211,8 @@ def test_own_parquet_files_keep_their_types(tmp_path: Path) -> None:
             "home_goals": [2.0, None],
             "away_goals": pd.array([0, None], dtype="Int64"),
             "odds_home": [1.9, 2.4],
+            "odds_draw": [3.5, 3.25],
+            "odds_away": [4.2, 3.1],
             "neutral": [False, True],
         }
     )
@@ -264,7 +267,7 @@ def test_a_league_outside_the_big_ones_comes_from_its_one_file(site, tmp_path: P
     settings = _remote(site, tmp_path, as_of=as_of).model_copy(update={"first_season": 2022})
     result = load(settings, "bra-serie-a")
     assert result.matches.groupby("season").size().to_dict() == {"2022": 380, "2023": 380, "2024": 380, "2025": 380}
-    assert result.report["missing"] == []
+    assert result.report["missing"] == [f"{site.url}/new_league_fixtures.csv"]
 
 
 def test_a_match_twice_in_own_files_is_one_match_and_a_second_meeting_another(tmp_path: Path) -> None:
@@ -438,6 +441,6 @@ def test_inspecting_tells_what_a_source_holds_and_what_is_wrong_with_it(site, tm
     settings = _remote(site, tmp_path, as_of=datetime(2026, 3, 13, tzinfo=UTC))
     output, unusable = inspect_source(settings, [PL, "eng-championship"])
     assert unusable == ("eng-championship",)
-    assert "1 matches from 1 files, 2 rows; 1 rejected" in output
+    assert "1 matches from 1 files; 2 rows: 1 accepted, 1 rejected, 0 skipped" in output
     assert "row 3: club 'Arsenl'" in output
     assert "eng-championship\n  cannot be loaded" in output

@@ -22,7 +22,7 @@ MATCH = {
 
 def _read(*matches: dict, season: str = "2025-26"):
     content = json.dumps({"name": "x", "matches": list(matches)}).encode()
-    return parse(content, f"{season}/en.1.json", "eng-premier-league", season, "Europe/London")
+    return parse(content, f"{season}/en.1.json", "eng-premier-league", season, "Europe/London")[:3]
 
 
 def test_a_result_has_its_clubs_without_suffix_and_its_kick_off_in_utc() -> None:
@@ -30,6 +30,14 @@ def test_a_result_has_its_clubs_without_suffix_and_its_kick_off_in_utc() -> None
     assert match.match_id == "eng-premier-league-2025-26-liverpool-afc-bournemouth"
     assert match.kick_off.isoformat() == "2025-08-15T19:00:00+00:00"
     assert (match.home_goals, match.away_goals, match.matchday, match.status) == (4, 2, 1, "played")
+
+
+def test_a_final_is_neutral_unless_it_has_two_legs() -> None:
+    """The one final of a play-off is at neither club's ground; two legs are played at home."""
+    other = MATCH | {"team1": "AFC Bournemouth", "team2": "Liverpool FC", "date": "2025-08-22"}
+    final, leg = MATCH | {"round": "Final"}, other | {"round": "Final"}
+    assert _read(other, final)[0]["neutral"].tolist() == [True, False]
+    assert _read(final, leg)[0]["neutral"].tolist() == [False, False]
 
 
 def test_without_a_score_it_is_a_fixture_and_without_a_time_only_the_day_is_known() -> None:
@@ -67,7 +75,8 @@ def test_what_is_no_document_with_matches_fails_the_file(broken: bytes) -> None:
 
 def _real(folder: Path, name: str):
     competition = next(entry for entry in COMPETITIONS if entry.openfootball == Path(name).stem)
-    return parse((folder / "openfootball" / name).read_bytes(), name, competition.slug, name[:7], competition.timezone)
+    content = (folder / "openfootball" / name).read_bytes()
+    return parse(content, name, competition.slug, name[:7], competition.timezone)[:3]
 
 
 @pytest.mark.shared

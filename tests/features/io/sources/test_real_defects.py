@@ -22,12 +22,12 @@ def _csv(folder: Path, file: str, slug: str) -> Read:
     """Parse a football-data.co.uk file whose name tells its season and division."""
     division, years = Path(file).stem.split("_")
     season = f"20{years[:2]}-{years[2:]}"
-    return football_data.parse((folder / file).read_bytes(), Path(file).name, slug, season, division)
+    return football_data.parse((folder / file).read_bytes(), Path(file).name, slug, season, division)[:3]
 
 
 def _json(folder: Path, name: str, slug: str) -> Read:
     content = (folder / "openfootball" / name).read_bytes()
-    return openfootball.parse(content, name, slug, name[:7], competition(slug).timezone)
+    return openfootball.parse(content, name, slug, name[:7], competition(slug).timezone)[:3]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_file_of_all_seasons_gives_whole_seasons_and_no_odds_before_the_match(
     shared_data: Path,
 ) -> None:
     content = (shared_data / "defects/BRA_all.csv").read_bytes()
-    table, defects, rows = football_data.parse_seasons(content, "new/BRA.csv", "bra-serie-a", range(2018, 2026))
+    table, defects, rows, _ = football_data.parse_seasons(content, "new/BRA.csv", "bra-serie-a", range(2018, 2026))
     assert (rows, defects) == (8 * 380, [])
     assert table.groupby("season").size().eq(380).all()
     assert table["match_id"].is_unique

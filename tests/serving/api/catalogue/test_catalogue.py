@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -102,14 +103,48 @@ def test_the_latest_forecast_of_a_postponed_match_counts(world: World) -> None:
     assert document["probabilities"]["home"] == 0.9
 
 
-def test_clubs_that_have_met_get_the_id_of_their_next_meeting(world: World) -> None:
-    """They never get the id of the match that was played."""
+@pytest.mark.parametrize(
+    ("meetings", "season", "match_id"),
+    [
+        (1, "2026-27", "eng-premier-league-2026-27-arsenal-chelsea"),
+        (2, "2025-26", f"{SETTLED}-2"),
+        (None, "2025-26", f"{SETTLED}-2"),
+    ],
+)
+def test_clubs_that_have_met_get_the_id_of_their_next_meeting(
+    world: World, monkeypatch: pytest.MonkeyPatch, meetings: int | None, season: str, match_id: str
+) -> None:
+    """They never get the id of the match that was played, nor one of a meeting that the format does not have."""
+    monkeypatch.setattr("serving.api.catalogue.catalogue.meetings_of", lambda slug: meetings)
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
     assert catalogue.snapshot.by_id[SETTLED].status == "played"
-    assert catalogue.resolve_fixture("Arsenal", "Chelsea").match_id == f"{SETTLED}-2"
-    kick_off = datetime(2026, 5, 1, tzinfo=UTC)
-    assert catalogue.resolve_fixture("Arsenal", "Chelsea", kick_off=kick_off).match_id == f"{SETTLED}-2"
+    fixture = catalogue.resolve_fixture("Arsenal", "Chelsea")
+    assert (fixture.season, fixture.match_id, fixture.kick_off) == (season, match_id, None)
+
+
+@pytest.mark.parametrize("day", [datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 9, 12, 14, tzinfo=UTC)])
+def test_season_and_id_of_an_unlisted_match_follow_its_day(world: World, day: datetime) -> None:
+    """Each pair meets once at each ground in a season of this league, so there is no second meeting in 2025-26."""
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    fixture = catalogue.resolve_fixture("Arsenal", "Chelsea", kick_off=day)
+    assert (fixture.season, fixture.match_id) == ("2026-27", "eng-premier-league-2026-27-arsenal-chelsea")
+    assert not fixture.in_lake
+
+
+@pytest.mark.parametrize(
+    ("day", "why"),
+    [
+        (datetime(2026, 5, 1, tzinfo=UTC), f"Arsenal v Chelsea has no other match in 2025-26: see {SETTLED}"),
+        (datetime(2027, 12, 1, tzinfo=UTC), "more than a year after the last result"),
+    ],
+)
+def test_days_on_which_an_unlisted_match_cannot_be_are_refused(world: World, day: datetime, why: str) -> None:
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    with pytest.raises(InvalidFieldError, match=why):
+        catalogue.resolve_fixture("Arsenal", "Chelsea", kick_off=day)
 
 
 def test_a_pair_is_cached_by_its_spelling(world: World) -> None:
@@ -147,19 +182,38 @@ def test_a_pair_without_a_fixture_is_not_forecast_years_ahead(world: World) -> N
         catalogue.resolve_fixture("Arsenal", "Chelsea", kick_off=datetime(2030, 5, 1, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("days", [-30, -8, 8, 400])
-def test_a_kick_off_far_from_the_known_one_is_an_error(world: World, days: int) -> None:
-    """Such a kick-off means a different match."""
+def test_the_callers_day_of_a_moved_match_is_taken(world: World) -> None:
+    """Anywhere in its season; the fixture then also has the day of the list."""
     catalogue = Catalogue(world.lake)
     catalogue.refresh()
-    fixture = catalogue.resolve_fixture("Arsenal", "Everton")
-    assert fixture.kick_off is not None
-    due = datetime.fromisoformat(fixture.kick_off)
-    for moved in (timedelta(), timedelta(days=7), -timedelta(days=7)):
-        assert catalogue.resolve_fixture("Arsenal", "Everton", kick_off=due + moved).match_id == fixture.match_id
-    with pytest.raises(InvalidFieldError, match=to_iso_utc(due)) as refused:
-        catalogue.resolve_fixture("Arsenal", "Everton", kick_off=due + timedelta(days=days))
+    listed = catalogue.resolve_fixture("Arsenal", "Everton")
+    assert listed.kick_off is not None
+    assert listed.listed_kick_off is None
+    due = datetime.fromisoformat(listed.kick_off)
+    assert catalogue.resolve_fixture("Arsenal", "Everton", kick_off=due) == listed
+    for days in (-30, -1, 1, 8, 60):
+        moved = to_iso_utc(due + timedelta(days=days))
+        fixture = catalogue.resolve_fixture("Arsenal", "Everton", kick_off=datetime.fromisoformat(moved))
+        assert fixture == replace(listed, kick_off=moved, listed_kick_off=listed.kick_off)
+        assert json.loads(fixture.json_prefix + b"0}}")["listed_kick_off"] == listed.kick_off
+    assert b"listed_kick_off" not in listed.json_prefix
+
+
+@pytest.mark.parametrize("days", [-300, 200, 400])
+@pytest.mark.parametrize("status", ["scheduled", "postponed"])
+def test_a_day_outside_the_season_of_a_listed_match_is_refused(world: World, status: str, days: int) -> None:
+    """Such a day means a different match, also where the list has no new day yet."""
+    if status == "postponed":
+        fixture = _fixture_moved(world, status, datetime(2026, 3, 14, tzinfo=UTC))
+        pair = fixture.home_team, fixture.away_team
+    else:
+        pair = "Arsenal", "Everton"
+    catalogue = Catalogue(world.lake)
+    catalogue.refresh()
+    with pytest.raises(InvalidFieldError, match="is a match of season 2025-26") as refused:
+        catalogue.resolve_fixture(*pair, kick_off=datetime(2026, 3, 14, tzinfo=UTC) + timedelta(days=days))
     assert refused.value.field == "kick_off"
+    assert refused.value.suggestions == (["2026-03-14T17:30:00Z"] if status == "scheduled" else [])
 
 
 def test_aliases_hold_in_their_country_and_never_hide_a_club(world: World) -> None:

@@ -77,7 +77,7 @@ def test_a_page_looks_at_few_of_many_matches(filters: dict[str, str]) -> None:
     assert set(page) <= set(index.candidates(filters))
 
 
-def test_seasons_are_counted_and_club_names_ignore_case() -> None:
+def test_seasons_are_counted_and_clubs_are_listed() -> None:
     index = MatchIndex(matches(1000))
     assert sum(index.seasons["league-3"].values()) == 100
-    assert index.club_names["league-3 club 7"] == "league-3 club 7"
+    assert "league-3 club 7" in index.club_names

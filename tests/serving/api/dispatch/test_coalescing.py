@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
+from zlib import crc32
 
 import orjson
 import pytest
@@ -16,6 +18,7 @@ from serving.api.dispatch.requests import ClientRequest
 from serving.errors import (
     BrokerUnavailableError,
     ClientDisconnectedError,
+    InvalidResultError,
     NoWorkersAvailableError,
     OverloadedError,
     PredictionTimeoutError,
@@ -64,17 +67,17 @@ class Harness:
         return ClientRequest(route, name, is_disconnected)
 
     def answer(self, number: int, errors: Mapping[str, Any] = MappingProxyType({})) -> None:
-        self._store(number, _answered(self.tasks()[number], errors))
+        self.store(number, _answered(self.tasks()[number], errors))
 
     def crash(self, number: int) -> None:
         error = {"exc_type": "WorkerLostError", "exc_message": ["it crashed"]}
-        self._store(number, orjson.dumps({"status": "FAILURE", "result": error}))
+        self.store(number, orjson.dumps({"status": "FAILURE", "result": error}))
 
     def refuse(self, number: int) -> None:
         error = {"exc_type": "NotRegistered", "exc_message": ["serving.other"]}
-        self._store(number, orjson.dumps({"status": "FAILURE", "result": error}))
+        self.store(number, orjson.dumps({"status": "FAILURE", "result": error}))
 
-    def _store(self, number: int, document: bytes) -> None:
+    def store(self, number: int, document: bytes) -> None:
         self.results.futures[self.broker.published[number].task_id].set_result(document)
 
     def tasks(self) -> list[list[str]]:
@@ -91,21 +94,28 @@ def _fixture(home_team: str) -> Fixture:
 
 
 def _answered(clubs: Sequence[str], errors: Mapping[str, Any] = MappingProxyType({})) -> bytes:
-    """A stored result; each forecast has the name of its home club as `features_as_of`."""
+    """A stored result; `features_as_of` of each forecast follows from the name of its home club."""
+    home = [round(0.5 - index % 500 / 1000, 3) for index in range(len(clubs))]
     forecasts: ForecastBatch = {
-        "model": {"version": 1},
-        "probabilities": ",".join(f"0.{index},0.3,0.2" for index in range(len(clubs))),
-        "variants": [("home", club) for club in clubs],
+        "model": {"name": "match-outcome", "version": 1, "trained_through": "2026-03-09T20:00:00Z"},
+        "probabilities": ",".join(f"{p},{round(0.8 - p, 3)},0.2" for p in home),
+        "variants": [("home", _as_of(club)) for club in clubs],
         "variant_index": list(range(len(clubs))),
         "errors": [(index, errors[club]) for index, club in enumerate(clubs) if club in errors],
     }
     return orjson.dumps({"status": "SUCCESS", "result": forecasts})
 
 
+def _as_of(club: str) -> str:
+    """A time that belongs to the club."""
+    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=crc32(club.encode()))).isoformat()
+
+
 def _owner(response: bytes) -> str:
     """Return the match id of a response after checking that its parts belong to the same match."""
     forecast = orjson.loads(response)
-    assert forecast["match_id"] == forecast["home_team"] == forecast["features_as_of"]
+    assert forecast["match_id"] == forecast["home_team"]
+    assert forecast["features_as_of"] == _as_of(forecast["home_team"])
     return str(forecast["match_id"])
 
 
@@ -164,10 +174,11 @@ async def test_batches_share_a_task_and_each_gets_its_own_forecasts() -> None:
     for names, forecasts in zip(("ab", "c", "def", "gh"), await asyncio.gather(first, *others), strict=True):
         document = encode_batch(range(len(names)), [_fixture(name) for name in names], forecasts, {})
         items = [item["forecast"] for item in orjson.loads(document)["items"]]
-        assert [item["features_as_of"] for item in items] == [item["match_id"] for item in items] == list(names)
+        assert [item["match_id"] for item in items] == list(names)
+        assert [item["features_as_of"] for item in items] == list(map(_as_of, names))
         assert [index for index, _ in forecasts.errors] == [index for index, name in enumerate(names) if name == "e"]
     numbers = [orjson.loads(number) for number in forecasts.probabilities]
-    assert numbers == [0.4, 0.3, 0.2, 0.5, 0.3, 0.2], "the probabilities of the last two matches of six"
+    assert numbers == [0.496, 0.304, 0.2, 0.495, 0.305, 0.2], "the probabilities of the last two matches of six"
 
 
 @pytest.mark.anyio
@@ -347,3 +358,24 @@ async def test_requests_are_shed_once_answers_are_slower_than_requests() -> None
     assert refused.value.retry_after_seconds == 11
     harness.answer(1)
     assert len(await asyncio.gather(*waiting)) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "document",
+    [b"\xff", b"", b"5", b"{}", b'{"status":"SUCCESS","result":{}}', b'{"status":"FAILURE","result":"text"}'],
+)
+async def test_garbage_as_result_ends_its_requests_at_once(document: bytes) -> None:
+    """Nobody waits until the timeout, and the cause is told."""
+    harness = Harness()
+    harness.broker.confirm.clear()
+    first = harness.predict("a")
+    await turns()
+    others = [harness.predict(name) for name in "bc"]
+    harness.broker.confirm.set()
+    await turns()
+    for number in (0, 1):
+        harness.store(number, document)
+    errors = await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), 5)
+    assert [type(error) for error in errors] == [InvalidResultError] * 3
+    assert all(str(error) for error in errors)

@@ -16,6 +16,7 @@ import pytest
 from redis import Redis
 
 from features.errors import TouchlineError
+from serving.addresses import parse_address
 from serving.api.api_keys import create
 from serving.api.app import create_app
 from serving.api.dispatch.broker import RabbitMQBroker
@@ -54,7 +55,7 @@ class Api:
         settings = ServingSettings(api_keys_file=folder / "keys", lake=str(folder / "lake"))
         self.app = create_app(settings)
         self.app.state.catalogue = SimpleNamespace(resolve_fixture=lambda *_: FIXTURE)
-        self.results = ResultStore(results_url, 60)
+        self.results = ResultStore(parse_address("RESULTS", results_url), 60)
         self.app.state.dispatcher = Dispatcher(settings, self.broker, self.results)
 
     async def call(self, method: str, path: str, owner: int = 0, **arguments: Any) -> httpx.Response:
@@ -111,7 +112,7 @@ async def test_workers_that_are_gone_are_forgotten(store: str) -> None:
     for name, age in (("alive", 0), ("gone", 60)):
         status = WorkerStatus(name=name, pid=1, seen_at=datetime.now(UTC) - timedelta(seconds=age))
         plain.hset(WORKER_REGISTRY_KEY, name, encode_status(status))
-    results = ResultStore(store, 60)
+    results = ResultStore(parse_address("RESULTS", store), 60)
     assert [worker.name for worker in await results.workers()] == ["alive"]
     assert plain.hkeys(WORKER_REGISTRY_KEY) == [b"alive"]
     await results.close()
@@ -123,7 +124,7 @@ async def test_a_channel_that_closes_means_that_the_broker_is_away() -> None:
         async def publish(self, *_: Any, **__: Any) -> None:
             raise aio_pika.exceptions.ChannelInvalidStateError("closed")
 
-    broker = RabbitMQBroker("amqp://127.0.0.1:1")
+    broker = RabbitMQBroker(parse_address("BROKER", "amqp://127.0.0.1:1"))
     broker._exchange, broker._channel = Exchange(), SimpleNamespace(is_closed=False)  # type: ignore[assignment]  # test doubles
     with pytest.raises(BrokerUnavailableError):
         await broker.publish(MESSAGE)
@@ -132,7 +133,7 @@ async def test_a_channel_that_closes_means_that_the_broker_is_away() -> None:
 @pytest.mark.rabbitmq
 @pytest.mark.anyio
 async def test_a_task_without_a_queue_fails_and_the_next_declares_it(rabbit: Rabbit) -> None:
-    broker = RabbitMQBroker(rabbit.url)
+    broker = RabbitMQBroker(parse_address("BROKER", rabbit.url))
     await broker.publish(MESSAGE)
     async with await aio_pika.connect(rabbit.url) as connection, connection.channel() as channel:
         await channel.queue_delete(QUEUE)
@@ -151,9 +152,34 @@ async def _stays() -> bool:
 
 @pytest.mark.rabbitmq
 @pytest.mark.anyio
+async def test_no_task_fails_while_a_node_closes_its_connections(rabbit: Rabbit) -> None:
+    """A node that is drained closes connections on which tasks wait for their confirmation; others are there."""
+    broker = RabbitMQBroker(parse_address("BROKER", rabbit.url))
+    close = '[rabbit_networking:close_connection(P, "maintenance") || P <- rabbit_networking:local_connections()].'
+    closed = asyncio.get_running_loop().run_in_executor(None, lambda: [rabbit.evaluate(close) for _ in range(3)])
+    published = 0
+
+    async def publish_until_closed() -> None:
+        nonlocal published
+        while not closed.done():
+            await broker.publish(MESSAGE)
+            published += 1
+
+    try:
+        await asyncio.gather(*(publish_until_closed() for _ in range(8)))
+        assert published > 100
+        assert any("ok" in output for output in await closed)  # a connection was there to be closed
+    finally:
+        await closed
+        await broker.close()
+        rabbit.empty()
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.anyio
 async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabbit, store: str, tmp_path: Path) -> None:
     api = Api(store, tmp_path)
-    broker = RabbitMQBroker(rabbit.url)
+    broker = RabbitMQBroker(parse_address("BROKER", rabbit.url))
     dispatcher = Dispatcher(ServingSettings(), broker, api.results)
     api.app.state.dispatcher = dispatcher
     await dispatcher.poll_broker()
@@ -185,7 +211,7 @@ async def test_a_dead_letter_is_stored_as_a_failure_with_its_reason(rabbit: Rabb
 @pytest.mark.rabbitmq
 @pytest.mark.anyio
 async def test_a_task_that_a_worker_of_another_version_rejected_is_told_from_a_crash(rabbit: Rabbit) -> None:
-    broker = RabbitMQBroker(rabbit.url)
+    broker = RabbitMQBroker(parse_address("BROKER", rabbit.url))
     failures: dict[str, TouchlineError] = {}
 
     async def store_failure(task_id: str, error: TouchlineError) -> None:
@@ -214,7 +240,7 @@ async def test_a_task_that_a_worker_of_another_version_rejected_is_told_from_a_c
 
 @pytest.mark.anyio
 async def test_a_task_with_a_result_is_not_marked_as_failed(store: str) -> None:
-    results = ResultStore(store, 60)
+    results = ResultStore(parse_address("RESULTS", store), 60)
     Redis.from_url(store).set(result_key("a"), b"answered")
     await results.store_failure("a", TaskFailedError("every worker exited"))
     assert await results.status("a") == (b"answered", None)
@@ -223,7 +249,7 @@ async def test_a_task_with_a_result_is_not_marked_as_failed(store: str) -> None:
 
 @pytest.mark.anyio
 async def test_an_expired_task_is_known_for_as_long_as_it_could_run(store: str, tmp_path: Path) -> None:
-    results = ResultStore(store, 1)
+    results = ResultStore(parse_address("RESULTS", store), 1)
     api = Api(store, tmp_path)
     await results.mark_accepted("0" * 36)
     await asyncio.sleep(1.2)
@@ -238,12 +264,12 @@ async def test_results_missed_by_the_subscription_are_fetched(
 ) -> None:
     server = Store(tmp_path)
     server.start()
-    results = ResultStore(server.url, 60)
+    results = ResultStore(parse_address("RESULTS", server.url), 60)
     results.start()
     try:
         with pytest.raises(ResultsUnavailableError):
             results.expect(results.new_task_id())
-        await _soon(results.ping)
+        await _soon(results.check)
         task_id = results.new_task_id()
         future = results.expect(task_id)
         server.kill()
