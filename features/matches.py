@@ -242,7 +242,8 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
     InvalidInputError
         If a required column is missing.
     """
-    out = pd.DataFrame(index=range(len(matches)))
+    rows = pd.RangeIndex(len(matches))
+    out: dict[str, pd.Series] = {}
     for field in SCHEMA:
         if field.name not in matches:
             if not field.nullable:
@@ -250,17 +251,20 @@ def conform(matches: pd.DataFrame) -> pd.DataFrame:
                     f"a matches table needs the column {field.name!r}; it has {sorted(matches.columns)}"
                 )
             is_time = pa.types.is_timestamp(field.type)
-            out[field.name] = pd.Series(pd.NaT, out.index, dtype="datetime64[us, UTC]") if is_time else np.nan
+            out[field.name] = pd.Series(
+                pd.NaT if is_time else np.nan, rows, "datetime64[us, UTC]" if is_time else float
+            )
             continue
-        column = matches[field.name].reset_index(drop=True)
+        column = matches[field.name].set_axis(rows)
         if pa.types.is_timestamp(field.type):
-            out[field.name] = pd.to_datetime(column, utc=True).dt.as_unit("us")
+            is_conform = column.dtype == "datetime64[us, UTC]"
+            out[field.name] = column if is_conform else pd.to_datetime(column, utc=True).dt.as_unit("us")
         elif pa.types.is_boolean(field.type):
             out[field.name] = column.astype(bool)
         elif pa.types.is_string(field.type):
             out[field.name] = column.astype("str")
         else:
-            out[field.name] = pd.to_numeric(column).astype("float64")
+            out[field.name] = column if column.dtype == "float64" else pd.to_numeric(column).astype("float64")
     if ORIGIN in matches:
-        out[ORIGIN] = matches[ORIGIN].reset_index(drop=True)
-    return out
+        out[ORIGIN] = matches[ORIGIN].set_axis(rows)
+    return pd.DataFrame(out, index=rows)

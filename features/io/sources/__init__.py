@@ -19,6 +19,7 @@ from features.io.sources.club_aliases import load_aliases
 from features.io.sources.column_map import ColumnSetting
 from features.io.sources.crowded_days import crowded_days
 from features.io.sources.merge import merge
+from features.io.sources.own_table import TableReader
 from features.io.sources.repeated_listings import single_listings
 from features.io.sources.source_result import QUARANTINE_SCHEMA, Defect, SourceResult, quarantine_table
 from features.io.store import Lake
@@ -26,7 +27,7 @@ from features.matches import ORIGIN
 from features.seasons import season_window
 from features.teams import suggest
 
-__all__ = ["QUARANTINE_SCHEMA", "SourceResult", "competitions", "load", "names"]
+__all__ = ["QUARANTINE_SCHEMA", "SourceResult", "TableReader", "competitions", "load", "names", "table_reader"]
 
 KNOWN = ("bundled", "football_data", "openfootball", "files")
 
@@ -47,14 +48,27 @@ def names(settings: Settings) -> tuple[str, ...]:
     return configured
 
 
-def competitions(settings: Settings) -> tuple[str, ...]:
+def table_reader(settings: Settings) -> TableReader:
+    """Return a reader of the user's files; loads that share it read each file once and keep its rows in memory.
+
+    Messages suggest the competition that the user follows, if it is one.
+    """
+    if "files" not in names(settings):
+        return TableReader(ColumnSetting())
+    named = settings.competitions if "competitions" in settings.model_fields_set else ()
+    return TableReader(ColumnSetting.parse(settings.files_columns, named[0] if len(named) == 1 else None))
+
+
+def competitions(settings: Settings, reader: TableReader | None = None) -> tuple[str, ...]:
     """List the slugs of the competitions that the configured sources offer."""
     offered: dict[str, None] = {}
     for name in names(settings):
         if name == "bundled":
             offered[bundled.COMPETITION] = None
         elif name == "files":
-            offered |= dict.fromkeys(files.competitions(settings.files, _columns(settings), settings.aliases))
+            offered |= dict.fromkeys(
+                files.competitions(settings.files, reader or table_reader(settings), settings.aliases)
+            )
         else:
             offered |= dict.fromkeys(league.slug for league in COMPETITIONS if getattr(league, name) is not None)
     return tuple(offered)
@@ -65,6 +79,7 @@ def load(
     competition: str,
     now: datetime | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
+    reader: TableReader | None = None,
 ) -> SourceResult:
     """Load and merge the matches of one competition from the configured sources.
 
@@ -76,6 +91,7 @@ def load(
     now : time of the load; default is the setting `as_of`, otherwise the real time. It determines the current season.
         If it is in the past, files are read from the archive as they had been fetched by then.
     on_progress : called with a line for each file that is fetched.
+    reader : the `table_reader` that several loads share.
 
     Raises
     ------
@@ -84,7 +100,8 @@ def load(
     InvalidInputError
         If a source is unknown or none offers the competition.
     """
-    if competition not in (offered := competitions(settings)):
+    reader = reader or table_reader(settings)
+    if competition not in (offered := competitions(settings, reader)):
         close = suggest(competition, offered) or offered[:3]
         offer = f"it offers {', '.join(close)}: set TOUCHLINE_COMPETITIONS" if close else "it has no rows"
         raise InvalidInputError(f"source {settings.source!r} does not offer {competition!r}; {offer}")
@@ -94,7 +111,7 @@ def load(
     doubts: list[str] = []
     own_rules = load_formats(settings.formats)
     for name in names(settings):
-        table, source_defects, report = _load_source(name, settings, competition, as_of, clock, on_progress)
+        table, source_defects, report = _load_source(name, settings, competition, as_of, clock, on_progress, reader)
         if not table.empty:
             table = _with_origins(table)
             table, repeated, unclear = single_listings(table, own_rules)
@@ -120,12 +137,6 @@ def load(
     return SourceResult(matches, quarantine_table(defects), report, origins, defects)
 
 
-def _columns(settings: Settings) -> ColumnSetting:
-    """Return the setting of the columns; messages suggest the competition that the user follows, if it is one."""
-    named = settings.competitions if "competitions" in settings.model_fields_set else ()
-    return ColumnSetting.parse(settings.files_columns, named[0] if len(named) == 1 else None)
-
-
 def _with_origins(table: pd.DataFrame) -> pd.DataFrame:
     """Add the file and row of each match in words, where the reader knows them."""
     if not {"file", "row"} <= set(table.columns):
@@ -134,7 +145,13 @@ def _with_origins(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _load_source(
-    name: str, settings: Settings, competition: str, now: datetime, clock: datetime, on_progress: Callable[[str], None]
+    name: str,
+    settings: Settings,
+    competition: str,
+    now: datetime,
+    clock: datetime,
+    on_progress: Callable[[str], None],
+    reader: TableReader,
 ) -> tuple[pd.DataFrame, list[Defect], dict[str, Any]]:
     """Load the matches, defects and report of one source; no matches if it does not offer the competition."""
     if name == "bundled":
@@ -142,7 +159,7 @@ def _load_source(
         return table, [], {"source": name, "files": 1, "rows": len(table)}
     if name == "files":
         contents = files.contents(settings.files, FileArchive(Lake(settings.lake_root)), now, clock, settings.aliases)
-        parsed = files.parse_all(contents, competition, _columns(settings), load_aliases(settings.aliases))
+        parsed = files.parse_all(contents, competition, reader, load_aliases(settings.aliases))
         passed_over = files.list_files(settings.files).passed_over
         report = {
             "source": name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -85,8 +85,8 @@ def _day(year: int, month: int, day: int, text: str) -> date:
         raise BadRowError(f"date {quoted(text)} is in no calendar") from None
 
 
-def day_order(texts: Collection[str], all_lie_in_season: Callable[[DayOrder], bool]) -> DayOrder | None:
-    """Find the order of day and month of a file from all its dates, with repetitions.
+def day_order(texts: Mapping[str, int], all_lie_in_season: Callable[[DayOrder], bool]) -> DayOrder | None:
+    """Find the order of day and month of a file from all its dates with their counts.
 
     A date that fits one order decides, such as 08/31/2024. If none does, the dates are month first if only then all of
     them lie in their seasons. `UNKNOWN` if the file has dates of both orders; None if nothing tells.
@@ -109,12 +109,13 @@ def is_ambiguous(text: str) -> bool:
     return found is not None and found[2] != "." and found[1] != found[3] and max(int(found[1]), int(found[3])) <= 12
 
 
-def _decided(texts: Collection[str], day_at: int) -> int:
+def _decided(texts: Mapping[str, int], day_at: int) -> int:
     """Count the dates in which only the number at `day_at` can be the day."""
     count = 0
-    for text in texts:
+    for text, repetitions in texts.items():
         found = _YEAR_LAST.fullmatch(text.strip())
         if found is not None and found[2] != ".":
             numbers = int(found[1]), int(found[3])
-            count += 12 < numbers[day_at] <= 31 and 1 <= numbers[1 - day_at] <= 12
+            if 12 < numbers[day_at] <= 31 and 1 <= numbers[1 - day_at] <= 12:
+                count += repetitions
     return count

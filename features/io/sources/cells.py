@@ -24,7 +24,12 @@ class BadRowError(Exception):
 
 def is_empty(text: str) -> bool:
     """Whether a cell has no value: it is blank or one of `EMPTY_WORDS`."""
-    return not text or ((len(text) < 12 or text.isspace()) and text.strip().casefold() in EMPTY_WORDS)
+    return not text or (text.isspace() if len(text) >= 12 else _is_empty_word(text))
+
+
+@lru_cache(maxsize=4096)
+def _is_empty_word(text: str) -> bool:
+    return text.strip().casefold() in EMPTY_WORDS
 
 
 def quoted(text: str) -> str:

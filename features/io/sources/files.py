@@ -15,10 +15,10 @@ import pandas as pd
 from features.errors import SourceError
 from features.io.sources.archive import FileArchive, Version, is_backdated
 from features.io.sources.club_aliases import ClubAliases, load_aliases
-from features.io.sources.column_map import SETTING, ColumnSetting
+from features.io.sources.column_map import SETTING
 from features.io.sources.file_listing import list_files, read_file
 from features.io.sources.own_match import read_matches
-from features.io.sources.own_table import OwnTable, competition_of, no_slug, read_own_tables
+from features.io.sources.own_table import OwnTable, TableReader, no_slug
 from features.io.sources.row_parsing import FileParse
 from features.io.sources.source_result import Defect
 from features.matches import conform
@@ -89,7 +89,7 @@ def _earlier(versions: FileArchive, url: str, moment: datetime | None) -> Iterat
         yield versions.content(version), version.fetched_at
 
 
-def competitions(setting: Path | None, columns: ColumnSetting, aliases: Path | None = None) -> tuple[str, ...]:
+def competitions(setting: Path | None, reader: TableReader, aliases: Path | None = None) -> tuple[str, ...]:
     """List the slugs of the competitions in the files.
 
     Raises
@@ -101,22 +101,21 @@ def competitions(setting: Path | None, columns: ColumnSetting, aliases: Path | N
     reasons: list[str] = []
     for name, path in _matches_files(setting, aliases).items():
         try:
-            tables, _ = read_own_tables(name, read_file(path), columns, datetime.max.replace(tzinfo=UTC))
+            tables, _ = reader.read(name, read_file(path), datetime.max.replace(tzinfo=UTC))
         except SourceError as error:
             reasons.append(str(error))
             continue
         for table in tables:
-            cells = dict.fromkeys(cells["competition"] for _, cells in table.rows)
-            slugs |= {found for cell in cells if (found := competition_of(cell))}
-            unclear = [no_slug(cell, columns.competition) for cell in cells if not competition_of(cell)]
-            reasons += [f"{table.file}: {sentence}" for sentence in unclear]
+            slugs |= {found for found in table.by_competition if found}
+            unclear = dict.fromkeys(cells["competition"] for _, cells in table.by_competition.get(None, ()))
+            reasons += [f"{table.file}: {no_slug(cell, reader.setting.competition)}" for cell in unclear]
     if reasons and not slugs:
         raise SourceError(reasons[0])
     return tuple(sorted(slugs))
 
 
 def parse_all(
-    contents: Mapping[str, Content], competition: str, columns: ColumnSetting, known: ClubAliases | None = None
+    contents: Mapping[str, Content], competition: str, reader: TableReader, known: ClubAliases | None = None
 ) -> FilesParse:
     """Parse all files: the matches of one competition without duplicates, and an account of every row.
 
@@ -131,17 +130,17 @@ def parse_all(
     notes: list[str] = []
     unusable: list[str] = []
     for name, content in contents.items():
-        own, passed_over = _usable_tables(name, content, columns, unusable)
+        own, passed_over = _usable_tables(name, content, reader, unusable)
         tables += own
         notes += [f"passed over {sentence}" for sentence in passed_over]
     if unusable and not tables:
         raise SourceError(unusable[0])
-    unused = columns.unused([*contents, *(table.file for table in tables)])
+    unused = reader.setting.unused([*contents, *(table.file for table in tables)])
     notes += [f"{SETTING} has columns for {pattern!r}, which is the name of no file" for pattern in unused]
     parses = [FileParse(SOURCE, table.file, known or load_aliases()) for table in tables]
     others: Counter[str] = Counter()
     for table, parsed in zip(tables, parses, strict=True):
-        notes += _select(table, parsed, competition, others, columns.competition)
+        notes += _select(table, parsed, competition, others, reader.setting.competition)
     notes += read_matches(competition, tables, parses, unusable)
     good = [{**match, "file": parsed.file} for parsed in parses for match in parsed.good]
     rows = sum(parsed.rows for parsed in parses)
@@ -154,16 +153,16 @@ def parse_all(
 
 
 def _usable_tables(
-    name: str, content: Content, columns: ColumnSetting, unusable: list[str]
+    name: str, content: Content, reader: TableReader, unusable: list[str]
 ) -> tuple[list[OwnTable], list[str]]:
     """Read the newest content of a file that can be read; the reason against newer ones is added to `unusable`."""
     try:
-        return read_own_tables(name, content.data, columns, content.seen_at)
+        return reader.read(name, content.data, content.seen_at)
     except SourceError as error:
         reason = str(error)
     for data, seen_at in content.earlier():
         try:
-            own = read_own_tables(name, data, columns, seen_at)
+            own = reader.read(name, data, seen_at)
         except SourceError:
             continue
         unusable.append(f"{reason}; the content of {seen_at:%Y-%m-%d %H:%M} is used")
@@ -188,20 +187,10 @@ def _select(
     for broken in table.broken:
         parsed.rows += 1
         parsed.reject(broken.line, broken.reason, broken.text)
-    table.dates = [cells["kick_off"] for _, cells in table.rows]
-    renamed: dict[str, None] = {}
-    kept = []
-    for line, cells in table.rows:
-        cell = cells["competition"]
-        found = competition_of(cell)
-        if found == competition:
-            kept.append((line, cells))
-            if cell != competition:
-                renamed[cell] = None
-        elif found is None:
-            parsed.rows += 1
-            parsed.reject(line, no_slug(cell, example), cells)
-        else:
-            others[found] += 1
-    table.rows = kept
+    for line, cells in table.by_competition.get(None, ()):
+        parsed.rows += 1
+        parsed.reject(line, no_slug(cells["competition"], example), cells)
+    others.update({name: len(rows) for name, rows in table.by_competition.items() if name not in (competition, None)})
+    table.rows = table.by_competition.get(competition, ())
+    renamed = dict.fromkeys(name for _, cells in table.rows if (name := cells["competition"]) != competition)
     return [*notes, *(f"{table.file}: competition {cell!r} is read as {competition}" for cell in renamed)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -252,7 +253,7 @@ def _order(rows: Sequence[tuple[int, dict[str, str]]], seasons: Sequence[str | N
         known = [(text, season) for text, season in zip(dates, seasons, strict=False) if season]
         return bool(known) and all(_is_in_season({"Date": text}, order, season, False) for text, season in known)
 
-    order = day_order(dates, all_lie_in_season) or DayOrder.DAY_FIRST
+    order = day_order(Counter(dates), all_lie_in_season) or DayOrder.DAY_FIRST
     if order is DayOrder.MONTH_FIRST:
         parsed.fix_once("order", rows[0][0], "the dates of this file have the month first", rows[0][1])
     return order

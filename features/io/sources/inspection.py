@@ -12,7 +12,7 @@ import pandas as pd
 from features.errors import TouchlineError
 from features.io.clock import Clock
 from features.io.settings import Settings
-from features.io.sources import SourceResult, load, names
+from features.io.sources import SourceResult, load, names, table_reader
 from features.io.sources.source_result import Defect
 from features.matches import Status, as_known_at
 
@@ -46,9 +46,10 @@ def inspect_source(
     """
     as_of = Clock(settings).as_of()
     parts, unusable = [f"source: {', '.join(names(settings))}, as of {as_of:%Y-%m-%d %H:%M} UTC"], []
+    reader = table_reader(settings)
     for slug in slugs or settings.competitions:
         try:
-            result = load(settings, slug, on_progress=on_progress)
+            result = load(settings, slug, on_progress=on_progress, reader=reader)
             verdict = judge(slug, result, as_of)
             parts.append("\n".join([describe(slug, result, as_of), *verdict.lines]))
             unusable += [slug] if verdict.stops else []

@@ -31,6 +31,7 @@ class Moment(NamedTuple):
     is_exact: bool
 
 
+@lru_cache(maxsize=65536)
 def day_text(cell: str) -> str:
     """Return the part of a cell that is the day."""
     found = _DAY_AND_CLOCK.fullmatch(cell) if len(cell) <= 60 else None

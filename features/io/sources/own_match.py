@@ -13,7 +13,7 @@ from features.io.sources.calendar_day import DayOrder, day_order, is_ambiguous
 from features.io.sources.cells import BadRowError, is_empty, parse_count, parse_flag, quoted
 from features.io.sources.clock_time import kick_off, parse_clock, unread_clock
 from features.io.sources.column_map import BY_AUTUMN, BY_YEAR, SETTING
-from features.io.sources.kick_off_cell import KickOff, Moment, day_text, is_midnight, moment, parse_kick_off
+from features.io.sources.kick_off_cell import KickOff, Moment, is_midnight, moment, parse_kick_off
 from features.io.sources.odds_triple import parse_triple
 from features.io.sources.own_table import Cells, OwnTable, zone_named
 from features.io.sources.row_parsing import FileParse
@@ -147,7 +147,6 @@ def _season_rule(table: OwnTable, competition: str) -> str:
 
 
 def _order(table: OwnTable, notes: list[str]) -> DayOrder:
-    texts = [day_text(cell) for cell in table.dates]
 
     def all_lie_in_season(order: DayOrder) -> bool:
         try:
@@ -155,10 +154,10 @@ def _order(table: OwnTable, notes: list[str]) -> DayOrder:
         except BadRowError:
             return False
 
-    order = day_order(texts, all_lie_in_season)
+    order = day_order(table.days, all_lie_in_season)
     if order is DayOrder.MONTH_FIRST:
         notes.append(f"{table.file}: its dates have the month first")
-    elif order is None and (either := next((text for text in texts if is_ambiguous(text)), None)):
+    elif order is None and (either := next((text for text in table.days if is_ambiguous(text)), None)):
         notes.append(f"{table.file}: dates such as {either} are read day first; nothing in the file tells the order")
     elif order is DayOrder.UNKNOWN:
         notes.append(f"{table.file}: some dates have the day first and some the month: write them as 2025-08-16")

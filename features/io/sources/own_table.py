@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, lru_cache
+from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 from features.competitions import COMPETITIONS, is_slug
@@ -13,6 +15,7 @@ from features.errors import SourceError
 from features.io.sources.cells import is_empty, quoted
 from features.io.sources.column_map import SETTING, ColumnMap, ColumnSetting, map_columns
 from features.io.sources.decompression import unpack
+from features.io.sources.kick_off_cell import day_text
 from features.io.sources.parquet_table import read_parquet_table
 from features.io.sources.text_table import BrokenRow, TextTable, read_text_table
 from features.slugs import slug
@@ -28,22 +31,38 @@ class OwnTable:
     seen_at: datetime
     column_map: ColumnMap
     header: Sequence[str]
-    rows: list[tuple[int, Cells]] = field(default_factory=list)
+    rows: Sequence[tuple[int, Cells]] = ()
+    """Rows of the competition that is read."""
+    by_competition: Mapping[str | None, Sequence[tuple[int, Cells]]] = field(default_factory=dict)
+    """All rows by the slug of their competition; None for those that name none."""
     broken: list[BrokenRow] = field(default_factory=list)
-    dates: list[str] = field(default_factory=list)
-    """Kick-offs of all competitions: together they tell the order of day and month."""
+    days: Mapping[str, int] = field(default_factory=dict)
+    """Days of all competitions as they are written, with their counts: they tell the order of day and month."""
 
 
-def read_own_tables(
-    file: str, data: bytes, setting: ColumnSetting, seen_at: datetime
-) -> tuple[list[OwnTable], list[str]]:
-    """Read the tables of a file, and a sentence for each part that is passed over.
+class TableReader:
+    """Reads tables with one setting, and each content of a file once: it may be asked for many competitions of it."""
 
-    Raises
-    ------
-    SourceError
-        If the file cannot be read, or lacks a column. A `.txt` without these columns is passed over.
-    """
+    def __init__(self, setting: ColumnSetting) -> None:
+        self.setting = setting
+        self._read: dict[tuple[str, bytes], tuple[list[OwnTable], list[str]]] = {}
+
+    def read(self, file: str, data: bytes, seen_at: datetime) -> tuple[list[OwnTable], list[str]]:
+        """Read the tables of a file, and a sentence for each part that is passed over.
+
+        Raises
+        ------
+        SourceError
+            If the file cannot be read, or lacks a column. A `.txt` without these columns is passed over.
+        """
+        key = file, sha256(data).digest()
+        if key not in self._read:
+            self._read[key] = _read_tables(file, data, self.setting, seen_at)
+        tables, passed_over = self._read[key]
+        return [replace(table, seen_at=seen_at) for table in tables], [*passed_over]
+
+
+def _read_tables(file: str, data: bytes, setting: ColumnSetting, seen_at: datetime) -> tuple[list[OwnTable], list[str]]:
     unpacked, passed_over = unpack(file, data)
     tables = []
     for name, content in unpacked:
@@ -76,16 +95,19 @@ def _read(file: str, data: bytes, setting: ColumnSetting, seen_at: datetime) -> 
 
 def _fill(own: OwnTable, table: TextTable) -> None:
     """Name the cells of each row. A row with more cells than columns is broken: its cells may have moved."""
+    by_competition: dict[str | None, list[tuple[int, Cells]]] = {}
     at = {name: table.header.index(column) for name, column in own.column_map.columns.items()}
     n_columns, constants = len(table.header), own.column_map.constants
-    own.rows = []
     for line, cells in table.rows:
         if len(cells) > n_columns:
             reason = f"{len(cells)} cells in a table of {n_columns} columns"
             own.broken.append(BrokenRow(line, reason, ",".join(cells)))
             continue
         n = len(cells)
-        own.rows.append((line, {**constants, **{name: cells[i] if i < n else "" for name, i in at.items()}}))
+        named = {**constants, **{name: cells[i] if i < n else "" for name, i in at.items()}}
+        by_competition.setdefault(competition_of(named["competition"]), []).append((line, named))
+    own.by_competition = by_competition
+    own.days = Counter(day_text(row["kick_off"]) for rows in by_competition.values() for _, row in rows)
 
 
 @lru_cache(maxsize=4096)

@@ -20,6 +20,7 @@ from features.io.sources.archive import FileArchive
 from features.io.sources.column_map import ColumnSetting
 from features.io.sources.file_listing import list_files
 from features.io.sources.files import Content, FilesParse, competitions, contents, parse_all
+from features.io.sources.own_table import TableReader
 from features.io.store import Lake
 
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,7 +29,7 @@ HEADER = "competition,season,kick_off,home_team,away_team,home_goals,away_goals"
 
 
 def _parse(data: bytes, slug: str = HIB, setting: Mapping[str, str] | None = None, file: str = "m.csv") -> FilesParse:
-    return parse_all({file: Content(data, SEEN)}, slug, ColumnSetting.parse(setting or {}))
+    return parse_all({file: Content(data, SEEN)}, slug, TableReader(ColumnSetting.parse(setting or {})))
 
 
 def _read(*rows: str, header: str = HEADER, slug: str = HIB, setting: Mapping[str, str] | None = None) -> FilesParse:
@@ -58,7 +59,7 @@ def test_a_league_that_is_no_slug_is_told_what_to_write(tmp_path: Path) -> None:
     )
     (tmp_path / "m.csv").write_text(f"{HEADER}\nSuperliga,2025,2025-04-05,A,B,1,0")
     with pytest.raises(SourceError, match=r"'Superliga' is no slug .*\"competition\": \"=xyz-superliga\""):
-        competitions(tmp_path, ColumnSetting())
+        competitions(tmp_path, TableReader(ColumnSetting()))
 
 
 @pytest.mark.parametrize(
@@ -352,11 +353,11 @@ def test_an_unusable_file_takes_no_other_with_it() -> None:
         "typos.csv": f"{HEADER}\n{HIB},2025,2025-04-12,A,B,x,0".encode(),
     }
     files = {name: Content(data, SEEN) for name, data in {**bad, "good.csv": good}.items()}
-    parsed = parse_all(files, HIB, ColumnSetting())
+    parsed = parse_all(files, HIB, TableReader(ColumnSetting()))
     assert len(parsed.matches) == parsed.rows == 1
     assert [text.partition(":")[0].partition(" ")[0] for text in parsed.unusable] == list(bad)
     with pytest.raises(SourceError, match=r"typos\.csv: 1 of 1 rows rejected"):
-        parse_all({name: files[name] for name in bad}, HIB, ColumnSetting())
+        parse_all({name: files[name] for name in bad}, HIB, TableReader(ColumnSetting()))
 
 
 def test_the_last_usable_content_stands_in_for_a_broken_file(tmp_path: Path) -> None:
@@ -369,7 +370,7 @@ def test_the_last_usable_content_stands_in_for_a_broken_file(tmp_path: Path) -> 
     for hour, content in enumerate(("\n".join([HEADER, rows[0]]), "<html></html>", "\n".join([HEADER, *rows]))):
         (folder / "mine.csv").write_text(content)
         clock = SEEN + timedelta(hours=hour)
-        seen.append(parse_all(contents(folder, archive, clock, clock), HIB, ColumnSetting()))
+        seen.append(parse_all(contents(folder, archive, clock, clock), HIB, TableReader(ColumnSetting())))
     assert [len(parsed.matches) for parsed in seen] == [2, 2, 3]
     assert [len(parsed.unusable) for parsed in seen] == [0, 1, 0]
     assert seen[1].unusable[0].startswith("mine.csv is a web page")
@@ -401,7 +402,9 @@ def test_a_result_replaces_its_fixture_and_scores_may_not_differ() -> None:
 def test_a_broken_row_among_other_leagues_is_one_rejected_row() -> None:
     other = f'{HEADER}\natl-island-league,2025,2025-04-05,A,B,1,0\nx,"y\n'
     files = {"o.csv": other, "m.csv": f"{HEADER}\n{HIB},2025,2025-04-05,A,B,1,0"}
-    parsed = parse_all({name: Content(text.encode(), SEEN) for name, text in files.items()}, HIB, ColumnSetting())
+    parsed = parse_all(
+        {name: Content(text.encode(), SEEN) for name, text in files.items()}, HIB, TableReader(ColumnSetting())
+    )
     assert (parsed.unusable, parsed.rows, parsed.other_rows) == ([], 2, 1)
     assert _reasons(parsed) == [(3, "a quote is opened and not closed")]
 
@@ -413,18 +416,20 @@ def test_leagues_in_different_layouts_are_read_together() -> None:
         "cup/int.csv": "date,home_team,away_team,home_score,away_score\n2024-03-26,Wales,Poland,0,0",
         "hib-premier-2024.csv": "Day,Home,Away,HG,AG\n2024-09-05,A,B,1,0",
     }
-    setting = ColumnSetting.parse(
-        {
-            "competition": "=file",
-            "season": "=year",
-            "arg*.csv": {"competition": "=arg-superliga", "season": "Season"},
-            "int.csv": {"competition": "=int-matches"},
-            "hib-*": {"kick_off": "Day"},
-            "hub-*": {"kick_off": "Tag"},
-        }
+    reader = TableReader(
+        ColumnSetting.parse(
+            {
+                "competition": "=file",
+                "season": "=year",
+                "arg*.csv": {"competition": "=arg-superliga", "season": "Season"},
+                "int.csv": {"competition": "=int-matches"},
+                "hib-*": {"kick_off": "Day"},
+                "hub-*": {"kick_off": "Tag"},
+            }
+        )
     )
     content = {name: Content(text.encode(), SEEN) for name, text in files.items()}
-    by_league = {slug: parse_all(content, slug, setting) for slug in ("arg-superliga", "int-matches", HIB)}
+    by_league = {slug: parse_all(content, slug, reader) for slug in ("arg-superliga", "int-matches", HIB)}
     assert {slug: (len(parsed.matches), parsed.other_rows) for slug, parsed in by_league.items()} == dict.fromkeys(
         by_league, (1, 2)
     )
@@ -438,3 +443,13 @@ def test_a_constant_in_place_of_a_column_is_told() -> None:
     parsed = _read("my-cup,2024,2024-04-05,A,B,1,0", setting={"competition": f"={HIB}"})
     assert len(parsed.matches) == 1
     assert parsed.notes == [f"m.csv: competition is always {HIB}, whatever its column competition says"]
+
+
+def test_a_content_is_read_once_for_all_its_competitions() -> None:
+    """Seventeen competitions of one file would otherwise be read seventeen times."""
+    reader, data = TableReader(ColumnSetting()), f"{HEADER}\n{HIB},2024-25,2024-09-05,A,B,1,0".encode()
+    (first,), _ = reader.read("m.csv", data, SEEN)
+    (again,), _ = reader.read("m.csv", bytes(bytearray(data)), SEEN + timedelta(days=1))
+    (changed,), _ = reader.read("m.csv", data + b"\n", SEEN)
+    assert again.by_competition is first.by_competition is not changed.by_competition
+    assert (first.seen_at, again.seen_at) == (SEEN, SEEN + timedelta(days=1))
