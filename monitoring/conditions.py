@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from features import metrics
 from monitoring.calibration import calibration_limit
+from monitoring.comparison import Comparison, compare
 from monitoring.performance import Difference, paired_difference, probability_columns
 from monitoring.sample_size import MIN_MATCHES
 
 Floats = NDArray[np.float64]
 
 NON_INFERIORITY_MARGIN = 0.001
-"""Largest RPS difference by which a candidate may be worse than production, at the upper end of the 95 % interval.
+"""Largest RPS difference by which a candidate may be worse than production, at the upper bound of the difference.
 
 It is half a per cent of a typical RPS of 0.2. A retrained copy passes on a hundred matches. A different model needs
 clear evidence that it is as good or better. A candidate that is significantly worse fails even if the difference is
@@ -122,14 +123,14 @@ class Condition:
         }
 
 
-def evaluate_conditions(evidence: Evidence) -> tuple[Condition, ...]:
-    """Evaluate every condition except the approval."""
+def evaluate_conditions(evidence: Evidence, comparison: Comparison | None) -> tuple[Condition, ...]:
+    """Evaluate every condition except the approval, with the result of `compare_with_production`."""
     return (
         _enough_matches(evidence),
         _trained_before(evidence),
         _beats_base_rate(evidence),
         _beats_plain_elo(evidence),
-        _not_worse(evidence),
+        _not_worse(evidence, comparison),
         _calibrated(evidence),
         _checks_pass(evidence),
         _drift_reviewed(evidence),
@@ -219,31 +220,58 @@ def _compare_with_baseline(rows: pd.DataFrame, baseline: str) -> Difference:
     return _rps_difference(rows.iloc[complete], model, reference)
 
 
-def _not_worse(evidence: Evidence) -> Condition:
-    """Compare with production on the matches that both forecast from the same results."""
-    name = "not_worse_than_production"
-    threshold = f"95 % interval of the RPS difference ends below {NON_INFERIORITY_MARGIN} and does not lie above 0"
-    if evidence.production is None:
-        return Condition(name, True, "-", threshold, "there is no version in production yet")
+def compare_with_production(evidence: Evidence) -> Comparison | None:
+    """Compare on the matches that both forecast from the same results; None if there is nothing to compare with."""
     production_rows = evidence.production_settled
-    if production_rows is None or production_rows.empty:
-        return Condition(name, False, "-", threshold, "production has no settled forecasts to compare with")
+    if evidence.production is None or production_rows is None or production_rows.empty:
+        return None
     both = evidence.settled.merge(production_rows, on="match_id", suffixes=("", "_production"))
     both = both[both["features_as_of"] == both["features_as_of_production"]]
     production = both[[f"{outcome}_production" for outcome in ("home", "draw", "away")]].to_numpy(float)
-    difference = _rps_difference(both, probability_columns(both, "model"), production)
+    return compare(both, production, NON_INFERIORITY_MARGIN)
+
+
+def _not_worse(evidence: Evidence, comparison: Comparison | None) -> Condition:
+    """Check that the results, or the closing odds, show that it is not worse than production, and no result objects.
+
+    Both witnesses have half of the error of 5 %, and it holds for all looks together: promotions may be decided daily.
+    """
+    name = "not_worse_than_production"
+    threshold = (
+        f"RPS difference below {NON_INFERIORITY_MARGIN} by results or by closing odds, and not above 0 by results"
+    )
+    if evidence.production is None:
+        return Condition(name, True, "-", threshold, "there is no version in production yet")
+    if comparison is None:
+        return Condition(name, False, "-", threshold, "production has no settled forecasts to compare with")
+    difference, market = comparison.results.difference, comparison.market
     value, n = format_difference(difference), difference.n
-    if n < MIN_MATCHES or difference.low is None or difference.high is None or difference.mean is None:
+    if market is not None:
+        value += f"; by the odds of {market.difference.n} matches {format_difference(market.difference)}"
+    if n < MIN_MATCHES or difference.mean is None:
         why = f"only {n} settled matches in common with production, forecast from the same results"
         return Condition(name, False, value, threshold, why)
-    passed = difference.low <= 0 and difference.high < NON_INFERIORITY_MARGIN
-    if passed:
-        why = f"not worse than version {evidence.production} on the same {n} matches"
-    elif difference.mean > 0:
-        why = f"worse than version {evidence.production} on the same {n} matches"
-    else:
-        why = f"better than version {evidence.production} on the same {n} matches, but the interval is too wide"
-    return Condition(name, passed, value, threshold, why)
+    against = f"version {evidence.production} on the same {n} matches"
+    if comparison.is_worse:
+        return Condition(name, False, value, threshold, f"worse than {against}")
+    if comparison.shown_by_results:
+        return Condition(name, True, value, threshold, f"not worse than {against}")
+    if comparison.shown_by_market:
+        return Condition(name, True, value, threshold, f"not worse than {against}, by the closing odds")
+    tendency = "worse" if difference.mean > 0 else "better"
+    why = f"{tendency} than {against}, but the bounds are too wide{_outlook(comparison)}"
+    return Condition(name, False, value, threshold, why)
+
+
+def _outlook(comparison: Comparison) -> str:
+    """Say how many matches would be enough, if later ones are like these, and why the odds are not believed."""
+    market = comparison.market
+    parts = [f"; {comparison.results.needed} matches would be enough"] if comparison.results.needed else []
+    if comparison.market_rejection:
+        parts.append(f"; {comparison.market_rejection}")
+    elif market is not None and market.needed:
+        parts.append(f"; {market.needed} with odds would be enough")
+    return "".join(parts)
 
 
 def _calibrated(evidence: Evidence) -> Condition:

@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from features.errors import PromotionBlockedError
+from monitoring.comparison import Comparison
 from monitoring.conditions import (
     Approval,
     Condition,
     Evidence,
     Policy,
     approved,
+    compare_with_production,
     compute_evidence_digest,
     evaluate_conditions,
 )
@@ -48,6 +50,7 @@ class GateDecision:
     matches : number of settled matches that were evaluated.
     conditions : one line per condition, the approval last.
     evidence_digest : `monitoring.conditions.compute_evidence_digest`, which an approval refers to.
+    comparison : the candidate against production; None without one, or without its settled forecasts.
     """
 
     candidate: int
@@ -57,6 +60,7 @@ class GateDecision:
     matches: int
     conditions: tuple[Condition, ...]
     evidence_digest: str = field(default="")
+    comparison: Comparison | None = None
 
     @property
     def passed(self) -> bool:
@@ -84,7 +88,8 @@ def evaluate(evidence: Evidence) -> GateDecision:
     """
     for rows in (evidence.settled, evidence.production_settled):
         require_unique(rows if rows is not None else evidence.settled)
-    conditions = evaluate_conditions(evidence)
+    comparison = compare_with_production(evidence)
+    conditions = evaluate_conditions(evidence, comparison)
     digest = compute_evidence_digest(evidence, conditions)
     failed = [condition.name for condition in conditions if not condition.passed]
     return GateDecision(
@@ -95,6 +100,7 @@ def evaluate(evidence: Evidence) -> GateDecision:
         matches=len(evidence.settled),
         conditions=(*conditions, approved(evidence, digest, failed)),
         evidence_digest=digest,
+        comparison=comparison,
     )
 
 
@@ -169,6 +175,7 @@ def to_dict(
         "waiting_since": waiting,
         "evidence": decision.evidence_digest,
         "conditions": [condition.to_dict() for condition in decision.conditions],
+        "comparison": decision.comparison.to_dict() if decision.comparison else None,
     }
 
 
@@ -193,6 +200,7 @@ def no_candidate_document(
         "waiting_since": None,
         "evidence": "",
         "conditions": [condition.to_dict()],
+        "comparison": None,
     }
 
 
