@@ -14,12 +14,15 @@ PACKAGES = ("features", "monitoring", "orchestration", "serving", "ui")
 SCRIPTS = ("ui/streamlit_app.py", "ui/app_pages/")
 """Streamlit runs these files for every page view; nothing imports them."""
 
-DEFINITIONS = "Dagster loads `defs` from this module, so its settings are read when it is imported"
+DEFINITIONS = (
+    "Dagster loads `defs` from this module: when it is imported, settings are read and foreign variables dropped"
+)
 COMPILED = "numba looks for a folder that it may write its compiled code to where a function is decorated"
 CODEC = "kombu's registry is global, and its JSON decoder takes four times as long for a batch"
 EXPECTED = {
-    "orchestration.definitions": ({"reads the environment"}, DEFINITIONS),
+    "orchestration.definitions": ({"reads the environment", "changes the environment"}, DEFINITIONS),
     "features.ratings.elo": ({"changes files"}, COMPILED),
+    "features.ratings.market": ({"changes files"}, COMPILED),
     "features.ratings.pi": ({"changes files"}, COMPILED),
     "features.ratings.rating_update": ({"changes files"}, COMPILED),
     "serving.worker.app": ({"registers a serializer"}, CODEC),

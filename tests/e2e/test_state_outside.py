@@ -107,7 +107,7 @@ class ExternalServices:
     def train(self) -> None:
         """Train one more version of the model, by Dagster's command line."""
         config = self.logs / "train.yaml"
-        recipe = {"reason": "a second version", "regularisation": 0.11}  # the same recipe again would add no version
+        recipe = {"reason": "a second version", "regularisation": 0.012}  # the same recipe again would add no version
         config.write_text(yaml.safe_dump({"ops": {"outcome_model": {"config": recipe}}}))
         job = ("dagster", "job", "execute", "-m", "orchestration.definitions", "-j", "train_model", "-c", str(config))
         with (self.logs / "train.log").open("ab") as log:

@@ -161,7 +161,12 @@ def _memory(worker: int) -> int:
     return sum(getattr(process.memory_full_info(), "pss", None) or process.memory_info().rss for process in processes)
 
 
+def _rounded(probabilities: dict[str, float]) -> dict[str, float]:
+    return {outcome: round(probability, 12) for outcome, probability in probabilities.items()}
+
+
 def test_each_answer_is_wholly_of_one_version(master: World) -> None:
+    """Equal fixtures of a batch may differ in the last digit: linear algebra treats the last rows on their own."""
     by_version = {}
     for version in (1, 2):
         model_version = master.registry.version(version)
@@ -169,7 +174,10 @@ def test_each_answer_is_wholly_of_one_version(master: World) -> None:
         predictor = Predictor(OneVersionRegistry(master.registry.load(model_version)), master.lake)
         fixtures = [FIXTURE] * 50
         prediction = predictor.predict(FixtureBatch.from_fixtures(fixtures))
-        answers = {json.dumps(answer, sort_keys=True) for answer in documents(fixtures, prediction.forecasts)}
+        answers = {
+            json.dumps({**answer, "probabilities": _rounded(answer["probabilities"])}, sort_keys=True)
+            for answer in documents(fixtures, prediction.forecasts)
+        }
         assert len(answers) == 1
         by_version[version] = json.loads(answers.pop())
         assert by_version[version]["model"]["version"] == prediction.version == version

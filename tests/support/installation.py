@@ -73,7 +73,7 @@ def copy_of(installed: Installation, home: Path, policy: Policy = Policy.AUTO) -
 def add_candidate(installation: Installation) -> None:
     """Stage version 2 and gather the evidence for it: every condition of the gate holds."""
     definitions = build(installation.settings)
-    config = {"ops": {"outcome_model": {"config": {"regularisation": 0.11, "reason": "test"}}}}
+    config = {"ops": {"outcome_model": {"config": {"regularisation": 0.012, "reason": "test"}}}}
     season = {RANGE_START: "2025-08-11", RANGE_END: "2026-03-09"}
     with installation.instance() as instance:
         for job, options in (

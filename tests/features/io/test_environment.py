@@ -156,7 +156,8 @@ def test_passwords_of_netrc_do_not_replace_our_credentials(
     file = tmp_path / ".netrc"
     file.write_text("default login ada password secret\n")
     file.chmod(0o600)
-    environment = {**os.environ, name: str(tmp_path if name == "HOME" else file)}
+    inherited = {key: value for key, value in os.environ.items() if key != "NETRC"}  # our own tests set it, too
+    environment = {**inherited, name: str(tmp_path if name == "HOME" else file)}
     for arguments, sent in (((), "Basic "), (("prepared",), "Bearer ours")):
         command = [sys.executable, "-c", NETRC_PROGRAM, site, *arguments]
         output = subprocess.run(command, env=environment, cwd=repository, text=True, capture_output=True, check=True)
