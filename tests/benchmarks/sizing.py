@@ -44,7 +44,7 @@ ROWS = {
     "MLflow": r"mlflow[ .]server|mlflow\.server",
     "match viewer": r"streamlit run",
     "Dagster code server": r"dagster api grpc|dagster\._cli api grpc|dagster code-server",
-    "Dagster webserver": r"dagster_webserver|dagster-webserver",
+    "Dagster webserver": r"orchestration.local.webserver|dagster_webserver|dagster-webserver",
     "Dagster daemon": r"dagster\._daemon|dagster-daemon",
     "run": r"-m orchestration\.local\.pipeline",
     "RabbitMQ": r"beam\.smp",
