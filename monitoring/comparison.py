@@ -10,6 +10,7 @@ difference must not be significantly larger than the expected one.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ from monitoring.sample_size import MIN_MATCHES
 
 Floats = NDArray[np.float64]
 
+PACE = timedelta(weeks=8)
+"""The compared matches of this last period say how many are played in a day."""
+
 MARKET_CALIBRATION_LEVEL = 0.99
 """Share of perfect forecasters that are within the limit for the calibration error of the odds."""
 
@@ -37,10 +41,17 @@ class Witness:
     ----------
     difference : mean with the bounds of `monitoring.confidence_sequence`.
     needed : estimated number of all matches after which the upper bound is below the margin; None if it would not be.
+    expected_on : day on which there are as many at the present pace; None if there are now, or would never be.
     """
 
     difference: Difference
     needed: int | None
+    expected_on: date | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert it to its form in `reports/gate.json`."""
+        expected = self.expected_on.isoformat() if self.expected_on else None
+        return {**asdict(self.difference), "needed": self.needed, "expected_on": expected}
 
 
 @dataclass(frozen=True)
@@ -80,10 +91,10 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert it to its form in `reports/gate.json`."""
-        witnesses = {name: witness for name, witness in (("results", self.results), ("market", self.market)) if witness}
         return {
             "margin": self.margin,
-            **{name: {**asdict(witness.difference), "needed": witness.needed} for name, witness in witnesses.items()},
+            "results": self.results.to_dict(),
+            "market": self.market.to_dict() if self.market else None,
             "residual": asdict(self.residual) if self.residual else None,
             "market_rejection": self.market_rejection,
         }
@@ -108,13 +119,13 @@ def compare(both: pd.DataFrame, production: Floats, margin: float) -> Comparison
     by_outcome = differences_by_outcome(probability_columns(rows, "model"), production[order])
     realised = by_outcome[np.arange(len(y)), y]
     lowest, highest = by_outcome.min(axis=1, initial=np.inf), by_outcome.max(axis=1, initial=-np.inf)
-    results = _witness(realised, lowest, highest, margin)
+    results = _witness(realised, lowest, highest, margin, rows["kick_off"])
     odds = probability_columns(rows, "market")
-    known = np.isfinite(odds).all(axis=1)
+    known = np.asarray(np.isfinite(odds).all(axis=1), bool)
     if not known.any():
         return Comparison(margin, results)
     expected = (by_outcome[known] * odds[known]).sum(axis=1)
-    market = _witness(expected, lowest[known], highest[known], margin)
+    market = _witness(expected, lowest[known], highest[known], margin, rows.loc[known, "kick_off"])
     residual = mean_bounds(realised[known] - expected, lowest[known] - expected, highest[known] - expected)
     return Comparison(margin, results, market, residual, _market_rejection(odds[known], y[known], residual))
 
@@ -125,8 +136,23 @@ def differences_by_outcome(candidate: Floats, production: Floats) -> Floats:
     return np.stack([metrics.rps(candidate, y) - metrics.rps(production, y) for y in outcomes], axis=1)
 
 
-def _witness(x: Floats, lowest: Floats, highest: Floats, margin: float) -> Witness:
-    return Witness(mean_bounds(x, lowest, highest), matches_needed(x, lowest, highest, margin) if len(x) else None)
+def _witness(x: Floats, lowest: Floats, highest: Floats, margin: float, kick_offs: pd.Series) -> Witness:
+    if not len(x):
+        return Witness(mean_bounds(x, lowest, highest), None)
+    needed = matches_needed(x, lowest, highest, margin)
+    enough = None if needed is None else max(needed, MIN_MATCHES)
+    return Witness(mean_bounds(x, lowest, highest), enough, _expected_on(enough, kick_offs))
+
+
+def _expected_on(needed: int | None, kick_offs: pd.Series) -> date | None:
+    """Extrapolate the day of the last match that is needed."""
+    last = kick_offs.max()
+    if needed is None or needed <= len(kick_offs):
+        return None
+    period = max(min(PACE, last - kick_offs.min()), timedelta(days=1))
+    days = (needed - len(kick_offs)) * period / int((kick_offs > last - period).sum())
+    latest = timedelta(days=10 * 365)
+    return (last + days).date() if days < latest else None
 
 
 def _market_rejection(odds: Floats, outcomes: NDArray[np.int64], residual: Difference) -> str | None:

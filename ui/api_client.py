@@ -21,6 +21,7 @@ from ui.api_models import (
     ModelInfo,
     Performance,
     Problem,
+    PromotionGate,
     PublishedForecast,
     RatingHistory,
     SeasonTable,
@@ -157,6 +158,9 @@ class ApiClient:
 
     def performance(self) -> Performance:
         return self._get("/monitoring/performance", Performance)
+
+    def gate(self) -> PromotionGate:
+        return self._get("/monitoring/gate", PromotionGate)
 
     def drift(self) -> DriftWeeks:
         return self._get("/monitoring/drift", DriftWeeks)

@@ -5,7 +5,7 @@ Unknown fields are ignored, so that the API can add fields without a new version
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -357,6 +357,44 @@ class Performance(ApiModel):
     matches: int = 0
     groups: list[PerformanceGroup] = []
     weeks: list[PerformanceWeek] = []
+
+
+class GateCondition(ApiModel):
+    """One condition of the promotion gate, and whether it passed."""
+
+    name: str
+    passed: bool = Field(validation_alias="open")
+    why: str
+
+
+class Witness(ApiModel):
+    """Mean RPS difference between candidate and production, with bounds, and the matches that would be enough."""
+
+    n: int
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    needed: int | None = None
+    expected_on: date | None = None
+
+
+class ProductionComparison(ApiModel):
+    """The candidate against production, by results and by closing odds."""
+
+    margin: float
+    results: Witness
+    market: Witness | None = None
+    market_rejection: str | None = None
+
+
+class PromotionGate(ApiModel):
+    """The latest decision on the candidate for production."""
+
+    candidate: int | None = None
+    production: int | None = None
+    passed: bool = Field(False, validation_alias="open")
+    conditions: list[GateCondition] = []
+    comparison: ProductionComparison | None = None
 
 
 class DriftColumn(ApiModel):

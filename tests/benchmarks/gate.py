@@ -19,8 +19,6 @@ import sys
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import expit, softmax
 from scipy.stats import t as student
 
 from features.matches import OUTCOMES
@@ -28,38 +26,15 @@ from monitoring.comparison import compare, differences_by_outcome
 from monitoring.conditions import NON_INFERIORITY_MARGIN
 from monitoring.confidence_sequence import excludes_at_each_look
 from monitoring.sample_size import MIN_MATCHES
+from tests.support.simulated_matches import forecasts
 
 Floats = NDArray[np.float64]
 
 SEASON, DAY = 1800, 10
 """Matches of five leagues in a season, and matches between two looks."""
 LONGEST = 12_000
-NOISE, OWN_NOISE = 0.3, 0.12
 WORSE, BETTER = (0.001, 0.002, 0.004), (0.0, -0.001, -0.002, -0.004)
 RULES = ("fixed", "results", "odds", "gate")
-
-
-def true_probabilities(n: int, rng: np.random.Generator) -> Floats:
-    """Draw probabilities (n, 3) as closing odds have them: an ordered logit of the difference in strength."""
-    strength = rng.normal(0.25, 0.95, n)
-    home, away = expit(strength - 0.62), expit(-strength - 0.62)
-    return np.stack([home, 1 - home - away, away], axis=1)
-
-
-def forecasts(n: int, difference: float, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-    """Draw true probabilities, production's and the candidate's, (n, 3) each."""
-    truth = true_probabilities(n, rng)
-    production = softmax(np.log(truth) + rng.normal(0, NOISE, (n, 3)), axis=1)
-    noise = rng.normal(0, OWN_NOISE, (n, 3))
-
-    def candidate(step: float) -> Floats:
-        towards = step * (np.log(truth) - np.log(production))
-        return np.asarray(softmax(np.log(production) + towards + noise, axis=1))
-
-    def gap(step: float) -> float:
-        return float((differences_by_outcome(candidate(step), production) * truth).sum(axis=1).mean()) - difference
-
-    return truth, production, candidate(float(brentq(gap, -3, 1)))
 
 
 def first_promotions(n: int, difference: float, rng: np.random.Generator) -> dict[str, float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.matches import OUTCOMES
 from features.metrics import rps
 from monitoring.comparison import Comparison, compare, differences_by_outcome
-from tests.benchmarks.gate import forecasts
+from tests.support.simulated_matches import forecasts
 
 Floats = NDArray[np.float64]
 MARGIN = 0.001
@@ -137,3 +137,17 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     rows, production = _season(300, 0.0)
     order = np.random.default_rng(9).permutation(300)
     assert compare(rows.iloc[order], production[order], MARGIN) == compare(rows, production, MARGIN)
+
+
+def test_the_day_of_the_last_match_needed_follows_from_the_pace() -> None:
+    """Ten matches a day, and eight weeks of them say so."""
+    rows, production = _season(300, -0.004, seed=3)
+    witness = compare(_without_odds(rows), production, MARGIN).results
+    assert witness.needed is not None
+    last = rows["kick_off"].max()
+    expected = last + pd.Timedelta(days=(witness.needed - 300) / 10)
+    assert witness.expected_on is not None
+    assert abs(witness.expected_on - expected.date()) <= pd.Timedelta(days=2)
+    by_odds = compare(*_season(600, -0.002), MARGIN).market
+    assert by_odds is not None
+    assert by_odds.expected_on is None, "there are enough"

@@ -375,7 +375,12 @@ def test_matches_say_whether_their_time_is_known(api: httpx.Client) -> None:
 
 def test_unpublished_reports_are_404_and_their_lists_empty(api: httpx.Client) -> None:
     assert api.get("/monitoring/drift").json() == {"items": []}
-    for path in ("/monitoring/drift/2026-03-09", "/monitoring/drift/2026-03-09/report", "/monitoring/performance"):
+    for path in (
+        "/monitoring/drift/2026-03-09",
+        "/monitoring/drift/2026-03-09/report",
+        "/monitoring/performance",
+        "/monitoring/gate",
+    ):
         assert api.get(path).status_code == 404
     assert "there are no drift reports yet" in api.get("/monitoring/drift/2026-03-09").json()["detail"]
     assert api.get("/competitions/eng-premier-league/table").status_code == 404
@@ -523,6 +528,7 @@ def test_the_openapi_document_names_every_path_of_the_design(api: httpx.Client) 
         "/matches", "/matches/{match_id}", "/teams", "/competitions", "/competitions/{competition}/table",
         "/monitoring/task_status/{task_id}", "/monitoring/celery/queues", "/monitoring/celery/workers",
         "/monitoring/drift", "/monitoring/drift/{week}", "/monitoring/drift/{week}/report", "/monitoring/performance",
+        "/monitoring/gate",
         "/healthcheck/", "/healthcheck/ready", "/metrics",
     }  # fmt: skip
 

@@ -115,6 +115,7 @@ def test_responses_of_a_full_lake_match_their_schemas(complete: tuple[Service, s
         ("/monitoring/drift/{week}", {"week": "2026-03-09"}),
         ("/monitoring/drift/{week}/report", {"week": "2026-03-09"}),
         ("/monitoring/performance", {}),
+        ("/monitoring/gate", {}),
         ("/competitions/{competition}/table", {"competition": COMPETITION}),
         ("/matches/{match_id}", {"match_id": match}),
         ("/matches/{match_id}/ratings", {"match_id": match}),

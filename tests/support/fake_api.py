@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from features.io.sources import bundled
 from tests.support.fake_api_data import (
     COMPETITION,
+    GATE,
     MODEL,
     PLACES,
     drift_week,
@@ -53,6 +54,7 @@ class FakeApi:
             | {"competitions": [], "excluded_competitions": {"eng-premier-league": {"matches": 20, "reference": 1140}}},
         ]
         self.report = deepcopy(performance_report)
+        self.gate: dict[str, Any] = deepcopy(GATE)
         self.predict_requests: list[dict[str, Any]] = []
         self.task_result: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.app = FastAPI()
@@ -80,6 +82,7 @@ class FakeApi:
         app.get("/predict/model/info")(self.model_info)
         app.get("/predict/{match_id}")(self.published_forecast)
         app.get("/monitoring/performance")(self.performance)
+        app.get("/monitoring/gate")(self.promotion_gate)
         app.get("/monitoring/drift")(self.drift)
         app.get("/monitoring/drift/{week}/report")(self.drift_report)
         app.post("/predict/async/", status_code=202)(self.predict_async)
@@ -204,6 +207,11 @@ class FakeApi:
         if not self._rows():
             return problem(404, "reports/performance.json has not been published yet")
         return self.report
+
+    def promotion_gate(self) -> Any:
+        if not self._rows():
+            return problem(404, "reports/gate.json has not been published yet")
+        return self.gate
 
     def drift(self) -> Any:
         return {"items": self.drift_weeks if self._rows() else []}

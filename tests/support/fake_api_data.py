@@ -141,3 +141,41 @@ def settled_forecasts(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(table).assign(model_version=3)
     frame["rps"] = rps(frame[list(codes)].to_numpy(), frame["outcome"].to_numpy())
     return frame
+
+
+def _condition(name: str, passed: bool, why: str) -> dict[str, Any]:
+    return {"name": name, "open": passed, "value": "-", "threshold": "-", "why": why}
+
+
+GATE = {
+    "as_of": "2026-03-14T06:00:00+00:00",
+    "candidate": 4,
+    "production": 3,
+    "previous": 2,
+    "policy": "manual",
+    "matches": 290,
+    "open": False,
+    "waiting_since": None,
+    "conditions": [
+        _condition("enough_matches", True, "290 shadow forecasts are settled"),
+        _condition("beats_base_rate", True, "better than the base rate on 290 settled matches"),
+        _condition(
+            "not_worse_than_production",
+            False,
+            "better than version 3 on the same 290 matches, but the bounds are too wide; 610 matches would be enough",
+        ),
+        _condition("approved", False, "approval not requested yet: not_worse_than_production must pass first"),
+    ],
+    "comparison": {
+        "margin": 0.001,
+        "results": {
+            "n": 290, "mean": -0.0004, "low": -0.0031, "high": 0.0022, "needed": 610, "expected_on": "2026-11-02",
+        },
+        "market": {
+            "n": 270, "mean": -0.0003, "low": -0.0015, "high": 0.0012, "needed": 330, "expected_on": "2026-04-03",
+        },
+        "residual": {"n": 270, "mean": -0.0001, "low": -0.0029, "high": 0.0028},
+        "market_rejection": None,
+    },
+}  # fmt: skip
+"""The decision on a candidate that is not known well enough yet."""

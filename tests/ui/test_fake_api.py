@@ -27,6 +27,7 @@ MATCH = "eng-premier-league-2025-26-tottenham-hotspur-crystal-palace"
         ("/competitions/eng-premier-league/table", season.SeasonTable),
         ("/monitoring/drift", reports.DriftWeeks),
         ("/monitoring/performance", reports.Performance),
+        ("/monitoring/gate", reports.PromotionGate),
     ],
 )
 def test_documents_fit_the_schemas_of_the_api(path: str, schema: Any, api: FakeApi) -> None:

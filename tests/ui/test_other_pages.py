@@ -83,6 +83,22 @@ def test_model_page_says_that_the_version_is_provisional(api: FakeApi, open_page
     assert "judged by 120 matches, which did not confirm it: not better" in text(open_page("model"))
 
 
+def test_model_page_says_what_the_candidate_still_needs(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
+    app = open_page("model")
+    page_text = text(app)
+    assert "Candidate: version 4" in [header.value for header in app.header]
+    assert "as long as 2 of 4 conditions are not met" in page_text
+    assert "610 matches would be enough if later ones are like these, expected by 2 November 2026" in page_text
+    assert "**By closing odds:** 270 matches, difference −0.0003, between −0.0015 and +0.0012" in page_text
+    api.gate["comparison"] |= {"market_rejection": "the odds are not calibrated on these matches"}
+    api.gate["comparison"]["results"] |= {"needed": None, "expected_on": None}
+    page_text = text(open_page("model"))
+    assert "They do not count: the odds are not calibrated on these matches." in page_text
+    assert "no number of matches would be enough" in page_text
+    api.gate |= {"candidate": None, "comparison": None}
+    assert not any("Candidate" in header.value for header in open_page("model").header)
+
+
 def test_drift_page_advises_and_shows_the_report(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("drift")
     assert not app.exception

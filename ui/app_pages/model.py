@@ -1,4 +1,4 @@
-"""Model: the version in production, its scores against the baselines, and its calibration."""
+"""Model: the version in production, the candidate for it, its scores against the baselines, and its calibration."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 from ui import charts, filters, formatting, score_and_drift_tables
 from ui.api_client import NotFoundError, NotReadyError
 from ui.api_models import ModelInfo, Performance, PerformanceGroup, ProvisionalModel
+from ui.candidate import candidate
 from ui.markdown_text import as_text
 from ui.notices import notice
 from ui.resources import api, settings
@@ -135,6 +136,7 @@ def page() -> None:
     st.title("Model")
     filters.report_unknown_choices({"of": None, "window": WINDOWS.values()})
     production_model()
+    candidate()
     try:
         report = api().performance()
     except NotFoundError:

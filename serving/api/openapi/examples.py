@@ -199,6 +199,39 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "Performance": _PERFORMANCE,
     "Problem": problem_example(422),
+    "PromotionGate": {
+        "as_of": _TIMESTAMP,
+        "candidate": 2,
+        "production": 1,
+        "previous": None,
+        "policy": "manual",
+        "matches": 110,
+        "open": False,
+        "waiting_since": None,
+        "conditions": [
+            {
+                "name": "not_worse_than_production",
+                "open": False,
+                "value": "-0.00031 [-0.00354, +0.00290]",
+                "threshold": "RPS difference below 0.001 by results or closing odds, and not above 0 by results",
+                "why": "better than version 1 on the same 110 matches, but the bounds are too wide",
+            }
+        ],
+        "comparison": {
+            "margin": 0.001,
+            "results": {
+                "n": 110,
+                "mean": -0.00031,
+                "low": -0.00354,
+                "high": 0.0029,
+                "needed": 480,
+                "expected_on": "2026-10-17",
+            },
+            "market": None,
+            "residual": None,
+            "market_rejection": None,
+        },
+    },
     "PublishedForecast": {
         **FORECAST_EXAMPLE,
         "published_at": _TIMESTAMP,

@@ -23,7 +23,7 @@ from serving.api.query_params import NoQuery
 from serving.api.routes.slash_router import SlashRouter
 from serving.api.schemas.forecasts import Forecast, TaskState, TaskStatus
 from serving.api.schemas.operations import Queue, Queues, Worker, Workers
-from serving.api.schemas.reports import DriftSummary, DriftWeeks, Performance
+from serving.api.schemas.reports import DriftSummary, DriftWeeks, Performance, PromotionGate
 from serving.errors import BrokerUnavailableError, InvalidResultError, TaskFailedError, UnknownTaskError
 from serving.wire.queue import QUEUE
 from serving.wire.stored_results import read_forecast, read_stored
@@ -135,6 +135,12 @@ def drift_report(week: Week, _: NoQuery, lake: LakeDep) -> HTMLResponse:
 def performance(_: NoQuery, lake: LakeDep) -> Performance:
     """Scores of the settled forecasts, compared with the baselines."""
     return parse_report(Performance, report_files.PERFORMANCE, lake.read_json(report_files.PERFORMANCE))
+
+
+@router.get("/gate", responses=problems(401, 404, 422, 503))
+def promotion_gate(_: NoQuery, lake: LakeDep) -> PromotionGate:
+    """Whether the candidate may replace the model in production: each condition, and both witnesses."""
+    return parse_report(PromotionGate, report_files.PROMOTION_GATE, lake.read_json(report_files.PROMOTION_GATE))
 
 
 def _drift_summary(lake: Lake, week: str) -> DriftSummary:

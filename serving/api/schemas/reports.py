@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -156,6 +157,59 @@ class PerformanceWeek(Report):
     matches: int
     rps: dict[str, float | None]
     rps_so_far: dict[str, float | None]
+
+
+class GateCondition(Report):
+    """One condition of the promotion gate."""
+
+    name: str
+    passed: bool = Field(alias="open")
+    value: str = Field(description="What was measured.")
+    threshold: str = Field(description="What is required.")
+    why: str
+
+
+class MeanDifference(Report):
+    """Mean RPS difference of n matches, below zero if the candidate is better, with bounds that hold at every look."""
+
+    n: int
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class Witness(MeanDifference):
+    """What one kind of evidence says, and when it would be enough to call the candidate not worse."""
+
+    needed: int | None = Field(description="Matches that are enough if later ones are like these; null if none are.")
+    expected_on: date | None = Field(description="Day of the last match that is needed, at the present pace.")
+
+
+class ProductionComparison(Report):
+    """The candidate against production, by results and by closing odds."""
+
+    margin: float = Field(description="RPS difference that the upper bound must be below.")
+    results: Witness
+    market: Witness | None = Field(description="Differences expected under the closing odds; null without odds.")
+    residual: MeanDifference | None = Field(
+        description="Realised minus expected differences: below zero, the candidate knows more than the odds."
+    )
+    market_rejection: str | None = Field(description="Why the odds are not believed.")
+
+
+class PromotionGate(Report):
+    """The latest decision on the candidate for production."""
+
+    as_of: UtcDatetime
+    candidate: int | None = Field(description="Null if no version waits.")
+    production: int | None
+    previous: int | None = Field(None, description="Version that a rollback would restore.")
+    policy: str = Field(description="manual if a person must approve, otherwise auto.")
+    matches: int = Field(description="Settled matches that the candidate was judged by.")
+    passed: bool = Field(alias="open")
+    waiting_since: UtcDatetime | None = Field(None, description="Since when only an approval is missing.")
+    conditions: list[GateCondition]
+    comparison: ProductionComparison | None = None
 
 
 class Performance(Report):

@@ -51,6 +51,7 @@ CALLS: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any] | None]] = {
     ("get", "/monitoring/drift/{week}"): (WEEK, None),
     ("get", "/monitoring/drift/{week}/report"): (WEEK, None),
     ("get", "/monitoring/performance"): ({}, None),
+    ("get", "/monitoring/gate"): ({}, None),
     ("get", "/healthcheck/"): ({}, None),
     ("get", "/healthcheck/ready"): ({}, None),
     ("get", "/metrics"): ({}, None),
