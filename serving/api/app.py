@@ -22,10 +22,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from features.errors import SourceError
+from features.errors import InvalidInputError, SourceError
 from features.io.clock import Clock
+from features.io.formats import load_formats
 from features.io.sources.club_aliases import load_aliases
 from features.io.store import Lake
+from features.league_rules import LeagueRules
 from monitoring.exporter import ReportCollector
 from monitoring.metrics import registry
 from serving.api import problem_details
@@ -70,7 +72,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
-    app.state.catalogue = Catalogue(Lake(settings.lake_root), _aliases(settings), Clock(settings))
+    app.state.catalogue = Catalogue(Lake(settings.lake_root), _aliases(settings), Clock(settings), _formats(settings))
     app.state.draining = DrainState(settings.drain_file)
     app.state.metrics = registry(ReportCollector(app.state.catalogue.lake))
     for part in (predictions, matches, ratings, insights, models, monitoring, health):
@@ -123,6 +125,15 @@ def _aliases(settings: ServingSettings) -> Mapping[str, Mapping[str, str]]:
     except SourceError as error:
         log.warning("aliases.unreadable", error=str(error))
         return load_aliases().tables
+
+
+def _formats(settings: ServingSettings) -> Mapping[str, LeagueRules]:
+    """Load the formats of the user's own competitions. If they are unreadable here, only the listed ones apply."""
+    try:
+        return load_formats(settings.formats)
+    except InvalidInputError as error:
+        log.warning("formats.unreadable", error=str(error))
+        return {}
 
 
 async def _redirect_to_docs(request: Request) -> Response:

@@ -213,6 +213,15 @@ def test_the_notes_name_what_exists(chart: Any) -> None:
     assert "touchline launch" not in notes(chart, "dagster.runFirstPipeline=true")
 
 
+@pytest.mark.parametrize("name", ["aliases", "formats"])
+def test_the_notes_say_what_the_pipeline_is_told_and_the_api_is_not(chart: Any, name: str) -> None:
+    """Without the same file, the API would refuse names, and offer matches, that the pipeline would not."""
+    pipeline, api = (f'{part}.settings.{name}="/data/own"' for part in ("dagster", "api"))
+    assert f"api.settings.{name} differs" in notes(chart, pipeline)
+    assert "differs" not in notes(chart, pipeline, api)
+    assert "differs" not in notes(chart)
+
+
 def test_the_notes_open_the_hosts_of_the_ingress(chart: Any) -> None:
     told = notes(chart, f'ingress={{"enabled":true,"tls":[{{"secretName":"t"}}],{HOSTS}}}', MLFLOW_HOST)
     for part in ("api", "ui", "dagster", "mlflow"):

@@ -17,11 +17,12 @@ import pandas as pd
 import pyarrow as pa
 import structlog
 
-from features.competitions import COMPETITIONS, country_of, meetings_of
+from features.competitions import COMPETITIONS, country_of
 from features.errors import InvalidInputError, NotPublishedError, UnknownCompetitionError
 from features.forecast_schemas import FORECASTS
 from features.io.clock import Clock
 from features.io.store import Fingerprint, Lake
+from features.league_rules import LeagueRules, rules_of
 from features.matches import build_match_id
 from features.names import NameIndex
 from features.rating_history import STATES
@@ -80,14 +81,22 @@ class Catalogue:
     """
 
     def __init__(
-        self, lake: Lake, aliases: Mapping[str, Mapping[str, str]] | None = None, clock: Clock | None = None
+        self,
+        lake: Lake,
+        aliases: Mapping[str, Mapping[str, str]] | None = None,
+        clock: Clock | None = None,
+        formats: Mapping[str, LeagueRules] | None = None,
     ) -> None:
-        """`aliases` by country or competition, as `features.io.sources.club_aliases` has them."""
+        """`aliases` by country or competition, as `features.io.sources.club_aliases` has them.
+
+        `formats` by competition, as a user has entered them; they take precedence over the listed ones.
+        """
         self.lake = lake
         self.clock = clock
         self.as_of: datetime | None = None
         """The time that the platform treats as now."""
         self._aliases = aliases or {}
+        self._formats = formats or {}
         self.forecasts = WeeklyTableIndex(lake, "forecasts", FORECASTS)
         self.settled = WeeklyTableIndex(lake, "settled_forecasts", SETTLED)
         self._tables: dict[tuple[str, str], tuple[Fingerprint | None, Any]] = {}
@@ -245,7 +254,7 @@ class Catalogue:
 
     def _last_listed_meeting(self, competition: str, season: str, home: str, away: str) -> str | None:
         """The id of the last meeting at this ground that the format has, if it is listed; None if one is left."""
-        meetings = meetings_of(competition)
+        meetings = rules_of(competition, season, self._formats).meetings
         if meetings is None:
             return None
         slugs = self.snapshot.match_index.slugs(competition)

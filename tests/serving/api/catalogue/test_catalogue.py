@@ -20,6 +20,7 @@ from features.io.clock import Clock
 from features.io.settings import Settings
 from features.io.sources.bundled import COMPETITION, REPLAY_AS_OF, load
 from features.io.store import Fingerprint, Lake
+from features.league_rules import LeagueRules
 from features.matches import SCHEMA as MATCHES
 from features.matches import build_match_id
 from serving.api.catalogue.catalogue import Catalogue
@@ -112,11 +113,10 @@ def test_the_latest_forecast_of_a_postponed_match_counts(world: World) -> None:
     ],
 )
 def test_clubs_that_have_met_get_the_id_of_their_next_meeting(
-    world: World, monkeypatch: pytest.MonkeyPatch, meetings: int | None, season: str, match_id: str
+    world: World, meetings: int | None, season: str, match_id: str
 ) -> None:
     """They never get the id of the match that was played, nor one of a meeting that the format does not have."""
-    monkeypatch.setattr("serving.api.catalogue.catalogue.meetings_of", lambda slug: meetings)
-    catalogue = Catalogue(world.lake)
+    catalogue = Catalogue(world.lake, formats={COMPETITION: LeagueRules((), meetings=meetings)})
     catalogue.refresh()
     assert catalogue.snapshot.by_id[SETTLED].status == "played"
     fixture = catalogue.resolve_fixture("Arsenal", "Chelsea")

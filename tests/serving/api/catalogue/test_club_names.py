@@ -12,9 +12,11 @@ import pytest
 from features.io.store import Lake
 from features.matches import SCHEMA, conform, with_match_ids
 from features.rating_history import STATE_COLUMNS, STATES
+from serving.api.app import create_app
 from serving.api.catalogue.catalogue import Catalogue
 from serving.api.problem_details import to_problem
 from serving.errors import InvalidFieldError
+from serving.settings import ServingSettings
 
 HIB = "hib-premier"
 OLD = unicodedata.normalize("NFD", "São Bento")
@@ -68,6 +70,35 @@ def test_any_spelling_finds_the_club_of_an_older_lake(catalogue: Catalogue, type
     assert (fixture.home_team, fixture.away_team) == (OLD, "Nordheim")
     assert fixture.match_id == "hib-premier-2025-sao-bento-nordheim-2"
     assert catalogue.club_name(typed) == OLD
+
+
+@pytest.mark.parametrize(
+    ("formats", "match_id"),
+    [
+        ('{"hib-premier": {"meetings": 1}}', "hib-premier-2026-sudheim-nordheim"),
+        ('{"hib-premier": {"meetings": 2}}', "hib-premier-2025-sudheim-nordheim-2"),
+        ("no-such-file.json", "hib-premier-2025-sudheim-nordheim-2"),
+        (None, "hib-premier-2025-sudheim-nordheim-2"),
+    ],
+)
+def test_the_api_knows_the_formats_of_own_competitions(
+    catalogue: Catalogue, formats: str | None, match_id: str
+) -> None:
+    """A meeting that the format does not have is not offered. Formats that cannot be read stop nothing."""
+    own = _catalogue_of_api(catalogue.lake, formats)
+    assert own.resolve_fixture("Südheim", "Nordheim").match_id == match_id
+
+
+def test_a_day_on_which_an_own_format_has_no_meeting_is_refused(catalogue: Catalogue) -> None:
+    own = _catalogue_of_api(catalogue.lake, '{"hib-premier": {"meetings": 1}}')
+    with pytest.raises(InvalidFieldError, match="has no other match in 2025: see hib-premier-2025-sudheim-nordheim"):
+        own.resolve_fixture("Südheim", "Nordheim", kick_off=datetime(2025, 11, 1, tzinfo=UTC))
+
+
+def _catalogue_of_api(lake: Lake, formats: str | None) -> Catalogue:
+    catalogue: Catalogue = create_app(ServingSettings(lake=lake.root, formats=formats)).state.catalogue
+    catalogue.refresh()
+    return catalogue
 
 
 def test_two_clubs_that_differ_in_accents_are_both_offered(catalogue: Catalogue) -> None:
