@@ -18,6 +18,7 @@ from redis.retry import Retry
 from serving.addresses import parse_address
 from serving.api.dispatch.store_client import StoreClient
 from serving.sockets import kombu_encryption, kombu_options, redis_options
+from tests.support.certificates import make_certificate
 from tests.support.ports import free_port
 from tests.support.service_harness import wait_until
 
@@ -37,23 +38,19 @@ class Server:
 @pytest.fixture(scope="module")
 def server(require: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Redis with a password, whose certificate is valid for localhost and not for 127.0.0.1."""
-    binary, openssl = shutil.which("redis-server"), shutil.which("openssl")
-    require(binary and openssl, "Redis or openssl is not installed")
+    binary = shutil.which("redis-server")
+    require(binary and shutil.which("openssl"), "Redis or openssl is not installed")
     folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [str(openssl), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "ca.pem"],
-        cwd=folder, check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = make_certificate(folder)
     port, socket = free_port(), folder / "redis.sock"
     process = subprocess.Popen(
-        [str(binary), "--port", "0", "--tls-port", str(port), "--tls-cert-file", "ca.pem", "--tls-key-file", "key.pem",
-         "--tls-ca-cert-file", "ca.pem", "--tls-auth-clients", "no", "--unixsocket", str(socket), "--save", "",
+        [str(binary), "--port", "0", "--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key,
+         "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no", "--unixsocket", str(socket), "--save", "",
          "--requirepass", PASSWORD],
         cwd=folder, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     wait_until(socket.exists)
-    yield Server(port, socket, folder / "ca.pem")
+    yield Server(port, socket, certificate)
     process.kill()
     process.wait()
 

@@ -20,15 +20,23 @@ SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 class Rabbit:
     """Start, kill -9 and start again on the same data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: tuple[Path, Path] | None = None) -> None:
+        """With a `certificate` and its key, the node also takes encrypted connections, at `tls_port`."""
         self.folder = folder
-        self.port, self._distribution, self._epmd = free_port(), free_port(), free_port()
+        self.port, self._distribution, self._epmd, self.tls_port = (free_port() for _ in range(4))
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "rabbitmq.conf").write_text(
             "loopback_users = none\ndisk_free_limit.absolute = 50MB\nlog.console = false\n"
+            + (self._encryption(*certificate) if certificate else "")
         )
         (folder / "enabled_plugins").write_text("[].\n")
+
+    def _encryption(self, certificate: Path, key: Path) -> str:
+        files = {"cacertfile": certificate, "certfile": certificate, "keyfile": key}
+        return f"listeners.ssl.default = 127.0.0.1:{self.tls_port}\n" + "".join(
+            f"ssl_options.{name} = {path}\n" for name, path in files.items()
+        )
 
     @property
     def url(self) -> str:
