@@ -43,7 +43,7 @@ from serving.api.fast_path import FastPathMiddleware
 from serving.api.head_requests import HeadMiddleware
 from serving.api.middleware import ErrorMiddleware, RequestContextMiddleware, RequestGuardMiddleware
 from serving.api.openapi import document
-from serving.api.routes import health, insights, matches, models, monitoring, predictions, ratings
+from serving.api.routes import forecasts, health, insights, matches, models, monitoring, predictions, ratings
 from serving.settings import ServingSettings, read_settings
 from serving.telemetry import memory, tracing
 from serving.telemetry.logging import configure_logging
@@ -75,7 +75,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.state.catalogue = Catalogue(Lake(settings.lake_root), _aliases(settings), Clock(settings), _formats(settings))
     app.state.draining = DrainState(settings.drain_file)
     app.state.metrics = registry(ReportCollector(app.state.catalogue.lake))
-    for part in (predictions, matches, ratings, insights, models, monitoring, health):
+    for part in (predictions, matches, forecasts, ratings, insights, models, monitoring, health):
         app.include_router(part.router)
     app.add_route("/", _redirect_to_docs, include_in_schema=False)
     problem_details.install(app)

@@ -41,15 +41,20 @@ class Order(StrEnum):
     DESCENDING = "desc"
 
 
-class MatchFilters(QueryParams):
-    """Filters and paging of a list of matches."""
+class ForecastFilters(QueryParams):
+    """Filters of a table of forecasts."""
 
     competition: Slug | None = Field(None, description="Slug of a competition.")
     season: str | None = Field(None, max_length=20, examples=["2025-26"])
-    team: ClubName | None = Field(None, description="A club, home or away.")
-    status: Status | None = Field(None, description="scheduled, played or postponed.")
     date_from: date | None = Field(None, description="First day of kick-off (UTC).")
     date_to: date | None = Field(None, description="Last day of kick-off (UTC).")
+
+
+class MatchFilters(ForecastFilters):
+    """Filters and paging of a list of matches."""
+
+    team: ClubName | None = Field(None, description="A club, home or away.")
+    status: Status | None = Field(None, description="scheduled, played or postponed.")
     order: Order = Field(Order.ASCENDING, description="By kick-off: earliest or latest first.")
     limit: int = Field(50, ge=1, le=200)
     cursor: str | None = Field(None, max_length=400, description="`next_cursor` of the previous page.")
@@ -61,6 +66,7 @@ class TeamFilters(QueryParams):
     competition: Slug | None = Field(None, description="Slug of a competition.")
 
 
+ForecastQuery = Annotated[ForecastFilters, Query()]
 NoQuery = Annotated[QueryParams, Query()]
 MatchQuery = Annotated[MatchFilters, Query()]
 TeamQuery = Annotated[TeamFilters, Query()]

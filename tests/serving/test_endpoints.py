@@ -529,7 +529,7 @@ def test_the_openapi_document_names_every_path_of_the_design(api: httpx.Client) 
         "/monitoring/task_status/{task_id}", "/monitoring/celery/queues", "/monitoring/celery/workers",
         "/monitoring/drift", "/monitoring/drift/{week}", "/monitoring/drift/{week}/report", "/monitoring/performance",
         "/monitoring/gate",
-        "/healthcheck/", "/healthcheck/ready", "/metrics",
+        "/healthcheck/", "/healthcheck/ready", "/metrics", "/forecasts.csv", "/forecasts.parquet",
     }  # fmt: skip
 
 

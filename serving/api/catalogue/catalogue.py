@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any
@@ -406,6 +406,17 @@ class Catalogue:
             subject = f"{competition} has" if competition else "there are"
             suggestions = suggest(season, seasons) or seasons[:3]
             raise InvalidFieldError(f"{subject} no matches of season {season!r}", "season", suggestions)
+
+    def check_filters(
+        self, competition: str | None, season: str | None, date_from: date | None, date_to: date | None
+    ) -> None:
+        """Raise UnknownCompetitionError or InvalidFieldError for a filter that the lake has nothing for."""
+        if competition is not None:
+            self.check_competition(competition)
+        if season is not None:
+            self.check_season(season, competition)
+        if date_from and date_to and date_from > date_to:
+            raise InvalidFieldError(f"date_from {date_from} is after date_to {date_to}", "date_from")
 
 
 def competition_name(slug: str) -> tuple[str, str]:

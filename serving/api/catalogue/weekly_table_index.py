@@ -37,6 +37,7 @@ class _Index:
     positions: NDArray[np.uint64]
     """Number of the week in the upper 32 bits, number of the row in the lower 32."""
     weeks: tuple[_Week, ...]
+    names: tuple[str, ...]
 
 
 class WeeklyTableIndex:
@@ -70,6 +71,28 @@ class WeeklyTableIndex:
                 return {"match_id": match_id, **row}
             position -= 1
         return None
+
+    @property
+    def weeks(self) -> tuple[str, ...]:
+        """Mondays of the weeks that were read, sorted."""
+        return self._index.names
+
+    def has(self, match_ids: list[str]) -> NDArray[np.bool_]:
+        """Return whether each match has a row in any week."""
+        return np.asarray(self._last_weeks(match_ids) != "", dtype=np.bool_)
+
+    def is_latest(self, week: str, match_ids: list[str]) -> NDArray[np.bool_]:
+        """Return whether no later week than `week` has a row of each match."""
+        return np.asarray(self._last_weeks(match_ids) <= week, dtype=np.bool_)
+
+    def _last_weeks(self, match_ids: list[str]) -> NDArray[np.str_]:
+        """Return the last week of each match; an empty text for a match without a row."""
+        index, hashes = self._index, _hashes(match_ids)
+        if not len(index.hashes):
+            return np.full(len(hashes), "")
+        last = np.maximum(np.searchsorted(index.hashes, hashes, side="right") - 1, 0)
+        weeks = np.array(index.names)[index.positions[last] >> np.uint64(32)]
+        return np.where(index.hashes[last] == hashes, weeks, "")
 
     def refresh(self) -> bool:
         """Read new and changed weeks and return whether there were any; an unreadable week keeps its last good rows."""
@@ -121,15 +144,15 @@ def _hashes(match_ids: list[str]) -> NDArray[np.uint64]:
 
 
 def _build_index(weeks: dict[str, _Week]) -> _Index:
-    ordered = tuple(week for _, week in sorted(weeks.items()))
+    names, ordered = tuple(sorted(weeks)), tuple(week for _, week in sorted(weeks.items()))
     if not ordered:
-        return _Index(np.empty(0, np.uint64), np.empty(0, np.uint64), ())
+        return _Index(np.empty(0, np.uint64), np.empty(0, np.uint64), (), ())
     hashes = np.concatenate([week.hashes for week in ordered])
     positions = np.concatenate(
         [np.arange(len(week.hashes), dtype=np.uint64) + np.uint64(number << 32) for number, week in enumerate(ordered)]
     )
     order = np.argsort(hashes, kind="stable")
-    return _Index(hashes[order], positions[order], ordered)
+    return _Index(hashes[order], positions[order], ordered, names)
 
 
 def _is_row_of(row: dict[str, Any], match_id: str) -> bool:

@@ -295,3 +295,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Workers": {"items": [_WORKER]},
 }
 METRICS_EXAMPLE = 'touchline_model_loaded{model="match-outcome"} 1.0\n'
+FORECASTS_CSV_EXAMPLE = (
+    "match_id,competition,season,kick_off,home_team,away_team,home,draw,away,predicted_outcome,model_version,"
+    "trained_through,features_as_of,published_at,home_goals,away_goals,outcome,rps,log_loss,brier\n"
+    '"eng-premier-league-2025-26-arsenal-chelsea","eng-premier-league","2025-26",2026-03-01T16:30:00Z,"Arsenal",'
+    '"Chelsea",0.55,0.25,0.2,"home",3,2026-02-21T20:00:00Z,2026-02-22T16:30:00Z,2026-02-24T06:00:00Z,2,1,"home",'
+    "0.12125,0.598,0.305\n"
+)

@@ -24,7 +24,6 @@ from serving.api.schemas.forecasts import Slug
 from serving.api.schemas.matches import Competition, Competitions, Match, MatchPage, Team, Teams
 from serving.api.schemas.season import SeasonTable
 from serving.api.serializers import clock_info, serialize_match
-from serving.errors import InvalidFieldError
 
 router = SlashRouter(tags=["matches"])
 _READ = problems(401, 404, 422)
@@ -35,12 +34,7 @@ MATCHES_PER_TURN = 50
 @router.get("/matches", response_model=MatchPage, responses=_READ)
 async def list_matches(query: MatchQuery, catalogue: CatalogueDep) -> OrjsonResponse:
     """Matches by kick-off, each with its published forecast."""
-    if query.competition is not None:
-        catalogue.check_competition(query.competition)
-    if query.season is not None:
-        catalogue.check_season(query.season, query.competition)
-    if query.date_from and query.date_to and query.date_from > query.date_to:
-        raise InvalidFieldError(f"date_from {query.date_from} is after date_to {query.date_to}", "date_from")
+    catalogue.check_filters(query.competition, query.season, query.date_from, query.date_to)
     club = catalogue.club_name(query.team) if query.team is not None else None
     filters = {"competition": query.competition, "season": query.season, "status": query.status, "team": club}
     rows, next_cursor = catalogue.snapshot.match_index.page(

@@ -38,6 +38,8 @@ CALLS: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any] | None]] = {
     ("get", "/predict/{match_id}"): (MATCH, None),
     ("get", "/matches"): ({}, None),
     ("get", "/matches/{match_id}"): (MATCH, None),
+    ("get", "/forecasts.csv"): ({}, None),
+    ("get", "/forecasts.parquet"): ({}, None),
     ("get", "/teams"): ({}, None),
     ("get", "/competitions"): ({}, None),
     ("get", "/competitions/{competition}/table"): ({"competition": COMPETITION}, None),
