@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from features.errors import TouchlineError
+from features.errors import InvalidInputError, TouchlineError
 from features.io.environment import prepare_environment
 from features.io.setting_names import SETTINGS_CLASSES, unknown_variables
 from features.io.settings import Settings, is_set, use_home_for_compiled_code, validation_messages
@@ -93,6 +93,8 @@ def invalid_settings() -> list[str]:
                 resolve_name(settings_class)()
             except (ValidationError, SettingsError) as error:
                 sentences += validation_messages(error)
+            except InvalidInputError as error:
+                sentences.append(str(error))
             except ModuleNotFoundError:
                 continue
     return list(dict.fromkeys(sentences))

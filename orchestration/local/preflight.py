@@ -12,7 +12,7 @@ import socket
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from features.errors import TouchlineError
 
@@ -77,6 +77,9 @@ def check_answers(services: Mapping[str, str]) -> None:
     """Require external services to accept connections; `services` maps the name of the setting to the address."""
     for setting, address in services.items():
         parts = urlsplit(address)
+        if parts.scheme == "unix":
+            _check_socket(setting, unquote(parts.path))
+            continue
         host, scheme = parts.hostname or "127.0.0.1", parts.scheme.partition("+")[0]
         port = parts.port or DEFAULT_PORTS.get(scheme)
         if port is None:
@@ -88,6 +91,18 @@ def check_answers(services: Mapping[str, str]) -> None:
         except OSError as error:
             raise CannotStartError(
                 f"nothing answers at {host}:{port} ({error.strerror or error}); start it, or unset {setting}"
+            ) from error
+
+
+def _check_socket(setting: str, path: str) -> None:
+    """Require a Unix socket, such as that of a Valkey, to accept connections."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            raise CannotStartError(
+                f"nothing answers at the socket {path} ({error.strerror or error}); start it, or unset {setting}"
             ) from error
 
 

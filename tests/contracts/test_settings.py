@@ -44,6 +44,18 @@ def test_a_value_that_any_process_would_refuse_stops_every_command_before_it_beg
         assert capsys.readouterr().out == f"touchline: setting TOUCHLINE_{name}={value!r}: {expected}\n"
 
 
+@pytest.mark.parametrize("name", ["BROKER_URL", "RESULT_BACKEND_URL"])
+def test_an_address_that_cannot_be_used_stops_every_command_with_one_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"TOUCHLINE_{name}", "redis://:secret@store:word")
+    for command in ("up", "advance", "inspect"):
+        assert main([command]) == 2
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith(f"touchline: setting TOUCHLINE_{name}: the port must be a number from 1 to 65535")
+        assert "secret" not in line
+
+
 @pytest.mark.parametrize(
     ("mistaken", "meant"),
     [

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,16 @@ def test_an_address_without_a_port_means_the_usual_one(monkeypatch: pytest.Monke
     assert addresses == [("mq.example", 5671), ("pg.example", 5432), ("ml.example", 80)]
     with pytest.raises(CannotStartError, match="D names no port"):
         check_answers({"D": "pigeon://post.example"})
+
+
+def test_a_store_on_a_unix_socket_is_found() -> None:
+    address = {"TOUCHLINE_BROKER_URL": "unix://:p%40ss@/dev/null?db=3"}
+    with pytest.raises(CannotStartError, match=r"nothing answers at the socket /dev/null .*TOUCHLINE_BROKER_URL"):
+        check_answers(address)
+    with socket.socket(socket.AF_UNIX) as holder, tempfile.TemporaryDirectory() as folder:
+        holder.bind(f"{folder}/my store.sock")
+        holder.listen()
+        check_answers({"TOUCHLINE_BROKER_URL": f"unix://{folder}/my%20store.sock?db=3"})
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
