@@ -21,12 +21,16 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
     generate_latest,
+    values,
 )
 from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue, ValueClass
 
+from monitoring.metric_files import ReservedValues
+
+values.MmapedDict = ReservedValues  # type: ignore[attr-defined]  # before the first collector opens a file
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # The service objectives (50 and 200 ms) are bucket bounds, so the share of requests below them is exact.

@@ -14,17 +14,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
 from celery import bootsteps
 
+log = structlog.get_logger(__name__)
 INTERVAL_SECONDS = 5.0
 ALIVE, CONNECTED, MODEL = "alive", "connected", "model"
 
 
 def renew(folder: Path | None, name: str) -> None:
-    """Renew one of the files; does nothing if no folder is set."""
-    if folder is not None:
+    """Renew one of the files; does nothing if no folder is set.
+
+    A file that cannot be written, for example on a full disk, stops neither the caller nor the next attempt.
+    """
+    if folder is None:
+        return
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
+    except OSError as error:
+        log.warning("heartbeat.not_written", file=name, error=str(error))
 
 
 def start(folder: Path | None, is_stuck: Callable[[], bool] = lambda: False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from serving.worker import heartbeat
 from serving.worker.app import app
+from tests.support.service_harness import wait_until
 
 
 def test_a_worker_says_that_it_lives_before_it_has_a_broker(tmp_path: Path) -> None:
@@ -21,6 +23,19 @@ def test_a_worker_says_that_it_lives_before_it_has_a_broker(tmp_path: Path) -> N
             break
         threading.Event().wait(0.01)
     assert [path.name for path in (tmp_path / "worker").iterdir()] == ["alive"]
+
+
+def test_a_file_that_cannot_be_written_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread goes on, and writes once it can."""
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", 0.01)
+    folder = tmp_path / "worker"
+    folder.write_text("a file where the folder should be")
+    heartbeat.renew(folder, heartbeat.MODEL)
+    attempts = count()
+    heartbeat.start(folder, lambda: next(attempts) < 0)
+    wait_until(lambda: next(attempts) > 2)
+    folder.unlink()
+    wait_until((folder / "alive").exists)
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
