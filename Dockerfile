@@ -112,7 +112,7 @@ LABEL org.opencontainers.image.title="touchline-ui" \
       org.opencontainers.image.revision="${REVISION}"
 USER 10001:10001
 EXPOSE 8501
-ENTRYPOINT ["streamlit", "run", "ui/streamlit_app.py"]
+ENTRYPOINT ["python", "-m", "ui"]
 CMD ["--server.address", "0.0.0.0", "--server.port", "8501", "--server.headless", "true"]
 
 FROM base AS mlflow

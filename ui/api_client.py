@@ -29,6 +29,7 @@ from ui.api_models import (
     TaskStatus,
     Teams,
 )
+from ui.environment import certificate_problem
 
 ModelT = TypeVar("ModelT", bound=ApiModel)
 Params = dict[str, str | int]
@@ -85,9 +86,12 @@ class ApiClient:
         headers = {"X-API-Key": api_key} if api_key else {}
         self.base_url = base_url
         self.timeout = timeout
-        self._http = httpx.Client(
-            base_url=base_url, timeout=timeout, headers=headers, follow_redirects=True, mounts=_NO_PROXY_ON_LOOPBACK
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=base_url, timeout=timeout, headers=headers, follow_redirects=True, mounts=_NO_PROXY_ON_LOOPBACK
+            )
+        except OSError as error:  # the certificates of the environment, which httpx loads now
+            raise ApiError(certificate_problem() or str(error)) from error
 
     def matches(
         self,

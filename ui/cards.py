@@ -136,9 +136,10 @@ def headline_card(match: Match, timezone: tzinfo) -> str:
         parts.append(f"matchday {match.matchday}")
     return (
         f'<div class="tl-when">{escape(" · ".join(parts))}</div>'
-        f'<div class="tl-headline"><div class="tl-headline-club">{escape(match.home_team)}<small>home</small></div>'
+        '<h1 class="tl-headline">'
+        f'<div class="tl-headline-club">{escape(match.home_team)}<small>home</small></div>'
         f'<div class="tl-headline-middle">{middle}<small>{escape(below)}</small></div>'
-        f'<div class="tl-headline-club">{escape(match.away_team)}<small>away</small></div></div>'
+        f'<div class="tl-headline-club">{escape(match.away_team)}<small>away</small></div></h1>'
     )
 
 

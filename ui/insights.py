@@ -35,7 +35,7 @@ def _expected_goals(insight: Insight, match: Match) -> str:
             ("away", insight.expected_goals.away, match.away_team),
         )
     )
-    return f'<section><h4>Expected goals</h4><div class="tl-xg">{sides}</div></section>'
+    return f'<section><h3>Expected goals</h3><div class="tl-xg">{sides}</div></section>'
 
 
 def _scorelines(insight: Insight, match: Match) -> str:
@@ -50,7 +50,7 @@ def _scorelines(insight: Insight, match: Match) -> str:
             f'<div{mark}><b>{line.home} – {line.away}</b><i class="tl-{side}" style="width:{width}"></i>'
             f"<span>{line.probability:.0%}</span></div>"
         )
-    return f"<section><h4>Most likely scores</h4>{''.join(rows)}</section>"
+    return f"<section><h3>Most likely scores</h3>{''.join(rows)}</section>"
 
 
 def _contributions(explanation: Explanation, match: Match) -> str:
@@ -68,7 +68,7 @@ def _contributions(explanation: Explanation, match: Match) -> str:
     ratio = exp(abs(explanation.log_odds))
     times = f"<b>{ratio:.1f} times</b>" if ratio >= 1.05 else "<b>about</b>"
     return (
-        '<section class="tl-why"><h4>What moved the forecast</h4>'
+        '<section class="tl-why"><h3>What moved the forecast</h3>'
         '<div class="tl-contribution tl-directions"><span></span><div><em>← home</em><em>away →</em></div><b></b></div>'
         f'{rows}<p title="log-odds {explanation.log_odds:+.3f}">Together: {escape(favourite)} are {times} '
         f"as likely to win as {escape(other)}.</p></section>"

@@ -42,7 +42,7 @@ ROWS = {
     "API": r"-m serving\.api",
     "worker": r"-m serving\.worker",
     "MLflow": r"mlflow[ .]server|mlflow\.server",
-    "match viewer": r"streamlit run",
+    "match viewer": r"-m ui\b",
     "Dagster code server": r"dagster api grpc|dagster\._cli api grpc|dagster code-server",
     "Dagster webserver": r"orchestration.local.webserver|dagster_webserver|dagster-webserver",
     "Dagster daemon": r"dagster\._daemon|dagster-daemon",

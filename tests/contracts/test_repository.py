@@ -81,11 +81,16 @@ def test_environment_and_logging_have_few_homes(repository: Path) -> None:
     pattern = re.compile(r"os\.environ|os\.getenv|basicConfig\(")
     # The supervisor passes its environment to its services. The registry limits MLflow's own retries, which only
     # variables can do. The API tells its processes where to keep their common metrics. The settings detect unknown
-    # variables. `features.io.environment` and the worker remove those that libraries would prefer to our settings.
+    # variables. `features.io.environment`, worker and viewer remove those that libraries would prefer to our settings.
     allowed = {
         "features/io/environment.py",
         *("features/io/settings.py", "features/io/setting_names.py", "features/io/registry.py", "features/io/store.py"),
-        *("orchestration/local/services.py", "serving/api/app.py", "serving/worker/environment.py"),
+        *(
+            "orchestration/local/services.py",
+            "serving/api/app.py",
+            "serving/worker/environment.py",
+            "ui/environment.py",
+        ),
     }
     users = {
         name

@@ -69,7 +69,7 @@ def text() -> PageText:
     """Return all text of a page, HTML included."""
 
     def text_of(app: AppTest) -> str:
-        kinds = ("title", "subheader", "caption", "markdown", "error", "warning", "info")
+        kinds = ("title", "header", "subheader", "caption", "markdown", "error", "warning", "info")
         parts = [str(element.value) for kind in kinds for element in app.get(kind)]
         return "\n".join([*parts, *(element.proto.body for element in app.get("html"))])
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def viewer(module_api: FakeApi) -> Iterator[str]:
     port = free_port()
     env = os.environ | {"TOUCHLINE_API_URL": module_api.url, "TOUCHLINE_GRAFANA_URL": "http://127.0.0.1:3001"}
     options = ["--server.port", str(port), "--server.address", "127.0.0.1"]
-    command = [sys.executable, "-m", "streamlit", "run", "ui/streamlit_app.py", *options]
+    command = [sys.executable, "-m", "ui", *options]
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
 
@@ -122,7 +123,7 @@ def test_every_page_opens_from_the_menu_and_by_address(open_browser: Any) -> Non
         ("/?show=Results", "a.tl-match"),
         ("/", "a.tl-match"),
         ("/model", "text=diagonal"),
-        (MATCH, "h4"),
+        (MATCH, ".tl-insight"),
         ("/table", ".tl-season-table"),
         ("/drift", ".tl-figures"),
     ],
@@ -134,6 +135,30 @@ def test_phone_needs_no_sideways_scrolling(open_browser: Any, path: str, ready: 
     cells = page.locator(".tl-rows td:visible, .tl-rows th:visible, .tl-labels span")
     edges = cells.evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")
     assert max(edges, default=0) <= 390
+
+
+LEVELS = "headings => headings.map(heading => Number(heading.ariaLevel ?? heading.tagName[1]))"
+
+
+@pytest.mark.parametrize(
+    ("path", "ready"),
+    [
+        ("/", "a.tl-match"),
+        ("/model", "text=diagonal"),
+        (MATCH, "text=Earlier meetings"),
+        ("/table", ".tl-season-table"),
+        ("/drift", ".tl-figures"),
+        ("/what-if", "text=Choose two clubs"),
+    ],
+)
+def test_headings_leave_out_no_level(open_browser: Any, path: str, ready: str) -> None:
+    """A screen reader lists them as the contents of the page: one of level 1 first, then each at most one deeper."""
+    page = open_browser(path, ready=ready)
+    headings = page.locator("[data-testid=stMain]").locator("h1, h2, h3, h4, h5, h6, [role=heading]")
+    levels = headings.evaluate_all(LEVELS)
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(deeper - level <= 1 for level, deeper in pairwise(levels)), levels
 
 
 def test_phone_filters_are_as_wide_as_the_page(open_browser: Any) -> None:

@@ -64,7 +64,7 @@ def date_range(dates: DateRange) -> str:
 
 def week_details(weeks: list[DriftSummary]) -> None:
     """Show the comparison of a selected week; its report of several megabytes is fetched only on request."""
-    st.subheader("One week in detail")
+    st.header("One week in detail")
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     with left:
         week = st.selectbox("Week of", [summary.week for summary in weeks], key="week", bind="query-params")
@@ -96,7 +96,7 @@ def page() -> None:
             st.link_button("Open Dagster", settings().dagster_url, icon=":material/open_in_new:")
         return
     latest_verdict(weeks[0])
-    st.subheader("Week by week")
+    st.header("Week by week")
     st.altair_chart(charts.drift_trend(weeks), width="stretch")
     week_details(weeks)
 

@@ -18,7 +18,7 @@ FORM_MATCHES = 6
 
 
 def published_forecast(match: Match) -> None:
-    st.subheader("Published forecast", help=cards.HOW_TO_READ)
+    st.header("Published forecast", help=cards.HOW_TO_READ)
     if match.forecast is None:
         empty_state(match)
         return
@@ -86,7 +86,7 @@ def new_forecast(match: Match) -> None:
 
 
 def recent_form(match: Match) -> None:
-    st.subheader("Form before this match")
+    st.header("Form before this match")
     for column, club in zip(st.columns(2, gap="large"), (match.home_team, match.away_team), strict=True):
         results = list(islice(api().results(club, match.competition, match.kick_off), FORM_MATCHES))
         with column:
@@ -107,7 +107,7 @@ def rating_history(match: Match) -> None:
         return
     latest = {rating.team: rating.elo for rating in history}
     home, away = latest.get(match.home_team), latest.get(match.away_team)
-    st.subheader("Rating history")
+    st.header("Rating history")
     if home and away:
         st.markdown(
             f"Elo before this match: {as_text(match.home_team)} **{home:.0f}**, "
@@ -119,7 +119,7 @@ def rating_history(match: Match) -> None:
 
 
 def earlier_meetings(match: Match) -> None:
-    st.subheader("Earlier meetings")
+    st.header("Earlier meetings")
     clubs = {match.home_team, match.away_team}
     results = api().results(match.home_team, match.competition, match.kick_off)
     meetings = [result for result in results if {result.home_team, result.away_team} == clubs]
