@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from features.errors import InvalidInputError, TouchlineError
-from features.io.environment import prepare_environment
+from features.io.environment import keep_compiled_modules, prepare_environment
 from features.io.setting_names import SETTINGS_CLASSES, unknown_variables
 from features.io.settings import Settings, is_set, use_home_for_compiled_code, validation_messages
 
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     use_home_for_compiled_code(settings.home)  # before anything imports numba
     try:
         ignored = prepare_environment()
+        if command.name in {"up", "dev"}:
+            keep_compiled_modules()
         if ignored and command.name in {"up", "dev"}:
             echo(f"touchline: ignored {', '.join(ignored)}: only settings named TOUCHLINE_* apply")
         if command.name == "inspect":

@@ -14,7 +14,7 @@ import certifi
 import pytest
 
 from features.errors import InvalidInputError
-from features.io.environment import prepare_environment, remove_foreign_variables
+from features.io.environment import keep_compiled_modules, prepare_environment, remove_foreign_variables
 from features.io.registry import Registry
 
 FOREIGN = (
@@ -24,7 +24,13 @@ FOREIGN = (
     *("UVICORN_PORT", "GUNICORN_CMD_ARGS", "STREAMLIT_SERVER_PORT", "STREAMLIT_SERVER_BASE_URL_PATH"),
     *("OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"),
     *("PYTHONOPTIMIZE", "OTEL_PROPAGATORS", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
-    *("DAGSTER_MODULE_NAME", "DAGSTER_PYTHON_FILE", "DAGSTER_GRPC_PORT", "DAGSTER_WEBSERVER_PATH_PREFIX"),
+    *(
+        "DAGSTER_autoload_defs_module_name",
+        "DAGSTER_MODULE_NAME",
+        "DAGSTER_PYTHON_FILE",
+        "DAGSTER_GRPC_PORT",
+        "DAGSTER_WEBSERVER_PATH_PREFIX",
+    ),
 )
 KEPT = (
     *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_S3_ENDPOINT_URL"),
@@ -50,6 +56,41 @@ def test_only_variables_that_steer_libraries_are_removed() -> None:
     assert remove_foreign_variables() == sorted(FOREIGN)
     assert not os.environ.keys() & set(FOREIGN)
     assert os.environ.keys() >= set(KEPT)
+
+
+def test_child_processes_keep_their_bytecode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, each process of a local run would compile its libraries again."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "some_module.py").write_text("")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    command = [sys.executable, "-c", "import some_module"]
+    for is_kept in (False, True):
+        if is_kept:
+            keep_compiled_modules()
+        subprocess.run(command, cwd=tmp_path, check=True)
+        assert (tmp_path / "__pycache__").exists() is is_kept
+    assert not sys.dont_write_bytecode
+
+
+DAGSTER_PROGRAM = """
+import os
+from orchestration.definitions import defs
+names = ("MLFLOW_RUN_ID", "WEB_CONCURRENCY", "NETRC", "NO_PROXY")
+print(*(os.environ.get(name, "unset") for name in names), len(defs.assets) > 0)
+"""
+
+
+def test_dagsters_code_location_prepares_its_environment(repository: Path, tmp_path: Path) -> None:
+    """Also where Dagster is started alone: the import of its definitions is the entry point of its processes."""
+    clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    foreign = {"MLFLOW_RUN_ID": "0" * 32, "WEB_CONCURRENCY": "3", "TOUCHLINE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", DAGSTER_PROGRAM]
+    prepared = subprocess.run(command, env=clean | foreign, cwd=repository, text=True, capture_output=True)
+    assert prepared.stdout.split() == ["unset", "unset", os.devnull, "127.0.0.1,localhost,::1", "True"], prepared.stderr
+    foreign["SSL_CERT_FILE"] = str(tmp_path / "missing.pem")
+    refused = subprocess.run(command, env=clean | foreign, cwd=repository, text=True, capture_output=True)
+    assert refused.returncode == 1
+    assert "SSL_CERT_FILE=" in refused.stderr.splitlines()[-1]
 
 
 def test_training_is_not_logged_to_a_run_of_another_project(tmp_path: Path) -> None:
