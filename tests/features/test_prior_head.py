@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from features.blend import RatingBlend
 from features.io.sources import bundled
+from features.matches import outcomes
 from features.matrix import GOAL_FEATURES
-from features.metrics import rps
-from features.models import fit_model, outcome_model
+from features.metrics import base_rate, rps
+from features.models import PULL, fit_model, outcome_model
 from features.ordinal import OrderedLogit
 from features.prior_head import Prior, PriorHeads, has_ended_season
+from tests.support.small_leagues import cuts, leagues, scores
 
 X = np.random.default_rng(4).normal(size=(3000, len(GOAL_FEATURES)))
 
@@ -101,3 +106,22 @@ def test_a_head_knows_only_seasons_that_had_ended(heads: PriorHeads, moment: str
     assert isinstance(prior, Prior)
     assert prior.trained_through < at
     assert str(prior) == f"eng-premier-league 2015-16 to {last}"
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_small_leagues_are_not_forecast_worse_than_by_the_base_rate(heads: PriorHeads, shared_data: Path) -> None:
+    """Ten clubs cut out of real leagues: from the first round of a first season on, by at most a standard error."""
+    league, shrunk = bundled.load(), f"{PULL:g}"
+    general = base_rate(outcomes(league[league["season"] < "2017-18"]))
+    collected: dict[tuple[int, str], list[np.ndarray]] = defaultdict(list)
+    for table in leagues(shared_data / "footballdata"):
+        for cut in cuts(table):
+            for earlier_seasons, forecaster, values in scores(cut, heads, general, [PULL]):
+                collected[earlier_seasons, forecaster].append(values)
+    assert {earlier_seasons for earlier_seasons, _ in collected} == {-1, 0, 1, 2, 3, 4}
+    for earlier_seasons in range(-1, 5):
+        ours, base = (np.concatenate(collected[earlier_seasons, name]) for name in (shrunk, "base rate"))
+        error = (ours - base).std(ddof=1) / np.sqrt(len(base))
+        assert len(base) >= 80
+        assert (ours - base).mean() <= error, earlier_seasons
