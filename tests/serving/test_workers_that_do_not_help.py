@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +12,7 @@ import pytest
 from celery import Celery
 
 from serving.wire.queue import QUEUE
+from serving.worker.heartbeat import ALIVE, CONNECTED, INTERVAL_SECONDS
 from tests.support.prometheus_samples import samples
 from tests.support.service_harness import Service, World, wait_until
 
@@ -27,6 +30,20 @@ def skewed(
     try:
         service.start_api()
         service.start_worker("worker", "tests.support.shifted_clock_worker")
+        service.wait_ready()
+        yield service
+    finally:
+        service.stop()
+
+
+@pytest.fixture
+def blocked(master: World, brokers: Callable[[int], tuple[str, str]], tmp_path: Path) -> Iterator[Service]:
+    """A service whose worker ends no task while the file `gate` exists."""
+    extra = {"TOUCHLINE_TEST_GATE": str(tmp_path / "gate"), "TOUCHLINE_HEARTBEAT_DIR": str(tmp_path / "heartbeat")}
+    service = Service(master, *brokers(10), tmp_path, extra)
+    try:
+        service.start_api()
+        service.start_worker("worker", "tests.support.stalling_worker")
         service.wait_ready()
         yield service
     finally:
@@ -58,3 +75,25 @@ def test_a_worker_that_stops_to_consume_makes_the_api_unready(skewed: Service) -
     wait_until(lambda: httpx.get(f"{skewed.url}/healthcheck/ready", timeout=30).status_code == 503)
     assert "no worker is running that takes tasks" in _workers_part(skewed)["detail"]
     wait_until(lambda: _metrics(skewed)["touchline_active_workers", QUEUE] == 0)
+
+
+def test_a_worker_that_holds_a_task_and_ends_none_fails_readiness_and_the_probes(blocked: Service) -> None:
+    """It consumes, and its processes live. Once the task ends, everything recovers without a restart."""
+    gate, heartbeat = blocked.folder / "gate", blocked.folder / "heartbeat"
+
+    def old(name: str) -> bool:
+        return time.time() - (heartbeat / name).stat().st_mtime > 2.5 * INTERVAL_SECONDS
+
+    wait_until(lambda: all((heartbeat / name).exists() for name in (ALIVE, CONNECTED)))
+    gate.touch()
+    accepted = httpx.post(f"{blocked.url}/predict/async/", json=PAIR, timeout=30)
+    assert accepted.status_code == 202
+    part = wait_until(lambda: not (found := _workers_part(blocked))["ok"] and found)
+    assert "the workers hold 1 tasks and have finished none for" in part["detail"]
+    assert httpx.get(f"{blocked.url}/healthcheck/ready", timeout=30).status_code == 503
+    wait_until(lambda: old(CONNECTED) and old(ALIVE))
+    gate.unlink()
+    status = f"{blocked.url}/monitoring/task_status/{accepted.json()['task_id']}"
+    wait_until(lambda: httpx.get(status, timeout=30).json()["status"] == "success")
+    blocked.wait_ready()
+    wait_until(lambda: not old(CONNECTED) and not old(ALIVE))
