@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +30,9 @@ STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
 
 DATASET = "training.parquet"
 """Artefact of a training run: the rows that its model was fitted on."""
+
+UNFINISHED = "registration_unfinished"
+"""Tag of a version until everything that belongs to it is stored; it is neither listed nor staged before."""
 
 T = TypeVar("T")
 
@@ -145,70 +150,103 @@ class Registry:
         self.tracking_uri = tracking_uri
         self._recipes = recipes or InstalledRecipes()
 
-    def register(self, training: TrainingRun, experiment: str = MODEL_NAME) -> ModelVersion:
-        """Log a training run, register its model and give the new version the alias `staging`."""
+    def register(
+        self,
+        training: TrainingRun,
+        experiment: str = MODEL_NAME,
+        before_staging: Callable[[ModelVersion], None] = lambda _: None,
+    ) -> ModelVersion:
+        """Log a training run, register its model and give the new version the alias `staging`.
+
+        Parameters
+        ----------
+        before_staging : is called with the registered version, to publish what belongs to it. If it raises an error, or
+            anything else fails, for example because the disk is full, the version is removed.
+        """
+        run_id, model_id = self._call_server(lambda: self._log(training, experiment))
+        version = self._call_server(lambda: self._create_version(training, run_id, model_id))
+        try:
+            self._call_server(lambda: self._link_version(version, training, model_id))
+            before_staging(version)
+            self._call_server(lambda: self._stage(version.version))
+        except BaseException:
+            with suppress(ModelUnavailableError):  # if it cannot be removed now, its tag keeps it out of every list
+                self._call_server(lambda: self._client().delete_model_version(MODEL_NAME, str(version.version)))
+            raise
+        registered = self.version(version.version)
+        if registered is None:
+            raise ModelUnavailableError(
+                f"version {version.version} is missing from {self.tracking_uri} right after its registration"
+            )
+        return registered
+
+    def _log(self, training: TrainingRun, experiment: str) -> tuple[str, str]:
+        """Log a training run with its model; returns the ids of both."""
         import mlflow.sklearn
         from mlflow.data.pandas_dataset import from_pandas
         from mlflow.models import infer_signature
 
         from features.models import TRUSTED_TYPES  # imported here: it loads scikit-learn
 
-        def log() -> ModelVersion:
-            mlflow.set_tracking_uri(self.tracking_uri)
-            self._select_experiment(experiment)
-            with mlflow.start_run(run_name=training.summary, tags=dict(training.tags)) as run:
-                mlflow.log_params(dict(training.params))
-                mlflow.log_metrics(dict(training.metrics))
-                for path, text in training.documents.items():
-                    mlflow.log_text(text, path)
-                if len(training.dataset):  # MLflow cannot describe a table without rows
-                    data = from_pandas(training.dataset, source=training.dataset_source, name="match_features")
-                    mlflow.log_input(data, context="training")
-                with tempfile.TemporaryDirectory() as folder:  # a copy: the table is overwritten every day
-                    training.dataset.to_parquet(Path(folder, DATASET), compression="zstd", index=False)
-                    mlflow.log_artifact(str(Path(folder, DATASET)))
-                example = training.input_example.astype("float64")
-                info = mlflow.sklearn.log_model(
-                    training.estimator,
-                    name="model",
-                    signature=infer_signature(example, training.estimator.predict_proba(example.to_numpy())),
-                    input_example=example,
-                    pyfunc_predict_fn="predict_proba",
-                    registered_model_name=MODEL_NAME,
-                    pip_requirements=["scikit-learn", "skops", "numpy", "pandas"],
-                    skops_trusted_types=[*TRUSTED_TYPES, *training.trusted_types],
-                )
-                version = int(info.registered_model_version)
-                mlflow.set_tag("mlflow.runName", f"version {version}: {training.summary}")
-                self._stage(version, {**training.tags, "run_id": run.info.run_id})
-            registered = self.version(version)
-            if registered is None:
-                raise ModelUnavailableError(
-                    f"version {version} is missing from {self.tracking_uri} right after its registration"
-                )
-            return registered
+        mlflow.set_tracking_uri(self.tracking_uri)
+        self._select_experiment(experiment)
+        with mlflow.start_run(run_name=training.summary, tags=dict(training.tags)) as run:
+            mlflow.log_params(dict(training.params))
+            mlflow.log_metrics(dict(training.metrics))
+            for path, text in training.documents.items():
+                mlflow.log_text(text, path)
+            if len(training.dataset):  # MLflow cannot describe a table without rows
+                data = from_pandas(training.dataset, source=training.dataset_source, name="match_features")
+                mlflow.log_input(data, context="training")
+            with tempfile.TemporaryDirectory() as folder:  # a copy: the table is overwritten every day
+                training.dataset.to_parquet(Path(folder, DATASET), compression="zstd", index=False)
+                mlflow.log_artifact(str(Path(folder, DATASET)))
+            example = training.input_example.astype("float64")
+            info = mlflow.sklearn.log_model(
+                training.estimator,
+                name="model",
+                signature=infer_signature(example, training.estimator.predict_proba(example.to_numpy())),
+                input_example=example,
+                pyfunc_predict_fn="predict_proba",
+                pip_requirements=["scikit-learn", "skops", "numpy", "pandas"],
+                skops_trusted_types=[*TRUSTED_TYPES, *training.trusted_types],
+            )
+        return str(run.info.run_id), str(info.model_id)
 
-        return self._call_server(log)
-
-    def _stage(self, version: int, tags: Mapping[str, str]) -> None:
-        """Give a new version its tags and the alias; if that fails, for example on a full disk, remove the version.
+    def _create_version(self, training: TrainingRun, run_id: str, model_id: str) -> ModelVersion:
+        """Register the model of a finished run together with its tags.
 
         A version without its tags could be neither compared nor loaded, but every list of versions would have it.
         """
-        client = self._client()
+        from mlflow.exceptions import MlflowException
+
+        client, source = self._client(), f"models:/{model_id}"
         try:
-            for key, value in {**tags, model_artefact.DIGEST_TAG: self._file_digest(version)}.items():
-                client.set_model_version_tag(MODEL_NAME, str(version), key, value)
-            client.set_registered_model_alias(MODEL_NAME, STAGING, str(version))
-        except BaseException:
-            client.delete_model_version(MODEL_NAME, str(version))
-            raise
+            client.create_registered_model(MODEL_NAME)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        digest = self._file_digest(client.get_logged_model(model_id).artifact_location)
+        tags = {**training.tags, "run_id": run_id, model_artefact.DIGEST_TAG: digest, UNFINISHED: "true"}
+        return _as_version(client.create_model_version(MODEL_NAME, source, run_id, tags, model_id=model_id))
+
+    def _link_version(self, version: ModelVersion, training: TrainingRun, model_id: str) -> None:
+        """Let the pages of the run and of its model name the version."""
+        client = self._client()
+        client.set_tag(version.run_id, "mlflow.runName", f"version {version.version}: {training.summary}")
+        link = json.dumps([{"name": MODEL_NAME, "version": str(version.version)}])
+        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
+
+    def _stage(self, version: int) -> None:
+        client = self._client()
+        client.delete_model_version_tag(MODEL_NAME, str(version), UNFINISHED)
+        client.set_registered_model_alias(MODEL_NAME, STAGING, str(version))
 
     @staticmethod
-    def _file_digest(version: int) -> str:
+    def _file_digest(folder_uri: str) -> str:
         import mlflow.artifacts
 
-        uri = f"models:/{MODEL_NAME}/{version}/{model_artefact.FILE}"
+        uri = f"{folder_uri}/{model_artefact.FILE}"
         with tempfile.TemporaryDirectory(prefix="touchline-model-") as folder:
             return model_artefact.digest(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
 
@@ -235,7 +273,7 @@ class Registry:
         return next((version for version in self.versions() if version.version == number), None)
 
     def versions(self) -> list[ModelVersion]:
-        """List all versions, newest first."""
+        """List all versions whose registration has finished, newest first."""
 
         def search() -> list[ModelVersion]:
             from mlflow.exceptions import MlflowException
@@ -250,7 +288,8 @@ class Registry:
                 raise
             entries = client.search_model_versions(f"name='{MODEL_NAME}'")
             versions = [_as_version(entry, _aliases_of(model.aliases, entry)) for entry in entries]
-            return sorted(versions, key=lambda version: -version.version)
+            finished = (version for version in versions if UNFINISHED not in version.tags)
+            return sorted(finished, key=lambda version: -version.version)
 
         return self._call_server(search)
 
@@ -353,7 +392,9 @@ class Registry:
         try:
             return call()
         except (MlflowException, ParseError, _ForeignResponseError, OSError) as error:
-            reason = str(error)
+            reason = " ".join(str(error).partition("[SQL:")[0].split())
+            if "too many 503 error responses" in reason:  # MLflow's client does not keep their text
+                reason = "it answers 503: it is starting, or its database cannot be written, as on a full disk"
             if _is_foreign_response(error):
                 _close_connections()
                 reason = f"something other than MLflow's API answered; its connection was closed: {reason}"

@@ -69,15 +69,15 @@ def outcome_model(
             metadata={"version": identical.version, "new": False, "what_happened": outcome},
             data_version=dg.DataVersion(str(identical.version)),
         )
-    version = registry.register(training)
     scores = json.loads(training.documents["evaluation.json"])
-    summary = {
-        **scores,
-        "version": version.version,
-        "run_id": version.run_id,
-        **{name: training.tags[name] for name in ("trained_through", "trained_as_of", "data_digest", "code_revision")},
-    }
-    lake.write_json(report_files.evaluation_path(version.version), summary)
+    names = ("trained_through", "trained_as_of", "data_digest", "code_revision")
+    described = {name: training.tags[name] for name in names}
+
+    def publish_evaluation(version: ModelVersion) -> None:
+        summary = {**scores, "version": version.version, "run_id": version.run_id, **described}
+        lake.write_json(report_files.evaluation_path(version.version), summary)
+
+    version = registry.register(training, before_staging=publish_evaluation)
     context.log.info("registered %s version %d", MODEL_NAME, version.version)
     return dg.MaterializeResult(
         metadata={

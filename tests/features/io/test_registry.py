@@ -139,3 +139,22 @@ def test_version_that_cannot_be_staged_is_not_registered(
             registry.register(training(3))
     assert registry.versions() == before
     assert registry.register(training(3)).version not in versions
+
+
+def test_version_is_staged_after_everything_that_belongs_to_it_is_stored(
+    registry: Registry, versions: list[int]
+) -> None:
+    """It is not listed before, and removed if its report cannot be published."""
+    before, seen = registry.versions(), []
+
+    def publish(version: ModelVersion) -> None:
+        seen.append((version.tags["trained_through"], registry.versions() == before))
+        if len(seen) == 1:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device"):
+        registry.register(training(4), before_staging=publish)
+    assert registry.versions() == before
+    staged = registry.register(training(4), before_staging=publish)
+    assert staged.aliases == (STAGING,)
+    assert seen == [("2025-05-25T15:00:00+00:00", True)] * 2
