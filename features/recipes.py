@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,6 +25,7 @@ from features.dixon_coles_outcome import DixonColesOutcome
 from features.errors import InvalidInputError
 from features.matches import OUTCOMES
 from features.matrix import FEATURES, GOAL_FEATURES, ODDS_FEATURES
+from features.models import TRUSTED_TYPES
 
 Floats = NDArray[np.float64]
 
@@ -101,6 +103,37 @@ class Recipe:
                 raise InvalidInputError(
                     f"the recipe's model must predict three probabilities per match, but gave {p[:1].tolist()}"
                 )
+
+
+class SubmittedTypes:
+    """What a submitted model may consist of: types of scikit-learn that skops trusts, and those of this package.
+
+    Every process has their code, so such a model needs no recipe to be loaded.
+    """
+
+    def model_type(self) -> type[Any]:
+        """Return the base class of the estimator."""
+        return BaseEstimator  # type: ignore[no-any-return]  # scikit-learn has no types
+
+    def all_trusted_types(self) -> tuple[str, ...]:
+        """Return the types of this package; skops trusts those of scikit-learn by itself."""
+        return TRUSTED_TYPES
+
+
+@dataclass(frozen=True)
+class SubmittedRecipe(SubmittedTypes, Recipe):
+    """Recipe of an estimator that was submitted to the pipeline (`features.api.submit`).
+
+    Attributes
+    ----------
+    digest : identifies the unfitted estimator; equal parameters give the same one.
+    """
+
+    digest: str = ""
+
+    def revision(self) -> str:
+        """Return `digest`."""
+        return self.digest
 
 
 def _gradient_boosting() -> OrdinalBoosting:

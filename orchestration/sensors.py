@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from features.competitions import country_of
-from features.io import report_files
+from features.io import report_files, submissions
 from features.io.clock import Clock
 from features.io.registry import PRODUCTION, STAGING, Registry
 from features.io.store import Lake, week_of
@@ -19,7 +19,12 @@ from orchestration.promotion.aliases import has_incomplete_promotion
 from orchestration.promotion.evidence import approval_of
 from orchestration.promotion.manual_jobs import rollback_production
 from orchestration.promotion.production_report import undecided_production
-from orchestration.promotion.retraining import FIRST_TRAINING_CONFIG, retraining_config, staging_busy
+from orchestration.promotion.retraining import (
+    FIRST_TRAINING_CONFIG,
+    retraining_config,
+    staging_busy,
+    submission_config,
+)
 from orchestration.promotion.retraining_triggers import (
     ALARM,
     Alarm,
@@ -114,6 +119,20 @@ def first_training_sensor(
     if not all(input_fingerprints.ratings_current(lake, name) for name in settings.competitions):
         return dg.SkipReason("not every competition has ratings yet")
     return request_once(context.instance, "first training", TRAINING_RETRY_DELAY, FIRST_TRAINING_CONFIG)
+
+
+@dg.sensor(job_name=TRAIN_MODEL, minimum_interval_seconds=30, default_status=RUNNING)
+def submission_sensor(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Requests the training of each estimator that was submitted with `features.api`, until it has an outcome."""
+    waiting = submissions.waiting(lake)
+    if not waiting:
+        yield dg.SkipReason("no estimator has been submitted")
+    for submission in waiting:
+        yield request_once(
+            context.instance, f"train submission {submission}", TRAINING_RETRY_DELAY, submission_config(submission)
+        )
 
 
 def request_once(
@@ -244,6 +263,7 @@ SENSORS = [
     first_refresh_sensor,
     first_training_sensor,
     new_results_sensor,
+    submission_sensor,
     promotion_sensor,
     drift_alarm_sensor,
     performance_alarm_sensor,

@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from zipfile import BadZipFile, ZipFile
 
 from features.errors import ModelUnavailableError
-
-if TYPE_CHECKING:
-    from features.recipes import Recipe
 
 FILE = "model.skops"
 DIGEST_TAG = "model_sha256"
@@ -25,8 +23,23 @@ DIGEST_TAG = "model_sha256"
 RECIPE_TAG = "model_recipe"
 """Tag of a version: the recipe that its model was made by; missing if it is the platform's own model."""
 
+SUBMITTED_TAG = "submitted_as"
+"""Tag of a version: the name under which its model was submitted; missing if it was not (`features.io.submissions`)."""
+
 MAX_BYTES = 64 * 1024 * 1024
 """Largest file, packed and unpacked. A model has 0.02 to 0.2 MB."""
+
+
+class TypeRules(Protocol):
+    """What a model may consist of: `features.recipes.Recipe`, or `SubmittedTypes`."""
+
+    def model_type(self) -> type[Any]:
+        """Return a class that the estimator is an instance of."""
+        ...
+
+    def all_trusted_types(self) -> tuple[str, ...]:
+        """Return the import paths of the types that are loaded, beside those that skops trusts by itself."""
+        ...
 
 
 def digest(file: Path) -> str:
@@ -57,20 +70,29 @@ def check_size(size: int | None) -> None:
 
 
 def untrusted_types(estimator: Any, trusted: Sequence[str]) -> list[str]:
-    """Return the import paths of all types in an estimator that neither skops nor `trusted` names."""
+    """Return the import paths of all types in an estimator that neither skops nor `trusted` names.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If its file would be too large to be loaded.
+    """
     import skops.io
 
-    return sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(estimator))) - set(trusted))
+    data = skops.io.dumps(estimator)
+    with ZipFile(BytesIO(data)) as archive:
+        check_size(max(len(data), sum(member.file_size for member in archive.infolist())))
+    return sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
 
 
-def load(file: Path, expected_digest: str | None = None, recipe: Recipe | None = None) -> Any:
+def load(file: Path, expected_digest: str | None = None, rules: TypeRules | None = None) -> Any:
     """Load the estimator of a file.
 
     Parameters
     ----------
     expected_digest : SHA-256 that was recorded when the model was logged; None if none was.
-    recipe : the installed recipe that the model was made by; None for the platform's own model. Only the types that
-        this recipe trusts are loaded.
+    rules : the installed recipe that the model was made by, or the rules of submitted models; None for the platform's
+        own model. Only the types that these trust are loaded.
 
     Raises
     ------
@@ -83,17 +105,17 @@ def load(file: Path, expected_digest: str | None = None, recipe: Recipe | None =
     from features.models import TRUSTED_TYPES  # imported here: it loads scikit-learn
 
     _check_file(file, expected_digest)
-    trusted = TRUSTED_TYPES if recipe is None else recipe.all_trusted_types()
-    models = tuple(map(_class, TRUSTED_TYPES)) if recipe is None else (recipe.model_type(),)
+    trusted = TRUSTED_TYPES if rules is None else rules.all_trusted_types()
+    models = tuple(map(_class, TRUSTED_TYPES)) if rules is None else (rules.model_type(),)
     try:
         estimator = skops.io.load(file, trusted=list(trusted))
     except UntrustedTypesFoundException as error:
         raise ModelUnavailableError(f"its artefact contains types that are not trusted: {str(error)[:300]}") from error
     except Exception as error:  # skops raises whatever its reading of a damaged file leads to
         raise ModelUnavailableError(f"its artefact is damaged: {error!r}"[:300]) from error
-    if not isinstance(estimator, models):
+    if not isinstance(estimator, models) or not hasattr(estimator, "predict_proba"):
         kind = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-        owner = "this package" if recipe is None else "its recipe"
+        owner = "this package" if rules is None else "its recipe"
         raise ModelUnavailableError(f"its artefact holds {kind}, which is no model of {owner}")
     return estimator
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,6 @@ from features.errors import InvalidInputError, ModelUnavailableError
 from features.io import model_artefact
 from features.io.environment import remove_foreign_variables
 from features.io.installed_recipes import InstalledRecipes
-
-if TYPE_CHECKING:
-    from features.recipes import Recipe
 
 MODEL_NAME = "match-outcome"
 STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
@@ -297,15 +294,15 @@ class Registry:
         """Load a version's estimator and the column order of its signature.
 
         Nothing but types of this package, or of the installed recipe that made the version, is loaded, whatever the
-        artefact says: see `features.io.model_artefact`.
+        artefact says. A submitted model may also consist of scikit-learn's types: see `features.io.model_artefact`.
         """
 
         def fetch() -> LoadedModel:
             # Without a folder of our own, MLflow downloads the model twice and keeps both copies.
             with tempfile.TemporaryDirectory(prefix="touchline-model-") as folder:
                 columns, file = self._download(version, folder)
-                recipe = self._recipe_of(version)
-                estimator = model_artefact.load(file, version.tags.get(model_artefact.DIGEST_TAG), recipe)
+                rules = self._type_rules(version)
+                estimator = model_artefact.load(file, version.tags.get(model_artefact.DIGEST_TAG), rules)
                 return LoadedModel(version, estimator, columns)
 
         try:
@@ -313,8 +310,12 @@ class Registry:
         except ModelUnavailableError as error:
             raise ModelUnavailableError(f"version {version.version} of {MODEL_NAME} was not loaded: {error}") from error
 
-    def _recipe_of(self, version: ModelVersion) -> Recipe | None:
-        """Return the recipe that made a version, None if it is the platform's own model."""
+    def _type_rules(self, version: ModelVersion) -> model_artefact.TypeRules | None:
+        """Return what a version may consist of: by its recipe, or as submitted; None if it is the platform's model."""
+        if model_artefact.SUBMITTED_TAG in version.tags:
+            from features.recipes import SubmittedTypes  # imported here: it loads scikit-learn
+
+            return SubmittedTypes()
         name = version.tags.get(model_artefact.RECIPE_TAG)
         try:
             return self._recipes.get(name) if name else None

@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from features.errors import InvalidInputError
-from features.io import report_files
+from features.io import report_files, submissions
 from features.io.clock import Clock
 from features.io.installed_recipes import InstalledRecipes
 from features.io.registry import MODEL_NAME, PRODUCTION, STAGING, ModelVersion, Registry, TrainingRun
@@ -31,7 +31,8 @@ class TrainingConfig(dg.Config):
     """How to train. The defaults give a model that may forecast every week of the current season.
 
     With `blend`, each rating system gets its own model, and the models are pooled with equal weights. `recipe` is the
-    name of an installed recipe; its model is trained instead of the platform's own. If the same training has been done
+    name of an installed recipe; its model is trained instead of the platform's own. `submission` is the id of an
+    estimator that was submitted with `features.api`; a sensor launches its training. If the same training has been done
     before and its version is no longer staged, a `reason` stages that version again.
     """
 
@@ -39,6 +40,7 @@ class TrainingConfig(dg.Config):
     include_running_season: bool = False
     blend: bool = False
     recipe: str = ""
+    submission: str = ""
     reason: str = DEFAULT_REASON
 
 
@@ -56,14 +58,45 @@ def outcome_model(
     It is trained on complete seasons and evaluated walk-forward: each season is forecast by a model that was trained on
     the seasons before it, on the same matches as the base rate and plain Elo.
     """
-    recipe = InstalledRecipes(settings.recipes).get(config.recipe) if config.recipe else None
-    options = _options(config, settings, recipe)
+    if not config.submission:
+        return _train(context, config, lake, registry, clock, settings)
+    with submissions.recorded_outcome(lake, config.submission) as outcome:
+        result = _train(context, config, lake, registry, clock, settings)
+        metadata = result.metadata or {}
+        outcome |= {field: metadata[field] for field in ("version", "what_happened")}
+    return result
+
+
+def _train(
+    context: dg.AssetExecutionContext,
+    config: TrainingConfig,
+    lake: Lake,
+    registry: Registry,
+    clock: Clock,
+    settings: PipelineSettings,
+) -> dg.MaterializeResult[None]:
+    """Train and register; returns what Dagster shows."""
+    name, recipe, reason = _model_to_train(config, settings, lake)
+    options = _options(config, settings, name, recipe)
     table, features = lake_tables.matches(lake), lake_tables.features(lake)
-    training = train(table, features, options, clock.as_of(), f"{lake.root}/match_features", config.reason, recipe)
+    training = train(table, features, options, clock.as_of(), f"{lake.root}/match_features", reason, recipe)
+    # a sensor launches the training of a submission, but a person submitted it
+    automatic = not config.submission and bool(AUTOMATIC_RUN_TAGS & set(context.run.tags))
+    return _register(context, lake, registry, training, automatic, reason)
+
+
+def _register(
+    context: dg.AssetExecutionContext,
+    lake: Lake,
+    registry: Registry,
+    training: TrainingRun,
+    automatic: bool,
+    reason: str,
+) -> dg.MaterializeResult[None]:
+    """Register a training, or stage the version that it would reproduce; returns what Dagster shows."""
     identical = _find_identical_version(registry, training)
     if identical is not None:
-        automatic = bool(AUTOMATIC_RUN_TAGS & set(context.run.tags))
-        outcome = _restage(registry, identical, automatic, config.reason)
+        outcome = _restage(registry, identical, automatic, reason)
         context.log.info(outcome)
         return dg.MaterializeResult(
             metadata={"version": identical.version, "new": False, "what_happened": outcome},
@@ -89,7 +122,7 @@ def outcome_model(
             "rps_by_season": dg.MetadataValue.md(rendering.markdown(pd.DataFrame(scores["rps_by_season"]))),
             "differences": dg.MetadataValue.md(rendering.markdown(_differences(scores))),
             "may_be_the_first": _role_as_the_first(scores),
-            "recipe": config.recipe or "the platform's own",
+            "recipe": json.loads(training.tags["recipe"])["model_recipe"] or "the platform's own",
             "shrunk_towards": training.tags["shrunk_towards"],
             "calibration": rendering.reliability_plot(scores["reliability"]),
             "mlflow_run": dg.MetadataValue.url(f"{registry.tracking_uri}/#/runs/{version.run_id}"),
@@ -100,7 +133,18 @@ def outcome_model(
     )
 
 
-def _options(config: TrainingConfig, settings: PipelineSettings, recipe: Recipe | None) -> TrainingOptions:
+def _model_to_train(config: TrainingConfig, settings: PipelineSettings, lake: Lake) -> tuple[str, Recipe | None, str]:
+    """The name and recipe of the model, none for the platform's own, and the reason for the training."""
+    if config.submission and config.recipe:
+        raise InvalidInputError("a training has either a recipe or a submission")
+    if config.submission:
+        submission = submissions.read(lake, config.submission)
+        return submission.name, submissions.load_recipe(lake, submission), submission.reason
+    recipe = InstalledRecipes(settings.recipes).get(config.recipe) if config.recipe else None
+    return config.recipe, recipe, config.reason
+
+
+def _options(config: TrainingConfig, settings: PipelineSettings, name: str, recipe: Recipe | None) -> TrainingOptions:
     """The options of a training; those of the platform's own model cannot be combined with a recipe."""
     options = TrainingOptions(
         seed=settings.seed,
@@ -114,7 +158,7 @@ def _options(config: TrainingConfig, settings: PipelineSettings, recipe: Recipe 
         return options
     if config.blend or config.regularisation != REGULARISATION:
         raise InvalidInputError("regularisation and blend are options of the platform's own model, not of a recipe")
-    return options.with_recipe(config.recipe, recipe)
+    return options.with_recipe(name, recipe)
 
 
 def _role_as_the_first(scores: dict[str, Any]) -> str:

@@ -22,6 +22,11 @@ def retraining_config(reason: str) -> dict[str, object]:
     return {"ops": {"outcome_model": {"config": {"include_running_season": True, "reason": reason}}}}
 
 
+def submission_config(submission: str) -> dict[str, object]:
+    """Run configuration of the training of a submitted estimator; its reason is that of the submission."""
+    return {"ops": {"outcome_model": {"config": {"submission": submission}}}}
+
+
 def staging_busy(registry: Registry, lake: Lake, as_of: datetime) -> str | None:
     """Why no new version may replace the one in `staging` now; None if it may."""
     candidate, production = registry.by_alias(STAGING), registry.by_alias(PRODUCTION)

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
-from features.errors import InvalidInputError
-from features.io.model_artefact import RECIPE_TAG, untrusted_types
+from features.errors import InvalidInputError, ModelUnavailableError
+from features.io.model_artefact import RECIPE_TAG, SUBMITTED_TAG, untrusted_types
 from features.io.registry import TrainingRun
 from features.io.sources import bundled
 from features.io.store import week_of
@@ -27,7 +27,7 @@ from features.metrics import rps, summary
 from features.models import REGULARISATION, fit_model, outcome_model, walk_forward_forecasts
 from features.pool import MIN_MATCHES_WITH_ODDS, OddsPool
 from features.prior_head import FEW_MATCHES, Prior, PriorHeads
-from features.recipes import Recipe
+from features.recipes import Recipe, SubmittedRecipe
 from features.splits import after_burn_in, trainable
 from monitoring.calibration import reliability_curve
 from monitoring.first_version import FirstVersionVerdict, judge
@@ -143,7 +143,7 @@ def train(
             "code_revision": code_revision(),
             "recipe": json.dumps(asdict(options), sort_keys=True),
             "trained_because": reason,
-            **({RECIPE_TAG: options.model_recipe} if options.model_recipe else {}),
+            **_owner_tag(options, recipe),
         },
         documents={"evaluation.json": json.dumps(scores, indent=2)},
         summary=f"{options}, week {week_of(as_of)}",
@@ -151,10 +151,21 @@ def train(
     )
 
 
+def _owner_tag(options: TrainingOptions, recipe: Recipe | None) -> dict[str, str]:
+    """The tag from which processes learn what the version's model may consist of; none for the platform's own."""
+    if options.model_recipe is None:
+        return {}
+    return {SUBMITTED_TAG if isinstance(recipe, SubmittedRecipe) else RECIPE_TAG: options.model_recipe}
+
+
 def _check_loadable(recipe: Recipe, estimator: Any, x: NDArray[np.float64]) -> None:
     """Raise InvalidInputError if workers could not load a fitted model or forecast with it."""
     recipe.check_fitted(estimator, x)
-    if untrusted := untrusted_types(estimator, recipe.all_trusted_types()):
+    try:
+        untrusted = untrusted_types(estimator, recipe.all_trusted_types())
+    except ModelUnavailableError as error:
+        raise InvalidInputError(f"the recipe's model would not be loaded: {error}") from error
+    if untrusted:
         raise InvalidInputError(
             f"the recipe's model contains {', '.join(untrusted)}; no process would load these types unless the recipe "
             "names them in trusted_types"

@@ -124,7 +124,7 @@ def test_what_happens_by_itself_is_switched_on(definitions: dg.Definitions) -> N
     assert {sensor.name for sensor in repository.sensor_defs} == {
         *("new_results_sensor", "promotion_sensor", "drift_alarm_sensor", "performance_alarm_sensor"),
         *("production_changed_sensor", "automation_sensor", "first_refresh_sensor", "first_training_sensor"),
-        "pending_pods_sensor",
+        *("pending_pods_sensor", "submission_sensor"),
     }
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}

@@ -144,7 +144,7 @@ def test_partitioned_job_needs_a_partition(printed_by) -> None:
 @pytest.mark.parametrize(
     ("job", "fields"),
     [
-        ("train_model", {"blend", "include_running_season", "reason", "recipe", "regularisation"}),
+        ("train_model", {"blend", "include_running_season", "reason", "recipe", "regularisation", "submission"}),
         ("refresh_matches", {"accept_lost_results"}),
         ("approve_promotion", {"version", "name", "reason", "evidence"}),
     ],
