@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             echo(f"touchline: ignored {', '.join(ignored)}: only settings named TOUCHLINE_* apply")
         if command.name == "inspect":
             return _inspect(command.competitions)
+        if command.name == "score":
+            return _score(command.forecasts, command.json)
         if command.name == "launch":
             if command.list_fields:
                 return _list_fields(command.job, command.dagster)
@@ -79,6 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     inspect = commands.add_parser("inspect", help="report the contents of the source and the problems in it")
     inspect.add_argument("competitions", nargs="*", help="competitions to inspect (default: those of the settings)")
+    score = commands.add_parser("score", help="score anybody's forecasts beside ours, the references and the odds")
+    score.add_argument("forecasts", help="CSV or parquet file, or its http(s) address: clubs, day, three probabilities")
+    score.add_argument("--json", action="store_true", help="print JSON, with every refused row")
     return parser
 
 
@@ -137,6 +143,15 @@ def _inspect(competitions: Sequence[str]) -> int:
     report = inspect(EvaluationSettings(), competitions, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - for a terminal
     echo(report.text)
     return 1 if report.unusable else 0
+
+
+def _score(forecasts: str, as_json: bool) -> int:
+    from orchestration.evaluation_settings import EvaluationSettings
+    from orchestration.local.scoring import score
+
+    scoring = score(EvaluationSettings(), forecasts, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - for a terminal
+    echo(json.dumps(scoring.document(), indent=2) if as_json else scoring.text())
+    return 0
 
 
 def _settings_of_running_stack() -> LocalSettings:
