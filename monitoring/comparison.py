@@ -21,7 +21,8 @@ from features import metrics
 from features.matches import OUTCOMES
 from monitoring.calibration import calibration_limit
 from monitoring.confidence_sequence import matches_needed, mean_bounds
-from monitoring.performance import Difference, probability_columns
+from monitoring.differences import Difference
+from monitoring.performance import probability_columns
 from monitoring.sample_size import MIN_MATCHES
 
 Floats = NDArray[np.float64]

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from monitoring.performance import Difference
+from monitoring.differences import Difference
 
 Floats = NDArray[np.float64]
 

@@ -169,6 +169,14 @@ def _performance(document: dict[str, Any]) -> Iterator[Metric]:
     ]
     help_text = "Paired RPS difference, model - baseline, with its 95 % interval; negative if the model is better."
     yield _gauge("touchline_rps_difference", help_text, (*group_labels, "reference", "bound"), differences)
+    surprises = [
+        ((*labels, bound), group["surprise"][bound])
+        for labels, group in labelled_groups
+        if "surprise" in group  # reports of earlier releases do not have it
+        for bound in ("mean", "low", "high")
+    ]
+    help_text = "Realised minus expected RPS of the model, with its 95 % bounds; above 0 if results surprise it."
+    yield _gauge("touchline_surprise_rps", help_text, (*group_labels, "bound"), surprises)
     for key, name, help_text in (
         ("error", "touchline_calibration_error_ratio", "Expected calibration error."),
         ("limit", "touchline_calibration_limit_ratio", "Calibration error that a perfect model exceeds 1 time in 20."),

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from monitoring.conditions import format_difference
-from monitoring.performance import Difference
+from monitoring.differences import Difference
 from monitoring.sample_size import MIN_MATCHES
 
 

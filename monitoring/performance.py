@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from features import metrics
 from features.io.store import week_of
 from features.matches import OUTCOMES
 from monitoring.calibration import calibration
+from monitoring.confidence_sequence import mean_bounds
+from monitoring.differences import Difference, paired_difference
 from monitoring.settlement import BASELINES, require_unique
 
 Floats = NDArray[np.float64]
@@ -26,38 +27,6 @@ RECENT_MATCHES = 100
 CALIBRATION_ALARM_FACTOR = 1.25
 """A calibration error above this multiple of its limit raises an alarm. A perfect model exceeds the limit itself 1 time
 in 20."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mean of paired differences over n matches with its 95 % interval; None if n is too small."""
-
-    n: int
-    mean: float | None
-    low: float | None
-    high: float | None
-
-
-def paired_difference(model: Floats, reference: Floats, level: float = 0.95) -> Difference:
-    """Compute the mean of `model - reference` with Student's interval.
-
-    Pairing removes the luck of the results, which both scores share: distinguishing two similar models takes fewer
-    matches than estimating the score of either.
-
-    Parameters
-    ----------
-    model, reference : (n,) scores of the same matches.
-    level : coverage of the interval.
-    """
-    difference = np.asarray(model, float) - np.asarray(reference, float)
-    n = len(difference)
-    if n == 0:
-        return Difference(0, None, None, None)
-    mean = float(difference.mean())
-    if n == 1:
-        return Difference(1, mean, None, None)
-    half = float(student.ppf(0.5 + level / 2, n - 1) * difference.std(ddof=1) / np.sqrt(n))
-    return Difference(n, mean, mean - half, mean + half)
 
 
 def probability_columns(settled: pd.DataFrame, forecaster: str) -> Floats:
@@ -92,6 +61,26 @@ def scores(settled: pd.DataFrame, forecaster: str) -> dict[str, float] | None:
     return metrics.summary(p[complete], settled["outcome"].to_numpy(np.int64)[complete]) if complete.any() else None
 
 
+def surprise(settled: pd.DataFrame) -> Difference:
+    """Compare the RPS with the one that the forecasts themselves promise: above zero, results surprise the model.
+
+    A calibrated forecaster expects its own RPS, whatever the matches are, so that no reference model is needed.
+
+    Parameters
+    ----------
+    settled : n rows in the order in which their matches were played.
+
+    Returns
+    -------
+    Mean of realised minus expected RPS, with the bounds of `monitoring.confidence_sequence`.
+    """
+    p, y = probability_columns(settled, "model"), settled["outcome"].to_numpy(np.int64)
+    by_outcome = np.stack([metrics.rps(p, np.full(len(p), outcome)) for outcome in range(len(OUTCOMES))], axis=1)
+    expected = (p * by_outcome).sum(axis=1)
+    lowest, highest = by_outcome.min(axis=1) - expected, by_outcome.max(axis=1) - expected
+    return mean_bounds(by_outcome[np.arange(len(p)), y] - expected, lowest, highest)
+
+
 def group(settled: pd.DataFrame, competition: str, window: str, model_version: str) -> dict[str, Any]:
     """Build one group of the report from n > 0 settled rows."""
     comparisons = {name: compare_with(settled, name) for name in BASELINES}
@@ -105,6 +94,7 @@ def group(settled: pd.DataFrame, competition: str, window: str, model_version: s
         "scores": {name: scores(settled, name) for name in ("model", *BASELINES)},
         "against": {name: comparison for name, comparison in comparisons.items() if comparison is not None},
         "calibration": calibration(probability_columns(settled, "model"), settled["outcome"].to_numpy(np.int64)),
+        "surprise": asdict(surprise(settled)),
     }
 
 

@@ -309,6 +309,15 @@ class Comparison(ApiModel):
     high: float | None = None
 
 
+class MeanDifference(ApiModel):
+    """Mean RPS difference of n matches with bounds that hold at every look."""
+
+    n: int
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
 class CurvePoint(ApiModel):
     """One bin of a reliability curve: mean forecast, observed frequency, and its 95% interval for n matches."""
 
@@ -340,6 +349,7 @@ class PerformanceGroup(ApiModel):
     scores: dict[str, Scores | None]
     against: dict[str, Comparison] = {}
     calibration: Calibration
+    surprise: MeanDifference | None = None
 
 
 class PerformanceWeek(ApiModel):
@@ -367,13 +377,9 @@ class GateCondition(ApiModel):
     why: str
 
 
-class Witness(ApiModel):
-    """Mean RPS difference between candidate and production, with bounds, and the matches that would be enough."""
+class Witness(MeanDifference):
+    """Difference between candidate and production, and the matches that would be enough."""
 
-    n: int
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
     needed: int | None = None
     expected_on: date | None = None
 

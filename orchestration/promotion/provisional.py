@@ -11,8 +11,9 @@ from features.io.registry import PRODUCTION, ModelVersion, Registry
 from features.io.store import Lake
 from features.matches import OUTCOMES
 from features.metrics import base_rate
+from monitoring.differences import Difference
 from monitoring.first_version import Provisional, judge, pool
-from monitoring.performance import Difference, compare_with
+from monitoring.performance import compare_with
 from orchestration.steps import lake_tables
 
 TAGS = ("provisional_because", "provisional_matches", "provisional_missing")

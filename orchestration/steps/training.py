@@ -30,8 +30,8 @@ from features.prior_head import FEW_MATCHES, Prior, PriorHeads
 from features.recipes import Recipe, SubmittedRecipe
 from features.splits import after_burn_in, trainable
 from monitoring.calibration import reliability_curve
+from monitoring.differences import Difference, paired_difference
 from monitoring.first_version import FirstVersionVerdict, judge
-from monitoring.performance import Difference, paired_difference
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -20,6 +20,7 @@ FILES = sorted(ALERTS.glob("*.yaml"))
 ALL = 'touchline_requests_total{method="GET",route="/matches",status="200"}'
 FAILED = 'touchline_requests_total{method="GET",route="/matches",status="503"}'
 PROBES = 'touchline_requests_total{method="GET",route="/healthcheck/ready",status="503"}'
+SURPRISE = 'touchline_surprise_rps{competition="all",window="season",bound="low"}'
 DIFFERENCE = 'touchline_rps_difference{competition="all",window="%s",reference="%s",bound="%s"}'
 ENOUGH = 'touchline_scored_matches{competition="all",window="%s"}'
 CALIBRATION = 'touchline_calibration_%s_ratio{competition="all",window="season"}'
@@ -262,6 +263,15 @@ CASES: dict[str, tuple[list[Series], list[Series], str, dict[str, str]]] = {
         "2h",
         {"competition": "all", "window": "season"},
     ),
+    "TouchlineSurprisingResults": (
+        [{SURPRISE: constant(0.002), ENOUGH % "season": constant(100)}],
+        [
+            {SURPRISE: constant(-0.002), ENOUGH % "season": constant(100)},
+            {SURPRISE: constant(0.002), ENOUGH % "season": constant(99)},
+        ],
+        "2h",
+        {"competition": "all", "window": "season"},
+    ),
     "TouchlinePromotionWaiting": (
         [{"touchline_promotion_waiting_timestamp_seconds": constant(0)}],
         [{"touchline_promotion_waiting_timestamp_seconds": constant(86400)}, {}],
@@ -385,7 +395,7 @@ def test_there_is_an_alert_for_each_way_to_go_wrong() -> None:
     batch = {
         *("SourceStale", "ForecastsStale", "Drift", "DriftReportStale", "BelowBaseRate", "BelowPlainElo"),
         *("Miscalibrated", "PromotionWaiting", "PipelineStalled", "RowsQuarantined", "ReportUnreadable"),
-        *("TableUnreadable", "ProductionUndecided"),
+        *("TableUnreadable", "ProductionUndecided", "SurprisingResults"),
     }
     service = {"ModelNotLoaded", "NoWorkers", "QueueStuck", "TargetsDown", "LoadShedding", "ModelReloadFailing"}
     service |= {"MessagesRefused", "ResultsInvalid", "ClockSkew"}

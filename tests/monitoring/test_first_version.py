@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from features.metrics import rps
+from monitoring.differences import Difference, paired_difference
 from monitoring.first_version import judge, pool
-from monitoring.performance import Difference, paired_difference
 
 SAME = Difference(500, 0.0, -0.01, 0.01)
 

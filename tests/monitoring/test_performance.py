@@ -14,8 +14,9 @@ from features import metrics
 from features.errors import InvalidInputError
 from features.io.store import Lake
 from monitoring.calibration import calibration, calibration_limit, reliability_curve, wilson
+from monitoring.differences import paired_difference
 from monitoring.exporter import ReportCollector
-from monitoring.performance import paired_difference, performance_report
+from monitoring.performance import performance_report, surprise
 
 AS_OF = datetime(2026, 3, 13, 12, tzinfo=UTC)
 COLUMNS = ("home", "draw", "away")
@@ -138,7 +139,22 @@ def test_the_report_is_plain_json_without_nan_and_feeds_the_exporter(tmp_path: P
     assert exported["touchline_skill_score", "all", "all", "elo"] == group["against"]["elo"]["skill"]
     assert exported["touchline_rps_difference", "all", "all", "base", "high"] == group["against"]["base"]["high"]
     assert exported["touchline_calibration_error_ratio", "all", "all"] == group["calibration"]["error"]
+    assert exported["touchline_surprise_rps", "all", "all", "low"] == group["surprise"]["low"]
     assert exported["touchline_report_readable", "performance"] == 1
+
+
+@pytest.mark.parametrize(("sharpen", "surprises"), [(1.0, False), (2.5, True)])
+def test_forecasts_that_are_too_sure_are_surprised_by_results(sharpen: float, surprises: bool) -> None:
+    """No reference model is needed: they promise a better RPS than they get."""
+    rng = np.random.default_rng(4)
+    truth = rng.dirichlet([4, 3, 3], 2000)
+    p = truth**sharpen / (truth**sharpen).sum(axis=1, keepdims=True)
+    outcome = (rng.random(2000)[:, None] > truth.cumsum(axis=1)[:, :2]).sum(axis=1)
+    found = surprise(pd.DataFrame({"home": p[:, 0], "draw": p[:, 1], "away": p[:, 2], "outcome": outcome}))
+    assert found.low is not None
+    assert found.high is not None
+    assert (found.low > 0) == surprises
+    assert found.high > 0
 
 
 def test_nothing_settled_gives_an_empty_report() -> None:

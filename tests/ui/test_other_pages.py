@@ -99,6 +99,19 @@ def test_model_page_says_what_the_candidate_still_needs(api: FakeApi, open_page:
     assert not any("Candidate" in header.value for header in open_page("model").header)
 
 
+def test_drift_page_says_whether_results_surprise_the_model(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
+    """The forecasts of the tests are so bad that the real results surprise them."""
+    page_text = text(open_page("drift"))
+    assert "**Results surprise the model this season** (RPS 0.2555 on 291 matches, 0.2131 expected)" in page_text
+    season = next(
+        group for group in api.report["groups"] if (group["competition"], group["window"]) == ("all", "season")
+    )
+    season["surprise"] |= {"mean": 0.001, "low": -0.02}
+    assert "no more surprising than the forecasts promised (RPS 0.2555 on 291 matches" in text(open_page("drift"))
+    del season["surprise"]
+    assert "surpris" not in text(open_page("drift"))
+
+
 def test_drift_page_advises_and_shows_the_report(api: FakeApi, open_page: OpenPage, text: PageText) -> None:
     app = open_page("drift")
     assert not app.exception

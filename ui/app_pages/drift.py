@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ui import charts, formatting, score_and_drift_tables
+from ui.api_client import NotFoundError
 from ui.api_models import DateRange, DriftSummary
 from ui.markdown_text import as_text
 from ui.notices import notice
@@ -39,6 +40,30 @@ def latest_verdict(summary: DriftSummary) -> None:
         st.warning(names + advice, icon=":material/warning:")
     else:
         st.markdown(advice)
+
+
+def surprise() -> None:
+    """Say whether this season's results are what the forecasts promised."""
+    try:
+        groups = api().performance().groups
+    except NotFoundError:
+        return
+    key = ("all", "season", "all")
+    season = next((group for group in groups if (group.competition, group.window, group.model_version) == key), None)
+    if season is None or season.surprise is None or season.surprise.low is None or season.surprise.mean is None:
+        return
+    score = season.scores.get("model")
+    if score is None:
+        return
+    figures = f"RPS {score.rps:.4f} on {season.surprise.n} matches, {score.rps - season.surprise.mean:.4f} expected"
+    if season.surprise.low > 0:
+        st.warning(
+            f"**Results surprise the model this season** ({figures}). This is more than chance: its forecasts "
+            "are too sure, or results are wrong.",
+            icon=":material/warning:",
+        )
+    else:
+        st.markdown(f"This season's results are no more surprising than the forecasts promised ({figures}).")
 
 
 def comparison(summary: DriftSummary) -> None:
@@ -96,6 +121,7 @@ def page() -> None:
             st.link_button("Open Dagster", settings().dagster_url, icon=":material/open_in_new:")
         return
     latest_verdict(weeks[0])
+    surprise()
     st.header("Week by week")
     st.altair_chart(charts.drift_trend(weeks), width="stretch")
     week_details(weeks)

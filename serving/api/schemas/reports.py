@@ -136,6 +136,15 @@ class Calibration(Report):
     curves: dict[str, list[CurveBin]]
 
 
+class MeanDifference(Report):
+    """Mean RPS difference of n matches, with bounds that hold at every look."""
+
+    n: int
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
 class PerformanceGroup(Report):
     """Scores of the settled forecasts of one competition, window and model version."""
 
@@ -148,6 +157,9 @@ class PerformanceGroup(Report):
     scores: dict[str, MeanScores | None] = Field(description="By forecaster: the model and each baseline.")
     against: dict[str, Comparison] = Field(description="By baseline.")
     calibration: Calibration
+    surprise: MeanDifference | None = Field(
+        None, description="Realised minus expected RPS: above zero, results surprise the model."
+    )
 
 
 class PerformanceWeek(Report):
@@ -169,17 +181,8 @@ class GateCondition(Report):
     why: str
 
 
-class MeanDifference(Report):
-    """Mean RPS difference of n matches, below zero if the candidate is better, with bounds that hold at every look."""
-
-    n: int
-    mean: float | None
-    low: float | None
-    high: float | None
-
-
 class Witness(MeanDifference):
-    """What one kind of evidence says, and when it would be enough to call the candidate not worse."""
+    """What one kind of evidence says, candidate minus production, and when it would be enough."""
 
     needed: int | None = Field(description="Matches that are enough if later ones are like these; null if none are.")
     expected_on: date | None = Field(description="Day of the last match that is needed, at the present pace.")
