@@ -79,7 +79,8 @@ lock:  ## add what pyproject.toml asks for to the lock, with hashes; UPGRADE=1 r
 	@rm requirements.lock.new
 
 # Wheels only, so no compiler is ever needed. The installer (uv) is itself installed from the lock, with its hash;
-# where it cannot reach a package index that pip is configured for, pip does the whole work, slower.
+# where it cannot reach a package index that pip is configured for, pip does the whole work, slower. The path of the
+# checkout is made relative, since Python reads it in the encoding of the locale: LC_ALL=C has no umlauts.
 .venv/.ready: requirements.lock pyproject.toml
 	@fail() { echo "touchline: $$1" >&2; exit 1; }; \
 	command -v $(PYTHON) >/dev/null || fail "$(PYTHON) is not installed; install Python 3.11 or run with PYTHON=/path/to/python3.11"; \
@@ -98,4 +99,5 @@ lock:  ## add what pyproject.toml asks for to the lock, with hashes; UPGRADE=1 r
 	  || fail "the locked packages could not be installed: $$(grep -iE 'error|no space' $$log | tail -n 1); the whole story is in $$log"; \
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --offline -e . >$$log 2>&1 \
 	  || fail "the project itself could not be installed: $$(tail -n 1 $$log)"; \
+	for path in .venv/lib/python3*/site-packages/_editable_impl_touchline.pth; do echo ../../../.. >$$path; done; \
 	rm -f $$log $$log.uv; touch $@

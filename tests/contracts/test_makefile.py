@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.support.makefile import targets
@@ -31,3 +32,17 @@ def test_every_target_is_phony(repository: Path) -> None:
 def test_the_loop_commands_exist(repository: Path) -> None:
     expected = {"up", "test", "dev", "check", "format", "lint", "typecheck", "imports", "lock"}
     assert expected <= targets(repository)
+
+
+def test_a_checkout_below_an_umlaut_can_be_imported_in_the_locale_c(repository: Path, tmp_path: Path) -> None:
+    """Python reads the path of an editable installation in the encoding of the locale."""
+    makefile = (repository / "Makefile").read_text()
+    (loop,) = re.findall(r"^\t(for path in .*_editable_impl_.*done); \\$", makefile, re.M)
+    checkout = tmp_path / "tüst"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True)
+    (packages,) = checkout.glob(".venv/lib/python3*/site-packages")
+    (packages / "_editable_impl_touchline.pth").write_text(f"{checkout}\n", "utf-8")
+    (checkout / "some_module.py").write_text("")
+    subprocess.run(["bash", "-c", loop.replace("$$", "$")], cwd=checkout, check=True)
+    command = [str(checkout / ".venv" / "bin" / "python"), "-c", "import some_module"]
+    subprocess.run(command, cwd=tmp_path, env={"LC_ALL": "C"}, check=True)
