@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from features import metrics
 from monitoring.calibration import calibration_limit
-from monitoring.comparison import Comparison, compare
 from monitoring.differences import Difference, paired_difference
 from monitoring.performance import probability_columns
+from monitoring.production_comparison import Comparison, compare
 from monitoring.sample_size import MIN_MATCHES
 
 Floats = NDArray[np.float64]

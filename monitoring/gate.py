@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from features.errors import PromotionBlockedError
-from monitoring.comparison import Comparison
 from monitoring.conditions import (
     Approval,
     Condition,
@@ -23,6 +22,7 @@ from monitoring.conditions import (
     compute_evidence_digest,
     evaluate_conditions,
 )
+from monitoring.production_comparison import Comparison
 from monitoring.sample_size import MIN_MATCHES
 from monitoring.settlement import require_unique
 

@@ -8,7 +8,7 @@ probabilities until its expected difference is exactly the one of the row. One l
 
 `fixed` is Student's interval of the matches so far, which is valid for one look only. `results` is the confidence
 sequence of the realised differences, `odds` that of the differences expected under the true probabilities in the place
-of closing odds, and `gate` promotes on either, as `monitoring.comparison` does with its vetoes.
+of closing odds, and `gate` promotes on either, as `monitoring.production_comparison` does with its vetoes.
 1,000 seasons take three minutes.
 """
 
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from features.matches import OUTCOMES
-from monitoring.comparison import compare, differences_by_outcome
 from monitoring.conditions import NON_INFERIORITY_MARGIN
 from monitoring.confidence_sequence import excludes_at_each_look
+from monitoring.production_comparison import compare, differences_by_outcome
 from monitoring.sample_size import MIN_MATCHES
 from tests.support.simulated_matches import forecasts
 

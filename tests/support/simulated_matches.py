@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, softmax
 
-from monitoring.comparison import differences_by_outcome
+from monitoring.production_comparison import differences_by_outcome
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from features.matches import OUTCOMES
 from features.metrics import rps
-from monitoring.comparison import Comparison, compare, differences_by_outcome
+from monitoring.production_comparison import Comparison, compare, differences_by_outcome
 from tests.support.simulated_matches import forecasts
 
 Floats = NDArray[np.float64]
