@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 SHOTS = ("home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target")
+BEFORE = "odds before the match"
 CLOSING = "closing odds"
 METRICS = {"rps": "RPS", "log_loss": "log loss", "ece": "ECE"}
 
@@ -48,25 +49,32 @@ class Target:
     forecaster : a key of `Forecasts.probabilities`.
     metric : a key of `METRICS`; lower is better.
     limit : highest score that meets the target, compared after rounding to four decimals.
+    above : a forecaster to whose score on the same matches the limit is added; None if the limit is absolute.
     """
 
     forecaster: str
     metric: str
     limit: float
+    above: str | None = None
 
 
 PREMIER_LEAGUE = (
     Target("model, goals", "rps", 0.2005),
     Target("model, goals", "log_loss", 0.9765),
     Target("model, goals", "ece", 0.026),
+    Target("model, market", "rps", 0.1970),
+    Target("model, market", "log_loss", 0.965),
 )
-"""Seasons 2021/22 to 2025/26."""
+"""Seasons 2021/22 to 2025/26; those of `model, market` need odds of these matches."""
 
 TOP_FIVE = (
-    Target("model, goals", "rps", 0.2010),
-    Target("model, shots", "rps", 0.2000),
-    Target("model, shots", "log_loss", 0.985),
-    Target("model, odds", "rps", 0.1960),
+    Target("model, goals", "rps", 0.2004),
+    Target("model, goals", "log_loss", 0.986),
+    Target("model, shots", "rps", 0.1990),
+    Target("model, shots", "log_loss", 0.982),
+    Target("model, market", "rps", 0.1980),
+    Target("model, market", "log_loss", 0.979),
+    Target("model, odds", "rps", 0.0001, above=BEFORE),
 )
 """First tiers of five countries, seasons 2019/20 to 2023/24."""
 
@@ -190,8 +198,8 @@ def top_tier(matches: pd.DataFrame) -> NDArray[np.bool_]:
 def evaluate(matches: pd.DataFrame, first: int, last: int) -> Forecasts:
     """Forecast the first-tier matches of several seasons with every forecaster that the data allows.
 
-    Without shots in the data, the models of shots and of odds are omitted. Without odds, the model of odds and the
-    bookmakers are omitted.
+    Without shots in the data, the models of shots and of odds are omitted. Without odds, the models of odds and of past
+    odds and the bookmakers are omitted.
 
     Parameters
     ----------
@@ -238,11 +246,7 @@ def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
     check_features(table, _rating_features, RATING_FEATURES)
     run, top = compute_ratings(table), top_tier(table)
     x = model_input(run.home, run.away, table["neutral"].to_numpy(bool), bookmaker_log_odds(table))
-    goals, shots, odds = (
-        x[:, [FEATURES.index(name) for name in FEATURE_GROUPS[group]]]
-        for group in (FeatureGroup.GOALS, FeatureGroup.SHOTS, FeatureGroup.SHOTS_AND_ODDS)
-    )
-    plain = x[:, [FEATURES.index(REFERENCE_FEATURE)]]
+    goals, plain = x[:, [FEATURES.index(name) for name in GOAL_FEATURES]], x[:, [FEATURES.index(REFERENCE_FEATURE)]]
     blend = partial(outcome_model, features=GOAL_FEATURES, blend=True)
     forecasts = {
         "model, goals": walk(table, goals, first, top),
@@ -251,17 +255,22 @@ def _forecasts(table: pd.DataFrame, first: int) -> dict[str, Floats]:
     if table["competition"][top].nunique() > 1:
         forecasts["per league, goals"] = walk_each(table, goals, first, top)
     before, closing = (shin(table[list(columns)].to_numpy(float)) for columns in (ODDS, CLOSING_ODDS))
-    if _known(table, SHOTS):
-        forecasts["model, shots"] = walk(table, shots, first, top)
-        if _known(table, ODDS):
-            pool = partial(outcome_model, features=FEATURE_GROUPS[FeatureGroup.SHOTS_AND_ODDS])
-            forecasts["model, odds"] = walk(table, odds, first, top, pool)
+    has_shots, priced = _known(table, SHOTS), _known(table, ODDS)
+    for name, group, possible in (
+        ("model, shots", FeatureGroup.SHOTS, has_shots),
+        ("model, market", FeatureGroup.MARKET, priced or _known(table, CLOSING_ODDS)),
+        ("model, odds", FeatureGroup.SHOTS_AND_ODDS, has_shots and priced),
+    ):
+        if possible:
+            names = FEATURE_GROUPS[group]
+            columns = [FEATURES.index(column) for column in names]
+            forecasts[name] = walk(table, x[:, columns], first, top, partial(outcome_model, features=names))
     forecasts |= {
         "base rate": base_rates(table, first, top),
         "plain Elo (K=20)": walk(table, plain, first, top, reference_model),
         "Dixon-Coles": dixon_coles.walk_forward_forecasts(table, first),
     }
-    bookmakers = {"odds before the match": before, CLOSING: closing}
+    bookmakers = {BEFORE: before, CLOSING: closing}
     return forecasts | {name: p for name, p in bookmakers.items() if np.isfinite(p).any()}
 
 
@@ -319,12 +328,21 @@ def report(title: str, forecasts: Forecasts, model: str) -> str:
 
 
 def verdicts(forecasts: Forecasts, targets: Sequence[Target]) -> str:
-    """Format one line for each target: its limit, the score, and `met` or the gap to the limit."""
-    out = []
-    for target in targets:
-        score = round(float(forecasts.line(target.forecaster, target.forecaster)[target.metric]), 4)
-        verdict = f"missed by {score - target.limit:.4f}" if score > target.limit else "met"
-        out.append(
-            f"target {METRICS[target.metric]} of '{target.forecaster}' <= {target.limit:.4f}: {score:.4f}, {verdict}"
-        )
-    return "\n".join(out)
+    """Format one line for each target: its limit, the score, and `met` or the gap to the limit.
+
+    A target whose forecasters the data does not allow is `not measured`.
+    """
+    return "\n".join(_verdict(forecasts, target) for target in targets)
+
+
+def _verdict(forecasts: Forecasts, target: Target) -> str:
+    above = target.above or target.forecaster
+    name = f"target {METRICS[target.metric]} of '{target.forecaster}' <="
+    if not {target.forecaster, above} <= set(forecasts.probabilities):
+        limit = f"that of '{above}' + {target.limit:.4f}" if target.above else f"{target.limit:.4f}"
+        return f"{name} {limit}: not measured, the data has no such forecasts"
+    score = round(float(forecasts.line(target.forecaster, above)[target.metric]), 4)
+    offset = round(float(forecasts.line(above, target.forecaster)[target.metric]), 4) if target.above else 0.0
+    highest = round(offset + target.limit, 4)
+    verdict = f"missed by {score - highest:.4f}" if score > highest else "met"
+    return f"{name} {highest:.4f}: {score:.4f}, {verdict}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
+from features.coverage_heads import CoverageHeads
 from features.matrix import SYSTEMS
 from features.pool import OddsPool
 
@@ -37,7 +38,7 @@ class Explanation:
     log_odds: float
 
 
-def explain(model: RatingBlend | OddsPool, x: Floats, features: Sequence[str]) -> list[Explanation]:
+def explain(model: RatingBlend | CoverageHeads | OddsPool, x: Floats, features: Sequence[str]) -> list[Explanation]:
     """Explain each row of the model input.
 
     Parameters
@@ -50,14 +51,18 @@ def explain(model: RatingBlend | OddsPool, x: Floats, features: Sequence[str]) -
     -------
     n explanations, in row order.
     """
-    return _of_pool(model, x, features) if isinstance(model, OddsPool) else _of_blend(model, x, features)
+    if isinstance(model, OddsPool):
+        return _of_pool(model, x, features)
+    if isinstance(model, CoverageHeads):
+        return _of_heads(model, x, features)
+    return _of_blend(model, x, features)
 
 
 def _of_pool(model: OddsPool, x: Floats, features: Sequence[str]) -> list[Explanation]:
     """Explain a pool: its log-odds are a weighted sum of those of its two parts, and so are the contributions."""
     odds_log_odds, ratings = model.parts(x)
     names = [name for column, name in enumerate(features) if column not in (model.odds or ())]
-    explanations, priced = _of_blend(model.ratings_, ratings, names), model.uses_columns(odds_log_odds)
+    explanations, priced = explain(model.ratings_, ratings, names), model.uses_columns(odds_log_odds)
     by_odds, baseline = odds_log_odds[:, 0] - odds_log_odds[:, 1], float(model.usual_[0] - model.usual_[1])
     odds_weight, ratings_weight = (float(weight) for weight in model.weights_)
     return [
@@ -72,6 +77,30 @@ def _of_pool(model: OddsPool, x: Floats, features: Sequence[str]) -> list[Explan
         if priced[row]
         else by_ratings
         for row, by_ratings in enumerate(explanations)
+    ]
+
+
+def _of_heads(model: CoverageHeads, x: Floats, features: Sequence[str]) -> list[Explanation]:
+    """Explain a pool of heads: its log-odds are the weighted sum of those of the heads, and so are the contributions.
+
+    A rating that no head of a row uses has no contribution.
+    """
+    weights = model.head_weights(x)
+    baseline_log_odds, log_odds = np.zeros(len(x)), np.zeros(len(x))
+    contributions: list[dict[str, float]] = [{} for _ in range(len(x))]
+    for number in np.flatnonzero(weights.any(axis=0)).tolist():
+        rows, head, columns = np.flatnonzero(weights[:, number]), model.heads_[number], model.columns(number)
+        assert head is not None
+        names = [features[column] for column in columns]
+        for row, by_head in zip(rows.tolist(), _of_blend(head, x[rows][:, columns], names), strict=True):
+            weight = float(weights[row, number])
+            baseline_log_odds[row] += weight * by_head.baseline_log_odds
+            log_odds[row] += weight * by_head.log_odds
+            for system, contribution in by_head.contributions.items():
+                contributions[row][system] = contributions[row].get(system, 0.0) + weight * contribution
+    return [
+        Explanation(float(baseline), moved, float(total))
+        for baseline, moved, total in zip(baseline_log_odds, contributions, log_odds, strict=True)
     ]
 
 

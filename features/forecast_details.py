@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
+from features.coverage_heads import CoverageHeads
 from features.explanations import explain, explain_neutral_ground
 from features.matches import ODDS
 from features.matrix import FEATURES, swap_sides
@@ -46,8 +47,8 @@ def forecast_details(
 
     Parameters
     ----------
-    model : made the forecasts. `features` names its columns. Its `estimator` is explained if it is a `RatingBlend` or
-        an `OddsPool`.
+    model : made the forecasts. `features` names its columns. Its `estimator` is explained if it is one of
+        `features.models.outcome_model`.
     x : (n, len(FEATURES)) model input.
     neutral : (n,) True if neither club is at home.
     p : (n, 3) forecast probabilities, ordered home, draw, away; the score grid is scaled to them.
@@ -83,7 +84,7 @@ def _explain(
 ) -> list[tuple[float | None, list[dict[str, Any]] | None]]:
     """Return baseline log-odds and contributions of each forecast, None if the model cannot be explained."""
     estimator = getattr(model, "estimator", None)
-    if not isinstance(estimator, RatingBlend | OddsPool):
+    if not isinstance(estimator, RatingBlend | CoverageHeads | OddsPool):
         return [(None, None)] * len(x)
     columns = [FEATURES.index(name) for name in model.features]
     explanations = explain(estimator, x[:, columns], model.features)

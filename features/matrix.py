@@ -48,17 +48,23 @@ class FeatureGroup(StrEnum):
 
     GOALS = "goals"
     SHOTS = "shots"
+    MARKET = "market"
     GOALS_AND_ODDS = "goals+odds"
     SHOTS_AND_ODDS = "shots+odds"
+    MARKET_AND_ODDS = "market+odds"
 
+
+_MARKET_GROUP = (*GOAL_FEATURES, *SHOT_FEATURES, *MARKET_FEATURES, *COVERAGE_FEATURES)
 
 FEATURE_GROUPS = {
     FeatureGroup.GOALS: GOAL_FEATURES,
     FeatureGroup.SHOTS: (*GOAL_FEATURES, *SHOT_FEATURES),
+    FeatureGroup.MARKET: _MARKET_GROUP,
     FeatureGroup.GOALS_AND_ODDS: (*GOAL_FEATURES, *ODDS_FEATURES),
     FeatureGroup.SHOTS_AND_ODDS: (*GOAL_FEATURES, *SHOT_FEATURES, *ODDS_FEATURES),
+    FeatureGroup.MARKET_AND_ODDS: (*_MARKET_GROUP, *ODDS_FEATURES),
 }
-"""Columns of each group."""
+"""Columns of each group. `market` is goals, with shots and the odds of earlier matches where they are known."""
 
 RATING_FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, *MARKET_FEATURES, *COVERAGE_FEATURES, REFERENCE_FEATURE)
 """Columns that every match has."""

@@ -13,11 +13,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from features.blend import RatingBlend
+from features.coverage_heads import CoverageHeads
 from features.errors import InvalidInputError
 from features.honest_forecasts import honest_forecasts
 from features.leak_alarm import check_leakage
 from features.matches import ODDS, OUTCOMES, outcomes
-from features.matrix import ODDS_FEATURES, SYSTEMS
+from features.matrix import COVERAGE_FEATURES, MARKET_FEATURES, ODDS_FEATURES, SHOT_FEATURES, SYSTEMS
 from features.metrics import base_rate
 from features.odds import CLOSING_ODDS, shin
 from features.pool import OddsPool
@@ -37,7 +38,7 @@ significantly (`python -m tests.benchmarks.newcomers`); .01 lets a league that d
 
 
 class Classifier(Protocol):
-    """A model that is fitted and logged: `RatingBlend`, `OddsPool`, or that of a recipe (`features.recipes`)."""
+    """A model that is fitted and logged: one of `outcome_model`, or that of a recipe (`features.recipes`)."""
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit on model input (n, n_features) and labels (n,): 0 home, 1 draw, 2 away."""
@@ -48,20 +49,25 @@ class Classifier(Protocol):
         ...
 
 
-TRUSTED_TYPES = ("features.blend.RatingBlend", "features.ordinal.OrderedLogit", "features.pool.OddsPool")
+TRUSTED_TYPES = (
+    "features.blend.RatingBlend",
+    "features.coverage_heads.CoverageHeads",
+    "features.ordinal.OrderedLogit",
+    "features.pool.OddsPool",
+)
 """Classes of this package inside a logged model; skops loads only trusted types."""
 
 
 def outcome_model(
     regularisation: float = REGULARISATION, seed: int = 0, features: Sequence[str] | None = None, blend: bool = False
-) -> RatingBlend | OddsPool:
+) -> RatingBlend | CoverageHeads | OddsPool:
     """Create an unfitted model of the ratings, pooled with odds if `features` has odds; classes 0 home, 1 draw, 2 away.
 
     Parameters
     ----------
     regularisation : inverse strength C of the L2 penalty.
     seed : unused; reserved for estimators with a random component.
-    features : names of the columns; required for `blend` and odds.
+    features : names of the columns; required for `blend` and odds, and to heed which ratings rest on data.
     blend : fit one logit for each rating system and pool them with equal weights, instead of a single logit. Systems
         that were tuned together forecast better in a single logit (see the back-test).
 
@@ -74,9 +80,24 @@ def outcome_model(
     if not (np.isfinite(regularisation) and regularisation > 0):
         raise InvalidInputError(f"regularisation is {regularisation}; it must be a finite number above 0")
     names = [] if features is None else list(features)
-    groups = groups_of([name for name in names if name not in ODDS_FEATURES]) if blend and names else None
+    rated = [name for name in names if name not in ODDS_FEATURES]
+    groups = groups_of(rated) if blend and names else None
+    ratings = _ratings_model(rated, groups, regularisation)
     odds_columns = [names.index(name) for name in ODDS_FEATURES if name in names]
-    return OddsPool(odds_columns, groups, regularisation) if odds_columns else RatingBlend(groups, regularisation)
+    return OddsPool(odds_columns, ratings) if odds_columns else ratings
+
+
+def _ratings_model(
+    names: Sequence[str], groups: list[list[int]] | None, regularisation: float
+) -> RatingBlend | CoverageHeads:
+    """Create a model of the ratings, with a head for each coverage if the columns tell it."""
+    if set(COVERAGE_FEATURES).isdisjoint(names):
+        return RatingBlend(groups, regularisation)
+    shots, market = (
+        [names.index(name) for name in features if name in names] for features in (SHOT_FEATURES, MARKET_FEATURES)
+    )
+    matches_with_shots, variance_market = (names.index(name) if name in names else None for name in COVERAGE_FEATURES)
+    return CoverageHeads(shots, market, matches_with_shots, variance_market, groups, regularisation)
 
 
 def reference_model() -> RatingBlend:
@@ -85,10 +106,11 @@ def reference_model() -> RatingBlend:
 
 
 def groups_of(features: Sequence[str]) -> list[list[int]]:
-    """Return the column numbers of each rating system among `features`."""
+    """Return the column numbers of each rating system among `features`; `COVERAGE_FEATURES` belong to none."""
     systems = [[features.index(name) for name in system if name in features] for system in SYSTEMS.values()]
     groups = [columns for columns in systems if columns]
-    rest = sorted(set(range(len(features))) - {column for columns in groups for column in columns})
+    ratings = {column for column, name in enumerate(features) if name not in COVERAGE_FEATURES}
+    rest = sorted(ratings - {column for columns in groups for column in columns})
     return [*groups, rest] if rest else groups
 
 

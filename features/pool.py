@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from features.blend import RatingBlend
+from features.coverage_heads import CoverageHeads
 from features.metrics import log_loss
 
 Floats = NDArray[np.float64]
@@ -57,7 +58,7 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     Parameters
     ----------
     odds : numbers of the two columns with the log-odds of `features.odds.bookmaker_log_odds`; None without odds.
-    groups, C : parameters of the model of the ratings, see `features.blend.RatingBlend`.
+    ratings : unfitted model of the other columns; None for a `RatingBlend`.
 
     Attributes
     ----------
@@ -68,18 +69,16 @@ class OddsPool(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     usual_ : (2,) mean log-odds in the columns of odds; 0 if the odds have no weight.
     """
 
-    def __init__(
-        self, odds: Sequence[int] | None = None, groups: Sequence[Sequence[int]] | None = None, C: float = 0.1
-    ) -> None:
+    def __init__(self, odds: Sequence[int] | None = None, ratings: RatingBlend | CoverageHeads | None = None) -> None:
         self.odds = odds
-        self.groups = groups
-        self.C = C
+        self.ratings = ratings
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit on input (n, n_features), with NaN for missing odds, and ordered labels (n,)."""
         x, labels = validate_data(self, X, y, ensure_all_finite="allow-nan")
         odds_log_odds, ratings = self.parts(x)
-        self.ratings_ = RatingBlend(self.groups, self.C).fit(ratings, labels)
+        unfitted = RatingBlend() if self.ratings is None else clone(self.ratings)
+        self.ratings_ = unfitted.fit(ratings, labels)
         self.classes_ = self.ratings_.classes_
         priced = has_odds(odds_log_odds)
         self.weights_, self.usual_ = np.array([0.0, 1.0]), np.zeros(2)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.competitions import tier_of
 from features.matches import decided_on_pitch, outcomes
-from features.matrix import FEATURE_GROUPS, FEATURES, GOAL_FEATURES, FeatureGroup, model_input
+from features.matrix import FEATURES, GOAL_FEATURES, SHOT_FEATURES, model_input
 from features.metrics import log_loss
 from features.models import REGULARISATION, outcome_model
 from features.rating_history import compute_ratings
@@ -67,7 +67,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("elo", "pi", "poisson", "gain"), GOAL_FEATURES),
-    **dict.fromkeys(("shots_on_target", "shots"), FEATURE_GROUPS[FeatureGroup.SHOTS]),
+    **dict.fromkeys(("shots_on_target", "shots"), (*GOAL_FEATURES, *SHOT_FEATURES)),
 }
 """Features of the model that evaluates each engine."""
 

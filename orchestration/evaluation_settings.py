@@ -13,8 +13,9 @@ class EvaluationSettings(Settings):
 
     features: FeatureGroup = Field(
         FeatureGroup.GOALS,
-        description="Model inputs: goals; shots (goals, shots and shots on target); or either with the "
-        "odds before the match, goals+odds or shots+odds. A change takes effect at the next training.",
+        description="Model inputs: goals; shots (goals, shots and shots on target); market (goals, and where they are "
+        "known shots and the odds of earlier matches); or any of them with the odds before the match: goals+odds, "
+        "shots+odds, market+odds. A change takes effect at the next training.",
     )
 
     evaluation_first_season: int = Field(

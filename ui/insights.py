@@ -14,6 +14,7 @@ RATINGS = {
     "goals": ("Attack and defence", "Goals scored and conceded, adjusted for the opponent"),
     "shots on target": ("Shots on target", "Shots on target for and against"),
     "shots": ("Shots", "Shots for and against"),
+    "market": ("Past odds", "What the market made of them: bookmakers’ odds of both clubs’ earlier matches"),
     "odds": ("Odds", "Bookmakers’ odds before the match"),
 }
 """Label and explanation of each rating, and of the odds."""

@@ -17,6 +17,8 @@ COLUMNS = {
     "log_away_on_target": "Expected shots on target, away (log)",
     "log_home_shots": "Expected shots, home (log)",
     "log_away_shots": "Expected shots, away (log)",
+    "log_home_market": "Home win v draw by past odds (log)",
+    "log_away_market": "Away win v draw by past odds (log)",
     "home": "Probability of a home win",
     "draw": "Probability of a draw",
     "away": "Probability of an away win",

@@ -46,9 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(folder: Path | None) -> None:
     """Print the back-tests of match and season forecasts."""
-    matches = bundled.load() if folder is None else with_market(bundled.load(), read(folder, ("eng-premier-league",)))
+    matches = (
+        bundled.load() if folder is None else with_odds_and_shots(bundled.load(), read(folder, ("eng-premier-league",)))
+    )
     premier = backtest.evaluate(matches, 2021, 2025)
-    _print(backtest.report("Premier League, bundled data, goals only", premier, "model, goals"))
+    _print(backtest.report("Premier League, bundled data", premier, "model, goals"))
     _print(backtest.verdicts(premier, backtest.PREMIER_LEAGUE))
     rows = season_backtest.forecast_at(matches, bundled.COMPETITION, 2018)
     _print(season_backtest.report("Premier League, bundled data", rows))
@@ -57,7 +59,7 @@ def _report(folder: Path | None) -> None:
         return
     matches = read(folder)
     top = backtest.evaluate(matches, 2019, 2023)
-    for model in ("model, goals", "model, shots", "model, odds"):
+    for model in ("model, goals", "model, shots", "model, market", "model, odds"):
         _print(backtest.report("Top five leagues, tiers pooled by country", top, model))
     _print(backtest.verdicts(top, backtest.TOP_FIVE))
     leagues = [league.slug for league in COMPETITIONS if league.country in TOP_FIVE and league.tier == 1]
@@ -106,10 +108,10 @@ def _print_choice(title: str, choice: tuning.Choice, recorded: RatingParams) -> 
         _print(f"  {name}: {values}{'' if same else f', recorded: {asdict(recorded)[name]}'}")
 
 
-def with_market(matches: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
-    """Add the odds of another matches table, matched by match_id."""
-    columns = [*ODDS, "odds_known_at", *CLOSING_ODDS]
-    return matches.drop(columns=columns).merge(market[["match_id", *columns]], "left", "match_id", validate="1:1")
+def with_odds_and_shots(matches: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Add the odds and the shots of another matches table, matched by match_id."""
+    columns = [*ODDS, "odds_known_at", *CLOSING_ODDS, *backtest.SHOTS]
+    return matches.drop(columns=columns).merge(other[["match_id", *columns]], "left", "match_id", validate="1:1")
 
 
 def read(folder: Path, competitions: Sequence[str] | None = None) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from features.io.promotion_log import version_to_serve
 from features.io.registry import LoadedModel, Registry
 from features.io.store import Lake, week_of
 from features.matches import OUTCOMES, Status
-from features.matrix import ODDS_FEATURES
+from features.matrix import COVERAGE_FEATURES, ODDS_FEATURES
 from orchestration.partitions import weeks
 from orchestration.settings import PipelineSettings
 from orchestration.steps import lake_tables, rendering
@@ -44,8 +44,12 @@ def monitored_columns(lake: Lake, model: LoadedModel) -> pd.DataFrame:
 
 
 def _monitored_features(model: LoadedModel) -> list[str]:
-    """The features tested for drift. Odds may be missing; their drift shows in the forecasts made from them."""
-    return [name for name in model.features if name not in ODDS_FEATURES]
+    """The features tested for drift.
+
+    Odds may be missing; their drift shows in the forecasts made from them. So does that of the coverage, which falls
+    each summer and rises with every round.
+    """
+    return [name for name in model.features if name not in (*ODDS_FEATURES, *COVERAGE_FEATURES)]
 
 
 @dg.asset(

@@ -16,13 +16,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
+from features.coverage_heads import MIN_MATCHES_OF_HEAD, CoverageHeads, market_weight
 from features.errors import InvalidInputError, ModelUnavailableError
 from features.io.model_artefact import RECIPE_TAG, SUBMITTED_TAG, untrusted_types
 from features.io.registry import TrainingRun
 from features.io.sources import bundled
 from features.io.store import week_of
 from features.matches import OUTCOMES, outcomes
-from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, ODDS_FEATURES, REFERENCE_FEATURE, SHOT_FEATURES
+from features.matrix import (
+    COVERAGE_FEATURES,
+    FEATURE_GROUPS,
+    GOAL_FEATURES,
+    MARKET_FEATURES,
+    ODDS_FEATURES,
+    REFERENCE_FEATURE,
+    SHOT_FEATURES,
+)
 from features.metrics import rps, summary
 from features.models import REGULARISATION, fit_model, outcome_model, walk_forward_forecasts
 from features.pool import MIN_MATCHES_WITH_ODDS, OddsPool
@@ -72,7 +81,7 @@ class TrainingOptions:
         """The same options for the recipe of this name and its columns."""
         return replace(self, features=recipe.columns, model_recipe=name, model_recipe_revision=recipe.revision())
 
-    def build_model(self) -> RatingBlend | OddsPool:
+    def build_model(self) -> RatingBlend | CoverageHeads | OddsPool:
         """The platform's own unfitted model."""
         return outcome_model(self.regularisation, self.seed, self.features, self.blend)
 
@@ -95,7 +104,7 @@ def train(
     """
     build_model = options.build_model if recipe is None else recipe.build
     rows = matches[trainable(matches, options.include_running_season)]
-    if set(options.features) & set(SHOT_FEATURES):
+    if set(options.features) & set(SHOT_FEATURES) and not set(options.features) & set(COVERAGE_FEATURES):
         _need_shots(rows)
     table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
     usable = table[after_burn_in(table)]
@@ -104,6 +113,8 @@ def train(
     prior = priors.before(len(usable), known_from)
     if prior is None and usable.empty:
         raise InvalidInputError(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
+    if recipe is None and set(options.features) & set(MARKET_FEATURES):
+        _need_past_odds(usable)
     if set(options.features) & set(ODDS_FEATURES):
         _need_odds(usable)
     x = table[[*options.features, REFERENCE_FEATURE]].to_numpy(float)
@@ -225,6 +236,17 @@ def _need_odds(usable: pd.DataFrame) -> None:
         raise InvalidInputError(
             f"the model needs odds for {needed} matches of complete seasons, but only {priced} have them: "
             "use a source that has them (football_data, or your own files), or set TOUCHLINE_FEATURES=goals"
+        )
+
+
+def _need_past_odds(usable: pd.DataFrame) -> None:
+    """Require enough matches whose clubs have recent odds to fit the head of the market ratings."""
+    known = int((market_weight(usable["variance_market"].to_numpy(float)) == 1.0).sum())
+    if known < (needed := MIN_MATCHES_OF_HEAD):
+        raise InvalidInputError(
+            f"the model needs {needed} matches of complete seasons after others with odds of both clubs, but there are "
+            f"only {known}: use a source that has odds (football_data, or your own files), or set "
+            "TOUCHLINE_FEATURES=goals"
         )
 
 

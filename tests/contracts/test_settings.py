@@ -27,7 +27,7 @@ def test_the_settings_of_every_process_are_known_by_name() -> None:
     [
         ("AS_OF", "tomorrow", "Input should be a valid datetime or date, input is too short"),
         ("FILES_COLUMNS", "Home", "expected JSON"),
-        ("FEATURES", "shot", "expected goals, shots, goals+odds or shots+odds"),
+        ("FEATURES", "shot", "expected goals, shots, market, goals+odds, shots+odds or market+odds"),
         ("PROMOTION_POLICY", "never", "expected manual or auto"),
         ("RECIPES", "acme.models", "Value error, expected package.module:factory, got 'acme.models'"),
         ("API_PORT", "abc", "Input should be a valid integer, unable to parse string as an integer"),

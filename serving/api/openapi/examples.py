@@ -176,7 +176,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "scorelines": [{"home": 1, "away": 0, "probability": 0.11}],
         "explanation": {
             "baseline_log_odds": 0.4,
-            "contributions": [{"rating": "elo", "share": 0.05}, {"rating": "odds", "share": 0.56}],
+            "contributions": [
+                {"rating": "elo", "share": 0.05},
+                {"rating": "market", "share": 0.16},
+                {"rating": "odds", "share": 0.4},
+            ],
             "log_odds": 1.01,
         },
         "odds": {"home": 1.75, "draw": 3.8, "away": 4.7, "known_at": _TIMESTAMP},

@@ -41,7 +41,10 @@ class Scoreline(BaseModel):
 class RatingContribution(BaseModel):
     """How far one rating system moved the forecast: positive towards the home side, negative towards the away side."""
 
-    rating: str
+    rating: str = Field(
+        description="elo, pi, goals, shots on target, shots, market (what bookmakers made of both clubs in their "
+        "earlier matches) or odds (those before this match)."
+    )
     share: float = Field(description="Contribution to log(home / away).")
 
 

@@ -235,7 +235,10 @@ def test_invalid_pipeline_setting_is_one_sentence(
     monkeypatch.setenv("TOUCHLINE_FEATURES", "odds")
     assert main() == 2
     errors = capsys.readouterr().err
-    assert errors == "setting TOUCHLINE_FEATURES='odds': expected goals, shots, goals+odds or shots+odds\n"
+    assert (
+        errors
+        == "setting TOUCHLINE_FEATURES='odds': expected goals, shots, market, goals+odds, shots+odds or market+odds\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["what?", "a%20b"])

@@ -22,7 +22,14 @@ from features.io.registry import LoadedModel, ModelVersion, TrainingRun
 from features.io.sources import bundled
 from features.io.sources.football_data import parse
 from features.matches import OUTCOMES, Status, as_known_at, outcomes
-from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, FeatureGroup, feature_frame
+from features.matrix import (
+    FEATURE_GROUPS,
+    GOAL_FEATURES,
+    MARKET_FEATURES,
+    ODDS_FEATURES,
+    FeatureGroup,
+    feature_frame,
+)
 from features.metrics import base_rate, rps
 from features.odds import bookmaker_log_odds
 from features.rating_history import STATE_COLUMNS, compute_ratings
@@ -233,10 +240,24 @@ def test_without_odds_a_model_of_odds_is_refused_with_what_to_do(matches: pd.Dat
         train(matches, features, recipe, AS_OF, "lake")
 
 
+def test_without_past_odds_a_model_of_them_is_refused_with_what_to_do(
+    matches: pd.DataFrame, features: pd.DataFrame
+) -> None:
+    recipe = replace(RECIPE, features=FEATURE_GROUPS[FeatureGroup.MARKET])
+    with pytest.raises(
+        InvalidInputError,
+        match=r"needs 380 matches of complete seasons after others with odds.*only 0.*TOUCHLINE_FEATURES=goals",
+    ):
+        train(matches, features, recipe, AS_OF, "lake")
+
+
 @pytest.mark.shared
-@pytest.mark.parametrize("group", [FeatureGroup.SHOTS, FeatureGroup.SHOTS_AND_ODDS])
+@pytest.mark.parametrize(
+    "group",
+    [FeatureGroup.SHOTS, FeatureGroup.SHOTS_AND_ODDS, FeatureGroup.MARKET, FeatureGroup.MARKET_AND_ODDS],
+)
 def test_model_of_shots_and_odds_works_in_batch_and_online(shared_data: Path, group: FeatureGroup) -> None:
-    names, with_odds = FEATURE_GROUPS[group], group == FeatureGroup.SHOTS_AND_ODDS
+    names, with_odds = FEATURE_GROUPS[group], not set(ODDS_FEATURES).isdisjoint(FEATURE_GROUPS[group])
     table = pd.concat(
         parse(path.read_bytes(), path.name, "eng-premier-league", f"20{path.stem[3:5]}-{path.stem[5:]}", "E0")[0]
         for path in sorted((shared_data / "footballdata").glob("E0_1[5-9]*.csv"))
@@ -259,7 +280,8 @@ def test_model_of_shots_and_odds_works_in_batch_and_online(shared_data: Path, gr
     )
     online = probabilities(model, home, away, np.zeros(len(ahead), bool), bookmaker_log_odds(ahead, as_of))
     np.testing.assert_allclose(online, batch[list(OUTCOMES)], rtol=0, atol=1e-9)
-    systems = ["elo", "pi", "goals", "shots on target", "shots"]
+    past_odds = not set(MARKET_FEATURES).isdisjoint(names)
+    systems = ["elo", "pi", "goals", "shots on target", "shots", *["market"] * past_odds]
     for _, row in batch.iloc[[0, -1]].iterrows():
         priced = with_odds and row["kick_off"] < pd.Timestamp("2020-07-07", tz="UTC")
         assert [share["rating"] for share in row["shares"]] == [*systems, *(["odds"] if priced else [])]
