@@ -10,6 +10,7 @@ from features.io.clock import Clock
 from features.io.registry import Registry
 from features.io.store import Lake
 from features.matches import Status
+from orchestration.local.disk_space import full_disk_named
 from orchestration.local.pipeline import run_pipeline
 from orchestration.local.services import LocalSettings
 from orchestration.settings import PipelineSettings
@@ -46,7 +47,8 @@ def advance(local: LocalSettings, settings: PipelineSettings, weeks: int, on_pro
         ) from error
     clock, lake = Clock(settings), Lake(settings.lake_root)
     before, start = count(lake), clock.as_of()
-    clock.advance(weeks)
+    with full_disk_named(settings.home):
+        clock.advance(weeks)
     run_pipeline(settings, on_progress)
     after, end = count(lake), clock.as_of()
     on_progress("")

@@ -32,6 +32,7 @@ from features.matches import SCHEMA, as_known_at, conform
 from monitoring.settlement import settle
 from orchestration._dagster_internals import RUN_LOCATION
 from orchestration.definitions import build
+from orchestration.local.disk_space import full_disk_named
 from orchestration.local.instance import prepare_instance
 from orchestration.local.lost_runs import end_lost_runs
 from orchestration.partitions import RANGE_END, RANGE_START, register_competitions, weeks_from
@@ -200,7 +201,10 @@ def run_pipeline(
 
     `lost_before` is the time before which no process lived: runs in progress from then are ended first.
     """
-    with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
+    with (
+        full_disk_named(settings.home),
+        dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance,
+    ):
         if lost_before is not None and not settings.dagster_storage_url:  # others may share a database
             for job in end_lost_runs(instance, lost_before):
                 on_progress(f"a run of {job} was ended: its process is gone")

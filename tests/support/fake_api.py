@@ -218,7 +218,9 @@ class FakeApi:
 
     def drift_report(self, week: str) -> Any:
         return HTMLResponse(
-            f"<!doctype html><html><body><h1>Drift report of {week}</h1><p style='height:3000px'></p></body></html>"
+            f"<!doctype html><html><body><h1>Drift report of {week}</h1><p style='height:3000px'></p><script>"
+            "try { top.document.title = 'taken'; document.body.dataset.reached = 'yes' } "
+            "catch { document.body.dataset.reached = 'no' }</script></body></html>"
         )
 
     async def predict_async(self, request: Request) -> Any:

@@ -169,9 +169,14 @@ def test_phone_filters_are_as_wide_as_the_page(open_browser: Any) -> None:
 
 
 def test_drift_report_is_shown_in_full_length(open_browser: Any) -> None:
+    """Its scripts run, but not in the viewer's page."""
     page = open_browser("/drift?report=true", ready="iframe")
-    page.frame_locator("iframe").locator("h1").wait_for()
+    report = page.frame_locator("iframe").frame_locator("iframe").locator("body")
+    report.locator("h1").wait_for()
     page.wait_for_function("document.querySelector('iframe').clientHeight > 3000")
+    assert report.get_attribute("data-reached") == "no"
+    assert report.evaluate("origin") == "null"
+    assert page.title() != "taken"
 
 
 def test_final_score_is_aligned_with_the_other_scores(open_browser: Any, module_api: FakeApi) -> None:

@@ -9,6 +9,7 @@ from ui.api_client import NotFoundError
 from ui.api_models import DateRange, DriftSummary
 from ui.markdown_text import as_text
 from ui.notices import notice
+from ui.report_frame import framed
 from ui.resources import api, settings
 
 ADVICE = {
@@ -102,7 +103,8 @@ def week_details(weeks: list[DriftSummary]) -> None:
         with st.spinner("Loading the report …"):
             html = api().drift_report(week)
         st.download_button("Download as HTML", html, f"drift-{week}.html", "text/html", icon=":material/download:")
-        st.iframe(html, alt=f"Drift report, week of {week}")
+        title = f"Drift report, week of {week}"
+        st.iframe(framed(html, title), alt=title)
 
 
 def page() -> None:
