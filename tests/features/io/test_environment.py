@@ -248,7 +248,13 @@ def test_certificates_that_cannot_be_read_are_refused(name: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "command", [["-m", "orchestration.local.cli", "up"], ["-m", "serving.api"], ["-m", "serving.worker"]]
+    "command",
+    [
+        ["-m", "orchestration.local.cli", "up"],
+        ["-m", "orchestration.local.dagster_dev", "-w", "workspace.yaml"],
+        ["-m", "serving.api"],
+        ["-m", "serving.worker"],
+    ],
 )
 def test_a_process_ends_with_one_sentence_about_certificates(
     repository: Path, tmp_path: Path, command: list[str]
