@@ -65,6 +65,9 @@ load-test-costly: .venv/.ready  ## ordinary requests beside one costly caller of
 backtest: .venv/.ready  ## forecast quality: every figure with N, standard error and paired differences
 	$(BIN)/python -m features.io.backtest_cli $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata)
 
+arena: .venv/.ready  ## model, references and recipes on frozen sets of matches; ARENA='--challenge FOLDER' adds sets and options
+	$(BIN)/python -m features.io.arena_cli $(if $(wildcard ../shared/data/footballdata),--data ../shared/data/footballdata) $(ARENA)
+
 build-images: .venv/.ready  ## build all images and run them hardened; needs root, buildah, podman, runc
 	@$(BIN)/python .ci/fetch-helm && .ci/smoke-test-images && $(BIN)/python -m pytest tests/helm/test_chart_played.py
 

@@ -22,6 +22,8 @@ from orchestration.evaluation_settings import EvaluationSettings
 from orchestration.local.cli import main
 from orchestration.local.scoring import score
 
+pytestmark = pytest.mark.medium
+
 SEASONS = ("2023-24", "2024-25")
 
 
