@@ -28,7 +28,7 @@ STATE_COLUMNS = (
     "elo_plain",  # K=20 without goal difference: the baseline, never a feature of the model
     "gain",  # factor on all steps, above 1 after a summer or a promotion, when little is known
     "played",  # matches of this club in the data so far
-    "matches_with_shots",  # of the last `SHOTS_DAYS`, at most `MIN_MATCHES_WITH_SHOTS`
+    "matches_with_shots",  # of the last `SHOTS_DAYS`, at most `COUNTED_MATCHES_WITH_SHOTS`
     "level",  # of the division: log goals of an average side away from home
     "home_advantage",  # of the division: log factor on the home side's goals
     "level_on_target",
@@ -49,10 +49,10 @@ POISSON_STATISTICS = 3
 divisions; the market ratings follow as the next ones."""
 MARKET = POISSON_STATISTICS
 
-MIN_MATCHES_WITH_SHOTS = 6
-"""Matches with shots that a club needs, before the model uses its shot ratings."""
+COUNTED_MATCHES_WITH_SHOTS = 6
+"""Largest number of recent matches with shots that is counted for a club."""
 SHOTS_DAYS = 500
-"""Days before the club's last match in which `MIN_MATCHES_WITH_SHOTS` are counted: this season and the last one."""
+"""Days before the club's last match in which matches with shots are counted: this season and the last one."""
 NO_DAY = -(2**31)
 """Day of a match that there was not."""
 
@@ -133,7 +133,7 @@ class RatingState(NamedTuple):
     club_season: Ints  # (clubs,) last season of the club, -1 before its first match
     club_division: Ints  # (clubs,) division of the club's last match
     club_day: Ints  # (clubs,) day of the club's last result, NO_DAY before it
-    shots_days: Ints  # (clubs, MIN_MATCHES_WITH_SHOTS) days of its last results with shots, newest first
+    shots_days: Ints  # (clubs, COUNTED_MATCHES_WITH_SHOTS) days of its last results with shots, newest first
     divisions: Floats  # (divisions, DIVISION_COLUMNS)
     division_season: Ints  # (divisions,)
     total: Floats  # (divisions, N_POOLED_COLUMNS) sum of the ratings of this season's clubs
@@ -150,7 +150,7 @@ class RatingState(NamedTuple):
             no_ints,
             no_ints,
             no_ints,
-            np.zeros((0, MIN_MATCHES_WITH_SHOTS), np.int64),
+            np.zeros((0, COUNTED_MATCHES_WITH_SHOTS), np.int64),
             np.zeros((0, DIVISION_COLUMNS)),
             no_ints,
             np.zeros((0, N_POOLED_COLUMNS)),
@@ -170,7 +170,7 @@ class RatingState(NamedTuple):
             np.append(self.club_season, np.full(len(new_clubs), -1)),
             np.append(self.club_division, np.full(len(new_clubs), -1)),
             np.append(self.club_day, np.full(len(new_clubs), NO_DAY)),
-            np.vstack([self.shots_days, np.full((len(new_clubs), MIN_MATCHES_WITH_SHOTS), NO_DAY)]),
+            np.vstack([self.shots_days, np.full((len(new_clubs), COUNTED_MATCHES_WITH_SHOTS), NO_DAY)]),
             np.vstack([self.divisions, coefficients.opening[new_divisions]]),
             np.append(self.division_season, np.full(n_new, -1)),
             np.vstack([self.total, np.zeros((n_new, N_POOLED_COLUMNS))]),

@@ -12,7 +12,7 @@ from features.odds import CLOSING_ODDS, shin
 from features.rating_history import STATE_COLUMNS, compute_ratings
 from features.ratings.market import log_odds
 from features.ratings.params import MarketParams
-from features.ratings.rating_state import MIN_MATCHES_WITH_SHOTS
+from features.ratings.rating_state import COUNTED_MATCHES_WITH_SHOTS
 
 MARKET = MarketParams()
 COLUMNS = ("attack_market", "defence_market", "variance_market")
@@ -205,7 +205,7 @@ def test_matches_with_shots_are_counted_for_500_days(premier_league: pd.DataFram
     at_home = (table["home_team"] == club).to_numpy()
     count = np.where(at_home[rows], run.home[rows, column], run.away[rows, column])
     n = int(with_shots[rows].sum())
-    assert n < MIN_MATCHES_WITH_SHOTS
+    assert n < COUNTED_MATCHES_WITH_SHOTS
     np.testing.assert_array_equal(count[: n + 10], [*range(n + 1), *[n] * 9])
     days = (table["kick_off"].iloc[rows].dt.floor("D") - table["kick_off"].iloc[rows[0]].floor("D")).dt.days.to_numpy()
     assert (count[1:][days[:-1] <= 500] > 0).all()
