@@ -54,17 +54,19 @@ class FeatureGroup(StrEnum):
     MARKET_AND_ODDS = "market+odds"
 
 
+_SHOTS_GROUP = (*GOAL_FEATURES, *SHOT_FEATURES, "matches_with_shots")
 _MARKET_GROUP = (*GOAL_FEATURES, *SHOT_FEATURES, *MARKET_FEATURES, *COVERAGE_FEATURES)
 
 FEATURE_GROUPS = {
     FeatureGroup.GOALS: GOAL_FEATURES,
-    FeatureGroup.SHOTS: (*GOAL_FEATURES, *SHOT_FEATURES),
+    FeatureGroup.SHOTS: _SHOTS_GROUP,
     FeatureGroup.MARKET: _MARKET_GROUP,
     FeatureGroup.GOALS_AND_ODDS: (*GOAL_FEATURES, *ODDS_FEATURES),
-    FeatureGroup.SHOTS_AND_ODDS: (*GOAL_FEATURES, *SHOT_FEATURES, *ODDS_FEATURES),
+    FeatureGroup.SHOTS_AND_ODDS: (*_SHOTS_GROUP, *ODDS_FEATURES),
     FeatureGroup.MARKET_AND_ODDS: (*_MARKET_GROUP, *ODDS_FEATURES),
 }
-"""Columns of each group. `market` is goals, with shots and the odds of earlier matches where they are known."""
+"""Columns of each group. Forecasts of `shots` use shots where they are known, those of `market` shots and the odds of
+earlier matches where they are known."""
 
 RATING_FEATURES = (*GOAL_FEATURES, *SHOT_FEATURES, *MARKET_FEATURES, *COVERAGE_FEATURES, REFERENCE_FEATURE)
 """Columns that every match has."""

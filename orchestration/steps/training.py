@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.blend import RatingBlend
-from features.coverage_heads import MIN_MATCHES_OF_HEAD, CoverageHeads, market_weight
+from features.coverage_heads import MIN_MATCHES_OF_HEAD, MIN_RECENT_WITH_SHOTS, CoverageHeads, market_weight
 from features.errors import InvalidInputError, ModelUnavailableError
 from features.io.model_artefact import RECIPE_TAG, SUBMITTED_TAG, untrusted_types
 from features.io.registry import TrainingRun
@@ -105,7 +105,7 @@ def train(
     build_model = options.build_model if recipe is None else recipe.build
     rows = matches[trainable(matches, options.include_running_season)]
     if set(options.features) & set(SHOT_FEATURES) and not set(options.features) & set(COVERAGE_FEATURES):
-        _need_shots(rows)
+        _need_shots_everywhere(rows)
     table = rows.merge(features[["match_id", *_model_columns(features)]], on="match_id", validate="one_to_one")
     usable = table[after_burn_in(table)]
     priors = _Priors(options)
@@ -115,6 +115,8 @@ def train(
         raise InvalidInputError(f"{len(table)} matches of complete seasons are not enough to train on; two seasons are")
     if recipe is None and set(options.features) & set(MARKET_FEATURES):
         _need_past_odds(usable)
+    elif recipe is None and set(options.features) & set(SHOT_FEATURES):
+        _need_shots(usable)
     if set(options.features) & set(ODDS_FEATURES):
         _need_odds(usable)
     x = table[[*options.features, REFERENCE_FEATURE]].to_numpy(float)
@@ -218,8 +220,19 @@ def _trained_through(usable: pd.DataFrame, prior: Prior | None) -> pd.Timestamp:
     return last if prior is None else max(prior.trained_through, last) if len(usable) else prior.trained_through
 
 
-def _need_shots(matches: pd.DataFrame) -> None:
-    """Require shots for most matches, because a match without them does not change the shot ratings."""
+def _need_shots(usable: pd.DataFrame) -> None:
+    """Require enough matches whose clubs have recent shots to fit the head of the shot ratings."""
+    known = int((usable["matches_with_shots"] >= MIN_RECENT_WITH_SHOTS).sum())
+    if known < (needed := MIN_MATCHES_OF_HEAD):
+        raise InvalidInputError(
+            f"the model needs {needed} matches of complete seasons after others with shots of both clubs, but there "
+            f"are only {known}: use a source that has shots (football_data, or your own files), or set "
+            "TOUCHLINE_FEATURES=goals"
+        )
+
+
+def _need_shots_everywhere(matches: pd.DataFrame) -> None:
+    """Require shots for most matches of each competition: a model that does not know the coverage uses them always."""
     known = matches[["home_shots", "away_shots", "home_shots_on_target", "away_shots_on_target"]].notna().all(axis=1)
     for competition, share in known.groupby(matches["competition"]).mean().items():
         if share < 0.5:
@@ -244,8 +257,8 @@ def _need_past_odds(usable: pd.DataFrame) -> None:
     known = int((market_weight(usable["variance_market"].to_numpy(float)) == 1.0).sum())
     if known < (needed := MIN_MATCHES_OF_HEAD):
         raise InvalidInputError(
-            f"the model needs {needed} matches of complete seasons after others with odds of both clubs, but there are "
-            f"only {known}: use a source that has odds (football_data, or your own files), or set "
+            f"the model needs {needed} matches of complete seasons after others with odds of both clubs, but there "
+            f"are only {known}: use a source that has odds (football_data, or your own files), or set "
             "TOUCHLINE_FEATURES=goals"
         )
 

@@ -183,6 +183,22 @@ def test_past_odds_that_know_more_make_better_forecasts(
     assert gain.mean() > 0
 
 
+def test_no_division_is_forecast_from_shots_that_it_does_not_have(covered: pd.DataFrame, run: RatingHistory) -> None:
+    """The group `shots` forecasts matches without shots like the group `goals`, and learns from those with shots."""
+    x = model_input(run.home, run.away, covered["neutral"].to_numpy(bool))
+    goals, shots = (
+        outcome_model(features=FEATURE_GROUPS[group])
+        .fit(x[:, [FEATURES.index(name) for name in FEATURE_GROUPS[group]]], outcomes(covered))
+        .predict_proba(x[:, [FEATURES.index(name) for name in FEATURE_GROUPS[group]]])
+        for group in (FeatureGroup.GOALS, FeatureGroup.SHOTS)
+    )
+    without = (covered["season"] < SHOTS_FROM).to_numpy()
+    np.testing.assert_allclose(shots[without], goals[without], rtol=0, atol=1e-12)
+    with_shots = (x[:, FEATURES.index("matches_with_shots")] >= MIN_RECENT_WITH_SHOTS) & ~without
+    assert with_shots.sum() > 2000
+    assert (np.abs(shots - goals).max(axis=1)[with_shots] > 1e-6).all()
+
+
 @pytest.mark.parametrize("kind", ["shots", "past odds"])
 def test_a_head_of_too_few_matches_is_not_fitted(covered: pd.DataFrame, x: np.ndarray, kind: str) -> None:
     name, known, unknown = (

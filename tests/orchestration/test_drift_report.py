@@ -16,7 +16,7 @@ from features.io.registry import LoadedModel, ModelVersion
 from features.io.sources import bundled
 from features.io.store import Lake
 from features.matches import OUTCOMES, Status, as_known_at
-from features.matrix import FEATURE_GROUPS, FeatureGroup, feature_frame
+from features.matrix import FEATURE_GROUPS, GOAL_FEATURES, SHOT_FEATURES, FeatureGroup, feature_frame
 from features.rating_history import compute_ratings
 from monitoring.drift import WINDOW
 from orchestration.assets.drift_report import drift_report
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.medium
 
 AS_OF = bundled.REPLAY_AS_OF
 WEEK = "2026-03-02"
-SHOTS = FEATURE_GROUPS[FeatureGroup.SHOTS]
+SHOTS = (*GOAL_FEATURES, *SHOT_FEATURES)
 IN_PRODUCTION = 7
 
 
@@ -116,7 +116,7 @@ def test_odds_are_monitored_through_the_forecasts(lake: Lake, monkeypatch: pytes
     monkeypatch.setattr(Production, "load", lambda _, version: LoadedModel(version, WithOdds(), names))
     _, summary = watch(lake)
     assert [column["column"] for column in summary["columns"]] == [*SHOTS, *OUTCOMES]
-    assert column_counts == [len(names)], "the model gets the odds"
+    assert column_counts == [len(names)], "the model gets the odds and the number of matches with shots"
 
 
 def test_report_is_linked_if_the_api_address_is_set(lake: Lake) -> None:

@@ -27,6 +27,7 @@ from features.matrix import (
     GOAL_FEATURES,
     MARKET_FEATURES,
     ODDS_FEATURES,
+    SHOT_FEATURES,
     FeatureGroup,
     feature_frame,
 )
@@ -227,8 +228,11 @@ def test_one_season_before_all_that_is_bundled_is_not_enough(matches: pd.DataFra
 
 def test_model_of_shots_needs_shots(matches: pd.DataFrame, features: pd.DataFrame) -> None:
     """The message says what to do."""
-    with pytest.raises(InvalidInputError, match=r"0% of the matches of eng-premier-league.*TOUCHLINE_FEATURES=goals"):
+    with pytest.raises(InvalidInputError, match=r"after others with shots.*only 0.*TOUCHLINE_FEATURES=goals"):
         train(matches, features, replace(RECIPE, features=SHOTS), AS_OF, "lake")
+    everywhere = replace(RECIPE, features=(*GOAL_FEATURES, *SHOT_FEATURES))  # without the number of matches with shots
+    with pytest.raises(InvalidInputError, match=r"0% of the matches of eng-premier-league.*TOUCHLINE_FEATURES=goals"):
+        train(matches, features, everywhere, AS_OF, "lake")
 
 
 def test_without_odds_a_model_of_odds_is_refused_with_what_to_do(matches: pd.DataFrame, features: pd.DataFrame) -> None:
