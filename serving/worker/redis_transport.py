@@ -100,8 +100,24 @@ class _Client(Redis):
         return response
 
 
+class _QoS(kombu_redis.QoS):
+    """The unacknowledged messages of a channel."""
+
+    def restore_unacked(self, client: Any = None) -> list[Any]:
+        """Put them back into the queue, unless the channel's connection has been closed already.
+
+        Celery closes a lost connection twice. kombu would then look for the address of a broker that it has forgotten,
+        and its AttributeError would end the worker. Redis delivers the messages again after the visibility timeout.
+        """
+        if self.channel.connection.client is None:
+            return []
+        return list(super().restore_unacked(client) or ())
+
+
 class Channel(kombu_redis.Channel):
     """Reads the queue with a client that tolerates anything."""
+
+    QoS = _QoS
 
     def _get_client(self) -> type[Redis]:
         return _Client
