@@ -67,7 +67,7 @@ def test_the_readme_of_the_lake_has_the_same_texts(repository: Path) -> None:
 def test_the_example_for_analysts_reads_all_scored_forecasts(
     repository: Path, master: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (example,) = re.findall(r"```python\n(.+?)```", (repository / README).read_text(), re.DOTALL)
+    example = re.findall(r"```python\n(.+?)```", (repository / README).read_text(), re.DOTALL)[0]
     (tmp_path / ".touchline").mkdir()
     (tmp_path / ".touchline" / "lake").symlink_to(master.lake_root)
     monkeypatch.chdir(tmp_path)
