@@ -19,10 +19,11 @@ pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 def test_the_daemon_promotes_when_the_gate_is_open(open_gate, repository: Path) -> None:
     with daemon(open_gate, repository) as process:
         deadline = time.monotonic() + PATIENCE
-        while open_gate.registry.by_alias(PRODUCTION).version != 2:
+        while [entry["version"] for entry in history(open_gate.lake)] != [1, 2]:  # the last step of a promotion
             assert process.poll() is None, log_of(open_gate, "daemon")
             assert time.monotonic() < deadline, log_of(open_gate, "daemon")
             time.sleep(1)
+    assert open_gate.registry.by_alias(PRODUCTION).version == 2
     assert open_gate.registry.by_alias(PREVIOUS).version == 1
 
 
