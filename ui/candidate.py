@@ -34,7 +34,7 @@ def candidate() -> None:
     st.markdown(_verdict(gate))
     st.markdown(
         "\n".join(
-            f"- {':green[:material/check:]' if condition.passed else ':red[:material/close:]'} "
+            f"- {'✓' if condition.passed else '✗'} "
             f"**{as_text(CONDITIONS.get(condition.name, condition.name))}:** {as_text(condition.why)}"
             for condition in gate.conditions
         )
