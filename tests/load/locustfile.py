@@ -106,6 +106,11 @@ class Application(HttpUser):
         league = self.dice.choice(self.leagues)
         self._get(f"/competitions/{league}/table", "/competitions/{competition}/table", maybe=True)
 
+    @task(1)
+    def export_forecasts(self) -> None:
+        for path in ("/forecasts.csv", "/forecasts.parquet"):
+            self._get(path, path, maybe=True)
+
     @task(4)
     def look_around(self) -> None:
         for path in ("/competitions", "/teams", "/predict/model/info"):
@@ -115,7 +120,8 @@ class Application(HttpUser):
     def review(self) -> None:
         for path in ("/monitoring/celery/queues", "/monitoring/celery/workers", "/monitoring/drift"):
             self._get(path, path)
-        self._get("/monitoring/performance", "/monitoring/performance", maybe=True)
+        for path in ("/monitoring/performance", "/monitoring/gate"):
+            self._get(path, path, maybe=True)
         if self.weeks:
             week = self.dice.choice(self.weeks)
             self._get(f"/monitoring/drift/{week}", "/monitoring/drift/{week}")
