@@ -35,6 +35,12 @@ def rps(probabilities: Floats, outcomes: Labels) -> Floats:
     return np.asarray((gap**2).sum(axis=1) / 2)
 
 
+def rps_by_outcome(probabilities: Floats) -> Floats:
+    """Compute the ranked probability scores (n, 3) that a home win, a draw and an away win would give."""
+    n = len(probabilities)
+    return np.stack([rps(probabilities, np.full(n, outcome)) for outcome in range(3)], axis=1)
+
+
 def log_loss(probabilities: Floats, outcomes: Labels) -> Floats:
     """Compute the log loss (n,): the negative natural log of the probability of the actual outcome."""
     p = _checked(probabilities, outcomes)

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of paired differences over n matches with its 95 % interval; None if n is too small."""
+    """Mean difference over n matches with its interval, or with bounds of every look; None if n is too small."""
 
     n: int
     mean: float | None

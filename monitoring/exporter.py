@@ -172,7 +172,7 @@ def _performance(document: dict[str, Any]) -> Iterator[Metric]:
     surprises = [
         ((*labels, bound), group["surprise"][bound])
         for labels, group in labelled_groups
-        if "surprise" in group  # reports of earlier releases do not have it
+        if group.get("surprise") is not None  # reports of earlier releases do not have it, nor moving windows
         for bound in ("mean", "low", "high")
     ]
     help_text = "Realised minus expected RPS of the model, with its 95 % bounds; above 0 if results surprise it."

@@ -24,6 +24,9 @@ Floats = NDArray[np.float64]
 RECENT_MATCHES = 100
 """Matches in the window `last_100`. With fewer, no alarm is raised."""
 
+FIXED_WINDOWS = ("all", "season")
+"""Windows that grow by each match."""
+
 CALIBRATION_ALARM_FACTOR = 1.25
 """A calibration error above this multiple of its limit raises an alarm. A perfect model exceeds the limit itself 1 time
 in 20."""
@@ -75,7 +78,7 @@ def surprise(settled: pd.DataFrame) -> Difference:
     Mean of realised minus expected RPS, with the bounds of `monitoring.confidence_sequence`.
     """
     p, y = probability_columns(settled, "model"), settled["outcome"].to_numpy(np.int64)
-    by_outcome = np.stack([metrics.rps(p, np.full(len(p), outcome)) for outcome in range(len(OUTCOMES))], axis=1)
+    by_outcome = metrics.rps_by_outcome(p)
     expected = (p * by_outcome).sum(axis=1)
     lowest, highest = by_outcome.min(axis=1) - expected, by_outcome.max(axis=1) - expected
     return mean_bounds(by_outcome[np.arange(len(p)), y] - expected, lowest, highest)
@@ -94,7 +97,8 @@ def group(settled: pd.DataFrame, competition: str, window: str, model_version: s
         "scores": {name: scores(settled, name) for name in ("model", *BASELINES)},
         "against": {name: comparison for name, comparison in comparisons.items() if comparison is not None},
         "calibration": calibration(probability_columns(settled, "model"), settled["outcome"].to_numpy(np.int64)),
-        "surprise": asdict(surprise(settled)),
+        # A window that moves has no first match, from which the bounds would hold at every look.
+        "surprise": asdict(surprise(settled)) if window in FIXED_WINDOWS and model_version == "all" else None,
     }
 
 

@@ -18,7 +18,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features import metrics
-from features.matches import OUTCOMES
 from monitoring.calibration import calibration_limit
 from monitoring.confidence_sequence import matches_needed, mean_bounds
 from monitoring.differences import Difference
@@ -133,8 +132,7 @@ def compare(both: pd.DataFrame, production: Floats, margin: float) -> Comparison
 
 def differences_by_outcome(candidate: Floats, production: Floats) -> Floats:
     """Compute the RPS differences (n, 3), candidate minus production, that a home win, a draw and an away win give."""
-    outcomes = [np.full(len(candidate), outcome) for outcome in range(len(OUTCOMES))]
-    return np.stack([metrics.rps(candidate, y) - metrics.rps(production, y) for y in outcomes], axis=1)
+    return metrics.rps_by_outcome(candidate) - metrics.rps_by_outcome(production)
 
 
 def _witness(x: Floats, lowest: Floats, highest: Floats, margin: float, kick_offs: pd.Series) -> Witness:

@@ -28,7 +28,7 @@ def candidate() -> None:
         gate = api().gate()
     except NotFoundError:
         return
-    if gate.candidate is None:
+    if gate.candidate is None or gate.candidate == gate.production:
         return
     st.header(f"Candidate: version {gate.candidate}", divider="gray")
     st.markdown(_verdict(gate))
@@ -46,7 +46,7 @@ def candidate() -> None:
 def _verdict(gate: PromotionGate) -> str:
     other = "production" if gate.production is None else f"version {gate.production}, which is in production"
     if gate.passed:
-        return f"Every condition is met: it replaces {other}, within a minute."
+        return f"Every condition is met: the next promotion run lets it replace {other}."
     failed = sum(not condition.passed for condition in gate.conditions)
     return f"It does not replace {other}, as long as {failed} of {len(gate.conditions)} conditions are not met."
 

@@ -83,9 +83,11 @@ def _bypass_proxies_on_loopback() -> None:
 
 
 def _check_certificates() -> None:
+    checked: set[str] = set()
     for name in _CERTIFICATES:
-        if not (path := os.environ.get(name)):
+        if not (path := os.environ.get(name)) or path in checked:  # they often name one file; reading it takes 40 ms
             continue
+        checked.add(path)
         try:
             if not Path(path).exists():
                 raise FileNotFoundError("there is no such file or folder")

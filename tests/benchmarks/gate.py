@@ -9,7 +9,7 @@ probabilities until its expected difference is exactly the one of the row. One l
 `fixed` is Student's interval of the matches so far, which is valid for one look only. `results` is the confidence
 sequence of the realised differences, `odds` that of the differences expected under the true probabilities in the place
 of closing odds, and `gate` promotes on either, as `monitoring.production_comparison` does with its vetoes.
-1,000 seasons take three minutes.
+1,000 seasons take a few minutes.
 """
 
 from __future__ import annotations

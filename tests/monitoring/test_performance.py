@@ -140,6 +140,7 @@ def test_the_report_is_plain_json_without_nan_and_feeds_the_exporter(tmp_path: P
     assert exported["touchline_rps_difference", "all", "all", "base", "high"] == group["against"]["base"]["high"]
     assert exported["touchline_calibration_error_ratio", "all", "all"] == group["calibration"]["error"]
     assert exported["touchline_surprise_rps", "all", "all", "low"] == group["surprise"]["low"]
+    assert ("touchline_surprise_rps", "all", "last_100", "low") not in exported
     assert exported["touchline_report_readable", "performance"] == 1
 
 

@@ -9,8 +9,13 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from features.matches import OUTCOMES
+from features.io.sources import bundled
+from features.matches import OUTCOMES, decided_on_pitch, outcomes
+from features.matrix import FEATURES, GOAL_FEATURES, model_input
 from features.metrics import rps
+from features.models import outcome_model
+from features.rating_history import compute_ratings
+from features.splits import after_burn_in, season_starts
 from monitoring.production_comparison import Comparison, compare, differences_by_outcome
 from tests.support.simulated_matches import forecasts
 
@@ -151,3 +156,23 @@ def test_the_day_of_the_last_match_needed_follows_from_the_pace() -> None:
     by_odds = compare(*_season(600, -0.002), MARGIN).market
     assert by_odds is not None
     assert by_odds.expected_on is None, "there are enough"
+
+
+def test_a_copy_that_was_retrained_on_a_month_more_is_shown_after_a_hundred_matches() -> None:
+    """Weekly retraining must not wait for a season: two trainings of one model hardly differ."""
+    played = bundled.load()
+    played = played[decided_on_pitch(played)].reset_index(drop=True)
+    run = compute_ratings(played)
+    x = model_input(run.home, run.away, played["neutral"].to_numpy(bool))
+    x, y = x[:, [FEATURES.index(name) for name in GOAL_FEATURES]], outcomes(played)
+    usable, test = after_burn_in(played), np.flatnonzero(season_starts(played["season"]) == 2025)[:100]
+
+    def trained_through(day: str) -> Floats:
+        train = usable & (played["kick_off"] < pd.Timestamp(day, tz="UTC")).to_numpy()
+        return np.asarray(outcome_model().fit(x[train], y[train]).predict_proba(x[test]))
+
+    candidate = trained_through("2025-06-01")
+    columns = {name: candidate[:, i] for i, name in enumerate(OUTCOMES)}
+    columns |= {f"market_{name}": np.full(100, np.nan) for name in OUTCOMES}
+    rows = played.loc[test, ["match_id", "kick_off"]].assign(outcome=y[test], **columns)
+    assert compare(rows, trained_through("2025-05-01"), MARGIN).shown_by_results

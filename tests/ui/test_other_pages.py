@@ -95,8 +95,9 @@ def test_model_page_says_what_the_candidate_still_needs(api: FakeApi, open_page:
     page_text = text(open_page("model"))
     assert "They do not count: the odds are not calibrated on these matches." in page_text
     assert "no number of matches would be enough" in page_text
-    api.gate |= {"candidate": None, "comparison": None}
-    assert not any("Candidate" in header.value for header in open_page("model").header)
+    for staged in (None, api.gate["production"]):
+        api.gate |= {"candidate": staged, "comparison": None}
+        assert not any("Candidate" in header.value for header in open_page("model").header)
 
 
 def test_drift_page_says_whether_results_surprise_the_model(api: FakeApi, open_page: OpenPage, text: PageText) -> None:

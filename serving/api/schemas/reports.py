@@ -158,7 +158,9 @@ class PerformanceGroup(Report):
     against: dict[str, Comparison] = Field(description="By baseline.")
     calibration: Calibration
     surprise: MeanDifference | None = Field(
-        None, description="Realised minus expected RPS: above zero, results surprise the model."
+        None,
+        description="Realised minus expected RPS: above zero, results surprise the model. Null for last_100 and "
+        "for single versions.",
     )
 
 
@@ -204,7 +206,9 @@ class PromotionGate(Report):
     """The latest decision on the candidate for production."""
 
     as_of: UtcDatetime
-    candidate: int | None = Field(description="Null if no version waits.")
+    candidate: int | None = Field(
+        description="Null if no version is staged; the version in production if nothing newer is."
+    )
     production: int | None
     previous: int | None = Field(None, description="Version that a rollback would restore.")
     policy: str = Field(description="manual if a person must approve, otherwise auto.")
